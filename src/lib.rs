@@ -1,0 +1,5 @@
+//! Zegel.
+
+pub mod dkim;
+pub mod names;
+pub mod organisation;

@@ -1,0 +1,3 @@
+//! The `zegel` command: arguments in, exit code out.
+
+fn main() {}

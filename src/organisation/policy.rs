@@ -1,0 +1,146 @@
+//! What is done with a message that is not signed, and the reason for it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a message was not signed: the metric label, the word in the log and in `explain`.
+///
+/// Closed on purpose: every unsigned message has exactly one of these.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refusal {
+    /// The listener's rule says that this is not outbound mail.
+    NotOutbound,
+    /// No organisation has the From domain.
+    UnknownDomain,
+    /// The From domain never sends mail.
+    ParkedDomain,
+    /// There is no From field.
+    FromMissing,
+    /// There are several From fields.
+    FromRepeated,
+    /// The From field names several mailboxes, or a group.
+    FromSeveralMailboxes,
+    /// The From field is not what RFC 5322 and RFC 6532 allow.
+    FromUnparsable,
+    /// The organisation does not allow this sender to use its domains.
+    UnauthorisedSender,
+    /// The organisation has no key in use for this domain yet.
+    AwaitingKey,
+    /// A valid signature of ours is already there.
+    AlreadySigned,
+    /// Signing was tried and failed.
+    SigningFailure,
+    /// The message is larger or slower than `[limits]` allows.
+    LimitExceeded,
+    /// The message holds what breaks signatures on their way, and the policy refuses it.
+    Hazard,
+}
+
+impl Refusal {
+    /// All of them, in the order of the design.
+    pub const ALL: [Self; 13] = [
+        Self::NotOutbound,
+        Self::UnknownDomain,
+        Self::ParkedDomain,
+        Self::FromMissing,
+        Self::FromRepeated,
+        Self::FromSeveralMailboxes,
+        Self::FromUnparsable,
+        Self::UnauthorisedSender,
+        Self::AwaitingKey,
+        Self::AlreadySigned,
+        Self::SigningFailure,
+        Self::LimitExceeded,
+        Self::Hazard,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOutbound => "not_outbound",
+            Self::UnknownDomain => "unknown_domain",
+            Self::ParkedDomain => "parked_domain",
+            Self::FromMissing => "from_missing",
+            Self::FromRepeated => "from_repeated",
+            Self::FromSeveralMailboxes => "from_several_mailboxes",
+            Self::FromUnparsable => "from_unparsable",
+            Self::UnauthorisedSender => "unauthorised_sender",
+            Self::AwaitingKey => "awaiting_key",
+            Self::AlreadySigned => "already_signed",
+            Self::SigningFailure => "signing_failure",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::Hazard => "hazard",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// What the MTA is told of a message that was not signed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Let it pass as it came.
+    Accept,
+    /// 451 4.7.1: try again later.
+    Tempfail,
+    /// 550 5.7.1.
+    Reject,
+}
+
+/// The `[policy]` table: one action for each kind of refusal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// For [`Refusal::UnknownDomain`].
+    pub unknown_domain: Action,
+    /// For the four `From…` refusals.
+    pub bad_from: Action,
+    /// For [`Refusal::UnauthorisedSender`].
+    pub unauthorised_sender: Action,
+    /// For [`Refusal::AwaitingKey`].
+    pub awaiting_key: Action,
+    /// For [`Refusal::ParkedDomain`].
+    pub parked_domain: Action,
+    /// For [`Refusal::SigningFailure`] and [`Refusal::LimitExceeded`].
+    pub signing_failure: Action,
+    /// For messages with hazards: `accept` signs them all the same, the others refuse them.
+    pub hazard: Action,
+}
+
+impl Policy {
+    /// What is done with a message that was not signed for this reason.
+    pub fn action(&self, refusal: Refusal) -> Action {
+        match refusal {
+            Refusal::NotOutbound | Refusal::AlreadySigned => Action::Accept,
+            Refusal::UnknownDomain => self.unknown_domain,
+            Refusal::ParkedDomain => self.parked_domain,
+            Refusal::FromMissing
+            | Refusal::FromRepeated
+            | Refusal::FromSeveralMailboxes
+            | Refusal::FromUnparsable => self.bad_from,
+            Refusal::UnauthorisedSender => self.unauthorised_sender,
+            Refusal::AwaitingKey => self.awaiting_key,
+            Refusal::SigningFailure | Refusal::LimitExceeded => self.signing_failure,
+            Refusal::Hazard => self.hazard,
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            unknown_domain: Action::Accept,
+            bad_from: Action::Accept,
+            unauthorised_sender: Action::Accept,
+            awaiting_key: Action::Accept,
+            parked_domain: Action::Accept,
+            signing_failure: Action::Tempfail,
+            hazard: Action::Accept,
+        }
+    }
+}
