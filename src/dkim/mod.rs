@@ -1,2 +1,5 @@
 //! DKIM itself (RFC 6376, RFC 8301, RFC 8463): pure functions over bytes. No tokio, no
 //! files, no clock, no configuration.
+
+mod crypto;
+pub mod digest;
