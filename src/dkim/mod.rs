@@ -3,3 +3,7 @@
 
 mod crypto;
 pub mod digest;
+pub mod key;
+mod pem;
+mod public_key;
+pub mod record;

@@ -1,0 +1,224 @@
+//! The key record (RFC 6376 §3.6.1): the text of the TXT at `SELECTOR._domainkey.DOMAIN`.
+//!
+//! Read strictly, since a key only signs when every verifier can read its record: what
+//! some verifiers would forgive is an error here, and each error says what is wrong.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::{
+    crypto::der::{self, DerError, PublicParts},
+    key::{Algorithm, KeyError, PublicKey},
+};
+
+/// A record that holds a key with which e-mail can be verified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// From `k=` and `p=`.
+    pub public_key: PublicKey,
+    /// From `t=`.
+    pub flags: Flags,
+}
+
+/// The flags in `t=` (RFC 6376 §3.6.1); unknown ones are ignored.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Flags {
+    /// `y`: the domain is testing, and receivers may act as if nothing were signed.
+    pub testing: bool,
+    /// `s`: the domain of `i=` must be that of `d=`.
+    pub strict: bool,
+}
+
+/// Why no key can be had from a record.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RecordError {
+    /// Nothing but white space.
+    #[error("the record is empty")]
+    Empty,
+    /// Not `name=value` (RFC 6376 §3.2); this piece.
+    #[error("{0:?} is not a tag of the form name=value")]
+    NotATag(String),
+    /// A tag that is there twice makes the whole list invalid (RFC 6376 §3.2).
+    #[error("the tag {0}= is there more than once")]
+    RepeatedTag(String),
+    /// `v=` must come first, if it is there.
+    #[error("v= is not the first tag")]
+    VersionNotFirst,
+    /// `v=` with another value than `DKIM1`, exactly so.
+    #[error("v={0} is not DKIM1")]
+    Version(String),
+    /// `h=` without `sha256`.
+    #[error("h={0} does not allow sha256")]
+    Hash(String),
+    /// `s=` with neither `*` nor `email`.
+    #[error("s={0} does not allow e-mail")]
+    Service(String),
+    /// `k=` with neither `rsa` nor `ed25519`.
+    #[error("k={0} is neither rsa nor ed25519")]
+    KeyType(String),
+    /// No `p=`.
+    #[error("there is no p=: the record holds no key")]
+    NoKey,
+    /// An empty `p=`.
+    #[error("the key is revoked: p= is empty")]
+    Revoked,
+    /// `p=` is not base64.
+    #[error("p= is not base64: it may have been cut or altered when it was copied")]
+    Base64,
+    /// `p=` is base64, but not of the key that `k=` announces.
+    #[error("p= does not hold a key for k={0}")]
+    Malformed(&'static str),
+    /// An RSA key of less than 1024 bits (RFC 8301 §3.2).
+    #[error("the RSA key has {bits} bits, which is too short for verifiers")]
+    TooShort {
+        /// The size of the modulus.
+        bits: usize,
+    },
+    /// An RSA key of more than 8192 bits.
+    #[error("the RSA key has {bits} bits, which is too long for verifiers")]
+    TooLong {
+        /// The size of the modulus.
+        bits: usize,
+    },
+}
+
+impl Record {
+    /// Reads the text of a record: all strings of one TXT, joined without anything
+    /// between them (RFC 6376 §3.6.2.2).
+    ///
+    /// # Errors
+    /// The first reason why verifiers find no key in it.
+    pub fn parse(text: &str) -> Result<Self, RecordError> {
+        let tags = Tags::parse(text)?;
+        if let Some(version) = tags.value("v") {
+            if tags.0.first().is_none_or(|(name, _)| *name != "v") {
+                return Err(RecordError::VersionNotFirst);
+            }
+            if version != "DKIM1" {
+                return Err(RecordError::Version(excerpt(version)));
+            }
+        }
+        let hashes = tags.value("h");
+        if hashes.is_some_and(|list| !holds(list, &["sha256"])) {
+            return Err(RecordError::Hash(excerpt(hashes.unwrap_or_default())));
+        }
+        let services = tags.value("s");
+        if services.is_some_and(|list| !holds(list, &["*", "email"])) {
+            return Err(RecordError::Service(excerpt(services.unwrap_or_default())));
+        }
+        let algorithm = match tags.value("k") {
+            None | Some("rsa") => Algorithm::RsaSha256,
+            Some("ed25519") => Algorithm::Ed25519Sha256,
+            Some(other) => return Err(RecordError::KeyType(excerpt(other))),
+        };
+        let flags = tags.value("t").unwrap_or_default();
+        Ok(Self {
+            public_key: public_key(algorithm, tags.value("p").ok_or(RecordError::NoKey)?)?,
+            flags: Flags {
+                testing: holds(flags, &["y"]),
+                strict: holds(flags, &["s"]),
+            },
+        })
+    }
+}
+
+/// A tag list (RFC 6376 §3.2).
+struct Tags<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Tags<'a> {
+    fn parse(text: &'a str) -> Result<Self, RecordError> {
+        let text = text.trim_matches(BLANK);
+        if text.is_empty() {
+            return Err(RecordError::Empty);
+        }
+        // One semicolon may end the list.
+        let text = text.strip_suffix(';').unwrap_or(text);
+        let mut tags = Vec::new();
+        for piece in text.split(';') {
+            let not_a_tag = || RecordError::NotATag(excerpt(piece.trim_matches(BLANK)));
+            let (name, value) = piece.split_once('=').ok_or_else(not_a_tag)?;
+            let (name, value) = (name.trim_matches(BLANK), value.trim_matches(BLANK));
+            if !is_tag_name(name) || !value.chars().all(is_value_character) {
+                return Err(not_a_tag());
+            }
+            if tags.iter().any(|(other, _)| *other == name) {
+                return Err(RecordError::RepeatedTag(excerpt(name)));
+            }
+            tags.push((name, value));
+        }
+        Ok(Self(tags))
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        let found = self.0.iter().find(|(other, _)| *other == name);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// The characters of folding white space (RFC 6376 §2.8).
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+
+fn is_tag_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'_')
+}
+
+/// `tval` (RFC 6376 §3.2) with the blanks in it; notes in UTF-8 are harmless.
+fn is_value_character(character: char) -> bool {
+    BLANK.contains(&character) || !character.is_control()
+}
+
+/// Whether a colon-separated list holds one of `wanted`.
+fn holds(list: &str, wanted: &[&str]) -> bool {
+    list.split(':')
+        .any(|item| wanted.contains(&item.trim_matches(BLANK)))
+}
+
+fn public_key(algorithm: Algorithm, text: &str) -> Result<PublicKey, RecordError> {
+    let text: String = text.chars().filter(|c| !BLANK.contains(c)).collect();
+    if text.is_empty() {
+        return Err(RecordError::Revoked);
+    }
+    let octets = STANDARD.decode(text).map_err(|_| RecordError::Base64)?;
+    let key = match algorithm {
+        Algorithm::RsaSha256 => rsa_public_key(&octets),
+        Algorithm::Ed25519Sha256 => PublicKey::from_ed25519(&octets),
+    };
+    key.map_err(|error| match error {
+        KeyError::TooShort { bits } => RecordError::TooShort { bits },
+        KeyError::TooLong { bits } => RecordError::TooLong { bits },
+        _ => RecordError::Malformed(algorithm.key_type()),
+    })
+}
+
+/// RFC 6376 §3.6.1 speaks of an RSAPublicKey, and its example, with all the world, has a
+/// SubjectPublicKeyInfo; verifiers read both.
+fn rsa_public_key(octets: &[u8]) -> Result<PublicKey, KeyError> {
+    let parts = match der::read_spki(octets) {
+        Err(DerError::Malformed) => der::read_rsa_public(octets)?,
+        other => other?,
+    };
+    match parts {
+        PublicParts::Rsa { pkcs1, .. } => PublicKey::from_rsa(pkcs1),
+        PublicParts::Ed25519(_) => Err(KeyError::Malformed),
+    }
+}
+
+/// As much of a text from DNS as belongs in a message.
+fn excerpt(text: &str) -> String {
+    const CHARACTERS: usize = 60;
+    let mut excerpt: String = text
+        .chars()
+        .take(CHARACTERS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(CHARACTERS).is_some() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;
