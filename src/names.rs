@@ -4,7 +4,11 @@
 //! Nothing here knows of files, DNS or keys. A value of one of these types can be
 //! written into a signature, a file name or a log line as it is.
 
-use std::{borrow::Borrow, fmt, str::FromStr};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    str::FromStr,
+};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
@@ -42,6 +46,14 @@ impl DomainName {
     /// The name as it is written in `d=`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name with its U-labels (RFC 5890 §2.3.2.1), as people write it.
+    pub fn unicode(&self) -> Cow<'_, str> {
+        // An error marks labels that are no IDNA labels; those stay as they are.
+        let (text, _) =
+            Uts46::new().to_unicode(self.0.as_bytes(), AsciiDenyList::STD3, Hyphens::Allow);
+        text
     }
 
     fn parse(text: &str) -> Result<Self, NameError> {
@@ -224,6 +236,16 @@ mod tests {
             ("localhost", "localhost"),
         ] {
             assert_eq!(domain(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_can_be_shown_with_u_labels() {
+        for (text, expected) in [
+            ("XN--BCHER-KVA.example", "bücher.example"),
+            ("Voorbeeld.NL", "voorbeeld.nl"),
+        ] {
+            assert_eq!(text.parse::<DomainName>().unwrap().unicode(), expected);
         }
     }
 
