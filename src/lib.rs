@@ -1,5 +1,6 @@
 //! Zegel.
 
+pub mod config;
 pub mod dkim;
 pub mod names;
 pub mod organisation;

@@ -2,5 +2,39 @@
 //! that cannot be signed for it.
 
 mod policy;
+mod selector_template;
+mod senders;
 
-pub use self::policy::{Action, Policy, Refusal};
+pub use self::{
+    policy::{Action, Policy, Refusal},
+    selector_template::{SelectorTemplate, TemplateError},
+    senders::{Sender, Senders, in_networks},
+};
+
+use crate::{
+    dkim::key::Algorithm,
+    names::{DomainName, OrganisationId},
+};
+
+/// One customer: one file in `orgs.d/`, checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Organisation {
+    /// The stem of its file.
+    pub id: OrganisationId,
+    /// Its name for people; the id where the file gives none.
+    pub name: String,
+    /// The exact From domains that are signed, in the order of the file.
+    pub domains: Vec<DomainName>,
+    /// Domains that never send mail.
+    pub parked: Vec<DomainName>,
+    /// The mail address of whoever looks after its DNS.
+    pub contact: Option<String>,
+    /// How its selectors are named.
+    pub selector: SelectorTemplate,
+    /// One signature for each of these; never empty, no duplicates.
+    pub algorithms: Vec<Algorithm>,
+    /// Who may use its domains; none: any outbound mail.
+    pub senders: Option<Senders>,
+    /// Its own policy over that of `zegel.toml`.
+    pub policy: Policy,
+}

@@ -1,0 +1,278 @@
+//! `zegel.toml`: from its tree to the settings.
+
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    http, listener,
+    problem::{Fault, Report, Site},
+    section::{List, Section, distance},
+    settings::{
+        Canonicalization, HeaderLists, KeeperSettings, Limits, LogFormat, LogSettings, Resolvers,
+        Settings, SigningSettings,
+    },
+    tree::{Node, Value},
+    values::{action, address, duration, field_name, number, quoted, socket_address, text, word},
+};
+use crate::{names::FieldName, organisation::Policy};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+/// Of times within a connection.
+const SESSION_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
+/// Of times in the life of a key.
+const KEEPER_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY.saturating_mul(3653);
+const EXPIRE_BOUNDS: RangeInclusive<Duration> = HOUR..=DAY.saturating_mul(366);
+
+/// Reads the tree of `zegel.toml`. What is wrong is reported, and has its default.
+pub(super) fn read(root: Node, report: &Report) -> Settings {
+    let defaults = Settings::default();
+    let folder = root.site.file.parent().unwrap_or(Path::new("")).to_owned();
+    let mut section = Section::new(root, report);
+    let listeners = listener::read(section.take("listener"), report);
+    let http = http::read_section(section.section("http"), defaults.http);
+    let (keeper, keeper_http) = read_keeper(section.section("keeper"));
+    http::check(&http, (&keeper.http, &keeper_http), &listeners, report);
+    let settings = Settings {
+        keystore_path: read_keystore(section.section("keystore"), &folder)
+            .unwrap_or(defaults.keystore_path),
+        listeners,
+        signing: read_signing(section.section("signing")),
+        policy: read_policy(section.section("policy"), defaults.policy),
+        limits: read_limits(section.section("limits")),
+        http: http.listen,
+        log: read_log(section.section("log")),
+        keeper,
+    };
+    section.finish();
+    settings
+}
+
+/// Reads a `[policy]` table over another policy.
+pub(super) fn read_policy(mut section: Section<'_>, under: Policy) -> Policy {
+    let mut take = |key, under| section.read(key, action).unwrap_or(under);
+    let policy = Policy {
+        unknown_domain: take("unknown_domain", under.unknown_domain),
+        bad_from: take("bad_from", under.bad_from),
+        unauthorised_sender: take("unauthorised_sender", under.unauthorised_sender),
+        awaiting_key: take("awaiting_key", under.awaiting_key),
+        parked_domain: take("parked_domain", under.parked_domain),
+        signing_failure: take("signing_failure", under.signing_failure),
+        hazard: take("hazard", under.hazard),
+    };
+    section.finish();
+    policy
+}
+
+fn read_keystore(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
+    // Relative to the file, so that it does not matter where a command is started.
+    let path = section.read("path", |node| text(node).map(|text| folder.join(text)));
+    section.finish();
+    path
+}
+
+fn read_signing(mut section: Section<'_>) -> SigningSettings {
+    let defaults = SigningSettings::default();
+    let (header, body) = section
+        .read("canonicalization", canonicalization)
+        .unwrap_or((
+            defaults.header_canonicalization,
+            defaults.body_canonicalization,
+        ));
+    let settings = SigningSettings {
+        header_canonicalization: header,
+        body_canonicalization: body,
+        expire: section.read("expire", expire).unwrap_or(defaults.expire),
+        headers: read_headers(section.section("headers")),
+    };
+    section.finish();
+    settings
+}
+
+fn canonicalization(node: &Node) -> Result<(Canonicalization, Canonicalization), Fault> {
+    use Canonicalization::{Relaxed, Simple};
+    let choices = [
+        ("relaxed/relaxed", (Relaxed, Relaxed)),
+        ("relaxed/simple", (Relaxed, Simple)),
+        ("simple/relaxed", (Simple, Relaxed)),
+        ("simple/simple", (Simple, Simple)),
+    ];
+    word(node, &choices)
+}
+
+fn expire(node: &Node) -> Result<Option<Duration>, Fault> {
+    match &node.value {
+        Value::Text(text) | Value::Environment(text) if text == "off" => Ok(None),
+        _ => duration(node, &EXPIRE_BOUNDS).map(Some).map_err(|fault| {
+            let advice = format!("{}, or \"off\"", fault.advice);
+            Fault { advice, ..fault }
+        }),
+    }
+}
+
+/// A list that is written takes the place of the built-in one, and its names are taken out
+/// of the built-in lists that are left.
+fn read_headers(mut section: Section<'_>) -> HeaderLists {
+    const KEYS: [&str; 3] = ["sign", "oversign", "oversign_if_present"];
+    let lists = KEYS.map(|key| section.list(key, field_name));
+    let mut named: Vec<&(FieldName, Site)> = Vec::new();
+    for item in lists.iter().flatten().flat_map(|list| &list.items) {
+        if named.iter().any(|(name, _)| *name == item.0) {
+            let text = format!("{} is named more than once", item.0);
+            let advice = "name it once, in one of the lists";
+            section.report.problem(&item.1, Fault::new(text, advice));
+        }
+        named.push(item);
+    }
+    let named: Vec<FieldName> = named.into_iter().map(|(name, _)| name.clone()).collect();
+    let places = lists.iter().flatten().next().map(|list| list.site.clone());
+    let resolve = |list: Option<List<FieldName>>, built_in: Vec<FieldName>| match list {
+        Some(list) => list.into_values(),
+        None => built_in
+            .into_iter()
+            .filter(|name| !named.contains(name))
+            .collect(),
+    };
+    let built_in = HeaderLists::default();
+    let [sign, oversign, oversign_if_present] = lists;
+    let headers = HeaderLists {
+        sign: resolve(sign, built_in.sign),
+        oversign: resolve(oversign, built_in.oversign),
+        oversign_if_present: resolve(oversign_if_present, built_in.oversign_if_present),
+    };
+    let mut certain = headers.sign.iter().chain(&headers.oversign);
+    if !certain.any(|name| name.as_str() == "from") {
+        let advice = "put From in oversign: a signature without it is worth nothing";
+        let site = places.unwrap_or_else(|| section.site.clone());
+        section
+            .report
+            .problem(&site, Fault::new("From is not signed", advice));
+    }
+    section.finish();
+    headers
+}
+
+fn read_limits(mut section: Section<'_>) -> Limits {
+    let defaults = Limits::default();
+    let mut count = |key, bounds, default| {
+        section
+            .read(key, |node| number(node, bounds))
+            .unwrap_or(default)
+    };
+    let connections = count("connections", 1..=100_000, defaults.connections);
+    let header_bytes = count(
+        "header_bytes",
+        4096..=64 * 1024 * 1024,
+        defaults.header_bytes,
+    );
+    let header_fields = count("header_fields", 16..=100_000, defaults.header_fields);
+    let mut time = |key, default| {
+        section
+            .read(key, |node| duration(node, &SESSION_BOUNDS))
+            .unwrap_or(default)
+    };
+    let limits = Limits {
+        connections,
+        idle: time("idle", defaults.idle),
+        message: time("message", defaults.message),
+        header_bytes,
+        header_fields,
+    };
+    section.finish();
+    limits
+}
+
+fn read_log(mut section: Section<'_>) -> LogSettings {
+    let defaults = LogSettings::default();
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let settings = LogSettings {
+        format: section
+            .read("format", |node| word(node, &formats))
+            .unwrap_or(defaults.format),
+        filter: section.read("filter", filter).unwrap_or(defaults.filter),
+    };
+    section.finish();
+    settings
+}
+
+/// Finds the usual slips: what is no level would be taken for the name of a module, and
+/// nothing would be logged.
+fn filter(node: &Node) -> Result<String, Fault> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = text(node)?;
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    // Directives with spans are left to the logging itself.
+    let directives = text
+        .split(',')
+        .filter(|directive| !directive.contains(['[', '{']));
+    for directive in directives {
+        let level = directive.rsplit('=').next().unwrap_or(directive).trim();
+        if !is_level(level) {
+            let nearest = LEVELS.iter().min_by_key(|known| distance(level, known));
+            let advice = format!(
+                "write a level ({}), or module=level; did you mean {}?",
+                LEVELS.join(", "),
+                nearest.unwrap_or(&"info")
+            );
+            return Err(Fault::new(format!("{} is no level", quoted(level)), advice));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// The settings, and where `http` is written.
+fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
+    let defaults = KeeperSettings::default();
+    let resolvers = section.take("resolvers");
+    let resolvers = resolvers.and_then(|node| read_resolvers(node, &mut section));
+    let (lead_site, http_site) = (section.site_of("lead_time"), section.site_of("http"));
+    let mut time = |key, default| {
+        section
+            .read(key, |node| duration(node, &KEEPER_BOUNDS))
+            .unwrap_or(default)
+    };
+    let settings = KeeperSettings {
+        resolvers: resolvers.unwrap_or(defaults.resolvers),
+        check_every: time("check_every", defaults.check_every),
+        rotate_every: time("rotate_every", defaults.rotate_every),
+        lead_time: time("lead_time", defaults.lead_time),
+        settle: time("settle", defaults.settle),
+        drain: time("drain", defaults.drain),
+        relay_addresses: section
+            .list("relay_addresses", address)
+            .map(List::into_values)
+            .unwrap_or_default(),
+        http: section.read("http", http::listen).unwrap_or(defaults.http),
+    };
+    if settings.lead_time >= settings.rotate_every {
+        let text = "a successor would be made before the key itself";
+        let advice = "make lead_time shorter than rotate_every";
+        section.report.problem(&lead_site, Fault::new(text, advice));
+    }
+    section.finish();
+    (settings, http_site)
+}
+
+fn read_resolvers(node: Node, section: &mut Section<'_>) -> Option<Resolvers> {
+    if matches!(&node.value, Value::Text(text) | Value::Environment(text) if text == "system") {
+        return Some(Resolvers::System);
+    }
+    let resolver = |node: &Node| -> Result<SocketAddr, Fault> {
+        socket_address(text(node)?).map_err(|fault| Fault {
+            advice: "write an address with a port, such as 127.0.0.1:53 or [::1]:53".into(),
+            ..fault
+        })
+    };
+    let list = section.list_in(node, resolver)?;
+    if list.empty {
+        let advice = "name one, or write resolvers = \"system\"";
+        section
+            .report
+            .problem(&list.site, Fault::new("there is no resolver", advice));
+    }
+    Some(Resolvers::Addresses(list.into_values()))
+}

@@ -1,0 +1,370 @@
+//! The validated settings of `zegel.toml`, and their defaults.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+use crate::{
+    names::FieldName,
+    organisation::{Policy, Sender, in_networks},
+};
+
+/// Everything that `zegel.toml` says, checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// The folder with the keys.
+    pub keystore_path: PathBuf,
+    /// Never empty; names and sockets are unique.
+    pub listeners: Vec<ListenerSettings>,
+    /// What signatures look like.
+    pub signing: SigningSettings,
+    /// What is done with mail that is not signed; an organisation's own is resolved in
+    /// [`crate::organisation::Organisation::policy`].
+    pub policy: Policy,
+    /// Bounds on connections and messages.
+    pub limits: Limits,
+    /// Where the signer serves `/metrics` and `/health`.
+    pub http: HttpListen,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// The lifecycle of keys.
+    pub keeper: KeeperSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keystore_path: "/var/lib/zegel/keys".into(),
+            listeners: vec![ListenerSettings::default()],
+            signing: SigningSettings::default(),
+            policy: Policy::default(),
+            limits: Limits::default(),
+            http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9465))),
+            log: LogSettings::default(),
+            keeper: KeeperSettings::default(),
+        }
+    }
+}
+
+/// A milter socket.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListenerSettings {
+    /// `[a-z0-9-]`, 1 to 40 characters.
+    pub name: String,
+    /// Where it listens.
+    pub socket: Socket,
+    /// Which mail on it is outbound.
+    pub outbound: Outbound,
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        Self {
+            name: "relay".into(),
+            socket: Socket::Unix {
+                path: "/run/zegel/relay.sock".into(),
+                mode: Socket::DEFAULT_MODE,
+                group: None,
+            },
+            outbound: Outbound::default(),
+        }
+    }
+}
+
+/// The address of a milter socket.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Socket {
+    /// `unix:/path`, absolute.
+    Unix {
+        /// At most 107 octets.
+        path: PathBuf,
+        /// Permission bits, never writable for others.
+        mode: u32,
+        /// The group that the socket is given.
+        group: Option<String>,
+    },
+    /// `inet:ADDRESS:PORT`.
+    Tcp(SocketAddr),
+    /// `fd:NAME`: made by systemd, with this `FileDescriptorName=`.
+    Inherited(String),
+}
+
+impl Socket {
+    /// For the owner and the group.
+    pub const DEFAULT_MODE: u32 = 0o660;
+}
+
+/// In the form of `zegel.toml`.
+impl fmt::Display for Socket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix { path, .. } => write!(formatter, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(formatter, "inet:{address}"),
+            Self::Inherited(name) => write!(formatter, "fd:{name}"),
+        }
+    }
+}
+
+/// Which mail on a listener is outbound, and so to be signed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outbound {
+    /// All of it.
+    All,
+    /// That of clients that are known.
+    Rule {
+        /// Whether any SASL login suffices.
+        authenticated: bool,
+        /// Client addresses that suffice.
+        networks: Vec<IpNet>,
+    },
+}
+
+impl Outbound {
+    /// Whether mail from this sender is outbound.
+    pub fn covers(&self, sender: &Sender<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Rule {
+                authenticated,
+                networks,
+            } => {
+                let login = sender.login.is_some_and(|login| !login.is_empty());
+                (*authenticated && login) || in_networks(networks, sender.client)
+            }
+        }
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        let network = |address: IpAddr, length| {
+            IpNet::new(address, length).expect("the length is within that of the address")
+        };
+        Self::Rule {
+            authenticated: true,
+            networks: vec![
+                network(IpAddr::from([127, 0, 0, 0]), 8),
+                network(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128),
+            ],
+        }
+    }
+}
+
+/// The `[signing]` table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SigningSettings {
+    /// Of the header fields (RFC 6376 §3.4.1, §3.4.2).
+    pub header_canonicalization: Canonicalization,
+    /// Of the body (RFC 6376 §3.4.3, §3.4.4).
+    pub body_canonicalization: Canonicalization,
+    /// From `t=` to `x=`, at least an hour; none: no `x=`.
+    pub expire: Option<Duration>,
+    /// Which header fields are signed.
+    pub headers: HeaderLists,
+}
+
+impl Default for SigningSettings {
+    fn default() -> Self {
+        Self {
+            header_canonicalization: Canonicalization::Relaxed,
+            body_canonicalization: Canonicalization::Relaxed,
+            expire: None,
+            headers: HeaderLists::default(),
+        }
+    }
+}
+
+/// One half of `c=` (RFC 6376 §3.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Canonicalization {
+    /// Changes of white space on the way do no harm.
+    Relaxed,
+    /// Nothing may change.
+    Simple,
+}
+
+impl Canonicalization {
+    /// The word in `c=`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Relaxed => "relaxed",
+            Self::Simple => "simple",
+        }
+    }
+}
+
+/// Which header fields are signed. No name is in two lists, and From is in one of the first
+/// two (RFC 6376 §5.4).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeaderLists {
+    /// As often as they are present.
+    pub sign: Vec<FieldName>,
+    /// Once more than they are present: none can be added on the way.
+    pub oversign: Vec<FieldName>,
+    /// Once more than they are present, if they are: what is absent may be added on the way.
+    pub oversign_if_present: Vec<FieldName>,
+}
+
+impl HeaderLists {
+    const OVERSIGN: [&str; 5] = ["from", "to", "cc", "subject", "reply-to"];
+    const OVERSIGN_IF_PRESENT: [&str; 17] = [
+        "date",
+        "message-id",
+        "mime-version",
+        "content-type",
+        "content-transfer-encoding",
+        "in-reply-to",
+        "references",
+        "list-id",
+        "list-unsubscribe",
+        "list-unsubscribe-post",
+        "sender",
+        "resent-date",
+        "resent-from",
+        "resent-sender",
+        "resent-to",
+        "resent-cc",
+        "resent-message-id",
+    ];
+}
+
+impl Default for HeaderLists {
+    fn default() -> Self {
+        let names = |list: &[&str]| {
+            let name = |name: &&str| name.parse().expect("the built-in names are field names");
+            list.iter().map(name).collect()
+        };
+        Self {
+            sign: Vec::new(),
+            oversign: names(&Self::OVERSIGN),
+            oversign_if_present: names(&Self::OVERSIGN_IF_PRESENT),
+        }
+    }
+}
+
+/// The `[limits]` table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Connections at one time, over all listeners.
+    pub connections: usize,
+    /// How long a connection may be silent between messages.
+    pub idle: Duration,
+    /// From the first header field of a message to our reply at its end.
+    pub message: Duration,
+    /// Octets of all header fields of a message together.
+    pub header_bytes: usize,
+    /// Header fields of a message.
+    pub header_fields: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1000,
+            idle: Duration::from_mins(10),
+            message: Duration::from_mins(5),
+            header_bytes: 1024 * 1024,
+            header_fields: 2000,
+        }
+    }
+}
+
+/// Where metrics and health are served.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HttpListen {
+    /// Nowhere.
+    Off,
+    /// On a TCP socket.
+    Tcp(SocketAddr),
+    /// On a Unix socket, by its absolute path.
+    Unix(PathBuf),
+}
+
+/// In the form of `zegel.toml`.
+impl fmt::Display for HttpListen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => formatter.write_str("off"),
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The `[log]` table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogSettings {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// A filter of tracing-subscriber, such as `info` or `warn,zegel::milter=debug`.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".into(),
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people and the journal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The `[keeper]` table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeeperSettings {
+    /// Where the search for the authoritative servers starts.
+    pub resolvers: Resolvers,
+    /// From one look at the DNS to the next.
+    pub check_every: Duration,
+    /// How long a key serves.
+    pub rotate_every: Duration,
+    /// A successor is made this long before it is due; less than `rotate_every`.
+    pub lead_time: Duration,
+    /// The least time that a record must have been seen everywhere before it signs.
+    pub settle: Duration,
+    /// The longest life of mail in a queue, with a margin: how long a record must stay.
+    pub drain: Duration,
+    /// The addresses that the relay sends from, for SPF advice.
+    pub relay_addresses: Vec<IpAddr>,
+    /// Where the keeper serves its metrics.
+    pub http: HttpListen,
+}
+
+impl Default for KeeperSettings {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_hours(24);
+        Self {
+            resolvers: Resolvers::System,
+            check_every: Duration::from_hours(1),
+            rotate_every: 26 * 7 * DAY,
+            lead_time: 30 * DAY,
+            settle: Duration::from_mins(10),
+            drain: 7 * DAY,
+            relay_addresses: Vec::new(),
+            http: HttpListen::Off,
+        }
+    }
+}
+
+/// Which resolvers are asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Resolvers {
+    /// Those of `/etc/resolv.conf`.
+    System,
+    /// These; never empty.
+    Addresses(Vec<SocketAddr>),
+}
