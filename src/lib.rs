@@ -2,4 +2,5 @@
 
 pub mod dkim;
 pub mod names;
+pub mod observe;
 pub mod organisation;
