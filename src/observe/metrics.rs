@@ -9,16 +9,17 @@
 
 mod histogram;
 mod organisations;
+mod process;
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, text},
-    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
@@ -26,6 +27,7 @@ pub use self::organisations::OrganisationMetrics;
 use self::{
     histogram::Histogram,
     organisations::{OrganisationCollector, Table},
+    process::Process,
 };
 use crate::names::OrganisationId;
 
@@ -108,34 +110,22 @@ impl Metrics {
 
     /// A callback panicked; its message was tempfailed.
     pub fn panicked(&self) {
-        self.0.process.panics.inc();
+        self.0.process.panicked();
     }
 
     /// A snapshot came into use, at the start or by a reload.
     pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
-        let process = &self.0.process;
-        let since_epoch = facts.loaded_at.duration_since(UNIX_EPOCH);
-        process
-            .last_reload
-            .set(since_epoch.unwrap_or_default().as_secs_f64());
-        process
-            .organisations
-            .set(i64::try_from(facts.organisations).unwrap_or(i64::MAX));
-        process
-            .generation
-            .set(i64::try_from(facts.keystore_generation).unwrap_or(i64::MAX));
+        self.0.process.snapshot_in_use(facts);
     }
 
     /// A reload put its snapshot into use; the load at the start is none.
     pub fn reload_succeeded(&self) {
-        self.0.process.reloads_succeeded.inc();
-        self.0.process.last_reload_succeeded.set(1);
+        self.0.process.reload_succeeded();
     }
 
     /// A reload failed, and the snapshot before it stays in use.
     pub fn reload_failed(&self) {
-        self.0.process.reloads_failed.inc();
-        self.0.process.last_reload_succeeded.set(0);
+        self.0.process.reload_failed();
     }
 
     /// The page for a scrape, of the type [`CONTENT_TYPE`]. With 100,000 organisations
@@ -329,71 +319,6 @@ impl EncodeMetric for SharedHistogram {
         self.0.metric_type()
     }
 }
-
-#[derive(Debug)]
-struct Process {
-    panics: Counter,
-    reloads_succeeded: Counter,
-    reloads_failed: Counter,
-    last_reload_succeeded: Gauge,
-    last_reload: Gauge<f64, AtomicU64>,
-    organisations: Gauge,
-    generation: Gauge,
-}
-
-impl Process {
-    fn register(registry: &mut Registry) -> Self {
-        let reloads = Family::<Labels, Counter>::default();
-        let result =
-            |result: &str| reloads.get_or_create_owned(&vec![("result", result.to_owned())]);
-        let process = Self {
-            panics: Counter::default(),
-            reloads_succeeded: result("ok"),
-            reloads_failed: result("failed"),
-            last_reload_succeeded: Gauge::default(),
-            last_reload: Gauge::default(),
-            organisations: Gauge::default(),
-            generation: Gauge::default(),
-        };
-        process.last_reload_succeeded.set(1);
-        registry.register(
-            "panics",
-            "Callbacks that panicked; the message was tempfailed",
-            process.panics.clone(),
-        );
-        registry.register("reload", "Reloads of the configuration and keys", reloads);
-        registry.register(
-            "last_reload_successful",
-            "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
-            process.last_reload_succeeded.clone(),
-        );
-        registry.register(
-            "last_reload_timestamp_seconds",
-            "When the configuration in use was loaded",
-            process.last_reload.clone(),
-        );
-        registry.register(
-            "organisations",
-            "Organisations in the configuration in use",
-            process.organisations.clone(),
-        );
-        registry.register(
-            "keystore_generation",
-            "Generation of the keystore in use",
-            process.generation.clone(),
-        );
-        let build = vec![("version", env!("CARGO_PKG_VERSION")), ("backend", BACKEND)];
-        registry.register("build", "This program", Info::new(build));
-        process
-    }
-}
-
-/// The cryptography that this program was built with.
-const BACKEND: &str = if cfg!(feature = "ring") {
-    "ring"
-} else {
-    "aws-lc-rs"
-};
 
 #[cfg(test)]
 mod tests;

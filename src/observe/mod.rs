@@ -4,5 +4,7 @@
 //! one place: `prometheus-client` in [`metrics`], `axum` in [`http`], `tracing-subscriber`
 //! in [`logging`].
 
+pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod readiness;

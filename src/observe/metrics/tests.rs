@@ -1,3 +1,5 @@
+use std::time::UNIX_EPOCH;
+
 use super::*;
 use crate::organisation::Refusal;
 
@@ -139,13 +141,13 @@ fn reloads_and_the_snapshot_in_use() {
     metrics.snapshot_in_use(&SnapshotFacts {
         organisations: 3,
         keystore_generation: 17,
-        loaded_at: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        loaded_at: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
     });
     metrics.reload_failed();
     for line in [
         "zegel_organisations 3",
         "zegel_keystore_generation 17",
-        "zegel_last_reload_timestamp_seconds 1800000000.0",
+        "zegel_last_reload_timestamp_seconds 1800000000.5",
         r#"zegel_reload_total{result="failed"} 1"#,
         "zegel_last_reload_successful 0",
     ] {
