@@ -128,8 +128,8 @@ impl Metrics {
         self.0.process.reload_failed();
     }
 
-    /// The page for a scrape, of the type [`CONTENT_TYPE`]. With 100,000 organisations
-    /// this takes a good part of a second: not for a thread that others wait for.
+    /// The page for a scrape, of the type [`CONTENT_TYPE`]. With 100,000 organisations it
+    /// has megabytes: not for a thread that others wait for.
     ///
     /// # Errors
     ///
