@@ -3,4 +3,5 @@
 pub mod config;
 pub mod dkim;
 pub mod names;
+pub mod observe;
 pub mod organisation;

@@ -1,0 +1,239 @@
+//! `/metrics`, `/health/live` and `/health/ready` over HTTP/1.
+//!
+//! SECURITY: whoever can reach the socket can read the metrics, which name organisations
+//! and listeners. Nothing here can reach keys or messages, and no request changes
+//! anything. A connection serves one request and lives for 10 seconds at most, and there are
+//! at most 64 of them, so a slow client holds up nobody but itself. hyper refuses requests
+//! with more than 100 fields or 400 KiB of them.
+
+mod socket;
+
+use std::{
+    future::Future, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing,
+};
+use tokio::sync::{Semaphore, oneshot};
+
+pub use self::socket::HttpListener;
+use self::socket::LimitedListener;
+use crate::observe::{
+    metrics::{CONTENT_TYPE, Metrics},
+    readiness::Readiness,
+};
+
+/// Where the pages are served: the setting `http.listen`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HttpAddress {
+    /// Nowhere: `off`.
+    Off,
+    /// `127.0.0.1:9465` or `[::1]:9465`.
+    Tcp(SocketAddr),
+    /// `unix:/run/zegel/http.sock`: made with mode 0660.
+    Unix(PathBuf),
+}
+
+/// Why there is no address, or no socket at it.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The text is no address.
+    #[error(
+        "http.listen = {0:?} is not an address; write an IP address and port such as \
+         \"127.0.0.1:9465\", \"unix:\" and an absolute path, or \"off\""
+    )]
+    Address(String),
+    /// The system refuses the TCP address.
+    #[error(
+        "http.listen: cannot listen on {address}: {source}; {}",
+        tcp_advice(source)
+    )]
+    Tcp {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refuses the socket file.
+    #[error("http.listen: cannot listen on {}: {source}; {}", path.display(), unix_advice(source))]
+    Unix {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process answers on the socket file.
+    #[error(
+        "http.listen: another process listens on {}; stop it, or choose another path",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Something that is not a socket has the name; it is left alone.
+    #[error(
+        "http.listen: {} exists and is not a socket; remove it, or choose another path",
+        .0.display()
+    )]
+    NotASocket(PathBuf),
+}
+
+impl FromStr for HttpAddress {
+    type Err = HttpError;
+
+    fn from_str(text: &str) -> Result<Self, HttpError> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            let absolute = path.is_absolute().then_some(Self::Unix(path));
+            return absolute.ok_or_else(|| HttpError::Address(text.to_owned()));
+        }
+        let address = text.parse().map(Self::Tcp);
+        address.map_err(|_| HttpError::Address(text.to_owned()))
+    }
+}
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct HttpState {
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// For `/health/ready`.
+    pub readiness: Readiness,
+}
+
+/// Serves until `shutdown` completes; requests in progress then have two seconds.
+///
+/// An error of one connection, or in accepting one, does not end it.
+pub async fn serve(
+    listener: HttpListener,
+    state: HttpState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    serve_within(Limits::default(), listener, state, shutdown).await;
+}
+
+/// What one client may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    connections: usize,
+    /// From accept to close, whatever happens between.
+    lifetime: Duration,
+    /// How long requests in progress may hold up the shutdown.
+    grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            // What Prometheus gives a scrape by default.
+            lifetime: Duration::from_secs(10),
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+async fn serve_within(
+    limits: Limits,
+    listener: HttpListener,
+    state: HttpState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (stopped, stopping) = oneshot::channel::<()>();
+    let signal = async move {
+        shutdown.await;
+        // Nobody listens any more if the server below has ended by itself.
+        let _ = stopped.send(());
+    };
+    let listener = LimitedListener::new(listener, limits.connections, limits.lifetime);
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(signal);
+    let deadline = async {
+        // An error means that the signal was dropped with the server: it has ended.
+        let _ = stopping.await;
+        tokio::time::sleep(limits.grace).await;
+    };
+    tokio::select! {
+        _ = server => {}
+        () = deadline => tracing::debug!("HTTP clients that did not finish in time were left"),
+    }
+}
+
+fn router(state: HttpState) -> Router {
+    let state = Pages {
+        state,
+        rendering: Arc::new(Semaphore::new(1)),
+    };
+    Router::new()
+        .route("/metrics", routing::get(metrics))
+        .route("/health/live", routing::get(live))
+        .route("/health/ready", routing::get(ready))
+        .with_state(state)
+        .layer(middleware::map_response(finish))
+}
+
+#[derive(Clone, Debug)]
+struct Pages {
+    state: HttpState,
+    /// One page at a time: with many organisations each takes megabytes and a whole core.
+    rendering: Arc<Semaphore>,
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    // The semaphore is never closed.
+    let _turn = pages.rendering.acquire().await;
+    let metrics = pages.state.metrics.clone();
+    let Ok(Ok(page)) = tokio::task::spawn_blocking(move || metrics.render()).await else {
+        tracing::error!("the metrics could not be written");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response()
+}
+
+async fn live() -> &'static str {
+    "alive\n"
+}
+
+async fn ready(State(pages): State<Pages>) -> Response {
+    match pages.state.readiness.check() {
+        Ok(()) => "ready\n".into_response(),
+        Err(missing) => {
+            let page = format!("not ready: {missing}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, page).into_response()
+        }
+    }
+}
+
+/// One request to a connection; no answer is true for longer than it takes to read.
+async fn finish(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn tcp_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another port, or stop the program that has this one",
+        io::ErrorKind::AddrNotAvailable => "this host does not have that address",
+        io::ErrorKind::PermissionDenied => "choose a port from 1024 on",
+        _ => "choose another address",
+    }
+}
+
+fn unix_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make its directory first",
+        io::ErrorKind::PermissionDenied => "the user that Zegel runs as must own its directory",
+        _ => "choose another path",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! The log: lines on stderr, for journald or as JSON.
+//!
+//! SECURITY: nothing of a message but its queue id, its From domain and the outcome goes
+//! into the log: no subject, no body, no recipients, no frame, and never key material.
+//! That is the duty of whoever logs; foreign text goes into a field, never into the
+//! message of an event. What this module holds to is that one event is one line, and that
+//! indymilter, which writes whole frames at TRACE, is not heard below ERROR, whatever the
+//! filter says.
+
+mod format;
+
+use std::{
+    io::{self, IsTerminal},
+    os::unix::fs::MetadataExt,
+};
+
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{self, FilterExt, Targets},
+    fmt::{self as lines, MakeWriter},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+};
+
+use self::format::{JournalPriority, OneLine};
+
+/// The form of the log: the setting `log.format`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// For people and journald.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// The filter has nothing in it.
+    #[error("log.filter is empty; write a level, such as \"info\"")]
+    Empty,
+    /// A word that is neither a level nor `target=level`; often a level with a typing error.
+    #[error(
+        "log.filter = {filter:?}: {word:?} is not a level; write error, warn, info, debug, \
+         trace or off, or TARGET=LEVEL"
+    )]
+    Word {
+        /// As configured.
+        filter: String,
+        /// The part that is wrong.
+        word: String,
+    },
+    /// The filter cannot be understood.
+    #[error(
+        "log.filter = {filter:?}: {source}; write levels (error, warn, info, debug, trace, \
+         off) or TARGET=LEVEL, with commas between"
+    )]
+    Filter {
+        /// As configured.
+        filter: String,
+        /// What is wrong with it.
+        source: filter::ParseError,
+    },
+    /// There is a log in this process already.
+    #[error("the log was started twice")]
+    Started,
+}
+
+/// Starts the log of the process on stderr. `filter` is a level, or several of
+/// `TARGET=LEVEL` with commas between.
+///
+/// # Errors
+///
+/// The filter is wrong, or there is a log already.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
+    let style = match (format, Destination::of_stderr()) {
+        (LogFormat::Json, _) => Style::Json,
+        (LogFormat::Text, Destination::Terminal) => Style::Coloured,
+        (LogFormat::Text, Destination::Journal) => Style::Journal,
+        (LogFormat::Text, Destination::Other) => Style::Plain,
+    };
+    let subscriber = subscriber(style, filter, io::stderr)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Started)
+}
+
+/// What reads stderr.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Destination {
+    Terminal,
+    Journal,
+    Other,
+}
+
+impl Destination {
+    fn of_stderr() -> Self {
+        if io::stderr().is_terminal() {
+            return Self::Terminal;
+        }
+        // Device and inode of the stream; the variable is inherited by children whose
+        // stderr goes elsewhere (systemd.exec(5), $JOURNAL_STREAM).
+        let named = std::env::var("JOURNAL_STREAM").ok();
+        let actual = std::fs::metadata("/proc/self/fd/2");
+        match (named, actual) {
+            (Some(named), Ok(actual)) if named == format!("{}:{}", actual.dev(), actual.ino()) => {
+                Self::Journal
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Style {
+    Json,
+    /// With colours and the time.
+    Coloured,
+    /// With the priority in front, and without the time: the journal has its own.
+    Journal,
+    /// With the time.
+    Plain,
+}
+
+/// Libraries that say more than an operator wants to read.
+const QUIET: &str = "h2=warn,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn,\
+                     hyper=warn,hyper_util=warn,mail_auth=warn";
+
+fn subscriber<W>(style: Style, filter: &str, writer: W) -> Result<impl Subscriber, LoggingError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = parse(filter)?;
+    // Not a directive of the filter, which a longer one, such as for a module of
+    // indymilter, would override. Its WARN is of replies that the MTA did not want, which
+    // is what was agreed on.
+    let cap = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target("indymilter", LevelFilter::ERROR);
+    let layer = layer(style, writer).with_filter(filter.and(cap));
+    Ok(Registry::default().with(layer))
+}
+
+fn layer<S, W>(style: Style, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = lines::layer()
+        .with_writer(OneLine(writer))
+        .with_ansi(style == Style::Coloured)
+        // Otherwise a full disk behind stderr is reported on stderr, with a panic.
+        .log_internal_errors(false);
+    match style {
+        Style::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+        Style::Coloured | Style::Plain => layer.boxed(),
+        Style::Journal => {
+            let text = lines::format().without_time().with_ansi(false);
+            layer.event_format(JournalPriority(text)).boxed()
+        }
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
+    // What comes later wins, so the setting can ask for any of the quiet ones.
+    let mut all = vec![QUIET];
+    for word in words(filter) {
+        // EnvFilter takes a word alone for a target: "inof" would silence everything else.
+        if !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err() {
+            return Err(LoggingError::Word {
+                filter: filter.to_owned(),
+                word: word.to_owned(),
+            });
+        }
+        all.push(word);
+    }
+    if all.len() == 1 {
+        return Err(LoggingError::Empty);
+    }
+    let parsed = EnvFilter::builder().parse(all.join(","));
+    parsed.map_err(|source| LoggingError::Filter {
+        filter: filter.to_owned(),
+        source,
+    })
+}
+
+/// The parts between commas, but those in the brackets of a span.
+fn words(filter: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    let outside = move |character| {
+        match character {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0
+    };
+    let words = filter.split(outside).map(str::trim);
+    words.filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

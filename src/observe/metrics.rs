@@ -1,0 +1,324 @@
+//! Counters and gauges, in the OpenMetrics text format.
+//!
+//! The metrics live as long as the process: a reload finds the same series again. Where
+//! messages pass, nothing is looked up and no lock is taken: listeners and organisations
+//! get handles beforehand ([`ListenerMetrics`], [`OrganisationMetrics`]).
+//!
+//! Labels come from the configuration and from closed sets of words. Nothing that a
+//! message holds, such as an unknown domain, ever becomes a label.
+
+mod histogram;
+mod organisations;
+mod process;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder, text},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+pub use self::organisations::OrganisationMetrics;
+use self::{
+    histogram::Histogram,
+    organisations::{OrganisationCollector, Table},
+    process::Process,
+};
+use crate::names::OrganisationId;
+
+/// The media type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of the process. A clone is a handle to the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+/// What became of a message: the label `result` of `zegel_messages_total`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Signed and accepted.
+    Signed,
+    /// Accepted as it came.
+    Unsigned,
+    /// Answered with 451.
+    Tempfailed,
+    /// Answered with 550.
+    Rejected,
+}
+
+/// What is shown of the snapshot in use.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotFacts {
+    /// How many organisations it has.
+    pub organisations: usize,
+    /// The generation of the keystore that it was made from.
+    pub keystore_generation: u64,
+    /// When it came into use.
+    pub loaded_at: SystemTime,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[expect(
+        clippy::new_without_default,
+        reason = "there is one in a process; none should come by default"
+    )]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("zegel");
+        let listeners = ListenerFamilies::register(&mut registry);
+        let messages = MessageHistograms::register(&mut registry);
+        let process = Process::register(&mut registry);
+        let organisations = Arc::new(Table::new());
+        let collector = OrganisationCollector(Arc::clone(&organisations));
+        registry.register_collector(Box::new(collector));
+        Self(Arc::new(Inner {
+            registry,
+            listeners,
+            messages,
+            process,
+            organisations,
+        }))
+    }
+
+    /// The metrics of the listener of this name; all of its series exist from now on.
+    pub fn listener(&self, name: &str) -> ListenerMetrics {
+        let inner = &self.0;
+        ListenerMetrics(Arc::new(inner.listeners.resolve(name, &inner.messages)))
+    }
+
+    /// The counters of this organisation: the same ones each time. Takes a lock, so it is
+    /// for the building of a snapshot, not for each message.
+    pub fn organisation(&self, id: &OrganisationId) -> OrganisationMetrics {
+        self.0.organisations.organisation(id)
+    }
+
+    /// The counters of messages that belong to no organisation: `organisation=""`.
+    pub fn without_organisation(&self) -> OrganisationMetrics {
+        self.0.organisations.without_organisation()
+    }
+
+    /// Drops the series of organisations that are no more. A message that still holds the
+    /// counters of one adds to what nobody sees.
+    pub fn retain_organisations(&self, keep: impl Fn(&OrganisationId) -> bool) {
+        self.0.organisations.retain(keep);
+    }
+
+    /// A callback panicked; its message was tempfailed.
+    pub fn panicked(&self) {
+        self.0.process.panicked();
+    }
+
+    /// A snapshot came into use, at the start or by a reload.
+    pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
+        self.0.process.snapshot_in_use(facts);
+    }
+
+    /// A reload put its snapshot into use; the load at the start is none.
+    pub fn reload_succeeded(&self) {
+        self.0.process.reload_succeeded();
+    }
+
+    /// A reload failed, and the snapshot before it stays in use.
+    pub fn reload_failed(&self) {
+        self.0.process.reload_failed();
+    }
+
+    /// The page for a scrape, of the type [`CONTENT_TYPE`]. With 100,000 organisations it
+    /// has megabytes: not for a thread that others wait for.
+    ///
+    /// # Errors
+    ///
+    /// None is known: a `String` can be written to at any time.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.0.registry)?;
+        Ok(page)
+    }
+}
+
+/// The metrics of one listener, resolved: each call is a few atomic additions. A clone
+/// counts into the same ones.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics(Arc<Listener>);
+
+impl ListenerMetrics {
+    /// A message of this many octets, as received, got its reply.
+    pub fn message(&self, outcome: Outcome, octets: u64) {
+        let listener = &self.0;
+        let counter = match outcome {
+            Outcome::Signed => &listener.signed,
+            Outcome::Unsigned => &listener.unsigned,
+            Outcome::Tempfailed => &listener.tempfailed,
+            Outcome::Rejected => &listener.rejected,
+        };
+        counter.inc();
+        listener.messages.octets.0.observe(octets);
+    }
+
+    /// From the end of a message that was signed to the reply.
+    pub fn signing_took(&self, elapsed: Duration) {
+        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.0.messages.seconds.0.observe(nanoseconds);
+    }
+
+    /// A connection was accepted. It counts as open until the value is dropped.
+    #[must_use = "the connection counts as open only while this lives"]
+    pub fn connection(&self) -> OpenConnection {
+        self.0.connections.inc();
+        OpenConnection(self.0.connections.clone())
+    }
+
+    /// A connection was closed at once, because there were too many.
+    pub fn connection_refused(&self) {
+        self.0.refused.inc();
+    }
+
+    /// A peer broke the milter protocol.
+    pub fn protocol_error(&self) {
+        self.0.protocol_errors.inc();
+    }
+
+    /// The system gave an error instead of a connection.
+    pub fn accept_error(&self) {
+        self.0.accept_errors.inc();
+    }
+}
+
+/// An open connection, counted in `zegel_connections`.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    listeners: ListenerFamilies,
+    messages: MessageHistograms,
+    process: Process,
+    organisations: Arc<Table>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    signed: Counter,
+    unsigned: Counter,
+    tempfailed: Counter,
+    rejected: Counter,
+    connections: Gauge,
+    refused: Counter,
+    protocol_errors: Counter,
+    accept_errors: Counter,
+    messages: MessageHistograms,
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+#[derive(Debug)]
+struct ListenerFamilies {
+    messages: Family<Labels, Counter>,
+    connections: Family<Labels, Gauge>,
+    refused: Family<Labels, Counter>,
+    protocol_errors: Family<Labels, Counter>,
+    accept_errors: Family<Labels, Counter>,
+}
+
+impl ListenerFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let mut counter = |name, help| {
+            let family = Family::<Labels, Counter>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let families = Self {
+            messages: counter("messages", "Messages that got their reply"),
+            refused: counter(
+                "connections_refused",
+                "Connections closed at once, being over the limit",
+            ),
+            protocol_errors: counter(
+                "protocol_errors",
+                "Sessions ended because the peer broke the milter protocol",
+            ),
+            accept_errors: counter("accept_errors", "Failures to accept a connection"),
+            connections: Family::default(),
+        };
+        registry.register(
+            "connections",
+            "Open milter connections",
+            families.connections.clone(),
+        );
+        families
+    }
+
+    fn resolve(&self, name: &str, messages: &MessageHistograms) -> Listener {
+        let listener = vec![("listener", name.to_owned())];
+        let result = |result: &str| {
+            let labels = [listener.clone(), vec![("result", result.to_owned())]].concat();
+            self.messages.get_or_create_owned(&labels)
+        };
+        Listener {
+            signed: result("signed"),
+            unsigned: result("unsigned"),
+            tempfailed: result("tempfailed"),
+            rejected: result("rejected"),
+            connections: self.connections.get_or_create_owned(&listener),
+            refused: self.refused.get_or_create_owned(&listener),
+            protocol_errors: self.protocol_errors.get_or_create_owned(&listener),
+            accept_errors: self.accept_errors.get_or_create_owned(&listener),
+            messages: messages.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct MessageHistograms {
+    seconds: SharedHistogram,
+    octets: SharedHistogram,
+}
+
+impl MessageHistograms {
+    fn register(registry: &mut Registry) -> Self {
+        let histograms = Self {
+            seconds: SharedHistogram(Arc::new(Histogram::new(&histogram::SECONDS))),
+            octets: SharedHistogram(Arc::new(Histogram::new(&histogram::OCTETS))),
+        };
+        registry.register(
+            "sign_seconds",
+            "From the end of a message that was signed to the reply",
+            histograms.seconds.clone(),
+        );
+        registry.register(
+            "message_bytes",
+            "Size of messages as received",
+            histograms.octets.clone(),
+        );
+        histograms
+    }
+}
+
+/// One histogram that the registry and all listeners have.
+#[derive(Clone, Debug)]
+struct SharedHistogram(Arc<Histogram>);
+
+impl EncodeMetric for SharedHistogram {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.0.metric_type()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What there is once in a process.
+
+use std::{sync::atomic::AtomicU64, time::UNIX_EPOCH};
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::Registry,
+};
+
+use super::SnapshotFacts;
+
+/// The cryptography that this program was built with.
+const BACKEND: &str = if cfg!(feature = "ring") {
+    "ring"
+} else {
+    "aws-lc-rs"
+};
+
+#[derive(Debug)]
+pub(super) struct Process {
+    panics: Counter,
+    reloads_succeeded: Counter,
+    reloads_failed: Counter,
+    last_reload_succeeded: Gauge,
+    last_reload: Gauge<f64, AtomicU64>,
+    organisations: Gauge,
+    generation: Gauge,
+}
+
+impl Process {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let build = vec![("version", env!("CARGO_PKG_VERSION")), ("backend", BACKEND)];
+        registry.register("build", "This program", Info::new(build));
+        let (reloads_succeeded, reloads_failed) = reloads(registry);
+        let last_reload_succeeded = gauge(
+            registry,
+            "last_reload_successful",
+            "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
+        );
+        last_reload_succeeded.set(1);
+        Self {
+            panics: panics(registry),
+            reloads_succeeded,
+            reloads_failed,
+            last_reload_succeeded,
+            last_reload: last_reload(registry),
+            organisations: gauge(
+                registry,
+                "organisations",
+                "Organisations in the configuration in use",
+            ),
+            generation: gauge(
+                registry,
+                "keystore_generation",
+                "Generation of the keystore in use",
+            ),
+        }
+    }
+
+    pub(super) fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(super) fn snapshot_in_use(&self, facts: &SnapshotFacts) {
+        let since_epoch = facts.loaded_at.duration_since(UNIX_EPOCH);
+        self.last_reload
+            .set(since_epoch.unwrap_or_default().as_secs_f64());
+        self.organisations
+            .set(i64::try_from(facts.organisations).unwrap_or(i64::MAX));
+        self.generation
+            .set(i64::try_from(facts.keystore_generation).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn reload_succeeded(&self) {
+        self.reloads_succeeded.inc();
+        self.last_reload_succeeded.set(1);
+    }
+
+    pub(super) fn reload_failed(&self) {
+        self.reloads_failed.inc();
+        self.last_reload_succeeded.set(0);
+    }
+}
+
+fn panics(registry: &mut Registry) -> Counter {
+    let panics = Counter::default();
+    let help = "Callbacks that panicked; the message was tempfailed";
+    registry.register("panics", help, panics.clone());
+    panics
+}
+
+fn reloads(registry: &mut Registry) -> (Counter, Counter) {
+    let reloads = Family::<[(&str, &str); 1], Counter>::default();
+    let help = "Reloads of the configuration and keys";
+    registry.register("reload", help, reloads.clone());
+    let result = |word| reloads.get_or_create_owned(&[("result", word)]);
+    (result("ok"), result("failed"))
+}
+
+fn last_reload(registry: &mut Registry) -> Gauge<f64, AtomicU64> {
+    let last_reload = Gauge::default();
+    let help = "When the configuration in use was loaded";
+    registry.register("last_reload_timestamp_seconds", help, last_reload.clone());
+    last_reload
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}

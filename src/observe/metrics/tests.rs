@@ -1,0 +1,189 @@
+use std::time::UNIX_EPOCH;
+
+use super::*;
+use crate::organisation::Refusal;
+
+fn id(text: &str) -> OrganisationId {
+    text.parse().unwrap()
+}
+
+fn page(metrics: &Metrics) -> String {
+    metrics.render().unwrap()
+}
+
+#[track_caller]
+fn assert_line(metrics: &Metrics, line: &str) {
+    let page = page(metrics);
+    assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+}
+
+#[test]
+fn a_listener_has_all_its_series_from_the_start() {
+    let metrics = Metrics::new();
+    metrics.listener("relay");
+    for line in [
+        r#"zegel_messages_total{listener="relay",result="signed"} 0"#,
+        r#"zegel_messages_total{listener="relay",result="unsigned"} 0"#,
+        r#"zegel_messages_total{listener="relay",result="tempfailed"} 0"#,
+        r#"zegel_messages_total{listener="relay",result="rejected"} 0"#,
+        r#"zegel_connections{listener="relay"} 0"#,
+        r#"zegel_connections_refused_total{listener="relay"} 0"#,
+        r#"zegel_protocol_errors_total{listener="relay"} 0"#,
+        r#"zegel_accept_errors_total{listener="relay"} 0"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+}
+
+#[test]
+fn the_process_has_its_series_from_the_start() {
+    let metrics = Metrics::new();
+    for line in [
+        "zegel_panics_total 0",
+        r#"zegel_reload_total{result="ok"} 0"#,
+        r#"zegel_reload_total{result="failed"} 0"#,
+        "zegel_last_reload_successful 1",
+        "zegel_organisations 0",
+        "zegel_keystore_generation 0",
+        "zegel_sign_seconds_count 0",
+        r#"zegel_sign_seconds_bucket{le="0.00005"} 0"#,
+        r#"zegel_unsigned_total{organisation="",reason="unknown_domain"} 0"#,
+        r#"zegel_unsigned_total{organisation="",reason="not_outbound"} 0"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+    let page = page(&metrics);
+    assert!(page.contains("zegel_build_info{version=\""), "{page}");
+    assert!(page.ends_with("# EOF\n"));
+}
+
+#[test]
+fn messages_are_counted_where_they_belong() {
+    let metrics = Metrics::new();
+    let relay = metrics.listener("relay");
+    let newsletter = metrics.listener("newsletter");
+    relay.message(Outcome::Signed, 2048);
+    relay.signing_took(Duration::from_micros(300));
+    // Resolved again after a reload: the same series.
+    metrics.listener("relay").message(Outcome::Signed, 10);
+    newsletter.message(Outcome::Rejected, 10);
+    for line in [
+        r#"zegel_messages_total{listener="relay",result="signed"} 2"#,
+        r#"zegel_messages_total{listener="newsletter",result="signed"} 0"#,
+        r#"zegel_messages_total{listener="newsletter",result="rejected"} 1"#,
+        r#"zegel_sign_seconds_bucket{le="0.00025"} 0"#,
+        r#"zegel_sign_seconds_bucket{le="0.0005"} 1"#,
+        r#"zegel_sign_seconds_bucket{le="+Inf"} 1"#,
+        "zegel_sign_seconds_sum 0.0003",
+        "zegel_message_bytes_sum 2068.0",
+        "zegel_message_bytes_count 3",
+    ] {
+        assert_line(&metrics, line);
+    }
+}
+
+#[test]
+fn organisations_show_what_happened_to_them_only() {
+    let metrics = Metrics::new();
+    let one = metrics.organisation(&id("gemeente-1"));
+    metrics.organisation(&id("gemeente-2"));
+    one.signed("rsa-sha256");
+    one.unsigned(Refusal::AwaitingKey);
+    one.unsigned(Refusal::Hazard);
+    one.hazard("long_line");
+    metrics
+        .without_organisation()
+        .unsigned(Refusal::UnknownDomain);
+    for line in [
+        r#"zegel_signed_total{organisation="gemeente-1",algorithm="rsa-sha256"} 1"#,
+        r#"zegel_unsigned_total{organisation="gemeente-1",reason="awaiting_key"} 1"#,
+        r#"zegel_unsigned_total{organisation="gemeente-1",reason="hazard"} 1"#,
+        r#"zegel_hazards_total{organisation="gemeente-1",hazard="long_line"} 1"#,
+        r#"zegel_unsigned_total{organisation="",reason="unknown_domain"} 1"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+    let page = page(&metrics);
+    assert_eq!(page.matches("gemeente-1").count(), 4, "{page}");
+    assert!(!page.contains("gemeente-2"), "{page}");
+}
+
+#[test]
+fn counters_survive_a_reload_and_go_with_their_organisation() {
+    let metrics = Metrics::new();
+    metrics.organisation(&id("stays")).signed("rsa-sha256");
+    let goes = metrics.organisation(&id("goes"));
+    goes.signed("rsa-sha256");
+    metrics.retain_organisations(|id| id.as_str() == "stays");
+    metrics.organisation(&id("stays")).signed("rsa-sha256");
+    goes.signed("rsa-sha256");
+    assert_line(
+        &metrics,
+        r#"zegel_signed_total{organisation="stays",algorithm="rsa-sha256"} 2"#,
+    );
+    assert!(!page(&metrics).contains("goes"));
+}
+
+#[test]
+fn a_connection_is_open_while_it_lives() {
+    let metrics = Metrics::new();
+    let listener = metrics.listener("relay");
+    let first = listener.connection();
+    let second = listener.connection();
+    assert_line(&metrics, r#"zegel_connections{listener="relay"} 2"#);
+    drop((first, second));
+    assert_line(&metrics, r#"zegel_connections{listener="relay"} 0"#);
+}
+
+#[test]
+fn reloads_and_the_snapshot_in_use() {
+    let metrics = Metrics::new();
+    metrics.snapshot_in_use(&SnapshotFacts {
+        organisations: 3,
+        keystore_generation: 17,
+        loaded_at: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
+    });
+    metrics.reload_failed();
+    for line in [
+        "zegel_organisations 3",
+        "zegel_keystore_generation 17",
+        "zegel_last_reload_timestamp_seconds 1800000000.5",
+        r#"zegel_reload_total{result="failed"} 1"#,
+        "zegel_last_reload_successful 0",
+    ] {
+        assert_line(&metrics, line);
+    }
+    metrics.reload_succeeded();
+    assert_line(&metrics, "zegel_last_reload_successful 1");
+}
+
+#[test]
+fn a_label_cannot_break_out_of_its_quotes() {
+    let metrics = Metrics::new();
+    metrics.listener("a\"b\\c\nd");
+    assert_line(&metrics, r#"zegel_connections{listener="a\"b\\c\nd"} 0"#);
+}
+
+#[test]
+fn threads_lose_no_count() {
+    let metrics = Metrics::new();
+    let organisation = metrics.organisation(&id("busy"));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..1000 {
+                    organisation.unsigned(Refusal::AlreadySigned);
+                    organisation.signed("ed25519-sha256");
+                }
+            });
+        }
+    });
+    assert_line(
+        &metrics,
+        r#"zegel_unsigned_total{organisation="busy",reason="already_signed"} 4000"#,
+    );
+    assert_line(
+        &metrics,
+        r#"zegel_signed_total{organisation="busy",algorithm="ed25519-sha256"} 4000"#,
+    );
+}
