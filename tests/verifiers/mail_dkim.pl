@@ -4,7 +4,7 @@
 #     mail_dkim.pl RECORDS < MESSAGES
 #
 # The formats are those of dkimpy.py. Mail::DKIM knows Ed25519 only from version
-# 1.20240923; for older versions it is added here, with CryptX for the arithmetic.
+# 1.20230630; for older versions it is added here, with CryptX for the arithmetic.
 # Parsing, canonicalisation and hashing are Mail::DKIM's own in either case.
 
 use strict;

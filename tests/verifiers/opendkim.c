@@ -111,13 +111,15 @@ static void print_word(const u_char *text)
 		putchar(*text > ' ' && *text < 0x7f ? *text : '?');
 }
 
-static void print_verdict(DKIM_SIGINFO *signature)
+static void print_verdict(DKIM *dkim, DKIM_SIGINFO *signature)
 {
 	const char *detail = "";
 	bool passed = DKIM_SIG_CHECK(signature);
 
 	if (!passed && dkim_sig_getbh(signature) == DKIM_SIGBH_MISMATCH)
 		detail = "body hash mismatch";
+	else if (!passed && dkim_sig_geterror(signature) == DKIM_SIGERROR_UNKNOWN)
+		detail = dkim_geterror(dkim);
 	else if (!passed)
 		detail = dkim_sig_geterrorstr(dkim_sig_geterror(signature));
 	fputs(passed ? "pass" : "fail", stdout);
@@ -164,7 +166,7 @@ static void verify(DKIM_LIB *library, u_char *message, size_t length)
 			(void) dkim_sig_process(dkim, signatures[i]);
 			if (i > 0)
 				putchar('\t');
-			print_verdict(signatures[i]);
+			print_verdict(dkim, signatures[i]);
 		}
 	} else if (status != DKIM_STAT_OK && status != DKIM_STAT_NOSIG) {
 		print_refusal(dkim, status, stage);
