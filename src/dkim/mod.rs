@@ -1,12 +1,39 @@
 //! DKIM itself (RFC 6376, RFC 8301, RFC 8463): pure functions over bytes. No tokio, no
 //! files, no clock, no configuration.
+//!
+//! | to do | take |
+//! |---|---|
+//! | whose message is it | [`author_domain`] |
+//! | which fields are signed | [`HeaderRules`] over a [`HeaderSection`] |
+//! | the body, as it comes | [`BodyHasher`], [`BodyInspector`] |
+//! | a signature | [`SignedContent`] and a [`Signatory`] with its [`SigningKey`] |
+//! | is it right | [`ParsedSignature`] and a [`PublicKey`] |
 
 mod author;
+mod body;
+mod canonicalisation;
 mod crypto;
 pub mod digest;
+mod hazards;
+mod header;
 pub mod key;
+mod message;
 mod pem;
 mod public_key;
 pub mod record;
+mod signature;
+mod tags;
+mod verification;
 
-pub use self::author::{AuthorRefusal, author_domain};
+pub use self::{
+    author::{AuthorRefusal, author_domain},
+    body::{BodyCanonicaliser, BodyHasher},
+    canonicalisation::{Canonicalisation, CanonicalisationPair, UnknownCanonicalisation},
+    hazards::{BodyInspector, Hazard, Hazards, allows_eight_bit},
+    header::{Field, HeaderRules, HeaderSection, NEVER_SIGNED},
+    key::{Algorithm, Fingerprint, KeyError, PublicKey, SigningError, SigningKey},
+    message::{MalformedHeader, Message},
+    signature::{FIELD_NAME, LeadingSpace, Signatory, SignatureField, SignedContent},
+    tags::TagError,
+    verification::{ParsedSignature, VerificationError},
+};

@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     crypto::der::{self, DerError, PublicParts},
     key::{Algorithm, KeyError, PublicKey},
+    tags::{BLANK, TagError, TagList},
 };
 
 /// A record that holds a key with which e-mail can be verified.
@@ -88,9 +89,15 @@ impl Record {
     /// # Errors
     /// The first reason why verifiers find no key in it.
     pub fn parse(text: &str) -> Result<Self, RecordError> {
-        let tags = Tags::parse(text)?;
+        if text.trim_matches(BLANK).is_empty() {
+            return Err(RecordError::Empty);
+        }
+        let tags = TagList::parse(text).map_err(|error| match error {
+            TagError::Malformed(piece) => RecordError::NotATag(excerpt(&piece)),
+            TagError::Repeated(name) => RecordError::RepeatedTag(excerpt(&name)),
+        })?;
         if let Some(version) = tags.value("v") {
-            if tags.0.first().is_none_or(|(name, _)| *name != "v") {
+            if tags.first() != Some("v") {
                 return Err(RecordError::VersionNotFirst);
             }
             if version != "DKIM1" {
@@ -112,61 +119,13 @@ impl Record {
         };
         let flags = tags.value("t").unwrap_or_default();
         Ok(Self {
-            public_key: public_key(algorithm, tags.value("p").ok_or(RecordError::NoKey)?)?,
+            public_key: public_key(algorithm, &tags.compact("p").ok_or(RecordError::NoKey)?)?,
             flags: Flags {
                 testing: holds(flags, &["y"]),
                 strict: holds(flags, &["s"]),
             },
         })
     }
-}
-
-/// A tag list (RFC 6376 §3.2).
-struct Tags<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> Tags<'a> {
-    fn parse(text: &'a str) -> Result<Self, RecordError> {
-        let text = text.trim_matches(BLANK);
-        if text.is_empty() {
-            return Err(RecordError::Empty);
-        }
-        // One semicolon may end the list.
-        let text = text.strip_suffix(';').unwrap_or(text);
-        let mut tags = Vec::new();
-        for piece in text.split(';') {
-            let not_a_tag = || RecordError::NotATag(excerpt(piece.trim_matches(BLANK)));
-            let (name, value) = piece.split_once('=').ok_or_else(not_a_tag)?;
-            let (name, value) = (name.trim_matches(BLANK), value.trim_matches(BLANK));
-            if !is_tag_name(name) || !value.chars().all(is_value_character) {
-                return Err(not_a_tag());
-            }
-            if tags.iter().any(|(other, _)| *other == name) {
-                return Err(RecordError::RepeatedTag(excerpt(name)));
-            }
-            tags.push((name, value));
-        }
-        Ok(Self(tags))
-    }
-
-    fn value(&self, name: &str) -> Option<&'a str> {
-        let found = self.0.iter().find(|(other, _)| *other == name);
-        found.map(|(_, value)| *value)
-    }
-}
-
-/// The characters of folding white space (RFC 6376 §2.8).
-const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
-
-fn is_tag_name(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'_')
-}
-
-/// `tval` (RFC 6376 §3.2) with the blanks in it; notes in UTF-8 are harmless.
-fn is_value_character(character: char) -> bool {
-    BLANK.contains(&character) || !character.is_control()
 }
 
 /// Whether a colon-separated list holds one of `wanted`.
@@ -176,7 +135,6 @@ fn holds(list: &str, wanted: &[&str]) -> bool {
 }
 
 fn public_key(algorithm: Algorithm, text: &str) -> Result<PublicKey, RecordError> {
-    let text: String = text.chars().filter(|c| !BLANK.contains(c)).collect();
     if text.is_empty() {
         return Err(RecordError::Revoked);
     }

@@ -10,7 +10,7 @@ use proptest::{
     sample::{Index, select},
 };
 use zegel::{
-    dkim::author::{AuthorRefusal, author_domain},
+    dkim::{AuthorRefusal, author_domain},
     names::DomainName,
 };
 

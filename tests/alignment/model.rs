@@ -1,7 +1,7 @@
 //! From fields by what they mean.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use zegel::dkim::author::AuthorRefusal;
+use zegel::dkim::AuthorRefusal;
 
 /// The value of a From field, by what it means.
 #[derive(Clone, Debug)]

@@ -1,0 +1,266 @@
+//! The header section of a message, as it came, and the fields of it that a signature
+//! covers (RFC 6376 §5.4).
+
+use super::Canonicalisation;
+use crate::names::FieldName;
+
+/// One header field, as it came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Field<'a> {
+    /// The name, in the letters it came in.
+    pub name: &'a [u8],
+    /// Everything behind the colon, folds as CRLF, without the CRLF that ends the field.
+    pub value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// Whether the field has this name; case and blanks before the colon do not matter.
+    pub fn is(&self, name: &str) -> bool {
+        let own = self.name.trim_ascii_end();
+        own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// The header section: all fields in one buffer, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderSection {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    name: usize,
+    value: usize,
+    end: usize,
+}
+
+impl HeaderSection {
+    /// Appends a field. Folds may come as LF (milter) or CRLF; they are kept as CRLF.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let value_start = self.bytes.len();
+        let mut rest = value;
+        while let Some(place) = memchr::memchr(b'\n', rest) {
+            let (line, behind) = rest.split_at(place);
+            self.bytes
+                .extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            self.bytes.extend_from_slice(b"\r\n");
+            rest = &behind[1..];
+        }
+        self.bytes.extend_from_slice(rest);
+        self.places.push(Place {
+            name: start,
+            value: value_start,
+            end: self.bytes.len(),
+        });
+    }
+
+    /// The fields from top to bottom.
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + ExactSizeIterator {
+        self.places.iter().map(|place| Field {
+            name: &self.bytes[place.name..place.value],
+            value: &self.bytes[place.value..place.end],
+        })
+    }
+
+    /// The values of all fields with this name, from top to bottom.
+    pub fn values(&self, name: &'static str) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.fields()
+            .filter(move |field| field.is(name))
+            .map(|field| field.value)
+    }
+
+    /// The number of fields.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The octets that all names and values take.
+    pub fn octets(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends the canonical form of the fields that `names` stands for, each with its CRLF.
+    ///
+    /// A name that is listed several times stands for several fields of that name, the
+    /// lowest first; where there is none left it stands for nothing (RFC 6376 §5.4.2).
+    pub fn canonical_fields<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        canonicalisation: Canonicalisation,
+        output: &mut Vec<u8>,
+    ) {
+        let mut cursors: Vec<(&str, usize)> = Vec::new();
+        for name in names {
+            let known = cursors
+                .iter()
+                .position(|(known, _)| known.eq_ignore_ascii_case(name));
+            let index = known.unwrap_or_else(|| {
+                cursors.push((name, self.places.len()));
+                cursors.len() - 1
+            });
+            let cursor = &mut cursors[index].1;
+            let found = self
+                .fields()
+                .take(*cursor)
+                .enumerate()
+                .rfind(|(_, field)| field.is(name));
+            *cursor = found.map_or(0, |(place, _)| place);
+            if let Some((_, field)) = found {
+                canonicalisation.header_field(field.name, field.value, output);
+                output.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+}
+
+/// Which fields are signed, and which are listed once more than they are there, so that
+/// nobody can add another one (RFC 6376 §8.15).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeaderRules {
+    /// Listed once more than they occur, present or not.
+    pub oversign: Vec<FieldName>,
+    /// Listed once more than they occur, if they occur.
+    pub oversign_if_present: Vec<FieldName>,
+    /// Listed as often as they occur.
+    pub sign: Vec<FieldName>,
+}
+
+/// Never signed: others add, change or remove them on the way (RFC 6376 §5.4).
+pub const NEVER_SIGNED: [&str; 4] = [
+    "received",
+    "return-path",
+    "authentication-results",
+    "dkim-signature",
+];
+
+const OVERSIGN: [&str; 5] = ["from", "to", "cc", "subject", "reply-to"];
+
+/// Date and Message-ID are here because an MTA may add them behind us where they are
+/// missing: to list an absent one would break the signature.
+const OVERSIGN_IF_PRESENT: [&str; 18] = [
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "in-reply-to",
+    "references",
+    "list-id",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+    "sender",
+    "resent-date",
+    "resent-from",
+    "resent-sender",
+    "resent-to",
+    "resent-cc",
+    "resent-message-id",
+    "resent-reply-to",
+];
+
+impl Default for HeaderRules {
+    fn default() -> Self {
+        let names = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().expect("the built-in names are field names"))
+                .collect()
+        };
+        Self {
+            oversign: names(&OVERSIGN),
+            oversign_if_present: names(&OVERSIGN_IF_PRESENT),
+            sign: Vec::new(),
+        }
+    }
+}
+
+impl HeaderRules {
+    /// The names for `h=`, each as often as it is to be listed there.
+    pub fn select(&self, header: &HeaderSection) -> Vec<&str> {
+        let mut names = Vec::with_capacity(2 * self.len());
+        for (rule, extra_if_absent, extra_if_present) in self.rules() {
+            let present = header
+                .fields()
+                .filter(|field| field.is(rule.as_str()))
+                .count();
+            let extra = if present == 0 {
+                extra_if_absent
+            } else {
+                extra_if_present
+            };
+            names.extend(std::iter::repeat_n(rule.as_str(), present + extra));
+        }
+        names
+    }
+
+    fn len(&self) -> usize {
+        self.oversign.len() + self.oversign_if_present.len() + self.sign.len()
+    }
+
+    fn rules(&self) -> impl Iterator<Item = (&FieldName, usize, usize)> {
+        let oversign = self.oversign.iter().map(|name| (name, 1, 1));
+        let if_present = self.oversign_if_present.iter().map(|name| (name, 0, 1));
+        let sign = self.sign.iter().map(|name| (name, 0, 0));
+        oversign.chain(if_present).chain(sign)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(fields: &[(&str, &str)]) -> HeaderSection {
+        let mut header = HeaderSection::default();
+        for (name, value) in fields {
+            header.push(name.as_bytes(), value.as_bytes());
+        }
+        header
+    }
+
+    #[test]
+    fn folds_are_kept_as_crlf() {
+        let header = header(&[("A", " x\n\ty\r\n z"), ("B", "")]);
+        let values: Vec<_> = header.fields().map(|field| field.value).collect();
+        assert_eq!(values, [&b" x\r\n\ty\r\n z"[..], b""]);
+        assert_eq!(header.octets(), 2 + b" x\r\n\ty\r\n z".len());
+    }
+
+    #[test]
+    fn the_built_in_lists_are_these() {
+        let header = header(&[
+            ("Received", " x"),
+            ("FROM", " a@b.nl"),
+            ("To", " c"),
+            ("To", " d"),
+            ("Message-ID", " <1@b.nl>"),
+            ("X-Other", " y"),
+        ]);
+        assert_eq!(
+            HeaderRules::default().select(&header).join(":"),
+            "from:from:to:to:to:cc:subject:reply-to:message-id:message-id"
+        );
+        for never in NEVER_SIGNED {
+            assert!(!OVERSIGN.contains(&never) && !OVERSIGN_IF_PRESENT.contains(&never));
+        }
+    }
+
+    #[test]
+    fn the_lowest_field_comes_first() {
+        let header = header(&[("A", "1"), ("B", "2"), ("a", "3"), ("A ", "4")]);
+        let mut output = Vec::new();
+        header.canonical_fields(
+            ["a", "b", "A", "a", "a", "c"],
+            Canonicalisation::Simple,
+            &mut output,
+        );
+        assert_eq!(output, b"A :4\r\nB:2\r\na:3\r\nA:1\r\n");
+    }
+}

@@ -1,0 +1,221 @@
+//! Verification of a signature (RFC 6376 §6.1), over the same canonical form that signing
+//! uses. Where the key comes from is the caller's business, and so is the time.
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+
+use super::{
+    Algorithm, BodyHasher, Canonicalisation, CanonicalisationPair, HeaderSection, PublicKey,
+    tags::{BLANK, TagError, TagList},
+};
+use crate::names::{DomainName, NameError, Selector};
+
+/// Why a DKIM-Signature does not count.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum VerificationError {
+    /// The field is not a tag list.
+    #[error("the signature is malformed: {0}")]
+    Tags(#[from] TagError),
+    /// A tag that must be there is not.
+    #[error("the signature has no {0}= tag")]
+    TagMissing(&'static str),
+    /// A tag holds what it may not hold.
+    #[error("the {0}= tag is invalid")]
+    TagInvalid(&'static str),
+    /// `d=` or `s=` is no name.
+    #[error("the {0}= tag is no valid name: {1}")]
+    Name(&'static str, NameError),
+    /// `h=` does not list From (RFC 6376 §6.1.1).
+    #[error("the From field is not signed")]
+    FromNotSigned,
+    /// `l=` leaves a part of the body unsigned.
+    #[error("l= leaves a part of the body unsigned")]
+    BodyLength,
+    /// The time in `x=` has passed.
+    #[error("the signature has expired")]
+    Expired,
+    /// The key is for another algorithm.
+    #[error("the key is for another algorithm than the signature")]
+    OtherAlgorithm,
+    /// The body is not the one that was signed.
+    #[error("the body hash does not match")]
+    BodyHash,
+    /// The header fields are not those that were signed, or the key is another one.
+    #[error("the signature does not match the header fields and the key")]
+    Signature,
+}
+
+/// A DKIM-Signature field, parsed.
+#[derive(Clone, Debug)]
+pub struct ParsedSignature {
+    /// `d=`
+    pub domain: DomainName,
+    /// `s=`
+    pub selector: Selector,
+    /// `a=`
+    pub algorithm: Algorithm,
+    /// `c=`
+    pub canonicalisation: CanonicalisationPair,
+    /// `t=`, in seconds since 1970.
+    pub time: Option<u64>,
+    /// `x=`, in seconds since 1970.
+    pub expiration: Option<u64>,
+    /// `h=`, in order and letters as listed.
+    pub names: Vec<String>,
+    body_hash: Vec<u8>,
+    signature: Vec<u8>,
+    /// The name and the value of the field, the value of `b=` taken out.
+    name: Vec<u8>,
+    unsigned_value: Vec<u8>,
+}
+
+impl ParsedSignature {
+    /// Parses a DKIM-Signature field as it came, folds as CRLF.
+    ///
+    /// # Errors
+    ///
+    /// When the field breaks a rule of RFC 6376 §3.5 or §6.1.1.
+    pub fn parse(name: &[u8], value: &[u8]) -> Result<Self, VerificationError> {
+        let text = std::str::from_utf8(value).map_err(|_| VerificationError::TagInvalid("v"))?;
+        let tags = TagList::parse(text)?;
+        let tag = |name| tags.value(name).ok_or(VerificationError::TagMissing(name));
+        let binary = |name| {
+            let text = tags
+                .compact(name)
+                .ok_or(VerificationError::TagMissing(name))?;
+            BASE64
+                .decode(text)
+                .map_err(|_| VerificationError::TagInvalid(name))
+        };
+        let number = |name| {
+            tags.value(name)
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| VerificationError::TagInvalid(name))
+        };
+        if tag("v")? != "1" {
+            return Err(VerificationError::TagInvalid("v"));
+        }
+        if tags.value("l").is_some() {
+            return Err(VerificationError::BodyLength);
+        }
+        let domain: DomainName = tag("d")?
+            .parse()
+            .map_err(|error| VerificationError::Name("d", error))?;
+        check_identity(tags.value("i"), &domain)?;
+        let names: Vec<String> = tag("h")?
+            .split(':')
+            .map(|name| name.trim_matches(BLANK).to_owned())
+            .collect();
+        if !names.iter().any(|name| name.eq_ignore_ascii_case("from")) {
+            return Err(VerificationError::FromNotSigned);
+        }
+        Ok(Self {
+            domain,
+            selector: tag("s")?
+                .parse()
+                .map_err(|error| VerificationError::Name("s", error))?,
+            algorithm: tag("a")?
+                .parse()
+                .map_err(|_| VerificationError::TagInvalid("a"))?,
+            canonicalisation: tags
+                .value("c")
+                .unwrap_or("simple/simple")
+                .parse()
+                .map_err(|_| VerificationError::TagInvalid("c"))?,
+            time: number("t")?,
+            expiration: number("x")?,
+            names,
+            body_hash: binary("bh")?,
+            signature: binary("b")?,
+            name: name.to_vec(),
+            unsigned_value: without_signature(text).into_bytes(),
+        })
+    }
+
+    /// A hasher for the body that this signature is over.
+    pub fn body_hasher(&self) -> BodyHasher {
+        BodyHasher::new(self.canonicalisation.body)
+    }
+
+    /// How the body must be canonicalised.
+    pub fn body_canonicalisation(&self) -> Canonicalisation {
+        self.canonicalisation.body
+    }
+
+    /// Verifies. `now` is in seconds since 1970; `body_hash` comes from [`Self::body_hasher`].
+    ///
+    /// # Errors
+    ///
+    /// The first of the checks of RFC 6376 §6.1.3 that fails.
+    pub fn verify(
+        &self,
+        header: &HeaderSection,
+        body_hash: &[u8; 32],
+        key: &PublicKey,
+        now: u64,
+    ) -> Result<(), VerificationError> {
+        if self.expiration.is_some_and(|expiration| expiration <= now) {
+            return Err(VerificationError::Expired);
+        }
+        if key.algorithm() != self.algorithm {
+            return Err(VerificationError::OtherAlgorithm);
+        }
+        if self.body_hash != body_hash {
+            return Err(VerificationError::BodyHash);
+        }
+        let canonicalisation = self.canonicalisation.header;
+        let mut data = Vec::with_capacity(header.octets() + self.unsigned_value.len());
+        header.canonical_fields(
+            self.names.iter().map(String::as_str),
+            canonicalisation,
+            &mut data,
+        );
+        canonicalisation.header_field(&self.name, &self.unsigned_value, &mut data);
+        if key.verify(&data, &self.signature) {
+            Ok(())
+        } else {
+            Err(VerificationError::Signature)
+        }
+    }
+}
+
+/// The domain of `i=` is that of `d=` or below it (RFC 6376 §6.1.1).
+fn check_identity(identity: Option<&str>, domain: &DomainName) -> Result<(), VerificationError> {
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    let (_, identity_domain) = identity
+        .rsplit_once('@')
+        .ok_or(VerificationError::TagInvalid("i"))?;
+    let identity_domain: DomainName = identity_domain
+        .trim_matches(BLANK)
+        .parse()
+        .map_err(|error| VerificationError::Name("i", error))?;
+    let below = identity_domain
+        .as_str()
+        .strip_suffix(domain.as_str())
+        .is_some_and(|front| front.is_empty() || front.ends_with('.'));
+    if below {
+        Ok(())
+    } else {
+        Err(VerificationError::TagInvalid("i"))
+    }
+}
+
+/// The value with that of `b=` taken out, white space around it included (RFC 6376 §3.7).
+fn without_signature(value: &str) -> String {
+    let mut output = String::with_capacity(value.len());
+    for (place, part) in value.split(';').enumerate() {
+        if place > 0 {
+            output.push(';');
+        }
+        match part.split_once('=') {
+            Some((name, _)) if name.trim_matches(BLANK) == "b" => {
+                output.push_str(name);
+                output.push('=');
+            }
+            _ => output.push_str(part),
+        }
+    }
+    output
+}
