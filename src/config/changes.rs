@@ -9,7 +9,7 @@ use humantime::format_duration;
 
 use super::{
     Loaded,
-    settings::{HeaderLists, LogFormat, Outbound, Resolvers, Settings, Socket},
+    settings::{HeaderLists, KeeperSettings, LogFormat, Outbound, Resolvers, Settings, Socket},
 };
 use crate::{
     dkim::key::Algorithm,
@@ -71,7 +71,6 @@ fn changed(old: &Settings, new: &Settings) -> Vec<Change> {
 /// Every setting by its key.
 fn described(settings: &Settings) -> BTreeMap<String, String> {
     let limits = &settings.limits;
-    let keeper = &settings.keeper;
     let signing = &settings.signing;
     let expire = signing
         .expire
@@ -84,10 +83,6 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
     let format = match settings.log.format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
-    };
-    let resolvers = match &keeper.resolvers {
-        Resolvers::System => "system".into(),
-        Resolvers::Addresses(addresses) => list(addresses),
     };
     let plain = [
         (
@@ -107,6 +102,24 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ("http.listen", settings.http.to_string()),
         ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),
+    ];
+    let all = plain.into_iter().chain(describe_keeper(&settings.keeper));
+    let mut described: BTreeMap<String, String> =
+        all.map(|(key, value)| (key.to_owned(), value)).collect();
+    describe_listeners(settings, &mut described);
+    describe_headers(&signing.headers, &mut described);
+    for (key, action) in actions(settings.policy) {
+        described.insert(format!("policy.{key}"), word(action).into());
+    }
+    described
+}
+
+fn describe_keeper(keeper: &KeeperSettings) -> [(&'static str, String); 8] {
+    let resolvers = match &keeper.resolvers {
+        Resolvers::System => "system".into(),
+        Resolvers::Addresses(addresses) => list(addresses),
+    };
+    [
         ("keeper.resolvers", resolvers),
         (
             "keeper.check_every",
@@ -124,17 +137,7 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ("keeper.drain", format_duration(keeper.drain).to_string()),
         ("keeper.relay_addresses", list(&keeper.relay_addresses)),
         ("keeper.http", keeper.http.to_string()),
-    ];
-    let mut described: BTreeMap<String, String> = plain
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-    describe_listeners(settings, &mut described);
-    describe_headers(&signing.headers, &mut described);
-    for (key, action) in actions(settings.policy) {
-        described.insert(format!("policy.{key}"), word(action).into());
-    }
-    described
+    ]
 }
 
 fn describe_listeners(settings: &Settings, described: &mut BTreeMap<String, String>) {

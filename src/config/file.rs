@@ -1,6 +1,7 @@
 //! `zegel.toml`: from its tree to the settings.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -119,16 +120,14 @@ fn expire(node: &Node) -> Result<Option<Duration>, Fault> {
 fn read_headers(mut section: Section<'_>) -> HeaderLists {
     const KEYS: [&str; 3] = ["sign", "oversign", "oversign_if_present"];
     let lists = KEYS.map(|key| section.list(key, field_name));
-    let mut named: Vec<&(FieldName, Site)> = Vec::new();
-    for item in lists.iter().flatten().flat_map(|list| &list.items) {
-        if named.iter().any(|(name, _)| *name == item.0) {
-            let text = format!("{} is named more than once", item.0);
+    let mut named = HashSet::new();
+    for (name, site) in lists.iter().flatten().flat_map(|list| &list.items) {
+        if !named.insert(name.clone()) {
+            let text = format!("{name} is named more than once");
             let advice = "name it once, in one of the lists";
-            section.report.problem(&item.1, Fault::new(text, advice));
+            section.report.problem(site, Fault::new(text, advice));
         }
-        named.push(item);
     }
-    let named: Vec<FieldName> = named.into_iter().map(|(name, _)| name.clone()).collect();
     let places = lists.iter().flatten().next().map(|list| list.site.clone());
     let resolve = |list: Option<List<FieldName>>, built_in: Vec<FieldName>| match list {
         Some(list) => list.into_values(),

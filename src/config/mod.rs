@@ -119,11 +119,16 @@ fn read_organisations(folder: &Path, surroundings: &Surroundings<'_>) -> Vec<Org
     let mut taken = Domains::new();
     let read = |file: PathBuf| {
         let site = Site::file(&file);
-        let id = organisation_file::id(&file).map_err(|fault| report.problem(&site, fault));
-        let text =
-            read_text(&file, Kind::Organisation).map_err(|fault| report.problem(&site, fault));
-        let root = tree::parse(&site, &text.ok()?, report)?;
-        organisation_file::read(root, id.ok()?, surroundings, &mut taken)
+        let id = organisation_file::id(&file).unwrap_or_else(|fault| {
+            report.problem(&site, fault);
+            // What is in the file is checked all the same.
+            "x".parse().expect("this is an id")
+        });
+        let text = read_text(&file, Kind::Organisation)
+            .map_err(|fault| report.problem(&site, fault))
+            .ok()?;
+        let root = tree::parse(&site, &text, report)?;
+        organisation_file::read(root, id, surroundings, &mut taken)
     };
     files.into_iter().filter_map(read).collect()
 }

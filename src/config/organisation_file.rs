@@ -51,14 +51,15 @@ pub(super) fn read(
 ) -> Option<Organisation> {
     let mut section = Section::new(root, surroundings.report);
     let name = section.read("name", owned_text);
-    let nothing_parked = section.length("parked").is_none_or(|length| length == 0);
-    let domains = section.list("domains", domain);
-    if nothing_parked && domains.as_ref().is_none_or(|list| list.empty) {
-        let site = domains.as_ref().map_or(&section.site, |list| &list.site);
+    let nothing = |key| section.length(key).is_none_or(|length| length == 0);
+    if nothing("domains") && nothing("parked") {
         let advice = "name each From domain: domains = [\"voorbeeld.nl\"]";
         let fault = Fault::new("the organisation has no domains", advice);
-        surroundings.report.problem(site, fault);
+        surroundings
+            .report
+            .problem(&section.site_of("domains"), fault);
     }
+    let domains = section.list("domains", domain);
     let parked = section.list("parked", domain);
     let contact = section.read("contact", contact);
     let selector = read_selector(&mut section, &id, domains.as_ref());
@@ -165,26 +166,27 @@ fn read_algorithms(section: &mut Section<'_>) -> Vec<Algorithm> {
         );
         section.report.problem(&list.site, fault);
     }
-    for (index, (algorithm, site)) in list.items.iter().enumerate() {
-        if list.items[..index]
-            .iter()
-            .any(|(other, _)| other == algorithm)
-        {
+    let mut seen = Vec::new();
+    for (algorithm, site) in &list.items {
+        if seen.contains(algorithm) {
             let text = format!("{} is named more than once", algorithm.as_str());
             section
                 .report
                 .problem(site, Fault::new(text, "name it once"));
+        } else {
+            seen.push(*algorithm);
         }
     }
     list.into_values()
 }
 
 fn read_senders(node: Node, surroundings: &Surroundings<'_>) -> Senders {
+    let is_table = matches!(node.value, Value::Table(_));
     let mut section = Section::new(node, surroundings.report);
     let anyone = ["auth", "networks", "listeners"]
         .iter()
         .any(|key| section.length(key).is_some_and(|length| length > 0));
-    if !anyone {
+    if is_table && !anyone {
         let text = "by this table nobody may send";
         let advice = "fill in auth, networks or listeners, or take [senders] out: \
                       then any outbound mail may use these domains";

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::HashMap,
     fmt::{self, Write},
     path::{Path, PathBuf},
     rc::Rc,
@@ -164,11 +165,22 @@ impl Report {
     pub(super) fn conclude(self) -> Result<Vec<Problem>, Problems> {
         let problems = self.problems.into_inner();
         if problems.is_empty() {
-            Ok(self.warnings.into_inner())
+            Ok(in_order(self.warnings.into_inner()))
         } else {
-            Err(Problems(problems))
+            Err(Problems(in_order(problems)))
         }
     }
+}
+
+/// File by file, and in each by line.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let mut files = HashMap::new();
+    for problem in &problems {
+        let next = files.len();
+        files.entry(problem.file.clone()).or_insert(next);
+    }
+    problems.sort_by_key(|problem| (files[&problem.file], problem.place.line));
+    problems
 }
 
 #[cfg(test)]

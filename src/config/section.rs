@@ -21,7 +21,8 @@ impl<'r> Section<'r> {
             Value::Table(entries) => entries,
             other => {
                 let text = format!("this is {}, and must be a table", other.kind());
-                report.problem(&node.site, Fault::new(text, "write it as a table: [name]"));
+                let advice = format!("write it as a table: [{}]", node.site.key);
+                report.problem(&node.site, Fault::new(text, advice));
                 Table::new()
             }
         };
@@ -109,11 +110,14 @@ impl<'r> Section<'r> {
         node: Node,
         reader: impl Fn(&Node) -> Result<T, Fault>,
     ) -> Option<List<T>> {
-        let Some(nodes) = items(&node) else {
-            let text = format!("this is {}, and must be a list", node.value.kind());
-            let advice = format!("write {} = [\"…\", \"…\"]", last_part(&node.site.key));
-            self.report.problem(&node.site, Fault::new(text, advice));
-            return None;
+        let nodes = match items(node.value, &node.site) {
+            Ok(nodes) => nodes,
+            Err(kind) => {
+                let text = format!("this is {kind}, and must be a list");
+                let advice = format!("write {} = [\"…\", \"…\"]", last_part(&node.site.key));
+                self.report.problem(&node.site, Fault::new(text, advice));
+                return None;
+            }
         };
         let mut list = List {
             empty: nodes.is_empty(),
@@ -163,18 +167,19 @@ impl<T> List<T> {
     }
 }
 
-fn items(node: &Node) -> Option<Vec<Node>> {
-    match &node.value {
-        Value::List(nodes) => Some(nodes.clone()),
+/// The items of a list, or what it is instead.
+fn items(value: Value, site: &Site) -> Result<Vec<Node>, &'static str> {
+    match value {
+        Value::List(nodes) => Ok(nodes),
         Value::Environment(text) => {
             let item = |word: &str| Node {
-                site: node.site.clone(),
+                site: site.clone(),
                 value: Value::Environment(word.trim().to_owned()),
             };
             let words = text.split(',').filter(|word| !word.trim().is_empty());
-            Some(words.map(item).collect())
+            Ok(words.map(item).collect())
         }
-        _ => None,
+        other => Err(other.kind()),
     }
 }
 

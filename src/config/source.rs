@@ -36,8 +36,9 @@ pub(super) fn read(
     match merged {
         Ok(merged) => Some(locate(merged.cache, Some(&written), file)),
         Err(error) => {
-            let advice = "write plain texts, numbers and lists";
-            report.problem(file, Fault::new(error.to_string(), advice));
+            let site = number_out_of_range(&written).unwrap_or(file);
+            let advice = "write a smaller number";
+            report.problem(site, Fault::new(error.to_string(), advice));
             None
         }
     }
@@ -104,6 +105,16 @@ fn plain_keys(root: &Node, report: &Report) -> bool {
         }
     }
     all_plain
+}
+
+/// Numbers are all that the `config` crate refuses in good TOML, and it does not say where.
+fn number_out_of_range(node: &Node) -> Option<&Site> {
+    match &node.value {
+        Value::Other(tree::FRACTION | tree::OUT_OF_RANGE) => Some(&node.site),
+        Value::List(nodes) => nodes.iter().find_map(number_out_of_range),
+        Value::Table(table) => table.values().find_map(number_out_of_range),
+        _ => None,
+    }
 }
 
 /// The merged tree, with the places from the file as it is written.

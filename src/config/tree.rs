@@ -28,6 +28,11 @@ pub(super) enum Value {
     Other(&'static str),
 }
 
+/// What is said of a number that is not an integer.
+pub(super) const FRACTION: &str = "a number with a fraction";
+/// What is said of an integer of more than 64 bits.
+pub(super) const OUT_OF_RANGE: &str = "a number beyond all bounds";
+
 pub(super) type Table = BTreeMap<String, Node>;
 
 impl Value {
@@ -50,10 +55,15 @@ impl Value {
 pub(super) fn parse(file: &Site, text: &str, report: &Report) -> Option<Node> {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
+    let mut reported = None;
     for error in &errors {
-        let site = error
-            .span()
-            .map_or_else(|| file.clone(), |span| file.on_line(lines.number(&span)));
+        let line = error.span().map(|span| lines.number(&span));
+        // What else the parser finds on this line mostly follows from the first.
+        if reported == Some(line) {
+            continue;
+        }
+        reported = Some(line);
+        let site = line.map_or_else(|| file.clone(), |line| file.on_line(line));
         let advice = "correct the TOML; texts stand in quotes, lists in [ ]";
         report.problem(&site, Fault::new(error.message(), advice));
     }
@@ -84,8 +94,8 @@ impl Builder {
         match value {
             DeValue::String(text) => Value::Text(text.into_owned()),
             DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
-                .map_or(Value::Other("a number beyond all bounds"), Value::Number),
-            DeValue::Float(_) => Value::Other("a number with a fraction"),
+                .map_or(Value::Other(OUT_OF_RANGE), Value::Number),
+            DeValue::Float(_) => Value::Other(FRACTION),
             DeValue::Boolean(truth) => Value::Truth(truth),
             DeValue::Datetime(_) => Value::Other("a date or a time"),
             DeValue::Table(table) => Value::Table(self.table(table, site)),

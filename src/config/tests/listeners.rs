@@ -1,0 +1,159 @@
+//! Each problem of a `[[listener]]` table.
+
+use super::expect_problem;
+
+/// What comes after the name, how the problem begins, and what it says further on.
+const CASES: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "zegel.toml:1: listener[0]: socket is missing",
+        "add socket = ",
+    ),
+    (
+        "socket = \"127.0.0.1:8891\"",
+        "zegel.toml:3: listener[0].socket",
+        "inet:127.0.0.1:8891",
+    ),
+    (
+        "socket = \"inet:localhost:8891\"",
+        "zegel.toml:3: listener[0].socket",
+        "an address, not a name",
+    ),
+    (
+        "socket = \"inet:8891@127.0.0.1\"",
+        "zegel.toml:3: listener[0].socket",
+        "127.0.0.1:8891",
+    ),
+    (
+        "socket = \"inet:0.0.0.0:8891\"",
+        "zegel.toml:3: listener[0].socket",
+        "allow_remote = true",
+    ),
+    (
+        "socket = \"inet:[::]:8891\"\nallow_remote = false",
+        "zegel.toml:3: listener[0].socket",
+        "allow_remote = true",
+    ),
+    (
+        "socket = \"unix:a.sock\"",
+        "zegel.toml:3: listener[0].socket",
+        "unix:/run",
+    ),
+    (
+        "socket = \"fd:\"",
+        "zegel.toml:3: listener[0].socket",
+        "FileDescriptorName=",
+    ),
+    (
+        "socket = \"unix:/a\"\nmode = \"0666\"",
+        "zegel.toml:4: listener[0].mode",
+        "group = \"postfix\"",
+    ),
+    (
+        "socket = \"unix:/a\"\nmode = \"0777\"",
+        "zegel.toml:4: listener[0].mode",
+        "group = \"postfix\"",
+    ),
+    (
+        "socket = \"unix:/a\"\nmode = \"660\"",
+        "zegel.toml:4: listener[0].mode",
+        "mode = \"0660\"",
+    ),
+    (
+        "socket = \"unix:/a\"\nmode = \"0980\"",
+        "zegel.toml:4: listener[0].mode",
+        "mode = \"0660\"",
+    ),
+    (
+        "socket = \"unix:/a\"\nmode = \"4660\"",
+        "zegel.toml:4: listener[0].mode",
+        "mode = \"0660\"",
+    ),
+    (
+        "socket = \"unix:/a\"\nmode = 660",
+        "zegel.toml:4: listener[0].mode: this is a number",
+        "\"0660\"",
+    ),
+    (
+        "socket = \"fd:a\"\nmode = \"0660\"",
+        "zegel.toml:4: listener[0].mode",
+        "unix: socket",
+    ),
+    (
+        "socket = \"fd:a\"\ngroup = \"postfix\"",
+        "zegel.toml:4: listener[0].group",
+        "unix: socket",
+    ),
+    (
+        "socket = \"fd:a\"\noutbound = \"none\"",
+        "zegel.toml:4: listener[0].outbound",
+        "write \"all\"",
+    ),
+    (
+        "socket = \"fd:a\"\noutbound = {}",
+        "zegel.toml:4: listener[0].outbound: by this rule",
+        "write \"all\"",
+    ),
+    (
+        "socket = \"fd:a\"\noutbound = { networks = [\"10.0.0.1/8\"] }",
+        "zegel.toml:4: listener[0].outbound.networks",
+        "10.0.0.0/8 for the network",
+    ),
+    (
+        "socket = \"fd:a\"\noutbound = { network = [\"10.0.0.1\"], authenticated = true }",
+        "zegel.toml:4: listener[0].outbound.network",
+        "mean networks?",
+    ),
+    (
+        "socket = \"fd:a\"\noutbound = { authenticated = \"yes\" }",
+        "zegel.toml:4: listener[0].outbound.authenticated",
+        "without quotes",
+    ),
+    (
+        "socket = \"fd:a\"\nsock = 1",
+        "zegel.toml:4: listener[0].sock: unknown key",
+        "mean socket?",
+    ),
+    (
+        "socket = \"fd:a\"\n[[listener]]\nname = \"a\"\nsocket = \"fd:b\"",
+        "zegel.toml:5: listener[1].name",
+        "its own name",
+    ),
+    (
+        "socket = \"fd:a\"\n[[listener]]\nname = \"b\"\nsocket = \"fd:a\"",
+        "zegel.toml:6: listener[1].socket",
+        "its own socket",
+    ),
+];
+
+#[test]
+fn each_problem_of_a_listener() {
+    let one = |rest: &str| format!("[[listener]]\nname = \"a\"\n{rest}");
+    for (rest, beginning, words) in CASES {
+        expect_problem(&[("zegel.toml", &one(rest))], beginning, words);
+    }
+    for (text, beginning, words) in [
+        (
+            "[listener]\nname = \"a\"",
+            "zegel.toml:1: listener: this is a table",
+            "[[listener]]",
+        ),
+        (
+            "listener = []",
+            "zegel.toml:1: listener: there is no",
+            "[[listener]]",
+        ),
+        (
+            "[[listener]]\nsocket = \"fd:a\"",
+            "zegel.toml:1: listener[0]: name is missing",
+            "add name",
+        ),
+        (
+            "[[listener]]\nname = \"A\"\nsocket = \"fd:a\"",
+            "zegel.toml:2: listener[0].name",
+            "a to z",
+        ),
+    ] {
+        expect_problem(&[("zegel.toml", text)], beginning, words);
+    }
+}

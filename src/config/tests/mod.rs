@@ -1,0 +1,200 @@
+//! The configuration as a whole: folders with files in, settings or problems out.
+
+mod files;
+mod listeners;
+mod organisations;
+mod settings;
+
+use std::{ffi::OsString, fs, path::Path, time::Duration};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    dkim::key::Algorithm,
+    organisation::{Action, Sender},
+};
+
+type Environment<'a> = &'a [(&'a str, &'a str)];
+
+const NONE: Environment<'static> = &[];
+
+/// A folder with files, each a path and a text.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("orgs.d")).unwrap();
+    for (path, text) in files {
+        fs::write(folder.path().join(path), text).unwrap();
+    }
+    folder
+}
+
+fn load_in(folder: &Path, environment: Environment<'_>) -> Result<Loaded, Problems> {
+    let variable = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
+    load_with(&folder.join("zegel.toml"), environment.iter().map(variable))
+}
+
+fn good(files: &[(&str, &str)], environment: Environment<'_>) -> Loaded {
+    load_in(folder(files).path(), environment).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn problems(files: &[(&str, &str)], environment: Environment<'_>) -> Vec<Problem> {
+    match load_in(folder(files).path(), environment) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0,
+    }
+}
+
+/// A problem as `file:line: key: text; advice` with the name of the file alone.
+fn short(problem: &Problem) -> String {
+    let mut problem = problem.clone();
+    problem.file = problem.file.file_name().unwrap().into();
+    problem.to_string()
+}
+
+/// Expects exactly one problem, with this beginning, and these words later on.
+fn expect_problem(files: &[(&str, &str)], beginning: &str, words: &str) {
+    let found: Vec<String> = problems(files, NONE).iter().map(short).collect();
+    assert_eq!(found.len(), 1, "{files:?}\n{found:#?}");
+    assert!(found[0].starts_with(beginning), "{files:?}\n{}", found[0]);
+    assert!(found[0].contains(words), "{files:?}\n{}", found[0]);
+}
+
+#[test]
+fn an_empty_file_has_every_default() {
+    let loaded = good(&[("zegel.toml", "")], NONE);
+    assert_eq!(loaded.settings, Settings::default());
+    assert!(loaded.organisations.is_empty());
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn the_files_that_are_shipped_are_good_and_hold_the_defaults() {
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/zegel.toml");
+    let loaded = load_with(&conf, []).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(loaded.settings, Settings::default());
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let [organisation] = &loaded.organisations[..] else {
+        panic!("one organisation is shipped")
+    };
+    assert_eq!(organisation.id.as_str(), "gemeente-voorbeeld");
+    assert_eq!(organisation.domains.len(), 2);
+    assert_eq!(organisation.algorithms, [Algorithm::RsaSha256]);
+    assert_eq!(organisation.policy.unauthorised_sender, Action::Reject);
+    assert_eq!(organisation.policy.signing_failure, Action::Tempfail);
+}
+
+#[test]
+fn settings_are_what_is_written() {
+    let text = r#"
+        keystore.path = "keys"
+        [[listener]]
+        name = "a"
+        socket = "inet:[::1]:8891"
+        outbound = "all"
+        [[listener]]
+        name = "b"
+        socket = "unix:/run/b.sock"
+        mode = "0600"
+        group = "postfix"
+        outbound = { networks = ["10.0.0.1", "2001:db8::/32"] }
+        [[listener]]
+        name = "c"
+        socket = "fd:c"
+        [signing]
+        canonicalization = "relaxed/simple"
+        expire = "14d"
+        headers.sign = ["Date"]
+        [limits]
+        header_bytes = "64K"
+        [http]
+        listen = "unix:/run/http.sock"
+        [keeper]
+        resolvers = ["127.0.0.1:5353"]
+        relay_addresses = ["192.0.2.25"]
+    "#;
+    let folder = folder(&[("zegel.toml", text)]);
+    let settings = load_in(folder.path(), NONE).unwrap().settings;
+    assert_eq!(settings.keystore_path, folder.path().join("keys"));
+    let sockets: Vec<String> = settings
+        .listeners
+        .iter()
+        .map(|listener| listener.socket.to_string())
+        .collect();
+    assert_eq!(sockets, ["inet:[::1]:8891", "unix:/run/b.sock", "fd:c"]);
+    let client = |client: &str, login| Sender {
+        login,
+        client: Some(client.parse().unwrap()),
+        listener: "b",
+    };
+    for (listener, sender, expected) in [
+        (0, client("192.0.2.1", None), true),
+        (1, client("10.0.0.1", None), true),
+        (1, client("10.0.0.2", Some("login")), false),
+        (2, client("192.0.2.1", Some("login")), true),
+        (2, client("192.0.2.1", Some("")), false),
+        (2, client("127.0.0.9", None), true),
+        (2, client("192.0.2.1", None), false),
+    ] {
+        let outbound = &settings.listeners[listener].outbound;
+        assert_eq!(outbound.covers(&sender), expected, "{listener} {sender:?}");
+    }
+    let signing = &settings.signing;
+    assert_eq!(signing.body_canonicalization, Canonicalization::Simple);
+    assert_eq!(signing.expire, Some(Duration::from_hours(14 * 24)));
+    let date = "date".parse().unwrap();
+    assert!(signing.headers.sign.contains(&date));
+    assert!(!signing.headers.oversign_if_present.contains(&date));
+    assert_eq!(settings.limits.header_bytes, 65536);
+    assert_eq!(settings.http, HttpListen::Unix("/run/http.sock".into()));
+    let addresses = vec!["127.0.0.1:5353".parse().unwrap()];
+    assert_eq!(settings.keeper.resolvers, Resolvers::Addresses(addresses));
+}
+
+#[test]
+fn the_environment_wins() {
+    let file = (
+        "zegel.toml",
+        "[log]\nformat = \"text\"\nfilter = \"warn\"\n",
+    );
+    let environment = [
+        ("ZEGEL__LOG__FORMAT", "json"),
+        ("ZEGEL__LIMITS__CONNECTIONS", "50"),
+        ("ZEGEL__LIMITS__IDLE", "5m"),
+        ("ZEGEL__KEEPER__RESOLVERS", "127.0.0.1:53, [::1]:53"),
+        ("ZEGEL__SIGNING__HEADERS__OVERSIGN", "From,Subject"),
+        ("ZEGEL__HTTP__ALLOW_REMOTE", "true"),
+        ("ZEGEL_LOG_FORMAT", "not ours"),
+        ("PATH", "/bin"),
+    ];
+    let settings = good(&[file], &environment).settings;
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.log.filter, "warn");
+    assert_eq!(settings.limits.connections, 50);
+    assert_eq!(settings.limits.idle, Duration::from_mins(5));
+    assert_eq!(settings.signing.headers.oversign.len(), 2);
+    assert!(matches!(settings.keeper.resolvers, Resolvers::Addresses(list) if list.len() == 2));
+}
+
+#[test]
+fn problems_of_the_environment_name_the_variable() {
+    for (variable, words) in [
+        (("ZEGEL__LOG__FORMAT", "xml"), "write one of: text, json"),
+        (("ZEGEL__LOG__FORMATT", "json"), "did you mean format?"),
+        (("ZEGEL__LIMITS__IDLE", "5"), "with its unit"),
+        (("ZEGEL__LIMITS__CONNECTIONS", "many"), "from 1 to"),
+        (("ZEGEL__LOG", "json"), "must be a table"),
+        (("ZEGEL__LISTENER__0__NAME", "x"), "in zegel.toml"),
+        (("ZEGEL__A[99999999]", "x"), "ZEGEL__SECTION__KEY"),
+        (("ZEGEL__", "x"), "ZEGEL__SECTION__KEY"),
+    ] {
+        let found = problems(&[("zegel.toml", "[log]\nformat = \"text\"")], &[variable]);
+        assert_eq!(found.len(), 1, "{variable:?} {found:?}");
+        let line = found[0].to_string();
+        assert!(
+            line.starts_with(&format!("environment: {}: ", variable.0)),
+            "{line}"
+        );
+        assert!(line.contains(words), "{line}");
+    }
+}

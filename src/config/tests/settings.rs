@@ -1,0 +1,234 @@
+//! Each problem of `zegel.toml` outside its listeners.
+
+use super::expect_problem;
+
+/// The file, how the problem begins, and what it says further on.
+const CASES: &[(&str, &str, &str)] = &[
+    (
+        "\n[limits]\nidle = 5s",
+        "zegel.toml:3: ",
+        "correct the TOML",
+    ),
+    (
+        "[limits]\nidel = \"5s\"",
+        "zegel.toml:2: limits.idel: unknown key",
+        "mean idle?",
+    ),
+    (
+        "[limit]",
+        "zegel.toml:1: limit: unknown key",
+        "mean limits?",
+    ),
+    (
+        "[database]",
+        "zegel.toml:1: database: unknown key",
+        "known here: listener",
+    ),
+    (
+        "\"a[99999999]\" = 1",
+        "zegel.toml:1: a[99999999]: unknown",
+        "without quotes",
+    ),
+    (
+        "limits = 5",
+        "zegel.toml:1: limits: this is a number",
+        "as a table",
+    ),
+    (
+        "[limits]\nconnections = 0",
+        "zegel.toml:2: limits.connections",
+        "from 1 to",
+    ),
+    (
+        "[limits]\nconnections = -1",
+        "zegel.toml:2: limits.connections",
+        "from 1 to",
+    ),
+    (
+        "[limits]\nconnections = 1.5",
+        "zegel.toml:2: limits.connections: this is a number with",
+        "from 1 to",
+    ),
+    (
+        "[limits]\nheader_bytes = \"1G\"",
+        "zegel.toml:2: limits.header_bytes",
+        "from 4096 to",
+    ),
+    (
+        "[limits]\nheader_fields = \"\"",
+        "zegel.toml:2: limits.header_fields",
+        "from 16",
+    ),
+    (
+        "[limits]\nidle = 600",
+        "zegel.toml:2: limits.idle: this is a number",
+        "such as 600s",
+    ),
+    (
+        "[limits]\nidle = \"0s\"",
+        "zegel.toml:2: limits.idle",
+        "from 1s to 1day",
+    ),
+    (
+        "[keystore]\npath = \"\"",
+        "zegel.toml:2: keystore.path",
+        "fill it in",
+    ),
+    (
+        "[policy]\nhazard = \"drop\"",
+        "zegel.toml:2: policy.hazard: \"drop\"",
+        "accept, tempfail, reject",
+    ),
+    (
+        "[signing]\ncanonicalization = \"relaxed\"",
+        "zegel.toml:2: signing.canonicalization",
+        "relaxed/simple",
+    ),
+    (
+        "[signing]\ncanonicalisation = \"simple/simple\"",
+        "zegel.toml:2: signing",
+        "mean canonicalization?",
+    ),
+    (
+        "[signing]\nexpire = \"5m\"",
+        "zegel.toml:2: signing.expire",
+        "from 1h to",
+    ),
+    (
+        "[signing]\nexpire = \"never\"",
+        "zegel.toml:2: signing.expire",
+        "or \"off\"",
+    ),
+    (
+        "[signing.headers]\nsign = [\"Subject\",\n\"Received\"]",
+        "zegel.toml:3: signing.headers.sign: Received",
+        "take it out",
+    ),
+    (
+        "[signing.headers]\nsign = [\"dkim-signature\"]",
+        "zegel.toml:2: signing.headers.sign",
+        "take it out",
+    ),
+    (
+        "[signing.headers]\nsign = [\"To:\"]",
+        "zegel.toml:2: signing.headers.sign",
+        "without a colon",
+    ),
+    (
+        "[signing.headers]\nsign = \"To\"",
+        "zegel.toml:2: signing.headers.sign: this is a text",
+        "write sign = [",
+    ),
+    (
+        "[signing.headers]\noversign = [\"To\"]",
+        "zegel.toml:2: signing.headers.oversign: From",
+        "put From in oversign",
+    ),
+    (
+        "[signing.headers]\noversign_if_present = [\"From\"]",
+        "zegel.toml:2: signing.headers",
+        "put From in oversign",
+    ),
+    (
+        "[signing.headers]\nsign = [\"To\"]\noversign = [\"from\", \"TO\"]",
+        "zegel.toml:3: signing.headers.oversign: to",
+        "once",
+    ),
+    (
+        "[http]\nlisten = \"9465\"",
+        "zegel.toml:2: http.listen",
+        "127.0.0.1:9465, [::1]:9465",
+    ),
+    (
+        "[http]\nlisten = \"0.0.0.0:9465\"",
+        "zegel.toml:2: http.listen",
+        "allow_remote = true",
+    ),
+    (
+        "[http]\nlisten = \"unix:http.sock\"",
+        "zegel.toml:2: http.listen",
+        "unix:/run",
+    ),
+    (
+        "[http]\nlisten = \"unix:/run/zegel/relay.sock\"",
+        "zegel.toml:2: http.listen: the listener relay",
+        "choose another",
+    ),
+    (
+        "[keeper]\nhttp = \"127.0.0.1:9465\"",
+        "zegel.toml:2: keeper.http",
+        "127.0.0.1:9466",
+    ),
+    (
+        "[keeper]\nhttp = \"192.0.2.1:9466\"",
+        "zegel.toml:2: keeper.http",
+        "allow_remote",
+    ),
+    (
+        "[keeper]\nresolvers = \"sytsem\"",
+        "zegel.toml:2: keeper.resolvers: this is a text",
+        "must be a list",
+    ),
+    (
+        "[keeper]\nresolvers = [\"127.0.0.1\"]",
+        "zegel.toml:2: keeper.resolvers",
+        "127.0.0.1:53",
+    ),
+    (
+        "[keeper]\nresolvers = []",
+        "zegel.toml:2: keeper.resolvers",
+        "\"system\"",
+    ),
+    (
+        "[keeper]\nlead_time = \"30w\"",
+        "zegel.toml:2: keeper.lead_time",
+        "shorter than rotate_every",
+    ),
+    (
+        "[keeper]\nsettle = \"0s\"",
+        "zegel.toml:2: keeper.settle",
+        "from 1s",
+    ),
+    (
+        "[keeper]\nrelay_addresses = [\"192.0.2.0/24\"]",
+        "zegel.toml:2: keeper.relay_addresses",
+        "such as 192.0.2.25",
+    ),
+    (
+        "[log]\nformat = \"xml\"",
+        "zegel.toml:2: log.format",
+        "text, json",
+    ),
+    (
+        "[log]\nfilter = \"inof\"",
+        "zegel.toml:2: log.filter",
+        "mean info?",
+    ),
+    (
+        "[log]\nfilter = \"info,zegel=debugg\"",
+        "zegel.toml:2: log.filter",
+        "mean debug?",
+    ),
+    (
+        "[log]\nfilter = 5",
+        "zegel.toml:2: log.filter: this is a number",
+        "in quotes",
+    ),
+    (
+        "[log]\nfilter = 99999999999999999999",
+        "zegel.toml:2: log.filter",
+        "a smaller number",
+    ),
+    (
+        "\u{feff}[log]\r\nfiltr = \"info\"\r\n",
+        "zegel.toml:2: log.filtr",
+        "mean filter?",
+    ),
+];
+
+#[test]
+fn each_problem_of_the_settings() {
+    for (text, beginning, words) in CASES {
+        expect_problem(&[("zegel.toml", *text)], beginning, words);
+    }
+}
