@@ -1,5 +1,6 @@
 //! Zegel.
 
 pub mod dkim;
+pub mod keystore;
 pub mod names;
 pub mod organisation;
