@@ -1,0 +1,357 @@
+//! Files and folders that hold keys: what is safe to read, and how they are written.
+//!
+//! A file is opened first, without following a link or waiting for a writer, and what was
+//! opened is examined: nobody can put another in its place between the two. Everything
+//! below a folder is reached through its handle.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt, PermissionsExt, fchown},
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags};
+use zeroize::Zeroizing;
+
+use super::problem::{FileError, FileProblem};
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Before the name of a file while it is written. No selector begins with a dot.
+const TEMPORARY: &str = ".tmp-";
+
+/// How much a file says to those who can read it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Secrecy {
+    /// A private key: nobody else may read it. At most 64 KiB.
+    Secret,
+    /// Nobody else may write it. At most 16 MiB.
+    State,
+}
+
+impl Secrecy {
+    fn forbidden_mode(self) -> u32 {
+        match self {
+            Self::Secret => 0o077,
+            Self::State => 0o022,
+        }
+    }
+
+    fn maximal_octets(self) -> u64 {
+        match self {
+            Self::Secret => 64 * 1024,
+            Self::State => 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// A folder that was found safe, and stays open.
+#[derive(Debug)]
+pub(super) struct Folder {
+    handle: OwnedFd,
+    path: PathBuf,
+    owner: Owner,
+}
+
+/// Whose the keystore is. When root writes into it, the files become the owner's, or the
+/// signer could not read them.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    user: u32,
+    group: u32,
+}
+
+impl Owner {
+    fn accepts(self, user: u32) -> bool {
+        let ours = rustix::process::geteuid().as_raw();
+        user == 0 || user == ours || (ours == 0 && user == self.user)
+    }
+}
+
+/// The real path of a keystore, if nobody but its owner can put another in its place.
+pub(super) fn safe_path(path: &Path) -> Result<PathBuf, FileError> {
+    let real = fs::canonicalize(path).map_err(|error| FileError::io(path, error))?;
+    for parent in real.ancestors().skip(1) {
+        let metadata = fs::metadata(parent).map_err(|error| FileError::io(parent, error))?;
+        let mode = metadata.mode();
+        let sticky = mode & 0o1000 != 0;
+        // A group of one's own, as many systems give to each user, is nobody else.
+        let own_group =
+            metadata.gid() == 0 || metadata.gid() == rustix::process::getegid().as_raw();
+        let writable = mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group);
+        if writable && !sticky {
+            return Err(FileError::new(parent, FileProblem::ParentMode { mode }));
+        }
+    }
+    Ok(real)
+}
+
+/// Makes the folder of a keystore, but not those above it.
+pub(super) fn make_folder(path: &Path) -> Result<(), FileError> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(FOLDER_MODE)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(FileError::io(path, error.into())),
+    }
+}
+
+impl Folder {
+    /// Opens the folder of a keystore, whose path [`safe_path`] gave.
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        let handle = rustix::fs::open(path, folder_flags(), Mode::empty());
+        let handle = handle.map_err(|error| FileError::io(path, error.into()))?;
+        Self::examined(handle, path.to_owned(), None)
+    }
+
+    /// Opens a folder in this one; `None` when there is none.
+    pub(super) fn child(&self, name: &str) -> Result<Option<Self>, FileError> {
+        let path = self.path.join(name);
+        match rustix::fs::openat(&self.handle, name, folder_flags(), Mode::empty()) {
+            Ok(handle) => Self::examined(handle, path, Some(self.owner)).map(Some),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                Err(FileError::new(path, FileProblem::NotAFolder))
+            }
+            Err(error) => Err(FileError::io(&path, error.into())),
+        }
+    }
+
+    /// Opens a folder in this one, and makes it if there is none.
+    pub(super) fn child_or_new(&self, name: &str) -> Result<Self, FileError> {
+        if let Some(child) = self.child(name)? {
+            return Ok(child);
+        }
+        let path = self.path.join(name);
+        let failed = |error: io::Error| FileError::io(&path, error);
+        rustix::fs::mkdirat(&self.handle, name, Mode::from_raw_mode(FOLDER_MODE))
+            .map_err(|error| failed(error.into()))?;
+        let handle = rustix::fs::openat(&self.handle, name, folder_flags(), Mode::empty())
+            .map_err(|error| failed(error.into()))?;
+        let folder = File::from(handle);
+        self.hand_over(&folder).map_err(failed)?;
+        self.sync()?;
+        Self::examined(folder.into(), path, Some(self.owner))
+    }
+
+    fn examined(handle: OwnedFd, path: PathBuf, owner: Option<Owner>) -> Result<Self, FileError> {
+        let handle = File::from(handle);
+        let metadata = handle
+            .metadata()
+            .map_err(|error| FileError::io(&path, error))?;
+        let owner = owner.unwrap_or(Owner {
+            user: metadata.uid(),
+            group: metadata.gid(),
+        });
+        if !owner.accepts(metadata.uid()) {
+            return Err(wrong_owner(&path, &metadata, owner));
+        }
+        let mode = metadata.mode();
+        if mode & 0o022 != 0 {
+            return Err(FileError::new(path, FileProblem::FolderMode { mode }));
+        }
+        Ok(Self {
+            handle: handle.into(),
+            path,
+            owner,
+        })
+    }
+
+    /// The path of a file in this folder, for messages.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The names in it, sorted, without those that are not UTF-8.
+    pub(super) fn names(&self) -> Result<Vec<String>, FileError> {
+        let failed = |error: rustix::io::Errno| FileError::io(&self.path, error.into());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.handle).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Reads a file after examining what was opened; `None` when there is none.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        secrecy: Secrecy,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => File::from(handle),
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(rustix::io::Errno::LOOP) => return Err(FileError::new(path, FileProblem::Symlink)),
+            // A socket.
+            Err(rustix::io::Errno::NXIO) => {
+                return Err(FileError::new(path, FileProblem::NotAFile));
+            }
+            Err(rustix::io::Errno::ACCESS) => {
+                let user = self.owner.user;
+                return Err(FileError::new(path, FileProblem::Unreadable { user }));
+            }
+            Err(error) => return Err(FileError::io(&path, error.into())),
+        };
+        let length = self.examine(&file, &path, secrecy)?;
+        // Room for all of it from the start: growing would leave copies behind.
+        let room = usize::try_from(length).unwrap_or_default() + 64;
+        let mut content = Zeroizing::new(Vec::with_capacity(room));
+        file.take(length)
+            .read_to_end(&mut content)
+            .map_err(|error| FileError::io(&path, error))?;
+        Ok(Some(content))
+    }
+
+    /// The length of an opened file, if it is safe to use.
+    fn examine(&self, file: &File, path: &Path, secrecy: Secrecy) -> Result<u64, FileError> {
+        let metadata = file
+            .metadata()
+            .map_err(|error| FileError::io(path, error))?;
+        let mode = metadata.mode();
+        let problem = if !metadata.is_file() {
+            FileProblem::NotAFile
+        } else if metadata.nlink() > 1 {
+            FileProblem::HardLinks {
+                count: metadata.nlink(),
+            }
+        } else if !self.owner.accepts(metadata.uid()) {
+            return Err(wrong_owner(path, &metadata, self.owner));
+        } else if mode & secrecy.forbidden_mode() != 0 {
+            FileProblem::FileMode { mode }
+        } else if metadata.len() > secrecy.maximal_octets() {
+            FileProblem::TooLarge {
+                octets: metadata.len(),
+            }
+        } else {
+            return Ok(metadata.len());
+        };
+        Err(FileError::new(path, problem))
+    }
+
+    /// Writes a file that must not be there yet, in one step.
+    pub(super) fn create(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
+        let temporary = self.write_temporary(name, content)?;
+        let (handle, flags) = (&self.handle, RenameFlags::NOREPLACE);
+        let renamed = match rustix::fs::renameat_with(handle, &temporary, handle, name, flags) {
+            // NFS and others do not know the flag. Under the lock, after a look at what is
+            // there, the plain rename does the same.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                rustix::fs::renameat(handle, &temporary, handle, name)
+            }
+            renamed => renamed,
+        };
+        self.settle(name, &temporary, renamed)
+    }
+
+    /// Writes a file, in one step: whoever reads it gets the old or the new content.
+    pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
+        let temporary = self.write_temporary(name, content)?;
+        let renamed = rustix::fs::renameat(&self.handle, &temporary, &self.handle, name);
+        self.settle(name, &temporary, renamed)
+    }
+
+    fn settle(
+        &self,
+        name: &str,
+        temporary: &str,
+        renamed: rustix::io::Result<()>,
+    ) -> Result<(), FileError> {
+        if let Err(error) = renamed {
+            // The first error is the one to tell.
+            let _ = rustix::fs::unlinkat(&self.handle, temporary, AtFlags::empty());
+            return Err(FileError::io(&self.path.join(name), error.into()));
+        }
+        self.sync()
+    }
+
+    /// Writes `content` beside `name`, down to the disk. Only under the lock: what a
+    /// process that died left there is replaced.
+    fn write_temporary(&self, name: &str, content: &[u8]) -> Result<String, FileError> {
+        let temporary = format!("{TEMPORARY}{name}");
+        let path = self.path.join(&temporary);
+        let failed = |error: io::Error| FileError::io(&path, error);
+        match rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(failed(error.into())),
+        }
+        let flags = OFlags::WRONLY | OFlags::EXCL;
+        let mut file = self.open_for_writing(&temporary, flags).map_err(failed)?;
+        let written = file
+            .write_all(content)
+            .and_then(|()| self.hand_over(&file))
+            .and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            let _ = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
+            return Err(failed(error));
+        }
+        Ok(temporary)
+    }
+
+    /// Removes what processes that died left half written. Only under the lock.
+    pub(super) fn sweep(&self) -> Result<(), FileError> {
+        for name in self.names()? {
+            if name.starts_with(TEMPORARY) {
+                rustix::fs::unlinkat(&self.handle, &name, AtFlags::empty())
+                    .map_err(|error| FileError::io(&self.path.join(&name), error.into()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the file that is locked while someone writes, and makes it if need be.
+    pub(super) fn lock_file(&self, name: &str) -> Result<File, FileError> {
+        let path = self.path.join(name);
+        let file = self
+            .open_for_writing(name, OFlags::RDWR | OFlags::NONBLOCK)
+            .map_err(|error| FileError::io(&path, error))?;
+        self.examine(&file, &path, Secrecy::State)?;
+        self.hand_over(&file)
+            .map_err(|error| FileError::io(&path, error))?;
+        Ok(file)
+    }
+
+    fn open_for_writing(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(FILE_MODE);
+        let file = File::from(rustix::fs::openat(&self.handle, name, flags, mode)?);
+        if flags.contains(OFlags::EXCL) {
+            // Whatever the umask takes away.
+            file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
+        }
+        Ok(file)
+    }
+
+    fn hand_over(&self, file: &File) -> io::Result<()> {
+        if rustix::process::geteuid().is_root() && self.owner.user != 0 {
+            fchown(file, Some(self.owner.user), Some(self.owner.group))?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), FileError> {
+        rustix::fs::fsync(&self.handle).map_err(|error| FileError::io(&self.path, error.into()))
+    }
+}
+
+fn folder_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+fn wrong_owner(path: &Path, metadata: &fs::Metadata, owner: Owner) -> FileError {
+    let ours = rustix::process::geteuid().as_raw();
+    let problem = FileProblem::Owner {
+        user: metadata.uid(),
+        expected: if ours == 0 { owner.user } else { ours },
+    };
+    FileError::new(path, problem)
+}

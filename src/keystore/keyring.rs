@@ -1,0 +1,222 @@
+//! What is known of the keys of one organisation: `keyring.json`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::publication::{Evidence, ForbiddenStep, Publication, State};
+use crate::{
+    dkim::key::{Algorithm, Fingerprint},
+    names::{DomainName, Selector},
+};
+
+/// The version that is written, and the newest that is read.
+const VERSION: u64 = 1;
+
+/// The keys of an organisation, without their private halves.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Keyring {
+    keys: Vec<KeyEntry>,
+}
+
+/// One key as the keyring has it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// Never used again in this organisation, whatever becomes of the key.
+    pub selector: Selector,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// When it was made, or imported.
+    pub created: Timestamp,
+    /// Of its public half; what the key file must match.
+    pub fingerprint: Fingerprint,
+    /// What is known of it in DNS, for each domain that it was made for.
+    pub publications: BTreeMap<DomainName, Publication>,
+}
+
+impl KeyEntry {
+    /// Its state for `domain`; `None` when it was not made for that domain.
+    pub fn state(&self, domain: &DomainName) -> Option<State> {
+        self.publications
+            .get(domain)
+            .map(|publication| publication.state)
+    }
+}
+
+/// What is wrong with a keyring; the keys of its organisation are not used then.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeyringProblem {
+    /// Not JSON, or not the JSON of a keyring; says where.
+    #[error("it is not a keyring: {0}; restore it from a back-up")]
+    Json(String),
+    /// A later version of zegel wrote it.
+    #[error("it has version {0}, and this zegel knows up to {VERSION}: upgrade zegel")]
+    Newer(u64),
+    /// Two keys with one selector.
+    #[error("the selector {0} is there twice: remove the key that is not in {0}.pem")]
+    RepeatedSelector(Selector),
+    /// Two entries for one key.
+    #[error("the selectors {0} and {1} have the same key: remove one of the two")]
+    RepeatedKey(Selector, Selector),
+    /// Which of the two signs cannot be known.
+    #[error(
+        "{first} and {second} are both active for {domain} with {algorithm}: \
+         change the state of the older one to draining"
+    )]
+    SeveralActive {
+        /// The domain for which there are two.
+        domain: DomainName,
+        /// The algorithm that both have.
+        algorithm: Algorithm,
+        /// One of the two.
+        first: Selector,
+        /// The other.
+        second: Selector,
+    },
+}
+
+/// `keyring.json` as it is on disk.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct OnDisk {
+    version: u64,
+    keys: Vec<KeyEntry>,
+}
+
+/// As much as can be read of any version.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u64,
+}
+
+impl Keyring {
+    /// Reads `keyring.json`.
+    ///
+    /// # Errors
+    /// When it is not a keyring of a version that is known, or breaks a rule that every
+    /// keyring keeps; see [`KeyringProblem`].
+    pub fn parse(json: &[u8]) -> Result<Self, KeyringProblem> {
+        let problem = |error: serde_json::Error| KeyringProblem::Json(error.to_string());
+        let AnyVersion { version } = serde_json::from_slice(json).map_err(problem)?;
+        if version > VERSION {
+            return Err(KeyringProblem::Newer(version));
+        }
+        if version == 0 {
+            return Err(KeyringProblem::Json("there is no version 0".to_owned()));
+        }
+        let on_disk: OnDisk = serde_json::from_slice(json).map_err(problem)?;
+        let keyring = Self { keys: on_disk.keys };
+        keyring.check()?;
+        Ok(keyring)
+    }
+
+    /// Writes `keyring.json`, for people to read too.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, KeyringProblem> {
+        self.check()?;
+        let on_disk = OnDisk {
+            version: VERSION,
+            keys: self.keys.clone(),
+        };
+        let mut json = serde_json::to_vec_pretty(&on_disk)
+            .map_err(|error| KeyringProblem::Json(error.to_string()))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// All keys, in the order in which they came.
+    pub fn keys(&self) -> &[KeyEntry] {
+        &self.keys
+    }
+
+    /// The key with this selector, in whatever state.
+    pub fn key(&self, selector: &Selector) -> Option<&KeyEntry> {
+        self.keys.iter().find(|key| key.selector == *selector)
+    }
+
+    /// The key that signs for `domain` with `algorithm`: there is never more than one.
+    pub fn active_key(&self, domain: &DomainName, algorithm: Algorithm) -> Option<&KeyEntry> {
+        self.keys
+            .iter()
+            .find(|key| key.algorithm == algorithm && key.state(domain) == Some(State::Active))
+    }
+
+    pub(super) fn add(&mut self, key: KeyEntry) {
+        self.keys.push(key);
+    }
+
+    /// Creates the publications that `domains` do not have yet. False without such a key.
+    pub(super) fn add_domains(
+        &mut self,
+        selector: &Selector,
+        domains: &[DomainName],
+        now: Timestamp,
+    ) -> bool {
+        let Some(key) = self.keys.iter_mut().find(|key| key.selector == *selector) else {
+            return false;
+        };
+        for domain in domains {
+            key.publications
+                .entry(domain.clone())
+                .or_insert_with(|| Publication::generated(now));
+        }
+        true
+    }
+
+    /// Makes the key active for one domain that it has a publication for, and lets the
+    /// one before it drain.
+    pub(super) fn activate(
+        &mut self,
+        (selector, domain): (&Selector, &DomainName),
+        evidence: Evidence,
+        now: Timestamp,
+    ) -> Result<(), ForbiddenStep> {
+        let Some(algorithm) = self.key(selector).map(|key| key.algorithm) else {
+            return Ok(());
+        };
+        for key in &mut self.keys {
+            let Some(publication) = key.publications.get_mut(domain) else {
+                continue;
+            };
+            if key.selector == *selector {
+                publication.activate(evidence, now)?;
+            } else if key.algorithm == algorithm && publication.state == State::Active {
+                publication.advance(State::Draining, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rules that every keyring keeps.
+    fn check(&self) -> Result<(), KeyringProblem> {
+        let mut selectors = HashSet::new();
+        let mut fingerprints = HashMap::new();
+        let mut active = HashMap::new();
+        for key in &self.keys {
+            let selector = &key.selector;
+            if !selectors.insert(selector) {
+                return Err(KeyringProblem::RepeatedSelector(selector.clone()));
+            }
+            if let Some(other) = fingerprints.insert(key.fingerprint, selector) {
+                let other: &Selector = other;
+                return Err(KeyringProblem::RepeatedKey(other.clone(), selector.clone()));
+            }
+            for (domain, publication) in &key.publications {
+                if publication.state != State::Active {
+                    continue;
+                }
+                if let Some(first) = active.insert((domain, key.algorithm), selector) {
+                    let first: &Selector = first;
+                    return Err(KeyringProblem::SeveralActive {
+                        domain: domain.clone(),
+                        algorithm: key.algorithm,
+                        first: first.clone(),
+                        second: selector.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

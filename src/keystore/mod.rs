@@ -1,0 +1,363 @@
+//! The private keys of all organisations, and what is known of them.
+//!
+//! ```text
+//! <path>/generation                 a counter that grows with every change
+//! <path>/lock                       held by the one who writes
+//! <path>/<org>/keyring.json         the keys, and their publications in DNS
+//! <path>/<org>/<selector>.pem       a private key
+//! ```
+//!
+//! Reading needs no lock: every file is replaced in one step, and a key file is there
+//! before the keyring that names it. What is wrong with one key or one organisation never
+//! touches another.
+
+mod files;
+mod keyring;
+mod lock;
+mod problem;
+mod publication;
+mod writer;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use self::files::{Folder, Secrecy};
+pub use self::{
+    keyring::{KeyEntry, Keyring, KeyringProblem},
+    problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
+    publication::{Evidence, Publication, State},
+    writer::{NewKey, Writer},
+};
+use crate::{
+    dkim::key::{Algorithm, Fingerprint, SigningKey},
+    names::{DomainName, OrganisationId, Selector},
+};
+
+const GENERATION: &str = "generation";
+const KEYRING: &str = "keyring.json";
+const KEY_SUFFIX: &str = ".pem";
+
+/// A keystore on disk. Holds nothing but its path: each call reads what is there.
+#[derive(Clone, Debug)]
+pub struct Keystore {
+    path: PathBuf,
+}
+
+/// A key, and the domains for which something is to be done with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Whose it is.
+    pub organisation: &'a OrganisationId,
+    /// Which one.
+    pub selector: &'a Selector,
+    /// For which domains.
+    pub domains: &'a [DomainName],
+}
+
+impl Target<'_> {
+    fn unknown(&self) -> KeystoreError {
+        KeystoreError::UnknownKey {
+            organisation: self.organisation.clone(),
+            selector: self.selector.clone(),
+        }
+    }
+}
+
+/// A key that can sign.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// What the keyring says of it.
+    pub entry: KeyEntry,
+    /// Its private half.
+    pub signing_key: Arc<SigningKey>,
+}
+
+/// The keys of an organisation, as far as they can be used.
+#[derive(Debug, Default)]
+pub struct OrganisationKeys {
+    /// Those that can, in whatever state.
+    pub keys: Vec<Key>,
+    /// Those that the keyring names and that cannot be used.
+    pub refused: Vec<KeyProblem>,
+    /// Key files that the keyring does not name.
+    pub warnings: Vec<KeyProblem>,
+}
+
+impl OrganisationKeys {
+    /// The key that signs for `domain` with `algorithm`.
+    pub fn active_key(&self, domain: &DomainName, algorithm: Algorithm) -> Option<&Key> {
+        self.keys.iter().find(|key| {
+            key.entry.algorithm == algorithm && key.entry.state(domain) == Some(State::Active)
+        })
+    }
+}
+
+impl Keystore {
+    /// Opens the keystore at `path`.
+    ///
+    /// # Errors
+    /// When it is not there, or when others could change it or put another in its place.
+    pub fn open(path: &Path) -> Result<Self, KeystoreError> {
+        let path = files::safe_path(path).map_err(|error| missing(path, error))?;
+        let keystore = Self { path };
+        keystore.root()?;
+        Ok(keystore)
+    }
+
+    /// Opens the keystore at `path`, and makes its folder if need be, with mode 0700; the
+    /// folders above it must be there.
+    ///
+    /// # Errors
+    /// As [`Keystore::open`], and when the folder cannot be made.
+    pub fn create(path: &Path) -> Result<Self, KeystoreError> {
+        files::make_folder(path).map_err(|error| missing(path, error))?;
+        Self::open(path)
+    }
+
+    /// Where it is, without symbolic links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The counter that grows with every change; 0 before the first one. One small read.
+    ///
+    /// # Errors
+    /// When the file is unsafe or does not hold a number.
+    pub fn generation(&self) -> Result<u64, KeystoreError> {
+        let root = self.root()?;
+        let Some(text) = root.read(GENERATION, Secrecy::State)? else {
+            return Ok(0);
+        };
+        std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.trim_ascii().parse().ok())
+            .ok_or_else(|| KeystoreError::Generation(root.path(GENERATION)))
+    }
+
+    /// The organisations that have a folder, sorted.
+    ///
+    /// # Errors
+    /// When the folder of the keystore cannot be read.
+    pub fn organisations(&self) -> Result<Vec<OrganisationId>, KeystoreError> {
+        let names = self.root()?.names()?;
+        let folder = |name: &String| self.path.join(name).is_dir();
+        let ids = names.iter().filter(|name| folder(name));
+        Ok(ids.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// What is known of the keys of an organisation, without reading a private key. An
+    /// organisation without a folder has an empty keyring.
+    ///
+    /// # Errors
+    /// When the folder or the keyring is unsafe, or is not a keyring; the organisation's
+    /// earlier keys should then go on being used.
+    pub fn read_keyring(&self, organisation: &OrganisationId) -> Result<Keyring, KeystoreError> {
+        match self.folder(organisation)? {
+            Some(folder) => read_keyring(&folder),
+            None => Ok(Keyring::default()),
+        }
+    }
+
+    /// The private key of one entry of an organisation's keyring.
+    ///
+    /// # Errors
+    /// When its file is missing, unreadable, unsafe, not a key, or another key.
+    pub fn load_key(
+        &self,
+        organisation: &OrganisationId,
+        entry: &KeyEntry,
+    ) -> Result<SigningKey, Box<KeyProblem>> {
+        self.folder(organisation)
+            .map_err(|error| match error {
+                KeystoreError::File(error) => KeyRefusal::File(error),
+                _ => KeyRefusal::Missing,
+            })
+            .and_then(|folder| load_key(&folder.ok_or(KeyRefusal::Missing)?, entry))
+            .map_err(|refusal| Box::new(self.problem(organisation, &entry.selector, refusal)))
+    }
+
+    /// All keys of an organisation, with their private halves.
+    ///
+    /// # Errors
+    /// As [`Keystore::read_keyring`]. What is wrong with one key is in the answer.
+    pub fn load_organisation(
+        &self,
+        organisation: &OrganisationId,
+    ) -> Result<OrganisationKeys, KeystoreError> {
+        let mut found = OrganisationKeys::default();
+        let Some(folder) = self.folder(organisation)? else {
+            return Ok(found);
+        };
+        // Before the keyring: what is added from now on is in both.
+        let names = folder.names()?;
+        let keyring = read_keyring(&folder)?;
+        for entry in keyring.keys() {
+            match load_key(&folder, entry) {
+                Ok(key) => found.keys.push(Key {
+                    entry: entry.clone(),
+                    signing_key: Arc::new(key),
+                }),
+                Err(refusal) => {
+                    let problem = self.problem(organisation, &entry.selector, refusal);
+                    found.refused.push(problem);
+                }
+            }
+        }
+        let stems = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(KEY_SUFFIX));
+        for selector in stems.filter_map(|stem| stem.parse().ok()) {
+            if keyring.key(&selector).is_none() {
+                let problem = self.problem(organisation, &selector, KeyRefusal::NotInKeyring);
+                found.warnings.push(problem);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes the lock, to change several things in one go.
+    ///
+    /// # Errors
+    /// When another process holds the lock for more than a few seconds.
+    pub fn writer(&self) -> Result<Writer, KeystoreError> {
+        Writer::new(self)
+    }
+
+    /// Makes a key of `algorithm` (of `rsa_bits`, if RSA) and adds it.
+    ///
+    /// # Errors
+    /// As [`NewKey::generate`] and [`Writer::add`].
+    pub fn generate(
+        &self,
+        target: &Target<'_>,
+        algorithm: Algorithm,
+        rsa_bits: usize,
+        now: Timestamp,
+    ) -> Result<KeyEntry, KeystoreError> {
+        // Outside the lock: it takes long.
+        let key = NewKey::generate(algorithm, rsa_bits)?;
+        self.writer()?.add(target, &key, now)
+    }
+
+    /// Adds a key from elsewhere.
+    ///
+    /// # Errors
+    /// As [`NewKey::from_pem`] and [`Writer::add`].
+    pub fn import(
+        &self,
+        target: &Target<'_>,
+        pem: &[u8],
+        now: Timestamp,
+    ) -> Result<KeyEntry, KeystoreError> {
+        let key = NewKey::from_pem(pem)?;
+        self.writer()?.add(target, &key, now)
+    }
+
+    /// As [`Writer::activate`].
+    ///
+    /// # Errors
+    /// As [`Writer::activate`].
+    pub fn activate(
+        &self,
+        target: &Target<'_>,
+        evidence: Evidence,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        self.writer()?.activate(target, evidence, now)
+    }
+
+    /// As [`Writer::add_domains`].
+    ///
+    /// # Errors
+    /// As [`Writer::add_domains`].
+    pub fn add_domains(&self, target: &Target<'_>, now: Timestamp) -> Result<(), KeystoreError> {
+        self.writer()?.add_domains(target, now)
+    }
+
+    fn root(&self) -> Result<Folder, KeystoreError> {
+        Ok(Folder::open(&self.path)?)
+    }
+
+    fn folder(&self, organisation: &OrganisationId) -> Result<Option<Folder>, KeystoreError> {
+        if [GENERATION, lock::NAME].contains(&organisation.as_str()) {
+            return Err(KeystoreError::ReservedName(organisation.clone()));
+        }
+        Ok(self.root()?.child(organisation.as_str())?)
+    }
+
+    /// Whose each key is.
+    fn fingerprints(
+        &self,
+    ) -> Result<HashMap<Fingerprint, (OrganisationId, Selector)>, KeystoreError> {
+        let mut known = HashMap::new();
+        for organisation in self.organisations()? {
+            for entry in self.read_keyring(&organisation)?.keys() {
+                let place = (organisation.clone(), entry.selector.clone());
+                known.insert(entry.fingerprint, place);
+            }
+        }
+        Ok(known)
+    }
+
+    fn problem(
+        &self,
+        organisation: &OrganisationId,
+        selector: &Selector,
+        refusal: KeyRefusal,
+    ) -> KeyProblem {
+        KeyProblem {
+            organisation: organisation.clone(),
+            selector: selector.clone(),
+            path: self
+                .path
+                .join(organisation.as_str())
+                .join(key_file(selector)),
+            refusal,
+        }
+    }
+}
+
+fn missing(path: &Path, error: FileError) -> KeystoreError {
+    match error.problem {
+        FileProblem::Missing => KeystoreError::NoKeystore(path.to_owned()),
+        _ => error.into(),
+    }
+}
+
+fn key_file(selector: &Selector) -> String {
+    format!("{selector}{KEY_SUFFIX}")
+}
+
+fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
+    let Some(json) = folder.read(KEYRING, Secrecy::State)? else {
+        return Ok(Keyring::default());
+    };
+    Keyring::parse(&json).map_err(|problem| KeystoreError::Keyring {
+        path: folder.path(KEYRING),
+        problem,
+    })
+}
+
+fn load_key(folder: &Folder, entry: &KeyEntry) -> Result<SigningKey, KeyRefusal> {
+    let pem = folder
+        .read(&key_file(&entry.selector), Secrecy::Secret)
+        .map_err(KeyRefusal::File)?
+        .ok_or(KeyRefusal::Missing)?;
+    let key = SigningKey::from_pem(&pem).map_err(KeyRefusal::Key)?;
+    let found = key.public_key().fingerprint();
+    if found != entry.fingerprint || key.algorithm() != entry.algorithm {
+        return Err(KeyRefusal::OtherKey {
+            expected: entry.fingerprint,
+            found,
+        });
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! What can be wrong in a keystore. Each message names the file and the way out.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::{keyring::KeyringProblem, publication::ForbiddenStep};
+use crate::{
+    dkim::key::{Fingerprint, KeyError},
+    names::{DomainName, OrganisationId, Selector},
+};
+
+/// A file or folder that is not used.
+#[derive(Debug)]
+pub struct FileError {
+    /// Which one.
+    pub path: PathBuf,
+    /// Why.
+    pub problem: FileProblem,
+}
+
+impl FileError {
+    pub(super) fn new(path: impl Into<PathBuf>, problem: FileProblem) -> Self {
+        Self {
+            path: path.into(),
+            problem,
+        }
+    }
+
+    pub(super) fn io(path: &Path, error: io::Error) -> Self {
+        let problem = match error.kind() {
+            io::ErrorKind::NotFound => FileProblem::Missing,
+            _ => FileProblem::Io(error),
+        };
+        Self::new(path, problem)
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path.display(), self.problem)?;
+        match self.problem.advice(&self.path) {
+            Some(advice) => write!(formatter, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a file or folder is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileProblem {
+    /// It is not there.
+    #[error("it does not exist")]
+    Missing,
+    /// It is not followed: it could point to another key from one moment to the next.
+    #[error("it is a symbolic link")]
+    Symlink,
+    /// A folder, a pipe, a socket or a device.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// Something else where a folder should be; links are not followed.
+    #[error("it is not a folder")]
+    NotAFolder,
+    /// It has other names, perhaps in a folder where others may go.
+    #[error("it has {count} names (hard links)")]
+    HardLinks {
+        /// How many.
+        count: u64,
+    },
+    /// It belongs to someone else.
+    #[error("it belongs to user {user}, not to user {expected} or root")]
+    Owner {
+        /// To whom.
+        user: u32,
+        /// To whom it should.
+        expected: u32,
+    },
+    /// Others may use the file.
+    #[error("it can be used by others (mode {:04o})", mode & 0o7777)]
+    FileMode {
+        /// The mode as it is.
+        mode: u32,
+    },
+    /// Others may change what is in the folder.
+    #[error("others can write in this folder (mode {:04o})", mode & 0o7777)]
+    FolderMode {
+        /// The mode as it is.
+        mode: u32,
+    },
+    /// Others may put another keystore in the place of this one.
+    #[error("others can write in this folder above the keystore (mode {:04o})", mode & 0o7777)]
+    ParentMode {
+        /// The mode as it is.
+        mode: u32,
+    },
+    /// Far longer than it can be.
+    #[error("it has {octets} octets, far more than such a file has")]
+    TooLarge {
+        /// How many it has.
+        octets: u64,
+    },
+    /// No permission to read it.
+    #[error("there is no permission to read it")]
+    Unreadable {
+        /// The owner of the keystore.
+        user: u32,
+    },
+    /// Anything else that the system says.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl FileProblem {
+    /// The command that mends it, if there is one that is always right.
+    fn advice(&self, path: &Path) -> Option<String> {
+        let path = quoted(path);
+        match self {
+            Self::Symlink => Some(format!(
+                "put the file itself there: cp --remove-destination \"$(readlink -f {path})\" {path}"
+            )),
+            Self::HardLinks { .. } => Some(format!(
+                "make it a file of its own: cp -p {path} {path}.new && mv {path}.new {path}"
+            )),
+            Self::NotAFile | Self::NotAFolder | Self::TooLarge { .. } => Some(format!(
+                "mv {path} {path}.wrong, and restore it from a back-up"
+            )),
+            Self::Owner { expected, .. } => Some(format!("chown {expected} {path}")),
+            Self::FileMode { .. } => Some(format!("chmod 600 {path}")),
+            Self::FolderMode { .. } => Some(format!("chmod 700 {path}")),
+            Self::ParentMode { .. } => Some(format!("chmod go-w {path}")),
+            Self::Unreadable { user } => Some(format!("chown {user} {path} && chmod 600 {path}")),
+            Self::Missing | Self::Io(_) => None,
+        }
+    }
+}
+
+/// The path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A key that is not used, while the others of its organisation are.
+#[derive(Debug)]
+pub struct KeyProblem {
+    /// Whose it is.
+    pub organisation: OrganisationId,
+    /// Which one.
+    pub selector: Selector,
+    /// Its file.
+    pub path: PathBuf,
+    /// Why.
+    pub refusal: KeyRefusal,
+}
+
+impl std::error::Error for KeyProblem {}
+
+impl fmt::Display for KeyProblem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.refusal {
+            KeyRefusal::File(error) => write!(formatter, "{error}")?,
+            other => write!(formatter, "{}: {other}", self.path.display())?,
+        }
+        write!(
+            formatter,
+            " (key {} of {} is not used)",
+            self.selector, self.organisation
+        )
+    }
+}
+
+/// Why a key is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRefusal {
+    /// Its file is in the keyring and not in the folder.
+    #[error("the key file is missing: restore it from a back-up, or make a new key")]
+    Missing,
+    /// Its file is unsafe or cannot be read.
+    #[error(transparent)]
+    File(FileError),
+    /// What is in its file is not a key that signs.
+    #[error("{0}; restore it from a back-up, or make a new key")]
+    Key(KeyError),
+    /// Its file holds another key.
+    #[error(
+        "the file holds another key than the keyring says \
+         (fingerprint {found}, not {expected}): restore it from a back-up"
+    )]
+    OtherKey {
+        /// Of the keyring.
+        expected: Fingerprint,
+        /// Of the file.
+        found: Fingerprint,
+    },
+    /// Its file is in the folder and not in the keyring.
+    #[error(
+        "the key is not in the keyring, so it is not used: move the file away, \
+         and bring it in with `zegel key import` if it is needed"
+    )]
+    NotInKeyring,
+}
+
+/// Why the keystore, or an organisation in it, cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The folder of the keystore itself is not there.
+    #[error(
+        "{}: there is no keystore; make it with `install -d -m 700 -o USER {}`, \
+         where USER is the one that zegel runs as, or set [keystore] path",
+        .0.display(), quoted(.0)
+    )]
+    NoKeystore(PathBuf),
+    /// The keyring of an organisation.
+    #[error("{}: {problem}", path.display())]
+    Keyring {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: KeyringProblem,
+    },
+    /// Not a number.
+    #[error("{}: it is not a number; write a number there that is higher than ever before", .0.display())]
+    Generation(PathBuf),
+    /// Another process is writing.
+    #[error("{}: the keystore is locked by {holder}; try again when it is done", path.display())]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+    /// An id that is the name of a file of the keystore.
+    #[error("an organisation cannot have the id {0}: the keystore has a file of that name")]
+    ReservedName(OrganisationId),
+    /// A selector belongs to one key for ever.
+    #[error(
+        "{organisation} has or had a key with the selector {selector}: choose another selector"
+    )]
+    SelectorUsed {
+        /// Whose.
+        organisation: OrganisationId,
+        /// Which.
+        selector: Selector,
+    },
+    /// A key belongs to one organisation, under one selector.
+    #[error("this key is already that of {organisation}, with the selector {selector}")]
+    KeyKnown {
+        /// Whose.
+        organisation: OrganisationId,
+        /// Which.
+        selector: Selector,
+    },
+    /// No such key.
+    #[error("{organisation} has no key with the selector {selector}")]
+    UnknownKey {
+        /// Whose it would be.
+        organisation: OrganisationId,
+        /// Which it would be.
+        selector: Selector,
+    },
+    /// A key cannot be made, or brought in.
+    #[error("the key cannot be used: {0}")]
+    Key(#[from] KeyError),
+    /// A key cannot be used, or is in the way.
+    #[error(transparent)]
+    UnusableKey(Box<KeyProblem>),
+    /// The life of a key has no such step.
+    #[error("{selector}, for {domain}: {step}")]
+    Step {
+        /// The key.
+        selector: Selector,
+        /// The domain.
+        domain: DomainName,
+        /// The step.
+        step: ForbiddenStep,
+    },
+}

@@ -1,0 +1,277 @@
+//! Making keys, bringing them in, and letting them sign.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::*;
+
+const ED25519: Algorithm = Algorithm::Ed25519Sha256;
+
+fn state(fixture: &Fixture, selector: &str, domain: &str) -> Option<Publication> {
+    let keyring = fixture.keystore.read_keyring(&id("een")).unwrap();
+    let key = keyring.key(&name(selector)).unwrap();
+    key.publications.get(domain).copied()
+}
+
+fn activate(
+    fixture: &Fixture,
+    selector: &str,
+    names: &[&str],
+    now: i64,
+) -> Result<(), KeystoreError> {
+    let (organisation, selector, names) = (id("een"), name(selector), domains(names));
+    let target = target(&organisation, &selector, &names);
+    fixture
+        .keystore
+        .activate(&target, Evidence::Assumed, second(now))
+}
+
+fn import(fixture: &Fixture, place: (&str, &str), key: &str) -> Result<KeyEntry, KeystoreError> {
+    let (organisation, selector) = (id(place.0), name(place.1));
+    let target = target(&organisation, &selector, &[]);
+    fixture.keystore.import(&target, &test_key(key), second(1))
+}
+
+#[test]
+fn a_generated_key_is_kept_as_the_design_says() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.keystore.generation().unwrap(), 0);
+    let (organisation, selector) = (id("een"), name("s1"));
+    let names = domains(&["een.nl", "nieuws.een.nl"]);
+    let target = target(&organisation, &selector, &names);
+    let entry = fixture
+        .keystore
+        .generate(&target, Algorithm::RsaSha256, 2048, second(5))
+        .unwrap();
+
+    let pem = fs::read_to_string(fixture.path("een/s1.pem")).unwrap();
+    assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    for (file, mode) in [
+        ("een", 0o700),
+        ("een/s1.pem", 0o600),
+        ("een/keyring.json", 0o600),
+    ] {
+        let metadata = fs::metadata(fixture.path(file)).unwrap();
+        assert_eq!(metadata.mode() & 0o7777, mode, "{file}");
+    }
+    assert_eq!(
+        fs::read_to_string(fixture.path("generation")).unwrap(),
+        "1\n"
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(fixture.path("een/keyring.json")).unwrap()).unwrap();
+    let generated = serde_json::json!({"state": "generated", "since": "1970-01-01T00:00:05Z"});
+    assert_eq!(
+        json,
+        serde_json::json!({"version": 1, "keys": [{
+            "selector": "s1",
+            "algorithm": "rsa-sha256",
+            "created": "1970-01-01T00:00:05Z",
+            "fingerprint": entry.fingerprint.to_string(),
+            "publications": {"een.nl": generated, "nieuws.een.nl": generated},
+        }]})
+    );
+    let loaded = fixture.load("een");
+    assert_eq!(loaded.keys[0].entry, entry);
+    let public = loaded.keys[0].signing_key.public_key();
+    assert_eq!(public.fingerprint(), entry.fingerprint);
+    assert_eq!(fixture.keystore.organisations().unwrap(), [organisation]);
+}
+
+#[test]
+fn an_organisation_without_keys() {
+    let fixture = Fixture::new();
+    let loaded = fixture.load("een");
+    assert!(loaded.keys.is_empty() && loaded.refused.is_empty() && loaded.warnings.is_empty());
+    assert!(fixture.keystore.organisations().unwrap().is_empty());
+}
+
+#[test]
+fn the_folder_of_the_repository_is_no_organisation() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("README.md"), "").unwrap();
+    fs::create_dir(fixture.path("lost+found")).unwrap();
+    fixture.generate("een", "s1");
+    assert_eq!(fixture.keystore.organisations().unwrap(), [id("een")]);
+}
+
+#[test]
+fn an_imported_key_is_kept_as_pkcs8() {
+    let fixture = Fixture::new();
+    import(&fixture, ("een", "s1"), "rsa2048-pkcs1").unwrap();
+    assert_eq!(
+        fs::read(fixture.path("een/s1.pem")).unwrap(),
+        test_key("rsa2048-pkcs8")
+    );
+    assert_eq!(fixture.load("een").keys.len(), 1);
+}
+
+#[test]
+fn a_key_comes_in_once() {
+    let fixture = Fixture::new();
+    import(&fixture, ("een", "s1"), "rsa2048-pkcs1").unwrap();
+    for place in [("een", "s2"), ("twee", "s1")] {
+        let error = import(&fixture, place, "rsa2048-pkcs8").unwrap_err();
+        assert!(
+            matches!(&error, KeystoreError::KeyKnown { organisation, selector }
+                if organisation.as_str() == "een" && selector.as_str() == "s1"),
+            "{error}"
+        );
+    }
+    assert!(!fixture.path("twee").exists());
+    assert_eq!(fixture.keystore.generation().unwrap(), 1);
+    // Within one writer too, which reads the keyrings only once.
+    let mut writer = fixture.keystore.writer().unwrap();
+    let (organisation, s3, s4) = (id("een"), name("s3"), name("s4"));
+    let key = NewKey::from_pem(&test_key("ed25519-v1")).unwrap();
+    writer
+        .add(&target(&organisation, &s3, &[]), &key, second(1))
+        .unwrap();
+    let again = writer.add(&target(&organisation, &s4, &[]), &key, second(1));
+    assert!(matches!(again, Err(KeystoreError::KeyKnown { .. })));
+}
+
+#[test]
+fn a_selector_is_used_once() {
+    let fixture = Fixture::with_two_keys();
+    let file = fixture.path("een/keyring.json");
+    let withdrawn =
+        r#""publications": {"een.nl": {"state": "withdrawn", "since": "1970-01-01T00:00:05Z"}}"#;
+    let json = fs::read_to_string(&file)
+        .unwrap()
+        .replace(r#""publications": {}"#, withdrawn);
+    fs::write(&file, json).unwrap();
+    assert_eq!(
+        state(&fixture, "s1", "een.nl").unwrap().state,
+        State::Withdrawn
+    );
+    let error = import(&fixture, ("een", "s1"), "rsa2048-pkcs8").unwrap_err();
+    assert!(
+        matches!(error, KeystoreError::SelectorUsed { .. }),
+        "{error}"
+    );
+    // Another organisation has selectors of its own.
+    import(&fixture, ("twee", "s1"), "rsa2048-pkcs8").unwrap();
+}
+
+#[test]
+fn activation_lets_the_one_before_drain() {
+    let fixture = Fixture::with_two_keys();
+    import(&fixture, ("een", "rsa"), "rsa2048-pkcs8").unwrap();
+    activate(&fixture, "rsa", &["een.nl"], 2).unwrap();
+    activate(&fixture, "s1", &["een.nl", "twee.nl"], 2).unwrap();
+    let generation = fixture.keystore.generation().unwrap();
+    activate(&fixture, "s2", &["een.nl"], 3).unwrap();
+    assert_eq!(fixture.keystore.generation().unwrap(), generation + 1);
+
+    let publication = |state, since, assumed| {
+        let since = second(since);
+        Some(Publication {
+            state,
+            since,
+            assumed,
+        })
+    };
+    assert_eq!(
+        state(&fixture, "s1", "een.nl"),
+        publication(State::Draining, 3, true)
+    );
+    assert_eq!(
+        state(&fixture, "s1", "twee.nl"),
+        publication(State::Active, 2, true)
+    );
+    assert_eq!(
+        state(&fixture, "s2", "een.nl"),
+        publication(State::Active, 3, true)
+    );
+    assert_eq!(
+        state(&fixture, "rsa", "een.nl"),
+        publication(State::Active, 2, true)
+    );
+
+    let loaded = fixture.load("een");
+    let keyring = fixture.keystore.read_keyring(&id("een")).unwrap();
+    for (domain, algorithm, expected) in [
+        ("een.nl", ED25519, Some("s2")),
+        ("twee.nl", ED25519, Some("s1")),
+        ("een.nl", Algorithm::RsaSha256, Some("rsa")),
+        ("twee.nl", Algorithm::RsaSha256, None),
+        ("drie.nl", ED25519, None),
+    ] {
+        let domain = domain.parse().unwrap();
+        let active = keyring.active_key(&domain, algorithm);
+        assert_eq!(
+            active.map(|key| key.selector.as_str()),
+            expected,
+            "{domain}"
+        );
+        let active = loaded.active_key(&domain, algorithm);
+        assert_eq!(
+            active.map(|key| key.entry.selector.as_str()),
+            expected,
+            "{domain}"
+        );
+    }
+}
+
+#[test]
+fn activation_is_all_or_nothing() {
+    let fixture = Fixture::with_two_keys();
+    activate(&fixture, "s1", &["een.nl"], 2).unwrap();
+    activate(&fixture, "s2", &["een.nl"], 3).unwrap();
+    let before = fixture.keystore.read_keyring(&id("een")).unwrap();
+    let error = activate(&fixture, "s1", &["twee.nl", "een.nl"], 4).unwrap_err();
+    assert!(matches!(error, KeystoreError::Step { .. }), "{error}");
+    assert_eq!(fixture.keystore.read_keyring(&id("een")).unwrap(), before);
+}
+
+#[test]
+fn a_key_that_cannot_sign_does_not_take_over() {
+    let fixture = Fixture::with_two_keys();
+    activate(&fixture, "s1", &["een.nl"], 2).unwrap();
+    fixture.set_mode("een/s2.pem", 0o644);
+    let error = activate(&fixture, "s2", &["een.nl"], 3).unwrap_err();
+    assert!(matches!(error, KeystoreError::UnusableKey(_)), "{error}");
+    assert_eq!(
+        state(&fixture, "s1", "een.nl").unwrap().state,
+        State::Active
+    );
+    let error = activate(&fixture, "s9", &["een.nl"], 3).unwrap_err();
+    assert!(matches!(error, KeystoreError::UnknownKey { .. }), "{error}");
+}
+
+#[test]
+fn two_active_keys_are_refused() {
+    let fixture = Fixture::with_two_keys();
+    let file = fixture.path("een/keyring.json");
+    let active =
+        r#""publications": {"een.nl": {"state": "active", "since": "1970-01-01T00:00:05Z"}}"#;
+    let json = fs::read_to_string(&file)
+        .unwrap()
+        .replace(r#""publications": {}"#, active);
+    fs::write(&file, json).unwrap();
+    let message = fixture
+        .keystore
+        .load_organisation(&id("een"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("s1 and s2 are both active for een.nl"),
+        "{message}"
+    );
+}
+
+#[test]
+fn domains_are_added_as_generated() {
+    let fixture = Fixture::with_two_keys();
+    activate(&fixture, "s1", &["een.nl"], 2).unwrap();
+    let (organisation, selector) = (id("een"), name("s1"));
+    let names = domains(&["een.nl", "twee.nl"]);
+    let target = target(&organisation, &selector, &names);
+    fixture.keystore.add_domains(&target, second(3)).unwrap();
+    assert_eq!(
+        state(&fixture, "s1", "een.nl").unwrap().state,
+        State::Active
+    );
+    let expected = Publication::generated(second(3));
+    assert_eq!(state(&fixture, "s1", "twee.nl"), Some(expected));
+}

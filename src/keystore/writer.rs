@@ -1,0 +1,231 @@
+//! Changes to the keystore, under its lock, each in the order key file, keyring,
+//! generation: whatever a crash leaves behind, the keyring never names a key file that
+//! was not there before it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::{
+    GENERATION, KEYRING, Keystore, Target,
+    files::Folder,
+    key_file,
+    keyring::{KeyEntry, Keyring},
+    lock::{Lock, PATIENCE},
+    problem::{KeyProblem, KeyRefusal, KeystoreError},
+    publication::{Evidence, Publication},
+};
+use crate::{
+    dkim::key::{self, Algorithm, Fingerprint, SigningKey},
+    names::{OrganisationId, Selector},
+};
+
+/// A private key that may enter the keystore.
+pub struct NewKey {
+    pem: Zeroizing<String>,
+    algorithm: Algorithm,
+    fingerprint: Fingerprint,
+    origin: Origin,
+}
+
+/// A key that was just made is nobody else's: there is no need to look.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Origin {
+    Here,
+    Elsewhere,
+}
+
+impl NewKey {
+    /// Makes a key; see [`key::generate_pem`] for the sizes and the time that it takes.
+    ///
+    /// # Errors
+    /// As [`key::generate_pem`].
+    pub fn generate(algorithm: Algorithm, rsa_bits: usize) -> Result<Self, KeystoreError> {
+        let pem = key::generate_pem(algorithm, rsa_bits)?;
+        Self::new(pem.as_bytes(), Origin::Here)
+    }
+
+    /// Takes a key from elsewhere, in any form that [`SigningKey::from_pem`] reads.
+    ///
+    /// # Errors
+    /// As [`SigningKey::from_pem`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeystoreError> {
+        Self::new(pem, Origin::Elsewhere)
+    }
+
+    fn new(pem: &[u8], origin: Origin) -> Result<Self, KeystoreError> {
+        let key = SigningKey::from_pem(pem)?;
+        Ok(Self {
+            pem: key::normalise_pem(pem)?,
+            algorithm: key.algorithm(),
+            fingerprint: key.public_key().fingerprint(),
+            origin,
+        })
+    }
+}
+
+/// The one who may change the keystore, until it is dropped. Others wait for a few
+/// seconds at most, so nothing slow may be done meanwhile.
+pub struct Writer {
+    keystore: Keystore,
+    root: Folder,
+    /// Every key of every organisation; read when it is first needed.
+    known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    _lock: Lock,
+}
+
+impl Writer {
+    pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
+        let root = keystore.root()?;
+        let lock = Lock::acquire(&root, PATIENCE)?;
+        Ok(Self {
+            keystore: keystore.clone(),
+            root,
+            known: None,
+            _lock: lock,
+        })
+    }
+
+    /// Adds a key, `generated` for each of the domains of `target`.
+    ///
+    /// # Errors
+    /// When the selector was ever used in the organisation, when any organisation has the
+    /// key already, when a key file of that name is there, or when writing fails. Nothing
+    /// is changed then, but for a key file that the keyring does not name; only when it is
+    /// the generation that cannot be written, the key is there and not announced.
+    pub fn add(
+        &mut self,
+        target: &Target<'_>,
+        key: &NewKey,
+        now: Timestamp,
+    ) -> Result<KeyEntry, KeystoreError> {
+        let (organisation, selector) = (target.organisation, target.selector);
+        let mut keyring = self.keystore.read_keyring(organisation)?;
+        if keyring.key(selector).is_some() {
+            return Err(KeystoreError::SelectorUsed {
+                organisation: organisation.clone(),
+                selector: selector.clone(),
+            });
+        }
+        if key.origin == Origin::Elsewhere {
+            self.check_unknown(key.fingerprint)?;
+        }
+        let publication = |domain| (domain, Publication::generated(now));
+        let entry = KeyEntry {
+            selector: selector.clone(),
+            algorithm: key.algorithm,
+            created: now,
+            fingerprint: key.fingerprint,
+            publications: target.domains.iter().cloned().map(publication).collect(),
+        };
+        keyring.add(entry.clone());
+        // Before anything is written: a generation that cannot be read stops all.
+        self.keystore.generation()?;
+        let folder = self.root.child_or_new(organisation.as_str())?;
+        write_key_file(&folder, target, key)?;
+        self.write_keyring(organisation, &keyring)?;
+        if let Some(known) = &mut self.known {
+            known.insert(key.fingerprint, (organisation.clone(), selector.clone()));
+        }
+        Ok(entry)
+    }
+
+    /// Creates the publications, `generated`, that the key does not have for the domains
+    /// of `target` yet.
+    ///
+    /// # Errors
+    /// When there is no such key, or writing fails.
+    pub fn add_domains(
+        &mut self,
+        target: &Target<'_>,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let mut keyring = self.keystore.read_keyring(target.organisation)?;
+        if !keyring.add_domains(target.selector, target.domains, now) {
+            return Err(target.unknown());
+        }
+        self.write_keyring(target.organisation, &keyring)
+    }
+
+    /// Makes the key sign for the domains of `target`; in the same write, the active key
+    /// of the same algorithm of each of them starts draining.
+    ///
+    /// # Errors
+    /// When there is no such key, its file cannot be used, or it was active before or
+    /// revoked for one of the domains: nothing is changed then, for any of them.
+    pub fn activate(
+        &mut self,
+        target: &Target<'_>,
+        evidence: Evidence,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let mut keyring = self.keystore.read_keyring(target.organisation)?;
+        let entry = keyring
+            .key(target.selector)
+            .ok_or_else(|| target.unknown())?;
+        // A key that cannot sign must not take the place of one that can.
+        self.keystore
+            .load_key(target.organisation, entry)
+            .map_err(KeystoreError::UnusableKey)?;
+        keyring.add_domains(target.selector, target.domains, now);
+        for domain in target.domains {
+            keyring
+                .activate((target.selector, domain), evidence, now)
+                .map_err(|step| KeystoreError::Step {
+                    selector: target.selector.clone(),
+                    domain: domain.clone(),
+                    step,
+                })?;
+        }
+        self.write_keyring(target.organisation, &keyring)
+    }
+
+    fn write_keyring(
+        &self,
+        organisation: &OrganisationId,
+        keyring: &Keyring,
+    ) -> Result<(), KeystoreError> {
+        let generation = self.keystore.generation()?;
+        let folder = self.root.child_or_new(organisation.as_str())?;
+        let json = keyring
+            .to_json()
+            .map_err(|problem| KeystoreError::Keyring {
+                path: folder.path(KEYRING),
+                problem,
+            })?;
+        folder.replace(KEYRING, &json)?;
+        let next = format!("{}\n", generation.saturating_add(1));
+        self.root.replace(GENERATION, next.as_bytes())?;
+        Ok(())
+    }
+
+    fn check_unknown(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
+        let known = match self.known.take() {
+            Some(known) => known,
+            None => self.keystore.fingerprints()?,
+        };
+        match self.known.insert(known).get(&fingerprint).cloned() {
+            None => Ok(()),
+            Some((organisation, selector)) => Err(KeystoreError::KeyKnown {
+                organisation,
+                selector,
+            }),
+        }
+    }
+}
+
+fn write_key_file(folder: &Folder, target: &Target<'_>, key: &NewKey) -> Result<(), KeystoreError> {
+    let name = key_file(target.selector);
+    folder.sweep()?;
+    if folder.names()?.contains(&name) {
+        return Err(KeystoreError::UnusableKey(Box::new(KeyProblem {
+            organisation: target.organisation.clone(),
+            selector: target.selector.clone(),
+            path: folder.path(&name),
+            refusal: KeyRefusal::NotInKeyring,
+        })));
+    }
+    folder.create(&name, key.pem.as_bytes())?;
+    Ok(())
+}
