@@ -1,8 +1,27 @@
-//! Zegel.
+//! Zegel puts a DKIM signature on outgoing mail, for many organisations at once.
+//!
+//! The house, from the ground up; a room knows only of those above it in this list
+//! (`tests/architecture.rs` holds it):
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`names`] | domains, selectors, organisations, field names: parsed once, always valid |
+//! | [`sockets`] | sockets that are listened on |
+//! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
+//! | [`organisation`] | who may send what, and what is done with mail that is not signed |
+//! | [`keystore`] | private keys on disk, and what is known of their records |
+//! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
+//! | [`observe`] | metrics, health, the log |
+//! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
+//! | [`milter`] | the way of a message: from the socket to the signature |
+//! | [`daemon`] | start, reload, drain, stop |
 
 pub mod config;
 pub mod dkim;
 pub mod keystore;
+pub mod milter;
 pub mod names;
 pub mod observe;
 pub mod organisation;
+pub mod snapshot;
+pub mod sockets;

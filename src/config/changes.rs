@@ -9,10 +9,10 @@ use humantime::format_duration;
 
 use super::{
     Loaded,
-    settings::{HeaderLists, KeeperSettings, LogFormat, Outbound, Resolvers, Settings, Socket},
+    settings::{KeeperSettings, LogFormat, Outbound, Resolvers, Settings, Socket},
 };
 use crate::{
-    dkim::key::Algorithm,
+    dkim::{Algorithm, HeaderRules},
     names::{DomainName, OrganisationId},
     organisation::{Action, Organisation, Policy, Senders},
 };
@@ -75,11 +75,7 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
     let expire = signing
         .expire
         .map_or("off".into(), |expire| format_duration(expire).to_string());
-    let canonicalization = format!(
-        "{}/{}",
-        signing.header_canonicalization.as_str(),
-        signing.body_canonicalization.as_str()
-    );
+    let canonicalization = signing.canonicalisation.to_string();
     let format = match settings.log.format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
@@ -162,7 +158,7 @@ fn describe_listeners(settings: &Settings, described: &mut BTreeMap<String, Stri
     }
 }
 
-fn describe_headers(headers: &HeaderLists, described: &mut BTreeMap<String, String>) {
+fn describe_headers(headers: &HeaderRules, described: &mut BTreeMap<String, String>) {
     for (key, names) in [
         ("sign", &headers.sign),
         ("oversign", &headers.oversign),

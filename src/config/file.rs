@@ -13,13 +13,16 @@ use super::{
     problem::{Fault, Report, Site},
     section::{List, Section, distance},
     settings::{
-        Canonicalization, HeaderLists, KeeperSettings, Limits, LogFormat, LogSettings, Resolvers,
-        Settings, SigningSettings,
+        KeeperSettings, Limits, LogFormat, LogSettings, Resolvers, Settings, SigningSettings,
     },
     tree::{Node, Value},
     values::{action, address, duration, field_name, number, quoted, socket_address, text, word},
 };
-use crate::{names::FieldName, organisation::Policy};
+use crate::{
+    dkim::{Canonicalisation, CanonicalisationPair, HeaderRules},
+    names::FieldName,
+    organisation::Policy,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -78,15 +81,10 @@ fn read_keystore(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
 
 fn read_signing(mut section: Section<'_>) -> SigningSettings {
     let defaults = SigningSettings::default();
-    let (header, body) = section
-        .read("canonicalization", canonicalization)
-        .unwrap_or((
-            defaults.header_canonicalization,
-            defaults.body_canonicalization,
-        ));
     let settings = SigningSettings {
-        header_canonicalization: header,
-        body_canonicalization: body,
+        canonicalisation: section
+            .read("canonicalization", canonicalisation)
+            .unwrap_or(defaults.canonicalisation),
         expire: section.read("expire", expire).unwrap_or(defaults.expire),
         headers: read_headers(section.section("headers")),
     };
@@ -94,13 +92,14 @@ fn read_signing(mut section: Section<'_>) -> SigningSettings {
     settings
 }
 
-fn canonicalization(node: &Node) -> Result<(Canonicalization, Canonicalization), Fault> {
-    use Canonicalization::{Relaxed, Simple};
+fn canonicalisation(node: &Node) -> Result<CanonicalisationPair, Fault> {
+    use Canonicalisation::{Relaxed, Simple};
+    let pair = |header, body| CanonicalisationPair { header, body };
     let choices = [
-        ("relaxed/relaxed", (Relaxed, Relaxed)),
-        ("relaxed/simple", (Relaxed, Simple)),
-        ("simple/relaxed", (Simple, Relaxed)),
-        ("simple/simple", (Simple, Simple)),
+        ("relaxed/relaxed", pair(Relaxed, Relaxed)),
+        ("relaxed/simple", pair(Relaxed, Simple)),
+        ("simple/relaxed", pair(Simple, Relaxed)),
+        ("simple/simple", pair(Simple, Simple)),
     ];
     word(node, &choices)
 }
@@ -117,7 +116,7 @@ fn expire(node: &Node) -> Result<Option<Duration>, Fault> {
 
 /// A list that is written takes the place of the built-in one, and its names are taken out
 /// of the built-in lists that are left.
-fn read_headers(mut section: Section<'_>) -> HeaderLists {
+fn read_headers(mut section: Section<'_>) -> HeaderRules {
     const KEYS: [&str; 3] = ["sign", "oversign", "oversign_if_present"];
     let lists = KEYS.map(|key| section.list(key, field_name));
     let mut named = HashSet::new();
@@ -136,9 +135,9 @@ fn read_headers(mut section: Section<'_>) -> HeaderLists {
             .filter(|name| !named.contains(name))
             .collect(),
     };
-    let built_in = HeaderLists::default();
+    let built_in = HeaderRules::default();
     let [sign, oversign, oversign_if_present] = lists;
-    let headers = HeaderLists {
+    let headers = HeaderRules {
         sign: resolve(sign, built_in.sign),
         oversign: resolve(oversign, built_in.oversign),
         oversign_if_present: resolve(oversign_if_present, built_in.oversign_if_present),

@@ -27,8 +27,8 @@ pub use self::{
     changes::{diff, needs_restart},
     problem::{Place, Problem, Problems},
     settings::{
-        Canonicalization, HeaderLists, HttpListen, KeeperSettings, Limits, ListenerSettings,
-        LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket,
+        HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings, Outbound,
+        Resolvers, Settings, SigningSettings, Socket,
     },
 };
 use self::{

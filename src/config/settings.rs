@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    names::FieldName,
+    dkim::{CanonicalisationPair, HeaderRules},
     organisation::{Policy, Sender, in_networks},
 };
 
@@ -158,91 +158,21 @@ impl Default for Outbound {
 /// The `[signing]` table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SigningSettings {
-    /// Of the header fields (RFC 6376 §3.4.1, §3.4.2).
-    pub header_canonicalization: Canonicalization,
-    /// Of the body (RFC 6376 §3.4.3, §3.4.4).
-    pub body_canonicalization: Canonicalization,
+    /// For `c=`.
+    pub canonicalisation: CanonicalisationPair,
     /// From `t=` to `x=`, at least an hour; none: no `x=`.
     pub expire: Option<Duration>,
-    /// Which header fields are signed.
-    pub headers: HeaderLists,
+    /// Which header fields are signed. No name is in two lists, and From is in `oversign`
+    /// or `sign` (RFC 6376 §5.4).
+    pub headers: HeaderRules,
 }
 
 impl Default for SigningSettings {
     fn default() -> Self {
         Self {
-            header_canonicalization: Canonicalization::Relaxed,
-            body_canonicalization: Canonicalization::Relaxed,
+            canonicalisation: CanonicalisationPair::RELAXED,
             expire: None,
-            headers: HeaderLists::default(),
-        }
-    }
-}
-
-/// One half of `c=` (RFC 6376 §3.4).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Canonicalization {
-    /// Changes of white space on the way do no harm.
-    Relaxed,
-    /// Nothing may change.
-    Simple,
-}
-
-impl Canonicalization {
-    /// The word in `c=`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Relaxed => "relaxed",
-            Self::Simple => "simple",
-        }
-    }
-}
-
-/// Which header fields are signed. No name is in two lists, and From is in one of the first
-/// two (RFC 6376 §5.4).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct HeaderLists {
-    /// As often as they are present.
-    pub sign: Vec<FieldName>,
-    /// Once more than they are present: none can be added on the way.
-    pub oversign: Vec<FieldName>,
-    /// Once more than they are present, if they are: what is absent may be added on the way.
-    pub oversign_if_present: Vec<FieldName>,
-}
-
-impl HeaderLists {
-    const OVERSIGN: [&str; 5] = ["from", "to", "cc", "subject", "reply-to"];
-    const OVERSIGN_IF_PRESENT: [&str; 17] = [
-        "date",
-        "message-id",
-        "mime-version",
-        "content-type",
-        "content-transfer-encoding",
-        "in-reply-to",
-        "references",
-        "list-id",
-        "list-unsubscribe",
-        "list-unsubscribe-post",
-        "sender",
-        "resent-date",
-        "resent-from",
-        "resent-sender",
-        "resent-to",
-        "resent-cc",
-        "resent-message-id",
-    ];
-}
-
-impl Default for HeaderLists {
-    fn default() -> Self {
-        let names = |list: &[&str]| {
-            let name = |name: &&str| name.parse().expect("the built-in names are field names");
-            list.iter().map(name).collect()
-        };
-        Self {
-            sign: Vec::new(),
-            oversign: names(&Self::OVERSIGN),
-            oversign_if_present: names(&Self::OVERSIGN_IF_PRESENT),
+            headers: HeaderRules::default(),
         }
     }
 }

@@ -145,7 +145,7 @@ const OVERSIGN: [&str; 5] = ["from", "to", "cc", "subject", "reply-to"];
 
 /// Date and Message-ID are here because an MTA may add them behind us where they are
 /// missing: to list an absent one would break the signature.
-const OVERSIGN_IF_PRESENT: [&str; 18] = [
+const OVERSIGN_IF_PRESENT: [&str; 17] = [
     "date",
     "message-id",
     "mime-version",
@@ -163,7 +163,6 @@ const OVERSIGN_IF_PRESENT: [&str; 18] = [
     "resent-to",
     "resent-cc",
     "resent-message-id",
-    "resent-reply-to",
 ];
 
 impl Default for HeaderRules {

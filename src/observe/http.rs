@@ -8,9 +8,7 @@
 
 mod socket;
 
-use std::{
-    future::Future, io, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -28,76 +26,6 @@ use crate::observe::{
     metrics::{CONTENT_TYPE, Metrics},
     readiness::Readiness,
 };
-
-/// Where the pages are served: the setting `http.listen`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum HttpAddress {
-    /// Nowhere: `off`.
-    Off,
-    /// `127.0.0.1:9465` or `[::1]:9465`.
-    Tcp(SocketAddr),
-    /// `unix:/run/zegel/http.sock`: made with mode 0660.
-    Unix(PathBuf),
-}
-
-/// Why there is no address, or no socket at it.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// The text is no address.
-    #[error(
-        "http.listen = {0:?} is not an address; write an IP address and port such as \
-         \"127.0.0.1:9465\", \"unix:\" and an absolute path, or \"off\""
-    )]
-    Address(String),
-    /// The system refuses the TCP address.
-    #[error(
-        "http.listen: cannot listen on {address}: {source}; {}",
-        tcp_advice(source)
-    )]
-    Tcp {
-        /// As configured.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The system refuses the socket file.
-    #[error("http.listen: cannot listen on {}: {source}; {}", path.display(), unix_advice(source))]
-    Unix {
-        /// As configured.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Another process answers on the socket file.
-    #[error(
-        "http.listen: another process listens on {}; stop it, or choose another path",
-        .0.display()
-    )]
-    InUse(PathBuf),
-    /// Something that is not a socket has the name; it is left alone.
-    #[error(
-        "http.listen: {} exists and is not a socket; remove it, or choose another path",
-        .0.display()
-    )]
-    NotASocket(PathBuf),
-}
-
-impl FromStr for HttpAddress {
-    type Err = HttpError;
-
-    fn from_str(text: &str) -> Result<Self, HttpError> {
-        if text == "off" {
-            return Ok(Self::Off);
-        }
-        if let Some(path) = text.strip_prefix("unix:") {
-            let path = PathBuf::from(path);
-            let absolute = path.is_absolute().then_some(Self::Unix(path));
-            return absolute.ok_or_else(|| HttpError::Address(text.to_owned()));
-        }
-        let address = text.parse().map(Self::Tcp);
-        address.map_err(|_| HttpError::Address(text.to_owned()))
-    }
-}
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -216,23 +144,6 @@ async fn finish(mut response: Response) -> Response {
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn tcp_advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "choose another port, or stop the program that has this one",
-        io::ErrorKind::AddrNotAvailable => "this host does not have that address",
-        io::ErrorKind::PermissionDenied => "choose a port from 1024 on",
-        _ => "choose another address",
-    }
-}
-
-fn unix_advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "make its directory first",
-        io::ErrorKind::PermissionDenied => "the user that Zegel runs as must own its directory",
-        _ => "choose another path",
-    }
 }
 
 #[cfg(test)]

@@ -24,15 +24,7 @@ use tracing_subscriber::{
 };
 
 use self::format::{JournalPriority, OneLine};
-
-/// The form of the log: the setting `log.format`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogFormat {
-    /// For people and journald.
-    Text,
-    /// One object a line.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]

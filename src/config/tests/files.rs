@@ -4,7 +4,6 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
-    time::Instant,
 };
 
 use super::{NONE, folder, good, load_in, short};
@@ -131,27 +130,6 @@ fn a_socket_for_other_hosts_is_a_warning_when_asked_for() {
             "{found:?}"
         );
     }
-}
-
-/// `cargo test --release --lib many_organisations -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement, for a release build"]
-fn many_organisations() {
-    let folder = folder(&[("zegel.toml", "")]);
-    for number in 0..10_000 {
-        let text = format!(
-            "name = \"Gemeente {number}\"\ndomains = [\"a{number}.nl\", \"b{number}.nl\"]\n\
-             parked = [\"c{number}.nl\"]\n[senders]\nauth = [\"login{number}\"]\n"
-        );
-        fs::write(
-            folder.path().join(format!("orgs.d/org-{number}.toml")),
-            text,
-        )
-        .unwrap();
-    }
-    let start = Instant::now();
-    let loaded = load_in(folder.path(), NONE).unwrap();
-    println!("{} in {:?}", loaded.organisations.len(), start.elapsed());
 }
 
 proptest::proptest! {

@@ -140,7 +140,10 @@ fn settings_are_what_is_written() {
         assert_eq!(outbound.covers(&sender), expected, "{listener} {sender:?}");
     }
     let signing = &settings.signing;
-    assert_eq!(signing.body_canonicalization, Canonicalization::Simple);
+    assert_eq!(
+        signing.canonicalisation.body,
+        crate::dkim::Canonicalisation::Simple
+    );
     assert_eq!(signing.expire, Some(Duration::from_hours(14 * 24)));
     let date = "date".parse().unwrap();
     assert!(signing.headers.sign.contains(&date));

@@ -1,10 +1,8 @@
 //! The socket of the HTTP server, and what bounds its connections.
 
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,43 +11,34 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, UnixListener, UnixStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Sleep,
 };
 
-use super::{HttpAddress, HttpError};
+use crate::{
+    config::HttpListen,
+    sockets::{SocketError, UnixSocket, bind_tcp},
+};
 
 /// A bound socket. A socket file is removed when it is dropped.
 #[derive(Debug)]
 pub struct HttpListener(Socket);
 
 impl HttpListener {
-    /// Binds the address; none comes of [`HttpAddress::Off`]. A socket file that nobody
-    /// answers on is replaced.
+    /// Binds the address; none comes of [`HttpListen::Off`].
     ///
     /// # Errors
     ///
     /// The address cannot be had.
-    pub async fn bind(address: &HttpAddress) -> Result<Option<Self>, HttpError> {
-        match address {
-            HttpAddress::Off => Ok(None),
-            HttpAddress::Tcp(address) => match TcpListener::bind(address).await {
-                Ok(listener) => Ok(Some(Self(Socket::Tcp(listener)))),
-                Err(source) => Err(HttpError::Tcp {
-                    address: *address,
-                    source,
-                }),
-            },
-            HttpAddress::Unix(path) => {
-                remove_stale(path).await?;
-                let bound = UnixSocket::bind(path).map_err(|source| HttpError::Unix {
-                    path: path.clone(),
-                    source,
-                })?;
-                Ok(Some(Self(Socket::Unix(bound))))
-            }
-        }
+    pub async fn bind(address: &HttpListen) -> Result<Option<Self>, SocketError> {
+        Ok(match address {
+            HttpListen::Off => None,
+            HttpListen::Tcp(address) => Some(Self(Socket::Tcp(bind_tcp(*address).await?))),
+            HttpListen::Unix(path) => Some(Self(Socket::Unix(
+                UnixSocket::bind(path, MODE, None).await?,
+            ))),
+        })
     }
 
     /// The address that was bound, which tells the port if 0 was asked for; none for a
@@ -64,7 +53,7 @@ impl HttpListener {
     async fn accept(&self) -> io::Result<Box<dyn Duplex>> {
         match &self.0 {
             Socket::Tcp(listener) => Ok(Box::new(listener.accept().await?.0)),
-            Socket::Unix(socket) => Ok(Box::new(socket.listener.accept().await?.0)),
+            Socket::Unix(socket) => Ok(Box::new(socket.listener().accept().await?.0)),
         }
     }
 }
@@ -77,65 +66,6 @@ enum Socket {
 
 /// For the owner and the group: `http.listen` has no setting for more.
 const MODE: u32 = 0o660;
-
-#[derive(Debug)]
-struct UnixSocket {
-    listener: UnixListener,
-    path: PathBuf,
-    /// Device and inode: a successor may have taken the name when this one ends.
-    identity: (u64, u64),
-}
-
-impl UnixSocket {
-    fn bind(path: &Path) -> io::Result<Self> {
-        let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            identity: identity(path)?,
-        })
-    }
-}
-
-impl Drop for UnixSocket {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            tracing::debug!(path = %self.path.display(), %error, "socket file not removed");
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino()))
-}
-
-/// Removes what a process that was killed left, and nothing else.
-async fn remove_stale(path: &Path) -> Result<(), HttpError> {
-    let failure = |source| HttpError::Unix {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failure(error)),
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(HttpError::NotASocket(path.to_owned()));
-        }
-        Ok(_) => {}
-    }
-    match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failure)
-        }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(failure(error)),
-        // A full backlog is an error too, and a sign of life.
-        Ok(_) | Err(_) => Err(HttpError::InUse(path.to_owned())),
-    }
-}
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 

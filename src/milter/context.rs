@@ -1,0 +1,45 @@
+//! What all connections of one listener share.
+
+use std::sync::Arc;
+
+use super::decision::Decision;
+use crate::{
+    config::Outbound,
+    observe::metrics::{ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
+    snapshot::{Snapshot, SnapshotHolder},
+};
+
+/// A listener as its sessions see it.
+pub(super) struct ListenerContext {
+    pub(super) name: String,
+    pub(super) outbound: Outbound,
+    pub(super) snapshots: SnapshotHolder,
+    pub(super) metrics: ListenerMetrics,
+    pub(super) without_organisation: OrganisationMetrics,
+    pub(super) all_metrics: Metrics,
+}
+
+impl ListenerContext {
+    /// The snapshot of this moment.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.current()
+    }
+
+    /// The counters of the organisation that the message belongs to, if it is one of ours.
+    pub(super) fn organisation_metrics(&self, decision: &Decision) -> OrganisationMetrics {
+        match &decision.domain {
+            Some(domain) => domain.metrics.clone(),
+            None => self.without_organisation.clone(),
+        }
+    }
+
+    /// A message whose beginning was never seen, or was lost to a panic.
+    pub(super) fn incomplete_message(&self, queue_id: &str) {
+        tracing::error!(
+            queue_id,
+            listener = self.name,
+            "tempfailed: the message did not come whole"
+        );
+        self.metrics.message(Outcome::Tempfailed, 0);
+    }
+}

@@ -1,0 +1,289 @@
+//! The frames of the milter protocol as they pass by, in both directions.
+//!
+//! indymilter reads and answers them; what it leaves to its user is done here, before it
+//! sees them (`reliability.md` calls these facts by number):
+//! - a frame of length nothing or beyond reason ends the connection, and is counted;
+//! - the macros of MAIL always replace those of the message before (an empty macro frame,
+//!   or none, would leave the login of the last message in place);
+//! - where a message begins and ends is known, for time limits and for draining.
+
+/// The largest frame taken: indymilter's own bound, one octet below 1 MiB with its kind.
+const LARGEST_FRAME: usize = 1024 * 1024;
+const LENGTH_OCTETS: usize = 4;
+
+/// Commands of the MTA that matter here.
+mod command {
+    pub(super) const ABORT: u8 = b'A';
+    pub(super) const BODY: u8 = b'B';
+    pub(super) const MACROS: u8 = b'D';
+    pub(super) const BODY_END: u8 = b'E';
+    pub(super) const QUIT_NEW_CONNECTION: u8 = b'K';
+    pub(super) const HEADER: u8 = b'L';
+    pub(super) const MAIL: u8 = b'M';
+    pub(super) const END_OF_HEADER: u8 = b'N';
+    pub(super) const QUIT: u8 = b'Q';
+}
+
+/// Replies that end a message when they answer its end.
+const FINAL_REPLIES: &[u8] = b"acrtyd";
+
+/// A macro that no MTA defines, which stands where the macros of MAIL would be none.
+const NO_MACROS: &[u8] = b"\0\0\0\x0bDM{zegel}\0\0";
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// Between messages.
+    Idle,
+    /// From MAIL until the content comes: an SMTP client may take its time.
+    Envelope,
+    /// From the first header field until the end of the message.
+    Content,
+    /// From the end of the message until our reply.
+    Reply,
+}
+
+/// The frame can't be one of the milter protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct BadFrame;
+
+/// Follows the frames from the MTA.
+#[derive(Debug)]
+pub(super) struct Commands {
+    head: Vec<u8>,
+    payload: usize,
+    mail_macros: bool,
+    phase: Phase,
+}
+
+impl Commands {
+    pub(super) fn new() -> Self {
+        Self {
+            head: Vec::with_capacity(LENGTH_OCTETS + 2),
+            payload: 0,
+            mail_macros: false,
+            phase: Phase::Idle,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Our final reply has gone out.
+    pub(super) fn replied(&mut self) {
+        self.phase = Phase::Idle;
+    }
+
+    /// Whether nothing of a next frame has come yet.
+    pub(super) fn between_frames(&self) -> bool {
+        self.head.is_empty() && self.payload == 0
+    }
+
+    /// How many octets of the current frame pass through as they are.
+    pub(super) fn payload(&self) -> usize {
+        self.payload
+    }
+
+    /// Says that so many octets of the payload have been passed through by the caller.
+    pub(super) fn passed(&mut self, octets: usize) {
+        self.payload -= octets;
+    }
+
+    /// Takes what came and appends what indymilter is to see.
+    pub(super) fn feed(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), BadFrame> {
+        let mut rest = input;
+        while !rest.is_empty() {
+            if self.payload > 0 {
+                let (payload, behind) = rest.split_at(self.payload.min(rest.len()));
+                output.extend_from_slice(payload);
+                self.payload -= payload.len();
+                rest = behind;
+                continue;
+            }
+            let (&octet, behind) = rest.split_first().expect("the loop checks for an octet");
+            self.head.push(octet);
+            rest = behind;
+            self.look_at_head(output)?;
+        }
+        Ok(())
+    }
+
+    /// Passes the head of a frame on as soon as enough of it is there.
+    fn look_at_head(&mut self, output: &mut Vec<u8>) -> Result<(), BadFrame> {
+        let Some((length, kind)) = self.head.split_first_chunk::<LENGTH_OCTETS>() else {
+            return Ok(());
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| BadFrame)?;
+        if length == 0 || length > LARGEST_FRAME {
+            return Err(BadFrame);
+        }
+        let Some((&kind, stage)) = kind.split_first() else {
+            return Ok(());
+        };
+        if kind == command::MACROS && length > 1 {
+            let Some(&stage) = stage.first() else {
+                return Ok(());
+            };
+            if stage == command::MAIL {
+                self.mail_macros = length > 2;
+                if length == 2 {
+                    // Replaced by one that is not empty when MAIL comes.
+                    self.head.clear();
+                    return Ok(());
+                }
+            }
+        }
+        if kind == command::MAIL && !std::mem::take(&mut self.mail_macros) {
+            output.extend_from_slice(NO_MACROS);
+        }
+        self.phase = next_phase(self.phase, kind);
+        self.payload = length + LENGTH_OCTETS - self.head.len();
+        output.append(&mut self.head);
+        Ok(())
+    }
+}
+
+fn next_phase(phase: Phase, kind: u8) -> Phase {
+    match kind {
+        command::MAIL => Phase::Envelope,
+        command::HEADER | command::END_OF_HEADER | command::BODY if phase != Phase::Idle => {
+            Phase::Content
+        }
+        command::BODY_END if phase != Phase::Idle => Phase::Reply,
+        command::ABORT | command::QUIT | command::QUIT_NEW_CONNECTION => Phase::Idle,
+        _ => phase,
+    }
+}
+
+/// Follows the frames to the MTA.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    head: Vec<u8>,
+    payload: usize,
+}
+
+impl Replies {
+    /// Takes what went out and says whether a reply that can be final was begun in it.
+    pub(super) fn feed(&mut self, output: &[u8]) -> bool {
+        let mut is_final = false;
+        let mut rest = output;
+        while !rest.is_empty() {
+            let passed = self.payload.min(rest.len());
+            self.payload -= passed;
+            rest = &rest[passed..];
+            let wanted = (LENGTH_OCTETS + 1 - self.head.len()).min(rest.len());
+            self.head.extend_from_slice(&rest[..wanted]);
+            rest = &rest[wanted..];
+            if let Some((length, [kind])) = self.head.split_first_chunk::<LENGTH_OCTETS>() {
+                is_final |= FINAL_REPLIES.contains(kind);
+                let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(1);
+                self.payload = length.saturating_sub(1);
+                self.head.clear();
+            }
+        }
+        is_final
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len() + 1).unwrap();
+        [&length.to_be_bytes()[..], &[kind], payload].concat()
+    }
+
+    fn feed(frames: &[Vec<u8>]) -> (Vec<u8>, Phase) {
+        let input = frames.concat();
+        let mut whole = Vec::new();
+        let mut commands = Commands::new();
+        commands.feed(&input, &mut whole).unwrap();
+        let phase = commands.phase();
+        let mut cut = Vec::new();
+        let mut commands = Commands::new();
+        for octet in input {
+            commands.feed(&[octet], &mut cut).unwrap();
+        }
+        assert_eq!(whole, cut);
+        assert_eq!(phase, commands.phase());
+        assert!(commands.between_frames());
+        (whole, phase)
+    }
+
+    #[test]
+    fn frames_pass_as_they_are() {
+        let frames = [
+            frame(b'O', &[0; 12]),
+            frame(b'D', b"Cj\0relay\0"),
+            frame(b'C', b"host\x004\x00\x00127.0.0.1\0"),
+            frame(b'D', b"M{mail_addr}\0a@b\0"),
+            frame(b'M', b"<a@b>\0"),
+            frame(b'L', b"From\0a@b\0"),
+            frame(b'N', b""),
+            frame(b'B', &vec![b'x'; 70_000]),
+        ];
+        let (output, phase) = feed(&frames);
+        assert_eq!(output, frames.concat());
+        assert_eq!(phase, Phase::Content);
+    }
+
+    #[test]
+    fn mail_never_sees_the_macros_of_the_message_before() {
+        let with = [frame(b'D', b"M{auth_authen}\0a\0"), frame(b'M', b"<a>\0")].concat();
+        let mail = frame(b'M', b"<a>\0");
+        for second in [
+            mail.clone(),
+            [frame(b'D', b"M"), mail.clone()].concat(),
+            [frame(b'D', b"R{rcpt_addr}\0a\0"), mail.clone()].concat(),
+        ] {
+            let (output, _) = feed(&[with.clone(), second]);
+            let injected = [NO_MACROS, &mail].concat();
+            assert!(output.ends_with(&injected), "{output:?}");
+            assert!(output.starts_with(&with));
+        }
+        let (output, _) = feed(&[with.clone(), with.clone()]);
+        assert_eq!(output, [with.clone(), with].concat());
+    }
+
+    #[test]
+    fn the_injected_frame_is_well_formed() {
+        assert_eq!(NO_MACROS, frame(b'D', b"M{zegel}\0\0"));
+    }
+
+    #[test]
+    fn phases() {
+        let mail = frame(b'M', b"<a>\0");
+        let header = frame(b'L', b"A\0b\0");
+        let end = frame(b'E', b"");
+        assert_eq!(feed(std::slice::from_ref(&mail)).1, Phase::Envelope);
+        assert_eq!(feed(&[mail.clone(), header.clone()]).1, Phase::Content);
+        assert_eq!(feed(&[mail.clone(), header.clone(), end]).1, Phase::Reply);
+        assert_eq!(feed(&[mail, frame(b'A', b"")]).1, Phase::Idle);
+        assert_eq!(feed(&[header]).1, Phase::Idle);
+    }
+
+    #[test]
+    fn impossible_lengths() {
+        for length in [0_u32, 1024 * 1024 + 1, u32::MAX] {
+            let mut output = Vec::new();
+            let fed = Commands::new().feed(&length.to_be_bytes(), &mut output);
+            assert_eq!(fed, Err(BadFrame));
+        }
+    }
+
+    #[test]
+    fn final_replies() {
+        let insert = frame(b'i', &[b'a'; 300]);
+        let mut replies = Replies::default();
+        assert!(!replies.feed(&insert));
+        assert!(!replies.feed(&insert[..100]));
+        assert!(!replies.feed(&insert[100..]));
+        assert!(replies.feed(&frame(b'a', b"")));
+        let both = [insert, frame(b'y', b"451 4.7.1 x\0")].concat();
+        let mut replies = Replies::default();
+        let finals = both.iter().filter(|octet| replies.feed(&[**octet])).count();
+        assert_eq!(finals, 1);
+    }
+}

@@ -1,0 +1,97 @@
+//! What is said of a message when it is done: one log line and the metrics. Never its
+//! subject, its body or its recipients.
+
+use std::time::Instant;
+
+use super::{
+    context::ListenerContext,
+    decision::Decision,
+    signing::{Refused, Signed},
+};
+use crate::{dkim::Hazards, observe::metrics::Outcome, organisation::Action};
+
+/// Reports on one message.
+pub(super) struct Report<'a> {
+    pub(super) listener: &'a ListenerContext,
+    pub(super) queue_id: &'a str,
+    /// When the end of the message came.
+    pub(super) begun: Instant,
+}
+
+impl Report<'_> {
+    pub(super) fn signed(&self, decision: &Decision, signed: &Signed, octets: u64) {
+        let metrics = self.listener.organisation_metrics(decision);
+        let keys = decision.verdict.as_deref().unwrap_or_default();
+        for key in keys {
+            metrics.signed(key.signing_key.algorithm().as_str());
+        }
+        self.count_hazards(decision, signed.hazards);
+        self.listener.metrics.message(Outcome::Signed, octets);
+        self.listener.metrics.signing_took(self.begun.elapsed());
+        let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
+        tracing::info!(
+            queue_id = self.queue_id,
+            listener = self.listener.name,
+            organisation = organisation(decision),
+            d = author(decision),
+            s = selectors.join(","),
+            milliseconds = self.milliseconds(),
+            "signed"
+        );
+    }
+
+    pub(super) fn refused(
+        &self,
+        decision: &Decision,
+        refused: Refused,
+        (action, octets): (Action, u64),
+    ) {
+        let metrics = self.listener.organisation_metrics(decision);
+        metrics.unsigned(refused.refusal);
+        self.count_hazards(decision, refused.hazards);
+        let (outcome, result) = match action {
+            Action::Accept => (Outcome::Unsigned, "unsigned"),
+            Action::Tempfail => (Outcome::Tempfailed, "tempfailed"),
+            Action::Reject => (Outcome::Rejected, "rejected"),
+        };
+        self.listener.metrics.message(outcome, octets);
+        tracing::info!(
+            queue_id = self.queue_id,
+            listener = self.listener.name,
+            organisation = organisation(decision),
+            domain = author(decision),
+            reason = refused.refusal.as_str(),
+            milliseconds = self.milliseconds(),
+            "{result}"
+        );
+    }
+
+    fn count_hazards(&self, decision: &Decision, hazards: Hazards) {
+        if hazards.is_empty() {
+            return;
+        }
+        let metrics = self.listener.organisation_metrics(decision);
+        for hazard in hazards.iter() {
+            metrics.hazard(hazard.as_str());
+        }
+    }
+
+    fn milliseconds(&self) -> f64 {
+        // Three decimals are microseconds: more would be noise.
+        (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3
+    }
+}
+
+fn organisation(decision: &Decision) -> &str {
+    decision
+        .domain
+        .as_ref()
+        .map_or("", |domain| domain.organisation.id.as_str())
+}
+
+fn author(decision: &Decision) -> &str {
+    decision
+        .author
+        .as_ref()
+        .map_or("", |author| author.as_str())
+}

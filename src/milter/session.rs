@@ -1,0 +1,260 @@
+//! One connection of an MTA and the message it carries: collects what comes, decides when
+//! the header section is complete, and signs at the end of the message.
+//!
+//! Every message starts from nothing but the connection's client address (`mail`), so that
+//! what one organisation sends never touches what another one sends behind it.
+
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
+
+use super::{
+    context::ListenerContext,
+    decision::{Circumstances, Decision},
+    report::Report,
+    signing::{Body, Refused, Signed, Work},
+};
+use crate::{
+    dkim::{Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace},
+    organisation::{Action, Refusal},
+    snapshot::Snapshot,
+};
+
+/// From fields behind the point where the header section became too large are kept up to so
+/// many octets, to know whose message it is that can't be signed.
+const FROM_OCTETS_BEYOND_LIMIT: usize = 65_536;
+
+/// A connection.
+pub(super) struct Session {
+    listener: Arc<ListenerContext>,
+    leading_space: LeadingSpace,
+    client: Option<IpAddr>,
+    message: State,
+}
+
+/// Where the message of a session stands.
+enum State {
+    /// There is no message.
+    None,
+    /// From MAIL to the end of the header section.
+    Header(Collected),
+    /// Behind the header section.
+    Body(Box<Decided>),
+    /// A callback panicked: the message can't be trusted to be whole.
+    Failed,
+}
+
+/// A message as far as it has come.
+struct Collected {
+    /// Taken at MAIL: the message keeps it to its end.
+    snapshot: Arc<Snapshot>,
+    login: Option<String>,
+    header: HeaderSection,
+    header_is_whole: bool,
+    octets: u64,
+}
+
+/// A message behind its header section.
+struct Decided {
+    collected: Collected,
+    decision: Decision,
+    /// Only where there is something to sign.
+    body: Option<Body>,
+}
+
+/// What the MTA is told at the end of a message.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Ending {
+    /// Insert these DKIM-Signature values on top, then accept.
+    Signed(Vec<String>),
+    /// Accept the message as it came.
+    Unsigned,
+    /// 451 4.7.1
+    Tempfail(Refusal),
+    /// 550 5.7.1
+    Reject(Refusal),
+}
+
+impl Session {
+    pub(super) fn new(listener: Arc<ListenerContext>, leading_space: LeadingSpace) -> Self {
+        Self {
+            listener,
+            leading_space,
+            client: None,
+            message: State::None,
+        }
+    }
+
+    /// An SMTP client has connected to the MTA.
+    pub(super) fn connect(&mut self, client: Option<IpAddr>) {
+        self.client = client.map(|address| address.to_canonical());
+        self.message = State::None;
+    }
+
+    /// A message begins; nothing of the one before is left.
+    pub(super) fn mail(&mut self, login: Option<String>) {
+        self.message = State::Header(Collected {
+            snapshot: self.listener.snapshot(),
+            login: login.filter(|login| !login.is_empty()),
+            header: HeaderSection::default(),
+            header_is_whole: true,
+            octets: 0,
+        });
+    }
+
+    /// The next header field, as the MTA shows it.
+    pub(super) fn header(&mut self, name: &[u8], value: &[u8]) {
+        if let State::Header(collected) = &mut self.message {
+            let value = match self.leading_space {
+                LeadingSpace::Ours => Cow::Borrowed(value),
+                LeadingSpace::AddedByMta => Cow::Owned([b" ", value].concat()),
+            };
+            collected.push(name, &value);
+        }
+    }
+
+    /// The header section is complete: the decision falls, though nothing is said of it yet.
+    pub(super) fn end_of_header(&mut self) {
+        self.message = match std::mem::replace(&mut self.message, State::None) {
+            State::Header(collected) => State::Body(Box::new(self.decide(collected))),
+            other => other,
+        };
+    }
+
+    /// The next piece of the body.
+    pub(super) fn body(&mut self, chunk: &[u8]) {
+        if let State::Body(decided) = &mut self.message {
+            decided.collected.octets += chunk.len() as u64;
+            if let Some(body) = &mut decided.body {
+                body.update(chunk);
+            }
+        }
+    }
+
+    /// The message is complete. `now` is in seconds since 1970.
+    pub(super) fn end_of_message(&mut self, queue_id: &str, now: u64) -> Ending {
+        let begun = Instant::now();
+        // Without a body there may be no end of header either.
+        self.end_of_header();
+        match std::mem::replace(&mut self.message, State::None) {
+            State::Body(decided) => {
+                let report = Report {
+                    listener: &self.listener,
+                    queue_id,
+                    begun,
+                };
+                self.end(*decided, &report, now)
+            }
+            State::None | State::Header(_) | State::Failed => {
+                self.listener.incomplete_message(queue_id);
+                Ending::Tempfail(Refusal::SigningFailure)
+            }
+        }
+    }
+
+    /// The message is given up by the MTA.
+    pub(super) fn abort(&mut self) {
+        self.message = State::None;
+    }
+
+    /// What was collected can't be trusted any more.
+    pub(super) fn fail(&mut self) {
+        self.message = State::Failed;
+    }
+
+    fn decide(&self, collected: Collected) -> Decided {
+        let circumstances = Circumstances {
+            listener: &self.listener.name,
+            outbound: &self.listener.outbound,
+            login: collected.login.as_deref(),
+            client: self.client,
+            header_is_whole: collected.header_is_whole,
+        };
+        let decision = Decision::new(&collected.snapshot, &collected.header, &circumstances);
+        let body = decision
+            .verdict
+            .is_ok()
+            .then(|| Body::new(self.canonicalisation(&collected.snapshot)));
+        Decided {
+            collected,
+            decision,
+            body,
+        }
+    }
+
+    /// Simple header canonicalisation needs values exactly as they are: where the MTA keeps
+    /// a blank to itself only relaxed can be right.
+    fn canonicalisation(&self, snapshot: &Snapshot) -> CanonicalisationPair {
+        let mut pair = snapshot.signing().canonicalisation;
+        if self.leading_space == LeadingSpace::AddedByMta {
+            pair.header = Canonicalisation::Relaxed;
+        }
+        pair
+    }
+
+    fn end(&self, decided: Decided, report: &Report<'_>, now: u64) -> Ending {
+        let Decided {
+            collected,
+            decision,
+            body,
+        } = decided;
+        let canonicalisation = self.canonicalisation(&collected.snapshot);
+        match sign(&collected, &decision, (body, canonicalisation), now) {
+            Ok(signed) => {
+                report.signed(&decision, &signed, collected.octets);
+                let values = signed.fields.iter();
+                Ending::Signed(
+                    values
+                        .map(|field| field.milter_value(self.leading_space))
+                        .collect(),
+                )
+            }
+            Err(refused) => {
+                let action = decision.action(&collected.snapshot, refused.refusal);
+                report.refused(&decision, refused, (action, collected.octets));
+                match action {
+                    Action::Accept => Ending::Unsigned,
+                    Action::Tempfail => Ending::Tempfail(refused.refusal),
+                    Action::Reject => Ending::Reject(refused.refusal),
+                }
+            }
+        }
+    }
+}
+
+fn sign(
+    collected: &Collected,
+    decision: &Decision,
+    (body, canonicalisation): (Option<Body>, CanonicalisationPair),
+    now: u64,
+) -> Result<Signed, Refused> {
+    let keys = decision.verdict.as_ref().map_err(|&refusal| refusal)?;
+    let (Some(body), Ok(author)) = (body, &decision.author) else {
+        return Err(Refusal::SigningFailure.into());
+    };
+    let work = Work {
+        header: &collected.header,
+        author,
+        keys,
+        rules: collected.snapshot.signing(),
+        canonicalisation,
+        policy: decision.policy(&collected.snapshot),
+        now,
+    };
+    work.sign(body)
+}
+
+impl Collected {
+    /// Keeps a field as long as the header section is within `[limits]`.
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let limits = &self.snapshot.settings().limits;
+        let octets = self.header.octets() + name.len() + value.len();
+        self.octets += (name.len() + value.len()) as u64;
+        if octets > limits.header_bytes || self.header.len() >= limits.header_fields {
+            self.header_is_whole = false;
+        }
+        let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");
+        let room = limits.header_bytes + FROM_OCTETS_BEYOND_LIMIT;
+        if self.header_is_whole || (is_from && octets <= room) {
+            self.header.push(name, value);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The end of a message: what its body held, whether we have signed it before, and the
+//! signatures. The milter and the commands both come through here.
+
+use std::sync::Arc;
+
+use crate::{
+    config::SigningSettings,
+    dkim::{
+        BodyHasher, BodyInspector, CanonicalisationPair, FIELD_NAME, Hazards, HeaderSection,
+        ParsedSignature, Signatory, SignatureField, SignedContent, allows_eight_bit,
+    },
+    names::DomainName,
+    organisation::{Action, Policy, Refusal},
+    snapshot::ActiveKey,
+};
+
+/// The body of a message that is to be signed, while it passes; memory does not grow with it.
+pub struct Body {
+    hasher: BodyHasher,
+    inspector: BodyInspector,
+}
+
+impl Body {
+    /// A body of which nothing has come yet.
+    pub fn new(canonicalisation: CanonicalisationPair) -> Self {
+        Self {
+            hasher: BodyHasher::new(canonicalisation.body),
+            inspector: BodyInspector::default(),
+        }
+    }
+
+    /// The next chunk, cut anywhere.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.hasher.update(chunk);
+        self.inspector.update(chunk);
+    }
+}
+
+/// What a message is signed with.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// The fields of the message.
+    pub header: &'a HeaderSection,
+    /// The From domain, for `d=`.
+    pub author: &'a DomainName,
+    /// The keys to sign with, one signature each.
+    pub keys: &'a [Arc<ActiveKey>],
+    /// What is signed, and how long a signature holds.
+    pub rules: &'a SigningSettings,
+    /// The canonicalisation of the body that has passed, and of the header section.
+    pub canonicalisation: CanonicalisationPair,
+    /// The policy that holds for the organisation.
+    pub policy: &'a Policy,
+    /// The time in seconds since 1970.
+    pub now: u64,
+}
+
+/// A signed message.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// One field for each key, in the order of the keys; to be inserted on top.
+    pub fields: Vec<SignatureField>,
+    /// What may break the signatures on their way.
+    pub hazards: Hazards,
+}
+
+/// A message that is not signed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// What was seen in it.
+    pub hazards: Hazards,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            hazards: Hazards::default(),
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Signs with all keys or with none.
+    ///
+    /// # Errors
+    ///
+    /// When a signature of ours is there already, when the policy refuses a hazard, or when
+    /// the cryptography fails.
+    pub fn sign(&self, body: Body) -> Result<Signed, Refused> {
+        let names = self.rules.headers.select(self.header);
+        let hazards = self.hazards(&names, body.inspector);
+        let refused = |refusal| Refused { refusal, hazards };
+        let body_hash = body.hasher.finish();
+        if self.is_signed_already(&body_hash) {
+            return Err(refused(Refusal::AlreadySigned));
+        }
+        if !hazards.is_empty() && self.policy.hazard != Action::Accept {
+            return Err(refused(Refusal::Hazard));
+        }
+        let content = SignedContent::new(self.header, names, body_hash, self.canonicalisation);
+        let mut fields = Vec::with_capacity(self.keys.len());
+        for key in self.keys {
+            let field = content.sign(&self.signatory(key)).map_err(|error| {
+                let selector = key.selector.as_str();
+                tracing::error!(domain = %self.author, selector, %error, "signing failed");
+                refused(Refusal::SigningFailure)
+            })?;
+            fields.push(field);
+        }
+        Ok(Signed { fields, hazards })
+    }
+
+    fn signatory<'k>(&'k self, key: &'k ActiveKey) -> Signatory<'k> {
+        Signatory {
+            domain: self.author,
+            selector: &key.selector,
+            key: &key.signing_key,
+            canonicalisation: self.canonicalisation,
+            time: self.now,
+            expiration: self
+                .rules
+                .expire
+                .map(|duration| self.now.saturating_add(duration.as_secs())),
+        }
+    }
+
+    fn hazards(&self, names: &[&str], body: BodyInspector) -> Hazards {
+        let is_signed = |name: &[u8]| {
+            names
+                .iter()
+                .any(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
+        };
+        Hazards::of_header(self.header, is_signed) | body.finish(allows_eight_bit(self.header))
+    }
+
+    /// Whether one of our keys has signed exactly this message before: a content filter may
+    /// have brought it back (`d=` and `s=` are compared first, since anybody can write them).
+    fn is_signed_already(&self, body_hash: &[u8; 32]) -> bool {
+        self.header
+            .fields()
+            .filter(|field| field.is(FIELD_NAME))
+            .filter_map(|field| ParsedSignature::parse(field.name, field.value).ok())
+            .filter(|signature| signature.domain == *self.author)
+            .filter(|signature| signature.canonicalisation.body == self.canonicalisation.body)
+            .any(|signature| {
+                self.keys
+                    .iter()
+                    .filter(|key| key.selector == signature.selector)
+                    .any(|key| {
+                        let public_key = key.signing_key.public_key();
+                        signature
+                            .verify(self.header, body_hash, public_key, self.now)
+                            .is_ok()
+                    })
+            })
+    }
+}
