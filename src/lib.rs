@@ -16,7 +16,9 @@
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod dkim;
 pub mod keystore;
 pub mod milter;

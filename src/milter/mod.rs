@@ -12,7 +12,7 @@ mod callbacks;
 mod context;
 pub mod decision;
 mod frames;
-pub mod listener;
+mod listener;
 mod report;
 mod server;
 mod session;
@@ -21,6 +21,7 @@ mod stream;
 mod traffic;
 
 pub use self::{
+    listener::BoundSocket,
     server::{ListenerParts, serve},
     traffic::Connections,
 };

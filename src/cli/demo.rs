@@ -1,0 +1,236 @@
+//! `zegel demo`: the whole way of one message on an empty machine, with the real signer.
+//!
+//! A throw-away organisation gets a key, the signer serves on loopback, a message goes
+//! through its milter socket as an MTA would send it, and the signature is verified against
+//! the record that would be in DNS.
+
+mod mta;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    config::{HttpListen, ListenerSettings, Loaded, Outbound, Settings, Socket},
+    daemon::{Daemon, InheritedSockets, Signals},
+    dkim::{Algorithm, Message, ParsedSignature, PublicKey},
+    keystore::{Evidence, Keystore, State, Target},
+    names::{DomainName, OrganisationId, Selector},
+    organisation::{Organisation, Policy, SelectorTemplate},
+};
+
+const ORGANISATION: &str = "demo";
+const DOMAIN: &str = "gemeente.example";
+const LISTENER: &str = "demo";
+const RSA_BITS: usize = 2048;
+
+/// The message that is signed.
+const MESSAGE: &str = "\
+From: Gemeente Voorbeeld <info@gemeente.example>\r\n\
+To: inwoner@example.net\r\n\
+Subject: Uw afspraak\r\n\
+Date: Mon, 05 Oct 2026 09:30:00 +0200\r\n\
+Message-ID: <1@gemeente.example>\r\n\
+MIME-Version: 1.0\r\n\
+Content-Type: text/plain; charset=us-ascii\r\n\
+\r\n\
+Geachte inwoner,\r\n\
+\r\n\
+Uw afspraak is op dinsdag om 10 uur.\r\n";
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What `zegel demo` is called with.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// The keystore, made if it is not there.
+    pub keys: PathBuf,
+    /// Whether to go on serving when all has been shown.
+    pub after: After,
+}
+
+/// What comes after the demonstration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum After {
+    /// The end.
+    Stop,
+    /// The signer goes on until SIGTERM or SIGINT.
+    Serve,
+}
+
+impl Demo {
+    /// Shows it all on standard output.
+    pub fn run(&self) -> ExitCode {
+        let runtime = tokio::runtime::Runtime::new();
+        let shown = runtime
+            .map_err(Failure::from)
+            .and_then(|runtime| runtime.block_on(self.show()));
+        match shown {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let _ = writeln!(io::stderr(), "zegel: demo: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    async fn show(&self) -> Result<(), Failure> {
+        let organisation = organisation()?;
+        let domain = &organisation.domains[0];
+        let (keystore, selector) = prepare_key(&self.keys, &organisation)?;
+        say(&format!(
+            "1. A key for the organisation \"{ORGANISATION}\": {}/{ORGANISATION}/{selector}.pem\n",
+            keystore.path().display()
+        ))?;
+        let signals = Signals::install()?;
+        let daemon = Daemon::start(
+            self.keys.join("zegel.toml"),
+            loaded(organisation.clone(), keystore.path()),
+            InheritedSockets::none(),
+        )
+        .await?;
+        let address = address(&daemon)?;
+        say(&format!(
+            "2. The signer listens on inet:{address}, as Postfix would find it.\n"
+        ))?;
+        let signed = mta::send(address, MESSAGE.as_bytes()).await?;
+        say("3. The message went through the milter socket and came back with this on top:\n")?;
+        say(&indent(&String::from_utf8_lossy(
+            &signed[..signed.len() - MESSAGE.len()],
+        )))?;
+        let record = record(&keystore, &organisation.id, &selector)?;
+        verify(&signed, &record)?;
+        say(
+            "4. The signature verifies against this record, which the DNS administrator of\n   \
+             the organisation would publish:\n",
+        )?;
+        say(&indent(&format!(
+            "{}. TXT \"{record}\"",
+            selector.record_name(domain)
+        )))?;
+        say("5. The lines for /etc/postfix/main.cf (conf/postfix/main.cf says more):\n")?;
+        say(&indent(&format!(
+            "smtpd_milters = inet:{address}\nnon_smtpd_milters = $smtpd_milters\n\
+             internal_mail_filter_classes = bounce\nmilter_default_action = tempfail"
+        )))?;
+        match self.after {
+            After::Stop => daemon.stop().await,
+            After::Serve => {
+                say("The signer goes on; end it with Ctrl-C.")?;
+                daemon.run(signals).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn say(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("     {line}\n")).collect()
+}
+
+fn organisation() -> Result<Organisation, Failure> {
+    let id: OrganisationId = ORGANISATION.parse()?;
+    Ok(Organisation {
+        selector: SelectorTemplate::new(SelectorTemplate::DEFAULT, &id)?,
+        id,
+        name: "Gemeente Voorbeeld".to_owned(),
+        domains: vec![DOMAIN.parse::<DomainName>()?],
+        parked: Vec::new(),
+        contact: None,
+        algorithms: vec![Algorithm::RsaSha256],
+        senders: None,
+        policy: Policy::default(),
+    })
+}
+
+fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
+    let settings = Settings {
+        keystore_path: keys.to_owned(),
+        listeners: vec![ListenerSettings {
+            name: LISTENER.to_owned(),
+            socket: Socket::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+            outbound: Outbound::default(),
+        }],
+        http: HttpListen::Off,
+        ..Settings::default()
+    };
+    Loaded {
+        settings,
+        organisations: vec![organisation],
+        warnings: Vec::new(),
+    }
+}
+
+/// The keystore and the selector of the key in use, which is made if there is none.
+fn prepare_key(path: &Path, organisation: &Organisation) -> Result<(Keystore, Selector), Failure> {
+    let keystore = Keystore::create(path)?;
+    let keyring = keystore.read_keyring(&organisation.id)?;
+    let domain = &organisation.domains[0];
+    let in_use = keyring
+        .keys()
+        .iter()
+        .find(|key| key.state(domain) == Some(State::Active));
+    if let Some(key) = in_use {
+        return Ok((keystore, key.selector.clone()));
+    }
+    let now = Timestamp::now();
+    let date = now.to_zoned(TimeZone::UTC).date();
+    let selector = organisation
+        .selector
+        .candidates(date)
+        .find(|selector| keyring.key(selector).is_none())
+        .ok_or("there is no free selector; empty the folder of keys")?;
+    let target = Target {
+        organisation: &organisation.id,
+        selector: &selector,
+        domains: &organisation.domains,
+    };
+    keystore.generate(&target, Algorithm::RsaSha256, RSA_BITS, now)?;
+    // There is no DNS for a domain under .example: the record is shown instead.
+    keystore.activate(&target, Evidence::Assumed, now)?;
+    Ok((keystore, selector))
+}
+
+fn address(daemon: &Daemon) -> Result<SocketAddr, Failure> {
+    let mut addresses = daemon.addresses().iter();
+    let found = addresses.find(|(name, _)| name == LISTENER);
+    Ok(found.ok_or("the signer does not listen")?.1)
+}
+
+fn record(
+    keystore: &Keystore,
+    organisation: &OrganisationId,
+    selector: &Selector,
+) -> Result<String, Failure> {
+    let keyring = keystore.read_keyring(organisation)?;
+    let entry = keyring.key(selector).ok_or("the key is gone")?;
+    let key = keystore.load_key(organisation, entry)?;
+    Ok(key.public_key().record())
+}
+
+/// What any receiver does, with the record at hand instead of in DNS.
+fn verify(signed: &[u8], record: &str) -> Result<(), Failure> {
+    let message = Message::parse(signed)?;
+    let field = message
+        .header
+        .fields()
+        .next()
+        .ok_or("nothing was inserted")?;
+    let signature = ParsedSignature::parse(field.name, field.value)?;
+    let mut hasher = signature.body_hasher();
+    hasher.update(message.body);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let key = PublicKey::from_record(record)?;
+    signature.verify(&message.header, &hasher.finish(), &key, now)?;
+    Ok(())
+}

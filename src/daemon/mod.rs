@@ -1,0 +1,320 @@
+//! The signer as a process: start, reload, drain, stop.
+//!
+//! Start order: configuration, log, keystore, sockets, and only then "ready". A reload
+//! builds all anew and swaps it in whole, or keeps what there was and says why. On SIGTERM
+//! no connection is accepted any more, messages in progress come to their end, and the
+//! health page goes last.
+//!
+//! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
+
+mod inherited;
+mod reload;
+mod signals;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use sd_notify::NotifyState;
+use tokio::{sync::watch, task::JoinSet};
+
+pub use self::{inherited::InheritedSockets, signals::Signals};
+use self::{reload::Reloader, signals::Wish};
+use crate::{
+    config::{self, HttpListen, ListenerSettings, Loaded, Problems, Socket},
+    keystore::{Keystore, KeystoreError},
+    milter::{self, BoundSocket, Connections, ListenerParts},
+    observe::{
+        http::{self, HttpListener, HttpState},
+        logging::{self, LoggingError},
+        metrics::{Metrics, SnapshotFacts},
+        readiness::Readiness,
+    },
+    snapshot::{Snapshot, SnapshotHolder},
+    sockets::{SocketError, UnixSocket, bind_tcp},
+};
+
+/// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
+const EXIT_CONFIGURATION: u8 = 78;
+
+/// Why the signer does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `zegel.toml` or an organisation file.
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    /// `log.filter`.
+    #[error("{0}")]
+    Logging(#[from] LoggingError),
+    /// The keystore as a whole.
+    #[error("{0}")]
+    Keystore(#[from] KeystoreError),
+    /// A milter socket.
+    #[error("listener {name}: {source}")]
+    Listener {
+        /// The listener.
+        name: String,
+        /// What is wrong.
+        source: SocketError,
+    },
+    /// A socket that systemd should have passed on.
+    #[error(
+        "listener {listener}: no socket named {name} was passed on by systemd; start \
+         zegel.socket with FileDescriptorName={name}, or give the listener a path"
+    )]
+    NotInherited {
+        /// The listener.
+        listener: String,
+        /// The name of the descriptor.
+        name: String,
+    },
+    /// The HTTP socket.
+    #[error("http.listen: {0}")]
+    Http(SocketError),
+    /// The system.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// 78 where the configuration is to be mended, 1 where the system is.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) | Self::Logging(_) | Self::NotInherited { .. } => {
+                ExitCode::from(EXIT_CONFIGURATION)
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// `zegel run`: serves until SIGTERM or SIGINT.
+pub fn run(config_file: &Path) -> ExitCode {
+    match serve(config_file) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The log may not be there yet, or may be filtered.
+            for line in error.to_string().lines() {
+                let _ = std::io::Write::write_fmt(
+                    &mut std::io::stderr(),
+                    format_args!("zegel: {line}\n"),
+                );
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn serve(config_file: &Path) -> Result<(), StartError> {
+    let loaded = config::load(config_file)?;
+    logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let inherited = InheritedSockets::from_environment();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // Before anything can send one.
+        let signals = Signals::install()?;
+        let daemon = Daemon::start(config_file.to_owned(), loaded, inherited).await?;
+        tell_systemd(&[NotifyState::Ready]);
+        daemon.run(signals).await;
+        Ok(())
+    })
+}
+
+/// A signer that serves.
+pub struct Daemon {
+    reloader: Reloader,
+    readiness: Readiness,
+    addresses: Vec<(String, SocketAddr)>,
+    listeners: JoinSet<()>,
+    http: JoinSet<()>,
+    /// Set to end the listeners, and then the pages.
+    stop_listeners: watch::Sender<bool>,
+    stop_http: watch::Sender<bool>,
+}
+
+impl Daemon {
+    /// Reads the keys, binds all sockets and serves on them.
+    ///
+    /// # Errors
+    ///
+    /// When the keystore can't be read or a socket can't be had; nothing is left running.
+    pub async fn start(
+        config_file: PathBuf,
+        loaded: Loaded,
+        mut inherited: InheritedSockets,
+    ) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+        let built = Snapshot::build(loaded, &keystore, &metrics, None)?;
+        for problem in &built.problems {
+            tracing::error!("{problem}");
+        }
+        metrics.snapshot_in_use(&facts(&built.snapshot));
+        let snapshots = SnapshotHolder::new(built.snapshot);
+        let snapshot = snapshots.current();
+        let readiness = Readiness::default();
+        let mut daemon = Self {
+            reloader: Reloader::new(config_file, keystore, metrics.clone(), snapshots.clone()),
+            readiness: readiness.clone(),
+            addresses: Vec::new(),
+            listeners: JoinSet::new(),
+            http: JoinSet::new(),
+            stop_listeners: watch::Sender::new(false),
+            stop_http: watch::Sender::new(false),
+        };
+        let connections = Connections::default();
+        let mut parts = Vec::new();
+        for settings in &snapshot.settings().listeners {
+            parts.push(ListenerParts {
+                name: settings.name.clone(),
+                socket: bind(settings, &mut inherited).await?,
+                outbound: settings.outbound.clone(),
+                connections: connections.clone(),
+                snapshots: snapshots.clone(),
+                metrics: metrics.clone(),
+                readiness: readiness.clone(),
+            });
+        }
+        let state = HttpState { metrics, readiness };
+        daemon.serve_http(&snapshot.settings().http, state).await?;
+        for parts in parts {
+            daemon.serve_listener(parts);
+        }
+        tracing::info!(
+            organisations = snapshot.organisations().len(),
+            listeners = snapshot.settings().listeners.len(),
+            version = env!("CARGO_PKG_VERSION"),
+            "signing"
+        );
+        Ok(daemon)
+    }
+
+    /// The TCP addresses that were bound, by the name of the listener; `http` for the pages.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Serves until a signal says to stop.
+    pub async fn run(mut self, mut signals: Signals) {
+        loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Reload => self.reload().await,
+                    Wish::Stop => break,
+                },
+                () = self.reloader.keystore_changed() => self.reloader.reload_keys().await,
+                _ = self.listeners.join_next(), if !self.listeners.is_empty() => {
+                    tracing::error!("a listener has ended, which it never should: stopping");
+                    break;
+                }
+            }
+        }
+        tell_systemd(&[NotifyState::Stopping]);
+        self.stop().await;
+    }
+
+    async fn reload(&mut self) {
+        tell_systemd(&[NotifyState::Reloading]);
+        self.reloader.reload().await;
+        tell_systemd(&[NotifyState::Ready]);
+    }
+
+    /// Drains and stops.
+    pub async fn stop(mut self) {
+        self.readiness.drain();
+        self.stop_listeners.send_replace(true);
+        while self.listeners.join_next().await.is_some() {}
+        self.stop_http.send_replace(true);
+        while self.http.join_next().await.is_some() {}
+        tracing::info!("stopped");
+    }
+
+    fn serve_listener(&mut self, parts: ListenerParts) {
+        if let Some(address) = parts.socket.tcp_address() {
+            self.addresses.push((parts.name.clone(), address));
+        }
+        let stop = stopped(&self.stop_listeners);
+        self.listeners.spawn(async move {
+            let name = parts.name.clone();
+            if let Err(error) = milter::serve(parts, stop).await {
+                tracing::error!(listener = name, %error, "the listener has failed");
+            }
+        });
+    }
+
+    async fn serve_http(
+        &mut self,
+        address: &HttpListen,
+        state: HttpState,
+    ) -> Result<(), StartError> {
+        let listener = HttpListener::bind(address)
+            .await
+            .map_err(StartError::Http)?;
+        let Some(listener) = listener else {
+            return Ok(());
+        };
+        if let Some(address) = listener.tcp_address() {
+            self.addresses.push(("http".to_owned(), address));
+        }
+        let stop = stopped(&self.stop_http);
+        self.http.spawn(http::serve(listener, state, stop));
+        Ok(())
+    }
+}
+
+fn stopped(sender: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut receiver = sender.subscribe();
+    async move {
+        // An error means that the daemon is gone, which is reason enough to stop.
+        let _ = receiver.wait_for(|stop| *stop).await;
+    }
+}
+
+async fn bind(
+    settings: &ListenerSettings,
+    inherited: &mut InheritedSockets,
+) -> Result<BoundSocket, StartError> {
+    let failure = |source| StartError::Listener {
+        name: settings.name.clone(),
+        source,
+    };
+    match &settings.socket {
+        Socket::Tcp(address) => {
+            let bound = bind_tcp(*address).await.map_err(failure)?;
+            Ok(BoundSocket::Tcp(bound))
+        }
+        Socket::Unix { path, mode, group } => {
+            let bound = UnixSocket::bind(path, *mode, group.as_deref()).await;
+            Ok(BoundSocket::Unix(bound.map_err(failure)?))
+        }
+        Socket::Inherited(name) => {
+            let taken = inherited.take(name)?;
+            taken.ok_or_else(|| StartError::NotInherited {
+                listener: settings.name.clone(),
+                name: name.clone(),
+            })
+        }
+    }
+}
+
+fn facts(snapshot: &Snapshot) -> SnapshotFacts {
+    SnapshotFacts {
+        organisations: snapshot.organisations().len(),
+        keystore_generation: snapshot.generation(),
+        loaded_at: SystemTime::now(),
+    }
+}
+
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

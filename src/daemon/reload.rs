@@ -1,0 +1,148 @@
+//! Reloading: all anew, or all as it was.
+//!
+//! SIGHUP reads the configuration and the keys; it takes effect whole or not at all. A
+//! grown `generation` of the keystore reads the keys alone, so that a rotation works while
+//! somebody has `zegel.toml` half edited. Either way one organisation's broken key leaves
+//! that organisation with its last good keys and touches no other.
+
+use std::{collections::HashSet, path::PathBuf, time::Duration};
+
+use tokio::{task::spawn_blocking, time::sleep};
+
+use super::facts;
+use crate::{
+    config::{self, Loaded},
+    keystore::Keystore,
+    observe::metrics::Metrics,
+    snapshot::{Built, Snapshot, SnapshotHolder},
+};
+
+/// How often the generation of the keystore is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Makes snapshots and puts them into use.
+pub(super) struct Reloader {
+    config_file: PathBuf,
+    keystore: Keystore,
+    metrics: Metrics,
+    snapshots: SnapshotHolder,
+    /// What was last said of a keystore that can't be looked at, so that it is said once.
+    complaint: String,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        config_file: PathBuf,
+        keystore: Keystore,
+        metrics: Metrics,
+        snapshots: SnapshotHolder,
+    ) -> Self {
+        Self {
+            config_file,
+            keystore,
+            metrics,
+            snapshots,
+            complaint: String::new(),
+        }
+    }
+
+    /// Ends when the keystore is of another generation than the snapshot in use.
+    pub(super) async fn keystore_changed(&mut self) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            let keystore = self.keystore.clone();
+            let Ok(looked) = spawn_blocking(move || keystore.generation()).await else {
+                continue;
+            };
+            match looked {
+                Ok(generation) => {
+                    self.complaint.clear();
+                    if generation != self.snapshots.current().generation() {
+                        return;
+                    }
+                }
+                Err(error) => self.complain(&error.to_string()),
+            }
+        }
+    }
+
+    /// Reads the configuration and the keys.
+    pub(super) async fn reload(&mut self) {
+        let config_file = self.config_file.clone();
+        let Ok(loaded) = spawn_blocking(move || config::load(&config_file)).await else {
+            return self.failed("the configuration could not be read");
+        };
+        match loaded {
+            Ok(loaded) => {
+                let restart = config::needs_restart(self.snapshots.current().loaded(), &loaded);
+                for line in restart {
+                    tracing::warn!("takes effect at the next start only: {line}");
+                }
+                for warning in &loaded.warnings {
+                    tracing::warn!("{warning}");
+                }
+                self.build(loaded).await;
+            }
+            Err(problems) => {
+                for problem in &problems.0 {
+                    tracing::error!("{problem}");
+                }
+                self.failed("the configuration has problems");
+            }
+        }
+    }
+
+    /// Reads the keys; the configuration stays.
+    pub(super) async fn reload_keys(&mut self) {
+        let loaded = self.snapshots.current().loaded().clone();
+        self.build(loaded).await;
+    }
+
+    async fn build(&mut self, loaded: Loaded) {
+        let (keystore, metrics) = (self.keystore.clone(), self.metrics.clone());
+        let before = self.snapshots.current();
+        let read = move || Snapshot::build(loaded, &keystore, &metrics, Some(&before));
+        match spawn_blocking(read).await {
+            Ok(Ok(built)) => self.put_into_use(built),
+            Ok(Err(error)) => self.failed(&error.to_string()),
+            Err(_) => self.failed("the keys could not be read"),
+        }
+    }
+
+    fn put_into_use(&mut self, built: Built) {
+        for problem in &built.problems {
+            tracing::error!("{problem}");
+        }
+        let before = self.snapshots.current();
+        let changes = config::diff(before.loaded(), built.snapshot.loaded());
+        let key_changes = built.snapshot.key_changes(&before);
+        for change in changes.iter().chain(&key_changes) {
+            tracing::info!("reloaded: {change}");
+        }
+        self.metrics.snapshot_in_use(&facts(&built.snapshot));
+        self.snapshots.replace(built.snapshot);
+        let now = self.snapshots.current();
+        let ids: HashSet<_> = now.organisations().iter().map(|one| &one.id).collect();
+        self.metrics.retain_organisations(|id| ids.contains(id));
+        self.metrics.reload_succeeded();
+        tracing::info!(
+            changes = changes.len() + key_changes.len(),
+            problems = built.problems.len(),
+            organisations = now.organisations().len(),
+            generation = now.generation(),
+            "reloaded"
+        );
+    }
+
+    fn failed(&mut self, reason: &str) {
+        self.metrics.reload_failed();
+        tracing::error!("reload failed, all stays as it was: {reason}");
+    }
+
+    fn complain(&mut self, error: &str) {
+        if self.complaint != error {
+            tracing::error!("the keystore can't be looked at, its keys stay as they were: {error}");
+            error.clone_into(&mut self.complaint);
+        }
+    }
+}
