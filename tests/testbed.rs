@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use support::opendkim::OpenDkim;
 use support::postfix::{HOST_NAME, Postfix, PostfixOptions};
+use support::sendmail::{self, Sendmail, SendmailOptions};
 use support::sink::Sink;
 use support::smtp::{Client, Message};
 
@@ -42,4 +43,24 @@ fn postfix_signs_on_every_way_in() {
         assert!(received.body().starts_with(b".a dot"));
     }
     assert_eq!(postfix.stop(), []);
+}
+
+#[test]
+fn sendmail_signs_on_every_way_in() {
+    let (sink, milter) = (Sink::start(), OpenDkim::start(HOST_NAME));
+    let sendmail = Sendmail::start(&SendmailOptions::new(milter.milter(), sink.port()));
+
+    let mut client = Client::greeted(sendmail.relay_port());
+    client.send(&message("relayed")).expect_accepted();
+    let mut client = Client::logged_in(sendmail.submission_port(), "crm", "geheim");
+    client.send(&message("submitted")).expect_accepted();
+    let local = sendmail.submit(&format!("alice@{HOST_NAME}"), text("local").replace("\r\n", "\n").as_bytes());
+    assert!(local.status.success(), "{local:?}\n{}", sendmail.log());
+
+    for marker in ["relayed", "submitted", "local"] {
+        let received = sink.find(&format!("Subject: {marker}"), TIMEOUT);
+        assert_eq!(received.header("DKIM-Signature").len(), 1, "{received:?}\n{}", sendmail.log());
+        assert!(received.body().starts_with(b".a dot"));
+    }
+    assert_eq!(sendmail.stop(), []);
 }

@@ -15,6 +15,7 @@
 // Each file of tests/ is a crate of its own and uses another part of this module.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod logins;
 pub mod milter;
 pub mod opendkim;
 pub mod port;

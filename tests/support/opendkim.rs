@@ -28,7 +28,8 @@ impl OpenDkim {
         );
         fs::write(folder.path().join("opendkim.conf"), settings).expect("a settings file");
         let mut command = Command::new("bash");
-        let script = format!(r#"{GUARD} guard 'kill "$daemon"' opendkim -f -x "$0/opendkim.conf""#);
+        // It would take five seconds to end by itself.
+        let script = format!(r#"{GUARD} guard 'kill -9 "$daemon"' opendkim -f -x "$0/opendkim.conf""#);
         command.args(["-c", &script]).arg(folder.path());
         let output = folder.path().join("output");
         let mut process = Supervised::start("OpenDKIM", command, &output);

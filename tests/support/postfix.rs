@@ -1,14 +1,15 @@
 //! A private Postfix instance whose milter settings are those of `conf/postfix/`.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::logins::Login;
 use super::port::Port;
 use super::process::{GUARD, Supervised, program, read_lossy, strays};
-use super::{fragment, open_folder, require_root};
+use super::{fragment, logins, open_folder, require_root};
 
 /// The socket that the fragments name, which the test bed replaces with the milter's.
 const SOCKET: &str = "unix:/run/zegel/relay.sock";
@@ -26,19 +27,18 @@ pub struct PostfixOptions {
     pub sink_port: u16,
     /// Lines that are put at the end of main.cf, so that they win.
     pub main_cf: Vec<String>,
-    /// Who may log in on the submission port: name and password.
-    pub logins: Vec<(String, String)>,
+    /// Who may log in on the submission port.
+    pub logins: Vec<Login>,
 }
 
 impl PostfixOptions {
     /// Without further settings, and with the logins `crm` and `nieuwsbrief` (password `geheim`).
     pub fn new(milter: impl Into<String>, sink_port: u16) -> Self {
-        let login = |name: &str| (name.to_owned(), "geheim".to_owned());
         Self {
             milter: milter.into(),
             sink_port,
             main_cf: Vec::new(),
-            logins: vec![login("crm"), login("nieuwsbrief")],
+            logins: logins::usual(),
         }
     }
 
@@ -69,9 +69,9 @@ impl Postfix {
         let ports = [Port::free(), Port::free(), Port::free(), Port::free()];
         lay_out(folder.path(), options, &ports);
         let mut command = Command::new("bash");
-        let stop = "postfix -c \"$0\" stop";
-        // The master is found through its lock file by `postfix stop`.
-        let script = format!("{GUARD} guard '{stop}' postfix -c \"$0\" start-fg");
+        // As `postfix start-fg` ends, but without its checks of the whole installation.
+        let master = "/usr/lib/postfix/sbin/master -c \"$0\" -s";
+        let script = format!("{GUARD} guard 'kill \"$daemon\"' {master}");
         command.args(["-c", &script]).arg(folder.path().join("config"));
         let output = folder.path().join("output");
         let [relay, submission, outside, reinjection] = ports;
@@ -197,14 +197,43 @@ impl Drop for Postfix {
 }
 
 fn lay_out(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
-    for name in ["config", "queue", "data", "log", "config/sasl"] {
+    for name in ["config", "queue", "data", "log"] {
         fs::create_dir(folder.join(name)).expect("a folder");
     }
-    let user = user_id("postfix");
+    let user = account("/etc/passwd", "postfix");
     chown(folder.join("data"), Some(user), None).expect("a folder of the user postfix");
-    fs::write(folder.join("config/main.cf"), main_cf(folder, options)).expect("main.cf");
+    make_queue(&folder.join("queue"), user);
+    let main = folder.join("config/main.cf");
+    fs::write(&main, main_cf(folder, options)).expect("main.cf");
+    // Postfix waits until a new main.cf has not changed for a while: an old one starts at once.
+    let main = fs::File::options().append(true).open(&main);
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    main.and_then(|main| main.set_modified(hour_ago)).expect("main.cf with an old date");
     fs::write(folder.join("config/master.cf"), master_cf(ports)).expect("master.cf");
-    make_logins(folder, &options.logins, user);
+    // Where Debian's Postfix looks, whatever `cyrus_sasl_config_path` says; others follow that.
+    let sasl = folder.join("config/sasl");
+    let database = logins::make(&sasl, "smtpd.conf", &sasl, &options.logins);
+    chown(database, Some(user), None).expect("a password file of the user postfix");
+}
+
+/// What `postfix start` would make.
+fn make_queue(queue: &Path, user: u32) {
+    let group = account("/etc/group", "postdrop");
+    let make = |name: &str, mode: u32, group: Option<u32>| {
+        let folder = queue.join(name);
+        fs::create_dir(&folder).expect("a queue folder");
+        chown(&folder, Some(user), group).expect("a queue folder of the user postfix");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    for name in ["active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"] {
+        make(name, 0o700, None);
+    }
+    for name in ["private", "saved", "trace"] {
+        make(name, 0o700, None);
+    }
+    make("maildrop", 0o1730, Some(group));
+    make("public", 0o2710, Some(group));
+    fs::create_dir(queue.join("pid")).expect("a folder for lock files");
 }
 
 fn main_cf(folder: &Path, options: &PostfixOptions) -> String {
@@ -218,7 +247,7 @@ maillog_file = {folder}/log/mail.log
 maillog_file_prefixes = {folder}
 cyrus_sasl_config_path = {folder}/config/sasl
 smtpd_sasl_path = smtpd
-smtpd_sasl_local_domain = {HOST_NAME}
+smtpd_sasl_local_domain = {realm}
 smtpd_sasl_security_options = noanonymous
 meta_directory = /etc/postfix
 myhostname = {HOST_NAME}
@@ -244,6 +273,7 @@ queue_run_delay = 2s
 notify_classes =
 ",
         folder = folder.display(),
+        realm = logins::REALM,
         sink = options.sink_port,
     );
     let extra = options.main_cf.join("\n");
@@ -285,42 +315,12 @@ anvil     unix - - n - 1 anvil
     base + &services
 }
 
-/// A password file of Cyrus SASL's own, and the settings that name it. They are where Debian's
-/// Postfix looks, whatever `cyrus_sasl_config_path` says; other systems follow that.
-fn make_logins(folder: &Path, logins: &[(String, String)], user: u32) {
-    let database = folder.join("config/sasl/sasldb2");
-    let settings = format!(
-        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\nsasldb_path: {}\n",
-        database.display()
-    );
-    fs::write(folder.join("config/sasl/smtpd.conf"), settings).expect("the settings of Cyrus SASL");
-    for (login, password) in logins {
-        add_login(&database, login, password);
-    }
-    if database.exists() {
-        chown(&database, Some(user), None).expect("a password file of the user postfix");
-    }
-}
-
-fn add_login(database: &Path, login: &str, password: &str) {
-    let mut child = Command::new(program("/usr/sbin/saslpasswd2"))
-        .args(["-p", "-c", "-u", HOST_NAME, "-f"])
-        .arg(database)
-        .arg(login)
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("saslpasswd2 runs");
-    let mut input = child.stdin.take().expect("a piped input");
-    std::io::Write::write_all(&mut input, password.as_bytes()).expect("a password is taken");
-    drop(input);
-    let status = child.wait().expect("saslpasswd2 ends");
-    assert!(status.success(), "saslpasswd2 made no login {login}: {status}");
-}
-
-fn user_id(name: &str) -> u32 {
-    let users = read_lossy(Path::new("/etc/passwd"));
-    let mut fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let user = fields.find(|fields| fields[0] == name);
-    user.and_then(|fields| fields.get(2)?.parse().ok())
-        .unwrap_or_else(|| panic!("no user {name}: run tests/install-packages as root"))
+/// The number of a user or group in `/etc/passwd` or `/etc/group`.
+fn account(file: &str, name: &str) -> u32 {
+    let accounts = read_lossy(Path::new(file));
+    let mut entries = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let entry = entries.find(|fields| fields[0] == name);
+    entry
+        .and_then(|fields| fields.get(2)?.parse().ok())
+        .unwrap_or_else(|| panic!("no {name} in {file}: run tests/install-packages as root"))
 }
