@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -212,14 +213,18 @@ fn milter_folder(options: &SendmailOptions) -> PathBuf {
 
 fn lay_out(folder: &Path, options: &SendmailOptions, ports: [u16; 2]) {
     fs::create_dir(folder.join("queue")).expect("a queue");
-    fs::create_dir(folder.join("client-queue")).expect("a queue");
+    // sendmail(1) insists on another user than root: Debian's mail.
+    let client_queue = folder.join("client-queue");
+    fs::create_dir(&client_queue).expect("a queue");
+    chown(&client_queue, Some(8), Some(8)).expect("a queue of the user mail");
+    fs::set_permissions(&client_queue, fs::Permissions::from_mode(0o770)).expect("a mode");
     let file = |name: &str, content: &str| {
         fs::write(folder.join(name), content).expect("a file of the instance");
     };
     file("hosts", &format!("127.0.0.1 {HOST_NAME} mta localhost\n"));
     file("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
     file("service.switch", "hosts files\naliases files\n");
-    file("local-host-names", "");
+    file("statistics", "");
     file("zegel.mc", &milter_fragment(&options.milter));
     file("sendmail.mc", &sendmail_mc(options, ports));
     file("submit.mc", &submit_mc(ports[0]));
@@ -252,7 +257,7 @@ fn sendmail_mc(options: &SendmailOptions, [relay, submission]: [u16; 2]) -> Stri
 OSTYPE(`linux')dnl
 undefine(`ALIAS_FILE')dnl
 define(`HELP_FILE', `')dnl
-define(`STATUS_FILE', `')dnl
+define(`STATUS_FILE', `/run/testbed/statistics')dnl
 define(`QUEUE_DIR', `/run/testbed/queue')dnl
 define(`confPID_FILE', `/run/testbed/sendmail.pid')dnl
 define(`confSERVICE_SWITCH_FILE', `/run/testbed/service.switch')dnl
@@ -260,6 +265,7 @@ define(`confDOMAIN_NAME', `{HOST_NAME}')dnl
 define(`confDEF_USER_ID', `8:8')dnl
 define(`confLOG_LEVEL', `14')dnl
 define(`confTO_IDENT', `0')dnl
+define(`confDONT_PROBE_INTERFACES', `True')dnl
 define(`confREFUSE_LA', `1000')dnl
 define(`confQUEUE_LA', `1000')dnl
 define(`confDELAY_LA', `0')dnl
@@ -295,7 +301,7 @@ fn submit_mc(relay: u16) -> String {
 OSTYPE(`linux')dnl
 define(`MSP_QUEUE_DIR', `/run/testbed/client-queue')dnl
 define(`STATUS_FILE', `')dnl
-define(`confRUN_AS_USER', `root')dnl
+define(`confRUN_AS_USER', `mail:mail')dnl
 define(`confSERVICE_SWITCH_FILE', `/run/testbed/service.switch')dnl
 define(`confDOMAIN_NAME', `{HOST_NAME}')dnl
 define(`confTO_IDENT', `0')dnl
