@@ -68,7 +68,9 @@ fn add(database: &Path, login: &Login) {
         .spawn()
         .expect("saslpasswd2 runs");
     let mut input = child.stdin.take().expect("a piped input");
-    input.write_all(login.password.as_bytes()).expect("a password is taken");
+    input
+        .write_all(login.password.as_bytes())
+        .expect("a password is taken");
     drop(input);
     let status = child.wait().expect("saslpasswd2 ends");
     assert!(status.success(), "no login {}: {status}", login.name);

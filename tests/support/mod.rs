@@ -13,7 +13,7 @@
 //! ```
 
 // Each file of tests/ is a crate of its own and uses another part of this module.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod logins;
 pub mod milter;
@@ -24,6 +24,7 @@ pub mod process;
 pub mod sendmail;
 pub mod sink;
 pub mod smtp;
+pub mod verify;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

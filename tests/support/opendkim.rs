@@ -12,6 +12,7 @@ use super::process::{GUARD, Supervised, program, read_lossy};
 pub struct OpenDkim {
     _process: Supervised,
     folder: tempfile::TempDir,
+    domain: String,
 }
 
 impl OpenDkim {
@@ -29,21 +30,40 @@ impl OpenDkim {
         fs::write(folder.path().join("opendkim.conf"), settings).expect("a settings file");
         let mut command = Command::new("bash");
         // It would take five seconds to end by itself.
-        let script = format!(r#"{GUARD} guard 'kill -9 "$daemon"' opendkim -f -x "$0/opendkim.conf""#);
+        let script =
+            format!(r#"{GUARD} guard 'kill -9 "$daemon"' opendkim -f -x "$0/opendkim.conf""#);
         command.args(["-c", &script]).arg(folder.path());
         let output = folder.path().join("output");
         let mut process = Supervised::start("OpenDKIM", command, &output);
         let socket = folder.path().join("socket/relay.sock");
-        process.wait_until("its socket is there", || read_lossy(&output), || socket.exists());
+        process.wait_until(
+            "its socket is there",
+            || read_lossy(&output),
+            || socket.exists(),
+        );
         Self {
             _process: process,
             folder,
+            domain: domain.to_owned(),
         }
     }
 
     /// The milter's address, as `unix:/…`.
     pub fn milter(&self) -> String {
         format!("unix:{}", self.socket().display())
+    }
+
+    /// The DNS name and text of its key, for [`super::verify`].
+    pub fn record(&self) -> (String, String) {
+        let public = Command::new("/usr/bin/openssl")
+            .args(["rsa", "-pubout", "-in"])
+            .arg(self.folder.path().join("key.pem"))
+            .output()
+            .expect("openssl runs");
+        let pem = String::from_utf8_lossy(&public.stdout);
+        let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let name = format!("test._domainkey.{}", self.domain);
+        (name, format!("v=DKIM1; k=rsa; p={base64}"))
     }
 
     /// The path of the socket.

@@ -72,7 +72,9 @@ impl Postfix {
         // As `postfix start-fg` ends, but without its checks of the whole installation.
         let master = "/usr/lib/postfix/sbin/master -c \"$0\" -s";
         let script = format!("{GUARD} guard 'kill \"$daemon\"' {master}");
-        command.args(["-c", &script]).arg(folder.path().join("config"));
+        command
+            .args(["-c", &script])
+            .arg(folder.path().join("config"));
         let output = folder.path().join("output");
         let [relay, submission, outside, reinjection] = ports;
         let mut postfix = Self {
@@ -168,7 +170,13 @@ impl Postfix {
     }
 
     fn ports(&self) -> [u16; 4] {
-        [&self.relay, &self.submission, &self.outside, &self.reinjection].map(Port::number)
+        [
+            &self.relay,
+            &self.submission,
+            &self.outside,
+            &self.reinjection,
+        ]
+        .map(Port::number)
     }
 
     fn command(&self, program: &str, option: &str) -> Command {
@@ -208,7 +216,8 @@ fn lay_out(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
     // Postfix waits until a new main.cf has not changed for a while: an old one starts at once.
     let main = fs::File::options().append(true).open(&main);
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
-    main.and_then(|main| main.set_modified(hour_ago)).expect("main.cf with an old date");
+    main.and_then(|main| main.set_modified(hour_ago))
+        .expect("main.cf with an old date");
     fs::write(folder.join("config/master.cf"), master_cf(ports)).expect("master.cf");
     // Where Debian's Postfix looks, whatever `cyrus_sasl_config_path` says; others follow that.
     let sasl = folder.join("config/sasl");
@@ -225,7 +234,9 @@ fn make_queue(queue: &Path, user: u32) {
         chown(&folder, Some(user), group).expect("a queue folder of the user postfix");
         fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("a mode");
     };
-    for name in ["active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming"] {
+    for name in [
+        "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
+    ] {
         make(name, 0o700, None);
     }
     for name in ["private", "saved", "trace"] {
@@ -238,7 +249,10 @@ fn make_queue(queue: &Path, user: u32) {
 
 fn main_cf(folder: &Path, options: &PostfixOptions) -> String {
     let fragment = fragment("postfix/main.cf");
-    assert!(fragment.contains(SOCKET), "conf/postfix/main.cf names {SOCKET}");
+    assert!(
+        fragment.contains(SOCKET),
+        "conf/postfix/main.cf names {SOCKET}"
+    );
     let base = format!(
         "compatibility_level = 3.7
 queue_directory = {folder}/queue
@@ -310,7 +324,10 @@ anvil     unix - - n - 1 anvil
     let services = fragment("postfix/master.cf")
         .replace("submission  inet", &format!("127.0.0.1:{submission} inet"))
         .replace("127.0.0.1:10025", &format!("127.0.0.1:{reinjection}"))
-        .replace("smtpd_tls_security_level=encrypt", "smtpd_tls_security_level=none")
+        .replace(
+            "smtpd_tls_security_level=encrypt",
+            "smtpd_tls_security_level=none",
+        )
         .replace("smtpd_tls_auth_only=yes", "smtpd_tls_auth_only=no");
     base + &services
 }
@@ -318,7 +335,9 @@ anvil     unix - - n - 1 anvil
 /// The number of a user or group in `/etc/passwd` or `/etc/group`.
 fn account(file: &str, name: &str) -> u32 {
     let accounts = read_lossy(Path::new(file));
-    let mut entries = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut entries = accounts
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
     let entry = entries.find(|fields| fields[0] == name);
     entry
         .and_then(|fields| fields.get(2)?.parse().ok())

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::logins::Login;
 use super::port::Port;
 use super::process::{GUARD, Supervised, program, strays};
-use super::{checkout, logins, fragment, open_folder, require_root};
+use super::{checkout, fragment, logins, open_folder, require_root};
 
 /// The socket that the fragment names.
 const SOCKET: &str = "local:/run/zegel/relay.sock";
@@ -71,10 +71,19 @@ impl Sendmail {
     /// Starts an instance and waits until its ports answer. Panics with its log if they do not.
     pub fn start(options: &SendmailOptions) -> Self {
         require_root();
-        program(root().join("usr/libexec/sendmail/sendmail").to_str().expect("a path in UTF-8"));
+        program(
+            root()
+                .join("usr/libexec/sendmail/sendmail")
+                .to_str()
+                .expect("a path in UTF-8"),
+        );
         let folder = open_folder("sendmail");
         let (relay, submission) = (Port::free(), Port::free());
-        lay_out(folder.path(), options, [relay.number(), submission.number()]);
+        lay_out(
+            folder.path(),
+            options,
+            [relay.number(), submission.number()],
+        );
         let log = keep_log(folder.path());
         let script = format!(
             "{GUARD} set -e\n{NAMESPACE}\nset +e\n\
@@ -131,7 +140,9 @@ impl Sendmail {
     pub fn queue(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path().join("queue")).expect("the queue");
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter_map(|name| Some(name.strip_prefix("qf")?.to_owned())).collect()
+        names
+            .filter_map(|name| Some(name.strip_prefix("qf")?.to_owned()))
+            .collect()
     }
 
     /// What Sendmail logged, and what it wrote to standard error.
@@ -179,12 +190,21 @@ ln -s /run/testbed/syslog /dev/log
 fn enter(folder: &Path, script: &str, zegel: &Path) -> Command {
     let root = root();
     let libraries = ["usr/lib", "lib"].map(|lib| {
-        let path = root.join(lib).join(format!("{}-linux-gnu", std::env::consts::ARCH));
+        let path = root
+            .join(lib)
+            .join(format!("{}-linux-gnu", std::env::consts::ARCH));
         path.display().to_string()
     });
     let mut command = Command::new(program("/usr/bin/unshare"));
     command
-        .args(["--uts", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
+        .args([
+            "--uts",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+        ])
         .args(["bash", "-c", script])
         .args([folder, zegel])
         .env("HOST_NAME", HOST_NAME)
@@ -201,14 +221,23 @@ fn root() -> PathBuf {
 
 /// What is bound to `/run/zegel`: the folder of the socket, or anything where there is none.
 fn milter_folder(options: &SendmailOptions) -> PathBuf {
-    let socket = options.milter.strip_prefix("unix:").unwrap_or("/run/zegel/none");
-    let folder = Path::new(socket).parent().expect("a socket lies in a folder");
+    let socket = options
+        .milter
+        .strip_prefix("unix:")
+        .unwrap_or("/run/zegel/none");
+    let folder = Path::new(socket)
+        .parent()
+        .expect("a socket lies in a folder");
     assert!(
         !options.milter.starts_with("unix:") || folder.is_dir(),
         "{} must be there before Sendmail starts",
         folder.display()
     );
-    if folder.is_dir() { folder.to_owned() } else { std::env::temp_dir() }
+    if folder.is_dir() {
+        folder.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 fn lay_out(folder: &Path, options: &SendmailOptions, ports: [u16; 2]) {
@@ -222,7 +251,10 @@ fn lay_out(folder: &Path, options: &SendmailOptions, ports: [u16; 2]) {
         fs::write(folder.join(name), content).expect("a file of the instance");
     };
     file("hosts", &format!("127.0.0.1 {HOST_NAME} mta localhost\n"));
-    file("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    file(
+        "resolv.conf",
+        "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+    );
     file("service.switch", "hosts files\naliases files\n");
     file("statistics", "");
     file("zegel.mc", &milter_fragment(&options.milter));
@@ -237,7 +269,10 @@ fn lay_out(folder: &Path, options: &SendmailOptions, ports: [u16; 2]) {
 
 fn milter_fragment(milter: &str) -> String {
     let fragment = fragment("sendmail/zegel.mc");
-    assert!(fragment.contains(SOCKET), "conf/sendmail/zegel.mc names {SOCKET}");
+    assert!(
+        fragment.contains(SOCKET),
+        "conf/sendmail/zegel.mc names {SOCKET}"
+    );
     let socket = if let Some(path) = milter.strip_prefix("unix:") {
         let name = Path::new(path).file_name().expect("a socket has a name");
         format!("local:/run/zegel/{}", name.display())

@@ -48,7 +48,11 @@ impl Received {
     /// The header with the CRLF of its last field.
     pub fn head(&self) -> &[u8] {
         let start = self.body_start();
-        let blank = if self.bytes[..start].ends_with(b"\r\n\r\n") { 2 } else { 0 };
+        let blank = if self.bytes[..start].ends_with(b"\r\n\r\n") {
+            2
+        } else {
+            0
+        };
         &self.bytes[..start - blank]
     }
 
@@ -146,8 +150,9 @@ impl Sink {
     /// the first. Panics when time is up.
     pub fn find(&self, marker: &str, timeout: Duration) -> Received {
         self.wait_until(&format!("a message with {marker:?}"), timeout, |messages| {
-            let matches =
-                |message: &&Received| message.recipients.iter().any(|r| r == marker) || message.contains(marker);
+            let matches = |message: &&Received| {
+                message.recipients.iter().any(|r| r == marker) || message.contains(marker)
+            };
             messages.iter().find(matches).cloned()
         })
     }
@@ -187,7 +192,9 @@ impl Drop for Sink {
 
 impl Shared {
     fn messages(&self) -> MutexGuard<'_, Vec<Received>> {
-        self.messages.lock().expect("no thread panics with the lock")
+        self.messages
+            .lock()
+            .expect("no thread panics with the lock")
     }
 }
 

@@ -273,7 +273,11 @@ impl Client {
         let mut lines = Vec::new();
         loop {
             let mut line = Vec::new();
-            let length = self.reader.by_ref().take(65_536).read_until(b'\n', &mut line);
+            let length = self
+                .reader
+                .by_ref()
+                .take(65_536)
+                .read_until(b'\n', &mut line);
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             let code = line.get(..3).and_then(|code| code.parse().ok());
             let (Ok(1..), Some(code)) = (&length, code) else {
@@ -329,7 +333,11 @@ fn base64(bytes: &[u8]) -> String {
         }
         for index in 0..4 {
             let digit = ALPHABET[bits >> (18 - 6 * index) & 63];
-            text.push(if index <= group.len() { char::from(digit) } else { '=' });
+            text.push(if index <= group.len() {
+                char::from(digit)
+            } else {
+                '='
+            });
         }
     }
     text
