@@ -1,7 +1,7 @@
 //! The header section of a message, as it came, and the fields of it that a signature
 //! covers (RFC 6376 §5.4).
 
-use super::Canonicalisation;
+use super::{Canonicalisation, picker::FieldPicker};
 use crate::names::FieldName;
 
 /// One header field, as it came.
@@ -13,11 +13,16 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
     /// Whether the field has this name; case and blanks before the colon do not matter.
     pub fn is(&self, name: &str) -> bool {
-        let own = self.name.trim_ascii_end();
+        let own = self.bare_name();
         own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The name without the blanks before the colon.
+    pub(super) fn bare_name(&self) -> &'a [u8] {
+        self.name.trim_ascii_end()
     }
 }
 
@@ -97,27 +102,7 @@ impl HeaderSection {
         canonicalisation: Canonicalisation,
         output: &mut Vec<u8>,
     ) {
-        let mut cursors: Vec<(&str, usize)> = Vec::new();
-        for name in names {
-            let known = cursors
-                .iter()
-                .position(|(known, _)| known.eq_ignore_ascii_case(name));
-            let index = known.unwrap_or_else(|| {
-                cursors.push((name, self.places.len()));
-                cursors.len() - 1
-            });
-            let cursor = &mut cursors[index].1;
-            let found = self
-                .fields()
-                .take(*cursor)
-                .enumerate()
-                .rfind(|(_, field)| field.is(name));
-            *cursor = found.map_or(0, |(place, _)| place);
-            if let Some((_, field)) = found {
-                canonicalisation.header_field(field.name, field.value, output);
-                output.extend_from_slice(b"\r\n");
-            }
-        }
+        FieldPicker::new(self).canonical_fields(names, canonicalisation, output);
     }
 }
 
