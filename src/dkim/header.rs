@@ -1,7 +1,7 @@
 //! The header section of a message, as it came, and the fields of it that a signature
 //! covers (RFC 6376 §5.4).
 
-use super::{Canonicalisation, picker::FieldPicker};
+use super::{Canonicalisation, canonicalisation::bare_name, picker::FieldPicker};
 use crate::names::FieldName;
 
 /// One header field, as it came.
@@ -22,7 +22,7 @@ impl<'a> Field<'a> {
 
     /// The name without the blanks before the colon.
     pub(super) fn bare_name(&self) -> &'a [u8] {
-        self.name.trim_ascii_end()
+        bare_name(self.name)
     }
 }
 
@@ -43,23 +43,39 @@ struct Place {
 impl HeaderSection {
     /// Appends a field. Folds may come as LF (milter) or CRLF; they are kept as CRLF.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        let value_start = self.bytes.len();
+        let place = self.push_name(name);
         let mut rest = value;
-        while let Some(place) = memchr::memchr(b'\n', rest) {
-            let (line, behind) = rest.split_at(place);
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, behind) = rest.split_at(end);
             self.bytes
                 .extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
             self.bytes.extend_from_slice(b"\r\n");
             rest = &behind[1..];
         }
-        self.bytes.extend_from_slice(rest);
-        self.places.push(Place {
+        self.push_value(place, rest);
+    }
+
+    /// Appends a field as it is: here a LF without CR is no fold but an octet as others.
+    pub(super) fn push_verbatim(&mut self, name: &[u8], value: &[u8]) {
+        let place = self.push_name(name);
+        self.push_value(place, value);
+    }
+
+    fn push_name(&mut self, name: &[u8]) -> Place {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let value = self.bytes.len();
+        Place {
             name: start,
-            value: value_start,
-            end: self.bytes.len(),
-        });
+            value,
+            end: value,
+        }
+    }
+
+    fn push_value(&mut self, place: Place, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        let end = self.bytes.len();
+        self.places.push(Place { end, ..place });
     }
 
     /// The fields from top to bottom.
