@@ -37,7 +37,7 @@ impl Canonicalisation {
 
 /// RFC 6376 §3.4.2.
 fn relaxed_field(name: &[u8], value: &[u8], output: &mut Vec<u8>) {
-    output.extend(name.trim_ascii_end().iter().map(u8::to_ascii_lowercase));
+    output.extend(bare_name(name).iter().map(u8::to_ascii_lowercase));
     output.push(b':');
     let start = output.len();
     let mut blank = false;
@@ -60,6 +60,14 @@ fn relaxed_field(name: &[u8], value: &[u8], output: &mut Vec<u8>) {
         }
         rest = tail;
     }
+}
+
+/// A name without the WSP before the colon: SP and HTAB, nothing else (RFC 6376 §2.8).
+pub(super) fn bare_name(name: &[u8]) -> &[u8] {
+    let end = name
+        .iter()
+        .rposition(|octet| !matches!(octet, b' ' | b'\t'));
+    &name[..end.map_or(0, |last| last + 1)]
 }
 
 /// Whether these bytes begin with a fold: CRLF with a blank, or nothing at all, behind it.
@@ -136,6 +144,7 @@ mod tests {
             // RFC 6376 §3.4.5
             (&b"A"[..], &b" X"[..], &b"a:X"[..]),
             (b"B ", b" Y\t\r\n\tZ  ", b"b:Y Z"),
+            (b"B\x0c\t ", b" Y", b"b\x0c:Y"),
             (b"Subject", b"", b"subject:"),
             (b"Subject", b" \t ", b"subject:"),
             (b"Subject", b"\r\n \r\n x", b"subject:x"),

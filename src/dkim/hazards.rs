@@ -1,7 +1,7 @@
 //! What breaks a signature on its way: counted, so that an operator sees it before a
 //! receiver does.
 
-use super::HeaderSection;
+use super::{Field, HeaderSection};
 
 /// The longest line that mail servers pass on unbroken (RFC 5322 §2.1.1), without its CRLF.
 const LINE_OCTETS: usize = 998;
@@ -75,42 +75,42 @@ impl Hazards {
     pub fn of_header(header: &HeaderSection, is_signed: impl Fn(&[u8]) -> bool) -> Self {
         let mut hazards = Self::default();
         for field in header.fields() {
-            let name = field.name.trim_ascii_end();
+            let name = field.bare_name();
             // In any field: dkimpy gives up on the whole message.
             if name.len() < field.name.len() {
                 hazards.add(Hazard::BlankBeforeColon);
             }
-            if !is_signed(name) {
-                continue;
+            if is_signed(name) {
+                hazards = hazards | Self::of_field(field);
             }
-            let mut line_start = 0;
-            let octets = field.name.len() + 1 + field.value.len();
-            for place in memchr::memchr_iter(b'\n', field.value) {
-                if place - line_start > LINE_OCTETS {
-                    hazards.add(Hazard::LongLine);
-                }
-                line_start = place + 1;
-                // Kept as CRLF: what is no fold was a line end without a blank behind it.
-                if !matches!(field.value.get(line_start), Some(b' ' | b'\t') | None) {
+        }
+        hazards
+    }
+
+    fn of_field(field: Field<'_>) -> Self {
+        let mut hazards = Self::default();
+        let mut octets_before = field.name.len() + 1;
+        let mut lines = field.value.split(|&octet| octet == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            let mut text = line;
+            if let Some(next) = lines.peek() {
+                text = line.strip_suffix(b"\r").unwrap_or(line);
+                // Without a blank behind it, it is no fold.
+                let folded = matches!(next.first(), Some(b' ' | b'\t') | None);
+                if text.len() == line.len() || !folded {
                     hazards.add(Hazard::BareCrLf);
                 }
             }
-            let last_line = if line_start == 0 {
-                octets
-            } else {
-                field.value.len() - line_start
-            };
-            if last_line > LINE_OCTETS {
-                hazards.add(Hazard::LongLine);
-            }
-            if memchr::memchr3(0, 0x0b, 0x0c, field.value).is_some() {
-                hazards.add(Hazard::ControlCharacter);
-            }
-            let bare_return = memchr::memchr_iter(b'\r', field.value)
-                .any(|place| field.value.get(place + 1) != Some(&b'\n'));
-            if bare_return {
+            if memchr::memchr(b'\r', text).is_some() {
                 hazards.add(Hazard::BareCrLf);
             }
+            if octets_before + text.len() > LINE_OCTETS {
+                hazards.add(Hazard::LongLine);
+            }
+            octets_before = 0;
+        }
+        if memchr::memchr3(0, 0x0b, 0x0c, field.value).is_some() {
+            hazards.add(Hazard::ControlCharacter);
         }
         hazards
     }
@@ -279,10 +279,27 @@ mod tests {
         assert_eq!(hazards("X", b" a\x0bb"), [""; 0]);
         assert_eq!(hazards("A", &[b'x'; 996]), [""; 0]);
         assert_eq!(hazards("A", &[b'x'; 997]), ["long_line"]);
-        assert_eq!(
-            hazards("A", &[b"a\n ".to_vec(), vec![b'x'; 998]].concat()),
-            ["long_line"]
-        );
+        assert_eq!(hazards("A", b" a\r"), ["bare_cr_lf"]);
+        assert_eq!(hazards("A", b" a\r\r\n b"), ["bare_cr_lf"]);
+    }
+
+    #[test]
+    fn each_line_of_a_field_is_measured() {
+        let folded = |lengths: [usize; 3]| {
+            let lines = lengths.map(|octets| format!(" {}", "x".repeat(octets - 1)));
+            let mut header = HeaderSection::default();
+            header.push(b"Subject", lines.join("\n").as_bytes());
+            Hazards::of_header(&header, |_| true).contains(Hazard::LongLine)
+        };
+        // The first line has `Subject:` before it.
+        for (lengths, expected) in [
+            ([990, 998, 998], false),
+            ([991, 998, 998], true),
+            ([990, 999, 998], true),
+            ([990, 998, 999], true),
+        ] {
+            assert_eq!(folded(lengths), expected, "{lengths:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The header section of a message, as it came, and the fields of it that a signature
 //! covers (RFC 6376 §5.4).
 
-use super::Canonicalisation;
+use super::{Canonicalisation, canonicalisation::bare_name, picker::FieldPicker};
 use crate::names::FieldName;
 
 /// One header field, as it came.
@@ -13,11 +13,16 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
     /// Whether the field has this name; case and blanks before the colon do not matter.
     pub fn is(&self, name: &str) -> bool {
-        let own = self.name.trim_ascii_end();
+        let own = self.bare_name();
         own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The name without the blanks before the colon.
+    pub(super) fn bare_name(&self) -> &'a [u8] {
+        bare_name(self.name)
     }
 }
 
@@ -38,23 +43,39 @@ struct Place {
 impl HeaderSection {
     /// Appends a field. Folds may come as LF (milter) or CRLF; they are kept as CRLF.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        let value_start = self.bytes.len();
+        let place = self.push_name(name);
         let mut rest = value;
-        while let Some(place) = memchr::memchr(b'\n', rest) {
-            let (line, behind) = rest.split_at(place);
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, behind) = rest.split_at(end);
             self.bytes
                 .extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
             self.bytes.extend_from_slice(b"\r\n");
             rest = &behind[1..];
         }
-        self.bytes.extend_from_slice(rest);
-        self.places.push(Place {
+        self.push_value(place, rest);
+    }
+
+    /// Appends a field as it is: here a LF without CR is no fold but an octet as others.
+    pub(super) fn push_verbatim(&mut self, name: &[u8], value: &[u8]) {
+        let place = self.push_name(name);
+        self.push_value(place, value);
+    }
+
+    fn push_name(&mut self, name: &[u8]) -> Place {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let value = self.bytes.len();
+        Place {
             name: start,
-            value: value_start,
-            end: self.bytes.len(),
-        });
+            value,
+            end: value,
+        }
+    }
+
+    fn push_value(&mut self, place: Place, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        let end = self.bytes.len();
+        self.places.push(Place { end, ..place });
     }
 
     /// The fields from top to bottom.
@@ -97,27 +118,7 @@ impl HeaderSection {
         canonicalisation: Canonicalisation,
         output: &mut Vec<u8>,
     ) {
-        let mut cursors: Vec<(&str, usize)> = Vec::new();
-        for name in names {
-            let known = cursors
-                .iter()
-                .position(|(known, _)| known.eq_ignore_ascii_case(name));
-            let index = known.unwrap_or_else(|| {
-                cursors.push((name, self.places.len()));
-                cursors.len() - 1
-            });
-            let cursor = &mut cursors[index].1;
-            let found = self
-                .fields()
-                .take(*cursor)
-                .enumerate()
-                .rfind(|(_, field)| field.is(name));
-            *cursor = found.map_or(0, |(place, _)| place);
-            if let Some((_, field)) = found {
-                canonicalisation.header_field(field.name, field.value, output);
-                output.extend_from_slice(b"\r\n");
-            }
-        }
+        FieldPicker::new(self).canonical_fields(names, canonicalisation, output);
     }
 }
 

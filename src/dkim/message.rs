@@ -24,7 +24,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     ///
-    /// When a line of the header section has no colon.
+    /// When a line of the header section is no continuation and has no name with a colon.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedHeader> {
         let mut header = HeaderSection::default();
         let mut rest = bytes;
@@ -35,9 +35,11 @@ impl<'a> Message<'a> {
             }
             let (field, behind) = rest.split_at(field_end(rest));
             let field = field.strip_suffix(b"\r\n").unwrap_or(field);
-            let colon = memchr::memchr(b':', field).filter(|&colon| colon > 0);
+            // A name ends before its first line does.
+            let colon = memchr::memchr2(b':', b'\r', field).filter(|&place| field[place] == b':');
+            let colon = colon.filter(|&colon| colon > 0);
             let colon = colon.ok_or(MalformedHeader { line })?;
-            header.push(&field[..colon], &field[colon + 1..]);
+            header.push_verbatim(&field[..colon], &field[colon + 1..]);
             line += 1 + memchr::memchr_iter(b'\n', field).count();
             rest = behind;
         }
@@ -79,10 +81,21 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_line_feed_ends_nothing() {
+        let message = Message::parse(b"A: 1\n2\n 3\r\n\n\r\n\r\n").map(|_| ());
+        assert_eq!(message, Err(MalformedHeader { line: 4 }));
+        let message = Message::parse(b"A: 1\n2\n 3\r\n\r\n\n").unwrap();
+        let values: Vec<_> = message.header.values("A").collect();
+        assert_eq!(values, [b" 1\n2\n 3"]);
+        assert_eq!(message.body, b"\n");
+    }
+
+    #[test]
     fn names_the_line_that_is_wrong() {
         let parse = |bytes: &'static [u8]| Message::parse(bytes).err().map(|error| error.line);
         assert_eq!(parse(b"A: 1\r\n 2\r\nno colon\r\n"), Some(3));
         assert_eq!(parse(b": x\r\n"), Some(1));
+        assert_eq!(parse(b"A: 1\r\nno\r\n colon: x\r\n"), Some(2));
         assert_eq!(parse(b" x: y\r\n"), None);
     }
 }

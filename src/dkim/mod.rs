@@ -19,6 +19,7 @@ mod header;
 pub mod key;
 mod message;
 mod pem;
+mod picker;
 mod public_key;
 pub mod record;
 mod signature;

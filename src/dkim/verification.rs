@@ -4,7 +4,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
 use super::{
-    Algorithm, BodyHasher, Canonicalisation, CanonicalisationPair, HeaderSection, PublicKey,
+    Algorithm, BodyHasher, Canonicalisation, CanonicalisationPair, Field, HeaderSection, PublicKey,
+    picker::FieldPicker,
     tags::{BLANK, TagError, TagList},
 };
 use crate::names::{DomainName, NameError, Selector};
@@ -63,8 +64,10 @@ pub struct ParsedSignature {
     pub names: Vec<String>,
     body_hash: Vec<u8>,
     signature: Vec<u8>,
-    /// The name and the value of the field, the value of `b=` taken out.
+    /// The field as it came.
     name: Vec<u8>,
+    value: Vec<u8>,
+    /// The value of the field, that of `b=` taken out.
     unsigned_value: Vec<u8>,
 }
 
@@ -128,6 +131,7 @@ impl ParsedSignature {
             body_hash: binary("bh")?,
             signature: binary("b")?,
             name: name.to_vec(),
+            value: value.to_vec(),
             unsigned_value: without_signature(text).into_bytes(),
         })
     }
@@ -165,7 +169,11 @@ impl ParsedSignature {
         }
         let canonicalisation = self.canonicalisation.header;
         let mut data = Vec::with_capacity(header.octets() + self.unsigned_value.len());
-        header.canonical_fields(
+        let own = Field {
+            name: &self.name,
+            value: &self.value,
+        };
+        FieldPicker::without(header, own).canonical_fields(
             self.names.iter().map(String::as_str),
             canonicalisation,
             &mut data,
