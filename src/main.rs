@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
-    let file = std::env::args().nth(2).unwrap_or_default();
+    let file = std::env::args().nth(3).unwrap_or_default();
     if std::env::args().nth(1).as_deref() == Some("demo") {
         return zegel::cli::demo::Demo {
             keys: "keys".into(),

@@ -44,6 +44,9 @@ Geachte inwoner,\r\n\
 \r\n\
 Uw afspraak is op dinsdag om 10 uur.\r\n";
 
+/// The longest string of a TXT record (RFC 1035 §3.3).
+const STRING_OCTETS: usize = 255;
+
 type Failure = Box<dyn std::error::Error>;
 
 /// What `zegel demo` is called with.
@@ -110,10 +113,8 @@ impl Demo {
             "4. The signature verifies against this record, which the DNS administrator of\n   \
              the organisation would publish:\n",
         )?;
-        say(&indent(&format!(
-            "{}. TXT \"{record}\"",
-            selector.record_name(domain)
-        )))?;
+        let name = selector.record_name(domain);
+        say(&indent(&format!("{name}. TXT {}", strings(&record))))?;
         say("5. The lines for /etc/postfix/main.cf (conf/postfix/main.cf says more):\n")?;
         say(&indent(&format!(
             "smtpd_milters = inet:{address}\nnon_smtpd_milters = $smtpd_milters\n\
@@ -135,7 +136,15 @@ fn say(text: &str) -> io::Result<()> {
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("     {line}\n")).collect()
+    let lines: Vec<&str> = text.lines().collect();
+    format!("     {}\n", lines.join("\n     "))
+}
+
+/// A record as a zone file has it: cut into strings, which its readers join again.
+fn strings(record: &str) -> String {
+    let strings = record.as_bytes().chunks(STRING_OCTETS);
+    let quoted = strings.map(|string| format!("\"{}\"", String::from_utf8_lossy(string)));
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 fn organisation() -> Result<Organisation, Failure> {

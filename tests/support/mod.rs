@@ -24,7 +24,9 @@ pub mod process;
 pub mod sendmail;
 pub mod sink;
 pub mod smtp;
+pub mod verifiers;
 pub mod verify;
+pub mod zegel;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -3,12 +3,14 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until its port answers.
 pub const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How long a server that was told to end may take, its clients included.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// A server that runs under a shell script, which ends it when its standard input closes: on drop,
 /// and just as well when the test process is killed.
@@ -67,6 +69,23 @@ impl Supervised {
                 log()
             );
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the server has ended by itself, and gives its status.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + END_LIMIT;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the state of a child") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} did not end in {END_LIMIT:?}\n--- its output ---\n{}",
+                self.name,
+                self.output()
+            );
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -1,0 +1,321 @@
+//! The real signer: the built binary with a configuration and a keystore of its own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use jiff::Timestamp;
+use zegel::dkim::Algorithm;
+use zegel::keystore::{Evidence, Keystore, State, Target};
+use zegel::names::{DomainName, OrganisationId, Selector};
+
+use super::open_folder;
+use super::port::Port;
+use super::process::{GUARD, Supervised, read_lossy};
+use super::verifiers::Records;
+
+/// An organisation as a test wants it.
+#[derive(Clone, Debug)]
+pub struct Org {
+    id: String,
+    domains: Vec<String>,
+    parked: Vec<String>,
+    algorithms: Vec<Algorithm>,
+    /// Further lines of its file.
+    more: String,
+    keys: Keys,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Keys {
+    Active,
+    None,
+}
+
+impl Org {
+    /// With an RSA key in use for all `domains`.
+    pub fn new(id: &str, domains: &[&str]) -> Self {
+        Self {
+            id: id.to_owned(),
+            domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
+            parked: Vec::new(),
+            algorithms: vec![Algorithm::RsaSha256],
+            more: String::new(),
+            keys: Keys::Active,
+        }
+    }
+
+    /// With an Ed25519 key besides.
+    pub fn signing_twice(mut self) -> Self {
+        self.algorithms.push(Algorithm::Ed25519Sha256);
+        self
+    }
+
+    /// Without any key yet.
+    pub fn without_keys(mut self) -> Self {
+        self.keys = Keys::None;
+        self
+    }
+
+    /// With domains that never send.
+    pub fn parked(mut self, domains: &[&str]) -> Self {
+        self.parked = domains.iter().map(|&domain| domain.to_owned()).collect();
+        self
+    }
+
+    /// With further lines in its file, such as `[senders]`.
+    pub fn more(mut self, lines: &str) -> Self {
+        self.more.push_str(lines);
+        self.more.push('\n');
+        self
+    }
+
+    fn file(&self) -> String {
+        let names: Vec<&str> = self.algorithms.iter().map(|one| one.as_str()).collect();
+        format!(
+            "name = \"{}\"\ndomains = {:?}\nparked = {:?}\nalgorithms = {names:?}\n{}",
+            self.id, self.domains, self.parked, self.more
+        )
+    }
+}
+
+/// A signer at work, with one listener `relay` on a unix socket unless its settings say other.
+#[derive(Debug)]
+pub struct Zegel {
+    process: Option<Supervised>,
+    folder: tempfile::TempDir,
+    http: Port,
+}
+
+impl Zegel {
+    /// With the usual listener, for all mail that is authenticated or from loopback.
+    pub fn start(orgs: &[Org]) -> Self {
+        Self::with_settings(orgs, "")
+    }
+
+    /// With further lines of `zegel.toml`. `{folder}` in them is the folder of this signer;
+    /// the usual listener is left out when they have listeners of their own.
+    pub fn with_settings(orgs: &[Org], settings: &str) -> Self {
+        let mut zegel = Self::prepared(orgs, settings);
+        zegel.launch();
+        zegel
+    }
+
+    /// Everything in place but the process.
+    pub fn prepared(orgs: &[Org], settings: &str) -> Self {
+        let folder = open_folder("signer");
+        let zegel = Self {
+            process: None,
+            folder,
+            http: Port::free(),
+        };
+        fs::create_dir(zegel.path("orgs.d")).expect("a folder for organisations");
+        Keystore::create(&zegel.path("keys")).expect("a keystore");
+        zegel.write_settings(settings);
+        for org in orgs {
+            zegel.add(org);
+        }
+        zegel
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub fn launch(&mut self) {
+        // The number of the process is that of the signer, since the shell becomes it.
+        let script = format!(
+            r#"{GUARD} guard 'kill "$daemon"' \
+               bash -c 'echo $$ >"$0/pid"; exec "$1" run --config "$0/zegel.toml"' "$0" "$1""#
+        );
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &script])
+            .arg(self.folder.path())
+            .arg(env!("CARGO_BIN_EXE_zegel"));
+        let output = self.path("output");
+        let mut process = Supervised::start("zegel", command, &output);
+        let address = self.http_address();
+        process.wait_until(
+            "it is ready",
+            || read_lossy(&output),
+            || get(address, "/health/ready").is_some_and(|page| page.contains("200 OK")),
+        );
+        self.process = Some(process);
+    }
+
+    /// A path in the folder of this signer.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The usual socket.
+    pub fn socket(&self) -> PathBuf {
+        self.path("relay.sock")
+    }
+
+    /// The usual socket as an MTA wants it, `unix:/…`.
+    pub fn milter(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// Writes `zegel.toml` anew (see [`Self::with_settings`]).
+    pub fn write_settings(&self, settings: &str) {
+        let folder = self.folder.path().display().to_string();
+        let listener = if settings.contains("[[listener]]") {
+            String::new()
+        } else {
+            format!(
+                "[[listener]]\nname = \"relay\"\nsocket = \"unix:{folder}/relay.sock\"\n\
+                 mode = \"0660\"\ngroup = \"postfix\"\n\
+                 outbound = {{ authenticated = true, networks = [\"127.0.0.0/8\"] }}\n"
+            )
+        };
+        let text = format!(
+            "[keystore]\npath = \"{folder}/keys\"\n[http]\nlisten = \"{}\"\n{listener}{}\n",
+            self.http_address(),
+            settings.replace("{folder}", &folder)
+        );
+        fs::write(self.path("zegel.toml"), text).expect("settings");
+    }
+
+    /// Writes the file of an organisation, and its keys if it has none yet.
+    pub fn add(&self, org: &Org) {
+        let file = self.path("orgs.d").join(format!("{}.toml", org.id));
+        fs::write(&file, org.file()).expect("an organisation file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("a mode");
+        if org.keys == Keys::None {
+            return;
+        }
+        for &algorithm in &org.algorithms {
+            self.add_key(
+                org,
+                &format!("{}-{}", org.id, algorithm.key_type()),
+                algorithm,
+            );
+        }
+    }
+
+    /// Makes a key and puts it in use for all domains of the organisation.
+    pub fn add_key(&self, org: &Org, selector: &str, algorithm: Algorithm) {
+        let keystore = self.keystore();
+        let id: OrganisationId = org.id.parse().expect("an organisation");
+        let selector: Selector = selector.parse().expect("a selector");
+        if keystore
+            .read_keyring(&id)
+            .expect("a keyring")
+            .key(&selector)
+            .is_some()
+        {
+            return;
+        }
+        let domains: Vec<DomainName> = org
+            .domains
+            .iter()
+            .map(|domain| domain.parse().expect("a domain"))
+            .collect();
+        let target = Target {
+            organisation: &id,
+            selector: &selector,
+            domains: &domains,
+        };
+        let now = Timestamp::now();
+        keystore
+            .generate(&target, algorithm, 2048, now)
+            .expect("a key");
+        keystore
+            .activate(&target, Evidence::Assumed, now)
+            .expect("a key in use");
+    }
+
+    /// The keystore.
+    pub fn keystore(&self) -> Keystore {
+        Keystore::open(&self.path("keys")).expect("the keystore")
+    }
+
+    /// The records of all keys, in whatever state but withdrawn.
+    pub fn records(&self) -> Records {
+        let keystore = self.keystore();
+        let mut records = Records::new();
+        for id in keystore.organisations().expect("organisations") {
+            for key in keystore.load_organisation(&id).expect("keys").keys {
+                for (domain, publication) in &key.entry.publications {
+                    if publication.state != State::Withdrawn {
+                        let text = key.signing_key.public_key().record();
+                        let selector = key.entry.selector.as_str();
+                        records.insert(domain.as_str(), selector, &text);
+                    }
+                }
+            }
+        }
+        records
+    }
+
+    /// The address of the metrics.
+    pub fn http_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.http.number()))
+    }
+
+    /// The metrics, as text.
+    pub fn metrics(&self) -> String {
+        get(self.http_address(), "/metrics").expect("the metrics")
+    }
+
+    /// The value of a series, as it is written before its value; 0 where there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = self.metrics();
+        let mut lines = page.lines().filter_map(|line| line.rsplit_once(' '));
+        let found = lines.find(|(name, _)| *name == series);
+        found.map_or(0.0, |(_, value)| value.parse().expect("a number"))
+    }
+
+    /// Sends a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.id().to_string())
+            .status()
+            .expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        let text = read_lossy(&self.path("pid"));
+        text.trim().parse().expect("the number of the process")
+    }
+
+    /// What it has written so far.
+    pub fn log(&self) -> String {
+        read_lossy(&self.path("output"))
+    }
+
+    /// Waits until the log holds `text` at least `times` times.
+    pub fn wait_for_log(&self, text: &str, times: usize) {
+        let begun = std::time::Instant::now();
+        while self.log().matches(text).count() < times {
+            assert!(
+                begun.elapsed() < std::time::Duration::from_secs(30),
+                "the log never said {text:?} {times} times:\n{}",
+                self.log()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it with SIGTERM and gives its exit status.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        self.signal("TERM");
+        let mut process = self.process.take().expect("the signer runs");
+        process.wait()
+    }
+}
+
+/// One request; none if nobody answers.
+fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
