@@ -18,13 +18,7 @@ use crate::{
 };
 
 /// Keys, or beginnings of keys, that a running process cannot change.
-const FIXED: [&str; 5] = [
-    "keystore.path",
-    "listener",
-    "http.",
-    "log.format",
-    "keeper.http",
-];
+const FIXED: [&str; 5] = ["keystore.path", "listener", "http.", "log.", "keeper.http"];
 
 /// What differs, one line each: settings as `limits.idle: 10m -> 5m`, then organisations.
 pub fn diff(old: &Loaded, new: &Loaded) -> Vec<String> {
@@ -96,7 +90,7 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ("limits.header_bytes", limits.header_bytes.to_string()),
         ("limits.header_fields", limits.header_fields.to_string()),
         ("http.listen", settings.http.to_string()),
-        ("log.format", format.into()),
+        ("log.", format.into()),
         ("log.filter", settings.log.filter.clone()),
     ];
     let all = plain.into_iter().chain(describe_keeper(&settings.keeper));
@@ -373,6 +367,7 @@ mod tests {
             "keystore.path: /var/lib/zegel/keys -> /keys",
             "listener news outbound added: all",
             "listener news socket added: fd:news",
+            "log.filter: info -> debug",
         ];
         assert_eq!(needs_restart(&old, &new), expected);
     }

@@ -114,6 +114,7 @@ fn serve(config_file: &Path) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    log_panics();
     let inherited = InheritedSockets::from_environment();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -311,6 +312,17 @@ fn facts(snapshot: &Snapshot) -> SnapshotFacts {
         keystore_generation: snapshot.generation(),
         loaded_at: SystemTime::now(),
     }
+}
+
+/// Where a panic was, and not what it says: that may quote the message at hand.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(
+            place = place.unwrap_or_default(),
+            "panic: please report this place"
+        );
+    }));
 }
 
 fn tell_systemd(states: &[NotifyState<'_>]) {
