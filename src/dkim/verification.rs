@@ -1,6 +1,8 @@
 //! Verification of a signature (RFC 6376 §6.1), over the same canonical form that signing
 //! uses. Where the key comes from is the caller's business, and so is the time.
 
+use std::str::FromStr;
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
 use super::{
@@ -60,6 +62,9 @@ pub struct ParsedSignature {
     pub time: Option<u64>,
     /// `x=`, in seconds since 1970.
     pub expiration: Option<u64>,
+    /// The domain of `i=`, or else that of `d=`. A record with `t=s` wants the two to be
+    /// equal (RFC 6376 §3.6.1); that is for the caller to see, who has the record.
+    pub identity_domain: DomainName,
     /// `h=`, in order and letters as listed.
     pub names: Vec<String>,
     body_hash: Vec<u8>,
@@ -79,57 +84,35 @@ impl ParsedSignature {
     /// When the field breaks a rule of RFC 6376 §3.5 or §6.1.1.
     pub fn parse(name: &[u8], value: &[u8]) -> Result<Self, VerificationError> {
         let text = std::str::from_utf8(value).map_err(|_| VerificationError::TagInvalid("v"))?;
-        let tags = TagList::parse(text)?;
-        let tag = |name| tags.value(name).ok_or(VerificationError::TagMissing(name));
-        let binary = |name| {
-            let text = tags
-                .compact(name)
-                .ok_or(VerificationError::TagMissing(name))?;
-            BASE64
-                .decode(text)
-                .map_err(|_| VerificationError::TagInvalid(name))
-        };
-        let number = |name| {
-            tags.value(name)
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| VerificationError::TagInvalid(name))
-        };
-        if tag("v")? != "1" {
+        let tags = Tags(TagList::parse(text)?);
+        if tags.required("v")? != "1" {
             return Err(VerificationError::TagInvalid("v"));
         }
-        if tags.value("l").is_some() {
+        if tags.0.value("l").is_some() {
             return Err(VerificationError::BodyLength);
         }
-        let domain: DomainName = tag("d")?
-            .parse()
-            .map_err(|error| VerificationError::Name("d", error))?;
-        check_identity(tags.value("i"), &domain)?;
-        let names: Vec<String> = tag("h")?
-            .split(':')
-            .map(|name| name.trim_matches(BLANK).to_owned())
-            .collect();
-        if !names.iter().any(|name| name.eq_ignore_ascii_case("from")) {
-            return Err(VerificationError::FromNotSigned);
-        }
+        tags.check_query()?;
+        let domain: DomainName = tags.required_name("d")?;
+        let (time, expiration) = tags.times()?;
         Ok(Self {
+            identity_domain: tags.identity_domain(&domain)?,
             domain,
-            selector: tag("s")?
-                .parse()
-                .map_err(|error| VerificationError::Name("s", error))?,
-            algorithm: tag("a")?
+            selector: tags.required_name("s")?,
+            algorithm: tags
+                .required("a")?
                 .parse()
                 .map_err(|_| VerificationError::TagInvalid("a"))?,
             canonicalisation: tags
+                .0
                 .value("c")
                 .unwrap_or("simple/simple")
                 .parse()
                 .map_err(|_| VerificationError::TagInvalid("c"))?,
-            time: number("t")?,
-            expiration: number("x")?,
-            names,
-            body_hash: binary("bh")?,
-            signature: binary("b")?,
+            time,
+            expiration,
+            names: tags.signed_names()?,
+            body_hash: tags.binary("bh")?,
+            signature: tags.binary("b")?,
             name: name.to_vec(),
             value: value.to_vec(),
             unsigned_value: without_signature(text).into_bytes(),
@@ -158,7 +141,7 @@ impl ParsedSignature {
         key: &PublicKey,
         now: u64,
     ) -> Result<(), VerificationError> {
-        if self.expiration.is_some_and(|expiration| expiration <= now) {
+        if self.expiration.is_some_and(|expiration| expiration < now) {
             return Err(VerificationError::Expired);
         }
         if key.algorithm() != self.algorithm {
@@ -187,26 +170,92 @@ impl ParsedSignature {
     }
 }
 
-/// The domain of `i=` is that of `d=` or below it (RFC 6376 §6.1.1).
-fn check_identity(identity: Option<&str>, domain: &DomainName) -> Result<(), VerificationError> {
-    let Some(identity) = identity else {
-        return Ok(());
-    };
-    let (_, identity_domain) = identity
-        .rsplit_once('@')
-        .ok_or(VerificationError::TagInvalid("i"))?;
-    let identity_domain: DomainName = identity_domain
-        .trim_matches(BLANK)
-        .parse()
-        .map_err(|error| VerificationError::Name("i", error))?;
-    let below = identity_domain
-        .as_str()
-        .strip_suffix(domain.as_str())
-        .is_some_and(|front| front.is_empty() || front.ends_with('.'));
-    if below {
-        Ok(())
-    } else {
-        Err(VerificationError::TagInvalid("i"))
+/// The tags of a signature, and what RFC 6376 §3.5 and §6.1.1 ask of each.
+struct Tags<'a>(TagList<'a>);
+
+impl<'a> Tags<'a> {
+    fn required(&self, tag: &'static str) -> Result<&'a str, VerificationError> {
+        self.0.value(tag).ok_or(VerificationError::TagMissing(tag))
+    }
+
+    fn required_name<N>(&self, tag: &'static str) -> Result<N, VerificationError>
+    where
+        N: FromStr<Err = NameError>,
+    {
+        self.required(tag)?
+            .parse()
+            .map_err(|error| VerificationError::Name(tag, error))
+    }
+
+    fn binary(&self, tag: &'static str) -> Result<Vec<u8>, VerificationError> {
+        let text = self.0.compact(tag);
+        BASE64
+            .decode(text.ok_or(VerificationError::TagMissing(tag))?)
+            .map_err(|_| VerificationError::TagInvalid(tag))
+    }
+
+    /// `t=` and `x=`, of which the second is the later.
+    fn times(&self) -> Result<(Option<u64>, Option<u64>), VerificationError> {
+        let (time, expiration) = (self.seconds("t")?, self.seconds("x")?);
+        let expired_before = time.zip(expiration).is_some_and(|(t, x)| x <= t);
+        if expired_before {
+            return Err(VerificationError::TagInvalid("x"));
+        }
+        Ok((time, expiration))
+    }
+
+    /// Digits only, without the sign that Rust would take.
+    fn seconds(&self, tag: &'static str) -> Result<Option<u64>, VerificationError> {
+        let Some(text) = self.0.value(tag) else {
+            return Ok(None);
+        };
+        let digits = text.bytes().all(|octet| octet.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number.map(Some).ok_or(VerificationError::TagInvalid(tag))
+    }
+
+    /// `h=`, which must list From.
+    fn signed_names(&self) -> Result<Vec<String>, VerificationError> {
+        let names = self.required("h")?.split(':');
+        let names: Vec<String> = names
+            .map(|name| name.trim_matches(BLANK).to_owned())
+            .collect();
+        if names.iter().any(|name| name.eq_ignore_ascii_case("from")) {
+            Ok(names)
+        } else {
+            Err(VerificationError::FromNotSigned)
+        }
+    }
+
+    /// One way to fetch a key is known; others may be named beside it.
+    fn check_query(&self) -> Result<(), VerificationError> {
+        let is_known = |method: &str| method.trim_matches(BLANK) == "dns/txt";
+        match self.0.value("q") {
+            Some(methods) if !methods.split(':').any(is_known) => {
+                Err(VerificationError::TagInvalid("q"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The domain of `i=`, which is that of `d=` or below it.
+    fn identity_domain(&self, domain: &DomainName) -> Result<DomainName, VerificationError> {
+        // Without the folds that it may hold.
+        let Some(identity) = self.0.compact("i") else {
+            return Ok(domain.clone());
+        };
+        let (_, text) = identity
+            .rsplit_once('@')
+            .ok_or(VerificationError::TagInvalid("i"))?;
+        let found: DomainName = text
+            .parse()
+            .map_err(|error| VerificationError::Name("i", error))?;
+        let front = found.as_str().strip_suffix(domain.as_str());
+        if front.is_some_and(|front| front.is_empty() || front.ends_with('.')) {
+            Ok(found)
+        } else {
+            Err(VerificationError::TagInvalid("i"))
+        }
     }
 }
 
