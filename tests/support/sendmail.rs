@@ -71,6 +71,7 @@ impl Sendmail {
     /// Starts an instance and waits until its ports answer. Panics with its log if they do not.
     pub fn start(options: &SendmailOptions) -> Self {
         require_root();
+        require_namespaces();
         program(
             root()
                 .join("usr/libexec/sendmail/sendmail")
@@ -213,6 +214,19 @@ fn enter(folder: &Path, script: &str, zegel: &Path) -> Command {
         .env("SASL_PATH", "/usr/lib/sasl2")
         .current_dir("/");
     command
+}
+
+fn require_namespaces() {
+    let tried = Command::new(program("/usr/bin/unshare"))
+        .args(["--uts", "--mount", "--pid", "--fork", "true"])
+        .output()
+        .expect("unshare runs");
+    assert!(
+        tried.status.success(),
+        "tests with Sendmail need namespaces of their own (a container needs CAP_SYS_ADMIN, as \
+         with `docker run --privileged`): {}",
+        String::from_utf8_lossy(&tried.stderr)
+    );
 }
 
 fn root() -> PathBuf {
