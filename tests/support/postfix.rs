@@ -215,7 +215,7 @@ fn lay_out(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
     fs::write(&main, main_cf(folder, options)).expect("main.cf");
     // Postfix waits until a new main.cf has not changed for a while: an old one starts at once.
     let main = fs::File::options().append(true).open(&main);
-    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let hour_ago = SystemTime::now() - Duration::from_hours(1);
     main.and_then(|main| main.set_modified(hour_ago))
         .expect("main.cf with an old date");
     fs::write(folder.join("config/master.cf"), master_cf(ports)).expect("master.cf");

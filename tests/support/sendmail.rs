@@ -5,6 +5,8 @@
 //! (Sendmail refuses sockets below a folder like `/tmp`), and with process 1 of its own, so that
 //! nothing survives it.
 
+mod mc;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -17,10 +19,7 @@ use std::time::Duration;
 use super::logins::Login;
 use super::port::Port;
 use super::process::{GUARD, Supervised, program, strays};
-use super::{checkout, fragment, logins, open_folder, require_root};
-
-/// The socket that the fragment names.
-const SOCKET: &str = "local:/run/zegel/relay.sock";
+use super::{checkout, logins, open_folder, require_root};
 
 /// The host name of the instance.
 pub const HOST_NAME: &str = "mta.testbed.example";
@@ -71,6 +70,7 @@ impl Sendmail {
     /// Starts an instance and waits until its ports answer. Panics with its log if they do not.
     pub fn start(options: &SendmailOptions) -> Self {
         require_root();
+        require_namespaces();
         program(
             root()
                 .join("usr/libexec/sendmail/sendmail")
@@ -215,6 +215,19 @@ fn enter(folder: &Path, script: &str, zegel: &Path) -> Command {
     command
 }
 
+fn require_namespaces() {
+    let tried = Command::new(program("/usr/bin/unshare"))
+        .args(["--uts", "--mount", "--pid", "--fork", "true"])
+        .output()
+        .expect("unshare runs");
+    assert!(
+        tried.status.success(),
+        "tests with Sendmail need namespaces of their own (a container needs CAP_SYS_ADMIN, as \
+         with `docker run --privileged`): {}",
+        String::from_utf8_lossy(&tried.stderr)
+    );
+}
+
 fn root() -> PathBuf {
     checkout().join("target/sendmail-root")
 }
@@ -257,113 +270,14 @@ fn lay_out(folder: &Path, options: &SendmailOptions, ports: [u16; 2]) {
     );
     file("service.switch", "hosts files\naliases files\n");
     file("statistics", "");
-    file("zegel.mc", &milter_fragment(&options.milter));
-    file("sendmail.mc", &sendmail_mc(options, ports));
-    file("submit.mc", &submit_mc(ports[0]));
+    file("zegel.mc", &mc::milter_fragment(&options.milter));
+    file("sendmail.mc", &mc::sendmail_mc(options, ports));
+    file("submit.mc", &mc::submit_mc(ports[0]));
     let seen = Path::new("/run/testbed/sasl");
     logins::make(&folder.join("sasl"), "Sendmail.conf", seen, &options.logins);
     for name in ["sendmail", "submit"] {
-        fs::write(folder.join(format!("{name}.cf")), expand(folder, name)).expect("a .cf file");
+        fs::write(folder.join(format!("{name}.cf")), mc::expand(folder, name)).expect("a .cf file");
     }
-}
-
-fn milter_fragment(milter: &str) -> String {
-    let fragment = fragment("sendmail/zegel.mc");
-    assert!(
-        fragment.contains(SOCKET),
-        "conf/sendmail/zegel.mc names {SOCKET}"
-    );
-    let socket = if let Some(path) = milter.strip_prefix("unix:") {
-        let name = Path::new(path).file_name().expect("a socket has a name");
-        format!("local:/run/zegel/{}", name.display())
-    } else {
-        let (host, port) = milter
-            .strip_prefix("inet:")
-            .and_then(|address| address.rsplit_once(':'))
-            .unwrap_or_else(|| panic!("{milter} is neither unix:/path nor inet:address:port"));
-        format!("inet:{port}@{host}")
-    };
-    fragment.replace(SOCKET, &socket)
-}
-
-fn sendmail_mc(options: &SendmailOptions, [relay, submission]: [u16; 2]) -> String {
-    format!(
-        "VERSIONID(`the test bed of Zegel')dnl
-OSTYPE(`linux')dnl
-undefine(`ALIAS_FILE')dnl
-define(`HELP_FILE', `')dnl
-define(`STATUS_FILE', `/run/testbed/statistics')dnl
-define(`QUEUE_DIR', `/run/testbed/queue')dnl
-define(`confPID_FILE', `/run/testbed/sendmail.pid')dnl
-define(`confSERVICE_SWITCH_FILE', `/run/testbed/service.switch')dnl
-define(`confDOMAIN_NAME', `{HOST_NAME}')dnl
-define(`confDEF_USER_ID', `8:8')dnl
-define(`confLOG_LEVEL', `14')dnl
-define(`confTO_IDENT', `0')dnl
-define(`confDONT_PROBE_INTERFACES', `True')dnl
-define(`confREFUSE_LA', `1000')dnl
-define(`confQUEUE_LA', `1000')dnl
-define(`confDELAY_LA', `0')dnl
-define(`confMIN_QUEUE_AGE', `0')dnl
-define(`confAUTH_MECHANISMS', `PLAIN LOGIN')dnl
-define(`confAUTH_REALM', `{realm}')dnl
-TRUST_AUTH_MECH(`PLAIN LOGIN')dnl
-define(`RELAY_MAILER_ARGS', `TCP $h {sink}')dnl
-define(`SMART_HOST', `relay:[127.0.0.1]')dnl
-define(`MAIL_HUB', `relay:[127.0.0.1]')dnl
-FEATURE(`no_default_msa')dnl
-FEATURE(`accept_unresolvable_domains')dnl
-FEATURE(`accept_unqualified_senders')dnl
-DAEMON_OPTIONS(`Name=relay, Family=inet, Addr=127.0.0.1, Port={relay}')dnl
-DAEMON_OPTIONS(`Name=submission, Family=inet, Addr=127.0.0.1, Port={submission}, M=Ea')dnl
-{extra}
-include(`zegel.mc')dnl
-MAILER(`local')dnl
-MAILER(`smtp')dnl
-LOCAL_CONFIG
-ESASL_CONF_PATH=/run/testbed/sasl
-",
-        realm = logins::REALM,
-        sink = options.sink_port,
-        extra = options.mc.join("\n"),
-    )
-}
-
-/// The settings of `sendmail -t`: everything goes to the relay port.
-fn submit_mc(relay: u16) -> String {
-    format!(
-        "VERSIONID(`the test bed of Zegel, submission')dnl
-OSTYPE(`linux')dnl
-define(`MSP_QUEUE_DIR', `/run/testbed/client-queue')dnl
-define(`STATUS_FILE', `')dnl
-define(`confRUN_AS_USER', `mail:mail')dnl
-define(`confSERVICE_SWITCH_FILE', `/run/testbed/service.switch')dnl
-define(`confDOMAIN_NAME', `{HOST_NAME}')dnl
-define(`confTO_IDENT', `0')dnl
-define(`RELAY_MAILER_ARGS', `TCP $h {relay}')dnl
-define(`SMTP_MAILER_ARGS', `TCP $h {relay}')dnl
-define(`ESMTP_MAILER_ARGS', `TCP $h {relay}')dnl
-FEATURE(`msp', `[127.0.0.1]')dnl
-"
-    )
-}
-
-/// Makes the .cf file of `NAME.mc`.
-fn expand(folder: &Path, name: &str) -> Vec<u8> {
-    let sources = root().join("usr/share/sendmail/cf");
-    let made = Command::new(program("/usr/bin/m4"))
-        .current_dir(folder)
-        .arg(format!("-D_CF_DIR_={}/", sources.display()))
-        .arg(sources.join("m4/cf.m4"))
-        .arg(format!("{name}.mc"))
-        .output()
-        .expect("m4 runs");
-    let complaints = String::from_utf8_lossy(&made.stderr);
-    assert!(
-        made.status.success() && complaints.is_empty(),
-        "m4 does not take {name}.mc: {complaints}"
-    );
-    made.stdout
 }
 
 /// Receives what Sendmail writes to /dev/log, until the folder is gone.

@@ -221,7 +221,7 @@ struct Session {
 impl Session {
     fn new(stream: TcpStream, shared: Arc<Shared>) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(300)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(5)))?;
         Ok(Self {
             reader: BufReader::new(stream),
             shared,

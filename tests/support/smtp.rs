@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType};
 
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A reply of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -310,12 +310,10 @@ pub fn stuffed(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn envelope(message: &Message) -> Vec<u8> {
-    let mut lines = message.mail_line() + "\r\n";
-    for recipient in &message.to {
-        lines.push_str(&format!("RCPT TO:<{recipient}>\r\n"));
-    }
-    lines.push_str("DATA\r\n");
-    lines.into_bytes()
+    let mut lines = vec![message.mail_line()];
+    lines.extend(message.to.iter().map(|to| format!("RCPT TO:<{to}>")));
+    lines.push("DATA\r\n".to_owned());
+    lines.join("\r\n").into_bytes()
 }
 
 /// True while the content is sent but not yet answered.
