@@ -21,7 +21,8 @@ pub enum NameError {
     /// A label of more than 63 octets (RFC 1035 §2.3.4), in A-label form.
     #[error("a label is longer than 63 octets")]
     LabelTooLong,
-    /// More than 253 octets, or more than 40 for an organisation.
+    /// More than 253 octets, more than 40 for an organisation, or more than 255 for a
+    /// header field.
     #[error("the name is too long")]
     TooLong,
     /// A character outside letters, digits and hyphen, or an invalid U-label.
@@ -33,6 +34,9 @@ pub enum NameError {
 const DOMAIN_OCTETS: usize = 253;
 const LABEL_OCTETS: usize = 63;
 const ORGANISATION_OCTETS: usize = 40;
+/// Far more than there is, and well within the 998 octets of a line (RFC 5322 §2.1.1): `h=`
+/// cannot be folded within a name.
+const FIELD_OCTETS: usize = 255;
 
 /// A domain name: lower-case A-labels of letters, digits and hyphens, no trailing dot,
 /// at most 253 octets.
@@ -167,6 +171,9 @@ impl FieldName {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
+        if text.len() > FIELD_OCTETS {
+            return Err(NameError::TooLong);
+        }
         // A semicolon is an ftext, but would end the h= tag (RFC 6376 §3.5).
         let valid = |octet: u8| octet.is_ascii_graphic() && octet != b':' && octet != b';';
         if !text.bytes().all(valid) {
@@ -289,7 +296,7 @@ mod tests {
             assert!(text.parse::<OrganisationId>().is_err(), "{text:?}");
         }
         assert!("List-Id".parse::<FieldName>().is_ok());
-        for text in ["", "a:b", "a b", "a;b", "é"] {
+        for text in ["", "a:b", "a b", "a;b", "é", &"a".repeat(256)] {
             assert!(text.parse::<FieldName>().is_err(), "{text:?}");
         }
     }

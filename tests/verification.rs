@@ -170,7 +170,7 @@ fn message(name: &str, value: &str, header: &str) -> Vec<u8> {
     };
     let mut section = HeaderSection::default();
     for field in header.split_terminator("\r\n") {
-        let (name, value) = field.split_once(':').unwrap();
+        let (name, value) = field.split_once(':').expect("a field");
         section.push(name.as_bytes(), value.as_bytes());
     }
     let names = value
@@ -181,11 +181,11 @@ fn message(name: &str, value: &str, header: &str) -> Vec<u8> {
     section.canonical_fields(names, canonicalisation, &mut data);
     let unsigned = [before, behind].concat();
     canonicalisation.header_field(name.as_bytes(), unsigned.as_bytes(), &mut data);
-    let signature = BASE64.encode(key().sign(&data).unwrap());
+    let signature = BASE64.encode(key().sign(&data).expect("a signature"));
     let inside = inside.replace('B', &signature);
     format!("{name}:{before}{inside}{behind}\r\n{header}\r\n{BODY}").into_bytes()
 }
 
 fn key() -> SigningKey {
-    SigningKey::from_pem(&fixture("keys/unsafe-ed25519-v1.pem")).unwrap()
+    SigningKey::from_pem(&fixture("keys/unsafe-ed25519-v1.pem")).expect("a key")
 }

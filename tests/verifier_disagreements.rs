@@ -1,14 +1,22 @@
 //! Keeps the tables of `docs/verifiers.md` true: signs its messages to the letter of RFC 6376,
-//! asks the three verifiers, and compares. `ZEGEL_UPDATE_DOCS=1 cargo test --test
+//! asks the three verifiers and Zegel, and compares. `ZEGEL_UPDATE_DOCS=1 cargo test --test
 //! verifier_disagreements` writes the tables anew.
 
+#[path = "support/standards.rs"]
+mod standards;
 #[path = "support/verifiers.rs"]
 mod verifiers;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
+
+use zegel::dkim::allows_eight_bit;
+use zegel::dkim::{BodyInspector, Hazard, Hazards, Message, ParsedSignature, PublicKey};
+use zegel::names::DomainName;
 
 use verifiers::{Records, Verifier, verify_all};
 
@@ -39,10 +47,11 @@ struct Case {
     table: String,
     label: String,
     rule: String,
-    zegel: String,
+    /// What Zegel does when it is to sign this.
+    signing: String,
     methods: Vec<String>,
-    /// For each verifier, for each of `methods`: whether it accepts the signature.
-    accepted: [Vec<bool>; 3],
+    /// For each verifier and for Zegel, for each of `methods`: whether it accepts the signature.
+    accepted: [Vec<bool>; 4],
 }
 
 fn signed_cases() -> Vec<Case> {
@@ -58,12 +67,13 @@ fn signed_cases() -> Vec<Case> {
     let text = |name: &str| String::from_utf8(read(name)).expect("UTF-8");
     let messages = split_stream(&read("messages"));
     let records = Records::parse(&text("records"));
-    let results = Verifier::ALL.map(|verifier| verify_all(verifier, &messages, &records));
+    let others = Verifier::ALL.map(|verifier| verify_all(verifier, &messages, &records));
+    let keys = keys(&text("records"));
     let mut cases: Vec<Case> = Vec::new();
     for (index, line) in text("cases").lines().enumerate() {
         let columns: Vec<&str> = line.split('\t').collect();
-        let [table, label, rule, zegel, method] = columns[..] else {
-            panic!("five columns: {line}");
+        let [table, label, rule, method] = columns[..] else {
+            panic!("four columns: {line}");
         };
         if !cases
             .last()
@@ -73,19 +83,67 @@ fn signed_cases() -> Vec<Case> {
                 table: table.to_owned(),
                 label: label.to_owned(),
                 rule: rule.to_owned(),
-                zegel: zegel.to_owned(),
+                signing: signing(&messages[index]),
                 methods: Vec::new(),
                 accepted: Default::default(),
             });
         }
         let case = cases.last_mut().expect("pushed just now");
         case.methods.push(method.to_owned());
-        for (accepted, result) in case.accepted.iter_mut().zip(&results) {
+        let [first, second, third] = &others;
+        for (accepted, result) in case.accepted.iter_mut().zip([first, second, third]) {
             let verdicts = &result[index];
             accepted.push(!verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.passed));
         }
+        case.accepted[3].push(zegel_accepts(&messages[index], &keys));
     }
     cases
+}
+
+/// The keys as Zegel reads them, by the names of their records.
+fn keys(records: &str) -> BTreeMap<String, PublicKey> {
+    let key = |line: &str| {
+        let (name, text) = line.split_once('\t').expect("a name, a tab and a text");
+        let (selector, domain) = name.split_once("._domainkey.").expect("a key record");
+        let domain: DomainName = domain.parse().expect("a domain");
+        let key = PublicKey::from_record(text).ok()?;
+        Some((format!("{selector}._domainkey.{domain}"), key))
+    };
+    records.lines().filter_map(key).collect()
+}
+
+fn zegel_accepts(message: &[u8], keys: &BTreeMap<String, PublicKey>) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.expect("a time after 1970").as_secs();
+    let key = |signature: &ParsedSignature| {
+        let name = signature.selector.record_name(&signature.domain);
+        keys.get(&name).cloned()
+    };
+    Message::parse(message).is_ok() && standards::verify(message, now, key) == [Ok(())]
+}
+
+/// What Zegel counts when it signs a message: that below the signature which is there.
+fn signing(message: &[u8]) -> String {
+    let Ok(message) = Message::parse(message) else {
+        return "not a message".to_owned();
+    };
+    let signature = standards::signature_fields(&message.header)[0];
+    let Ok(signature) = ParsedSignature::parse(signature.name, signature.value) else {
+        return "-".to_owned();
+    };
+    let is_signed = |name: &[u8]| {
+        let mut names = signature.names.iter();
+        names.any(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
+    };
+    let mut inspector = BodyInspector::default();
+    inspector.update(message.body);
+    let hazards = Hazards::of_header(&message.header, is_signed)
+        | inspector.finish(allows_eight_bit(&message.header));
+    if hazards.is_empty() {
+        return "signs".to_owned();
+    }
+    let words: Vec<_> = hazards.iter().map(Hazard::as_str).collect();
+    format!("hazard: {}", words.join(", "))
 }
 
 fn split_stream(mut stream: &[u8]) -> Vec<Vec<u8>> {
@@ -101,9 +159,16 @@ fn split_stream(mut stream: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn messages_table(cases: &[Case]) -> String {
-    let mut table = heading(&["RFC 6376", "Zegel"]);
+    let mut table = heading(&["RFC 6376", "when Zegel signs it"]);
     for case in cases.iter().filter(|case| case.table == "messages") {
-        writeln!(table, "{} | {} | {} |", cells(case), case.rule, case.zegel).expect("a String");
+        writeln!(
+            table,
+            "{} | {} | {} |",
+            cells(case),
+            case.rule,
+            case.signing
+        )
+        .expect("a String");
     }
     table
 }
@@ -124,18 +189,18 @@ fn signatures_table(cases: &[Case]) -> String {
 
 fn heading(more: &[&str]) -> String {
     let names = Verifier::ALL.map(Verifier::name);
-    let columns = 1 + names.len() + more.len();
-    let titles = format!("{} | {}", names.join(" | "), more.join(" | "));
+    let columns = 2 + names.len() + more.len();
+    let titles = format!("{} | Zegel | {}", names.join(" | "), more.join(" | "));
     format!("| | {titles} |\n|{}\n", "---|".repeat(columns))
 }
 
 fn cells(case: &Case) -> String {
-    let [first, second, third] = case
+    let cells = case
         .accepted
         .each_ref()
         .map(|accepted| cell(&case.methods, accepted));
     let label = case.label.replace('|', "\\|");
-    format!("| {label} | {first} | {second} | {third}")
+    format!("| {label} | {}", cells.join(" | "))
 }
 
 /// `yes`, `no`, or what is refused: `not simple/*` and the like.

@@ -5,7 +5,7 @@
 
 FOLDER then holds `messages` (each preceded by a line with its length), `records`
 (name, TAB, text) and `cases`: for each message a line of table, class, what
-RFC 6376 says, what Zegel does, and canonicalisation, separated by TAB.
+RFC 6376 says, and canonicalisation, separated by TAB.
 
 The signer is kept naive on purpose. WSP is SP and HTAB (§2.8), only CRLF ends a
 line, and every other octet, a lone CR or LF too, is an ordinary one.
@@ -41,7 +41,7 @@ def main():
                 method = header_method + b"/" + body_method
                 signed = sign(message, form, header_method, body_method, key)
                 stream.append(b"%d\n%b" % (len(signed), signed))
-                cases.append("\t".join([table, label.label, label.rule, label.zegel, method.decode()]))
+                cases.append("\t".join([table, label.label, label.rule, method.decode()]))
             name = f"{form.selector}._domainkey.{form.domain}".lower()
             records[name] = form.record.replace("@P@", base64.b64encode(spki).decode())
     (folder / "messages").write_bytes(b"".join(stream))
