@@ -14,7 +14,6 @@
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`milter`] | the way of a message: from the socket to the signature |
-//! | [`daemon`] | start, reload, drain, stop |
 
 pub mod cli;
 pub mod config;

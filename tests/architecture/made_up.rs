@@ -1,0 +1,255 @@
+//! The checker against sources made up to break each rule, and to look as if they did.
+
+use super::{Sources, rules::violations, source::Crate};
+
+/// What the checker says of these files. They are reached if a crate root declares them.
+fn check(files: &[(&str, &str)]) -> Vec<String> {
+    let sources: Sources = files
+        .iter()
+        .map(|(name, text)| (format!("src/{name}"), (*text).to_owned()))
+        .collect();
+    violations(&Crate::read(&sources))
+}
+
+/// Says that there is one violation for each of the beginnings.
+#[track_caller]
+fn assert_found(files: &[(&str, &str)], beginnings: &[&str]) {
+    let found = check(files);
+    let fits = found.len() == beginnings.len()
+        && found
+            .iter()
+            .zip(beginnings)
+            .all(|(line, beginning)| line.starts_with(beginning));
+    assert!(fits, "expected {beginnings:#?}\nfound {found:#?}");
+}
+
+const ROOT: (&str, &str) = ("lib.rs", "pub mod config; pub mod dkim; pub mod names;");
+const NAMES: (&str, &str) = ("names.rs", "pub struct DomainName;");
+const DKIM: (&str, &str) = ("dkim/mod.rs", "use crate::names::DomainName;");
+
+#[test]
+fn downward_imports_are_fine() {
+    let config = (
+        "config.rs",
+        "use crate::{dkim::{self, Key}, names::*};\nfn f() { crate::dkim::g() }",
+    );
+    assert_found(&[ROOT, NAMES, DKIM, config], &[]);
+}
+
+#[test]
+fn an_upward_import_is_found_in_nested_groups_over_lines() {
+    let names = (
+        "names.rs",
+        "use std::fmt;\nuse crate::{\n    names::{A, B},\n    config::{\n        self,\n        file::{C, D as E},\n    },\n};",
+    );
+    assert_found(
+        &[ROOT, names, DKIM, ("config.rs", "")],
+        &[
+            "src/names.rs:5: `names` may not import `crate::config`: it comes later",
+            "src/names.rs:6: `names` may not import `crate::config::file::C`",
+            "src/names.rs:6: `names` may not import `crate::config::file::D`",
+        ],
+    );
+}
+
+#[test]
+fn an_inline_path_is_found_also_in_macros_types_attributes_and_behind_super() {
+    let dkim = (
+        "dkim/mod.rs",
+        "mod deep;\n#[serde(with(crate::config::a))]\nstruct A(Vec<crate::config::B>);\n\
+         fn f() { log!(\"x {}\", crate::config::c()); }\npub(in crate::dkim) use super::config::D;",
+    );
+    let deep = (
+        "dkim/deep.rs",
+        "fn f() { super::super::config::g(); self::h(); super::i(); }",
+    );
+    assert_found(
+        &[ROOT, NAMES, dkim, deep, ("config.rs", "")],
+        &[
+            "src/dkim/deep.rs:1: `dkim` may not import `crate::config::g`",
+            "src/dkim/mod.rs:2:",
+            "src/dkim/mod.rs:3:",
+            "src/dkim/mod.rs:4:",
+            "src/dkim/mod.rs:5:",
+        ],
+    );
+}
+
+#[test]
+fn neighbours_on_a_step_do_not_import_each_other() {
+    let root = ("lib.rs", "mod organisation; mod keystore;");
+    let organisation = ("organisation.rs", "use crate::keystore::Key;");
+    let keystore = ("keystore.rs", "use crate::organisation;");
+    assert_found(
+        &[root, organisation, keystore],
+        &[
+            "src/keystore.rs:1: `keystore` may not import `crate::organisation`: they share a step",
+            "src/organisation.rs:1: `organisation` may not import",
+        ],
+    );
+}
+
+#[test]
+fn what_has_no_place_is_found() {
+    let root = ("lib.rs", "mod names; mod odd; pub use names::Thing;");
+    let names = (
+        "names.rs",
+        "use crate::Thing;\nuse crate as zegel;\nuse crate::*;",
+    );
+    assert_found(
+        &[root, names, ("odd.rs", ""), ("lost.rs", "")],
+        &[
+            "src/lost.rs:1: no `mod` leads to this file",
+            "src/names.rs:1: `crate::Thing` is no module of ORDER",
+            "src/names.rs:2: the crate root is imported whole",
+            "src/names.rs:3: `crate::*` is no module",
+            "src/odd.rs:1: `odd` has no place in ORDER",
+        ],
+    );
+}
+
+#[test]
+fn text_is_no_code() {
+    let names = (
+        "names.rs",
+        "//! [`crate::config`]\n/// crate::config::X, axum::Y\n// use crate::config;\n/* crate::config */\n\
+         const A: &str = \"use crate::config;\"; const B: &str = r#\"axum::Router\"#; const C: char = '\"';",
+    );
+    assert_found(&[ROOT, names, DKIM, ("config.rs", "")], &[]);
+}
+
+#[test]
+fn tests_may_import_anything_and_nothing_behind_them_is_missed() {
+    let names = (
+        "names.rs",
+        "#[cfg(test)]\nuse crate::config::{A};\n#[cfg(test)]\n#[path = \"names_tests.rs\"]\nmod tests;\n\
+         #[cfg(all(test, unix))]\nmod inline { mod more; use crate::config::B; }\n\
+         #[cfg(test)]\nimpl<const N: usize> Thing<N> { fn f() { crate::config::c(); } }\n\
+         #[cfg(test)]\npub(crate) const fn f() { axum::serve() }\n\
+         #[cfg(not(test))]\nuse crate::config::D;",
+    );
+    assert_found(
+        &[
+            ROOT,
+            names,
+            ("names_tests.rs", "mod deeper;"),
+            ("names_tests/deeper.rs", "use crate::config::E;"),
+            ("names/inline/more.rs", "use crate::config::F;"),
+            DKIM,
+            ("config.rs", ""),
+        ],
+        &["src/names.rs:13: `names` may not import `crate::config::D`"],
+    );
+}
+
+#[test]
+fn a_crate_is_named_only_at_home() {
+    let root = ("lib.rs", "mod dkim; mod observe; mod config;");
+    let dkim = (
+        "dkim.rs",
+        "mod crypto; use ring as backend; fn f(ring: u8) -> u8 { ring }",
+    );
+    let crypto = ("dkim/crypto.rs", "mod der; use {rsa::X, aws_lc_rs};");
+    let observe = (
+        "observe.rs",
+        "mod http;\n#[derive(clap::Parser)]\nstruct A;\nfn f() -> ::axum::Router { hickory_resolver::new(); <A>::axum::x(); return ::rsa::y(); }",
+    );
+    assert_found(
+        &[
+            root,
+            dkim,
+            crypto,
+            ("dkim/crypto/der.rs", "fn f() { rsa::g(); }"),
+            observe,
+            (
+                "observe/http.rs",
+                "use axum::{self, Router}; fn f() { axum::serve(); }",
+            ),
+            ("config.rs", ""),
+        ],
+        &[
+            "src/dkim.rs:1: the crate `ring` is named only in `crate::dkim::crypto`",
+            "src/observe.rs:2: the crate `clap`",
+            "src/observe.rs:4: the crate `axum`",
+            "src/observe.rs:4: the crate `hickory_resolver` is named only in `crate::dns`",
+            "src/observe.rs:4: the crate `rsa`",
+        ],
+    );
+}
+
+#[test]
+fn a_module_is_not_taken_for_the_crate_of_its_name() {
+    let root = (
+        "lib.rs",
+        "mod config; mod observe; pub use config::Settings;",
+    );
+    let config = ("config/mod.rs", "mod source; mod file; use source::read;");
+    let source = (
+        "config/source.rs",
+        "fn f() { ::config::Config::builder(); config::File::new(); }",
+    );
+    let file = ("config/file.rs", "fn f() { ::config::Config::builder(); }");
+    let observe = (
+        "observe.rs",
+        "use crate::{config, config::A}; fn f() { config::load(); x.config::<A>(); }",
+    );
+    assert_found(
+        &[root, config, source, file, observe],
+        &["src/config/file.rs:1: the crate `config` is named only in `crate::config::source`"],
+    );
+}
+
+#[test]
+fn dkim_is_pure() {
+    let dkim = (
+        "dkim/mod.rs",
+        "use std::{fmt, time::Duration};\nuse std::{io, time::{Instant}};\nuse std::time;\n\
+         use std::time::*;\nfn f() { std::fs::read(); std::time::Duration::ZERO; }\nuse tokio::sync::Mutex;\nuse crate::sockets::S;",
+    );
+    let root = ("lib.rs", "mod dkim; mod sockets;");
+    let line = |number: u8| format!("src/dkim/mod.rs:{number}: `dkim` is pure");
+    let expected: Vec<String> = [2, 3, 4, 5, 6, 7].map(line).into();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    assert_found(
+        &[
+            root,
+            dkim,
+            ("sockets.rs", "use std::{fs, net::TcpListener};"),
+        ],
+        &expected,
+    );
+}
+
+#[test]
+fn a_file_has_at_most_400_lines_without_its_tests() {
+    let root = ("lib.rs", "mod names; mod dkim;");
+    let code = "const A: u8 = 0;\n";
+    let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", code.repeat(300));
+    let full = code.repeat(400) + &tests;
+    let over = code.repeat(401) + &tests;
+    let split = "#[cfg(test)] mod tests;\n";
+    let long_tests = code.repeat(900);
+    assert_found(
+        &[root, ("names.rs", &full), ("dkim.rs", &over)],
+        &["src/dkim.rs:400: 401 lines without tests"],
+    );
+    assert_found(
+        &[
+            ("lib.rs", "mod names;"),
+            ("names.rs", split),
+            ("names/tests.rs", &long_tests),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    assert_found(
+        &[("lib.rs", "mod names;\nmod gone;"), ("names.rs", "fn f( {")],
+        &[
+            "src/lib.rs:2: no file for `mod gone`",
+            "src/names.rs:1: not Rust",
+        ],
+    );
+}

@@ -1,0 +1,200 @@
+//! The rules, and what breaks them.
+
+use super::source::{Crate, File, NamedPath};
+
+/// The modules below the crate root. Each may import from the steps before its own, and from
+/// nothing else; what shares a step is apart.
+pub(crate) const ORDER: &[&[&str]] = &[
+    &["names", "sockets"],
+    &["dkim"],
+    &["organisation", "keystore"],
+    &["config"],
+    &["observe"],
+    &["snapshot"],
+    &["dns"],
+    &["milter"],
+    &["daemon", "keeper"],
+    &["cli"],
+    &["main"],
+];
+
+/// Crates that are named in one module only, and below it.
+pub(crate) struct Home {
+    /// As in a path.
+    pub(crate) crates: &'static [&'static str],
+    /// As in a path from the crate root.
+    pub(crate) module: &'static str,
+}
+
+/// Crates that may be exchanged one day, or that are to be read in one sitting.
+pub(crate) const HOMES: &[Home] = &[
+    Home {
+        crates: &["aws_lc_rs", "ring", "rsa"],
+        module: "dkim::crypto",
+    },
+    Home {
+        crates: &["config"],
+        module: "config::source",
+    },
+    Home {
+        crates: &["axum"],
+        module: "observe::http",
+    },
+    Home {
+        crates: &["prometheus_client"],
+        module: "observe::metrics",
+    },
+    Home {
+        crates: &["tracing_subscriber"],
+        module: "observe::logging",
+    },
+    Home {
+        crates: &["indymilter"],
+        module: "milter",
+    },
+    Home {
+        crates: &["mail_auth"],
+        module: "dns",
+    },
+    Home {
+        crates: &["clap"],
+        module: "cli",
+    },
+    Home {
+        crates: &["arc_swap"],
+        module: "snapshot",
+    },
+    Home {
+        crates: &["sd_notify", "listenfd"],
+        module: "daemon",
+    },
+];
+
+/// They come with mail_auth and live with it.
+const RESOLVER_CRATES: &str = "hickory_";
+
+/// What `dkim` has no business with: tasks, files, the network, the clock, the environment.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "jiff",
+    "rustix",
+    "std::fs",
+    "std::net",
+    "std::os",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::time::SystemTime",
+    "std::time::Instant",
+    "crate::sockets",
+];
+
+/// The longest that a file may be without its tests.
+const LINES: usize = 400;
+
+/// Everything that breaks a rule, as `file:line: what, and which rule`.
+pub(crate) fn violations(source: &Crate) -> Vec<String> {
+    let mut found = source.problems.clone();
+    for file in &source.files {
+        found.extend(placeless(file));
+        for path in &file.paths {
+            let broken = [
+                against_order(file, path),
+                away_from_home(file, path),
+                impure(file, path),
+            ];
+            let place = format!("{}:{}", file.name, path.line);
+            found.extend(
+                broken
+                    .into_iter()
+                    .flatten()
+                    .map(|rule| format!("{place}: {rule}")),
+            );
+        }
+        if file.lines > LINES {
+            let lines = file.lines;
+            found.push(format!(
+                "{}:{LINES}: {lines} lines without tests; split it, {LINES} is the most",
+                file.name
+            ));
+        }
+    }
+    found
+}
+
+fn step(module: &str) -> Option<usize> {
+    ORDER.iter().position(|step| step.contains(&module))
+}
+
+fn placeless(file: &File) -> Option<String> {
+    let module = file.module.first()?;
+    let missing = step(module).is_none();
+    missing.then(|| {
+        format!(
+            "{}:1: `{module}` has no place in ORDER of tests/architecture/rules.rs",
+            file.name
+        )
+    })
+}
+
+fn against_order(file: &File, path: &NamedPath) -> Option<String> {
+    let own = file.module.first()?;
+    if path.segments[0] != "crate" || own == "main" {
+        return None;
+    }
+    let Some(other) = path.segments.get(1) else {
+        return Some("the crate root is imported whole; name the module".to_owned());
+    };
+    let Some(theirs) = step(other) else {
+        return Some(format!(
+            "`crate::{other}` is no module of ORDER in tests/architecture/rules.rs"
+        ));
+    };
+    let allowed = own == other || theirs < step(own)?;
+    let advice = if theirs == step(own)? {
+        "they share a step"
+    } else {
+        "it comes later"
+    };
+    (!allowed).then(|| {
+        format!(
+            "`{own}` may not import `{}`: {advice} ({})",
+            path.segments.join("::"),
+            order()
+        )
+    })
+}
+
+fn order() -> String {
+    let steps: Vec<String> = ORDER.iter().map(|step| step.join(", ")).collect();
+    steps.join(" → ")
+}
+
+fn away_from_home(file: &File, path: &NamedPath) -> Option<String> {
+    let first = path.segments[0].as_str();
+    let home = if first.starts_with(RESOLVER_CRATES) {
+        "dns"
+    } else {
+        HOMES
+            .iter()
+            .find(|home| home.crates.contains(&first))?
+            .module
+    };
+    let module = file.module.join("::");
+    let at_home = module == home || module.starts_with(&format!("{home}::"));
+    (!at_home).then(|| format!("the crate `{first}` is named only in `crate::{home}`"))
+}
+
+fn impure(file: &File, path: &NamedPath) -> Option<String> {
+    if file.module.first()? != "dkim" {
+        return None;
+    }
+    let text = path.segments.join("::");
+    let whole = text.trim_end_matches("::*");
+    let below = |name: &str, top: &str| name == top || name.starts_with(&format!("{top}::"));
+    let broken = IMPURE.iter().find(|rule| {
+        // `use std::time` would let the clock in under another name.
+        below(whole, rule) || (path.imported && below(rule, whole))
+    });
+    broken.map(|rule| format!("`dkim` is pure and does not name `{rule}` (here `{text}`)"))
+}
