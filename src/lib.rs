@@ -13,11 +13,16 @@
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
+//! | [`dns`] | what a resolver shows of the DNS |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
+//! | [`cli`] | the commands |
 
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod dkim;
+pub mod dns;
 pub mod keystore;
 pub mod milter;
 pub mod names;

@@ -1,3 +1,7 @@
 //! The `zegel` command: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zegel::cli::main()
+}
