@@ -13,12 +13,14 @@
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
+//! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod dkim;
+pub mod dns;
 pub mod keystore;
 pub mod milter;
 pub mod names;

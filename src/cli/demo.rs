@@ -14,6 +14,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
@@ -49,40 +50,33 @@ const STRING_OCTETS: usize = 255;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What `zegel demo` is called with.
-#[derive(Clone, Debug)]
-pub struct Demo {
-    /// The keystore, made if it is not there.
-    pub keys: PathBuf,
-    /// Whether to go on serving when all has been shown.
-    pub after: After,
+#[derive(Args, Debug)]
+pub(super) struct DemoArguments {
+    /// Go on serving until interrupted
+    #[arg(long)]
+    serve: bool,
+
+    /// The keystore of the demo, made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "keys")]
+    keys: PathBuf,
 }
 
-/// What comes after the demonstration.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum After {
-    /// The end.
-    Stop,
-    /// The signer goes on until SIGTERM or SIGINT.
-    Serve,
-}
-
-impl Demo {
-    /// Shows it all on standard output.
-    pub fn run(&self) -> ExitCode {
-        let runtime = tokio::runtime::Runtime::new();
-        let shown = runtime
-            .map_err(Failure::from)
-            .and_then(|runtime| runtime.block_on(self.show()));
-        match shown {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let _ = writeln!(io::stderr(), "zegel: demo: {error}");
-                ExitCode::FAILURE
-            }
+/// Shows it all on standard output.
+pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new();
+    let shown = runtime
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(arguments.show()));
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            super::output::complain(&format_args!("demo: {error}"));
+            ExitCode::FAILURE
         }
     }
+}
 
+impl DemoArguments {
     async fn show(&self) -> Result<(), Failure> {
         let organisation = organisation()?;
         let domain = &organisation.domains[0];
@@ -120,12 +114,11 @@ impl Demo {
             "smtpd_milters = inet:{address}\nnon_smtpd_milters = $smtpd_milters\n\
              internal_mail_filter_classes = bounce\nmilter_default_action = tempfail"
         )))?;
-        match self.after {
-            After::Stop => daemon.stop().await,
-            After::Serve => {
-                say("The signer goes on; end it with Ctrl-C.")?;
-                daemon.run(signals).await;
-            }
+        if self.serve {
+            say("The signer goes on; end it with Ctrl-C.")?;
+            daemon.run(signals).await;
+        } else {
+            daemon.stop().await;
         }
         Ok(())
     }

@@ -1,3 +1,59 @@
-//! The commands.
+//! The commands. Each reads what it needs, does one thing and says what it did; the result
+//! is an exit status. The one place that knows clap.
+//!
+//! What is listed goes to standard output, what is wrong to standard error: one line each,
+//! naming the file, the key and the way out.
 
-pub mod demo;
+mod arguments;
+mod check;
+mod context;
+mod demo;
+mod failure;
+mod key;
+mod message;
+mod organisations;
+mod output;
+mod refusal;
+mod sign;
+mod status;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::{
+    arguments::{Arguments, Command},
+    context::Context,
+    failure::Failure,
+};
+use crate::daemon;
+
+/// Does what the arguments of this process ask for.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help is an error too, for clap; a closed pipe is none for us.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut context = Context::new(arguments.config);
+    let result = match &arguments.command {
+        Command::Run => return daemon::run(context.config_file()),
+        Command::Demo(arguments) => return demo::run(arguments),
+        Command::Check(arguments) => Ok(check::run(arguments, &mut context)),
+        Command::Sign(arguments) => sign::run(arguments, &mut context),
+        Command::Verify(arguments) => verify::run(arguments, &mut context),
+        Command::Org(command) => organisations::run(command, &mut context),
+        Command::Key(command) => key::run(command, &mut context),
+    };
+    let written = context.output.finish();
+    let result = result.and_then(|status| written.map(|()| status).map_err(Failure::Output));
+    let status = result.unwrap_or_else(|failure| {
+        output::complain(&failure);
+        failure.status()
+    });
+    status.into()
+}

@@ -23,6 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::section::distance;
 pub use self::{
     changes::{diff, needs_restart},
     problem::{Place, Problem, Problems},

@@ -189,7 +189,7 @@ fn last_part(key: &str) -> &str {
 
 /// How many letters must be added, taken away or changed (Levenshtein) to make one word of
 /// the other.
-pub(super) fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     // A key is as long as someone cares to make it; the end of a long one decides nothing.

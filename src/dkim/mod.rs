@@ -36,5 +36,5 @@ pub use self::{
     message::{MalformedHeader, Message},
     signature::{FIELD_NAME, LeadingSpace, Signatory, SignatureField, SignedContent},
     tags::TagError,
-    verification::{ParsedSignature, VerificationError},
+    verification::{Claims, ParsedSignature, VerificationError},
 };

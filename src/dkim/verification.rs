@@ -170,6 +170,33 @@ impl ParsedSignature {
     }
 }
 
+/// What a DKIM-Signature field says of itself, right or wrong: to name one that
+/// [`ParsedSignature::parse`] refuses.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Claims {
+    /// `d=`, if that is a name.
+    pub domain: Option<DomainName>,
+    /// `s=`, if that is a name.
+    pub selector: Option<Selector>,
+    /// `a=`, whatever it is.
+    pub algorithm: Option<String>,
+}
+
+impl Claims {
+    /// Reads as much as can be read of the value of a field.
+    pub fn read(value: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(value);
+        let Ok(tags) = TagList::parse(&text) else {
+            return Self::default();
+        };
+        Self {
+            domain: tags.value("d").and_then(|name| name.parse().ok()),
+            selector: tags.value("s").and_then(|name| name.parse().ok()),
+            algorithm: tags.value("a").map(str::to_owned),
+        }
+    }
+}
+
 /// The tags of a signature, and what RFC 6376 §3.5 and §6.1.1 ask of each.
 struct Tags<'a>(TagList<'a>);
 

@@ -32,13 +32,15 @@ pub(super) enum Secrecy {
     Secret,
     /// Nobody else may write it. At most 16 MiB.
     State,
+    /// Nobody else may write it. Of any length.
+    Log,
 }
 
 impl Secrecy {
     fn forbidden_mode(self) -> u32 {
         match self {
             Self::Secret => 0o077,
-            Self::State => 0o022,
+            Self::State | Self::Log => 0o022,
         }
     }
 
@@ -46,6 +48,7 @@ impl Secrecy {
         match self {
             Self::Secret => 64 * 1024,
             Self::State => 16 * 1024 * 1024,
+            Self::Log => u64::MAX,
         }
     }
 }
@@ -310,11 +313,20 @@ impl Folder {
 
     /// Opens the file that is locked while someone writes, and makes it if need be.
     pub(super) fn lock_file(&self, name: &str) -> Result<File, FileError> {
+        self.kept_file(name, OFlags::empty(), Secrecy::State)
+    }
+
+    /// Opens a file that only grows, and makes it if need be.
+    pub(super) fn log_file(&self, name: &str) -> Result<File, FileError> {
+        self.kept_file(name, OFlags::APPEND, Secrecy::Log)
+    }
+
+    fn kept_file(&self, name: &str, flags: OFlags, secrecy: Secrecy) -> Result<File, FileError> {
         let path = self.path.join(name);
         let file = self
-            .open_for_writing(name, OFlags::RDWR | OFlags::NONBLOCK)
+            .open_for_writing(name, flags | OFlags::RDWR | OFlags::NONBLOCK)
             .map_err(|error| FileError::io(&path, error))?;
-        self.examine(&file, &path, Secrecy::State)?;
+        self.examine(&file, &path, secrecy)?;
         self.hand_over(&file)
             .map_err(|error| FileError::io(&path, error))?;
         Ok(file)

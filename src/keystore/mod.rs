@@ -3,6 +3,7 @@
 //! ```text
 //! <path>/generation                 a counter that grows with every change
 //! <path>/lock                       held by the one who writes
+//! <path>/audit.log                  who changed what, and on whose word
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
 //! ```
@@ -11,6 +12,7 @@
 //! before the keyring that names it. What is wrong with one key or one organisation never
 //! touches another.
 
+mod audit;
 mod files;
 mod keyring;
 mod lock;
@@ -122,6 +124,13 @@ impl Keystore {
     /// Where it is, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the private key with this selector is, or would be.
+    pub fn key_path(&self, organisation: &OrganisationId, selector: &Selector) -> PathBuf {
+        self.path
+            .join(organisation.as_str())
+            .join(key_file(selector))
     }
 
     /// The counter that grows with every change; 0 before the first one. One small read.
@@ -313,10 +322,7 @@ impl Keystore {
         KeyProblem {
             organisation: organisation.clone(),
             selector: selector.clone(),
-            path: self
-                .path
-                .join(organisation.as_str())
-                .join(key_file(selector)),
+            path: self.key_path(organisation, selector),
             refusal,
         }
     }

@@ -229,6 +229,14 @@ pub enum KeystoreError {
         /// What is wrong.
         problem: KeyringProblem,
     },
+    /// The change is made, and nobody can read of it.
+    #[error("{}: the change is made, but it could not be written here: {error}", path.display())]
+    Audit {
+        /// The audit log.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// Not a number.
     #[error("{}: it is not a number; write a number there that is higher than ever before", .0.display())]
     Generation(PathBuf),

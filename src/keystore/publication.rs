@@ -64,7 +64,8 @@ impl fmt::Display for State {
 }
 
 /// Why a key may sign for a domain.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Evidence {
     /// The operator says that the record is in DNS (`--assume-published`).

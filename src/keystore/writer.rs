@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     GENERATION, KEYRING, Keystore, Target,
+    audit::{AuditLog, Event},
     files::Folder,
     key_file,
     keyring::{KeyEntry, Keyring},
@@ -122,12 +123,18 @@ impl Writer {
         keyring.add(entry.clone());
         // Before anything is written: a generation that cannot be read stops all.
         self.keystore.generation()?;
+        let audit = AuditLog::open(&self.root)?;
         let folder = self.root.child_or_new(organisation.as_str())?;
         write_key_file(&folder, target, key)?;
         self.write_keyring(organisation, &keyring)?;
         if let Some(known) = &mut self.known {
             known.insert(key.fingerprint, (organisation.clone(), selector.clone()));
         }
+        let event = match key.origin {
+            Origin::Here => Event::Generated,
+            Origin::Elsewhere => Event::Imported,
+        };
+        audit.append(target, (event, None), now)?;
         Ok(entry)
     }
 
@@ -145,7 +152,9 @@ impl Writer {
         if !keyring.add_domains(target.selector, target.domains, now) {
             return Err(target.unknown());
         }
-        self.write_keyring(target.organisation, &keyring)
+        let audit = AuditLog::open(&self.root)?;
+        self.write_keyring(target.organisation, &keyring)?;
+        audit.append(target, (Event::DomainsAdded, None), now)
     }
 
     /// Makes the key sign for the domains of `target`; in the same write, the active key
@@ -178,7 +187,9 @@ impl Writer {
                     step,
                 })?;
         }
-        self.write_keyring(target.organisation, &keyring)
+        let audit = AuditLog::open(&self.root)?;
+        self.write_keyring(target.organisation, &keyring)?;
+        audit.append(target, (Event::Activated, Some(evidence)), now)
     }
 
     fn write_keyring(

@@ -94,7 +94,7 @@ pub enum Action {
 }
 
 /// The `[policy]` table: one action for each kind of refusal.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Policy {
     /// For [`Refusal::UnknownDomain`].
     pub unknown_domain: Action,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::Serialize;
 
 /// What is known of whoever handed a message to the MTA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Sender<'a> {
 }
 
 /// The `[senders]` table of an organisation: any one of the three suffices.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Senders {
     /// SASL logins, compared exactly.
     pub auth: Vec<String>,

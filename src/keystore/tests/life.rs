@@ -275,3 +275,73 @@ fn domains_are_added_as_generated() {
     let expected = Publication::generated(second(3));
     assert_eq!(state(&fixture, "s1", "twee.nl"), Some(expected));
 }
+
+#[test]
+fn every_change_is_in_the_audit_log() {
+    let fixture = Fixture::with_two_keys();
+    let (organisation, selector) = (id("een"), name("s1"));
+    let domains: [DomainName; 1] = ["een.example".parse().unwrap()];
+    let target = target(&organisation, &selector, &domains);
+    fixture
+        .keystore
+        .activate(&target, Evidence::Assumed, second(2))
+        .unwrap();
+    // What does not happen is not told.
+    let unknown = Target {
+        selector: &name("s9"),
+        ..target
+    };
+    let refused = fixture
+        .keystore
+        .activate(&unknown, Evidence::Assumed, second(3));
+    assert!(refused.is_err());
+
+    let path = fixture.path("audit.log");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let events: Vec<&str> = lines
+        .iter()
+        .map(|line| line["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(events, ["generated", "generated", "activated"]);
+    let last = &lines[2];
+    assert_eq!(last["time"], "1970-01-01T00:00:02Z");
+    assert_eq!(last["organisation"], "een");
+    assert_eq!(last["selector"], "s1");
+    assert_eq!(last["domains"][0], "een.example");
+    assert_eq!(last["evidence"], "assumed");
+    assert_eq!(last["pid"], std::process::id());
+    assert_eq!(last["uid"], rustix::process::getuid().as_raw());
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn a_cut_off_line_of_the_audit_log_harms_no_other() {
+    let fixture = Fixture::new();
+    fs::write(fixture.path("audit.log"), "{\"time\":").unwrap();
+    fixture.set_mode("audit.log", 0o600);
+    fixture.generate("een", "s1");
+    let text = fs::read_to_string(fixture.path("audit.log")).unwrap();
+    assert_eq!(text.lines().count(), 2);
+    // Without a log nothing is changed.
+    fixture.set_mode("audit.log", 0o666);
+    let (organisation, selector) = (id("een"), name("s2"));
+    let target = target(&organisation, &selector, &[]);
+    let algorithm = Algorithm::Ed25519Sha256;
+    let refused = fixture
+        .keystore
+        .generate(&target, algorithm, 0, second(1))
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("audit.log: it can be used"),
+        "{refused}"
+    );
+    let keyring = fixture.keystore.read_keyring(&organisation).unwrap();
+    assert_eq!(keyring.keys().len(), 1);
+}

@@ -1,0 +1,65 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    check::CheckArguments, demo::DemoArguments, key::KeyCommand,
+    organisations::OrganisationCommand, sign::SignArguments, verify::VerifyArguments,
+};
+
+#[cfg(feature = "aws-lc-rs")]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (aws-lc-rs)");
+#[cfg(not(feature = "aws-lc-rs"))]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ring)");
+
+/// Signs outgoing mail with DKIM, for many organisations at once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "zegel",
+    version = VERSION,
+    disable_help_subcommand = true,
+    after_help = "Exit status: 0 good, 1 a check found something or it could not be done, \
+                  2 usage, 78 configuration."
+)]
+pub(super) struct Arguments {
+    /// The configuration [default: /etc/zegel/zegel.toml]; orgs.d is beside it
+    #[arg(long, global = true, value_name = "FILE", env = "ZEGEL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve the milter: sign mail until told to stop
+    Run,
+    /// Show it at work, without an MTA
+    Demo(DemoArguments),
+    /// Check configuration and keystore, and try every key
+    Check(CheckArguments),
+    /// Sign a message as the milter would
+    Sign(SignArguments),
+    /// Verify the signatures of a message
+    Verify(VerifyArguments),
+    /// Organisations
+    #[command(subcommand)]
+    Org(OrganisationCommand),
+    /// Keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

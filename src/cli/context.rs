@@ -1,0 +1,107 @@
+//! What every command has at hand, and what the arguments of several stand for.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{failure::Failure, output::Output};
+use crate::{
+    config::{self, Loaded, distance},
+    names::DomainName,
+    organisation::Organisation,
+};
+
+const DEFAULT_CONFIG: &str = "/etc/zegel/zegel.toml";
+
+/// The common options, and where to print.
+pub(super) struct Context {
+    config: Option<PathBuf>,
+    pub(super) output: Output,
+}
+
+impl Context {
+    pub(super) fn new(config: Option<PathBuf>) -> Self {
+        Self {
+            config,
+            output: Output::new(),
+        }
+    }
+
+    /// The file of the configuration, there or not.
+    pub(super) fn config_file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
+    /// The configuration.
+    pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        Ok(config::load(self.config_file())?)
+    }
+
+    /// The configuration, unless nobody named one and there is none at the usual place.
+    pub(super) fn load_if_there(&self) -> Result<Option<Loaded>, Failure> {
+        if self.config.is_none() && !self.config_file().exists() {
+            return Ok(None);
+        }
+        self.load().map(Some)
+    }
+}
+
+/// The time in seconds since 1970.
+pub(super) fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
+}
+
+/// The organisation with this id.
+pub(super) fn organisation<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Organisation, Failure> {
+    let organisations = &loaded.organisations;
+    organisations
+        .iter()
+        .find(|organisation| organisation.id.as_str() == id)
+        .ok_or_else(|| {
+            let known = organisations
+                .iter()
+                .map(|organisation| organisation.id.as_str());
+            let advice = nearest(id, known);
+            Failure::Usage(format!(
+                "there is no organisation {id}; {}",
+                advice.unwrap_or_else(|| "see `zegel org list`".to_owned())
+            ))
+        })
+}
+
+/// The domains that are named, each one of the organisation's.
+pub(super) fn domains_of(
+    organisation: &Organisation,
+    names: &[DomainName],
+) -> Result<Vec<DomainName>, Failure> {
+    let id = &organisation.id;
+    for name in names {
+        if organisation.parked.contains(name) {
+            return Err(Failure::Usage(format!(
+                "{name} is parked: it never sends mail, so it needs no key; to send from it, \
+                 move it from parked to domains in orgs.d/{id}.toml"
+            )));
+        }
+        if !organisation.domains.contains(name) {
+            let known = organisation.domains.iter().map(DomainName::as_str);
+            let advice = nearest(name.as_str(), known);
+            return Err(Failure::Usage(format!(
+                "{name} is no domain of {id}; {}",
+                advice.unwrap_or_else(|| format!("add it to domains in orgs.d/{id}.toml"))
+            )));
+        }
+    }
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// A question that names what was probably meant.
+pub(super) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let (steps, name) = known
+        .map(|name| (distance(text, name), name))
+        .min_by_key(|(steps, _)| *steps)?;
+    let close = steps <= 3.max(name.len() / 3) || name.contains(text);
+    close.then(|| format!("did you mean {name}?"))
+}

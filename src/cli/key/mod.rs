@@ -1,0 +1,41 @@
+//! `zegel key`: making keys, bringing them in, letting them sign.
+
+mod activate;
+mod addition;
+mod generate;
+mod import;
+mod list;
+
+use clap::Subcommand;
+
+use self::{
+    activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
+    list::ListArguments,
+};
+use super::{context::Context, failure::Failure, output::Output, status::Status};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key of each algorithm of an organisation, and print the records to publish
+    Generate(GenerateArguments),
+    /// Bring in a key that was made elsewhere
+    Import(ImportArguments),
+    /// List keys, with their state in each domain
+    List(ListArguments),
+    /// Let a key sign
+    Activate(ActivateArguments),
+}
+
+pub(super) fn run(command: &KeyCommand, context: &mut Context) -> Result<Status, Failure> {
+    match command {
+        KeyCommand::Generate(arguments) => generate::run(arguments, context),
+        KeyCommand::Import(arguments) => import::run(arguments, context),
+        KeyCommand::List(arguments) => list::run(arguments, context),
+        KeyCommand::Activate(arguments) => activate::run(arguments, context),
+    }
+}
+
+/// What follows on a change of the keys that are in use.
+fn say_taken_up(output: &mut Output) {
+    output.line("A running signer takes this up within seconds; nothing has to be restarted.");
+}

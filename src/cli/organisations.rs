@@ -1,0 +1,241 @@
+//! `zegel org`: what the configuration and the keyrings say of organisations.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    context::{self, Context},
+    failure::Failure,
+    output::{Output, Table, warn},
+    status::Status,
+};
+use crate::{
+    config::Loaded,
+    dkim::Algorithm,
+    keystore::{Keyring, Keystore, State},
+    names::{DomainName, OrganisationId, Selector},
+    organisation::{Organisation, Policy, Senders},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OrganisationCommand {
+    /// List all organisations
+    List(ListArguments),
+    /// Show one organisation: its domains, keys, senders and policy
+    Show(ShowArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ListArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShowArguments {
+    /// Its id: the name of its file in orgs.d, without .toml
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An organisation as it is printed.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: &'a OrganisationId,
+    name: &'a str,
+    contact: Option<&'a str>,
+    domains: Vec<ShownDomain<'a>>,
+    parked: &'a [DomainName],
+    algorithms: &'a [Algorithm],
+    selector: String,
+    senders: Option<&'a Senders>,
+    policy: Policy,
+}
+
+#[derive(Serialize)]
+struct ShownDomain<'a> {
+    domain: &'a DomainName,
+    /// Those in use.
+    keys: Vec<ShownKey>,
+}
+
+#[derive(Serialize)]
+struct ShownKey {
+    selector: Selector,
+    algorithm: Algorithm,
+    since: Timestamp,
+}
+
+pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let keystore = keystore(&loaded);
+    match command {
+        OrganisationCommand::List(arguments) => {
+            let all = loaded.organisations.iter();
+            let all: Vec<Shown<'_>> = all
+                .map(|organisation| show(organisation, keystore.as_ref()))
+                .collect();
+            if arguments.json {
+                context.output.json(&all);
+            } else {
+                print_list(&all, &mut context.output);
+            }
+        }
+        OrganisationCommand::Show(arguments) => {
+            let organisation = context::organisation(&loaded, &arguments.id)?;
+            let shown = show(organisation, keystore.as_ref());
+            if arguments.json {
+                context.output.json(&shown);
+            } else {
+                print_one(&shown, &mut context.output)?;
+            }
+        }
+    }
+    Ok(Status::Good)
+}
+
+/// Without a keystore the configuration can be shown all the same.
+fn keystore(loaded: &Loaded) -> Option<Keystore> {
+    Keystore::open(&loaded.settings.keystore_path)
+        .inspect_err(|error| warn(error))
+        .ok()
+}
+
+fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Shown<'a> {
+    let keyring = keystore.and_then(|keystore| {
+        keystore
+            .read_keyring(&organisation.id)
+            .inspect_err(|error| warn(error))
+            .ok()
+    });
+    let keyring = keyring.unwrap_or_default();
+    Shown {
+        id: &organisation.id,
+        name: &organisation.name,
+        contact: organisation.contact.as_deref(),
+        domains: organisation
+            .domains
+            .iter()
+            .map(|domain| ShownDomain {
+                domain,
+                keys: keys_in_use(&keyring, domain),
+            })
+            .collect(),
+        parked: &organisation.parked,
+        algorithms: &organisation.algorithms,
+        selector: organisation.selector.to_string(),
+        senders: organisation.senders.as_ref(),
+        policy: organisation.policy,
+    }
+}
+
+fn keys_in_use(keyring: &Keyring, domain: &DomainName) -> Vec<ShownKey> {
+    let in_use = keyring.keys().iter().filter_map(|entry| {
+        let publication = entry.publications.get(domain)?;
+        (publication.state == State::Active).then(|| ShownKey {
+            selector: entry.selector.clone(),
+            algorithm: entry.algorithm,
+            since: publication.since,
+        })
+    });
+    in_use.collect()
+}
+
+fn print_list(all: &[Shown<'_>], output: &mut Output) {
+    if all.is_empty() {
+        output.line("there are no organisations: each has a file in orgs.d");
+        return;
+    }
+    let headings = [
+        "ORGANISATION",
+        "NAME",
+        "DOMAINS",
+        "WITH KEY",
+        "PARKED",
+        "ALGORITHMS",
+    ];
+    let mut table = Table::new(headings);
+    for shown in all {
+        let with_key = shown
+            .domains
+            .iter()
+            .filter(|domain| !domain.keys.is_empty());
+        table.row([
+            shown.id.to_string(),
+            shown.name.to_owned(),
+            shown.domains.len().to_string(),
+            with_key.count().to_string(),
+            shown.parked.len().to_string(),
+            join(shown.algorithms),
+        ]);
+    }
+    output.line(table);
+}
+
+fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
+    let mut facts = Table::new(["organisation", shown.id.as_str()]);
+    let mut fact = |name: &str, value: String| facts.row([name.to_owned(), value]);
+    fact("name", shown.name.to_owned());
+    fact("contact", shown.contact.unwrap_or("-").to_owned());
+    fact("algorithms", join(shown.algorithms));
+    fact("selector", shown.selector.clone());
+    fact("parked", or_dash(join(shown.parked)));
+    match shown.senders {
+        None => fact("senders", "any outbound mail".to_owned()),
+        Some(senders) => {
+            fact("senders.auth", or_dash(senders.auth.join(", ")));
+            fact("senders.networks", or_dash(join(&senders.networks)));
+            fact("senders.listeners", or_dash(senders.listeners.join(", ")));
+        }
+    }
+    let policy = serde_json::to_value(shown.policy)
+        .map_err(|error| Failure::Other(format!("the policy cannot be shown: {error}")))?;
+    for (name, action) in policy.as_object().into_iter().flatten() {
+        let action = action.as_str().unwrap_or_default();
+        fact(&format!("policy.{name}"), action.to_owned());
+    }
+    output.line(facts);
+    output.line("");
+    let mut table = Table::new(["DOMAIN", "KEY IN USE", "ALGORITHM", "SINCE"]);
+    for domain in &shown.domains {
+        let name = domain.domain.to_string();
+        if domain.keys.is_empty() {
+            table.row([name, "none".to_owned(), "-".to_owned(), "-".to_owned()]);
+            continue;
+        }
+        for key in &domain.keys {
+            table.row([
+                name.clone(),
+                key.selector.to_string(),
+                key.algorithm.to_string(),
+                date(key.since),
+            ]);
+        }
+    }
+    output.line(table);
+    Ok(())
+}
+
+/// The day and the minute, in UTC.
+pub(super) fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    items.join(", ")
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,145 @@
+//! What commands print. A reader that goes away (`| head`) is no error: the rest is dropped,
+//! and the command goes on to its end, since it may be changing something.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, BufWriter, StdoutLock, Write},
+};
+
+use serde::Serialize;
+
+/// Standard output.
+pub(super) struct Output {
+    stream: BufWriter<StdoutLock<'static>>,
+    /// The first error; nothing is written after it.
+    error: Option<io::Error>,
+}
+
+impl Output {
+    pub(super) fn new() -> Self {
+        Self {
+            stream: BufWriter::new(io::stdout().lock()),
+            error: None,
+        }
+    }
+
+    /// A line.
+    pub(super) fn line(&mut self, text: impl fmt::Display) {
+        self.attempt(|stream| writeln!(stream, "{text}"));
+    }
+
+    /// Octets as they are.
+    pub(super) fn octets(&mut self, octets: &[u8]) {
+        self.attempt(|stream| stream.write_all(octets));
+    }
+
+    /// A JSON document.
+    pub(super) fn json(&mut self, value: &impl Serialize) {
+        self.attempt(|stream| {
+            serde_json::to_writer_pretty(&mut *stream, value)?;
+            stream.write_all(b"\n")
+        });
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be written, though there was a reader.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.attempt(Write::flush);
+        match self.error.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
+    ) {
+        if self.error.is_none() {
+            self.error = write(&mut self.stream).err();
+        }
+    }
+}
+
+/// Says what is wrong, on standard error, one line each with our name in front.
+pub(super) fn complain(text: impl fmt::Display) {
+    let mut stream = io::stderr().lock();
+    for line in text.to_string().lines() {
+        // Nobody is left to hear of an error here.
+        let _ = writeln!(stream, "zegel: {}", printable(line));
+    }
+}
+
+/// As [`complain`], of what deserves attention and no more.
+pub(super) fn warn(text: impl fmt::Display) {
+    for line in text.to_string().lines() {
+        complain(format_args!("warning: {line}"));
+    }
+}
+
+/// Columns under headings.
+pub(super) struct Table<const COLUMNS: usize> {
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    pub(super) fn new(headings: [&str; COLUMNS]) -> Self {
+        Self {
+            rows: vec![headings.map(str::to_owned)],
+        }
+    }
+
+    pub(super) fn row(&mut self, cells: [String; COLUMNS]) {
+        self.rows.push(cells.map(|cell| printable(&cell)));
+    }
+}
+
+impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        });
+        for (place, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(widths) {
+                write!(line, "{cell:width$}  ")?;
+            }
+            let end = if place > 0 { "\n" } else { "" };
+            write!(formatter, "{end}{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Without control characters: what is printed may come from a message or from the DNS.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(["A", "LONG", "C"]);
+        table.row(["één twee".into(), "x".into(), String::new()]);
+        table.row(["y\u{1b}[31m".into(), "z".into(), "last".into()]);
+        let lines: Vec<String> = table.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "A            LONG  C");
+        assert_eq!(lines[1], "één twee     x");
+        assert_eq!(lines[2], "y\\u{1b}[31m  z     last");
+    }
+}

@@ -1,0 +1,106 @@
+//! The audit log: one JSON line for every change of a key, appended under the lock, for
+//! whoever must know later who did what, and on whose word.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Target,
+    files::Folder,
+    problem::{FileError, KeystoreError},
+    publication::Evidence,
+};
+use crate::names::DomainName;
+
+pub(super) const NAME: &str = "audit.log";
+
+/// What was done with a key.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Event {
+    /// It was made here.
+    Generated,
+    /// It came from elsewhere.
+    Imported,
+    /// It is for further domains too.
+    DomainsAdded,
+    /// It signs.
+    Activated,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: Timestamp,
+    /// The real one: who called the program.
+    uid: u32,
+    pid: u32,
+    event: Event,
+    organisation: &'a str,
+    selector: &'a str,
+    domains: &'a [DomainName],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
+}
+
+/// Opened before a change, so that nothing is changed that cannot be told.
+pub(super) struct AuditLog<'a> {
+    folder: &'a Folder,
+    file: File,
+}
+
+impl<'a> AuditLog<'a> {
+    pub(super) fn open(folder: &'a Folder) -> Result<Self, FileError> {
+        let file = folder.log_file(NAME)?;
+        Ok(Self { folder, file })
+    }
+
+    /// Appends a line, down to the disk, after the change has succeeded.
+    pub(super) fn append(
+        mut self,
+        target: &Target<'_>,
+        (event, evidence): (Event, Option<Evidence>),
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let line = Line {
+            time: now,
+            uid: rustix::process::getuid().as_raw(),
+            pid: std::process::id(),
+            event,
+            organisation: target.organisation.as_str(),
+            selector: target.selector.as_str(),
+            domains: target.domains,
+            evidence,
+        };
+        self.write(&line).map_err(|error| KeystoreError::Audit {
+            path: self.folder.path(NAME),
+            error,
+        })
+    }
+
+    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut text = Vec::with_capacity(256);
+        if self.is_cut_off()? {
+            text.push(b'\n');
+        }
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+        self.file.write_all(&text)?;
+        self.file.sync_data()
+    }
+
+    /// Whether a line is there without its end, as a full disk leaves it.
+    fn is_cut_off(&mut self) -> io::Result<bool> {
+        if self.file.metadata()?.len() == 0 {
+            return Ok(false);
+        }
+        let mut last = [0];
+        self.file.seek(SeekFrom::End(-1))?;
+        self.file.read_exact(&mut last)?;
+        Ok(last != *b"\n")
+    }
+}
