@@ -25,7 +25,13 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ring)");
 )]
 pub(super) struct Arguments {
     /// The configuration [default: /etc/zegel/zegel.toml]; orgs.d is beside it
-    #[arg(long, global = true, value_name = "FILE", env = "ZEGEL_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ZEGEL_CONFIG",
+        hide_env_values = true
+    )]
     pub(super) config: Option<PathBuf>,
 
     #[command(subcommand)]

@@ -43,7 +43,7 @@ impl Mail {
     /// The message in its parts.
     pub(super) fn parse(&self) -> Result<Message<'_>, Failure> {
         let octets = self.converted.as_ref().unwrap_or(&self.original);
-        if octets.starts_with(b"From ") && !octets.trim_ascii_start().starts_with(b"From :") {
+        if is_mailbox_line(octets) {
             return Err(Failure::Usage(format!(
                 "{}: it begins with a line of a mailbox file (From SENDER DATE), which is no \
                  part of the message: remove that line",
@@ -89,6 +89,13 @@ fn display(file: Option<&Path>) -> String {
         Some(file) if file != Path::new("-") => file.display().to_string(),
         _ => "standard input".to_owned(),
     }
+}
+
+/// `From SENDER DATE`, as mbox files have it; `From :` is a field, if an odd one.
+fn is_mailbox_line(octets: &[u8]) -> bool {
+    octets
+        .strip_prefix(b"From ")
+        .is_some_and(|rest| !rest.trim_ascii_start().starts_with(b":"))
 }
 
 fn with_crlf(octets: &[u8]) -> Vec<u8> {

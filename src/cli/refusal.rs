@@ -8,14 +8,10 @@ use crate::{
 
 /// One sentence or two for a refusal.
 pub(super) fn explain(decision: &Decision, refused: Refused, listener: &str) -> String {
-    let author = match &decision.author {
-        Ok(author) => author.as_str(),
-        Err(_) => "the From domain",
-    };
-    let organisation = decision
-        .domain
-        .as_ref()
-        .map_or("the organisation", |domain| domain.organisation.id.as_str());
+    let author = decision.author.as_ref();
+    let author = author.map_or("the From domain", |author| author.as_str());
+    let domain = decision.domain.as_ref();
+    let organisation = domain.map_or("the organisation", |domain| domain.organisation.id.as_str());
     match refused.refusal {
         Refusal::NotOutbound => format!(
             "the rule of the listener {listener} says that this mail is not outbound; see \
@@ -29,18 +25,6 @@ pub(super) fn explain(decision: &Decision, refused: Refused, listener: &str) -> 
             "{author} is parked by {organisation}: it never sends mail; if it does now, move \
              it from `parked` to `domains` in orgs.d/{organisation}.toml"
         ),
-        Refusal::FromMissing => "the message has no From field".to_owned(),
-        Refusal::FromRepeated => {
-            "the message has several From fields, and readers differ in which they show".to_owned()
-        }
-        Refusal::FromSeveralMailboxes => {
-            "the From field does not name exactly one mailbox".to_owned()
-        }
-        Refusal::FromUnparsable => {
-            "the From field is not what RFC 5322 allows, and readers differ in what they make \
-             of it"
-                .to_owned()
-        }
         Refusal::UnauthorisedSender => format!(
             "{organisation} does not allow this sender to use its domains; see [senders] in \
              orgs.d/{organisation}.toml, and try --client, --auth or --listener"
@@ -49,21 +33,37 @@ pub(super) fn explain(decision: &Decision, refused: Refused, listener: &str) -> 
             "{organisation} has no key in use for {author} yet; see `zegel key list \
              {organisation}`, then `zegel key generate` or `zegel key activate`"
         ),
-        Refusal::AlreadySigned => "a valid signature of ours is there already".to_owned(),
         Refusal::SigningFailure => {
             format!("the keys of {author} cannot be used; `zegel check` says why")
         }
+        Refusal::Hazard => of_hazards(refused),
+        other => of_message(other).to_owned(),
+    }
+}
+
+fn of_hazards(refused: Refused) -> String {
+    let words: Vec<&str> = refused.hazards.iter().map(Hazard::as_str).collect();
+    format!(
+        "the message holds what breaks signatures on its way ({}), and the policy refuses that",
+        words.join(", ")
+    )
+}
+
+/// Of what can be seen in the message alone.
+fn of_message(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::FromMissing => "the message has no From field",
+        Refusal::FromRepeated => {
+            "the message has several From fields, and readers differ in which they show"
+        }
+        Refusal::FromSeveralMailboxes => "the From field does not name exactly one mailbox",
+        Refusal::FromUnparsable => {
+            "the From field is not what RFC 5322 allows, and readers differ in what they make of it"
+        }
+        Refusal::AlreadySigned => "a valid signature of ours is there already",
         Refusal::LimitExceeded => {
             "the header section is larger than [limits] header_bytes or header_fields allow"
-                .to_owned()
         }
-        Refusal::Hazard => {
-            let words: Vec<&str> = refused.hazards.iter().map(Hazard::as_str).collect();
-            format!(
-                "the message holds what breaks signatures on its way ({}), and the policy \
-                 refuses that",
-                words.join(", ")
-            )
-        }
+        _ => "it is the policy",
     }
 }

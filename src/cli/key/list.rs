@@ -112,18 +112,29 @@ fn table(keys: &[ListedKey]) -> Table<8> {
         "SINCE",
     ]);
     for key in keys {
-        for listed in &key.domains {
-            table.row([
+        let row = |domain: String, state: String, since: String| {
+            let bits = key.bits.map(|bits| bits.to_string());
+            [
                 key.organisation.to_string(),
                 key.selector.to_string(),
                 key.algorithm.to_string(),
-                key.bits
-                    .map_or_else(|| "?".to_owned(), |bits| bits.to_string()),
+                bits.unwrap_or_else(|| "?".to_owned()),
                 date(key.created),
+                domain,
+                state,
+                since,
+            ]
+        };
+        if key.domains.is_empty() {
+            table.row(row("-".to_owned(), "-".to_owned(), "-".to_owned()));
+        }
+        for listed in &key.domains {
+            let Publication { state, since, .. } = listed.publication;
+            table.row(row(
                 listed.domain.to_string(),
-                listed.publication.state.to_string(),
-                date(listed.publication.since),
-            ]);
+                state.to_string(),
+                date(since),
+            ));
         }
     }
     table

@@ -109,7 +109,7 @@ fn print(report: &Report, author: &Result<DomainName, AuthorRefusal>, output: &m
             signature.reason.clone().unwrap_or_default(),
         ]);
         if signature.testing {
-            warn("the record says t=y (testing): receivers may act as if nothing were signed");
+            warn("a key record says t=y (testing): receivers may act as if nothing were signed");
         }
     }
     if report.signatures.is_empty() {

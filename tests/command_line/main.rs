@@ -1,0 +1,10 @@
+//! The commands as their users meet them: the binary, its output and its exit status.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod checks;
+mod dns_server;
+mod keys;
+mod lists;
+mod messages;
+mod setup;

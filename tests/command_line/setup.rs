@@ -1,0 +1,161 @@
+//! A configuration and a keystore in a folder of their own, and the binary over them.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) const RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem";
+pub(crate) const OTHER_RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa3072-pkcs8.pem";
+pub(crate) const ED25519_KEY: &str = "tests/fixtures/keys/unsafe-ed25519-v1.pem";
+
+pub(crate) const MESSAGE: &str = "From: Een <een@voorbeeld.nl>\nTo: twee@example.com\nSubject: hoi\n\n\
+                           Dag,\n\nde groeten.\n";
+
+pub(crate) struct Setup {
+    folder: TempDir,
+}
+
+/// What a command did.
+pub(crate) struct Done {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Setup {
+    /// The organisation `voorbeeld`, and no keys.
+    pub(crate) fn new() -> Self {
+        let setup = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        fs::create_dir(setup.path("orgs.d")).unwrap();
+        setup.make_keystore();
+        let keys = setup.path("keys");
+        setup.write(
+            "zegel.toml",
+            &format!("[keystore]\npath = \"{}\"\n", keys.display()),
+        );
+        setup.write(
+            "orgs.d/voorbeeld.toml",
+            "name = \"Gemeente Voorbeeld\"\n\
+             domains = [\"voorbeeld.nl\", \"nieuws.voorbeeld.nl\"]\n\
+             parked = [\"oud-voorbeeld.nl\"]\n",
+        );
+        setup
+    }
+
+    /// With the RSA key `s1` in use for all domains of `voorbeeld`.
+    pub(crate) fn with_key() -> Self {
+        let setup = Self::new();
+        let arguments = ["key", "import", "voorbeeld", RSA_KEY, "--selector", "s1"];
+        setup
+            .run(arguments.into_iter().chain(["--assume-published"]))
+            .expect(0);
+        setup
+    }
+
+    pub(crate) fn make_keystore(&self) {
+        fs::create_dir(self.path("keys")).unwrap();
+        fs::set_permissions(self.path("keys"), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    pub(crate) fn write(&self, relative: &str, text: &str) -> String {
+        let path = self.path(relative);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = zegel();
+        command.arg("--config").arg(self.path("zegel.toml"));
+        command
+    }
+
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Done {
+        finish(self.command().args(arguments), b"")
+    }
+
+    /// With this on standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Done {
+        finish(self.command().args(arguments), input)
+    }
+}
+
+impl Done {
+    /// That it ended with this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: i32) -> Self {
+        assert_eq!(
+            self.status, status,
+            "standard output:\n{}\nstandard error:\n{}",
+            self.out, self.err
+        );
+        self
+    }
+
+    /// That it said each of these on standard error, and said everything in our name.
+    #[track_caller]
+    pub(crate) fn complains(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.err.contains(text), "no {text:?} in:\n{}", self.err);
+        }
+        for line in self.err.lines() {
+            assert!(line.starts_with("zegel: "), "{line}");
+        }
+        self
+    }
+
+    /// That it said each of these on standard output.
+    #[track_caller]
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.out.contains(text), "no {text:?} in:\n{}", self.out);
+        }
+        self
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+/// The binary, in an environment that says nothing to it.
+pub(crate) fn zegel() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zegel"));
+    command.env_remove("ZEGEL_CONFIG");
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
+    command
+}
+
+pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Done {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who does not read its input closes it.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().unwrap();
+    Done {
+        status: status.code().expect("no signal ended it"),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
