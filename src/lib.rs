@@ -15,6 +15,8 @@
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`milter`] | the way of a message: from the socket to the signature |
+//! | [`daemon`] | start, reload, drain, stop |
+//! | [`cli`] | the commands |
 
 pub mod cli;
 pub mod config;

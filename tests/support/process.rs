@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How long a server that was told to end may take, its clients included.
-const END_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_mins(1);
 
 /// A server that runs under a shell script, which ends it when its standard input closes: on drop,
 /// and just as well when the test process is killed.
