@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            super::output::complain(&format_args!("demo: {error}"));
+            super::output::complain(format_args!("demo: {error}"));
             ExitCode::FAILURE
         }
     }
