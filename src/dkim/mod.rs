@@ -30,6 +30,7 @@ pub use self::{
     author::{AuthorRefusal, author_domain},
     body::{BodyCanonicaliser, BodyHasher},
     canonicalisation::{Canonicalisation, CanonicalisationPair, UnknownCanonicalisation},
+    crypto::BACKEND,
     hazards::{BodyInspector, Hazard, Hazards, allows_eight_bit},
     header::{Field, HeaderRules, HeaderSection, NEVER_SIGNED},
     key::{Algorithm, Fingerprint, KeyError, PublicKey, SigningError, SigningKey},

@@ -20,6 +20,13 @@ use self::backend::{
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("zegel needs a cryptography backend: enable the feature `aws-lc-rs` or `ring`");
 
+/// The name of the backend that is compiled in.
+pub const BACKEND: &str = if cfg!(feature = "aws-lc-rs") {
+    "aws-lc-rs"
+} else {
+    "ring"
+};
+
 pub(super) use self::{
     backend::digest,
     generate::{ed25519_pkcs8_pem, rsa_pkcs8_pem, wrap_ed25519, wrap_rsa},

@@ -8,13 +8,7 @@ use prometheus_client::{
 };
 
 use super::SnapshotFacts;
-
-/// The cryptography that this program was built with.
-const BACKEND: &str = if cfg!(feature = "ring") {
-    "ring"
-} else {
-    "aws-lc-rs"
-};
+use crate::dkim;
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -29,7 +23,10 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let build = vec![("version", env!("CARGO_PKG_VERSION")), ("backend", BACKEND)];
+        let build = vec![
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("backend", dkim::BACKEND),
+        ];
         registry.register("build", "This program", Info::new(build));
         let (reloads_succeeded, reloads_failed) = reloads(registry);
         let last_reload_succeeded = gauge(
