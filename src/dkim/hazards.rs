@@ -19,16 +19,19 @@ pub enum Hazard {
     BlankBeforeColon,
     /// An 8-bit body that does not say so: the next server may recode it.
     UndeclaredEightBit,
+    /// More than 4,096 octets of names in `h=`: OpenDKIM reads no further.
+    LongNameList,
 }
 
 impl Hazard {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::LongLine,
         Self::BareCrLf,
         Self::ControlCharacter,
         Self::BlankBeforeColon,
         Self::UndeclaredEightBit,
+        Self::LongNameList,
     ];
 
     /// The word for it: metric label, log, `explain`.
@@ -39,6 +42,7 @@ impl Hazard {
             Self::ControlCharacter => "control_character",
             Self::BlankBeforeColon => "blank_before_colon",
             Self::UndeclaredEightBit => "undeclared_eight_bit",
+            Self::LongNameList => "long_name_list",
         }
     }
 }

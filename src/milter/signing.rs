@@ -6,13 +6,18 @@ use std::sync::Arc;
 use crate::{
     config::SigningSettings,
     dkim::{
-        BodyHasher, BodyInspector, CanonicalisationPair, FIELD_NAME, Hazards, HeaderSection,
-        ParsedSignature, Signatory, SignatureField, SignedContent, allows_eight_bit,
+        BodyHasher, BodyInspector, CanonicalisationPair, FIELD_NAME, Hazard, Hazards,
+        HeaderSection, ParsedSignature, Signatory, SignatureField, SignedContent, allows_eight_bit,
     },
     names::DomainName,
     organisation::{Action, Policy, Refusal},
     snapshot::ActiveKey,
 };
+
+/// What OpenDKIM reads of `h=`.
+const NAME_LIST_OCTETS: usize = 4096;
+/// How many signatures in our name are verified, to see whether one is ours.
+const SIGNATURES_LOOKED_AT: usize = 4;
 
 /// The body of a message that is to be signed, while it passes; memory does not grow with it.
 pub struct Body {
@@ -133,7 +138,11 @@ impl Work<'_> {
                 .iter()
                 .any(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
         };
-        Hazards::of_header(self.header, is_signed) | body.finish(allows_eight_bit(self.header))
+        let mut hazards = Hazards::of_header(self.header, is_signed);
+        if names.iter().map(|name| name.len() + 1).sum::<usize>() > NAME_LIST_OCTETS {
+            hazards.add(Hazard::LongNameList);
+        }
+        hazards | body.finish(allows_eight_bit(self.header))
     }
 
     /// Whether one of our keys has signed exactly this message before: a content filter may
@@ -145,6 +154,8 @@ impl Work<'_> {
             .filter_map(|field| ParsedSignature::parse(field.name, field.value).ok())
             .filter(|signature| signature.domain == *self.author)
             .filter(|signature| signature.canonicalisation.body == self.canonicalisation.body)
+            // The header section is canonicalised for each: a message may hold thousands.
+            .take(SIGNATURES_LOOKED_AT)
             .any(|signature| {
                 self.keys
                     .iter()
