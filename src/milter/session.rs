@@ -18,9 +18,10 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// From fields behind the point where the header section became too large are kept up to so
-/// many octets, to know whose message it is that can't be signed.
-const FROM_OCTETS_BEYOND_LIMIT: usize = 65_536;
+/// So many From fields are kept of what is beyond `[limits]`, to know whose message it is
+/// that can't be signed: one tells that, and a second that it is nobody's. A frame bounds
+/// each to 1 MiB.
+const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
 
 /// What the MTA agreed to, as far as it touches signatures.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,7 @@ struct Collected {
     login: Option<String>,
     header: HeaderSection,
     header_is_whole: bool,
+    from_fields_beyond: usize,
     octets: u64,
 }
 
@@ -119,6 +121,7 @@ impl Session {
             login: login.filter(|login| !login.is_empty()),
             header: HeaderSection::default(),
             header_is_whole: true,
+            from_fields_beyond: 0,
             octets: 0,
         });
     }
@@ -301,8 +304,10 @@ impl Collected {
             self.header_is_whole = false;
         }
         let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");
-        let room = limits.header_bytes + FROM_OCTETS_BEYOND_LIMIT;
-        if self.header_is_whole || (is_from && octets <= room) {
+        if self.header_is_whole {
+            self.header.push(name, value);
+        } else if is_from && self.from_fields_beyond < FROM_FIELDS_BEYOND_LIMITS {
+            self.from_fields_beyond += 1;
             self.header.push(name, value);
         }
     }
