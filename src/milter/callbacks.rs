@@ -18,7 +18,7 @@ use indymilter::{
 
 use super::{
     context::ListenerContext,
-    session::{Ending, Session},
+    session::{Agreement, Ending, Insertion, Session, SignedMessage},
 };
 use crate::{
     dkim::{FIELD_NAME, LeadingSpace},
@@ -111,12 +111,15 @@ fn negotiate(
     listener: &Arc<ListenerContext>,
     (actions, options): (Actions, ProtoOpts),
 ) -> Status {
-    if !actions.contains(Actions::ADD_HEADER) {
+    let insertion = if actions.contains(Actions::ADD_HEADER) {
+        Insertion::Allowed
+    } else {
         tracing::error!(
             listener = listener.name,
             "the MTA does not allow header fields to be added: mail that must be signed will be tempfailed"
         );
-    }
+        Insertion::Forbidden
+    };
     context.requested_actions = actions & (Actions::ADD_HEADER | Actions::REQUEST_MACROS);
     context.requested_opts = options & (ProtoOpts::LEADING_SPACE | NOT_NEEDED | NO_REPLY);
     if actions.contains(Actions::REQUEST_MACROS) {
@@ -134,7 +137,13 @@ fn negotiate(
     };
     context.data = Some(Connection {
         listener: listener.clone(),
-        session: Session::new(listener.clone(), leading_space),
+        session: Session::new(
+            listener.clone(),
+            Agreement {
+                leading_space,
+                insertion,
+            },
+        ),
         agreed: context.requested_opts,
     });
     Status::Continue
@@ -191,17 +200,35 @@ async fn end_of_message(context: &mut EomContext<Connection>) -> Status {
         Ending::Unsigned => Status::Accept,
         Ending::Tempfail(refusal) => refuse(context, "451", refusal),
         Ending::Reject(refusal) => refuse(context, "550", refusal),
-        Ending::Signed(values) => {
-            // The last one inserted is on top: the first key's signature.
-            for value in values.into_iter().rev() {
-                let inserted = context.actions.insert_header(0, FIELD_NAME, value).await;
-                if let Err(error) = inserted {
-                    tracing::error!(queue_id, %error, "the signature could not be handed over: tempfailed");
-                    return refuse(context, "451", Refusal::SigningFailure);
-                }
-            }
-            Status::Accept
+        Ending::Signed(message) => hand_over(context, &message, &queue_id).await,
+    }
+}
+
+/// Inserts the signatures. What cannot be inserted does not count as signed.
+async fn hand_over(
+    context: &mut EomContext<Connection>,
+    message: &SignedMessage,
+    queue_id: &str,
+) -> Status {
+    // The last one inserted is on top: the first key's signature.
+    for value in message.values.iter().rev() {
+        let inserted = context
+            .actions
+            .insert_header(0, FIELD_NAME, value.as_str())
+            .await;
+        if let Err(error) = inserted {
+            tracing::error!(queue_id, %error, "the signature could not be handed over: tempfailed");
+            report(context, |session| session.not_inserted(message, queue_id));
+            return refuse(context, "451", Refusal::SigningFailure);
         }
+    }
+    report(context, |session| session.inserted(message, queue_id));
+    Status::Accept
+}
+
+fn report(context: &mut EomContext<Connection>, report: impl FnOnce(&Session)) {
+    if let Some(connection) = &mut context.data {
+        connection.guard(|session| report(session));
     }
 }
 

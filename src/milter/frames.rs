@@ -2,14 +2,20 @@
 //!
 //! indymilter reads and answers them; what it leaves to its user is done here, before it
 //! sees them (`reliability.md` calls these facts by number):
-//! - a frame of length nothing or beyond reason ends the connection, and is counted;
-//! - the macros of MAIL always replace those of the message before (an empty macro frame,
-//!   or none, would leave the login of the last message in place);
+//! - a frame of length nothing or beyond reason, or of no kind that there is, ends the
+//!   connection, and is counted;
+//! - the macros of MAIL always replace those of the message before (a macro frame that is
+//!   empty or can't be read, or none, would leave the login of the last message in place);
+//! - an offer of nothing is one of nothing (it would be taken for what version 1 offered);
+//! - the end of an SMTP session is the end of the connection too, where the MTA would go on
+//!   with another: indymilter would not answer that one;
 //! - where a message begins and ends is known, for time limits and for draining.
 
 /// The largest frame taken: indymilter's own bound, one octet below 1 MiB with its kind.
 const LARGEST_FRAME: usize = 1024 * 1024;
 const LENGTH_OCTETS: usize = 4;
+/// With the length and the kind: version, actions and protocol bits have four octets each.
+const NEGOTIATION_OCTETS: usize = LENGTH_OCTETS + 1 + 12;
 
 /// Commands of the MTA that matter here.
 mod command {
@@ -21,7 +27,10 @@ mod command {
     pub(super) const HEADER: u8 = b'L';
     pub(super) const MAIL: u8 = b'M';
     pub(super) const END_OF_HEADER: u8 = b'N';
+    pub(super) const NEGOTIATE: u8 = b'O';
     pub(super) const QUIT: u8 = b'Q';
+    /// All that there are.
+    pub(super) const KINDS: &[u8] = b"ABCDEHKLMNOQRTU";
 }
 
 /// Replies that end a message when they answer its end.
@@ -54,6 +63,7 @@ pub(super) struct Commands {
     payload: usize,
     mail_macros: bool,
     phase: Phase,
+    has_quit: bool,
 }
 
 impl Commands {
@@ -63,6 +73,7 @@ impl Commands {
             payload: 0,
             mail_macros: false,
             phase: Phase::Idle,
+            has_quit: false,
         }
     }
 
@@ -73,6 +84,11 @@ impl Commands {
     /// Our final reply has gone out.
     pub(super) fn replied(&mut self) {
         self.phase = Phase::Idle;
+    }
+
+    /// Whether the MTA has taken its leave.
+    pub(super) fn has_quit(&self) -> bool {
+        self.has_quit
     }
 
     /// Whether nothing of a next frame has come yet.
@@ -118,30 +134,51 @@ impl Commands {
         if length == 0 || length > LARGEST_FRAME {
             return Err(BadFrame);
         }
-        let Some((&kind, stage)) = kind.split_first() else {
+        let Some((&kind, payload)) = kind.split_first() else {
             return Ok(());
         };
-        if kind == command::MACROS && length > 1 {
-            let Some(&stage) = stage.first() else {
-                return Ok(());
-            };
-            if stage == command::MAIL {
-                self.mail_macros = length > 2;
-                if length == 2 {
-                    // Replaced by one that is not empty when MAIL comes.
-                    self.head.clear();
+        match kind {
+            _ if !command::KINDS.contains(&kind) => return Err(BadFrame),
+            command::MACROS if length > 1 => match payload.first() {
+                None => return Ok(()),
+                Some(&command::MAIL) => {
+                    // In front, in case that indymilter finds nothing in the frame itself.
+                    output.extend_from_slice(NO_MACROS);
+                    self.mail_macros = true;
+                }
+                Some(_) => {}
+            },
+            command::MAIL if !std::mem::take(&mut self.mail_macros) => {
+                output.extend_from_slice(NO_MACROS);
+            }
+            command::NEGOTIATE if length > NEGOTIATION_OCTETS - LENGTH_OCTETS - 1 => {
+                if self.head.len() < NEGOTIATION_OCTETS {
                     return Ok(());
                 }
+                never_offer_nothing(&mut self.head);
             }
-        }
-        if kind == command::MAIL && !std::mem::take(&mut self.mail_macros) {
-            output.extend_from_slice(NO_MACROS);
+            command::QUIT | command::QUIT_NEW_CONNECTION => {
+                self.has_quit = true;
+                self.head[LENGTH_OCTETS] = command::QUIT;
+            }
+            _ => {}
         }
         self.phase = next_phase(self.phase, kind);
         self.payload = length + LENGTH_OCTETS - self.head.len();
         output.append(&mut self.head);
         Ok(())
     }
+}
+
+/// Adds to an offer one action and one protocol bit that we never ask for (to replace the
+/// body, and to skip the rest of it).
+fn never_offer_nothing(head: &mut [u8]) {
+    const REPLACE_BODY: u8 = 0x02;
+    const SKIP: u8 = 0x04;
+    let actions = LENGTH_OCTETS + 1 + 4;
+    head[actions + 3] |= REPLACE_BODY;
+    // SMFIP_SKIP is 0x400.
+    head[actions + 4 + 2] |= SKIP;
 }
 
 fn next_phase(phase: Phase, kind: u8) -> Phase {
@@ -215,36 +252,62 @@ mod tests {
     #[test]
     fn frames_pass_as_they_are() {
         let frames = [
-            frame(b'O', &[0; 12]),
+            frame(b'O', &[0xff; 12]),
             frame(b'D', b"Cj\0relay\0"),
             frame(b'C', b"host\x004\x00\x00127.0.0.1\0"),
-            frame(b'D', b"M{mail_addr}\0a@b\0"),
+            NO_MACROS.to_vec(),
             frame(b'M', b"<a@b>\0"),
             frame(b'L', b"From\0a@b\0"),
             frame(b'N', b""),
             frame(b'B', &vec![b'x'; 70_000]),
         ];
-        let (output, phase) = feed(&frames);
+        let mut input = frames.to_vec();
+        input.remove(3);
+        let (output, phase) = feed(&input);
         assert_eq!(output, frames.concat());
         assert_eq!(phase, Phase::Content);
     }
 
     #[test]
     fn mail_never_sees_the_macros_of_the_message_before() {
-        let with = [frame(b'D', b"M{auth_authen}\0a\0"), frame(b'M', b"<a>\0")].concat();
         let mail = frame(b'M', b"<a>\0");
-        for second in [
-            mail.clone(),
-            [frame(b'D', b"M"), mail.clone()].concat(),
-            [frame(b'D', b"R{rcpt_addr}\0a\0"), mail.clone()].concat(),
+        let login = frame(b'D', b"M{auth_authen}\0a\0");
+        let first = [&login[..], &mail].concat();
+        let recipient = frame(b'D', b"R{rcpt_addr}\0a\0");
+        let empty = frame(b'D', b"M");
+        let unreadable = frame(b'D', b"M{auth_authen}");
+        for (second, expected) in [
+            (vec![], vec![NO_MACROS]),
+            (vec![&recipient], vec![&recipient[..], NO_MACROS]),
+            (vec![&empty], vec![NO_MACROS, &empty]),
+            (vec![&unreadable], vec![NO_MACROS, &unreadable]),
+            (vec![&login], vec![NO_MACROS, &login]),
         ] {
-            let (output, _) = feed(&[with.clone(), second]);
-            let injected = [NO_MACROS, &mail].concat();
-            assert!(output.ends_with(&injected), "{output:?}");
-            assert!(output.starts_with(&with));
+            let second = second.into_iter().cloned().collect::<Vec<_>>().concat();
+            let (output, _) = feed(&[first.clone(), second, mail.clone()]);
+            let expected = [expected.concat(), mail.clone()].concat();
+            assert_eq!(output, [NO_MACROS, &first, &expected].concat());
         }
-        let (output, _) = feed(&[with.clone(), with.clone()]);
-        assert_eq!(output, [with.clone(), with].concat());
+    }
+
+    #[test]
+    fn an_offer_of_nothing_is_told_from_that_of_version_one() {
+        let offer = |octets: [u8; 12]| frame(b'O', &octets);
+        let (output, _) = feed(&[offer([0; 12])]);
+        assert_eq!(output, offer([0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 4, 0]));
+        let short = frame(b'O', &[0; 8]);
+        assert_eq!(feed(std::slice::from_ref(&short)).0, short);
+    }
+
+    #[test]
+    fn every_farewell_ends_the_connection() {
+        for kind in [b'Q', b'K'] {
+            let mut output = Vec::new();
+            let mut commands = Commands::new();
+            commands.feed(&frame(kind, b""), &mut output).unwrap();
+            assert_eq!(output, frame(b'Q', b""));
+            assert!(commands.has_quit());
+        }
     }
 
     #[test]
@@ -265,7 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn impossible_lengths() {
+    fn impossible_frames() {
+        for kind in [0, b' ', b'Z', b'a', 0xff] {
+            let fed = Commands::new().feed(&frame(kind, b"x"), &mut Vec::new());
+            assert_eq!(fed, Err(BadFrame));
+        }
         for length in [0_u32, 1024 * 1024 + 1, u32::MAX] {
             let mut output = Vec::new();
             let fed = Commands::new().feed(&length.to_be_bytes(), &mut output);

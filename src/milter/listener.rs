@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     stream::{GuardedStream, Tenancy, Times},
-    traffic::Traffic,
+    traffic::{Stage, Traffic},
 };
 use crate::{
     observe::{metrics::ListenerMetrics, readiness::ListenerReadiness},
@@ -116,7 +116,7 @@ impl PatientListener {
         Self {
             name,
             socket: Some(socket),
-            draining: Box::pin(traffic.draining()),
+            draining: Box::pin(traffic.reaches(Stage::Draining)),
             traffic,
             metrics,
             readiness,

@@ -9,7 +9,7 @@ use super::{
     context::ListenerContext,
     listener::{BoundSocket, PatientListener},
     stream::ENVELOPE_TIME,
-    traffic::{Connections, Traffic},
+    traffic::{Connections, Stage, Traffic},
 };
 use crate::{
     config::Outbound,
@@ -79,7 +79,7 @@ pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) -> 
 }
 
 async fn drain(listener: &str, traffic: &Traffic) {
-    traffic.drain();
+    traffic.enter(Stage::Draining);
     let messages = traffic.messages();
     tracing::info!(
         listener,
@@ -96,5 +96,7 @@ async fn drain(listener: &str, traffic: &Traffic) {
             messages,
             "messages in progress are cut: the MTA took too long"
         );
+        // What waits for its peer would not hear of indymilter's own end.
+        traffic.enter(Stage::Cut);
     }
 }

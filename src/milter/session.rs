@@ -18,14 +18,29 @@ use crate::{
     snapshot::Snapshot,
 };
 
-/// From fields behind the point where the header section became too large are kept up to so
-/// many octets, to know whose message it is that can't be signed.
-const FROM_OCTETS_BEYOND_LIMIT: usize = 65_536;
+/// So many From fields are kept of what is beyond `[limits]`, to know whose message it is
+/// that can't be signed: one tells that, and a second that it is nobody's. A frame bounds
+/// each to 1 MiB.
+const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
+
+/// What the MTA agreed to, as far as it touches signatures.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agreement {
+    pub(super) leading_space: LeadingSpace,
+    pub(super) insertion: Insertion,
+}
+
+/// Whether header fields may be inserted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Insertion {
+    Allowed,
+    Forbidden,
+}
 
 /// A connection.
 pub(super) struct Session {
     listener: Arc<ListenerContext>,
-    leading_space: LeadingSpace,
+    agreement: Agreement,
     client: Option<IpAddr>,
     message: State,
 }
@@ -49,6 +64,7 @@ struct Collected {
     login: Option<String>,
     header: HeaderSection,
     header_is_whole: bool,
+    from_fields_beyond: usize,
     octets: u64,
 }
 
@@ -61,10 +77,9 @@ struct Decided {
 }
 
 /// What the MTA is told at the end of a message.
-#[derive(Debug, Eq, PartialEq)]
 pub(super) enum Ending {
-    /// Insert these DKIM-Signature values on top, then accept.
-    Signed(Vec<String>),
+    /// Insert signatures on top, then accept.
+    Signed(Box<SignedMessage>),
     /// Accept the message as it came.
     Unsigned,
     /// 451 4.7.1
@@ -73,11 +88,21 @@ pub(super) enum Ending {
     Reject(Refusal),
 }
 
+/// A message whose signatures have not been handed over yet.
+pub(super) struct SignedMessage {
+    /// The DKIM-Signature values.
+    pub(super) values: Vec<String>,
+    decision: Decision,
+    signed: Signed,
+    octets: u64,
+    begun: Instant,
+}
+
 impl Session {
-    pub(super) fn new(listener: Arc<ListenerContext>, leading_space: LeadingSpace) -> Self {
+    pub(super) fn new(listener: Arc<ListenerContext>, agreement: Agreement) -> Self {
         Self {
             listener,
-            leading_space,
+            agreement,
             client: None,
             message: State::None,
         }
@@ -96,6 +121,7 @@ impl Session {
             login: login.filter(|login| !login.is_empty()),
             header: HeaderSection::default(),
             header_is_whole: true,
+            from_fields_beyond: 0,
             octets: 0,
         });
     }
@@ -103,7 +129,7 @@ impl Session {
     /// The next header field, as the MTA shows it.
     pub(super) fn header(&mut self, name: &[u8], value: &[u8]) {
         if let State::Header(collected) = &mut self.message {
-            let value = match self.leading_space {
+            let value = match self.agreement.leading_space {
                 LeadingSpace::Ours => Cow::Borrowed(value),
                 LeadingSpace::AddedByMta => Cow::Owned([b" ", value].concat()),
             };
@@ -135,18 +161,38 @@ impl Session {
         // Without a body there may be no end of header either.
         self.end_of_header();
         match std::mem::replace(&mut self.message, State::None) {
-            State::Body(decided) => {
-                let report = Report {
-                    listener: &self.listener,
-                    queue_id,
-                    begun,
-                };
-                self.end(*decided, &report, now)
-            }
+            State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
             State::None | State::Header(_) | State::Failed => {
                 self.listener.incomplete_message(queue_id);
                 Ending::Tempfail(Refusal::SigningFailure)
             }
+        }
+    }
+
+    /// The signatures have been handed over.
+    pub(super) fn inserted(&self, message: &SignedMessage, queue_id: &str) {
+        let report = self.report(queue_id, message.begun);
+        report.signed(&message.decision, &message.signed, message.octets);
+    }
+
+    /// The signatures could not be handed over, and the message was tempfailed.
+    pub(super) fn not_inserted(&self, message: &SignedMessage, queue_id: &str) {
+        let refused = Refused {
+            refusal: Refusal::SigningFailure,
+            hazards: message.signed.hazards,
+        };
+        self.report(queue_id, message.begun).refused(
+            &message.decision,
+            refused,
+            (Action::Tempfail, message.octets),
+        );
+    }
+
+    fn report<'a>(&'a self, queue_id: &'a str, begun: Instant) -> Report<'a> {
+        Report {
+            listener: &self.listener,
+            queue_id,
+            begun,
         }
     }
 
@@ -168,7 +214,10 @@ impl Session {
             client: self.client,
             header_is_whole: collected.header_is_whole,
         };
-        let decision = Decision::new(&collected.snapshot, &collected.header, &circumstances);
+        let mut decision = Decision::new(&collected.snapshot, &collected.header, &circumstances);
+        if self.agreement.insertion == Insertion::Forbidden && decision.verdict.is_ok() {
+            decision.verdict = Err(Refusal::SigningFailure);
+        }
         let body = decision
             .verdict
             .is_ok()
@@ -184,7 +233,7 @@ impl Session {
     /// a blank to itself only relaxed can be right.
     fn canonicalisation(&self, snapshot: &Snapshot) -> CanonicalisationPair {
         let mut pair = snapshot.signing().canonicalisation;
-        if self.leading_space == LeadingSpace::AddedByMta {
+        if self.agreement.leading_space == LeadingSpace::AddedByMta {
             pair.header = Canonicalisation::Relaxed;
         }
         pair
@@ -199,13 +248,16 @@ impl Session {
         let canonicalisation = self.canonicalisation(&collected.snapshot);
         match sign(&collected, &decision, (body, canonicalisation), now) {
             Ok(signed) => {
-                report.signed(&decision, &signed, collected.octets);
+                let leading_space = self.agreement.leading_space;
                 let values = signed.fields.iter();
-                Ending::Signed(
-                    values
-                        .map(|field| field.milter_value(self.leading_space))
-                        .collect(),
-                )
+                let values = values.map(|field| field.milter_value(leading_space));
+                Ending::Signed(Box::new(SignedMessage {
+                    values: values.collect(),
+                    decision,
+                    signed,
+                    octets: collected.octets,
+                    begun: report.begun,
+                }))
             }
             Err(refused) => {
                 let action = decision.action(&collected.snapshot, refused.refusal);
@@ -252,8 +304,10 @@ impl Collected {
             self.header_is_whole = false;
         }
         let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");
-        let room = limits.header_bytes + FROM_OCTETS_BEYOND_LIMIT;
-        if self.header_is_whole || (is_from && octets <= room) {
+        if self.header_is_whole {
+            self.header.push(name, value);
+        } else if is_from && self.from_fields_beyond < FROM_FIELDS_BEYOND_LIMITS {
+            self.from_fields_beyond += 1;
             self.header.push(name, value);
         }
     }

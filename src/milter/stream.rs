@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     frames::{Commands, Phase, Replies},
-    traffic::{ConnectionToken, MessageToken, Traffic},
+    traffic::{ConnectionToken, MessageToken, Stage, Traffic},
 };
 use crate::observe::metrics::{ListenerMetrics, OpenConnection};
 
@@ -58,7 +58,9 @@ pub(super) struct GuardedStream<S> {
     /// Since when the connection is in its phase.
     since: Instant,
     timer: Pin<Box<Sleep>>,
-    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Ends when the listener comes to its next stage.
+    next_stage: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// By the peer or by ourselves.
     ended: bool,
 }
 
@@ -75,7 +77,7 @@ impl<S> GuardedStream<S> {
             message: None,
             since,
             timer: Box::pin(sleep_until(since + tenancy.times.idle)),
-            draining: Box::pin(tenancy.traffic.draining()),
+            next_stage: Box::pin(tenancy.traffic.reaches(Stage::Draining)),
             ended: false,
             tenancy,
         }
@@ -124,38 +126,70 @@ impl<S> GuardedStream<S> {
         }
     }
 
-    /// Whether the connection has to end now although the peer is silent.
+    /// Whether the connection has to end now although the peer keeps us waiting.
     fn must_end(&mut self, context: &mut Context<'_>) -> bool {
-        let idle = self.commands.phase() == Phase::Idle && self.commands.between_frames();
-        if idle && self.draining.as_mut().poll(context).is_ready() {
-            return true;
+        let idle = self.commands.phase() == Phase::Idle;
+        match self.stage(context) {
+            Stage::Draining if idle => return true,
+            Stage::Cut => return true,
+            Stage::Open | Stage::Draining => {}
         }
         let deadline = self.deadline();
         if self.timer.deadline() != deadline {
             self.timer.as_mut().reset(deadline);
         }
-        if self.timer.as_mut().poll(context).is_ready() {
-            if !idle {
-                tracing::warn!(phase = ?self.commands.phase(), "connection closed: the MTA took too long");
-                self.tenancy.metrics.protocol_error();
-            }
-            return true;
+        if self.timer.as_mut().poll(context).is_pending() {
+            return false;
         }
-        false
+        if !(idle && self.commands.between_frames()) {
+            let phase = self.commands.phase();
+            tracing::warn!(?phase, "connection closed: the MTA took too long");
+            self.tenancy.metrics.protocol_error();
+        }
+        true
+    }
+
+    /// The stage of the listener; the task is woken when it changes.
+    fn stage(&mut self, context: &mut Context<'_>) -> Stage {
+        while self.next_stage.as_mut().poll(context).is_ready() {
+            self.next_stage = match self.tenancy.traffic.stage() {
+                Stage::Cut => Box::pin(std::future::pending()),
+                Stage::Open | Stage::Draining => Box::pin(self.tenancy.traffic.reaches(Stage::Cut)),
+            };
+        }
+        self.tenancy.traffic.stage()
+    }
+
+    /// The peer has left, or can't be reached any more.
+    fn left(&mut self) {
+        if !self.commands.between_frames() && !self.ended {
+            tracing::warn!("the peer left in the middle of a frame");
+            self.tenancy.metrics.protocol_error();
+        }
+        self.ended = true;
+    }
+}
+
+/// indymilter ends a connection without a word when it can't read a frame.
+impl<S> Drop for GuardedStream<S> {
+    fn drop(&mut self) {
+        let expected = self.ended || self.commands.has_quit();
+        if !expected && self.tenancy.traffic.stage() == Stage::Open {
+            tracing::warn!("connection closed: what the peer says makes no sense");
+            self.tenancy.metrics.protocol_error();
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> GuardedStream<S> {
     fn read_input(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut buffer = ReadBuf::new(&mut self.input[..]);
-        ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer))?;
-        let octets = buffer.filled().len();
-        if octets == 0 {
-            self.ended = true;
-        } else {
-            self.feed(octets);
+        let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer));
+        match buffer.filled().len() {
+            0 => self.left(),
+            octets => self.feed(octets),
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(read)
     }
 
     /// Reads the payload of a large frame straight to where it is wanted.
@@ -166,14 +200,14 @@ impl<S: AsyncRead + Unpin> GuardedStream<S> {
     ) -> Poll<io::Result<()>> {
         let wanted = self.commands.payload().min(target.remaining());
         let mut part = ReadBuf::new(target.initialize_unfilled_to(wanted));
-        ready!(Pin::new(&mut self.inner).poll_read(context, &mut part))?;
+        let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut part));
         let octets = part.filled().len();
         target.advance(octets);
         self.commands.passed(octets);
         if octets == 0 {
-            self.ended = true;
+            self.left();
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(read)
     }
 }
 
@@ -220,7 +254,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.inner).poll_write(context, octets))?;
+        let written = match Pin::new(&mut this.inner).poll_write(context, octets) {
+            Poll::Pending if this.must_end(context) => {
+                this.ended = true;
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => {
+                this.ended = true;
+                return Poll::Ready(Err(error));
+            }
+            Poll::Ready(Ok(written)) => written,
+        };
         let is_final = this.replies.feed(&octets[..written]);
         if is_final && this.commands.phase() == Phase::Reply {
             this.commands.replied();

@@ -17,16 +17,30 @@ pub struct Connections(Arc<AtomicUsize>);
 pub(super) struct Traffic(Arc<Inner>);
 
 struct Inner {
+    /// Of all listeners, and of this one.
     connections: Connections,
-    draining: watch::Sender<bool>,
+    open: watch::Sender<usize>,
+    stage: watch::Sender<Stage>,
     messages: watch::Sender<usize>,
+}
+
+/// How far a listener has come; there is no way back.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Stage {
+    /// It takes connections.
+    Open,
+    /// It takes none any more, and connections end behind the message they carry.
+    Draining,
+    /// Time is up: connections end where they are.
+    Cut,
 }
 
 impl Traffic {
     pub(super) fn new(connections: Connections) -> Self {
         Self(Arc::new(Inner {
             connections,
-            draining: watch::Sender::new(false),
+            open: watch::Sender::new(0),
+            stage: watch::Sender::new(Stage::Open),
             messages: watch::Sender::new(0),
         }))
     }
@@ -34,12 +48,12 @@ impl Traffic {
     /// Counts a connection, unless there are `limit` of them already.
     pub(super) fn connect(&self, limit: usize) -> Option<ConnectionToken> {
         let below = |open: usize| (open < limit).then_some(open + 1);
-        let connections = &self.0.connections;
+        let connections = &self.0.connections.0;
         connections
-            .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below)
-            .ok()
-            .map(|_| ConnectionToken(connections.clone()))
+            .ok()?;
+        self.0.open.send_modify(|open| *open += 1);
+        Some(ConnectionToken(self.clone()))
     }
 
     /// Counts a message from its MAIL until the token is dropped.
@@ -48,24 +62,30 @@ impl Traffic {
         MessageToken(self.clone())
     }
 
-    /// No new connection and no new message from now on.
-    pub(super) fn drain(&self) {
-        self.0.draining.send_replace(true);
+    /// The listener comes to another stage.
+    pub(super) fn enter(&self, stage: Stage) {
+        self.0.stage.send_replace(stage);
     }
 
-    /// Ends when [`Self::drain`] is called.
-    pub(super) fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut receiver = self.0.draining.subscribe();
+    /// Where it stands.
+    pub(super) fn stage(&self) -> Stage {
+        *self.0.stage.borrow()
+    }
+
+    /// Ends when the listener has come as far as `stage`.
+    pub(super) fn reaches(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
+        let mut receiver = self.0.stage.subscribe();
         async move {
             // An error means that the sender is gone, and with it the listener.
-            let _ = receiver.wait_for(|draining| *draining).await;
+            let _ = receiver.wait_for(|reached| *reached >= stage).await;
         }
     }
 
-    /// Ends when no message is in progress.
+    /// Ends when no connection is open. (That no message is in progress would not do: one
+    /// may begin just then on a connection that has not heard of the draining yet.)
     pub(super) async fn quiet(&self) {
-        let mut receiver = self.0.messages.subscribe();
-        let _ = receiver.wait_for(|messages| *messages == 0).await;
+        let mut receiver = self.0.open.subscribe();
+        let _ = receiver.wait_for(|open| *open == 0).await;
     }
 
     /// The number of messages in progress.
@@ -75,11 +95,13 @@ impl Traffic {
 }
 
 /// One open connection; dropping it makes room for another.
-pub(super) struct ConnectionToken(Connections);
+pub(super) struct ConnectionToken(Traffic);
 
 impl Drop for ConnectionToken {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        let inner = &self.0.0;
+        inner.connections.0.fetch_sub(1, Ordering::Relaxed);
+        inner.open.send_modify(|open| *open -= 1);
     }
 }
 

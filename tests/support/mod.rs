@@ -22,6 +22,7 @@ pub mod port;
 pub mod postfix;
 pub mod process;
 pub mod sendmail;
+pub mod signatures;
 pub mod sink;
 pub mod smtp;
 pub mod verifiers;

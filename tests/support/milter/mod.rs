@@ -179,21 +179,41 @@ impl Connection {
 
     /// Shows a message, without ABORT after it, as Sendmail does.
     pub fn transact(&mut self, message: &Message) -> Outcome {
+        self.transact_with(message, b"")
+    }
+
+    /// As [`Self::transact`], with more of the body in the end of the message.
+    pub fn transact_with(&mut self, message: &Message, end: &[u8]) -> Outcome {
         let (at, reply) = self.show(message);
-        let mut outcome = Outcome {
+        let mut outcome = self.outcome(at, reply);
+        if outcome.reply.goes_on() {
+            self.end_of_message(message, end, &mut outcome);
+        }
+        outcome
+    }
+
+    /// Ends a message of which everything else has been shown, and reads what is made of it.
+    pub fn finish(&mut self, message: &Message) -> Outcome {
+        let mut outcome = self.outcome(Command::EndOfMessage, Reply::Continue);
+        self.end_of_message(message, b"", &mut outcome);
+        outcome
+    }
+
+    fn end_of_message(&mut self, message: &Message, end: &[u8], outcome: &mut Outcome) {
+        outcome.at = Command::EndOfMessage;
+        self.macros(Command::EndOfMessage, &message.macros);
+        self.write_frame(Command::EndOfMessage, end);
+        self.read_changes(outcome);
+    }
+
+    fn outcome(&self, at: Command, reply: Reply) -> Outcome {
+        Outcome {
             inserted: Vec::new(),
             other: Vec::new(),
             reply,
             at,
             leading_space: self.agreed.protocol & LEADING_SPACE != 0,
-        };
-        if outcome.reply.goes_on() {
-            outcome.at = Command::EndOfMessage;
-            self.macros(Command::EndOfMessage, &message.macros);
-            self.write_frame(Command::EndOfMessage, b"");
-            self.read_changes(&mut outcome);
         }
-        outcome
     }
 
     /// Shows everything up to the end of message, which is left out: for what must be cut short.
@@ -216,6 +236,11 @@ impl Connection {
     /// even where the event was declined.
     pub fn step(&mut self, command: Command, data: &[u8], macros: &Macros) -> Reply {
         self.macros(command, macros);
+        self.command(command, data)
+    }
+
+    /// Sends a command without macros before it, and reads the reply: each as agreed.
+    pub fn command(&mut self, command: Command, data: &[u8]) -> Reply {
         if self.agreed.protocol & command.declined_by() != 0 {
             return Reply::Declined;
         }
@@ -257,6 +282,20 @@ impl Connection {
         self.stream.write_raw(bytes).ok();
     }
 
+    /// Sends a frame, as far as the peer reads.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed, or the time for writing is up.
+    pub fn try_write_frame(&mut self, command: Command, data: &[u8]) -> io::Result<()> {
+        self.stream.write_raw(&encode(command as u8, data))
+    }
+
+    /// Sets how long a write may wait for the peer to read; no limit at first.
+    pub fn set_write_timeout(&self, timeout: Duration) {
+        self.stream.set_write_timeout(timeout).expect("a timeout");
+    }
+
     /// Reads a frame; nothing if the milter closed the connection.
     ///
     /// # Errors
@@ -277,7 +316,7 @@ impl Connection {
     }
 
     /// The commands from MAIL to the last part of the body, in the form that was agreed.
-    fn events(&self, message: &Message) -> Vec<(Command, Vec<u8>)> {
+    pub fn events(&self, message: &Message) -> Vec<(Command, Vec<u8>)> {
         let mut events = vec![(Command::Mail, strings([message.from.as_bytes()]))];
         for recipient in &message.recipients {
             events.push((Command::Recipient, strings([recipient.as_bytes()])));

@@ -123,6 +123,14 @@ impl Stream {
         }
     }
 
+    /// How long to wait until the milter reads.
+    pub fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_write_timeout(Some(timeout)),
+            Self::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
+        }
+    }
+
     /// Writes bytes as they are.
     pub fn write_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
