@@ -14,6 +14,7 @@
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
+//! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
 //! | [`cli`] | the commands |
@@ -23,6 +24,7 @@ pub mod config;
 pub mod daemon;
 pub mod dkim;
 pub mod dns;
+pub mod handover;
 pub mod keystore;
 pub mod milter;
 pub mod names;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    check::CheckArguments, demo::DemoArguments, key::KeyCommand,
+    check::CheckArguments, demo::DemoArguments, dns::DnsCommand, key::KeyCommand,
     organisations::OrganisationCommand, sign::SignArguments, verify::VerifyArguments,
 };
 
@@ -56,6 +56,9 @@ pub(super) enum Command {
     /// Keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// DNS records
+    #[command(subcommand)]
+    Dns(DnsCommand),
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod arguments;
 mod check;
 mod context;
 mod demo;
+mod dns;
 mod failure;
 mod key;
 mod message;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
+        Command::Dns(command) => dns::run(command, &mut context),
     };
     let written = context.output.finish();
     let result = result.and_then(|status| written.map(|()| status).map_err(Failure::Output));

@@ -11,7 +11,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["config"],
     &["observe"],
     &["snapshot"],
-    &["dns"],
+    &["dns", "handover"],
     &["milter"],
     &["daemon", "keeper"],
     &["cli"],

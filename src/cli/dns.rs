@@ -1,0 +1,244 @@
+//! `zegel dns`: what goes into DNS, for the administrators of the organisations and for the
+//! operator's own zone.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
+use jiff::Timestamp;
+
+use super::{
+    context::{self, Context},
+    failure::Failure,
+    status::Status,
+};
+use crate::{
+    dkim::PublicKey,
+    handover::{self, Format, Handover, HandoverError, Language, Scope, needs_public_key},
+    keystore::{Keyring, Keystore},
+    names::{DomainName, OrganisationId, Selector},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DnsCommand {
+    /// Write what the DNS administrator of an organisation has to do
+    Records(RecordsArguments),
+    /// Write the keys of all organisations for a zone of your own, for $INCLUDE
+    Zone(ZoneArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RecordsArguments {
+    /// The organisation: the name of its file in orgs.d, without .toml
+    #[arg(value_name = "ORG")]
+    organisation: String,
+
+    /// Only this domain of it
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<DomainName>,
+
+    /// What it is for: a ticket or mail, a zone file, a program, a browser
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    format: Format,
+
+    /// The language of the reader
+    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
+    lang: Language,
+
+    /// Point to keys in this zone of yours with CNAME, instead of handing them over
+    #[arg(long, value_name = "ZONE")]
+    cname: Option<DomainName>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ZoneArguments {
+    /// The zone, as in `dns records --cname ZONE`
+    #[arg(value_name = "ZONE")]
+    zone: DomainName,
+
+    /// Replace this file, in one step, and only if something changes
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(command: &DnsCommand, context: &mut Context) -> Result<Status, Failure> {
+    match command {
+        DnsCommand::Records(arguments) => records(arguments, context),
+        DnsCommand::Zone(arguments) => zone(arguments, context),
+    }
+}
+
+fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let organisation = context::organisation(&loaded, &arguments.organisation)?;
+    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keys = Keys::read(&keystore, &organisation.id)?;
+    let handover = Handover {
+        organisation,
+        keyring: &keys.keyring,
+        public_keys: &keys.public,
+        settings: &loaded.settings,
+        now: Timestamp::now(),
+    };
+    let scope = Scope {
+        domain: arguments.domain.clone(),
+        delegation: arguments.cname.clone(),
+    };
+    let pack = handover.pack(&scope)?;
+    let text = pack.render(arguments.format, arguments.lang);
+    context.output.octets(text.as_bytes());
+    Ok(Status::Good)
+}
+
+/// All or nothing: a zone that lacks the keys of one organisation would break its mail.
+fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keys = loaded.organisations.iter();
+    let keys = keys.map(|organisation| Keys::read(&keystore, &organisation.id));
+    let keys: Vec<Keys> = keys.collect::<Result<_, _>>()?;
+    let now = Timestamp::now();
+    let both = loaded.organisations.iter().zip(&keys);
+    let handovers: Vec<Handover<'_>> = both
+        .map(|(organisation, keys)| Handover {
+            organisation,
+            keyring: &keys.keyring,
+            public_keys: &keys.public,
+            settings: &loaded.settings,
+            now,
+        })
+        .collect();
+    let text = handover::operator_zone(&arguments.zone, &handovers)?;
+    match &arguments.out {
+        None => context.output.octets(text.as_bytes()),
+        Some(path) => {
+            let replaced = replace(path, text.as_bytes()).map_err(|error| {
+                Failure::Other(format!("{}: {error}; nothing was changed", path.display()))
+            })?;
+            let said = match replaced {
+                Replaced::Yes => "written; raise the serial of the zone and reload it",
+                Replaced::Same => "nothing has changed",
+            };
+            context
+                .output
+                .line(format_args!("{}: {said}", path.display()));
+        }
+    }
+    Ok(Status::Good)
+}
+
+/// The keys of one organisation, without their private halves.
+struct Keys {
+    keyring: Keyring,
+    public: BTreeMap<Selector, PublicKey>,
+}
+
+impl Keys {
+    fn read(keystore: &Keystore, organisation: &OrganisationId) -> Result<Self, Failure> {
+        let keyring = keystore.read_keyring(organisation)?;
+        let mut public = BTreeMap::new();
+        for entry in keyring
+            .keys()
+            .iter()
+            .filter(|entry| needs_public_key(entry))
+        {
+            let key = keystore.load_key(organisation, entry);
+            let key = key.map_err(|problem| Failure::Other(problem.to_string()))?;
+            public.insert(entry.selector.clone(), key.public_key().clone());
+        }
+        Ok(Self { keyring, public })
+    }
+}
+
+enum Replaced {
+    Yes,
+    Same,
+}
+
+/// Whoever reads the file gets the old or the new content, also after a power cut.
+fn replace(path: &Path, content: &[u8]) -> io::Result<Replaced> {
+    // The file itself, not a link to it.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::read(&path).is_ok_and(|old| old == content) {
+        return Ok(Replaced::Same);
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut temporary_name = std::ffi::OsString::from(".");
+    temporary_name.push(name);
+    temporary_name.push(format!(".{}", std::process::id()));
+    let temporary = folder.join(temporary_name);
+    let written = write_through(&temporary, &path, content);
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    File::open(folder)?.sync_all()?;
+    Ok(Replaced::Yes)
+}
+
+fn write_through(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(temporary)?;
+    if let Ok(old) = fs::metadata(path) {
+        file.set_permissions(old.permissions())?;
+    }
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+impl From<HandoverError> for Failure {
+    fn from(error: HandoverError) -> Self {
+        match error {
+            HandoverError::UnknownDomain(_) | HandoverError::NameTooLong(_) => {
+                Self::Usage(error.to_string())
+            }
+            HandoverError::NoPublicKey(_) => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Language {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_in_one_step_and_only_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dkim.zone");
+        assert!(matches!(replace(&path, b"one\n").unwrap(), Replaced::Yes));
+        assert!(matches!(replace(&path, b"one\n").unwrap(), Replaced::Same));
+        assert!(matches!(replace(&path, b"two\n").unwrap(), Replaced::Yes));
+        assert_eq!(fs::read(&path).unwrap(), b"two\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(replace(Path::new("/nowhere/at/all"), b"x").is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! The sentences of a pack, one set for each language, and how they are filled in.
+//!
+//! A sentence holds `{name}` for what is filled in and backquotes around what is typed or
+//! seen literally. What is filled in is never read for either of the two.
+
+use super::{Language, dutch::DUTCH, english::ENGLISH};
+
+/// The sentences of a language.
+pub(super) fn of(language: Language) -> &'static Catalogue {
+    match language {
+        Language::Dutch => &DUTCH,
+        Language::English => &ENGLISH,
+    }
+}
+
+/// A piece of a sentence.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Inline {
+    /// For reading.
+    Text(String),
+    /// Literally so.
+    Code(String),
+}
+
+/// A sentence that is filled in.
+pub(super) type Inlines = Vec<Inline>;
+
+macro_rules! catalogue {
+    ($($name:ident),* $(,)?) => {
+        /// All sentences of one language.
+        pub(super) struct Catalogue {
+            $(pub(super) $name: &'static str,)*
+            pub(super) months: [&'static str; 12],
+        }
+
+        impl Catalogue {
+            /// All of them by name, to compare languages.
+            #[cfg(test)]
+            pub(super) fn sentences(&self) -> Vec<(&'static str, &'static str)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+catalogue! {
+    // The top.
+    title, introduction, public_only,
+    organisation, contact, made_on,
+    // What to do, in a line each: for the summary, headings and comments in zones.
+    summary, nothing_to_do,
+    add_by, add_now, keep, keep_until, empty, empty_now, remove, remove_now, coming_names,
+    park,
+    // Domains and keys.
+    domain, unicode_domain, no_keys, key,
+    name_in_zone, name_otherwise, whole_name, record_type, ttl, value, value_in_parts,
+    state, since, check_with,
+    generated, published, active, draining, withdrawn, revoked,
+    // What happens next, by state.
+    next_first, next_successor, next_published, next_active, next_followed, next_draining, next_empty,
+    next_revoked, next_removed,
+    other_checks,
+    // The CNAME variant.
+    delegation, delegation_what, delegation_names, delegation_beside, delegation_dot,
+    delegation_dname, delegated_keep, delegated_remove, coming,
+    coming_columns, coming_lines,
+    // Parked domains.
+    parked_domain, parked_what, parked_exact, parked_remove, parked_remove_keys,
+    parked_wildcards,
+    // Advice for all.
+    entering, enter_zone_name, enter_quotes, enter_semicolon, enter_length, enter_exact,
+    enter_ttl, enter_beside, enter_idn,
+    checking, check_servers, check_output, check_windows, check_early,
+    later, later_rotation, later_drain,
+    // Words.
+    weeks, week, days, day, hours, hour, minutes, minute, seconds, second,
+}
+
+impl Catalogue {
+    /// `21 november 2026`.
+    pub(super) fn date(&self, date: jiff::civil::Date) -> String {
+        let month = usize::try_from(date.month() - 1).unwrap_or_default();
+        let month = self.months.get(month).copied().unwrap_or_default();
+        format!("{} {month} {}", date.day(), date.year())
+    }
+
+    /// In the largest unit that needs no fraction, but days rather than one week.
+    pub(super) fn duration(&self, duration: std::time::Duration) -> String {
+        let seconds = duration.as_secs();
+        let units = [
+            (7 * 24 * 60 * 60, self.week, self.weeks),
+            (24 * 60 * 60, self.day, self.days),
+            (60 * 60, self.hour, self.hours),
+            (60, self.minute, self.minutes),
+            (1, self.second, self.seconds),
+        ];
+        let (length, one, several) = units
+            .into_iter()
+            .find(|(length, ..)| seconds >= 2 * length && seconds.is_multiple_of(*length))
+            .unwrap_or((1, self.second, self.seconds));
+        let number = seconds / length;
+        format!("{number} {}", if number == 1 { one } else { several })
+    }
+}
+
+/// Fills in a sentence. A placeholder that is not among `values` stays as it is.
+pub(super) fn fill(sentence: &str, values: &[(&str, &str)]) -> Inlines {
+    let mut inlines = Vec::new();
+    for (place, piece) in sentence.split('`').enumerate() {
+        if piece.is_empty() {
+            continue;
+        }
+        let piece = substitute(piece, values);
+        inlines.push(if place % 2 == 0 {
+            Inline::Text(piece)
+        } else {
+            Inline::Code(piece)
+        });
+    }
+    inlines
+}
+
+/// The words of a sentence, without marks.
+pub(super) fn plain(inlines: &[Inline]) -> String {
+    let words = inlines.iter().map(|inline| match inline {
+        Inline::Text(text) | Inline::Code(text) => text.as_str(),
+    });
+    words.collect()
+}
+
+/// Something literal, as a whole sentence.
+pub(super) fn code(text: impl Into<String>) -> Inlines {
+    vec![Inline::Code(text.into())]
+}
+
+/// Something to read, as a whole sentence.
+pub(super) fn words(text: impl Into<String>) -> Inlines {
+    vec![Inline::Text(text.into())]
+}
+
+fn substitute(piece: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(piece.len());
+    let mut rest = piece;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let known = after.split_once('}').and_then(|(name, after)| {
+            let value = values.iter().find(|(key, _)| *key == name)?;
+            Some((value.1, after))
+        });
+        if let Some((value, after)) = known {
+            filled.push_str(value);
+            rest = after;
+        } else {
+            filled.push('{');
+            rest = after;
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use super::*;
+
+    fn placeholders(sentence: &str) -> BTreeSet<&str> {
+        let pieces = sentence.split('{').skip(1);
+        pieces
+            .map(|piece| piece.split_once('}').unwrap().0)
+            .collect()
+    }
+
+    #[test]
+    fn the_languages_say_the_same() {
+        let pairs = DUTCH.sentences().into_iter().zip(ENGLISH.sentences());
+        for ((name, dutch), (_, english)) in pairs {
+            assert!(!dutch.is_empty() && !english.is_empty(), "{name}");
+            assert_eq!(placeholders(dutch), placeholders(english), "{name}");
+            for sentence in [dutch, english] {
+                assert_eq!(sentence.matches('`').count() % 2, 0, "{name}");
+                assert!(
+                    !sentence.contains('\n') && !sentence.contains("  "),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_read() {
+        let filled = fill("a {x} `{y};`", &[("x", "`{y}`"), ("y", "{x}")]);
+        let expected = [Inline::Text("a `{y}` ".into()), Inline::Code("{x};".into())];
+        assert_eq!(filled, expected);
+    }
+
+    #[test]
+    fn durations_are_in_words() {
+        for (seconds, expected) in [
+            (0, "0 seconden"),
+            (1, "1 seconde"),
+            (600, "10 minuten"),
+            (3600, "60 minuten"),
+            (7 * 86400, "7 dagen"),
+            (26 * 7 * 86400, "26 weken"),
+            (7 * 86400 + 3600, "169 uur"),
+        ] {
+            assert_eq!(DUTCH.duration(Duration::from_secs(seconds)), expected);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The CNAME variant: the customer points the names of keys into a zone of the operator,
+//! who then changes keys without asking.
+//!
+//! A CNAME is made for one name, and no selector is used twice. So the names of the keys to
+//! come are handed over in advance, for [`HORIZON_DAYS`]: as many for each period of the
+//! selector template as there can be keys in it. A CNAME to a name that is not there yet
+//! harms nothing. Two fixed selectors in turn would need no second hand-over at all, but then
+//! a cache, or an old message, could meet the key of another half year.
+
+use std::collections::HashSet;
+
+use jiff::{ToSpan, civil::Date};
+
+use super::{
+    Handover, HandoverError, holds_key,
+    pack::{empty_record, record_of},
+    record::{Data, ResourceRecord},
+    schedule::date,
+};
+use crate::{
+    keystore::{KeyEntry, State},
+    names::{DomainName, OrganisationId, Selector},
+};
+
+/// For how long names are handed over in advance, in days: two years.
+pub(super) const HORIZON_DAYS: i32 = 731;
+
+/// At least two, so that there is one for an emergency; at most so many, whatever is
+/// configured.
+const NAMES_IN_A_PERIOD: std::ops::RangeInclusive<usize> = 2..=12;
+
+const DOMAIN_OCTETS: usize = 253;
+
+/// The name in the operator's zone that holds the key.
+///
+/// All domains of an organisation share it. It has the shape that a single DNAME from
+/// `_domainkey.DOMAIN` to `ORG.ZONE` gives too.
+pub(super) fn target(
+    selector: &Selector,
+    organisation: &OrganisationId,
+    zone: &DomainName,
+) -> Result<String, HandoverError> {
+    let name = format!("{selector}.{organisation}.{zone}");
+    if name.len() > DOMAIN_OCTETS {
+        return Err(HandoverError::NameTooLong(name));
+    }
+    Ok(name)
+}
+
+/// The CNAME records for the keys to come.
+pub(super) fn coming(
+    handover: &Handover<'_>,
+    domain: &DomainName,
+    zone: &DomainName,
+) -> Result<Vec<ResourceRecord>, HandoverError> {
+    let alias = |selector: Selector| {
+        let name = selector.record_name(domain);
+        if name.len() > DOMAIN_OCTETS {
+            return Err(HandoverError::NameTooLong(name));
+        }
+        let target = target(&selector, &handover.organisation.id, zone)?;
+        Ok(ResourceRecord::new(name, Data::Alias(target)))
+    };
+    coming_selectors(handover).into_iter().map(alias).collect()
+}
+
+/// The selectors that keys will have that are made within the horizon.
+fn coming_selectors(handover: &Handover<'_>) -> Vec<Selector> {
+    let template = &handover.organisation.selector;
+    let keys = handover.keyring.keys().iter();
+    let mut taken: HashSet<Selector> = keys.map(|key| key.selector.clone()).collect();
+    let mut coming = Vec::new();
+    for (first_day, days) in periods(handover) {
+        let free = template.candidates(first_day);
+        let free: Vec<Selector> = free
+            .filter(|selector| !taken.contains(selector))
+            .take(names_in(handover, days))
+            .collect();
+        taken.extend(free.iter().cloned());
+        coming.extend(free);
+    }
+    coming
+}
+
+/// The spans of days within the horizon on which the template gives the same selector: the
+/// first day and how many there are.
+fn periods(handover: &Handover<'_>) -> Vec<(Date, u32)> {
+    let template = &handover.organisation.selector;
+    let today = date(handover.now);
+    let mut periods: Vec<(Date, u32)> = Vec::new();
+    let mut current = None;
+    for day in today.series(1.day()).take_while(|day| {
+        day.since(today)
+            .is_ok_and(|span| span.get_days() < HORIZON_DAYS)
+    }) {
+        let selector = template.render(day);
+        match periods.last_mut() {
+            Some((_, days)) if current.as_ref() == Some(&selector) => *days += 1,
+            _ => periods.push((day, 1)),
+        }
+        current = Some(selector);
+    }
+    periods
+}
+
+/// How many keys can be made in so many days.
+fn names_in(handover: &Handover<'_>, days: u32) -> usize {
+    const DAY: u64 = 24 * 60 * 60;
+    let keeper = &handover.settings.keeper;
+    let cycle = keeper.rotate_every.saturating_sub(keeper.lead_time);
+    let rotations = (u64::from(days) * DAY).div_ceil(cycle.as_secs().max(1));
+    let rotations = usize::try_from(rotations).unwrap_or(usize::MAX);
+    let (least, most) = (*NAMES_IN_A_PERIOD.start(), *NAMES_IN_A_PERIOD.end());
+    rotations.clamp(least, most) * handover.organisation.algorithms.len()
+}
+
+/// The fragment of the operator's own zone that holds the keys of all organisations, to be
+/// taken in with `$INCLUDE`: no SOA, no `$ORIGIN`, the serial is for the server.
+///
+/// The same keys give the same text, whatever the time: who finds it unchanged need not
+/// reload.
+///
+/// # Errors
+/// When a name would be too long, or the public half of a key is not known: rather no zone
+/// than one that lacks the key of someone.
+pub fn operator_zone(
+    zone: &DomainName,
+    handovers: &[Handover<'_>],
+) -> Result<String, HandoverError> {
+    let mut text = format!(
+        "; DKIM keys for {zone}, written by `zegel dns zone`. Do not edit: take it in with\n\
+         ; $INCLUDE, and raise the serial of the zone when it changes.\n"
+    );
+    for handover in handovers {
+        let organisation = &handover.organisation.id;
+        for entry in handover.keyring.keys() {
+            let Some(data) = current(handover, entry)? else {
+                continue;
+            };
+            let name = target(&entry.selector, organisation, zone)?;
+            text.push_str(&ResourceRecord::new(name, data).to_string());
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// What the one record for all domains says: the key, as long as it is needed anywhere; that
+/// it is revoked, once it is so anywhere, for then the key itself is in doubt.
+fn current(handover: &Handover<'_>, entry: &KeyEntry) -> Result<Option<Data>, HandoverError> {
+    let states = || entry.publications.values().map(|known| known.state);
+    if states().any(|state| state == State::Revoked) {
+        Ok(Some(empty_record(entry)))
+    } else if states().any(holds_key) {
+        record_of(handover, entry).map(Some)
+    } else {
+        Ok((states().count() > 0).then(|| empty_record(entry)))
+    }
+}

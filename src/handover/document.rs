@@ -1,0 +1,332 @@
+//! The pack as a document: headings, sentences and records, in one language, before it is
+//! known whether it becomes text, Markdown or HTML.
+
+use super::{
+    catalogue::{Catalogue, Inlines, code, fill, words},
+    guidance,
+    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
+    record::ResourceRecord,
+};
+use crate::keystore::State;
+
+/// A part of a document.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Block {
+    /// Of the first level: the title; there is one, and it comes first.
+    Title(Inlines),
+    /// Of the second level.
+    Section(Inlines),
+    /// Of the third level.
+    Subsection(Inlines),
+    /// A paragraph.
+    Paragraph(Inlines),
+    /// A paragraph that must not be overlooked.
+    Urgent(Inlines),
+    /// Points, in no order.
+    List(Vec<Inlines>),
+    /// Terms and what they are.
+    Facts(Vec<(Inlines, Inlines)>),
+    /// To be copied as it is: a label, then lines that are never broken.
+    Copy(Inlines, Vec<String>),
+}
+
+pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue) -> Vec<Block> {
+    let mut writer = Writer {
+        pack,
+        catalogue,
+        blocks: Vec::new(),
+    };
+    writer.top();
+    writer.summary();
+    guidance::delegation(&mut writer);
+    for domain in &pack.domains {
+        writer.domain(domain);
+    }
+    guidance::general(&mut writer);
+    writer.blocks
+}
+
+pub(super) struct Writer<'a> {
+    pub(super) pack: &'a Pack,
+    pub(super) catalogue: &'static Catalogue,
+    pub(super) blocks: Vec<Block>,
+}
+
+impl Writer<'_> {
+    pub(super) fn section(&mut self, sentence: &str, values: &[(&str, &str)]) {
+        self.blocks.push(Block::Section(fill(sentence, values)));
+    }
+
+    pub(super) fn paragraph(&mut self, sentence: &str, values: &[(&str, &str)]) {
+        self.blocks.push(Block::Paragraph(fill(sentence, values)));
+    }
+
+    fn top(&mut self) {
+        let (pack, catalogue) = (self.pack, self.catalogue);
+        let name = [("name", pack.name.as_str())];
+        self.blocks.push(Block::Title(fill(catalogue.title, &name)));
+        let id = format!("{} ({})", pack.name, pack.organisation);
+        let mut facts = vec![(words(catalogue.organisation), words(id))];
+        if let Some(contact) = &pack.contact {
+            facts.push((words(catalogue.contact), words(contact)));
+        }
+        let date = catalogue.date(pack.date);
+        facts.push((words(catalogue.made_on), words(date)));
+        self.blocks.push(Block::Facts(facts));
+        self.paragraph(catalogue.introduction, &name);
+        self.paragraph(catalogue.public_only, &[]);
+    }
+
+    fn summary(&mut self) {
+        self.section(self.catalogue.summary, &[]);
+        let domains = self.pack.domains.iter();
+        let tasks: Vec<Inlines> = domains
+            .flat_map(|domain| tasks(domain, self.catalogue))
+            .collect();
+        if tasks.is_empty() {
+            self.paragraph(self.catalogue.nothing_to_do, &[]);
+        } else {
+            self.blocks.push(Block::List(tasks));
+        }
+    }
+
+    fn domain(&mut self, domain: &DomainPack) {
+        let catalogue = self.catalogue;
+        let name = domain.domain.as_str();
+        let heading = match &domain.tasks {
+            DomainTasks::Sending { .. } => catalogue.domain,
+            DomainTasks::Parked { .. } => catalogue.parked_domain,
+        };
+        self.section(heading, &[("domain", name)]);
+        let unicode = domain.domain.unicode();
+        if unicode != name {
+            let values = [("domain", name), ("unicode", &*unicode)];
+            self.paragraph(catalogue.unicode_domain, &values);
+        }
+        match &domain.tasks {
+            DomainTasks::Sending { keys, coming } => {
+                if keys.is_empty() && coming.is_empty() {
+                    self.paragraph(catalogue.no_keys, &[]);
+                }
+                for key in keys {
+                    self.key(domain, key);
+                }
+                self.coming(domain, coming);
+            }
+            DomainTasks::Parked {
+                records,
+                wildcards,
+                remove,
+            } => {
+                self.paragraph(catalogue.parked_what, &[]);
+                self.paragraph(catalogue.parked_exact, &[]);
+                for record in records {
+                    self.record(domain, record);
+                }
+                self.parked_removal(name, remove);
+                self.paragraph(catalogue.parked_wildcards, &[]);
+                for record in wildcards {
+                    self.record(domain, record);
+                }
+            }
+        }
+    }
+
+    fn parked_removal(&mut self, domain: &str, remove: &[String]) {
+        let catalogue = self.catalogue;
+        self.paragraph(catalogue.parked_remove, &[("domain", domain)]);
+        if !remove.is_empty() {
+            let drain = guidance::drain(self.pack, catalogue);
+            self.paragraph(catalogue.parked_remove_keys, &[("drain", &drain)]);
+            self.blocks
+                .push(Block::List(remove.iter().map(code).collect()));
+        }
+    }
+
+    fn key(&mut self, domain: &DomainPack, key: &KeyPack) {
+        let catalogue = self.catalogue;
+        let heading = fill(catalogue.key, &[("selector", key.selector.as_str())]);
+        self.blocks.push(Block::Subsection(heading));
+        let line = task_line(key, catalogue);
+        self.blocks.push(if key.urgent {
+            Block::Urgent(line)
+        } else {
+            Block::Paragraph(line)
+        });
+        let date = key
+            .date
+            .map(|date| catalogue.date(date))
+            .unwrap_or_default();
+        let next = self.next(key);
+        self.paragraph(next, &[("date", &date)]);
+        if let Some(record) = &key.record {
+            let mut facts = vec![state(key, catalogue)];
+            facts.extend(self.place(domain, &record.name));
+            self.facts_of(facts, record);
+        } else {
+            let mut facts = vec![state(key, catalogue)];
+            facts.extend(self.place(domain, &key.name));
+            facts.push(self.check("TXT", &key.name));
+            self.blocks.push(Block::Facts(facts));
+        }
+    }
+
+    /// What happens next with a key, and why.
+    fn next(&self, key: &KeyPack) -> &'static str {
+        let catalogue = self.catalogue;
+        let delegated = self.pack.delegation.is_some();
+        match (key.task, key.publication.state) {
+            (Task::Remove, _) if delegated => catalogue.delegated_remove,
+            (Task::Remove, _) => catalogue.next_removed,
+            (Task::Empty, State::Revoked) => catalogue.next_revoked,
+            (Task::Empty, _) => catalogue.next_empty,
+            (Task::Keep, _) if delegated => catalogue.delegated_keep,
+            (_, State::Published) => catalogue.next_published,
+            (_, State::Draining) => catalogue.next_draining,
+            (_, State::Active) if key.has_successor => catalogue.next_followed,
+            (_, State::Active) => catalogue.next_active,
+            _ if key.follows_another => catalogue.next_successor,
+            _ => catalogue.next_first,
+        }
+    }
+
+    fn coming(&mut self, domain: &DomainPack, records: &[ResourceRecord]) {
+        if records.is_empty() {
+            return;
+        }
+        let name = [("domain", domain.domain.as_str())];
+        let heading = fill(self.catalogue.coming, &name);
+        self.blocks.push(Block::Subsection(heading));
+        let places = |record: &ResourceRecord| domain.placements(&record.name).into_iter().next();
+        let zone = places(&records[0]).map_or_else(String::new, |place| place.zone);
+        self.paragraph(self.catalogue.coming_columns, &[("zone", &zone)]);
+        let line = |record: &ResourceRecord| {
+            let name = places(record).map_or_else(|| record.name.clone(), |place| place.relative);
+            (code(name), code(record.data.value()))
+        };
+        self.blocks
+            .push(Block::Facts(records.iter().map(line).collect()));
+        let label = words(self.catalogue.coming_lines);
+        let lines = records.iter().map(ToString::to_string).collect();
+        self.blocks.push(Block::Copy(label, lines));
+    }
+
+    fn record(&mut self, domain: &DomainPack, record: &ResourceRecord) {
+        let facts = self.place(domain, &record.name);
+        self.facts_of(facts, record);
+    }
+
+    /// A record as a table of facts and values to copy.
+    fn facts_of(&mut self, mut facts: Vec<(Inlines, Inlines)>, record: &ResourceRecord) {
+        let catalogue = self.catalogue;
+        let kind = record.data.record_type();
+        facts.push((words(catalogue.record_type), code(kind)));
+        facts.push((words(catalogue.ttl), code(record.ttl.to_string())));
+        // Through a CNAME the question for the TXT shows both.
+        let asked = if kind == "CNAME" { "TXT" } else { kind };
+        facts.push(self.check(asked, &record.name));
+        self.blocks.push(Block::Facts(facts));
+        let label = fill(catalogue.value, &[("name", &record.name)]);
+        self.blocks
+            .push(Block::Copy(label, vec![record.data.value()]));
+        let strings = record.data.strings();
+        if strings.len() > 1 {
+            let quoted = strings.iter().map(|text| super::record::quoted(text));
+            let label = words(catalogue.value_in_parts);
+            self.blocks.push(Block::Copy(label, quoted.collect()));
+        }
+    }
+
+    /// The names of a record: in the likely zone, in the other one, in full.
+    fn place(&self, domain: &DomainPack, name: &str) -> Vec<(Inlines, Inlines)> {
+        let catalogue = self.catalogue;
+        let placements = domain.placements(name).into_iter().enumerate();
+        let mut facts: Vec<(Inlines, Inlines)> = placements
+            .map(|(place, placement)| {
+                let sentence = match place {
+                    0 => catalogue.name_in_zone,
+                    _ => catalogue.name_otherwise,
+                };
+                let label = fill(sentence, &[("zone", &placement.zone)]);
+                (label, code(placement.relative))
+            })
+            .collect();
+        facts.push((words(catalogue.whole_name), code(format!("{name}."))));
+        facts
+    }
+
+    fn check(&self, kind: &str, name: &str) -> (Inlines, Inlines) {
+        let command = format!("dig +short {kind} {}", shell_word(name));
+        (words(self.catalogue.check_with), code(command))
+    }
+}
+
+/// What is to be done in a domain, one line each; nothing for what only has to stay.
+pub(super) fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
+    let name = domain.domain.as_str();
+    match &domain.tasks {
+        DomainTasks::Sending { keys, coming } => {
+            let due = keys.iter().filter(|key| key.task != Task::Keep);
+            let mut lines: Vec<Inlines> = due.map(|key| task_line(key, catalogue)).collect();
+            if !coming.is_empty() {
+                let number = coming.len().to_string();
+                let values = [("domain", name), ("number", number.as_str())];
+                lines.push(fill(catalogue.coming_names, &values));
+            }
+            lines
+        }
+        DomainTasks::Parked { records, .. } => {
+            let number = records.len().to_string();
+            let values = [("domain", name), ("number", number.as_str())];
+            vec![fill(catalogue.park, &values)]
+        }
+    }
+}
+
+/// What is to be done about a key, in a line.
+pub(super) fn task_line(key: &KeyPack, catalogue: &Catalogue) -> Inlines {
+    let draining = key.publication.state == State::Draining;
+    let sentence = match (key.task, key.urgent) {
+        (Task::Add, false) => catalogue.add_by,
+        (Task::Add, true) => catalogue.add_now,
+        (Task::Keep, _) if draining => catalogue.keep_until,
+        (Task::Keep, _) => catalogue.keep,
+        (Task::Empty, false) => catalogue.empty,
+        (Task::Empty, true) => catalogue.empty_now,
+        (Task::Remove, false) => catalogue.remove,
+        (Task::Remove, true) => catalogue.remove_now,
+    };
+    let kind = key
+        .record
+        .as_ref()
+        .map_or("TXT", |record| record.data.record_type());
+    let date = key
+        .date
+        .map(|date| catalogue.date(date))
+        .unwrap_or_default();
+    let values = [("name", key.name.as_str()), ("type", kind), ("date", &date)];
+    fill(sentence, &values)
+}
+
+fn state(key: &KeyPack, catalogue: &Catalogue) -> (Inlines, Inlines) {
+    let state = match key.publication.state {
+        State::Generated => catalogue.generated,
+        State::Published => catalogue.published,
+        State::Active => catalogue.active,
+        State::Draining => catalogue.draining,
+        State::Withdrawn => catalogue.withdrawn,
+        State::Revoked => catalogue.revoked,
+    };
+    let since = catalogue.date(super::schedule::date(key.publication.since));
+    let values = [("state", state), ("since", ""), ("date", since.as_str())];
+    (words(catalogue.state), fill(catalogue.since, &values))
+}
+
+/// A shell would look for files with the star of a wildcard.
+fn shell_word(name: &str) -> String {
+    if name.starts_with('*') {
+        format!("'{name}'")
+    } else {
+        name.to_owned()
+    }
+}

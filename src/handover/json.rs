@@ -1,0 +1,159 @@
+//! For programs. The shape is in `docs/hand-over.md`; [`VERSION`] changes when something
+//! that is there now changes its meaning or goes.
+
+use jiff::{Timestamp, civil::Date};
+use serde::Serialize;
+
+use super::{
+    pack::{DomainPack, DomainTasks, KeyPack, Pack},
+    record::ResourceRecord,
+};
+use crate::{
+    dkim::{Algorithm, Fingerprint},
+    keystore::State,
+    names::{DomainName, OrganisationId, Selector},
+};
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    organisation: Organisation<'a>,
+    date: Date,
+    delegation: Option<&'a DomainName>,
+    domains: Vec<Domain<'a>>,
+}
+
+#[derive(Serialize)]
+struct Organisation<'a> {
+    id: &'a OrganisationId,
+    name: &'a str,
+    contact: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Domain<'a> {
+    #[serde(rename = "domain")]
+    name: &'a DomainName,
+    unicode: String,
+    parked: bool,
+    keys: Vec<Key<'a>>,
+    records: Vec<Record>,
+    wildcards: Vec<Record>,
+    remove: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    selector: &'a Selector,
+    algorithm: Algorithm,
+    bits: Option<usize>,
+    fingerprint: Fingerprint,
+    state: State,
+    since: Timestamp,
+    task: &'static str,
+    urgent: bool,
+    date: Option<Date>,
+    name: &'a str,
+    record: Option<Record>,
+}
+
+#[derive(Serialize)]
+struct Record {
+    name: String,
+    places: Vec<Place>,
+    r#type: &'static str,
+    ttl: u32,
+    value: String,
+    strings: Vec<String>,
+    zone_line: String,
+}
+
+#[derive(Serialize)]
+struct Place {
+    zone: String,
+    relative: String,
+}
+
+pub(super) fn render(pack: &Pack) -> String {
+    let document = Document {
+        version: VERSION,
+        organisation: Organisation {
+            id: &pack.organisation,
+            name: &pack.name,
+            contact: pack.contact.as_deref(),
+        },
+        date: pack.date,
+        delegation: pack.delegation.as_ref(),
+        domains: pack.domains.iter().map(domain).collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&document)
+        .expect("no map in it has keys other than strings, and nothing in it fails to serialise");
+    text.push('\n');
+    text
+}
+
+fn domain(pack: &DomainPack) -> Domain<'_> {
+    let all = |records: &[ResourceRecord]| records.iter().map(|one| record(pack, one)).collect();
+    let mut domain = Domain {
+        name: &pack.domain,
+        unicode: pack.domain.unicode().into_owned(),
+        parked: false,
+        keys: Vec::new(),
+        records: Vec::new(),
+        wildcards: Vec::new(),
+        remove: &[],
+    };
+    match &pack.tasks {
+        DomainTasks::Sending { keys, coming } => {
+            domain.keys = keys.iter().map(|one| key(pack, one)).collect();
+            domain.records = all(coming);
+        }
+        DomainTasks::Parked {
+            records,
+            wildcards,
+            remove,
+        } => {
+            domain.parked = true;
+            domain.records = all(records);
+            domain.wildcards = all(wildcards);
+            domain.remove = remove;
+        }
+    }
+    domain
+}
+
+fn key<'a>(domain: &DomainPack, key: &'a KeyPack) -> Key<'a> {
+    Key {
+        selector: &key.selector,
+        algorithm: key.algorithm,
+        bits: key.bits,
+        fingerprint: key.fingerprint,
+        state: key.publication.state,
+        since: key.publication.since,
+        task: key.task.as_str(),
+        urgent: key.urgent,
+        date: key.date,
+        name: &key.name,
+        record: key.record.as_ref().map(|one| record(domain, one)),
+    }
+}
+
+fn record(domain: &DomainPack, record: &ResourceRecord) -> Record {
+    let places = domain.placements(&record.name).into_iter();
+    Record {
+        name: record.name.clone(),
+        places: places
+            .map(|place| Place {
+                zone: place.zone,
+                relative: place.relative,
+            })
+            .collect(),
+        r#type: record.data.record_type(),
+        ttl: record.ttl,
+        value: record.data.value(),
+        strings: record.data.strings(),
+        zone_line: record.to_string(),
+    }
+}

@@ -1,0 +1,171 @@
+//! The hand-over pack: what the DNS administrator of an organisation has to do, and when.
+//!
+//! Pure: an organisation, its keys, the settings and the time go in, text comes out. Of keys
+//! it knows public halves only.
+//!
+//! | to do | take |
+//! |---|---|
+//! | what is to be done in the DNS of an organisation | [`Handover::pack`] |
+//! | that, for people or machines | [`Pack::render`] |
+//! | the operator's own zone, to which customers point with CNAME | [`operator_zone`] |
+
+mod catalogue;
+mod delegation;
+mod document;
+mod dutch;
+mod english;
+mod guidance;
+mod html;
+mod json;
+mod markdown;
+mod pack;
+mod record;
+mod schedule;
+mod text;
+mod zone;
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use jiff::Timestamp;
+
+use crate::{
+    config::Settings,
+    dkim::PublicKey,
+    keystore::{Keyring, State},
+    names::{DomainName, Selector},
+    organisation::Organisation,
+};
+
+pub use self::{
+    delegation::operator_zone,
+    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
+    record::{Data, Placement, ResourceRecord, TTL},
+};
+
+/// An organisation with all that its pack is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Handover<'a> {
+    /// Whose DNS it is about.
+    pub organisation: &'a Organisation,
+    /// Its keys and what is known of their records.
+    pub keyring: &'a Keyring,
+    /// The public halves; only needed of keys for which [`needs_public_key`] says so.
+    pub public_keys: &'a BTreeMap<Selector, PublicKey>,
+    /// For the dates: rotation, lead time, drain, expiry of signatures.
+    pub settings: &'a Settings,
+    /// The time for which the pack is made.
+    pub now: Timestamp,
+}
+
+/// Which part of it, and in which variant.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// This domain only, which may be a parked one; none: all of them.
+    pub domain: Option<DomainName>,
+    /// The operator's zone that CNAME records point into; none: the keys themselves are
+    /// handed over.
+    pub delegation: Option<DomainName>,
+}
+
+/// Why there is no pack.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum HandoverError {
+    /// The record of a key cannot be written without it.
+    #[error("the public half of the key {0} is not known: see `zegel check`")]
+    NoPublicKey(Selector),
+    /// Neither a domain of the organisation nor a parked one.
+    #[error("{0} is no domain of this organisation: see `zegel org show`")]
+    UnknownDomain(DomainName),
+    /// RFC 1035 §2.3.4.
+    #[error("{0} is longer than the 253 octets of a domain name: choose a shorter zone")]
+    NameTooLong(String),
+}
+
+/// Whether the record of a key holds its public half for any domain: not once it is
+/// revoked or withdrawn everywhere.
+pub fn needs_public_key(entry: &crate::keystore::KeyEntry) -> bool {
+    entry
+        .publications
+        .values()
+        .any(|publication| holds_key(publication.state))
+}
+
+fn holds_key(state: State) -> bool {
+    !matches!(state, State::Withdrawn | State::Revoked)
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident: $what:literal; $($(#[$variant_doc:meta])* $variant:ident = $word:literal),*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word on the command line.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                let mut all = Self::ALL.iter().copied();
+                all.find(|one| one.as_str() == text).ok_or(UnknownWord($what))
+            }
+        }
+    };
+}
+
+words! {
+    /// What a pack is written as.
+    Format: "text, zone, json, html or markdown";
+    /// For a ticket or a mail.
+    Text = "text",
+    /// Lines for a zone file (RFC 1035 §5.1), as BIND, NSD and Knot read them.
+    Zone = "zone",
+    /// For programs; see `docs/hand-over.md` for its shape. Has no language.
+    Json = "json",
+    /// One page, without scripts and without anything from elsewhere.
+    Html = "html",
+    /// CommonMark.
+    Markdown = "markdown"
+}
+
+words! {
+    /// The language of the reader.
+    Language: "nl or en";
+    /// Dutch.
+    Dutch = "nl",
+    /// English.
+    English = "en"
+}
+
+/// Not one of the words that are known; holds those.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("it must be {0}")]
+pub struct UnknownWord(&'static str);
+
+impl Pack {
+    /// Writes it. Ends with a newline.
+    pub fn render(&self, format: Format, language: Language) -> String {
+        let catalogue = catalogue::of(language);
+        match format {
+            Format::Text => text::render(&document::write(self, catalogue)),
+            Format::Markdown => markdown::render(&document::write(self, catalogue)),
+            Format::Html => html::render(&document::write(self, catalogue), language),
+            Format::Zone => zone::render(self, catalogue),
+            Format::Json => json::render(self),
+        }
+    }
+}

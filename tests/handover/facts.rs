@@ -1,0 +1,194 @@
+//! What is asked for, whatever the words.
+
+use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
+use zegel::{
+    handover::{DomainTasks, HandoverError, KeyPack, Pack, Scope, Task, operator_zone},
+    keystore::Keyring,
+    names::DomainName,
+    organisation::SelectorTemplate,
+};
+
+use crate::fixture::Fixture;
+
+const OPERATOR: &str = "dkim.relay.example";
+
+fn keys<'a>(pack: &'a Pack, domain: &str) -> &'a [KeyPack] {
+    let mut domains = pack.domains.iter();
+    match &domains
+        .find(|one| one.domain.as_str() == domain)
+        .unwrap()
+        .tasks
+    {
+        DomainTasks::Sending { keys, .. } => keys,
+        DomainTasks::Parked { .. } => panic!("{domain} is parked"),
+    }
+}
+
+#[test]
+fn each_state_has_its_task_and_its_day() {
+    let pack = Fixture::new().pack(None);
+    let tasks: Vec<_> = keys(&pack, "voorbeeld.nl")
+        .iter()
+        .map(|key| (key.selector.as_str(), key.task, key.urgent, key.date))
+        .collect();
+    let day = |month, day| Some(date(2026, month, day));
+    let expected = [
+        ("gv-2026a-2", Task::Empty, true, day(11, 28)),
+        // 26 weeks after gv-2026a came into use.
+        ("gv-2026b", Task::Add, false, day(12, 4)),
+        ("gv-2025a", Task::Empty, false, day(11, 26)),
+        // 7 days and an hour of caching, then the next whole day.
+        ("gv-2025b", Task::Keep, false, day(11, 25)),
+        ("gv-2026a", Task::Keep, false, day(11, 21)),
+        ("gv-2026b-2", Task::Keep, false, None),
+        ("gv-2024b", Task::Remove, false, None),
+    ];
+    assert_eq!(tasks, expected);
+    let first = &keys(&pack, "nieuws.voorbeeld.nl")[0];
+    assert_eq!(
+        (first.task, first.urgent, first.date),
+        (Task::Add, true, None)
+    );
+}
+
+#[test]
+fn an_expiry_of_signatures_keeps_a_record_longer() {
+    let mut fixture = Fixture::new();
+    fixture.settings.signing.expire = Some(std::time::Duration::from_hours(336));
+    let pack = fixture.pack(None);
+    let draining = keys(&pack, "voorbeeld.nl").iter();
+    let mut draining = draining.filter(|key| key.selector.as_str() == "gv-2025b");
+    assert_eq!(draining.next().unwrap().date, Some(date(2026, 12, 9)));
+}
+
+#[test]
+fn a_parked_domain_passes_the_test_of_internet_nl() {
+    let pack = Fixture::new().pack(None);
+    let DomainTasks::Parked {
+        records,
+        wildcards,
+        remove,
+    } = &pack.domains.last().unwrap().tasks
+    else {
+        panic!("the parked domain comes last");
+    };
+    let values: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                record.name.as_str(),
+                record.data.record_type(),
+                record.data.value(),
+            )
+        })
+        .collect();
+    // `^v=spf1 +(exp=..)?-all$` and `^v=DMARC1; *p=reject`.
+    let expected = [
+        ("oud-voorbeeld.nl", "MX", "0 .".to_owned()),
+        ("oud-voorbeeld.nl", "TXT", "v=spf1 -all".to_owned()),
+        (
+            "_dmarc.oud-voorbeeld.nl",
+            "TXT",
+            "v=DMARC1; p=reject;".to_owned(),
+        ),
+    ];
+    assert_eq!(values, expected);
+    assert!(
+        wildcards
+            .iter()
+            .all(|record| record.name == "*.oud-voorbeeld.nl")
+    );
+    assert_eq!(remove, &["gv-2025a._domainkey.oud-voorbeeld.nl"]);
+}
+
+#[test]
+fn every_key_of_the_next_two_years_finds_its_cname() {
+    for template in ["gv-{year}{half}", "{org}-{year}", "fixed"] {
+        for (rotate, lead) in [(26 * 7, 30), (52 * 7, 30), (90, 14)] {
+            let mut fixture = Fixture::new();
+            let id = &fixture.organisation.id;
+            fixture.organisation.selector = SelectorTemplate::new(template, id).unwrap();
+            let hour = std::time::Duration::from_hours(1);
+            fixture.settings.keeper.rotate_every = rotate * 24 * hour;
+            fixture.settings.keeper.lead_time = lead * 24 * hour;
+            fixture.keyring = Keyring::default();
+            let pack = fixture.pack(Some(OPERATOR));
+            let DomainTasks::Sending { coming, .. } = &pack.domains[0].tasks else {
+                panic!("the first domain sends");
+            };
+            let mut names: Vec<&str> = coming.iter().map(|record| record.name.as_str()).collect();
+            // The keeper, for whom the customer is never late.
+            let cycle = i64::from(rotate - lead).days();
+            let start = fixture.handover().now.to_zoned(TimeZone::UTC).date();
+            let end = start.checked_add(2.years()).unwrap();
+            for day in start.series(cycle).take_while(|day| *day < end) {
+                for _ in &fixture.organisation.algorithms {
+                    let mut free = fixture
+                        .organisation
+                        .selector
+                        .candidates(day)
+                        .map(|selector| selector.record_name(&fixture.organisation.domains[0]));
+                    let place = free.find_map(|name| names.iter().position(|one| *one == name));
+                    names.remove(place.unwrap_or_else(|| panic!("{template} {rotate} {day}")));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let mut fixture = Fixture::new();
+    let domain = |text: &str| Some(text.parse::<DomainName>().unwrap());
+    let refused = |fixture: &Fixture, scope: &Scope| fixture.handover().pack(scope).unwrap_err();
+    let scope = Scope {
+        domain: domain("vreemd.nl"),
+        ..Scope::default()
+    };
+    let error = refused(&fixture, &scope);
+    assert_eq!(
+        error,
+        HandoverError::UnknownDomain(domain("vreemd.nl").unwrap())
+    );
+    let long = ["a".repeat(60).as_str(); 4].join(".");
+    let scope = Scope {
+        delegation: domain(&long),
+        ..Scope::default()
+    };
+    assert!(matches!(
+        refused(&fixture, &scope),
+        HandoverError::NameTooLong(_)
+    ));
+    // A key of another selector is no key.
+    let other = fixture.public_keys["gv-2025b"].clone();
+    fixture
+        .public_keys
+        .insert("gv-2026a".parse().unwrap(), other);
+    let error = refused(&fixture, &Scope::default());
+    assert_eq!(
+        error,
+        HandoverError::NoPublicKey("gv-2026a".parse().unwrap())
+    );
+    let zone = OPERATOR.parse().unwrap();
+    assert!(operator_zone(&zone, &[fixture.handover()]).is_err());
+}
+
+#[test]
+fn the_zone_of_the_operator_does_not_depend_on_the_time() {
+    let fixture = Fixture::new();
+    let zone = OPERATOR.parse().unwrap();
+    let mut later = fixture.handover();
+    later.now = Timestamp::MAX;
+    let now = operator_zone(&zone, &[fixture.handover()]).unwrap();
+    assert_eq!(operator_zone(&zone, &[later]).unwrap(), now);
+    // And neither end of time is too much for a pack.
+    later.pack(&Scope::default()).unwrap();
+    later.now = Timestamp::MIN;
+    later.pack(&Scope::default()).unwrap();
+    later
+        .pack(&Scope {
+            delegation: Some(zone),
+            ..Scope::default()
+        })
+        .unwrap();
+}
