@@ -236,7 +236,7 @@ fn version_one_is_declined_and_counted() {
     }
     assert!(bench.session(Offer::POSTFIX).is_some());
     let errors = "zegel_protocol_errors_total{listener=\"relay\"}";
-    assert_eq!(bench.zegel.metric(errors) as u64, 2);
+    assert_eq!(bench.zegel.counter(errors), 2);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn what_cannot_be_inserted_does_not_count_as_signed() {
     assert_eq!(bench.session(offer), None);
     let count = |result: &str| {
         let series = format!("zegel_messages_total{{listener=\"relay\",result=\"{result}\"}}");
-        bench.zegel.metric(&series) as u64
+        bench.zegel.counter(&series)
     };
     assert_eq!(
         [count("signed"), count("tempfailed"), count("unsigned")],

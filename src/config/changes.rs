@@ -90,7 +90,7 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ("limits.header_bytes", limits.header_bytes.to_string()),
         ("limits.header_fields", limits.header_fields.to_string()),
         ("http.listen", settings.http.to_string()),
-        ("log.", format.into()),
+        ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),
     ];
     let all = plain.into_iter().chain(describe_keeper(&settings.keeper));
@@ -362,12 +362,14 @@ mod tests {
                 outbound: Outbound::All,
             });
             loaded.settings.log.filter = "debug".into();
+            loaded.settings.log.format = LogFormat::Json;
         });
         let expected = [
             "keystore.path: /var/lib/zegel/keys -> /keys",
             "listener news outbound added: all",
             "listener news socket added: fd:news",
             "log.filter: info -> debug",
+            "log.format: text -> json",
         ];
         assert_eq!(needs_restart(&old, &new), expected);
     }

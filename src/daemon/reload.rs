@@ -7,7 +7,10 @@
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep_until},
+};
 
 use super::facts;
 use crate::{
@@ -26,6 +29,8 @@ pub(super) struct Reloader {
     keystore: Keystore,
     metrics: Metrics,
     snapshots: SnapshotHolder,
+    /// When the generation is looked at next; kept here, since signals interrupt the wait.
+    next_look: Instant,
     /// What was last said of a keystore that can't be looked at, so that it is said once.
     complaint: String,
 }
@@ -42,6 +47,7 @@ impl Reloader {
             keystore,
             metrics,
             snapshots,
+            next_look: Instant::now() + LOOK_EVERY,
             complaint: String::new(),
         }
     }
@@ -49,7 +55,8 @@ impl Reloader {
     /// Ends when the keystore is of another generation than the snapshot in use.
     pub(super) async fn keystore_changed(&mut self) {
         loop {
-            sleep(LOOK_EVERY).await;
+            sleep_until(self.next_look).await;
+            self.next_look = Instant::now() + LOOK_EVERY;
             let keystore = self.keystore.clone();
             let Ok(looked) = spawn_blocking(move || keystore.generation()).await else {
                 continue;

@@ -10,7 +10,7 @@ use std::{
 use super::Domain;
 use crate::{
     dkim::{Algorithm, Fingerprint, SigningKey},
-    keystore::{KeyEntry, Keystore, State},
+    keystore::{KeyEntry, Keyring, Keystore, State},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };
@@ -98,10 +98,46 @@ impl KeySet {
             entry: entry.clone(),
             key: load_key(organisation, keystore, entry, before, problems),
         };
+        let mut keys: Vec<HeldKey> = keyring.keys().iter().filter(in_use).map(hold).collect();
+        if let Some(before) = before {
+            let stand_ins = before.stand_ins(&keyring, &keys);
+            for HeldKey { entry, .. } in &stand_ins {
+                problems.add(format_args!(
+                    "{}: the key {} of {} goes on signing in place of its successor",
+                    keystore.path().display(),
+                    entry.selector,
+                    organisation.id
+                ));
+            }
+            keys.extend(stand_ins);
+        }
         Self {
-            keys: keyring.keys().iter().filter(in_use).map(hold).collect(),
+            keys,
             unknown: false,
         }
+    }
+
+    /// The keys that were held and are draining by now, if one of `successors` can't be used:
+    /// their records are still there, so mail need not wait for the mending.
+    fn stand_ins(&self, keyring: &Keyring, successors: &[HeldKey]) -> Vec<HeldKey> {
+        if successors.iter().all(|held| held.key.is_some()) {
+            return Vec::new();
+        }
+        let is_draining = |entry: &&KeyEntry| {
+            let mut publications = entry.publications.values();
+            publications.any(|publication| publication.state == State::Draining)
+        };
+        let hold = |entry: &KeyEntry| {
+            let key = self.before(entry)?.clone();
+            let entry = entry.clone();
+            let is_successor = |held: &HeldKey| held.entry.fingerprint == entry.fingerprint;
+            (!successors.iter().any(is_successor)).then_some(HeldKey {
+                entry,
+                key: Some(key),
+            })
+        };
+        let draining = keyring.keys().iter().filter(is_draining);
+        draining.filter_map(hold).collect()
     }
 
     /// What to sign with for a domain.
@@ -109,11 +145,19 @@ impl KeySet {
         if self.unknown {
             return DomainKeys::Unusable;
         }
-        let held = |algorithm: &Algorithm| {
-            let algorithm = *algorithm;
-            self.keys.iter().find(move |held| {
-                held.entry.algorithm == algorithm && held.entry.state(domain) == Some(State::Active)
+        let find = |algorithm: Algorithm, state: State| {
+            self.keys.iter().filter(move |held| {
+                held.entry.algorithm == algorithm && held.entry.state(domain) == Some(state)
             })
+        };
+        let held = |algorithm: &Algorithm| {
+            let active = find(*algorithm, State::Active).next()?;
+            let mut stand_ins = find(*algorithm, State::Draining);
+            let stand_in = stand_ins.find(|held| held.key.is_some());
+            match active.key {
+                Some(_) => Some(active),
+                None => stand_in.or(Some(active)),
+            }
         };
         let held: Vec<&HeldKey> = algorithms.iter().filter_map(held).collect();
         let active: Arc<[_]> = held.iter().filter_map(|held| held.key.clone()).collect();

@@ -90,7 +90,7 @@ fn memory_does_not_grow_with_the_body() {
     let text = line.repeat(65_535 / line.len());
     let chunks = 100_000_000 / text.len();
     let mut connection = greeted(&zegel);
-    connection.set_timeout(Duration::from_secs(60));
+    connection.set_timeout(Duration::from_mins(1));
     let message = ours();
     for (command, data) in connection.events(&message) {
         if command != Command::Body {

@@ -80,6 +80,5 @@ fn count(zegel: &Zegel, series: &str) -> u64 {
         }
         None => format!("zegel_{series}{{listener=\"relay\"}}"),
     };
-    // A counter, and far from where that matters.
-    zegel.metric(&series) as u64
+    zegel.counter(&series)
 }

@@ -269,6 +269,16 @@ impl Zegel {
         found.map_or(0.0, |(_, value)| value.parse().expect("a number"))
     }
 
+    /// The value of a counter, as for [`Self::metric`].
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it counts"
+    )]
+    pub fn counter(&self, series: &str) -> u64 {
+        self.metric(series) as u64
+    }
+
     /// Sends a signal, such as `HUP`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
