@@ -13,6 +13,7 @@
 
 mod files;
 mod keyring;
+pub mod lifecycle;
 mod lock;
 mod problem;
 mod publication;
@@ -28,9 +29,9 @@ use jiff::Timestamp;
 
 use self::files::{Folder, Secrecy};
 pub use self::{
-    keyring::{KeyEntry, Keyring, KeyringProblem},
+    keyring::{ChangeRefusal, KeyEntry, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
-    publication::{Evidence, Publication, State},
+    publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
     writer::{NewKey, Writer},
 };
 use crate::{
