@@ -195,6 +195,9 @@ impl Keyring {
     pub fn apply<'a>(&mut self, changes: &'a [Change]) -> Result<(), (&'a Change, ChangeRefusal)> {
         let mut next = self.clone();
         for change in changes {
+            if self.has_other_active(change) {
+                return Err((change, ChangeRefusal::Stale));
+            }
             next.apply_one(change)
                 .map_err(|refusal| (change, refusal))?;
         }
@@ -208,6 +211,17 @@ impl Keyring {
         }
         *self = next;
         Ok(())
+    }
+
+    /// Whether the change is to replace another key than the one that signs now.
+    fn has_other_active(&self, change: &Change) -> bool {
+        let (Event::Activated { instead_of }, Some(key)) =
+            (&change.event, self.key(&change.selector))
+        else {
+            return false;
+        };
+        let active = self.active_key(&change.domain, key.algorithm);
+        active.map(|key| &key.selector) != instead_of.as_ref()
     }
 
     fn apply_one(&mut self, change: &Change) -> Result<(), ChangeRefusal> {
@@ -253,27 +267,32 @@ impl Keyring {
         true
     }
 
-    /// Makes the key active for one domain that it has a publication for, and lets the
-    /// one before it drain.
+    /// Makes the key, if there is one with this selector, active for one domain, and lets
+    /// the one before it drain.
     ///
     /// # Errors
-    /// When it was active once, or was revoked.
+    /// When it was active once, or was revoked; nothing is changed then.
     pub fn activate(
         &mut self,
         (selector, domain): (&Selector, &DomainName),
         evidence: Evidence,
         now: Timestamp,
     ) -> Result<(), ForbiddenStep> {
-        let Some(algorithm) = self.key(selector).map(|key| key.algorithm) else {
+        let keys = &mut self.keys;
+        let Some(key) = keys.iter_mut().find(|key| key.selector == *selector) else {
             return Ok(());
         };
-        for key in &mut self.keys {
-            let Some(publication) = key.publications.get_mut(domain) else {
-                continue;
-            };
-            if key.selector == *selector {
-                publication.activate(evidence, now)?;
-            } else if key.algorithm == algorithm && publication.state == State::Active {
+        let algorithm = key.algorithm;
+        key.publications
+            .entry(domain.clone())
+            .or_insert_with(|| Publication::generated(now))
+            .activate(evidence, now)?;
+        for key in keys {
+            if key.selector != *selector
+                && key.algorithm == algorithm
+                && let Some(publication) = key.publications.get_mut(domain)
+                && publication.state == State::Active
+            {
                 publication.advance(State::Draining, now)?;
             }
         }
