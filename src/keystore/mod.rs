@@ -15,6 +15,7 @@
 mod audit;
 mod files;
 mod keyring;
+pub mod lifecycle;
 mod lock;
 mod problem;
 mod publication;
@@ -30,9 +31,9 @@ use jiff::Timestamp;
 
 use self::files::{Folder, Secrecy};
 pub use self::{
-    keyring::{KeyEntry, Keyring, KeyringProblem},
+    keyring::{ChangeRefusal, KeyEntry, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
-    publication::{Evidence, Publication, State},
+    publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
     writer::{NewKey, Writer},
 };
 use crate::{

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{keyring::KeyringProblem, publication::ForbiddenStep};
+use super::{
+    keyring::{ChangeRefusal, KeyringProblem},
+    publication::ForbiddenStep,
+};
 use crate::{
     dkim::key::{Fingerprint, KeyError},
     names::{DomainName, OrganisationId, Selector},
@@ -292,5 +295,17 @@ pub enum KeystoreError {
         domain: DomainName,
         /// The step.
         step: ForbiddenStep,
+    },
+    /// A plan for the keys of an organisation is not carried out.
+    #[error("{organisation}: {selector}, for {domain}: {refusal}; nothing was changed")]
+    Change {
+        /// Whose keys.
+        organisation: OrganisationId,
+        /// The key.
+        selector: Selector,
+        /// The domain.
+        domain: DomainName,
+        /// Why.
+        refusal: ChangeRefusal,
     },
 }

@@ -1,17 +1,23 @@
 //! What is known of one key in the DNS of one domain.
-//!
-//! ```text
-//!  generated ──> published ──> active ──> draining ──> withdrawn
-//!      │             │            │                        ▲
-//!      └─────────────┴────────────┴── compromised: revoked ┘
-//! ```
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::Why;
+
 /// Where a key is in its life, for one domain.
+///
+/// ```text
+///  generated <──> published ──> active ──> draining ──> withdrawn
+///      │              │           │           │         │    ▲
+///      └──────────────┴───────────┴───────────┴─────────┘    │
+///           at the operator's word, at any time: revoked ────┘
+/// ```
+///
+/// A published key goes back when its record is no longer seen everywhere. One that is
+/// assumed to be published becomes active from either state.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -23,7 +29,7 @@ pub enum State {
     Active,
     /// It signs no more; its record must stay until the last mail is verified.
     Draining,
-    /// Its record may be given up, or is gone.
+    /// Its record was seen to be empty or gone after it had drained, or the operator says so.
     Withdrawn,
     /// The operator gave it up at once.
     Revoked,
@@ -49,7 +55,7 @@ impl State {
             (Self::Revoked, Self::Revoked) => false,
             (_, Self::Revoked)
             | (Self::Generated, Self::Published)
-            | (Self::Published, Self::Active)
+            | (Self::Published, Self::Generated | Self::Active)
             | (Self::Active, Self::Draining)
             | (Self::Draining | Self::Revoked, Self::Withdrawn) => true,
             _ => false,
@@ -72,7 +78,30 @@ pub enum Evidence {
     Assumed,
 }
 
-/// The state of a key for one domain, and since when.
+/// How far the record of a key that signs no more has been given up: first an empty `p=`
+/// (RFC 6376 §3.6.1), then no record.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withdrawal {
+    /// No mail needs the record any more: the DNS administrator may give it up.
+    Asked,
+    /// Every authoritative server showed the record with an empty `p=`.
+    Emptied,
+    /// Every authoritative server said that there is no record.
+    Gone,
+}
+
+/// Why the operator revoked a key.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revocation {
+    /// Others have, or may have, its private half.
+    Compromised,
+    /// It was to be a successor and never signed.
+    Aborted,
+}
+
+/// The state of a key for one domain, since when, and the evidence so far.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
@@ -83,6 +112,35 @@ pub struct Publication {
     /// It became active on [`Evidence::Assumed`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub assumed: bool,
+    /// When it was last looked at, whatever came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Timestamp>,
+    /// Since when every authoritative server shows it, without interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_since: Option<Timestamp>,
+    /// When they last did; from here to `checked` nothing certain is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_last: Option<Timestamp>,
+    /// The longest TTL that its record was seen with. Whole seconds, as everything in DNS.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub ttl: Option<Duration>,
+    /// For how long others may still believe that there is no record: the longest TTL of a
+    /// negative answer since it was first seen, or the last one before.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub negative_ttl: Option<Duration>,
+    /// Why it was left where it is when it was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+    /// Until when its record must stay, for mail that was signed before it drained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_until: Option<Timestamp>,
+    /// How far the record is given up; none before that is asked for, and when it is the
+    /// operator who said that it is withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawal: Option<Withdrawal>,
+    /// Why it was revoked, also when it is withdrawn since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Revocation>,
 }
 
 impl Publication {
@@ -92,6 +150,15 @@ impl Publication {
             state: State::Generated,
             since: now,
             assumed: false,
+            checked: None,
+            seen_since: None,
+            seen_last: None,
+            ttl: None,
+            negative_ttl: None,
+            why: None,
+            drain_until: None,
+            withdrawal: None,
+            revocation: None,
         }
     }
 
@@ -108,6 +175,7 @@ impl Publication {
         }
         self.state = next;
         self.since = now;
+        self.why = None;
         Ok(())
     }
 
@@ -119,11 +187,10 @@ impl Publication {
         match (self.state, evidence) {
             (State::Active, _) => Ok(()),
             (State::Generated | State::Published, Evidence::Assumed) => {
-                *self = Self {
-                    state: State::Active,
-                    since: now,
-                    assumed: true,
-                };
+                self.state = State::Active;
+                self.since = now;
+                self.assumed = true;
+                self.why = None;
                 Ok(())
             }
             (from, _) => Err(ForbiddenStep {
@@ -142,6 +209,31 @@ pub struct ForbiddenStep {
     pub from: State,
     /// Where it was to go.
     pub to: State,
+}
+
+/// Durations in the keyring: a number of seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde asks for it")]
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => serializer.serialize_u64(duration.as_secs()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let seconds = Option::<u32>::deserialize(deserializer)?;
+        Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +262,10 @@ mod tests {
             ALL.into_iter().filter(|to| from.leads_to(*to)).collect()
         };
         assert_eq!(arrows(State::Generated), [State::Published, State::Revoked]);
-        assert_eq!(arrows(State::Published), [State::Active, State::Revoked]);
+        assert_eq!(
+            arrows(State::Published),
+            [State::Generated, State::Active, State::Revoked]
+        );
         assert_eq!(arrows(State::Active), [State::Draining, State::Revoked]);
         assert_eq!(arrows(State::Draining), [State::Withdrawn, State::Revoked]);
         assert_eq!(arrows(State::Withdrawn), [State::Revoked]);

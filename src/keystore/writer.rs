@@ -2,7 +2,7 @@
 //! generation: whatever a crash leaves behind, the keyring never names a key file that
 //! was not there before it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -13,13 +13,14 @@ use super::{
     files::Folder,
     key_file,
     keyring::{KeyEntry, Keyring},
+    lifecycle::{Change, Event},
     lock::{Lock, PATIENCE},
     problem::{KeyProblem, KeyRefusal, KeystoreError},
     publication::{Evidence, Publication},
 };
 use crate::{
     dkim::key::{self, Algorithm, Fingerprint, SigningKey},
-    names::{OrganisationId, Selector},
+    names::{DomainName, OrganisationId, Selector},
 };
 
 /// A private key that may enter the keystore.
@@ -192,12 +193,101 @@ impl Writer {
         audit.append(target, (Event::Activated, Some(evidence)), now)
     }
 
+    /// Writes all changes of a plan, or none; the generation grows if they change what
+    /// signs, or any other state.
+    ///
+    /// A key whose file cannot be used does not take the place of one that can: what would
+    /// make it active is left out, and its problem is in the answer.
+    ///
+    /// # Errors
+    /// When the keyring was changed in the meantime ([`ChangeRefusal::Stale`]: make a new
+    /// plan), when the changes break a rule of the life of keys, and when writing fails.
+    pub fn apply(
+        &mut self,
+        organisation: &OrganisationId,
+        changes: &[Change],
+    ) -> Result<Vec<KeyProblem>, KeystoreError> {
+        let mut keyring = self.keystore.read_keyring(organisation)?;
+        let unusable = self.unusable(organisation, &keyring, changes);
+        let changes = usable(changes, &unusable);
+        if changes.is_empty() {
+            return Ok(unusable);
+        }
+        keyring
+            .apply(&changes)
+            .map_err(|(change, refusal)| KeystoreError::Change {
+                organisation: organisation.clone(),
+                selector: change.selector.clone(),
+                domain: change.domain.clone(),
+                refusal,
+            })?;
+        if changes.iter().any(Change::moves) {
+            self.write_keyring(organisation, &keyring)?;
+        } else {
+            self.replace_keyring(organisation, &keyring)?;
+        }
+        Ok(unusable)
+    }
+
+    /// What is wrong with the files of the keys that are to sign.
+    fn unusable(
+        &self,
+        organisation: &OrganisationId,
+        keyring: &Keyring,
+        changes: &[Change],
+    ) -> Vec<KeyProblem> {
+        let to_sign = |change: &&Change| matches!(change.event, Event::Activated { .. });
+        let selectors = changes.iter().filter(to_sign);
+        let selectors: BTreeSet<&Selector> = selectors.map(|change| &change.selector).collect();
+        let entries = selectors.into_iter().filter_map(|name| keyring.key(name));
+        entries
+            .filter_map(|entry| self.keystore.load_key(organisation, entry).err())
+            .map(|problem| *problem)
+            .collect()
+    }
+
+    /// Adds a key that a plan wants, for those of its domains that have no successor in
+    /// waiting by now; nothing when none is left.
+    ///
+    /// # Errors
+    /// As [`Writer::add`].
+    pub fn add_wanted(
+        &mut self,
+        target: &Target<'_>,
+        key: &NewKey,
+        now: Timestamp,
+    ) -> Result<Option<KeyEntry>, KeystoreError> {
+        let keyring = self.keystore.read_keyring(target.organisation)?;
+        let waits = |domain: &&DomainName| keyring.waiting_key(domain, key.algorithm).is_none();
+        let domains: Vec<DomainName> = target.domains.iter().filter(waits).cloned().collect();
+        if domains.is_empty() {
+            return Ok(None);
+        }
+        let target = Target {
+            domains: &domains,
+            ..*target
+        };
+        self.add(&target, key, now).map(Some)
+    }
+
     fn write_keyring(
         &self,
         organisation: &OrganisationId,
         keyring: &Keyring,
     ) -> Result<(), KeystoreError> {
         let generation = self.keystore.generation()?;
+        self.replace_keyring(organisation, keyring)?;
+        let next = format!("{}\n", generation.saturating_add(1));
+        self.root.replace(GENERATION, next.as_bytes())?;
+        Ok(())
+    }
+
+    /// Without a word to the signer.
+    fn replace_keyring(
+        &self,
+        organisation: &OrganisationId,
+        keyring: &Keyring,
+    ) -> Result<(), KeystoreError> {
         let folder = self.root.child_or_new(organisation.as_str())?;
         let json = keyring
             .to_json()
@@ -206,8 +296,6 @@ impl Writer {
                 problem,
             })?;
         folder.replace(KEYRING, &json)?;
-        let next = format!("{}\n", generation.saturating_add(1));
-        self.root.replace(GENERATION, next.as_bytes())?;
         Ok(())
     }
 
@@ -224,6 +312,19 @@ impl Writer {
             }),
         }
     }
+}
+
+/// The changes that do not depend on a key that cannot be used.
+fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
+    let is_usable = |change: &&Change| {
+        let selector = match &change.event {
+            Event::Activated { .. } => &change.selector,
+            Event::Draining { successor } => successor,
+            _ => return true,
+        };
+        !unusable.iter().any(|problem| problem.selector == *selector)
+    };
+    changes.iter().filter(is_usable).cloned().collect()
 }
 
 fn write_key_file(folder: &Folder, target: &Target<'_>, key: &NewKey) -> Result<(), KeystoreError> {

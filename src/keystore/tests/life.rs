@@ -167,8 +167,8 @@ fn activation_lets_the_one_before_drain() {
         let since = second(since);
         Some(Publication {
             state,
-            since,
             assumed,
+            ..Publication::generated(since)
         })
     };
     assert_eq!(

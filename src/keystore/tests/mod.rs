@@ -1,5 +1,6 @@
 mod crashes;
 mod life;
+mod lifecycle;
 mod unsafe_files;
 
 use std::{fs, os::unix::fs::PermissionsExt};
