@@ -13,6 +13,7 @@
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
+//! | [`dns`] | what the DNS shows of a record, and what that means |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
 
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod dkim;
+pub mod dns;
 pub mod keystore;
 pub mod milter;
 pub mod names;

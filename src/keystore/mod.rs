@@ -13,6 +13,7 @@
 
 mod files;
 mod keyring;
+pub mod lifecycle;
 mod lock;
 mod problem;
 mod publication;

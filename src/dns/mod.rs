@@ -1,0 +1,32 @@
+//! The DNS: what every authoritative server of a zone shows, what resolvers show, and what
+//! that says of a record. The one place that knows hickory.
+//!
+//! ```text
+//! name ──> discovery ──> observation ──> judge ──> Sight + findings
+//!          zone, servers  who said what   pure      for the keeper, `dns check`
+//! ```
+//!
+//! Every question passes one [`Rate`]; a [`Round`] remembers zones and addresses, so that
+//! thousands of domains at the same provider cost little more than their own records.
+
+mod advice;
+mod discovery;
+mod exchange;
+mod finding;
+mod judge;
+mod observation;
+mod rate;
+mod report;
+mod resolver;
+mod round;
+mod view;
+
+pub use self::{
+    exchange::Silence,
+    finding::{Code, Finding, Language, Severity},
+    judge::{judge, judge_unknown},
+    observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, Text, ZoneSeen},
+    rate::Rate,
+    resolver::{DnsError, Resolver},
+    round::{Limits, Observer, Round},
+};
