@@ -7,7 +7,9 @@ use std::time::Duration;
 use support::name_world::World;
 use zegel::config::Resolvers;
 use zegel::dkim::key::{Algorithm, PublicKey, generate_pem};
-use zegel::dns::{Code, Finding, Limits, Observation, Observer, Round, judge};
+use zegel::dns::{
+    Code, Finding, Limits, Observation, Observer, Round, judge, judge_parked, judge_sending,
+};
 use zegel::keystore::lifecycle::Sight;
 
 const EVERYWHERE: Sight = Sight::Everywhere {
@@ -234,6 +236,7 @@ fn a_lagging_secondary_shows_until_it_has_caught_up() {
     assert_eq!(codes(&findings), [Code::Unreachable], "{findings:?}");
 
     world.secondary.resume();
+    world.transfer("lag.example");
     assert_eq!(look(&world, name, &key).0, EVERYWHERE);
 }
 
@@ -292,7 +295,7 @@ fn aliases_are_followed_into_other_zones() {
 fn a_long_answer_comes_by_tcp_and_a_missing_zone_is_no_accident() {
     let world = World::of_two_primaries();
     let key = new_key();
-    let many: String = (0..12)
+    let many: Vec<_> = (0..12)
         .map(|number| {
             format!(
                 "s1._domainkey {}\n",
@@ -300,7 +303,7 @@ fn a_long_answer_comes_by_tcp_and_a_missing_zone_is_no_accident() {
             )
         })
         .collect();
-    world.set_both("long.example", &many);
+    world.set_both("long.example", &many.concat());
     let (sight, findings, _) = look(&world, "s1._domainkey.long.example", &key);
     assert_eq!(
         (sight, codes(&findings)),
@@ -336,4 +339,55 @@ fn every_address_of_every_server_counts() {
         let expected = (Sight::Unknown, vec![Code::Unreachable]);
         assert_eq!((sight, codes(&findings)), expected, "{findings:?}");
     }
+}
+
+#[test]
+fn policies_are_read_and_judged() {
+    let world = World::of_two_primaries();
+    let relay = "192.0.2.25".parse().expect("an address");
+    let good = "@ TXT \"v=spf1 include:spf.other.example -all\"
+_dmarc TXT \"v=DMARC1; p=reject; rua=mailto:d@other.example\"
+sub A 192.0.2.1
+";
+    let other = "spf TXT \"v=spf1 ip4:192.0.2.0/27 ~all\"\n";
+    let agreed = "good.example._report._dmarc TXT \"v=DMARC1\"\n";
+    world.set_both("good.example", good);
+    world.set_both("other.example", &format!("{other}{agreed}"));
+    let parked = "@ MX 0 .\n@ TXT \"v=spf1 -all\"\n_dmarc TXT \"v=DMARC1; p=reject;\"\n";
+    world.set_both("parked.example", parked);
+    world.set_both(
+        "bad.example",
+        "@ TXT \"v=spf1 ip4:198.51.100.1 -all\"\n@ MX 5 mail\n",
+    );
+    let policy = |domain: &str| run(round(&world).mail_policy(domain, &[relay]));
+
+    let seen = policy("good.example");
+    assert_eq!(codes(&judge_sending(&seen)), [], "{seen:?}");
+    let inherited = policy("sub.good.example");
+    let (owner, _) = inherited
+        .dmarc
+        .clone()
+        .expect("an answer")
+        .expect("a record");
+    assert_eq!(owner, "good.example");
+    assert_eq!(codes(&judge_sending(&inherited)), [Code::SpfMissing]);
+
+    world.set_both("other.example", other);
+    let seen = policy("good.example");
+    assert_eq!(
+        codes(&judge_sending(&seen)),
+        [Code::DmarcReportsUnwanted],
+        "{seen:?}"
+    );
+
+    let seen = policy("parked.example");
+    assert_eq!(codes(&judge_parked(&seen)), [], "{seen:?}");
+    let seen = policy("bad.example");
+    assert_eq!(
+        codes(&judge_sending(&seen)),
+        [Code::SpfRelay, Code::DmarcMissing],
+        "{seen:?}"
+    );
+    let expected = [Code::SpfNotParked, Code::DmarcMissing, Code::MxNotNull];
+    assert_eq!(codes(&judge_parked(&seen)), expected, "{seen:?}");
 }

@@ -1,6 +1,9 @@
-//! What to tell the administrator of the DNS about a finding.
+//! What to tell the administrator of the DNS about a finding on a key record.
 
-use super::finding::{Code, Finding};
+use super::{
+    finding::{Code, Finding},
+    policy_advice,
+};
 
 /// In English.
 pub(super) fn english(finding: &Finding) -> String {
@@ -71,6 +74,7 @@ pub(super) fn english(finding: &Finding) -> String {
         Code::UnknownSelector => format!(
             "At {name} is a key that is not in this keystore. If no other service signs with it, remove the record."
         ),
+        _ => policy_advice::english(finding),
     }
 }
 
@@ -143,6 +147,7 @@ pub(super) fn dutch(finding: &Finding) -> String {
         Code::UnknownSelector => format!(
             "Op {name} staat een sleutel die niet in deze sleutelopslag voorkomt. Ondertekent geen andere dienst ermee, verwijder het record dan."
         ),
+        _ => policy_advice::dutch(finding),
     }
 }
 

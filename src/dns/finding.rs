@@ -49,11 +49,49 @@ pub enum Code {
     ResolverBehind,
     /// A key of a selector that is not in the keystore.
     UnknownSelector,
+    /// No SPF record.
+    SpfMissing,
+    /// More than one SPF record (RFC 7208 §4.5).
+    SpfTwoRecords,
+    /// SPF does not allow an address of the relay.
+    SpfRelay,
+    /// SPF cannot be evaluated (RFC 7208 §2.6.7).
+    SpfBroken,
+    /// SPF does not end in `-all` or `~all`.
+    SpfOpen,
+    /// A parked domain without `v=spf1 -all`.
+    SpfNotParked,
+    /// No DMARC record.
+    DmarcMissing,
+    /// More than one DMARC record.
+    DmarcTwoRecords,
+    /// A DMARC record that receivers ignore.
+    DmarcMalformed,
+    /// `p=none`.
+    DmarcNone,
+    /// `t=y`: one step less than `p=` says (RFC 9989 §4.7).
+    DmarcTesting,
+    /// `pct=`, which RFC 9989 has dropped.
+    DmarcPercentage,
+    /// `sp=` or `np=` is weaker than `p=`.
+    DmarcSubdomains,
+    /// No `rua=`.
+    DmarcNoReports,
+    /// The domain that reports go to has not said that it wants them.
+    DmarcReportsUnwanted,
+    /// A parked domain without `p=reject`.
+    DmarcNotParked,
+    /// A parked domain without a null MX (RFC 7505).
+    MxNotNull,
+    /// A parked domain with something at or below `_domainkey`.
+    ParkedKey,
+    /// Nobody knows: the resolvers give no answer.
+    PolicyUnknown,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 40] = [
         Self::Missing,
         Self::Mismatch,
         Self::TwoRecords,
@@ -75,6 +113,25 @@ impl Code {
         Self::AliasLoop,
         Self::ResolverBehind,
         Self::UnknownSelector,
+        Self::SpfMissing,
+        Self::SpfTwoRecords,
+        Self::SpfRelay,
+        Self::SpfBroken,
+        Self::SpfOpen,
+        Self::SpfNotParked,
+        Self::DmarcMissing,
+        Self::DmarcTwoRecords,
+        Self::DmarcMalformed,
+        Self::DmarcNone,
+        Self::DmarcTesting,
+        Self::DmarcPercentage,
+        Self::DmarcSubdomains,
+        Self::DmarcNoReports,
+        Self::DmarcReportsUnwanted,
+        Self::DmarcNotParked,
+        Self::MxNotNull,
+        Self::ParkedKey,
+        Self::PolicyUnknown,
     ];
 
     /// Its word.
@@ -101,6 +158,25 @@ impl Code {
             Self::AliasLoop => "dkim.alias_loop",
             Self::ResolverBehind => "dkim.resolver_behind",
             Self::UnknownSelector => "dkim.unknown_selector",
+            Self::SpfMissing => "spf.missing",
+            Self::SpfTwoRecords => "spf.two_records",
+            Self::SpfRelay => "spf.relay_not_allowed",
+            Self::SpfBroken => "spf.broken",
+            Self::SpfOpen => "spf.open",
+            Self::SpfNotParked => "spf.not_parked",
+            Self::DmarcMissing => "dmarc.missing",
+            Self::DmarcTwoRecords => "dmarc.two_records",
+            Self::DmarcMalformed => "dmarc.malformed",
+            Self::DmarcNone => "dmarc.policy_none",
+            Self::DmarcTesting => "dmarc.testing",
+            Self::DmarcPercentage => "dmarc.pct",
+            Self::DmarcSubdomains => "dmarc.subdomains",
+            Self::DmarcNoReports => "dmarc.no_reports",
+            Self::DmarcReportsUnwanted => "dmarc.reports_unauthorised",
+            Self::DmarcNotParked => "dmarc.not_parked",
+            Self::MxNotNull => "mx.not_null",
+            Self::ParkedKey => "dkim.parked_key",
+            Self::PolicyUnknown => "dns.unknown",
         }
     }
 }

@@ -11,10 +11,14 @@
 
 mod advice;
 mod discovery;
+mod dmarc;
 mod exchange;
 mod finding;
 mod judge;
 mod observation;
+mod policy;
+mod policy_advice;
+mod policy_judge;
 mod rate;
 mod report;
 mod resolver;
@@ -22,10 +26,13 @@ mod round;
 mod view;
 
 pub use self::{
+    dmarc::{DmarcError, DmarcRecord, Wish},
     exchange::Silence,
     finding::{Code, Finding, Language, Severity},
     judge::{judge, judge_unknown},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, Text, ZoneSeen},
+    policy::{MailPolicy, SpfVerdict},
+    policy_judge::{NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
     rate::Rate,
     resolver::{DnsError, Resolver},
     round::{Limits, Observer, Round},

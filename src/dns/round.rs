@@ -93,6 +93,10 @@ pub struct Round {
 }
 
 impl Round {
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// What every authoritative server and every resolver says of the TXT records of a name.
     /// What fails is part of the observation.
     pub async fn observe(&self, name: &str) -> Observation {

@@ -92,12 +92,13 @@ impl NameServer {
         self.address
     }
 
-    /// Ends the process; its zones stay for [`NameServer::resume`].
+    /// Ends the process until [`NameServer::resume`].
     pub fn pause(&self) {
         self.process.take();
     }
 
-    /// Starts the process again.
+    /// Starts the process again. Zones from files are there; what was transferred has to be
+    /// transferred again.
     pub fn resume(&self) {
         let configuration = self.folder.path().join("nsd.conf");
         let script = format!(
