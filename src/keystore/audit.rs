@@ -13,24 +13,21 @@ use super::{
     Target,
     files::Folder,
     problem::{FileError, KeystoreError},
-    publication::Evidence,
+    publication::{Evidence, Publication},
 };
 use crate::names::DomainName;
 
 pub(super) const NAME: &str = "audit.log";
 
-/// What was done with a key.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Event {
-    /// It was made here.
-    Generated,
-    /// It came from elsewhere.
-    Imported,
-    /// It is for further domains too.
-    DomainsAdded,
-    /// It signs.
-    Activated,
+/// What is told of one change.
+pub(super) struct Entry<'a> {
+    pub(super) target: Target<'a>,
+    /// One word, such as `generated` or those of [`super::lifecycle::Event`].
+    pub(super) event: &'static str,
+    /// Whose word it was done on, where it was somebody's.
+    pub(super) evidence: Option<Evidence>,
+    /// What was seen in DNS, and when, where that was the reason.
+    pub(super) publication: Option<Publication>,
 }
 
 #[derive(Serialize)]
@@ -39,12 +36,14 @@ struct Line<'a> {
     /// The real one: who called the program.
     uid: u32,
     pid: u32,
-    event: Event,
+    event: &'static str,
     organisation: &'a str,
     selector: &'a str,
     domains: &'a [DomainName],
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Evidence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publication: Option<Publication>,
 }
 
 /// Opened before a change, so that nothing is changed that cannot be told.
@@ -59,36 +58,39 @@ impl<'a> AuditLog<'a> {
         Ok(Self { folder, file })
     }
 
-    /// Appends a line, down to the disk, after the change has succeeded.
+    /// Appends a line for each entry, down to the disk, after the change has succeeded.
     pub(super) fn append(
         mut self,
-        target: &Target<'_>,
-        (event, evidence): (Event, Option<Evidence>),
+        entries: &[Entry<'_>],
         now: Timestamp,
     ) -> Result<(), KeystoreError> {
-        let line = Line {
-            time: now,
-            uid: rustix::process::getuid().as_raw(),
-            pid: std::process::id(),
-            event,
-            organisation: target.organisation.as_str(),
-            selector: target.selector.as_str(),
-            domains: target.domains,
-            evidence,
-        };
-        self.write(&line).map_err(|error| KeystoreError::Audit {
-            path: self.folder.path(NAME),
-            error,
-        })
+        self.write(entries, now)
+            .map_err(|error| KeystoreError::Audit {
+                path: self.folder.path(NAME),
+                error,
+            })
     }
 
-    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
+    fn write(&mut self, entries: &[Entry<'_>], now: Timestamp) -> io::Result<()> {
         let mut text = Vec::with_capacity(256);
         if self.is_cut_off()? {
             text.push(b'\n');
         }
-        serde_json::to_writer(&mut text, line)?;
-        text.push(b'\n');
+        for entry in entries {
+            let line = Line {
+                time: now,
+                uid: rustix::process::getuid().as_raw(),
+                pid: std::process::id(),
+                event: entry.event,
+                organisation: entry.target.organisation.as_str(),
+                selector: entry.target.selector.as_str(),
+                domains: entry.target.domains,
+                evidence: entry.evidence,
+                publication: entry.publication,
+            };
+            serde_json::to_writer(&mut text, &line)?;
+            text.push(b'\n');
+        }
         self.file.write_all(&text)?;
         self.file.sync_data()
     }

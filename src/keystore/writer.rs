@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     GENERATION, KEYRING, Keystore, Target,
-    audit::{AuditLog, Event},
+    audit::{AuditLog, Entry},
     files::Folder,
     key_file,
     keyring::{KeyEntry, Keyring},
@@ -132,10 +132,10 @@ impl Writer {
             known.insert(key.fingerprint, (organisation.clone(), selector.clone()));
         }
         let event = match key.origin {
-            Origin::Here => Event::Generated,
-            Origin::Elsewhere => Event::Imported,
+            Origin::Here => "generated",
+            Origin::Elsewhere => "imported",
         };
-        audit.append(target, (event, None), now)?;
+        audit.append(&[told(target, event, None)], now)?;
         Ok(entry)
     }
 
@@ -155,7 +155,7 @@ impl Writer {
         }
         let audit = AuditLog::open(&self.root)?;
         self.write_keyring(target.organisation, &keyring)?;
-        audit.append(target, (Event::DomainsAdded, None), now)
+        audit.append(&[told(target, "domains_added", None)], now)
     }
 
     /// Makes the key sign for the domains of `target`; in the same write, the active key
@@ -190,7 +190,7 @@ impl Writer {
         }
         let audit = AuditLog::open(&self.root)?;
         self.write_keyring(target.organisation, &keyring)?;
-        audit.append(target, (Event::Activated, Some(evidence)), now)
+        audit.append(&[told(target, "activated", Some(evidence))], now)
     }
 
     /// Writes all changes of a plan, or none; the generation grows if they change what
@@ -206,6 +206,7 @@ impl Writer {
         &mut self,
         organisation: &OrganisationId,
         changes: &[Change],
+        now: Timestamp,
     ) -> Result<Vec<KeyProblem>, KeystoreError> {
         let mut keyring = self.keystore.read_keyring(organisation)?;
         let unusable = self.unusable(organisation, &keyring, changes);
@@ -221,11 +222,22 @@ impl Writer {
                 domain: change.domain.clone(),
                 refusal,
             })?;
+        let entries: Vec<Entry<'_>> = changes
+            .iter()
+            .filter(|change| change.event != Event::Checked)
+            .map(|change| told_of(organisation, change))
+            .collect();
+        if entries.is_empty() {
+            self.replace_keyring(organisation, &keyring)?;
+            return Ok(unusable);
+        }
+        let audit = AuditLog::open(&self.root)?;
         if changes.iter().any(Change::moves) {
             self.write_keyring(organisation, &keyring)?;
         } else {
             self.replace_keyring(organisation, &keyring)?;
         }
+        audit.append(&entries, now)?;
         Ok(unusable)
     }
 
@@ -315,6 +327,30 @@ impl Writer {
 }
 
 /// The changes that do not depend on a key that cannot be used.
+/// A change that the operator asked for.
+fn told<'a>(target: &Target<'a>, event: &'static str, evidence: Option<Evidence>) -> Entry<'a> {
+    Entry {
+        target: *target,
+        event,
+        evidence,
+        publication: None,
+    }
+}
+
+/// A change of a plan, with what was seen in DNS.
+fn told_of<'a>(organisation: &'a OrganisationId, change: &'a Change) -> Entry<'a> {
+    Entry {
+        target: Target {
+            organisation,
+            selector: &change.selector,
+            domains: std::slice::from_ref(&change.domain),
+        },
+        event: change.event.as_str(),
+        evidence: None,
+        publication: Some(change.after),
+    }
+}
+
 fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
     let is_usable = |change: &&Change| {
         let selector = match &change.event {

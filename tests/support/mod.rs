@@ -17,6 +17,8 @@
 
 pub mod logins;
 pub mod milter;
+pub mod name_server;
+pub mod name_world;
 pub mod opendkim;
 pub mod port;
 pub mod postfix;

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::VerifyArguments;
 use crate::{
     cli::{context::Context, failure::Failure, message},
+    config::Resolvers,
     dkim::{
         ParsedSignature, PublicKey,
         record::{Flags, Record},
@@ -93,11 +94,13 @@ fn resolver(
     context: &Context,
 ) -> Result<Result<Resolver, DnsError>, Failure> {
     if !arguments.resolver.is_empty() {
-        return Ok(Resolver::addresses(&arguments.resolver));
+        return Ok(Resolver::new(&Resolvers::Addresses(
+            arguments.resolver.clone(),
+        )));
     }
     Ok(match context.load_if_there()? {
         Some(loaded) => Resolver::new(&loaded.settings.keeper.resolvers),
-        None => Resolver::system(),
+        None => Resolver::new(&Resolvers::System),
     })
 }
 
@@ -186,7 +189,7 @@ mod tests {
         // Nobody listens on port 1: refused at once.
         let address = "127.0.0.1:1".parse().unwrap();
         let answer = runtime.block_on(async {
-            let resolver = Resolver::addresses(&[address]).unwrap();
+            let resolver = Resolver::new(&Resolvers::Addresses(vec![address])).unwrap();
             resolver.txt("s._domainkey.example.com").await
         });
         assert!(matches!(answer, Err(DnsError::Temporary(_))), "{answer:?}");

@@ -89,7 +89,7 @@ impl Life {
     fn apply(&self, changes: &[Change]) -> Result<usize, KeystoreError> {
         let mut writer = self.fixture.keystore.writer().unwrap();
         writer
-            .apply(&id("een"), changes)
+            .apply(&id("een"), changes, Timestamp::now())
             .map(|unusable| unusable.len())
     }
 

@@ -1,0 +1,208 @@
+//! What a domain says of its mail beside its keys: SPF, DMARC, MX. As resolvers show it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use mail_auth::{
+    MessageAuthenticator, SpfResult,
+    hickory_resolver::{
+        config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
+        proto::rr::{RData, RecordType},
+    },
+    spf::verify::SpfParameters,
+};
+
+use super::{
+    dmarc::{DmarcRecord, choose, is_meant, report_domains, walk},
+    exchange::Party,
+    resolver::{DnsError, Resolver, absolute, written},
+    round::Round,
+};
+
+/// What was found. An error says that nobody knows; what is not there is an empty list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MailPolicy {
+    /// Whose.
+    pub domain: String,
+    /// The TXT records of the domain that begin with `v=spf1`.
+    pub spf: Result<Vec<String>, DnsError>,
+    /// Whether SPF allows each address that the relay sends from.
+    pub relays: Vec<(IpAddr, SpfVerdict)>,
+    /// The TXT records that begin with `v=DMARC1` at the name that speaks for the domain,
+    /// with the domain that it belongs to.
+    pub dmarc: Result<Option<(String, Vec<String>)>, DnsError>,
+    /// The other domains that reports are to go to, and whether each wants them.
+    pub report_targets: Vec<(String, Result<bool, DnsError>)>,
+    /// The mail servers, as `preference name`; the null MX is `0 .`.
+    pub mx: Result<Vec<String>, DnsError>,
+    /// Whether anything exists at or below `_domainkey`.
+    pub has_keys: Result<bool, DnsError>,
+}
+
+/// What receivers make of SPF for one address (RFC 7208 §2.6).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SpfVerdict {
+    /// `pass`
+    Pass,
+    /// `fail`, `softfail` or `neutral`: the address is not allowed.
+    NotAllowed,
+    /// `none`: there is no policy.
+    None,
+    /// `permerror`: the policy cannot be evaluated, as with more than ten lookups.
+    Broken,
+    /// `temperror`: nobody knows.
+    Unknown,
+}
+
+impl Round {
+    /// The policies of a domain, and what they say of the addresses of the relay.
+    pub async fn mail_policy(&self, domain: &str, relays: &[IpAddr]) -> MailPolicy {
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        let spf = self.texts(&domain).await.map(|mut texts| {
+            texts.retain(|text| is_spf(text));
+            texts
+        });
+        let mut verdicts = Vec::new();
+        for relay in relays {
+            let verdict = spf_verdict(self.resolver(), *relay, &domain).await;
+            verdicts.push((*relay, verdict));
+        }
+        let dmarc = self.dmarc(&domain).await;
+        let report_targets = match &dmarc {
+            Ok(Some((owner, texts))) => self.report_targets(owner, texts).await,
+            _ => Vec::new(),
+        };
+        MailPolicy {
+            spf,
+            relays: verdicts,
+            dmarc,
+            report_targets,
+            mx: self.mx(&domain).await,
+            has_keys: self.exists(&format!("_domainkey.{domain}")).await,
+            domain,
+        }
+    }
+
+    async fn texts(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        match self.resolver().txt(name).await {
+            Err(DnsError::NoRecord | DnsError::NoSuchName) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    async fn dmarc(&self, domain: &str) -> Result<Option<(String, Vec<String>)>, DnsError> {
+        let mut found = Vec::new();
+        let mut written = Vec::new();
+        for name in walk(domain) {
+            let mut texts = self.texts(&format!("_dmarc.{name}")).await?;
+            texts.retain(|text| is_meant(text));
+            // Receivers stop here; and so must the advice, whatever is wrong with it.
+            if name == domain && !texts.is_empty() {
+                return Ok(Some((name.to_owned(), texts)));
+            }
+            if let [text] = texts.as_slice()
+                && let Ok(record) = DmarcRecord::parse(text)
+            {
+                let suffix = record.public_suffix;
+                found.push((name.to_owned(), record));
+                written.push(texts);
+                if suffix.is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(choose(domain, &found).map(|place| (found[place].0.clone(), written[place].clone())))
+    }
+
+    async fn report_targets(
+        &self,
+        owner: &str,
+        texts: &[String],
+    ) -> Vec<(String, Result<bool, DnsError>)> {
+        let records = texts
+            .iter()
+            .filter_map(|text| DmarcRecord::parse(text).ok());
+        let reports: Vec<String> = records.flat_map(|record| record.reports).collect();
+        let mut targets = Vec::new();
+        for target in report_domains(&reports) {
+            // Within one organisational domain nobody has to agree. Who is above or below is
+            // taken for the same organisation.
+            let is_own = |one: &str, other: &str| {
+                one == other
+                    || one
+                        .strip_suffix(other)
+                        .is_some_and(|rest| rest.ends_with('.'))
+            };
+            if is_own(&target, owner) || is_own(owner, &target) {
+                continue;
+            }
+            let name = format!("{owner}._report._dmarc.{target}");
+            let answer = self.texts(&name).await;
+            let wanted = answer.map(|texts| texts.iter().any(|text| is_meant(text)));
+            targets.push((target, wanted));
+        }
+        targets
+    }
+
+    async fn mx(&self, domain: &str) -> Result<Vec<String>, DnsError> {
+        let name = absolute(domain).ok_or(DnsError::NoSuchName)?;
+        let answer = self
+            .resolver()
+            .ask(&name, RecordType::MX, Party::Resolver)
+            .await?;
+        let servers = answer
+            .answers
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::MX(mx) => Some(format!("{} {}", mx.preference, written(&mx.exchange))),
+                _ => None,
+            });
+        Ok(servers.collect())
+    }
+
+    /// NXDOMAIN says that nothing is below either (RFC 8020).
+    async fn exists(&self, name: &str) -> Result<bool, DnsError> {
+        match self.resolver().txt(name).await {
+            Ok(_) | Err(DnsError::NoRecord) => Ok(true),
+            Err(DnsError::NoSuchName) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// RFC 7208 §4.5: the version ends at a blank or at the end.
+fn is_spf(text: &str) -> bool {
+    let version = text.split(' ').next().unwrap_or_default();
+    version.eq_ignore_ascii_case("v=spf1")
+}
+
+/// Evaluated by mail-auth, which asks the same resolvers by itself.
+async fn spf_verdict(resolver: &Resolver, relay: IpAddr, domain: &str) -> SpfVerdict {
+    let Ok(authenticator) = authenticator(&resolver.addresses) else {
+        return SpfVerdict::Unknown;
+    };
+    resolver.asker.rate.wait().await;
+    let sender = format!("postmaster@{domain}");
+    let parameters = SpfParameters::verify_mail_from(relay, domain, domain, &sender);
+    match authenticator.verify_spf(parameters).await.result() {
+        SpfResult::Pass => SpfVerdict::Pass,
+        SpfResult::Fail | SpfResult::SoftFail | SpfResult::Neutral => SpfVerdict::NotAllowed,
+        SpfResult::None => SpfVerdict::None,
+        SpfResult::PermError => SpfVerdict::Broken,
+        SpfResult::TempError => SpfVerdict::Unknown,
+    }
+}
+
+fn authenticator(addresses: &[SocketAddr]) -> Result<MessageAuthenticator, DnsError> {
+    let server = |address: &SocketAddr| {
+        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+        let connections = connections.map(|mut connection| {
+            connection.port = address.port();
+            connection
+        });
+        NameServerConfig::new(address.ip(), true, connections.into())
+    };
+    let servers = addresses.iter().map(server).collect();
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+    MessageAuthenticator::new(config, ResolverOpts::default())
+        .map_err(|error| DnsError::NoResolver(error.to_string()))
+}

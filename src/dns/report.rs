@@ -1,0 +1,274 @@
+//! Findings, collected answer by answer.
+
+use super::{
+    finding::{Code, Finding, Severity, shown},
+    observation::{Link, Observation, Outcome, ServerAnswer},
+    resolver::DnsError,
+    view::{View, listed, view, view_of_texts},
+};
+use crate::{dkim::key::PublicKey, keystore::lifecycle::Sight};
+
+/// Collects findings: one for each code and thing seen, with all servers that showed it.
+pub(super) struct Report {
+    domain: String,
+    selector: Option<String>,
+    expected: String,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn new(observation: &Observation, expected: String) -> Self {
+        let name = &observation.name;
+        let (selector, domain) = match name.split_once("._domainkey.") {
+            Some((selector, domain)) => (Some(selector.to_owned()), domain.to_owned()),
+            None => (None, name.clone()),
+        };
+        Self {
+            domain,
+            selector,
+            expected,
+            findings: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        code: Code,
+        severity: Severity,
+        link: &Link,
+        (answer, seen): (Option<&ServerAnswer>, String),
+    ) {
+        let server = answer.map(|answer| match answer.address {
+            Some(address) => format!("{} ({address})", answer.server),
+            None => answer.server.clone(),
+        });
+        self.add_seen_at(code, severity, &link.name, (server, seen));
+    }
+
+    fn add_seen_at(
+        &mut self,
+        code: Code,
+        severity: Severity,
+        name: &str,
+        (server, seen): (Option<String>, String),
+    ) {
+        let known = self
+            .findings
+            .iter_mut()
+            .find(|finding| finding.code == code && finding.name == name && finding.seen == seen);
+        if let Some(known) = known {
+            known.severity = known.severity.max(severity);
+            known.servers.extend(server);
+            return;
+        }
+        self.findings.push(Finding {
+            code,
+            severity,
+            domain: self.domain.clone(),
+            selector: self.selector.clone(),
+            name: name.to_owned(),
+            servers: server.into_iter().collect(),
+            seen,
+            expected: self.expected.clone(),
+        });
+    }
+
+    pub(super) fn zone_not_found(&mut self, link: &Link, error: &DnsError) {
+        let code = match error {
+            DnsError::Failure(_) => Code::Servfail,
+            _ => Code::Unreachable,
+        };
+        let server = Some("the configured resolvers".to_owned());
+        let seen = shown(&error.to_string());
+        self.add_seen_at(code, Severity::Error, &link.name, (server, seen));
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        observation: &Observation,
+        link: &Link,
+        answer: &ServerAnswer,
+        view: &View,
+    ) {
+        let mut add = |code, severity, seen: String| {
+            self.add(code, severity, link, (Some(answer), seen));
+        };
+        match view {
+            View::Ours {
+                testing, blanks, ..
+            } => {
+                if *testing {
+                    add(Code::Testing, Severity::Warning, "t=y".to_owned());
+                }
+                if *blanks {
+                    let seen = "white space inside p=".to_owned();
+                    add(Code::Blanks, Severity::Note, seen);
+                }
+            }
+            View::Revoked { .. } => add(Code::Revoked, Severity::Error, "p= is empty".to_owned()),
+            View::Absent => {
+                let (code, seen) = absence(observation, link, answer);
+                add(code, Severity::Error, seen);
+            }
+            View::Wrong(code, seen) => add(*code, Severity::Error, seen.clone()),
+            View::Elsewhere { .. } => {}
+            View::Unknown | View::Ignored => {
+                let severity = match view {
+                    View::Unknown => Severity::Error,
+                    _ => Severity::Warning,
+                };
+                let (code, seen) = failure(&answer.outcome);
+                add(code, severity, seen);
+            }
+        }
+    }
+
+    pub(super) fn alias_loop(&mut self, observation: &Observation) {
+        let names: Vec<_> = observation
+            .links
+            .iter()
+            .map(|link| shown(&link.name))
+            .collect();
+        let seen = names.join(" → ");
+        self.add_seen_at(
+            Code::AliasLoop,
+            Severity::Error,
+            &observation.name,
+            (None, seen),
+        );
+    }
+
+    /// What the definite answers about one name differ in.
+    pub(super) fn disagreement(&mut self, observation: &Observation, key: &PublicKey) {
+        for link in &observation.links {
+            let definite: Vec<_> = link
+                .answers
+                .iter()
+                .filter(|answer| answer.outcome.is_definite())
+                .collect();
+            let kinds: Vec<_> = definite
+                .iter()
+                .map(|answer| kind(link, answer, key))
+                .collect();
+            if kinds.windows(2).all(|pair| pair[0] == pair[1]) {
+                continue;
+            }
+            let each = definite.iter().zip(&kinds);
+            let seen: Vec<_> = each
+                .map(|(answer, (kind, _))| format!("{}: {kind}", answer.server))
+                .collect();
+            let seen = seen.join("; ");
+            self.add(Code::ServersDisagree, Severity::Error, link, (None, seen));
+            for answer in definite {
+                if answer.outcome == Outcome::NoSuchName {
+                    let seen = "NXDOMAIN".to_owned();
+                    let severity = Severity::Error;
+                    self.add(Code::NxdomainAtOne, severity, link, (Some(answer), seen));
+                }
+            }
+        }
+    }
+
+    /// A resolver may show the past. But when none can show what all servers have, verifiers
+    /// cannot see it either: DNSSEC, mostly.
+    pub(super) fn resolvers(
+        &mut self,
+        observation: &Observation,
+        key: &PublicKey,
+        sight: Sight,
+    ) -> Sight {
+        if !matches!(sight, Sight::Everywhere { .. }) {
+            return sight;
+        }
+        let (mut failed, mut answered) = (0, 0);
+        for answer in &observation.resolvers {
+            let server = Some(answer.address.to_string());
+            let name = &observation.name;
+            match &answer.outcome {
+                Outcome::Failure(word) => {
+                    failed += 1;
+                    let seen = word.clone();
+                    self.add_seen_at(Code::Servfail, Severity::Error, name, (server, seen));
+                }
+                Outcome::Texts { texts, ttl } => {
+                    answered += 1;
+                    if !matches!(view_of_texts(texts, *ttl, key), View::Ours { .. }) {
+                        let seen = listed(texts);
+                        self.add_seen_at(
+                            Code::ResolverBehind,
+                            Severity::Note,
+                            name,
+                            (server, seen),
+                        );
+                    }
+                }
+                outcome if outcome.is_definite() => {
+                    answered += 1;
+                    let seen = "no record".to_owned();
+                    self.add_seen_at(Code::ResolverBehind, Severity::Note, name, (server, seen));
+                }
+                outcome => {
+                    let (code, seen) = failure(outcome);
+                    self.add_seen_at(code, Severity::Warning, name, (server, seen));
+                }
+            }
+        }
+        if failed > 0 && answered == 0 {
+            return Sight::Unknown;
+        }
+        sight
+    }
+}
+
+/// Why there is nothing, as far as that can be told.
+fn absence(observation: &Observation, link: &Link, answer: &ServerAnswer) -> (Code, String) {
+    if let Some(doubled) = &observation.doubled {
+        return (Code::DoubledName, shown(doubled));
+    }
+    let is_target = link.name != observation.name;
+    match &answer.outcome {
+        Outcome::NoText if !is_target && !observation.other_types.is_empty() => {
+            (Code::WrongType, observation.other_types.join(", "))
+        }
+        outcome => {
+            let code = if is_target {
+                Code::DanglingAlias
+            } else {
+                Code::Missing
+            };
+            let seen = match outcome {
+                Outcome::NoSuchName => "NXDOMAIN: the name does not exist",
+                _ => "no TXT record",
+            };
+            (code, seen.to_owned())
+        }
+    }
+}
+
+fn failure(outcome: &Outcome) -> (Code, String) {
+    match outcome {
+        Outcome::Failure(word) => (Code::Servfail, shown(word)),
+        Outcome::NotAuthoritative => {
+            let seen = "the answer is not authoritative".to_owned();
+            (Code::NotAuthoritative, seen)
+        }
+        Outcome::NoAddress => (Code::Unreachable, "the server has no address".to_owned()),
+        Outcome::Silent(silence) => (Code::Unreachable, silence.to_string()),
+        // The others are definite.
+        _ => (Code::Unreachable, "no answer".to_owned()),
+    }
+}
+
+/// What a server says, in words, and what it is compared by.
+fn kind(link: &Link, answer: &ServerAnswer, key: &PublicKey) -> (String, String) {
+    let both = |word: &str| (word.to_owned(), String::new());
+    if let Outcome::Alias { target, .. } = &answer.outcome {
+        return (format!("alias to {}", shown(target)), String::new());
+    }
+    match view(link, answer, key) {
+        View::Ours { .. } => both("the key"),
+        View::Revoked { .. } => both("revoked"),
+        View::Wrong(code, seen) => (code.as_str().to_owned(), seen),
+        _ => both("no record"),
+    }
+}
