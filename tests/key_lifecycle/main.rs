@@ -4,6 +4,12 @@
 //!
 //! `ZEGEL_HISTORIES` sets the number of histories, `ZEGEL_SEED` runs a single one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic, and its numbers are small"
+)]
+
 mod book;
 mod dns;
 mod random;

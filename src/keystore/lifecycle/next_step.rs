@@ -135,13 +135,11 @@ impl Situation<'_> {
             Some(Why::SeenPartly | Why::SeenWrong) => return at(What::MendRecord, None),
             _ => {}
         }
-        match self.keyring.waiting_key(domain, key.algorithm) {
-            Some(waiting) => at(What::AwaitSuccessor(waiting.selector.clone()), None),
-            None => {
-                let due = later(publication.since, self.timing.successor_age());
-                at(What::MakeSuccessor, Some(due))
-            }
+        if let Some(waiting) = self.keyring.waiting_key(domain, key.algorithm) {
+            return at(What::AwaitSuccessor(waiting.selector.clone()), None);
         }
+        let due = later(publication.since, self.timing.successor_age());
+        at(What::MakeSuccessor, Some(due))
     }
 }
 

@@ -33,16 +33,16 @@ impl<'a> Situation<'a> {
             let lacking = |domain: &&DomainName| self.lacks_key((domain, *algorithm), moment);
             let lacking: Vec<&DomainName> = self.domains.iter().filter(lacking).collect();
             let newest = self.newest(*algorithm);
-            let serves =
+            let fits =
                 |domain: &&DomainName| newest.is_some_and(|key| self.serves(key, domain, moment));
-            let (served, rest): (Vec<_>, Vec<_>) = lacking.into_iter().partition(serves);
+            let (added_to, rest): (Vec<_>, Vec<_>) = lacking.into_iter().partition(fits);
             if !rest.is_empty() {
                 let mut wanted = self.successor(*algorithm);
-                wanted.domains.retain(|domain| !served.contains(&domain));
+                wanted.domains.retain(|domain| !added_to.contains(&domain));
                 plan.wanted.push(wanted);
             }
             if let Some(key) = newest {
-                plan.changes.extend(added(key, served, moment));
+                plan.changes.extend(added(key, added_to, moment));
             }
         }
     }
