@@ -49,9 +49,27 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// When `/etc/resolv.conf` is asked for and cannot be used.
+    /// As [`Resolver::system`] and [`Resolver::addresses`].
     pub fn new(resolvers: &Resolvers) -> Result<Self, DnsError> {
         Self::with_limits(resolvers, Limits::default())
+    }
+
+    /// Those of `/etc/resolv.conf`.
+    ///
+    /// # Errors
+    ///
+    /// When that file cannot be used.
+    pub fn system() -> Result<Self, DnsError> {
+        Self::new(&Resolvers::System)
+    }
+
+    /// These, by UDP and TCP.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn addresses(addresses: &[SocketAddr]) -> Result<Self, DnsError> {
+        Self::new(&Resolvers::Addresses(addresses.to_vec()))
     }
 
     pub(super) fn with_limits(resolvers: &Resolvers, limits: Limits) -> Result<Self, DnsError> {
