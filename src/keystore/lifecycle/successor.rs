@@ -35,14 +35,14 @@ impl<'a> Situation<'a> {
             let newest = self.newest(*algorithm);
             let serves =
                 |domain: &&DomainName| newest.is_some_and(|key| self.serves(key, domain, moment));
-            let (served, rest): (Vec<_>, Vec<_>) = lacking.into_iter().partition(serves);
+            let (covered, rest): (Vec<_>, Vec<_>) = lacking.into_iter().partition(serves);
             if !rest.is_empty() {
                 let mut wanted = self.successor(*algorithm);
-                wanted.domains.retain(|domain| !served.contains(&domain));
+                wanted.domains.retain(|domain| !covered.contains(&domain));
                 plan.wanted.push(wanted);
             }
             if let Some(key) = newest {
-                plan.changes.extend(added(key, served, moment));
+                plan.changes.extend(added(key, covered, moment));
             }
         }
     }
