@@ -10,6 +10,7 @@ mod problem;
 mod section;
 mod settings;
 mod source;
+mod timing;
 mod tree;
 mod values;
 
