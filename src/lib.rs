@@ -17,6 +17,7 @@
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
+//! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
 //! | [`cli`] | the commands |
 
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod daemon;
 pub mod dkim;
 pub mod dns;
 pub mod handover;
+pub mod keeper;
 pub mod keystore;
 pub mod milter;
 pub mod names;

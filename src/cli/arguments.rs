@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::{
     check::CheckArguments, demo::DemoArguments, dns::DnsCommand, key::KeyCommand,
@@ -42,6 +42,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Serve the milter: sign mail until told to stop
     Run,
+    /// Take the keys through their lives: look at the DNS, make successors, activate
+    Keeper(KeeperArguments),
     /// Show it at work, without an MTA
     Demo(DemoArguments),
     /// Check configuration and keystore, and try every key
@@ -59,6 +61,13 @@ pub(super) enum Command {
     /// DNS records
     #[command(subcommand)]
     Dns(DnsCommand),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct KeeperArguments {
+    /// One round, for a timer; exit status 1 if something needs attention
+    #[arg(long)]
+    pub(super) once: bool,
 }
 
 #[cfg(test)]

@@ -28,7 +28,10 @@ use self::{
     context::Context,
     failure::Failure,
 };
-use crate::daemon;
+use crate::{
+    daemon,
+    keeper::{self, Duty},
+};
 
 /// Does what the arguments of this process ask for.
 pub fn main() -> ExitCode {
@@ -43,6 +46,14 @@ pub fn main() -> ExitCode {
     let mut context = Context::new(arguments.config);
     let result = match &arguments.command {
         Command::Run => return daemon::run(context.config_file()),
+        Command::Keeper(arguments) => {
+            let duty = if arguments.once {
+                Duty::Once
+            } else {
+                Duty::Always
+            };
+            return keeper::run(context.config_file(), duty);
+        }
         Command::Demo(arguments) => return demo::run(arguments),
         Command::Check(arguments) => Ok(check::run(arguments, &mut context)),
         Command::Sign(arguments) => sign::run(arguments, &mut context),

@@ -15,6 +15,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -184,7 +185,10 @@ impl Daemon {
                 readiness: readiness.clone(),
             });
         }
-        let state = HttpState { metrics, readiness };
+        let state = HttpState {
+            metrics: Arc::new(metrics),
+            readiness,
+        };
         daemon.serve_http(&snapshot.settings().http, state).await?;
         for parts in parts {
             daemon.serve_listener(parts);

@@ -1,4 +1,4 @@
-//! One writer at a time.
+//! One writer at a time, and one keeper.
 
 use std::{
     fs::File,
@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 
 use super::{
@@ -14,20 +15,41 @@ use super::{
     problem::{FileError, KeystoreError},
 };
 
-pub(super) const NAME: &str = "lock";
+/// Held while something is written.
+pub(super) const WRITER: &str = "lock";
+/// Held by a keeper for as long as it runs.
+const KEEPER: &str = "keeper.lock";
 
 /// How long a writer waits for another. Each holds the lock for some milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Held while the keystore is written. The kernel lets go of it when the process dies.
+const NOTE_OCTETS: u64 = 100;
+
+/// Held while the keystore is written, or kept. The kernel lets go of it when the process dies.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
 impl Lock {
-    /// Waits for the lock, for as long as `patience`.
-    pub(super) fn acquire(root: &Folder, patience: Duration) -> Result<Self, KeystoreError> {
-        let path = root.path(NAME);
-        let mut file = root.lock_file(NAME)?;
+    /// Waits for the lock of the writers.
+    pub(super) fn of_writer(root: &Folder, patience: Duration) -> Result<Self, KeystoreError> {
+        let note = format!("process {}", std::process::id());
+        Self::acquire(root, (WRITER, &note), patience)
+    }
+
+    /// Takes the lock of the keeper, or says who has it and since when.
+    pub(super) fn of_keeper(root: &Folder, now: Timestamp) -> Result<Self, KeystoreError> {
+        let note = format!("the keeper, process {}, since {now:.0}", std::process::id());
+        Self::acquire(root, (KEEPER, &note), Duration::ZERO)
+    }
+
+    /// Waits for a lock; `note` is what others are told while it is held.
+    fn acquire(
+        root: &Folder,
+        (name, note): (&str, &str),
+        patience: Duration,
+    ) -> Result<Self, KeystoreError> {
+        let path = root.path(name);
+        let mut file = root.lock_file(name)?;
         let start = Instant::now();
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -45,7 +67,7 @@ impl Lock {
         // Only for the message to others: a full disk must not be in the way.
         let _ = file
             .set_len(0)
-            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+            .and_then(|()| file.write_all(note.as_bytes()));
         Ok(Self(file))
     }
 }
@@ -60,9 +82,10 @@ fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file
         .rewind()
-        .and_then(|()| file.take(20).read_to_string(&mut text));
-    match text.trim().parse::<u32>() {
-        Ok(process) if read.is_ok() => format!("process {process}"),
+        .and_then(|()| file.take(NOTE_OCTETS).read_to_string(&mut text));
+    let printable = !text.is_empty() && !text.contains(|c: char| c.is_control());
+    match read {
+        Ok(_) if printable => text,
         _ => "another process".to_owned(),
     }
 }

@@ -51,6 +51,12 @@ pub struct Keystore {
     path: PathBuf,
 }
 
+/// Held by the one keeper of a keystore. The kernel lets go of it when the process dies.
+#[derive(Debug)]
+pub struct KeeperLock {
+    _lock: lock::Lock,
+}
+
 /// A key, and the domains for which something is to be done with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
@@ -230,6 +236,15 @@ impl Keystore {
         Ok(found)
     }
 
+    /// Takes the lock of the keeper: there is one for a keystore, until this is dropped.
+    ///
+    /// # Errors
+    /// When another keeper has it; the error says which, and since when.
+    pub fn keep(&self, now: Timestamp) -> Result<KeeperLock, KeystoreError> {
+        let lock = lock::Lock::of_keeper(&self.root()?, now)?;
+        Ok(KeeperLock { _lock: lock })
+    }
+
     /// Takes the lock, to change several things in one go.
     ///
     /// # Errors
@@ -294,7 +309,7 @@ impl Keystore {
     }
 
     fn folder(&self, organisation: &OrganisationId) -> Result<Option<Folder>, KeystoreError> {
-        if [GENERATION, lock::NAME].contains(&organisation.as_str()) {
+        if [GENERATION, lock::WRITER].contains(&organisation.as_str()) {
             return Err(KeystoreError::ReservedName(organisation.clone()));
         }
         Ok(self.root()?.child(organisation.as_str())?)

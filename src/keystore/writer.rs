@@ -80,7 +80,7 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
         let root = keystore.root()?;
-        let lock = Lock::acquire(&root, PATIENCE)?;
+        let lock = Lock::of_writer(&root, PATIENCE)?;
         Ok(Self {
             keystore: keystore.clone(),
             root,

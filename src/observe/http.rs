@@ -8,7 +8,7 @@
 
 mod socket;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -27,11 +27,27 @@ use crate::observe::{
     readiness::Readiness,
 };
 
+/// What writes a page of metrics.
+pub trait Exposition: fmt::Debug + Send + Sync {
+    /// The page for a scrape, of the type [`CONTENT_TYPE`]; it may have megabytes.
+    ///
+    /// # Errors
+    ///
+    /// None is known: a `String` can be written to at any time.
+    fn render(&self) -> Result<String, fmt::Error>;
+}
+
+impl Exposition for Metrics {
+    fn render(&self) -> Result<String, fmt::Error> {
+        Metrics::render(self)
+    }
+}
+
 /// What the pages show.
 #[derive(Clone, Debug)]
 pub struct HttpState {
     /// For `/metrics`.
-    pub metrics: Metrics,
+    pub metrics: Arc<dyn Exposition>,
     /// For `/health/ready`.
     pub readiness: Readiness,
 }
@@ -116,7 +132,7 @@ struct Pages {
 async fn metrics(State(pages): State<Pages>) -> Response {
     // The semaphore is never closed.
     let _turn = pages.rendering.acquire().await;
-    let metrics = pages.state.metrics.clone();
+    let metrics = Arc::clone(&pages.state.metrics);
     let Ok(Ok(page)) = tokio::task::spawn_blocking(move || metrics.render()).await else {
         tracing::error!("the metrics could not be written");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -8,6 +8,7 @@
 //! message holds, such as an unknown domain, ever becomes a label.
 
 mod histogram;
+pub mod keeper;
 mod organisations;
 mod process;
 

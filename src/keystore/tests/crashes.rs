@@ -192,10 +192,10 @@ fn who_waits_too_long_hears_of_whom() {
     let fixture = Fixture::new();
     let root = Folder::open(fixture.keystore.path()).unwrap();
     let patience = Duration::from_millis(30);
-    let lock = Lock::acquire(&root, patience).unwrap();
-    let message = Lock::acquire(&root, patience).unwrap_err().to_string();
+    let lock = Lock::of_writer(&root, patience).unwrap();
+    let message = Lock::of_writer(&root, patience).unwrap_err().to_string();
     let holder = format!("process {}", std::process::id());
     assert!(message.contains(&holder), "{message}");
     drop(lock);
-    Lock::acquire(&root, patience).unwrap();
+    Lock::of_writer(&root, patience).unwrap();
 }

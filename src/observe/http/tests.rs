@@ -18,8 +18,10 @@ struct Server {
 }
 
 fn state() -> HttpState {
+    let metrics = Metrics::new();
+    metrics.listener("relay");
     HttpState {
-        metrics: Metrics::new(),
+        metrics: Arc::new(metrics),
         readiness: Readiness::default(),
     }
 }
@@ -84,7 +86,6 @@ fn short(connections: usize) -> Limits {
 #[tokio::test]
 async fn the_pages() {
     let server = start(Limits::default()).await;
-    server.state.metrics.listener("relay");
     let answer = server.request("GET /metrics").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(
