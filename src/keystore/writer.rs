@@ -200,7 +200,7 @@ impl Writer {
     /// make it active is left out, and its problem is in the answer.
     ///
     /// # Errors
-    /// When the keyring was changed in the meantime ([`ChangeRefusal::Stale`]: make a new
+    /// When the keyring was changed in the meantime ([`super::ChangeRefusal::Stale`]: make a new
     /// plan), when the changes break a rule of the life of keys, and when writing fails.
     pub fn apply(
         &mut self,
