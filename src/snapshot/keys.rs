@@ -45,6 +45,22 @@ impl KeyProblems {
     fn add(&mut self, problem: impl fmt::Display) {
         self.lines.push(problem.to_string());
     }
+
+    fn name_stand_ins(
+        &mut self,
+        organisation: &Organisation,
+        keystore: &Keystore,
+        stand_ins: &[HeldKey],
+    ) {
+        for HeldKey { entry, .. } in stand_ins {
+            self.add(format_args!(
+                "{}: the key {} of {} goes on signing in place of its successor",
+                keystore.path().display(),
+                entry.selector,
+                organisation.id
+            ));
+        }
+    }
 }
 
 /// The keys of one organisation that are in use for one of its domains.
@@ -101,14 +117,7 @@ impl KeySet {
         let mut keys: Vec<HeldKey> = keyring.keys().iter().filter(in_use).map(hold).collect();
         if let Some(before) = before {
             let stand_ins = before.stand_ins(&keyring, &keys);
-            for HeldKey { entry, .. } in &stand_ins {
-                problems.add(format_args!(
-                    "{}: the key {} of {} goes on signing in place of its successor",
-                    keystore.path().display(),
-                    entry.selector,
-                    organisation.id
-                ));
-            }
+            problems.name_stand_ins(organisation, keystore, &stand_ins);
             keys.extend(stand_ins);
         }
         Self {
