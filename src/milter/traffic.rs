@@ -113,3 +113,45 @@ impl Drop for MessageToken {
         self.0.0.messages.send_modify(|messages| *messages -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
+    use super::*;
+
+    /// Whether a future has come to its end, without waiting for it.
+    async fn is_ready(mut future: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn it_is_quiet_when_the_last_connection_is_gone() {
+        let traffic = Traffic::new(Connections::default());
+        let connection = traffic.connect(2).unwrap();
+        let other = traffic.connect(2).unwrap();
+        assert!(traffic.connect(2).is_none());
+        traffic.enter(Stage::Draining);
+        let mut quiet = pin!(traffic.quiet());
+        // A message may yet begin on either, if its MAIL is on the way.
+        assert!(!is_ready(quiet.as_mut()).await);
+        let message = traffic.begin_message();
+        drop(other);
+        drop(message);
+        assert!(!is_ready(quiet.as_mut()).await);
+        drop(connection);
+        assert!(is_ready(quiet.as_mut()).await);
+    }
+
+    #[tokio::test]
+    async fn stages_are_reached_in_turn() {
+        let traffic = Traffic::new(Connections::default());
+        let mut draining = pin!(traffic.reaches(Stage::Draining));
+        let mut cut = pin!(traffic.reaches(Stage::Cut));
+        assert!(!is_ready(draining.as_mut()).await);
+        traffic.enter(Stage::Draining);
+        assert!(is_ready(draining.as_mut()).await && !is_ready(cut.as_mut()).await);
+        traffic.enter(Stage::Cut);
+        assert!(is_ready(cut.as_mut()).await);
+    }
+}

@@ -123,16 +123,23 @@ impl Zegel {
 
     /// Starts the process and waits until it is ready.
     pub fn launch(&mut self) {
+        self.launch_by(&[]);
+    }
+
+    /// The same, through a program that becomes the signer, such as `env NAME=VALUE`.
+    pub fn launch_by(&mut self, prefix: &[&str]) {
         // The number of the process is that of the signer, since the shell becomes it.
         let script = format!(
             r#"{GUARD} guard 'kill "$daemon"' \
-               bash -c 'echo $$ >"$0/pid"; exec "$1" run --config "$0/zegel.toml"' "$0" "$1""#
+               bash -c 'echo $$ >"$0/pid"; exec "$@"' "$0" "$@""#
         );
         let mut command = Command::new("bash");
         command
             .args(["-c", &script])
             .arg(self.folder.path())
-            .arg(env!("CARGO_BIN_EXE_zegel"));
+            .args(prefix)
+            .args([env!("CARGO_BIN_EXE_zegel"), "run", "--config"])
+            .arg(self.path("zegel.toml"));
         let output = self.path("output");
         let mut process = Supervised::start("zegel", command, &output);
         let address = self.http_address();
@@ -256,6 +263,11 @@ impl Zegel {
         SocketAddr::from(([127, 0, 0, 1], self.http.number()))
     }
 
+    /// A page with its head; none if nobody answers.
+    pub fn page(&self, path: &str) -> Option<String> {
+        get(self.http_address(), path)
+    }
+
     /// The metrics, as text.
     pub fn metrics(&self) -> String {
         get(self.http_address(), "/metrics").expect("the metrics")
@@ -316,6 +328,11 @@ impl Zegel {
     /// Ends it with SIGTERM and gives its exit status.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits for its end and gives its exit status.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
         let mut process = self.process.take().expect("the signer runs");
         process.wait()
     }

@@ -90,16 +90,23 @@ impl Connection {
     /// Connects to `unix:/path` or `inet:127.0.0.1:port`, and says nothing. Replies are awaited
     /// for 10 seconds.
     pub fn open(address: &str) -> Self {
-        let stream = Stream::connect(address)
-            .unwrap_or_else(|error| panic!("cannot connect to the milter at {address}: {error}"));
-        stream
-            .set_timeout(Duration::from_secs(10))
-            .expect("a timeout");
-        Self {
+        Self::try_open(address)
+            .unwrap_or_else(|error| panic!("cannot connect to the milter at {address}: {error}"))
+    }
+
+    /// The same where nobody may listen.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection.
+    pub fn try_open(address: &str) -> io::Result<Self> {
+        let stream = Stream::connect(address)?;
+        stream.set_timeout(Duration::from_secs(10))?;
+        Ok(Self {
             stream,
             agreed: Offer::version(6).without(u32::MAX),
             requested: Vec::new(),
-        }
+        })
     }
 
     /// Connects and negotiates. Panics if the milter does not agree to the offer.

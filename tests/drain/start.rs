@@ -1,0 +1,58 @@
+//! What keeps the signer from starting: all of it is said at once, and nothing is left behind.
+
+use std::fs;
+
+use super::support::zegel::{Org, Zegel};
+use super::{orgs, refusal};
+
+#[test]
+fn a_broken_configuration_is_refused_with_all_its_problems() {
+    let orgs = [
+        Org::new("alfa", &["alfa.example", "not a domain"]).without_keys(),
+        Org::new("beta", &["beta.example", "alfa.example"]).without_keys(),
+    ];
+    let zegel = Zegel::prepared(
+        &orgs,
+        "[limits]\nidel = \"600s\"\nconnections = 0\n[policy]\nbad_from = \"ignore\"\n\
+         [log]\nfilter = \"inof\"\n",
+    );
+    let (status, text) = refusal(&zegel, &[]);
+    assert_eq!(status, Some(78), "{text}");
+    for (place, about) in [
+        ("zegel.toml:", "limits.idel"),
+        ("zegel.toml:", "limits.connections"),
+        ("zegel.toml:", "policy.bad_from"),
+        ("zegel.toml:", "log.filter"),
+        ("orgs.d/alfa.toml:", "not a domain"),
+        ("orgs.d/beta.toml:", "alfa.example"),
+    ] {
+        let is_named = |line: &str| line.contains(place) && line.contains(about);
+        assert!(text.lines().any(is_named), "{about}:\n{text}");
+    }
+    assert!(
+        text.lines().all(|line| line.starts_with("zegel: ")),
+        "{text}"
+    );
+    assert!(!zegel.socket().exists());
+}
+
+#[test]
+fn a_configuration_that_is_no_toml_is_refused() {
+    let zegel = Zegel::prepared(&orgs(), "[limits\n");
+    let (status, text) = refusal(&zegel, &[]);
+    assert_eq!(status, Some(78), "{text}");
+    assert!(text.contains("zegel.toml:"), "{text}");
+}
+
+#[test]
+fn a_keystore_that_is_not_there_is_named() {
+    let zegel = Zegel::prepared(&orgs(), "");
+    fs::remove_dir_all(zegel.path("keys")).expect("a keystore");
+    let (status, text) = refusal(&zegel, &[]);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(
+        text.contains(&zegel.path("keys").display().to_string()),
+        "{text}"
+    );
+    assert!(!zegel.socket().exists());
+}
