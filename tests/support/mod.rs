@@ -15,6 +15,8 @@
 // Each file of tests/ is a crate of its own and uses another part of this module.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+pub mod arrivals;
+pub mod corpus;
 pub mod logins;
 pub mod milter;
 pub mod name_server;
@@ -27,6 +29,8 @@ pub mod sendmail;
 pub mod signatures;
 pub mod sink;
 pub mod smtp;
+pub mod stage;
+pub mod trials;
 pub mod verifiers;
 pub mod verify;
 pub mod zegel;

@@ -23,6 +23,8 @@ pub struct PostfixOptions {
     /// The milter as `unix:/path` or `inet:127.0.0.1:port`. The user postfix must be able to enter
     /// its folders and to write to the socket.
     pub milter: String,
+    /// Another one for the submission service, as `conf/postfix/master.cf` describes it.
+    pub submission_milter: Option<String>,
     /// Where all mail goes.
     pub sink_port: u16,
     /// Lines that are put at the end of main.cf, so that they win.
@@ -36,10 +38,17 @@ impl PostfixOptions {
     pub fn new(milter: impl Into<String>, sink_port: u16) -> Self {
         Self {
             milter: milter.into(),
+            submission_milter: None,
             sink_port,
             main_cf: Vec::new(),
             logins: logins::usual(),
         }
+    }
+
+    /// Mail with a login goes to this milter.
+    pub fn submission_milter(mut self, milter: impl Into<String>) -> Self {
+        self.submission_milter = Some(milter.into());
+        self
     }
 
     /// One more line for main.cf.
@@ -97,8 +106,7 @@ impl Postfix {
         self.relay.number()
     }
 
-    /// The submission service of `conf/postfix/master.cf`, without TLS: wants a login, and its
-    /// `{daemon_name}` is `submission`.
+    /// The submission service of `conf/postfix/master.cf`, without TLS: wants a login.
     pub fn submission_port(&self) -> u16 {
         self.submission.number()
     }
@@ -218,7 +226,7 @@ fn lay_out(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
     let hour_ago = SystemTime::now() - Duration::from_hours(1);
     main.and_then(|main| main.set_modified(hour_ago))
         .expect("main.cf with an old date");
-    fs::write(folder.join("config/master.cf"), master_cf(ports)).expect("master.cf");
+    fs::write(folder.join("config/master.cf"), master_cf(options, ports)).expect("master.cf");
     // Where Debian's Postfix looks, whatever `cyrus_sasl_config_path` says; others follow that.
     let sasl = folder.join("config/sasl");
     let database = logins::make(&sasl, "smtpd.conf", &sasl, &options.logins);
@@ -294,7 +302,7 @@ notify_classes =
     base + &fragment.replace(SOCKET, &options.milter) + "\n" + &extra + "\n"
 }
 
-fn master_cf(ports: &[Port; 4]) -> String {
+fn master_cf(options: &PostfixOptions, ports: &[Port; 4]) -> String {
     let [relay, submission, outside, reinjection] = ports.each_ref().map(Port::number);
     let base = format!(
         "127.0.0.1:{relay} inet n - n - - smtpd
@@ -329,7 +337,18 @@ anvil     unix - - n - 1 anvil
             "smtpd_tls_security_level=none",
         )
         .replace("smtpd_tls_auth_only=yes", "smtpd_tls_auth_only=no");
-    base + &services
+    base + &with_submission_milter(services, options)
+}
+
+/// The services, with the line that `conf/postfix/master.cf` has for a listener of submission.
+fn with_submission_milter(services: String, options: &PostfixOptions) -> String {
+    let line = "  -o smtpd_milters=unix:/run/zegel/submission.sock\n";
+    assert!(services.contains(line), "conf/postfix/master.cf has {line}");
+    let Some(milter) = &options.submission_milter else {
+        return services;
+    };
+    let login = "  -o smtpd_sasl_auth_enable=yes\n";
+    services.replace(login, &format!("{login}  -o smtpd_milters={milter}\n"))
 }
 
 /// The number of a user or group in `/etc/passwd` or `/etc/group`.

@@ -30,6 +30,9 @@ pub struct SendmailOptions {
     /// The milter as `unix:/path` or `inet:127.0.0.1:port`. The folder of the socket is bound into
     /// the instance: a milter that starts anew there is found again.
     pub milter: String,
+    /// Another one for the submission port, as `conf/sendmail/zegel.mc` describes it; in the same
+    /// folder, if it is a unix socket.
+    pub submission_milter: Option<String>,
     /// Where all mail goes.
     pub sink_port: u16,
     /// Lines for the `.mc` file, before the fragment.
@@ -43,10 +46,17 @@ impl SendmailOptions {
     pub fn new(milter: impl Into<String>, sink_port: u16) -> Self {
         Self {
             milter: milter.into(),
+            submission_milter: None,
             sink_port,
             mc: Vec::new(),
             logins: logins::usual(),
         }
+    }
+
+    /// Mail with a login goes to this milter.
+    pub fn submission_milter(mut self, milter: impl Into<String>) -> Self {
+        self.submission_milter = Some(milter.into());
+        self
     }
 
     /// One more line for the `.mc` file.
@@ -270,7 +280,7 @@ fn lay_out(folder: &Path, options: &SendmailOptions, ports: [u16; 2]) {
     );
     file("service.switch", "hosts files\naliases files\n");
     file("statistics", "");
-    file("zegel.mc", &mc::milter_fragment(&options.milter));
+    file("zegel.mc", &mc::milter_fragment(options));
     file("sendmail.mc", &mc::sendmail_mc(options, ports));
     file("submit.mc", &mc::submit_mc(ports[0]));
     let seen = Path::new("/run/testbed/sasl");

@@ -1,14 +1,16 @@
 //! The real signer: the built binary with a configuration and a keystore of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
 use jiff::Timestamp;
-use zegel::dkim::Algorithm;
+use zegel::dkim::{Algorithm, key::generate_pem};
 use zegel::keystore::{Evidence, Keystore, State, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
@@ -32,6 +34,7 @@ pub struct Org {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Keys {
     Active,
+    Lost,
     None,
 }
 
@@ -57,6 +60,12 @@ impl Org {
     /// Without any key yet.
     pub fn without_keys(mut self) -> Self {
         self.keys = Keys::None;
+        self
+    }
+
+    /// With keys in use whose files are gone.
+    pub fn with_lost_keys(mut self) -> Self {
+        self.keys = Keys::Lost;
         self
     }
 
@@ -163,7 +172,13 @@ impl Zegel {
 
     /// The usual socket as an MTA wants it, `unix:/…`.
     pub fn milter(&self) -> String {
-        format!("unix:{}", self.socket().display())
+        self.milter_of("relay")
+    }
+
+    /// The same for a listener whose socket is `{folder}/NAME.sock`.
+    pub fn milter_of(&self, listener: &str) -> String {
+        let socket = self.path(&format!("{listener}.sock"));
+        format!("unix:{}", socket.display())
     }
 
     /// Writes `zegel.toml` anew (see [`Self::with_settings`]).
@@ -195,11 +210,12 @@ impl Zegel {
             return;
         }
         for &algorithm in &org.algorithms {
-            self.add_key(
-                org,
-                &format!("{}-{}", org.id, algorithm.key_type()),
-                algorithm,
-            );
+            let selector = format!("{}-{}", org.id, algorithm.key_type());
+            self.add_key(org, &selector, algorithm);
+            if org.keys == Keys::Lost {
+                let file = format!("keys/{}/{selector}.pem", org.id);
+                fs::remove_file(self.path(&file)).expect("the key just made");
+            }
         }
     }
 
@@ -228,7 +244,7 @@ impl Zegel {
         };
         let now = Timestamp::now();
         keystore
-            .generate(&target, algorithm, 2048, now)
+            .import(&target, key_of(&selector, algorithm).as_bytes(), now)
             .expect("a key");
         keystore
             .activate(&target, Evidence::Assumed, now)
@@ -325,6 +341,13 @@ impl Zegel {
         }
     }
 
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        let mut process = self.process.take().expect("the signer runs");
+        process.wait();
+    }
+
     /// Ends it with SIGTERM and gives its exit status.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         self.signal("TERM");
@@ -336,6 +359,20 @@ impl Zegel {
         let mut process = self.process.take().expect("the signer runs");
         process.wait()
     }
+}
+
+/// A key for this selector. To make one takes long, so each is made once in a process.
+fn key_of(selector: &Selector, algorithm: Algorithm) -> String {
+    static MADE: Mutex<BTreeMap<(String, Algorithm), String>> = Mutex::new(BTreeMap::new());
+    let name = (selector.to_string(), algorithm);
+    let known = |made: &BTreeMap<_, String>| made.get(&name).cloned();
+    if let Some(pem) = known(&MADE.lock().expect("no thread panics with the keys")) {
+        return pem;
+    }
+    // Without the lock: several are made at the same time.
+    let pem = generate_pem(algorithm, 2048).expect("a key").to_string();
+    let mut made = MADE.lock().expect("no thread panics with the keys");
+    made.entry(name).or_insert(pem).clone()
 }
 
 /// One request; none if nobody answers.

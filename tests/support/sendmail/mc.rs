@@ -10,14 +10,29 @@ use super::{HOST_NAME, SendmailOptions, root};
 /// The socket that the fragment names.
 const SOCKET: &str = "local:/run/zegel/relay.sock";
 
-/// The fragment that users copy, with the milter's address in it.
-pub(super) fn milter_fragment(milter: &str) -> String {
-    let fragment = fragment("sendmail/zegel.mc");
-    assert!(
-        fragment.contains(SOCKET),
-        "conf/sendmail/zegel.mc names {SOCKET}"
-    );
-    let socket = if let Some(path) = milter.strip_prefix("unix:") {
+/// Another one, in a comment of the fragment.
+const SUBMISSION_SOCKET: &str = "local:/run/zegel/submission.sock";
+const COMMENT: &str = "dnl #     ";
+const SUBMISSION_FILTER: &str = "dnl #     MAIL_FILTER(`zegel-submission'";
+
+/// The fragment that users copy, with the addresses of the milters in it.
+pub(super) fn milter_fragment(options: &SendmailOptions) -> String {
+    let mut fragment = fragment("sendmail/zegel.mc");
+    for text in [SOCKET, SUBMISSION_SOCKET, SUBMISSION_FILTER] {
+        assert!(fragment.contains(text), "conf/sendmail/zegel.mc has {text}");
+    }
+    if let Some(milter) = &options.submission_milter {
+        let filter = SUBMISSION_FILTER.trim_start_matches(COMMENT);
+        fragment = fragment
+            .replace(SUBMISSION_FILTER, filter)
+            .replace(SUBMISSION_SOCKET, &socket(milter));
+    }
+    fragment.replace(SOCKET, &socket(&options.milter))
+}
+
+/// The address of a milter in the words of Sendmail.
+fn socket(milter: &str) -> String {
+    if let Some(path) = milter.strip_prefix("unix:") {
         let name = Path::new(path).file_name().expect("a socket has a name");
         format!("local:/run/zegel/{}", name.display())
     } else {
@@ -26,12 +41,15 @@ pub(super) fn milter_fragment(milter: &str) -> String {
             .and_then(|address| address.rsplit_once(':'))
             .unwrap_or_else(|| panic!("{milter} is neither unix:/path nor inet:address:port"));
         format!("inet:{port}@{host}")
-    };
-    fragment.replace(SOCKET, &socket)
+    }
 }
 
 /// The settings of the server, which listens on these two ports.
 pub(super) fn sendmail_mc(options: &SendmailOptions, [relay, submission]: [u16; 2]) -> String {
+    let filters = match options.submission_milter {
+        Some(_) => ", InputMailFilters=zegel-submission",
+        None => "",
+    };
     format!(
         "VERSIONID(`the test bed of Zegel')dnl
 OSTYPE(`linux')dnl
@@ -60,7 +78,7 @@ FEATURE(`no_default_msa')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`accept_unqualified_senders')dnl
 DAEMON_OPTIONS(`Name=relay, Family=inet, Addr=127.0.0.1, Port={relay}')dnl
-DAEMON_OPTIONS(`Name=submission, Family=inet, Addr=127.0.0.1, Port={submission}, M=Ea')dnl
+DAEMON_OPTIONS(`Name=submission, Family=inet, Addr=127.0.0.1, Port={submission}, M=Ea{filters}')dnl
 {extra}
 include(`zegel.mc')dnl
 MAILER(`local')dnl

@@ -1,0 +1,123 @@
+//! The signer behind a real Sendmail: every message of a configured organisation arrives with
+//! signatures that three verifiers accept, and every other one as it was.
+
+mod support;
+
+use std::time::Duration;
+
+use support::arrivals::assert_broken;
+use support::corpus::replaced;
+use support::sendmail::{Sendmail, SendmailOptions};
+use support::sink::Sink;
+use support::stage::{Stage, Way};
+use support::trials::{self, outages::End, senders::letter};
+use support::zegel::Zegel;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn options(zegel: &Zegel, sink: &Sink) -> SendmailOptions {
+    SendmailOptions::new(zegel.milter(), sink.port())
+        .submission_milter(zegel.milter_of("submission"))
+        .mc("RELAY_DOMAIN(`127')dnl")
+}
+
+fn sendmail(zegel: &Zegel, sink: &Sink) -> Sendmail {
+    Sendmail::start(&options(zegel, sink))
+}
+
+/// What is in the log may be what matters.
+const TRACE: &str = "[log]\nfilter = \"trace\"";
+
+#[test]
+fn mail_of_any_shape_by_any_way_in_is_signed_or_left_alone() {
+    trials::corpus(
+        &Stage::new(TRACE, sendmail),
+        &[Way::Relay, Way::Submission, Way::Local],
+    );
+}
+
+#[test]
+fn simple_canonicalisation_holds_as_well() {
+    let settings = format!("[signing]\ncanonicalization = \"simple/simple\"\n{TRACE}");
+    trials::corpus(&Stage::new(&settings, sendmail), &[Way::Relay]);
+}
+
+#[test]
+fn mail_in_letters_of_all_the_world_is_signed() {
+    trials::international(&Stage::new("", sendmail));
+}
+
+/// Sendmail has uses of its own for the octets 0x80 to 0x9f, and harms them in addresses behind
+/// the signer: `conf/sendmail/zegel.mc` says so.
+#[test]
+fn some_letters_in_addresses_are_harmed_behind_the_signer() {
+    let stage = Stage::new("", sendmail);
+    let mut message = letter("jan@voorbeeld.example", "euro").parameters("BODY=8BITMIME");
+    message.bytes = replaced(
+        &message.bytes,
+        b"From: jan@voorbeeld.example",
+        "From: €uro@voorbeeld.example".as_bytes(),
+    );
+    stage.carry(Way::Relay, &[message]);
+    let received = stage.sink.wait_for(1, TIMEOUT).remove(0);
+    assert!(!received.contains("€"));
+    assert_broken(&received, &stage.zegel.records());
+}
+
+#[test]
+fn each_reason_not_to_sign_concerns_one_message() {
+    trials::policies::each_message_alone(&Stage::new("", sendmail));
+}
+
+#[test]
+fn organisations_are_bound_to_their_senders() {
+    trials::senders::bound(&Stage::new("", sendmail));
+}
+
+#[test]
+fn sessions_of_two_logins_side_by_side_keep_apart() {
+    trials::senders::interleaved(&Stage::new("", sendmail));
+}
+
+#[test]
+fn a_hundred_messages_on_one_connection_keep_apart() {
+    trials::senders::pipelined(&Stage::new("", sendmail));
+}
+
+#[test]
+fn mail_that_comes_by_again_is_not_signed_again() {
+    trials::signed_already(&Stage::new("", sendmail));
+}
+
+/// The mailer `relay` breaks lines over 2,040 bytes, `smtp` and `esmtp` those over 990.
+#[test]
+fn long_lines_are_broken_behind_the_signer_and_counted() {
+    trials::long_lines(&Stage::new("", sendmail), 2_041);
+}
+
+#[test]
+fn nothing_leaves_unsigned_when_the_signer_is_asked_to_end() {
+    trials::outages::nothing_leaves_unsigned(&mut Stage::new("", sendmail), End::Asked);
+}
+
+#[test]
+fn nothing_leaves_unsigned_when_the_signer_is_killed() {
+    trials::outages::nothing_leaves_unsigned(&mut Stage::new("", sendmail), End::Killed);
+}
+
+/// Sendmail writes them without asking a milter: `conf/sendmail/zegel.mc` says so.
+#[test]
+fn bounces_leave_unsigned() {
+    let stage = Stage::new("", |zegel, sink| {
+        let options = options(zegel, sink).mc("define(`confDOMAIN_NAME', `voorbeeld.example')dnl");
+        Sendmail::start(&options)
+    });
+    stage.carry(Way::Relay, &[letter("piet@elsewhere.example", "reject-me")]);
+    let bounce = stage.sink.wait_for(1, TIMEOUT).remove(0);
+    assert_eq!(bounce.from, "");
+    assert!(
+        bounce.header("From")[0].contains("MAILER-DAEMON@voorbeeld.example"),
+        "{bounce:?}"
+    );
+    assert!(bounce.header("DKIM-Signature").is_empty());
+}
