@@ -3,6 +3,7 @@
 mod activate;
 mod addition;
 mod choice;
+mod evidence;
 mod generate;
 mod import;
 mod list;
