@@ -14,7 +14,7 @@ const NSD: &str = "/usr/sbin/nsd";
 const NSD_CONTROL: &str = "/usr/sbin/nsd-control";
 /// How long a reload or a transfer may take.
 const LIMIT: Duration = Duration::from_secs(20);
-/// The TTL of what has no other, and of negative answers.
+/// The TTL of what has no other, and of negative answers, unless a test says other.
 pub const TTL: u32 = 60;
 
 /// A network 127.a.b.0/24 that no other test uses, in this process or another, while this lives.
@@ -68,6 +68,7 @@ pub struct NameServer {
     folder: tempfile::TempDir,
     address: Ipv4Addr,
     serial: Cell<u32>,
+    ttl: Cell<u32>,
 }
 
 impl NameServer {
@@ -82,6 +83,7 @@ impl NameServer {
             folder,
             address,
             serial: Cell::new(1),
+            ttl: Cell::new(TTL),
         };
         server.resume();
         server
@@ -118,13 +120,19 @@ impl NameServer {
         self.process.replace(Some(process));
     }
 
+    /// The TTL in seconds of the zones that are set from now on, and of negative answers.
+    pub fn set_ttl(&self, ttl: u32) {
+        self.ttl.set(ttl);
+    }
+
     /// Serves the zone with these records below a SOA of its own. A zone that was there before
     /// is replaced.
     pub fn set_zone(&self, zone: &str, records: &str) {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
+        let ttl = self.ttl.get();
         let text = format!(
-            "$ORIGIN {}\n$TTL {TTL}\n@ SOA ns1.name-server.example. hostmaster.example. {serial} 86400 86400 864000 {TTL}\n{records}\n",
+            "$ORIGIN {}\n$TTL {ttl}\n@ SOA ns1.name-server.example. hostmaster.example. {serial} 86400 86400 864000 {ttl}\n{records}\n",
             absolute(zone)
         );
         fs::write(self.zone_file(zone), text).expect("a zone file");

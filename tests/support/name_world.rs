@@ -122,6 +122,12 @@ impl World {
         self.network.address(99)
     }
 
+    /// The TTL in seconds of the zones that are set from now on, and of negative answers.
+    pub fn set_ttl(&self, ttl: u32) {
+        self.primary.set_ttl(ttl);
+        self.secondary.set_ttl(ttl);
+    }
+
     /// The records that name both servers, for a zone that is set by hand.
     pub fn servers(&self) -> String {
         format!(
