@@ -17,7 +17,7 @@ use crate::{
     config::Loaded,
     dns::{self, Finding, Severity},
     handover::Language,
-    keystore::Keystore,
+    keystore::{Keyring, Keystore},
     names::DomainName,
     organisation::Organisation,
 };
@@ -145,7 +145,7 @@ fn all_subjects(
             .unwrap_or_else(|error| {
                 complain(error);
                 readable = Readable::Some;
-                Default::default()
+                Keyring::default()
             });
         let situation = situation(organisation, &keyring, &timing);
         let (subjects, problems) = subjects(keystore, organisation, &situation);
