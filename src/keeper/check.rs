@@ -12,7 +12,7 @@ use crate::{
     dns::{self, Finding, Round, Severity},
     keystore::{
         ChangeRefusal, KeyEntry, KeyProblem, Keyring, Keystore, KeystoreError, NewKey, Target,
-        lifecycle::{Alarm, AlarmKind, Change, Event, Moment, Sight, Situation, Timing, WantedKey},
+        lifecycle::{Alarm, AlarmKind, Change, Moment, Sight, Situation, Timing, WantedKey},
     },
     names::{DomainName, Selector},
     observe::metrics::keeper::Facts,
@@ -263,47 +263,6 @@ impl Checked {
             alarms: self.alarms.iter().map(alarm).collect(),
             rotation_overdue: self.alarms.iter().any(overdue),
             keys: self.keyring.keys().iter().map(states).collect(),
-        }
-    }
-
-    /// One line for each thing that happened, or that somebody should do.
-    pub(super) fn log(&self, organisation: &str) {
-        for change in self
-            .changes
-            .iter()
-            .filter(|one| one.event != Event::Checked)
-        {
-            tracing::info!(
-                organisation,
-                selector = change.selector.as_str(),
-                domain = change.domain.as_str(),
-                "key {}",
-                change.event.as_str()
-            );
-        }
-        for selector in &self.made {
-            tracing::info!(
-                organisation,
-                selector = selector.as_str(),
-                "a key was made: hand over its records with `zegel dns records {organisation}`"
-            );
-        }
-        for finding in &self.findings {
-            let (code, name) = (finding.code.as_str(), finding.name.as_str());
-            let (seen, expected) = (finding.seen.as_str(), finding.expected.as_str());
-            tracing::warn!(organisation, code, name, seen, expected, "finding in DNS");
-        }
-        for alarm in &self.alarms {
-            tracing::error!(
-                organisation,
-                domain = alarm.domain.as_str(),
-                selector = alarm.selector.as_ref().map_or("", Selector::as_str),
-                "alarm: {}",
-                alarm.kind.as_str()
-            );
-        }
-        for problem in &self.problems {
-            tracing::error!(organisation, "{problem}");
         }
     }
 }

@@ -14,6 +14,7 @@
 
 mod check;
 mod clock;
+mod journal;
 mod round;
 
 use std::{

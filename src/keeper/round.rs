@@ -1,6 +1,11 @@
 //! When which organisation is looked at.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{
@@ -13,6 +18,7 @@ use super::{
     Attention, Duty,
     check::{Checker, Outcome},
     clock::ClockWatch,
+    journal::Journal,
 };
 use crate::{
     config::{self, Loaded},
@@ -32,6 +38,7 @@ pub(super) struct Rounds {
     loaded: Loaded,
     observer: Observer,
     checker: Arc<Checker>,
+    journal: Arc<Journal>,
     metrics: KeeperMetrics,
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
@@ -50,6 +57,7 @@ impl Rounds {
             loaded,
             observer,
             checker: Arc::new(Checker::new(keystore)),
+            journal: Arc::default(),
             metrics,
             clocks: HashMap::new(),
         })
@@ -90,7 +98,8 @@ impl Rounds {
             // The semaphore is never closed.
             let place = Arc::clone(&places).acquire_owned().await.ok();
             let (checker, round) = (Arc::clone(&self.checker), Arc::clone(&round));
-            let (metrics, organisation) = (self.metrics.clone(), organisation.clone());
+            let (metrics, journal) = (self.metrics.clone(), Arc::clone(&self.journal));
+            let organisation = organisation.clone();
             let clock = self.clocks.entry(organisation.id.clone());
             let moment = clock.or_insert_with(ClockWatch::new).look();
             checks.spawn(async move {
@@ -98,7 +107,7 @@ impl Rounds {
                     .check(&organisation, (&timing, moment), &round)
                     .await;
                 drop(place);
-                report(&organisation, outcome, &metrics)
+                report(&organisation, outcome, (&metrics, &journal))
             });
         }
         let mut attention = Attention::NotNeeded;
@@ -107,8 +116,10 @@ impl Rounds {
                 attention = Attention::Needed;
             }
         }
-        self.metrics
-            .retain(|id| organisations.iter().any(|one| one.id == *id));
+        let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
+        self.metrics.retain(|id| known.contains(id));
+        self.journal.retain(|id| known.contains(id));
+        self.clocks.retain(|id, _| known.contains(id));
         tracing::info!(
             organisations = organisations.len(),
             seconds = begun.elapsed().as_secs(),
@@ -137,12 +148,15 @@ impl Rounds {
 }
 
 /// Says what a check found.
-fn report(organisation: &Organisation, checked: Outcome, metrics: &KeeperMetrics) -> Attention {
-    let organisation_id = organisation.id.as_str();
+fn report(
+    organisation: &Organisation,
+    checked: Outcome,
+    (metrics, journal): (&KeeperMetrics, &Journal),
+) -> Attention {
     match checked {
         Ok(checked) => {
             metrics.checked(checked.facts(organisation, Timestamp::now()));
-            checked.log(organisation_id);
+            journal.checked(&organisation.id, &checked);
             if checked.needs_attention() {
                 Attention::Needed
             } else {
@@ -150,7 +164,7 @@ fn report(organisation: &Organisation, checked: Outcome, metrics: &KeeperMetrics
             }
         }
         Err(error) => {
-            tracing::error!(organisation = organisation_id, "not looked at: {error}");
+            journal.failed(&organisation.id, &error);
             Attention::Needed
         }
     }
