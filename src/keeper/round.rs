@@ -9,8 +9,8 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    sync::Semaphore,
-    task::JoinSet,
+    sync::{Notify, Semaphore},
+    task::{JoinSet, spawn_blocking},
     time::{Instant, sleep_until},
 };
 
@@ -40,6 +40,10 @@ pub(super) struct Rounds {
     checker: Arc<Checker>,
     journal: Arc<Journal>,
     metrics: KeeperMetrics,
+    /// Somebody wants the next round to begin now.
+    wish: Arc<Notify>,
+    /// What was last said of a configuration that can't be used, so that it is said once.
+    complaint: String,
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
 }
@@ -59,8 +63,16 @@ impl Rounds {
             checker: Arc::new(Checker::new(keystore)),
             journal: Arc::default(),
             metrics,
+            wish: Arc::default(),
+            complaint: String::new(),
             clocks: HashMap::new(),
         })
+    }
+
+    /// Lets the next round begin as soon as the one before is over, with the configuration as
+    /// it is then.
+    pub(super) fn wish(&self) -> Arc<Notify> {
+        Arc::clone(&self.wish)
     }
 
     /// Once, or over and over.
@@ -71,8 +83,12 @@ impl Rounds {
             if duty == Duty::Once {
                 return attention;
             }
-            sleep_until(begun + self.loaded.settings.keeper.check_every).await;
-            self.reload();
+            let next = begun + self.loaded.settings.keeper.check_every;
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.wish.notified() => tracing::info!("told to look at once"),
+            }
+            self.reload().await;
         }
     }
 
@@ -112,8 +128,13 @@ impl Rounds {
         }
         let mut attention = Attention::NotNeeded;
         while let Some(ended) = checks.join_next().await {
-            if !matches!(ended, Ok(Attention::NotNeeded)) {
-                attention = Attention::Needed;
+            match ended {
+                Ok(Attention::NotNeeded) => {}
+                Ok(Attention::Needed) => attention = Attention::Needed,
+                Err(error) => {
+                    tracing::error!("a check broke off: {error}");
+                    attention = Attention::Needed;
+                }
             }
         }
         let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
@@ -128,23 +149,52 @@ impl Rounds {
         attention
     }
 
-    /// Between two rounds: what can't be read leaves things as they were.
-    fn reload(&mut self) {
-        match config::load(&self.config_file) {
-            Ok(loaded) => {
-                for line in config::diff(&self.loaded, &loaded) {
-                    tracing::info!("reloaded: {line}");
-                }
-                self.loaded = loaded;
-            }
-            Err(problems) => {
-                for problem in &problems.0 {
-                    tracing::error!("{problem}");
-                }
-                tracing::error!("the configuration has problems, all stays as it was");
-            }
+    /// Between two rounds: what can't be used leaves things as they were.
+    async fn reload(&mut self) {
+        let file = self.config_file.clone();
+        // Many files take long, and signals are heard meanwhile.
+        let Ok(loaded) = spawn_blocking(move || config::load(&file)).await else {
+            return;
+        };
+        match loaded {
+            Ok(loaded) => self.take(loaded),
+            Err(problems) => self.complain(&problems.to_string()),
         }
     }
+
+    fn take(&mut self, loaded: Loaded) {
+        // Anew each time: /etc/resolv.conf may have changed.
+        match Observer::new(&loaded.settings.keeper.resolvers, Limits::default()) {
+            Ok(observer) => self.observer = observer,
+            Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
+        }
+        for line in config::diff(&self.loaded, &loaded) {
+            tracing::info!("reloaded: {line}");
+        }
+        let restart = config::needs_restart(&self.loaded, &loaded);
+        for line in restart.iter().filter(|line| concerns_keeper(line)) {
+            tracing::warn!("takes effect at the next start only: {line}");
+        }
+        self.complaint.clear();
+        self.loaded = loaded;
+    }
+
+    fn complain(&mut self, complaint: &str) {
+        if self.complaint != complaint {
+            for line in complaint.lines() {
+                tracing::error!("{line}");
+            }
+            tracing::error!("the configuration has problems, all stays as it was");
+            self.complaint.clear();
+            self.complaint.push_str(complaint);
+        }
+    }
+}
+
+/// The others are those of the signer.
+fn concerns_keeper(line: &str) -> bool {
+    let begins = ["keystore.path", "keeper.http", "log."];
+    begins.iter().any(|begin| line.starts_with(begin))
 }
 
 /// Says what a check found.
