@@ -46,10 +46,35 @@ struct Line<'a> {
     publication: Option<Publication>,
 }
 
-/// Opened before a change, so that nothing is changed that cannot be told.
+/// Written before a change, so that nothing is changed that is not told.
 pub(super) struct AuditLog<'a> {
     folder: &'a Folder,
     file: File,
+}
+
+/// What was told of a change that is yet to be made. It is taken back if this is dropped.
+#[must_use]
+pub(super) struct Told {
+    file: File,
+    /// The length of the log before.
+    length: u64,
+    is_kept: bool,
+}
+
+impl Told {
+    /// The change is made.
+    pub(super) fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // There is a reason for that already, which is the one to tell.
+            let _ = self.file.set_len(self.length);
+        }
+    }
 }
 
 impl<'a> AuditLog<'a> {
@@ -58,51 +83,59 @@ impl<'a> AuditLog<'a> {
         Ok(Self { folder, file })
     }
 
-    /// Appends a line for each entry, down to the disk, after the change has succeeded.
+    /// Appends a line for each entry, down to the disk.
     pub(super) fn append(
-        mut self,
+        self,
         entries: &[Entry<'_>],
         now: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        self.write(entries, now)
-            .map_err(|error| KeystoreError::Audit {
-                path: self.folder.path(NAME),
-                error,
-            })
+    ) -> Result<Told, KeystoreError> {
+        let path = self.folder.path(NAME);
+        let failed = |error| KeystoreError::Audit {
+            path: path.clone(),
+            error,
+        };
+        let length = self.file.metadata().map_err(failed)?.len();
+        let mut told = Told {
+            file: self.file,
+            length,
+            is_kept: false,
+        };
+        write(&mut told.file, entries, now).map_err(failed)?;
+        Ok(told)
     }
+}
 
-    fn write(&mut self, entries: &[Entry<'_>], now: Timestamp) -> io::Result<()> {
-        let mut text = Vec::with_capacity(256);
-        if self.is_cut_off()? {
-            text.push(b'\n');
-        }
-        for entry in entries {
-            let line = Line {
-                time: now,
-                uid: rustix::process::getuid().as_raw(),
-                pid: std::process::id(),
-                event: entry.event,
-                organisation: entry.target.organisation.as_str(),
-                selector: entry.target.selector.as_str(),
-                domains: entry.target.domains,
-                evidence: entry.evidence,
-                publication: entry.publication,
-            };
-            serde_json::to_writer(&mut text, &line)?;
-            text.push(b'\n');
-        }
-        self.file.write_all(&text)?;
-        self.file.sync_data()
+fn write(file: &mut File, entries: &[Entry<'_>], now: Timestamp) -> io::Result<()> {
+    let mut text = Vec::with_capacity(256);
+    if is_cut_off(file)? {
+        text.push(b'\n');
     }
+    for entry in entries {
+        let line = Line {
+            time: now,
+            uid: rustix::process::getuid().as_raw(),
+            pid: std::process::id(),
+            event: entry.event,
+            organisation: entry.target.organisation.as_str(),
+            selector: entry.target.selector.as_str(),
+            domains: entry.target.domains,
+            evidence: entry.evidence,
+            publication: entry.publication,
+        };
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    file.write_all(&text)?;
+    file.sync_data()
+}
 
-    /// Whether a line is there without its end, as a full disk leaves it.
-    fn is_cut_off(&mut self) -> io::Result<bool> {
-        if self.file.metadata()?.len() == 0 {
-            return Ok(false);
-        }
-        let mut last = [0];
-        self.file.seek(SeekFrom::End(-1))?;
-        self.file.read_exact(&mut last)?;
-        Ok(last != *b"\n")
+/// Whether a line is there without its end, as a full disk leaves it.
+fn is_cut_off(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
     }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }

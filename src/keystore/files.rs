@@ -4,9 +4,11 @@
 //! opened is examined: nobody can put another in its place between the two. Everything
 //! below a folder is reached through its handle.
 
+mod prepared;
+
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::{
         fd::OwnedFd,
         unix::fs::{MetadataExt, PermissionsExt, fchown},
@@ -14,9 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use zeroize::Zeroizing;
 
+pub(in crate::keystore) use self::prepared::Prepared;
 use super::problem::{FileError, FileProblem};
 
 const FOLDER_MODE: u32 = 0o700;
@@ -126,6 +129,10 @@ impl Folder {
     /// Opens a folder in this one, and makes it if there is none.
     pub(super) fn child_or_new(&self, name: &str) -> Result<Self, FileError> {
         if let Some(child) = self.child(name)? {
+            // Who made it may have died before it was the owner's.
+            let failed = |error| FileError::io(&child.path, error);
+            let folder = child.handle.try_clone().map_err(failed)?;
+            self.hand_over(&folder.into()).map_err(failed)?;
             return Ok(child);
         }
         let path = self.path.join(name);
@@ -241,65 +248,6 @@ impl Folder {
         Err(FileError::new(path, problem))
     }
 
-    /// Writes a file that must not be there yet, in one step.
-    pub(super) fn create(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
-        let temporary = self.write_temporary(name, content)?;
-        let (handle, flags) = (&self.handle, RenameFlags::NOREPLACE);
-        let renamed = match rustix::fs::renameat_with(handle, &temporary, handle, name, flags) {
-            // NFS and others do not know the flag. Under the lock, after a look at what is
-            // there, the plain rename does the same.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                rustix::fs::renameat(handle, &temporary, handle, name)
-            }
-            renamed => renamed,
-        };
-        self.settle(name, &temporary, renamed)
-    }
-
-    /// Writes a file, in one step: whoever reads it gets the old or the new content.
-    pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
-        let temporary = self.write_temporary(name, content)?;
-        let renamed = rustix::fs::renameat(&self.handle, &temporary, &self.handle, name);
-        self.settle(name, &temporary, renamed)
-    }
-
-    fn settle(
-        &self,
-        name: &str,
-        temporary: &str,
-        renamed: rustix::io::Result<()>,
-    ) -> Result<(), FileError> {
-        if let Err(error) = renamed {
-            // The first error is the one to tell.
-            let _ = rustix::fs::unlinkat(&self.handle, temporary, AtFlags::empty());
-            return Err(FileError::io(&self.path.join(name), error.into()));
-        }
-        self.sync()
-    }
-
-    /// Writes `content` beside `name`, down to the disk. Only under the lock: what a
-    /// process that died left there is replaced.
-    fn write_temporary(&self, name: &str, content: &[u8]) -> Result<String, FileError> {
-        let temporary = format!("{TEMPORARY}{name}");
-        let path = self.path.join(&temporary);
-        let failed = |error: io::Error| FileError::io(&path, error);
-        match rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(failed(error.into())),
-        }
-        let flags = OFlags::WRONLY | OFlags::EXCL;
-        let mut file = self.open_for_writing(&temporary, flags).map_err(failed)?;
-        let written = file
-            .write_all(content)
-            .and_then(|()| self.hand_over(&file))
-            .and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            let _ = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
-            return Err(failed(error));
-        }
-        Ok(temporary)
-    }
-
     /// Removes what processes that died left half written. Only under the lock.
     pub(super) fn sweep(&self) -> Result<(), FileError> {
         for name in self.names()? {
@@ -350,7 +298,8 @@ impl Folder {
         Ok(())
     }
 
-    fn sync(&self) -> Result<(), FileError> {
+    /// What was put in place stays so when the power fails.
+    pub(super) fn sync(&self) -> Result<(), FileError> {
         rustix::fs::fsync(&self.handle).map_err(|error| FileError::io(&self.path, error.into()))
     }
 }

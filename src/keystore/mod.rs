@@ -13,6 +13,7 @@
 //! touches another.
 
 mod audit;
+mod change;
 mod files;
 mod keyring;
 pub mod lifecycle;

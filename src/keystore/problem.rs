@@ -135,8 +135,22 @@ impl FileProblem {
             Self::FolderMode { .. } => Some(format!("chmod 700 {path}")),
             Self::ParentMode { .. } => Some(format!("chmod go-w {path}")),
             Self::Unreadable { user } => Some(format!("chown {user} {path} && chmod 600 {path}")),
-            Self::Missing | Self::Io(_) => None,
+            Self::Io(error) => way_out(error).map(|way| format!("nothing was changed; {way}")),
+            Self::Missing => None,
         }
+    }
+}
+
+/// What to do about a disk that takes no more. Only writing gives these errors.
+fn way_out(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("make room on this file system, and do it again")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("make this file system writable (mount -o remount,rw), and do it again")
+        }
+        _ => None,
     }
 }
 
@@ -232,8 +246,11 @@ pub enum KeystoreError {
         /// What is wrong.
         problem: KeyringProblem,
     },
-    /// The change is made, and nobody can read of it.
-    #[error("{}: the change is made, but it could not be written here: {error}", path.display())]
+    /// Nothing is changed that the audit log does not tell of.
+    #[error(
+        "{}: nothing was changed, since it cannot be told here: {error}{}",
+        path.display(), way_out(error).map(|way| format!("; {way}")).unwrap_or_default()
+    )]
     Audit {
         /// The audit log.
         path: PathBuf,

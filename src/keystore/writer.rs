@@ -1,6 +1,6 @@
 //! Changes to the keystore, under its lock, each in the order key file, keyring,
 //! generation: whatever a crash leaves behind, the keyring never names a key file that
-//! was not there before it.
+//! was not there before it. What needs room on the disk is written before anything changes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{
-    GENERATION, KEYRING, Keystore, Target,
-    audit::{AuditLog, Entry},
-    files::Folder,
+    Keystore, Target,
+    audit::Entry,
+    change::{Announcement, PreparedChange, announce_left_over},
+    files::{Folder, Prepared},
     key_file,
     keyring::{KeyEntry, Keyring},
     lifecycle::{Change, Event},
@@ -81,6 +82,7 @@ impl Writer {
     pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
         let root = keystore.root()?;
         let lock = Lock::of_writer(&root, PATIENCE)?;
+        announce_left_over(keystore, &root)?;
         Ok(Self {
             keystore: keystore.clone(),
             root,
@@ -94,8 +96,8 @@ impl Writer {
     /// # Errors
     /// When the selector was ever used in the organisation, when any organisation has the
     /// key already, when a key file of that name is there, or when writing fails. Nothing
-    /// is changed then, but for a key file that the keyring does not name; only when it is
-    /// the generation that cannot be written, the key is there and not announced.
+    /// is changed then, unless the error is in the last step: the key may be there and not
+    /// announced, which the next writer makes good.
     pub fn add(
         &mut self,
         target: &Target<'_>,
@@ -124,18 +126,20 @@ impl Writer {
         keyring.add(entry.clone());
         // Before anything is written: a generation that cannot be read stops all.
         self.keystore.generation()?;
-        let audit = AuditLog::open(&self.root)?;
-        let folder = self.root.child_or_new(organisation.as_str())?;
-        write_key_file(&folder, target, key)?;
-        self.write_keyring(organisation, &keyring)?;
-        if let Some(known) = &mut self.known {
-            known.insert(key.fingerprint, (organisation.clone(), selector.clone()));
-        }
         let event = match key.origin {
             Origin::Here => "generated",
             Origin::Elsewhere => "imported",
         };
-        audit.append(&[told(target, event, None)], now)?;
+        let folder = self.root.child_or_new(organisation.as_str())?;
+        let mut key_file = write_key_file(&folder, target, key)?;
+        let telling: (&[_], _) = (&[told(target, event, None)], now);
+        let change = self.prepare((&folder, &keyring), Announcement::Signer, telling)?;
+        let change = change.make()?;
+        key_file.keep();
+        change.announce()?;
+        if let Some(known) = &mut self.known {
+            known.insert(key.fingerprint, (organisation.clone(), selector.clone()));
+        }
         Ok(entry)
     }
 
@@ -153,9 +157,12 @@ impl Writer {
         if !keyring.add_domains(target.selector, target.domains, now) {
             return Err(target.unknown());
         }
-        let audit = AuditLog::open(&self.root)?;
-        self.write_keyring(target.organisation, &keyring)?;
-        audit.append(&[told(target, "domains_added", None)], now)
+        let entries = [told(target, "domains_added", None)];
+        self.write(
+            (target.organisation, &keyring),
+            Announcement::Signer,
+            (&entries, now),
+        )
     }
 
     /// Makes the key sign for the domains of `target`; in the same write, the active key
@@ -188,9 +195,12 @@ impl Writer {
                     step,
                 })?;
         }
-        let audit = AuditLog::open(&self.root)?;
-        self.write_keyring(target.organisation, &keyring)?;
-        audit.append(&[told(target, "activated", Some(evidence))], now)
+        let entries = [told(target, "activated", Some(evidence))];
+        self.write(
+            (target.organisation, &keyring),
+            Announcement::Signer,
+            (&entries, now),
+        )
     }
 
     /// Writes all changes of a plan, or none; the generation grows if they change what
@@ -227,17 +237,11 @@ impl Writer {
             .filter(|change| change.event != Event::Checked)
             .map(|change| told_of(organisation, change))
             .collect();
-        if entries.is_empty() {
-            self.replace_keyring(organisation, &keyring)?;
-            return Ok(unusable);
-        }
-        let audit = AuditLog::open(&self.root)?;
-        if changes.iter().any(Change::moves) {
-            self.write_keyring(organisation, &keyring)?;
-        } else {
-            self.replace_keyring(organisation, &keyring)?;
-        }
-        audit.append(&entries, now)?;
+        let announcement = match changes.iter().any(Change::moves) {
+            true => Announcement::Signer,
+            false => Announcement::Nobody,
+        };
+        self.write((organisation, &keyring), announcement, (&entries, now))?;
         Ok(unusable)
     }
 
@@ -282,33 +286,24 @@ impl Writer {
         self.add(&target, key, now).map(Some)
     }
 
-    fn write_keyring(
+    fn write(
         &self,
-        organisation: &OrganisationId,
-        keyring: &Keyring,
-    ) -> Result<(), KeystoreError> {
-        let generation = self.keystore.generation()?;
-        self.replace_keyring(organisation, keyring)?;
-        let next = format!("{}\n", generation.saturating_add(1));
-        self.root.replace(GENERATION, next.as_bytes())?;
-        Ok(())
-    }
-
-    /// Without a word to the signer.
-    fn replace_keyring(
-        &self,
-        organisation: &OrganisationId,
-        keyring: &Keyring,
+        (organisation, keyring): (&OrganisationId, &Keyring),
+        announcement: Announcement,
+        telling: (&[Entry<'_>], Timestamp),
     ) -> Result<(), KeystoreError> {
         let folder = self.root.child_or_new(organisation.as_str())?;
-        let json = keyring
-            .to_json()
-            .map_err(|problem| KeystoreError::Keyring {
-                path: folder.path(KEYRING),
-                problem,
-            })?;
-        folder.replace(KEYRING, &json)?;
-        Ok(())
+        let change = self.prepare((&folder, keyring), announcement, telling)?;
+        change.make()?.announce()
+    }
+
+    fn prepare<'a>(
+        &'a self,
+        place: (&'a Folder, &Keyring),
+        announcement: Announcement,
+        telling: (&[Entry<'_>], Timestamp),
+    ) -> Result<PreparedChange<'a>, KeystoreError> {
+        PreparedChange::new((&self.keystore, &self.root), place, announcement, telling)
     }
 
     fn check_unknown(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
@@ -363,7 +358,11 @@ fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
     changes.iter().filter(is_usable).cloned().collect()
 }
 
-fn write_key_file(folder: &Folder, target: &Target<'_>, key: &NewKey) -> Result<(), KeystoreError> {
+fn write_key_file<'a>(
+    folder: &'a Folder,
+    target: &Target<'_>,
+    key: &NewKey,
+) -> Result<Prepared<'a>, KeystoreError> {
     let name = key_file(target.selector);
     folder.sweep()?;
     if folder.names()?.contains(&name) {
@@ -374,6 +373,5 @@ fn write_key_file(folder: &Folder, target: &Target<'_>, key: &NewKey) -> Result<
             refusal: KeyRefusal::NotInKeyring,
         })));
     }
-    folder.create(&name, key.pem.as_bytes())?;
-    Ok(())
+    Ok(folder.create(&name, key.pem.as_bytes())?)
 }

@@ -199,3 +199,49 @@ fn who_waits_too_long_hears_of_whom() {
     drop(lock);
     Lock::of_writer(&root, patience).unwrap();
 }
+
+#[test]
+fn a_change_that_nobody_heard_of_is_announced_by_the_next_writer() {
+    let fixture = Fixture::with_two_keys();
+    let generation = fixture.keystore.generation().unwrap();
+    // The keyring is in its place, and the process died before the generation was.
+    write_secret(
+        &fixture.path(".tmp-generation"),
+        format!("{}\n", generation + 1).as_bytes(),
+    );
+    drop(fixture.keystore.writer().unwrap());
+    assert_eq!(fixture.keystore.generation().unwrap(), generation + 1);
+    // One that is old, or cut off, is none.
+    for left in [format!("{generation}\n"), format!("{}", generation + 9)] {
+        write_secret(&fixture.path(".tmp-generation"), left.as_bytes());
+        drop(fixture.keystore.writer().unwrap());
+        assert_eq!(fixture.keystore.generation().unwrap(), generation + 1);
+    }
+}
+
+#[test]
+fn a_change_that_cannot_be_told_or_made_leaves_nothing_behind() {
+    let fixture = Fixture::with_two_keys();
+    let (organisation, selector) = (id("een"), name("s3"));
+    let target = target(&organisation, &selector, &[]);
+    let generation = fixture.keystore.generation().unwrap();
+    let audit = fs::read(fixture.path("audit.log")).unwrap();
+    let folder_contents = || Folder::open(&fixture.path("een")).unwrap().names().unwrap();
+    let before = folder_contents();
+    // In the place of the audit log, and of the two temporary files.
+    for place in ["audit.log", ".tmp-generation", "een/.tmp-keyring.json"] {
+        let place = fixture.path(place);
+        let _ = fs::rename(&place, place.with_extension("aside"));
+        fs::create_dir(&place).unwrap();
+        let made = fixture
+            .keystore
+            .generate(&target, Algorithm::Ed25519Sha256, 0, second(2));
+        assert!(made.is_err(), "{}", place.display());
+        fs::remove_dir(&place).unwrap();
+        let _ = fs::rename(place.with_extension("aside"), &place);
+        assert_eq!(folder_contents(), before, "{}", place.display());
+        assert_eq!(fixture.keystore.generation().unwrap(), generation);
+        assert_eq!(fs::read(fixture.path("audit.log")).unwrap(), audit);
+    }
+    fixture.generate("een", "s3");
+}

@@ -1,0 +1,14 @@
+//! A keystore whose writers are killed at every system call, or find the disk full.
+//!
+//! strace kills the program as it enters its n-th call of a kind, for every kind and every n from
+//! the moment it opens the keystore. As nothing but system calls changes files, this is every
+//! state that a crash can leave behind, but for what a power failure takes from the disk.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod full_disk;
+mod kills;
+mod operations;
+mod template;
+mod verdict;
