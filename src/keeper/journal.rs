@@ -86,12 +86,13 @@ impl Journal {
 
     fn news(&self, organisation: &OrganisationId, now: BTreeSet<Matter>) -> News {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = said.insert(organisation.clone(), now.clone());
-        let before = before.unwrap_or_default();
-        News {
+        let before = said.remove(organisation).unwrap_or_default();
+        let news = News {
             begun: now.difference(&before).cloned().collect(),
             over: before.difference(&now).cloned().collect(),
-        }
+        };
+        said.insert(organisation.clone(), now);
+        news
     }
 
     /// What else lasts is not known now: it stays as it was.
