@@ -1,6 +1,11 @@
 //! When which organisation is looked at.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{
@@ -107,8 +112,8 @@ impl Rounds {
                 attention = Attention::Needed;
             }
         }
-        self.metrics
-            .retain(|id| organisations.iter().any(|one| one.id == *id));
+        let known: HashSet<_> = organisations.iter().map(|one| &one.id).collect();
+        self.metrics.retain(|id| known.contains(id));
         tracing::info!(
             organisations = organisations.len(),
             seconds = begun.elapsed().as_secs(),

@@ -82,7 +82,7 @@ fn kill_everywhere(operation: &Operation, template: &Template) -> usize {
     });
     let failures = failures.into_inner().expect("no panic");
     let killed = killed.into_inner();
-    println!(
+    eprintln!(
         "{}: {killed} of {} runs killed",
         operation.name,
         places.len()
