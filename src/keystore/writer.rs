@@ -237,9 +237,10 @@ impl Writer {
             .filter(|change| change.event != Event::Checked)
             .map(|change| told_of(organisation, change))
             .collect();
-        let announcement = match changes.iter().any(Change::moves) {
-            true => Announcement::Signer,
-            false => Announcement::Nobody,
+        let announcement = if changes.iter().any(Change::moves) {
+            Announcement::Signer
+        } else {
+            Announcement::Nobody
         };
         self.write((organisation, &keyring), announcement, (&entries, now))?;
         Ok(unusable)
