@@ -13,7 +13,7 @@ use crate::{
     dns::{self, Code, Finding, Round, Severity},
     keystore::{
         ChangeRefusal, KeyEntry, KeyProblem, Keyring, Keystore, KeystoreError, NewKey, State,
-        Target,
+        Target, Writer,
         lifecycle::{Alarm, AlarmKind, Change, Moment, Sight, Situation, Timing, WantedKey},
     },
     names::{DomainName, Selector},
@@ -36,6 +36,9 @@ pub(super) type Outcome = Result<Checked, KeystoreError>;
 pub struct Checker {
     keystore: Keystore,
     public_keys: Mutex<HashMap<Fingerprint, PublicKey>>,
+    /// Held with the lock of the keystore, whose waiting has an end: on a slow disk the
+    /// organisations of one round would give up on each other.
+    writing: Mutex<()>,
 }
 
 /// What a check of one organisation found and did.
@@ -64,6 +67,7 @@ impl Checker {
         Self {
             keystore,
             public_keys: Mutex::default(),
+            writing: Mutex::default(),
         }
     }
 
@@ -148,6 +152,12 @@ impl Checker {
         Ok(public_key)
     }
 
+    /// The writer; to be dropped before the turn.
+    fn writer(&self) -> Result<(MutexGuard<'_, ()>, Writer), KeystoreError> {
+        let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((turn, self.keystore.writer()?))
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<Fingerprint, PublicKey>> {
         self.public_keys
             .lock()
@@ -172,7 +182,7 @@ impl Checker {
         loop {
             let keyring = self.keystore.read_keyring(&organisation.id)?;
             let plan = situation(organisation, &keyring, timing).plan(moment, sight);
-            let mut writer = self.keystore.writer()?;
+            let (_turn, mut writer) = self.writer()?;
             match writer.apply(&organisation.id, &plan.changes, moment.now) {
                 Ok(problems) => {
                     let lines = problems.iter().map(ToString::to_string);
@@ -212,11 +222,8 @@ impl Checker {
                 selector: &selector,
                 domains: &wanted.domains,
             };
-            match self
-                .keystore
-                .writer()?
-                .add_wanted(&target, &key, moment.now)
-            {
+            let (_turn, mut writer) = self.writer()?;
+            match writer.add_wanted(&target, &key, moment.now) {
                 Ok(Some(_)) => {
                     checked.made.push(selector);
                     return Ok(());

@@ -1,4 +1,4 @@
-//! A keystore whose writers are killed at every system call, or find the disk full.
+//! A keystore whose writers are killed at every system call, or find the disk full or slow.
 //!
 //! strace kills the program as it enters its n-th call of a kind, for every kind and every n from
 //! the moment it opens the keystore. As nothing but system calls changes files, this is every
@@ -10,5 +10,6 @@ mod support;
 mod full_disk;
 mod kills;
 mod operations;
+mod slow_disk;
 mod template;
 mod verdict;

@@ -207,6 +207,16 @@ fn is_the_owners(path: &Path) {
     }
 }
 
+/// The state of every key for every domain.
+pub(crate) fn state_words(keystore: &Keystore) -> Vec<&'static str> {
+    let organisations = keystore.organisations().expect("organisations");
+    let rings = organisations.iter().map(|id| keystore.read_keyring(id));
+    let rings: Vec<_> = rings.collect::<Result<_, _>>().expect("keyrings");
+    let keys = rings.iter().flat_map(|ring| ring.keys());
+    let publications = keys.flat_map(|key| key.publications.values());
+    publications.map(|one| one.state.as_str()).collect()
+}
+
 pub(crate) fn open(world: &Path) -> Keystore {
     Keystore::open(&world.join("keys")).expect("a keystore")
 }

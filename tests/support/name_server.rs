@@ -1,6 +1,7 @@
 //! A name server (NSD) on a loopback address, port 53.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
 use std::fs::{self, File, create_dir_all};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -130,15 +131,42 @@ impl NameServer {
     pub fn set_zone(&self, zone: &str, records: &str) {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
-        let ttl = self.ttl.get();
-        let text = format!(
-            "$ORIGIN {}\n$TTL {ttl}\n@ SOA ns1.name-server.example. hostmaster.example. {serial} 86400 86400 864000 {ttl}\n{records}\n",
-            absolute(zone)
-        );
+        let text = zone_text(zone, (serial, self.ttl.get()), records);
         fs::write(self.zone_file(zone), text).expect("a zone file");
         self.add(zone);
         self.control(&["reload", zone]).expect("a reload");
         self.wait_for_serial(zone, serial);
+    }
+
+    /// Serves all these zones at once, in addition to those that are there.
+    pub fn set_zones(&self, zones: &[(String, String)]) {
+        let serial = self.serial.get() + 1;
+        self.serial.set(serial);
+        let mut list = String::new();
+        for (zone, records) in zones {
+            let text = zone_text(zone, (serial, self.ttl.get()), records);
+            fs::write(self.zone_file(zone), text).expect("a zone file");
+            writeln!(list, "{zone} usual").expect("a string takes everything");
+        }
+        let file = self.folder.path().join("new-zones");
+        fs::write(&file, list).expect("a list of zones");
+        let status = Command::new(program(NSD_CONTROL))
+            .arg("-c")
+            .arg(self.folder.path().join("nsd.conf"))
+            .arg("addzones")
+            .stdin(File::open(&file).expect("the list of zones"))
+            .stdout(File::create(self.folder.path().join("addzones.log")).expect("a log"))
+            .status();
+        assert!(status.expect("nsd-control").success(), "{}", self.log());
+        for (zone, _) in zones {
+            self.wait_for_serial(zone, serial);
+        }
+    }
+
+    /// How many questions came in since the start.
+    pub fn questions(&self) -> u64 {
+        let statistics = self.control(&["stats_noreset"]).expect("statistics");
+        counter(&statistics, "num.queries")
     }
 
     /// Serves the zone without having it: answers SERVFAIL.
@@ -200,6 +228,23 @@ impl NameServer {
     fn log(&self) -> String {
         read_lossy(&self.folder.path().join("nsd.log"))
     }
+}
+
+fn zone_text(zone: &str, (serial, ttl): (u32, u32), records: &str) -> String {
+    format!(
+        "$ORIGIN {}\n$TTL {ttl}\n@ SOA ns1.name-server.example. hostmaster.example. {serial} 86400 86400 864000 {ttl}\n{records}\n",
+        absolute(zone)
+    )
+}
+
+/// The number behind `NAME=` in the statistics of a server.
+pub(super) fn counter(statistics: &str, name: &str) -> u64 {
+    let value = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value
+        .and_then(|value| value.parse().ok())
+        .expect("a counter")
 }
 
 fn absolute(zone: &str) -> String {

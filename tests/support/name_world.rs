@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use super::name_server::{NameServer, Network, Source, run, soa_serial};
+use super::name_server::{NameServer, Network, Source, counter, run, soa_serial};
 use super::process::{GUARD, Supervised, program, read_lossy};
 use super::{open_folder, require_root};
 
@@ -76,6 +76,13 @@ impl NameResolver {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (self.address, 53).into()
+    }
+
+    /// How many questions came in since the start.
+    pub fn questions(&self) -> u64 {
+        let configuration = self.folder.path().join("unbound.conf");
+        let statistics = run(UNBOUND_CONTROL, &configuration, &["stats_noreset"]);
+        counter(&statistics.expect("statistics"), "total.num.queries")
     }
 
     /// Forgets everything about the zone and all below it.
@@ -172,13 +179,33 @@ impl World {
         self.resolver.flush(zone);
     }
 
-    /// Lets the root name both servers for the zone.
-    pub fn delegate(&self, zone: &str) {
-        let new = format!(
+    /// Sets many new zones on both at once.
+    pub fn set_many(&self, zones: &[(String, String)]) {
+        for (zone, _) in zones {
+            let new = self.delegation(zone);
+            self.delegations.borrow_mut().insert(zone.clone(), new);
+        }
+        self.write_root();
+        let servers = self.servers();
+        let with_servers =
+            |(zone, records): &(String, String)| (zone.clone(), format!("{servers}{records}"));
+        let zones: Vec<_> = zones.iter().map(with_servers).collect();
+        self.primary.set_zones(&zones);
+        self.secondary.set_zones(&zones);
+        self.resolver.flush(".");
+    }
+
+    fn delegation(&self, zone: &str) -> String {
+        format!(
             "{zone}. NS ns1.{zone}.\n{zone}. NS ns2.{zone}.\nns1.{zone}. A {}\nns2.{zone}. A {}\n",
             self.primary.address(),
             self.secondary.address()
-        );
+        )
+    }
+
+    /// Lets the root name both servers for the zone.
+    pub fn delegate(&self, zone: &str) {
+        let new = self.delegation(zone);
         let known = self
             .delegations
             .borrow_mut()
