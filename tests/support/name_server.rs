@@ -285,7 +285,7 @@ pub fn soa_serial(address: Ipv4Addr, zone: &str) -> Option<u32> {
 }
 
 /// The octets that a name takes, compressed or not.
-fn name_length(octets: &[u8]) -> Option<usize> {
+pub(super) fn name_length(octets: &[u8]) -> Option<usize> {
     let mut position = 0;
     loop {
         match octets.get(position)? {
