@@ -212,7 +212,7 @@ pub(crate) fn state_words(keystore: &Keystore) -> Vec<&'static str> {
     let organisations = keystore.organisations().expect("organisations");
     let rings = organisations.iter().map(|id| keystore.read_keyring(id));
     let rings: Vec<_> = rings.collect::<Result<_, _>>().expect("keyrings");
-    let keys = rings.iter().flat_map(|ring| ring.keys());
+    let keys = rings.iter().flat_map(zegel::keystore::Keyring::keys);
     let publications = keys.flat_map(|key| key.publications.values());
     publications.map(|one| one.state.as_str()).collect()
 }
