@@ -165,3 +165,6 @@ impl SnapshotHolder {
         self.0.store(Arc::new(snapshot));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::{
+    dkim::Algorithm,
+    keystore::{Evidence, Target},
+    organisation::{Policy, SelectorTemplate},
+};
+
+fn organisation(id: &str) -> Organisation {
+    let id: OrganisationId = id.parse().unwrap();
+    Organisation {
+        selector: SelectorTemplate::new(SelectorTemplate::DEFAULT, &id).unwrap(),
+        name: id.to_string(),
+        domains: vec![format!("{id}.example").parse().unwrap()],
+        parked: vec![format!("oud-{id}.example").parse().unwrap()],
+        contact: None,
+        algorithms: vec![Algorithm::Ed25519Sha256],
+        senders: None,
+        policy: Policy::default(),
+        id,
+    }
+}
+
+fn loaded(ids: &[&str]) -> Loaded {
+    Loaded {
+        settings: Settings::default(),
+        organisations: ids.iter().map(|id| organisation(id)).collect(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A keystore with a key in use for `id`, and the folder of that organisation.
+fn keystore_with_key(folder: &Path, id: &str) -> Keystore {
+    let keystore = Keystore::create(&folder.join("keys")).unwrap();
+    let organisation = organisation(id);
+    let target = Target {
+        organisation: &organisation.id,
+        selector: &"s1".parse().unwrap(),
+        domains: &organisation.domains,
+    };
+    let now = Timestamp::now();
+    keystore
+        .generate(&target, Algorithm::Ed25519Sha256, 0, now)
+        .unwrap();
+    keystore.activate(&target, Evidence::Assumed, now).unwrap();
+    keystore
+}
+
+fn build(ids: &[&str], keystore: &Keystore, previous: Option<&Snapshot>) -> Built {
+    Snapshot::build(loaded(ids), keystore, &Metrics::new(), previous).unwrap()
+}
+
+fn keys(built: &Built, domain: &str) -> String {
+    let domain = built.snapshot.domain(&domain.parse().unwrap()).unwrap();
+    domain.keys.as_ref().unwrap().to_string()
+}
+
+#[test]
+fn a_domain_has_the_keys_of_its_own_organisation_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let built = build(&["een", "twee"], &keystore, None);
+    assert_eq!(built.problems, [""; 0]);
+    assert_eq!(keys(&built, "een.example"), "s1");
+    assert_eq!(keys(&built, "twee.example"), "awaiting a key");
+    let domain = |name: &str| built.snapshot.domain(&name.parse().unwrap());
+    assert!(domain("oud-een.example").unwrap().keys.is_none());
+    // Exactly this domain: no parent, no child.
+    assert!(domain("sub.een.example").is_none());
+    assert!(domain("example").is_none());
+}
+
+#[test]
+fn a_key_of_two_organisations_signs_for_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let (een, twee) = (keystore.path().join("een"), keystore.path().join("twee"));
+    fs::create_dir(&twee).unwrap();
+    for file in ["s1.pem", "keyring.json"] {
+        fs::copy(een.join(file), twee.join(file)).unwrap();
+    }
+    let keyring = fs::read_to_string(twee.join("keyring.json")).unwrap();
+    let keyring = keyring.replace("een.example", "twee.example");
+    fs::write(twee.join("keyring.json"), keyring).unwrap();
+    let built = build(&["een", "twee"], &keystore, None);
+    let [problem] = &built.problems[..] else {
+        panic!("{:?}", built.problems);
+    };
+    assert!(problem.contains("een and twee"), "{problem}");
+    assert!(problem.contains("zegel key generate"), "{problem}");
+    assert_eq!(keys(&built, "een.example"), "unusable");
+    assert_eq!(keys(&built, "twee.example"), "unusable");
+}
+
+#[test]
+fn a_key_that_cannot_be_read_any_more_stays_in_use_until_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let before = build(&["een"], &keystore, None);
+    fs::remove_file(keystore.path().join("een/s1.pem")).unwrap();
+    let after = build(&["een"], &keystore, Some(&before.snapshot));
+    assert_eq!(keys(&after, "een.example"), "s1");
+    assert_eq!(after.problems.len(), 1, "{:?}", after.problems);
+    assert!(after.problems[0].contains("s1.pem"), "{:?}", after.problems);
+    // Its mail must not leave unsigned because of that, so it is not merely awaiting one.
+    let restarted = build(&["een"], &keystore, None);
+    assert_eq!(keys(&restarted, "een.example"), "unusable");
+}
