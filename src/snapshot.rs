@@ -106,6 +106,12 @@ impl Snapshot {
         self.domains.get(name)
     }
 
+    /// How many domains that send have no key in use: their mail leaves unsigned.
+    pub fn domains_without_key(&self) -> usize {
+        let awaiting = |domain: &&Arc<Domain>| matches!(domain.keys, Some(DomainKeys::Awaiting));
+        self.domains.values().filter(awaiting).count()
+    }
+
     /// The generation of the keystore that the keys are of.
     pub fn generation(&self) -> u64 {
         self.generation

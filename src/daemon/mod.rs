@@ -177,6 +177,7 @@ impl Daemon {
         for problem in &built.problems {
             tracing::error!("{problem}");
         }
+        warn_of_unsigned(&built.snapshot, &keystore);
         metrics.snapshot_in_use(&facts(&built.snapshot));
         let snapshots = SnapshotHolder::new(built.snapshot);
         let snapshot = snapshots.current();
@@ -190,24 +191,7 @@ impl Daemon {
             stop_listeners: watch::Sender::new(false),
             stop_http: watch::Sender::new(false),
         };
-        let connections = Connections::default();
-        let mut parts = Vec::new();
-        for settings in &snapshot.settings().listeners {
-            parts.push(ListenerParts {
-                name: settings.name.clone(),
-                socket: bind(settings, &mut inherited).await?,
-                outbound: settings.outbound.clone(),
-                connections: connections.clone(),
-                snapshots: snapshots.clone(),
-                metrics: metrics.clone(),
-                readiness: readiness.clone(),
-            });
-        }
-        let unanswered = inherited.unanswered();
-        if !unanswered.is_empty() {
-            let names = unanswered.join(", ");
-            return Err(RunError::Unanswered { names });
-        }
+        let parts = bind_all(&snapshots, &mut inherited, (&metrics, &readiness)).await?;
         let state = HttpState {
             metrics: Arc::new(metrics),
             readiness,
@@ -346,6 +330,46 @@ async fn bind(
                 name: name.clone(),
             })
         }
+    }
+}
+
+/// Binds all sockets, and sees that none that was passed on is left without an answer.
+async fn bind_all(
+    snapshots: &SnapshotHolder,
+    inherited: &mut InheritedSockets,
+    (metrics, readiness): (&Metrics, &Readiness),
+) -> Result<Vec<ListenerParts>, RunError> {
+    let connections = Connections::default();
+    let mut parts = Vec::new();
+    for settings in &snapshots.current().settings().listeners {
+        parts.push(ListenerParts {
+            name: settings.name.clone(),
+            socket: bind(settings, inherited).await?,
+            outbound: settings.outbound.clone(),
+            connections: connections.clone(),
+            snapshots: snapshots.clone(),
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+        });
+    }
+    let unanswered = inherited.unanswered();
+    if !unanswered.is_empty() {
+        let names = unanswered.join(", ");
+        return Err(RunError::Unanswered { names });
+    }
+    Ok(parts)
+}
+
+/// A keystore that is not mounted looks like one in which no key is in use yet.
+fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
+    let domains = snapshot.domains_without_key();
+    if domains > 0 {
+        tracing::warn!(
+            domains,
+            "domains have no key in use, so that their mail is not signed: is this the right \
+             keystore, and is it whole? ({})",
+            keystore.path().display()
+        );
     }
 }
 

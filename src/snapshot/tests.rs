@@ -66,6 +66,7 @@ fn a_domain_has_the_keys_of_its_own_organisation_alone() {
     assert_eq!(built.problems, [""; 0]);
     assert_eq!(keys(&built, "een.example"), "s1");
     assert_eq!(keys(&built, "twee.example"), "awaiting a key");
+    assert_eq!(built.snapshot.domains_without_key(), 1);
     let domain = |name: &str| built.snapshot.domain(&name.parse().unwrap());
     assert!(domain("oud-een.example").unwrap().keys.is_none());
     // Exactly this domain: no parent, no child.
