@@ -58,12 +58,22 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 
 /// Runs a signer that is expected not to start: its exit status, and what it says.
 fn refusal(zegel: &Zegel, environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let settings: Vec<String> = environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    refusal_by(zegel, &[&["env"], &settings[..]].concat())
+}
+
+/// The same with a program in front that becomes the signer.
+fn refusal_by(zegel: &Zegel, prefix: &[&str]) -> (Option<i32>, String) {
     let output = zegel.path("refusal");
     let file = File::create(&output).expect("a file");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_zegel"))
-        .args(["run", "--config"])
+    let mut child = Command::new(prefix[0])
+        .args(&prefix[1..])
+        .args([env!("CARGO_BIN_EXE_zegel"), "run", "--config"])
         .arg(zegel.path("zegel.toml"))
-        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(file)

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::support::zegel::{Org, Zegel};
-use super::{orgs, refusal};
+use super::{orgs, refusal, refusal_by};
 
 #[test]
 fn a_broken_configuration_is_refused_with_all_its_problems() {
@@ -42,6 +42,21 @@ fn a_configuration_that_is_no_toml_is_refused() {
     let (status, text) = refusal(&zegel, &[]);
     assert_eq!(status, Some(78), "{text}");
     assert!(text.contains("zegel.toml:"), "{text}");
+}
+
+#[test]
+fn a_socket_that_nobody_would_answer_on_is_refused() {
+    let zegel = Zegel::prepared(&orgs(), "");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("an open socket");
+    let script = format!(
+        "exec 3<&{}; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=relay; exec \"$@\"",
+        std::os::fd::AsRawFd::as_raw_fd(&socket)
+    );
+    let (status, text) = refusal_by(&zegel, &["bash", "-c", &script, "activate"]);
+    assert_eq!(status, Some(78), "{text}");
+    assert!(text.contains("relay") && text.contains("fd:NAME"), "{text}");
+    assert!(!zegel.socket().exists());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 mod clients;
+mod refused;
 mod worlds;
 
 use std::sync::atomic::{AtomicBool, Ordering};
