@@ -116,7 +116,7 @@ impl DemoArguments {
         )))?;
         if self.serve {
             say("The signer goes on; end it with Ctrl-C.")?;
-            daemon.run(signals).await;
+            daemon.run(signals).await?;
         } else {
             daemon.stop().await;
         }

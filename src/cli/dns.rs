@@ -1,5 +1,8 @@
 //! `zegel dns`: what goes into DNS, for the administrators of the organisations and for the
-//! operator's own zone.
+//! operator's own zone; and what is there.
+
+mod check;
+mod examination;
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +14,7 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 
+use self::check::CheckArguments;
 use super::{
     context::{self, Context},
     failure::Failure,
@@ -25,6 +29,8 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DnsCommand {
+    /// Look at the records of keys, SPF, DMARC and MX as they are in DNS
+    Check(CheckArguments),
     /// Write what the DNS administrator of an organisation has to do
     Records(RecordsArguments),
     /// Write the keys of all organisations for a zone of your own, for $INCLUDE
@@ -67,6 +73,7 @@ pub(super) struct ZoneArguments {
 
 pub(super) fn run(command: &DnsCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
+        DnsCommand::Check(arguments) => check::run(arguments, context),
         DnsCommand::Records(arguments) => records(arguments, context),
         DnsCommand::Zone(arguments) => zone(arguments, context),
     }

@@ -11,6 +11,7 @@ mod demo;
 mod dns;
 mod failure;
 mod key;
+mod look;
 mod message;
 mod organisations;
 mod output;

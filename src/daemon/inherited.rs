@@ -12,15 +12,19 @@ use crate::milter::BoundSocket;
 pub struct InheritedSockets {
     sockets: ListenFd,
     names: Vec<String>,
+    /// For each descriptor, whether a listener has it.
+    taken: Vec<bool>,
 }
 
 impl InheritedSockets {
     /// Takes them over from the environment; the names are those of `FileDescriptorName=`.
     pub fn from_environment() -> Self {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let sockets = ListenFd::from_env();
         Self {
             names: names.split(':').map(str::to_owned).collect(),
-            sockets: ListenFd::from_env(),
+            taken: vec![false; sockets.len()],
+            sockets,
         }
     }
 
@@ -29,7 +33,18 @@ impl InheritedSockets {
         Self {
             names: Vec::new(),
             sockets: ListenFd::empty(),
+            taken: Vec::new(),
         }
+    }
+
+    /// The names of those that nobody has taken.
+    pub(super) fn unanswered(&self) -> Vec<String> {
+        let free = self.taken.iter().enumerate().filter(|(_, taken)| !**taken);
+        free.map(|(place, _)| match self.names.get(place) {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => format!("descriptor {}", place + 3),
+        })
+        .collect()
     }
 
     /// The socket of this name, once.
@@ -37,6 +52,9 @@ impl InheritedSockets {
         let Some(place) = self.names.iter().position(|known| known == name) else {
             return Ok(None);
         };
+        if let Some(taken) = self.taken.get_mut(place) {
+            *taken = true;
+        }
         // What is no unix socket is left in its place, for the second question.
         if let Ok(Some(socket)) = self.sockets.take_unix_listener(place) {
             socket.set_nonblocking(true)?;

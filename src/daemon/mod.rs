@@ -23,7 +23,10 @@ use sd_notify::NotifyState;
 use tokio::{sync::watch, task::JoinSet};
 
 pub use self::{inherited::InheritedSockets, signals::Signals};
-use self::{reload::Reloader, signals::Wish};
+use self::{
+    reload::{Due, Reloader},
+    signals::Wish,
+};
 use crate::{
     config::{self, HttpListen, ListenerSettings, Loaded, Problems, Socket},
     keystore::{Keystore, KeystoreError},
@@ -41,9 +44,9 @@ use crate::{
 /// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
 const EXIT_CONFIGURATION: u8 = 78;
 
-/// Why the signer does not start.
+/// Why the signer does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum RunError {
     /// `zegel.toml` or an organisation file.
     #[error("{0}")]
     Configuration(#[from] Problems),
@@ -72,6 +75,18 @@ pub enum StartError {
         /// The name of the descriptor.
         name: String,
     },
+    /// Sockets that systemd passed on and that nobody would answer on.
+    #[error(
+        "systemd passed on {names}, which no listener has: an MTA would wait there for ever; \
+         give a listener in zegel.toml `socket = \"fd:NAME\"`, or disable that .socket unit"
+    )]
+    Unanswered {
+        /// The names of the descriptors.
+        names: String,
+    },
+    /// A listener came to an end by itself.
+    #[error("a listener has ended, which it never should: the log says why")]
+    ListenerEnded,
     /// The HTTP socket.
     #[error("http.listen: {0}")]
     Http(SocketError),
@@ -80,13 +95,14 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-impl StartError {
+impl RunError {
     /// 78 where the configuration is to be mended, 1 where the system is.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) | Self::Logging(_) | Self::NotInherited { .. } => {
-                ExitCode::from(EXIT_CONFIGURATION)
-            }
+            Self::Configuration(_)
+            | Self::Logging(_)
+            | Self::NotInherited { .. }
+            | Self::Unanswered { .. } => ExitCode::from(EXIT_CONFIGURATION),
             _ => ExitCode::FAILURE,
         }
     }
@@ -109,7 +125,7 @@ pub fn run(config_file: &Path) -> ExitCode {
     }
 }
 
-fn serve(config_file: &Path) -> Result<(), StartError> {
+fn serve(config_file: &Path) -> Result<(), RunError> {
     let loaded = config::load(config_file)?;
     logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     for warning in &loaded.warnings {
@@ -120,14 +136,16 @@ fn serve(config_file: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         // Before anything can send one.
         let signals = Signals::install()?;
         let daemon = Daemon::start(config_file.to_owned(), loaded, inherited).await?;
         tell_systemd(&[NotifyState::Ready]);
-        daemon.run(signals).await;
-        Ok(())
-    })
+        daemon.run(signals).await
+    });
+    // A reload that was given up may still be reading.
+    runtime.shutdown_background();
+    result
 }
 
 /// A signer that serves.
@@ -152,7 +170,7 @@ impl Daemon {
         config_file: PathBuf,
         loaded: Loaded,
         mut inherited: InheritedSockets,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, RunError> {
         let metrics = Metrics::new();
         let keystore = Keystore::open(&loaded.settings.keystore_path)?;
         let built = Snapshot::build(loaded, &keystore, &metrics, None)?;
@@ -185,6 +203,11 @@ impl Daemon {
                 readiness: readiness.clone(),
             });
         }
+        let unanswered = inherited.unanswered();
+        if !unanswered.is_empty() {
+            let names = unanswered.join(", ");
+            return Err(RunError::Unanswered { names });
+        }
         let state = HttpState {
             metrics: Arc::new(metrics),
             readiness,
@@ -208,28 +231,50 @@ impl Daemon {
     }
 
     /// Serves until a signal says to stop.
-    pub async fn run(mut self, mut signals: Signals) {
-        loop {
-            tokio::select! {
+    ///
+    /// # Errors
+    ///
+    /// When a listener ends by itself; the others have been drained then.
+    pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
+        let result = loop {
+            let due = tokio::select! {
                 wish = signals.next() => match wish {
-                    Wish::Reload => self.reload().await,
-                    Wish::Stop => break,
+                    Wish::Reload => Due::Everything,
+                    Wish::Stop => break Ok(()),
                 },
-                () = self.reloader.keystore_changed() => self.reloader.reload_keys().await,
+                () = self.reloader.keystore_changed() => Due::Keys,
                 _ = self.listeners.join_next(), if !self.listeners.is_empty() => {
-                    tracing::error!("a listener has ended, which it never should: stopping");
-                    break;
+                    break Err(RunError::ListenerEnded);
                 }
+            };
+            if self.reload(due, &mut signals).await == Wish::Stop {
+                break Ok(());
             }
-        }
+        };
         tell_systemd(&[NotifyState::Stopping]);
         self.stop().await;
+        result
     }
 
-    async fn reload(&mut self) {
-        tell_systemd(&[NotifyState::Reloading]);
-        self.reloader.reload().await;
-        tell_systemd(&[NotifyState::Ready]);
+    /// Reloads, anew for every SIGHUP that comes meanwhile; gives up when it is to stop.
+    async fn reload(&mut self, due: Due, signals: &mut Signals) -> Wish {
+        let mut due = Some(due);
+        while let Some(now_due) = due.take() {
+            tell_systemd(&[NotifyState::Reloading]);
+            let work = self.reloader.reload(now_due);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    () = &mut work => break,
+                    wish = signals.next() => match wish {
+                        Wish::Stop => return Wish::Stop,
+                        Wish::Reload => due = Some(Due::Everything),
+                    },
+                }
+            }
+            tell_systemd(&[NotifyState::Ready]);
+        }
+        Wish::Reload
     }
 
     /// Drains and stops.
@@ -255,14 +300,8 @@ impl Daemon {
         });
     }
 
-    async fn serve_http(
-        &mut self,
-        address: &HttpListen,
-        state: HttpState,
-    ) -> Result<(), StartError> {
-        let listener = HttpListener::bind(address)
-            .await
-            .map_err(StartError::Http)?;
+    async fn serve_http(&mut self, address: &HttpListen, state: HttpState) -> Result<(), RunError> {
+        let listener = HttpListener::bind(address).await.map_err(RunError::Http)?;
         let Some(listener) = listener else {
             return Ok(());
         };
@@ -286,8 +325,8 @@ fn stopped(sender: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 's
 async fn bind(
     settings: &ListenerSettings,
     inherited: &mut InheritedSockets,
-) -> Result<BoundSocket, StartError> {
-    let failure = |source| StartError::Listener {
+) -> Result<BoundSocket, RunError> {
+    let failure = |source| RunError::Listener {
         name: settings.name.clone(),
         source,
     };
@@ -302,7 +341,7 @@ async fn bind(
         }
         Socket::Inherited(name) => {
             let taken = inherited.take(name)?;
-            taken.ok_or_else(|| StartError::NotInherited {
+            taken.ok_or_else(|| RunError::NotInherited {
                 listener: settings.name.clone(),
                 name: name.clone(),
             })

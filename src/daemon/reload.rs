@@ -23,12 +23,23 @@ use crate::{
 /// How often the generation of the keystore is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// What is to be read anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    /// The configuration and the keys.
+    Everything,
+    /// The keys.
+    Keys,
+}
+
 /// Makes snapshots and puts them into use.
 pub(super) struct Reloader {
     config_file: PathBuf,
     keystore: Keystore,
     metrics: Metrics,
     snapshots: SnapshotHolder,
+    /// The names of the listeners, which are those of the start.
+    listeners: Vec<String>,
     /// When the generation is looked at next; kept here, since signals interrupt the wait.
     next_look: Instant,
     /// What was last said of a keystore that can't be looked at, so that it is said once.
@@ -42,7 +53,10 @@ impl Reloader {
         metrics: Metrics,
         snapshots: SnapshotHolder,
     ) -> Self {
+        let settings = snapshots.current();
+        let listeners = settings.settings().listeners.iter();
         Self {
+            listeners: listeners.map(|listener| listener.name.clone()).collect(),
             config_file,
             keystore,
             metrics,
@@ -73,36 +87,62 @@ impl Reloader {
         }
     }
 
-    /// Reads the configuration and the keys.
-    pub(super) async fn reload(&mut self) {
-        let config_file = self.config_file.clone();
-        let Ok(loaded) = spawn_blocking(move || config::load(&config_file)).await else {
-            return self.failed("the configuration could not be read");
-        };
-        match loaded {
-            Ok(loaded) => {
-                let restart = config::needs_restart(self.snapshots.current().loaded(), &loaded);
-                for line in restart {
-                    tracing::warn!("takes effect at the next start only: {line}");
+    /// Makes a new snapshot and puts it into use, or says why not.
+    pub(super) async fn reload(&mut self, due: Due) {
+        let before = self.snapshots.current();
+        match due {
+            // The configuration stays.
+            Due::Keys => self.build(before.loaded().clone()).await,
+            Due::Everything => {
+                let config_file = self.config_file.clone();
+                match spawn_blocking(move || config::load(&config_file)).await {
+                    Ok(Ok(loaded)) => self.configure(&before, loaded).await,
+                    Ok(Err(problems)) => {
+                        for problem in &problems.0 {
+                            tracing::error!("{problem}");
+                        }
+                        self.failed("the configuration has problems");
+                    }
+                    Err(_) => self.failed("the configuration could not be read"),
                 }
-                for warning in &loaded.warnings {
-                    tracing::warn!("{warning}");
-                }
-                self.build(loaded).await;
-            }
-            Err(problems) => {
-                for problem in &problems.0 {
-                    tracing::error!("{problem}");
-                }
-                self.failed("the configuration has problems");
             }
         }
     }
 
-    /// Reads the keys; the configuration stays.
-    pub(super) async fn reload_keys(&mut self) {
-        let loaded = self.snapshots.current().loaded().clone();
+    async fn configure(&mut self, before: &Snapshot, loaded: Loaded) {
+        if let Some(reason) = self.reason_against(before, &loaded) {
+            return self.failed(&reason);
+        }
+        for line in config::needs_restart(before.loaded(), &loaded) {
+            tracing::warn!("takes effect at the next start only: {line}");
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
         self.build(loaded).await;
+    }
+
+    /// Why a configuration without problems may still not be put into use while serving.
+    fn reason_against(&self, before: &Snapshot, loaded: &Loaded) -> Option<String> {
+        if loaded.organisations.is_empty() && !before.organisations().is_empty() {
+            // More likely a folder that was moved or not mounted than a wish.
+            return Some(
+                "there are no organisations any more: put the files of orgs.d back, or restart \
+                 if that is meant"
+                    .to_owned(),
+            );
+        }
+        loaded.organisations.iter().find_map(|organisation| {
+            let listeners = &organisation.senders.as_ref()?.listeners;
+            let unknown = listeners.iter().find(|name| !self.listeners.contains(name));
+            unknown.map(|name| {
+                format!(
+                    "organisation {} names the listener {name}, which this process does not \
+                     have: restart to change listeners",
+                    organisation.id
+                )
+            })
+        })
     }
 
     async fn build(&mut self, loaded: Loaded) {
@@ -121,7 +161,10 @@ impl Reloader {
             tracing::error!("{problem}");
         }
         let before = self.snapshots.current();
-        let changes = config::diff(before.loaded(), built.snapshot.loaded());
+        let (old, new) = (before.loaded(), built.snapshot.loaded());
+        let later = config::needs_restart(old, new);
+        let mut changes = config::diff(old, new);
+        changes.retain(|line| !later.contains(line));
         let key_changes = built.snapshot.key_changes(&before);
         for change in changes.iter().chain(&key_changes) {
             tracing::info!("reloaded: {change}");

@@ -18,7 +18,7 @@ use super::{
     schedule::date,
 };
 use crate::{
-    keystore::{KeyEntry, State},
+    keystore::{KeyEntry, Publication, State, Withdrawal},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -146,14 +146,19 @@ pub fn operator_zone(
 }
 
 /// What the one record for all domains says: the key, as long as it is needed anywhere; that
-/// it is revoked, once it is so anywhere, for then the key itself is in doubt.
+/// it is revoked, once it is so anywhere, for then the key itself is in doubt; nothing, once
+/// everybody has seen that it is empty.
 fn current(handover: &Handover<'_>, entry: &KeyEntry) -> Result<Option<Data>, HandoverError> {
-    let states = || entry.publications.values().map(|known| known.state);
-    if states().any(|state| state == State::Revoked) {
+    let known = || entry.publications.values();
+    let is_over = |one: &Publication| {
+        one.state == State::Withdrawn
+            && matches!(one.withdrawal, Some(Withdrawal::Emptied | Withdrawal::Gone))
+    };
+    if known().any(|one| one.state == State::Revoked) {
         Ok(Some(empty_record(entry)))
-    } else if states().any(holds_key) {
+    } else if known().any(holds_key) {
         record_of(handover, entry).map(Some)
     } else {
-        Ok((states().count() > 0).then(|| empty_record(entry)))
+        Ok((!known().all(is_over)).then(|| empty_record(entry)))
     }
 }

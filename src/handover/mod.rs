@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use crate::{
     config::Settings,
     dkim::PublicKey,
-    keystore::{Keyring, State},
+    keystore::{Keyring, Publication, State},
     names::{DomainName, Selector},
     organisation::Organisation,
 };
@@ -82,16 +82,14 @@ pub enum HandoverError {
 }
 
 /// Whether the record of a key holds its public half for any domain: not once it is
-/// revoked or withdrawn everywhere.
+/// revoked, or no longer needed, everywhere.
 pub fn needs_public_key(entry: &crate::keystore::KeyEntry) -> bool {
-    entry
-        .publications
-        .values()
-        .any(|publication| holds_key(publication.state))
+    entry.publications.values().any(holds_key)
 }
 
-fn holds_key(state: State) -> bool {
-    !matches!(state, State::Withdrawn | State::Revoked)
+fn holds_key(publication: &Publication) -> bool {
+    !matches!(publication.state, State::Withdrawn | State::Revoked)
+        && publication.withdrawal.is_none()
 }
 
 macro_rules! words {

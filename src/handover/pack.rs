@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::{KeyEntry, Publication, State},
+    keystore::{KeyEntry, Publication, State, Withdrawal},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -251,8 +251,9 @@ impl Handover<'_> {
     }
 
     fn is_history(&self, publication: &Publication) -> bool {
-        publication.state == State::Withdrawn
-            && after(self.needed_until(publication), HISTORY) < self.now
+        let is_gone = publication.withdrawal == Some(Withdrawal::Gone);
+        let is_old = || after(self.needed_until(publication), HISTORY) < self.now;
+        publication.state == State::Withdrawn && (is_gone || is_old())
     }
 }
 
@@ -327,7 +328,17 @@ impl Subject<'_> {
                 let successor = after(self.publication.since, life).max(now);
                 (Task::Keep, false, Some(date(successor)))
             }
-            State::Draining => (Task::Keep, false, Some(day_after(gone))),
+            // The keeper looked at it until no mail needed the record any more.
+            State::Draining if self.publication.withdrawal.is_some() => {
+                (Task::Empty, false, Some(day_after(now)))
+            }
+            State::Draining => {
+                let until = self.publication.drain_until.unwrap_or(gone);
+                (Task::Keep, false, Some(day_after(until)))
+            }
+            State::Withdrawn if self.publication.withdrawal == Some(Withdrawal::Emptied) => {
+                (Task::Remove, false, None)
+            }
             State::Withdrawn | State::Revoked if gone > now => {
                 (Task::Empty, revoked, Some(day_after(gone)))
             }

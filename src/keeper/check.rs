@@ -3,17 +3,18 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     dkim::{Fingerprint, PublicKey},
-    dns::{self, Finding, Round, Severity},
+    dns::{self, Code, Finding, Round, Severity},
     keystore::{
-        ChangeRefusal, KeyEntry, KeyProblem, Keyring, Keystore, KeystoreError, NewKey, Target,
-        Writer,
-        lifecycle::{Alarm, AlarmKind, Change, Event, Moment, Sight, Situation, Timing, WantedKey},
+        ChangeRefusal, KeyEntry, KeyProblem, Keyring, Keystore, KeystoreError, NewKey, State,
+        Target, Writer,
+        lifecycle::{Alarm, AlarmKind, Change, Moment, Sight, Situation, Timing, WantedKey},
     },
     names::{DomainName, Selector},
     observe::metrics::keeper::Facts,
@@ -75,25 +76,33 @@ impl Checker {
     /// # Errors
     ///
     /// When the keyring can't be read, or what is due can't be written: the keystore is then
-    /// as it was, or as far as one of several keys.
+    /// as it was. A key that can't be made is a problem in the answer.
     pub async fn check(
         &self,
         organisation: &Organisation,
         (timing, moment): (&Timing, Moment),
         round: &Round,
     ) -> Outcome {
+        let begun = Instant::now();
         let mut checked = Checked::default();
         let keyring = self.keystore.read_keyring(&organisation.id)?;
         let situation = situation(organisation, &keyring, timing);
         let sights = self
             .look((organisation, &situation), round, &mut checked)
             .await;
+        let moment = later(moment, begun.elapsed());
         tokio::task::block_in_place(|| {
             let wanted = self.apply((organisation, timing), moment, &sights, &mut checked)?;
-            for wanted in &wanted {
-                self.make_key(organisation, wanted, moment, &mut checked)?;
-            }
-            checked.keyring = self.keystore.read_keyring(&organisation.id)?;
+            // From here on something is written, and to be told, whatever else fails.
+            let made = wanted
+                .iter()
+                .try_for_each(|wanted| self.make_key(organisation, wanted, moment, &mut checked));
+            let read = self.keystore.read_keyring(&organisation.id);
+            let read = read.map(|keyring| checked.keyring = keyring);
+            let errors = [made, read].into_iter().filter_map(Result::err);
+            checked
+                .problems
+                .extend(errors.map(|error| error.to_string()));
             Ok(checked)
         })
     }
@@ -107,12 +116,13 @@ impl Checker {
     ) -> Sights {
         let mut sights = Sights::new();
         for (key, domain) in situation.watched() {
-            let public_key = tokio::task::block_in_place(|| self.public_key(organisation, key));
-            let sight = match public_key {
+            let sight = match self.public_key(organisation, key) {
                 Ok(public_key) => {
                     let name = key.selector.record_name(domain);
                     let (sight, findings) = dns::judge(&round.observe(&name).await, &public_key);
-                    checked.findings.extend(findings);
+                    let weighed = findings.into_iter();
+                    let weighed = weighed.filter_map(|one| weigh((key, domain), one));
+                    checked.findings.extend(weighed);
                     sight
                 }
                 Err(problem) => {
@@ -135,7 +145,8 @@ impl Checker {
             return Ok(public_key.clone());
         }
         drop(known);
-        let loaded = self.keystore.load_key(&organisation.id, key)?;
+        let load = || self.keystore.load_key(&organisation.id, key);
+        let loaded = tokio::task::block_in_place(load)?;
         let public_key = loaded.public_key().clone();
         self.known().insert(key.fingerprint, public_key.clone());
         Ok(public_key)
@@ -232,6 +243,31 @@ impl Checker {
     }
 }
 
+/// When the looking, which took so long, was over: what was seen was there by then, and may
+/// not have been before.
+fn later(moment: Moment, taken: Duration) -> Moment {
+    let now = moment.now.checked_add(taken).unwrap_or(Timestamp::MAX);
+    Moment { now, ..moment }
+}
+
+/// What a finding is worth in the state that the key is in: nothing, if its record is to go
+/// anyway; less, if it is not there yet and nobody signs with it.
+fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Option<Finding> {
+    let publication = key.publications.get(domain)?;
+    let is_to_go = publication.withdrawal.is_some()
+        || matches!(publication.state, State::Revoked | State::Withdrawn);
+    match finding.code {
+        // Nothing can be concluded for as long as it is so.
+        Code::Unreachable | Code::Servfail | Code::NotAuthoritative => {}
+        _ if is_to_go => return None,
+        Code::Missing if publication.state == State::Generated => {
+            finding.severity = finding.severity.min(Severity::Warning);
+        }
+        _ => {}
+    }
+    Some(finding)
+}
+
 fn situation<'a>(
     organisation: &'a Organisation,
     keyring: &'a Keyring,
@@ -273,45 +309,83 @@ impl Checked {
             keys: self.keyring.keys().iter().map(states).collect(),
         }
     }
+}
 
-    /// One line for each thing that happened, or that somebody should do.
-    pub(super) fn log(&self, organisation: &str) {
-        for change in self
-            .changes
-            .iter()
-            .filter(|one| one.event != Event::Checked)
-        {
-            tracing::info!(
-                organisation,
-                selector = change.selector.as_str(),
-                domain = change.domain.as_str(),
-                "key {}",
-                change.event.as_str()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keystore::{Publication, Withdrawal};
+
+    fn severity(state: State, withdrawal: Option<Withdrawal>, code: Code) -> Option<Severity> {
+        let domain: DomainName = "een.example".parse().unwrap();
+        let publication = Publication {
+            state,
+            withdrawal,
+            ..Publication::generated(Timestamp::UNIX_EPOCH)
+        };
+        let json = serde_json::json!({
+            "selector": "s1", "algorithm": "rsa-sha256", "created": Timestamp::UNIX_EPOCH,
+            "fingerprint": "0".repeat(64), "publications": {"een.example": publication},
+        });
+        let key: KeyEntry = serde_json::from_value(json).unwrap();
+        let finding = Finding {
+            code,
+            severity: Severity::Error,
+            domain: domain.to_string(),
+            selector: None,
+            name: String::new(),
+            servers: Vec::new(),
+            seen: String::new(),
+            expected: String::new(),
+        };
+        weigh((&key, &domain), finding).map(|finding| finding.severity)
+    }
+
+    #[test]
+    fn a_record_that_is_to_go_may_be_gone() {
+        let asked = Some(Withdrawal::Asked);
+        for (state, withdrawal, code, expected) in [
+            (State::Active, None, Code::Missing, Some(Severity::Error)),
+            (
+                State::Generated,
+                None,
+                Code::Missing,
+                Some(Severity::Warning),
+            ),
+            (
+                State::Generated,
+                None,
+                Code::Mismatch,
+                Some(Severity::Error),
+            ),
+            (State::Draining, None, Code::Missing, Some(Severity::Error)),
+            (State::Draining, asked, Code::Missing, None),
+            (
+                State::Draining,
+                asked,
+                Code::Unreachable,
+                Some(Severity::Error),
+            ),
+            (
+                State::Withdrawn,
+                Some(Withdrawal::Emptied),
+                Code::Revoked,
+                None,
+            ),
+            (State::Revoked, None, Code::Revoked, None),
+        ] {
+            assert_eq!(
+                severity(state, withdrawal, code),
+                expected,
+                "{state} {code:?}"
             );
         }
-        for selector in &self.made {
-            tracing::info!(
-                organisation,
-                selector = selector.as_str(),
-                "a key was made: hand over its records with `zegel dns records {organisation}`"
-            );
-        }
-        for finding in &self.findings {
-            let (code, name) = (finding.code.as_str(), finding.name.as_str());
-            let (seen, expected) = (finding.seen.as_str(), finding.expected.as_str());
-            tracing::warn!(organisation, code, name, seen, expected, "finding in DNS");
-        }
-        for alarm in &self.alarms {
-            tracing::error!(
-                organisation,
-                domain = alarm.domain.as_str(),
-                selector = alarm.selector.as_ref().map_or("", Selector::as_str),
-                "alarm: {}",
-                alarm.kind.as_str()
-            );
-        }
-        for problem in &self.problems {
-            tracing::error!(organisation, "{problem}");
-        }
+    }
+
+    #[test]
+    fn what_was_seen_was_seen_in_the_end() {
+        let moment = Moment::steady(Timestamp::UNIX_EPOCH);
+        let then = later(moment, Duration::from_secs(90));
+        assert_eq!(then.now.as_second(), 90);
     }
 }

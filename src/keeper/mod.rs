@@ -14,6 +14,7 @@
 
 mod check;
 mod clock;
+mod journal;
 mod round;
 
 use std::{
@@ -117,17 +118,31 @@ async fn serve(
 ) -> Result<Attention, StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Without this it would end the keeper.
+    let mut hangup = signal(SignalKind::hangup())?;
     let metrics = KeeperMetrics::new();
     let stop = watch::Sender::new(false);
     if duty == Duty::Always {
         serve_http(&loaded.settings.keeper.http, &metrics, &stop).await?;
     }
     let mut rounds = Rounds::new(config_file, loaded, keystore, metrics)?;
-    // A round is cut at an organisation's border: what is written is written whole.
-    let attention = tokio::select! {
-        attention = rounds.work(duty) => attention,
-        _ = terminate.recv() => Attention::NotNeeded,
-        _ = interrupt.recv() => Attention::NotNeeded,
+    let wish = rounds.wish();
+    let work = rounds.work(duty);
+    tokio::pin!(work);
+    // Nobody knows what the rest of a single round would have found.
+    let cut = match duty {
+        Duty::Once => Attention::Needed,
+        Duty::Always => Attention::NotNeeded,
+    };
+    // A round is cut at an organisation's border: what is written is written whole, since
+    // the end of the runtime waits for it.
+    let attention = loop {
+        tokio::select! {
+            attention = &mut work => break attention,
+            _ = terminate.recv() => break cut,
+            _ = interrupt.recv() => break cut,
+            _ = hangup.recv() => wish.notify_one(),
+        }
     };
     stop.send_replace(true);
     Ok(attention)

@@ -9,8 +9,8 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    sync::Semaphore,
-    task::JoinSet,
+    sync::{Notify, Semaphore},
+    task::{JoinSet, spawn_blocking},
     time::{Instant, sleep_until},
 };
 
@@ -18,6 +18,7 @@ use super::{
     Attention, Duty,
     check::{Checker, Outcome},
     clock::ClockWatch,
+    journal::Journal,
 };
 use crate::{
     config::{self, Loaded},
@@ -37,7 +38,12 @@ pub(super) struct Rounds {
     loaded: Loaded,
     observer: Observer,
     checker: Arc<Checker>,
+    journal: Arc<Journal>,
     metrics: KeeperMetrics,
+    /// Somebody wants the next round to begin now.
+    wish: Arc<Notify>,
+    /// What was last said of a configuration that can't be used, so that it is said once.
+    complaint: String,
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
 }
@@ -55,9 +61,18 @@ impl Rounds {
             loaded,
             observer,
             checker: Arc::new(Checker::new(keystore)),
+            journal: Arc::default(),
             metrics,
+            wish: Arc::default(),
+            complaint: String::new(),
             clocks: HashMap::new(),
         })
+    }
+
+    /// Lets the next round begin as soon as the one before is over, with the configuration as
+    /// it is then.
+    pub(super) fn wish(&self) -> Arc<Notify> {
+        Arc::clone(&self.wish)
     }
 
     /// Once, or over and over.
@@ -68,8 +83,12 @@ impl Rounds {
             if duty == Duty::Once {
                 return attention;
             }
-            sleep_until(begun + self.loaded.settings.keeper.check_every).await;
-            self.reload();
+            let next = begun + self.loaded.settings.keeper.check_every;
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.wish.notified() => tracing::info!("told to look at once"),
+            }
+            self.reload().await;
         }
     }
 
@@ -95,7 +114,8 @@ impl Rounds {
             // The semaphore is never closed.
             let place = Arc::clone(&places).acquire_owned().await.ok();
             let (checker, round) = (Arc::clone(&self.checker), Arc::clone(&round));
-            let (metrics, organisation) = (self.metrics.clone(), organisation.clone());
+            let (metrics, journal) = (self.metrics.clone(), Arc::clone(&self.journal));
+            let organisation = organisation.clone();
             let clock = self.clocks.entry(organisation.id.clone());
             let moment = clock.or_insert_with(ClockWatch::new).look();
             checks.spawn(async move {
@@ -103,17 +123,24 @@ impl Rounds {
                     .check(&organisation, (&timing, moment), &round)
                     .await;
                 drop(place);
-                report(&organisation, outcome, &metrics)
+                report(&organisation, outcome, (&metrics, &journal))
             });
         }
         let mut attention = Attention::NotNeeded;
         while let Some(ended) = checks.join_next().await {
-            if !matches!(ended, Ok(Attention::NotNeeded)) {
-                attention = Attention::Needed;
+            match ended {
+                Ok(Attention::NotNeeded) => {}
+                Ok(Attention::Needed) => attention = Attention::Needed,
+                Err(error) => {
+                    tracing::error!("a check broke off: {error}");
+                    attention = Attention::Needed;
+                }
             }
         }
-        let known: HashSet<_> = organisations.iter().map(|one| &one.id).collect();
+        let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
         self.metrics.retain(|id| known.contains(id));
+        self.journal.retain(|id| known.contains(id));
+        self.clocks.retain(|id, _| known.contains(id));
         tracing::info!(
             organisations = organisations.len(),
             seconds = begun.elapsed().as_secs(),
@@ -122,32 +149,64 @@ impl Rounds {
         attention
     }
 
-    /// Between two rounds: what can't be read leaves things as they were.
-    fn reload(&mut self) {
-        match config::load(&self.config_file) {
-            Ok(loaded) => {
-                for line in config::diff(&self.loaded, &loaded) {
-                    tracing::info!("reloaded: {line}");
-                }
-                self.loaded = loaded;
+    /// Between two rounds: what can't be used leaves things as they were.
+    async fn reload(&mut self) {
+        let file = self.config_file.clone();
+        // Many files take long, and signals are heard meanwhile.
+        let Ok(loaded) = spawn_blocking(move || config::load(&file)).await else {
+            return;
+        };
+        match loaded {
+            Ok(loaded) => self.take(loaded),
+            Err(problems) => self.complain(&problems.to_string()),
+        }
+    }
+
+    fn take(&mut self, loaded: Loaded) {
+        // Anew each time: /etc/resolv.conf may have changed.
+        match Observer::new(&loaded.settings.keeper.resolvers, Limits::default()) {
+            Ok(observer) => self.observer = observer,
+            Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
+        }
+        for line in config::diff(&self.loaded, &loaded) {
+            tracing::info!("reloaded: {line}");
+        }
+        let restart = config::needs_restart(&self.loaded, &loaded);
+        for line in restart.iter().filter(|line| concerns_keeper(line)) {
+            tracing::warn!("takes effect at the next start only: {line}");
+        }
+        self.complaint.clear();
+        self.loaded = loaded;
+    }
+
+    fn complain(&mut self, complaint: &str) {
+        if self.complaint != complaint {
+            for line in complaint.lines() {
+                tracing::error!("{line}");
             }
-            Err(problems) => {
-                for problem in &problems.0 {
-                    tracing::error!("{problem}");
-                }
-                tracing::error!("the configuration has problems, all stays as it was");
-            }
+            tracing::error!("the configuration has problems, all stays as it was");
+            self.complaint.clear();
+            self.complaint.push_str(complaint);
         }
     }
 }
 
+/// The others are those of the signer.
+fn concerns_keeper(line: &str) -> bool {
+    let begins = ["keystore.path", "keeper.http", "log."];
+    begins.iter().any(|begin| line.starts_with(begin))
+}
+
 /// Says what a check found.
-fn report(organisation: &Organisation, checked: Outcome, metrics: &KeeperMetrics) -> Attention {
-    let organisation_id = organisation.id.as_str();
+fn report(
+    organisation: &Organisation,
+    checked: Outcome,
+    (metrics, journal): (&KeeperMetrics, &Journal),
+) -> Attention {
     match checked {
         Ok(checked) => {
             metrics.checked(checked.facts(organisation, Timestamp::now()));
-            checked.log(organisation_id);
+            journal.checked(&organisation.id, &checked);
             if checked.needs_attention() {
                 Attention::Needed
             } else {
@@ -155,7 +214,7 @@ fn report(organisation: &Organisation, checked: Outcome, metrics: &KeeperMetrics
             }
         }
         Err(error) => {
-            tracing::error!(organisation = organisation_id, "not looked at: {error}");
+            journal.failed(&organisation.id, &error);
             Attention::Needed
         }
     }

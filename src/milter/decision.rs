@@ -98,12 +98,11 @@ fn decide(
     if !allowed {
         return Err(Refusal::UnauthorisedSender);
     }
-    if !of.header_is_whole {
-        return Err(Refusal::LimitExceeded);
-    }
     match keys {
         DomainKeys::Awaiting => Err(Refusal::AwaitingKey),
         DomainKeys::Unusable => Err(Refusal::SigningFailure),
+        // Only what would be signed is refused for its size.
+        DomainKeys::Active(_) if !of.header_is_whole => Err(Refusal::LimitExceeded),
         DomainKeys::Active(keys) => Ok(Arc::clone(keys)),
     }
 }

@@ -6,10 +6,13 @@
 //!   connection, and is counted;
 //! - the macros of MAIL always replace those of the message before (a macro frame that is
 //!   empty or can't be read, or none, would leave the login of the last message in place);
+//! - the address of the SMTP client is in the form that it reads ([`address`]);
 //! - an offer of nothing is one of nothing (it would be taken for what version 1 offered);
 //! - the end of an SMTP session is the end of the connection too, where the MTA would go on
 //!   with another: indymilter would not answer that one;
 //! - where a message begins and ends is known, for time limits and for draining.
+
+use super::address;
 
 /// The largest frame taken: indymilter's own bound, one octet below 1 MiB with its kind.
 const LARGEST_FRAME: usize = 1024 * 1024;
@@ -17,12 +20,16 @@ const LENGTH_OCTETS: usize = 4;
 /// With the length and the kind: version, actions and protocol bits have four octets each.
 const NEGOTIATION_OCTETS: usize = LENGTH_OCTETS + 1 + 12;
 
+/// A host name and an address are shorter than that by far.
+const LARGEST_CONNECT: usize = 4096;
+
 /// Commands of the MTA that matter here.
 mod command {
     pub(super) const ABORT: u8 = b'A';
     pub(super) const BODY: u8 = b'B';
     pub(super) const MACROS: u8 = b'D';
     pub(super) const BODY_END: u8 = b'E';
+    pub(super) const CONNECT: u8 = b'C';
     pub(super) const QUIT_NEW_CONNECTION: u8 = b'K';
     pub(super) const HEADER: u8 = b'L';
     pub(super) const MAIL: u8 = b'M';
@@ -157,16 +164,42 @@ impl Commands {
                 }
                 never_offer_nothing(&mut self.head);
             }
+            command::CONNECT if length > LARGEST_CONNECT => return Err(BadFrame),
+            command::CONNECT => {
+                if self.head.len() < length + LENGTH_OCTETS {
+                    return Ok(());
+                }
+                self.put_connect(output);
+                return Ok(());
+            }
             command::QUIT | command::QUIT_NEW_CONNECTION => {
                 self.has_quit = true;
                 self.head[LENGTH_OCTETS] = command::QUIT;
             }
             _ => {}
         }
+        if kind != command::MACROS {
+            // They were for the command right behind them, and for no other.
+            self.mail_macros = false;
+        }
         self.phase = next_phase(self.phase, kind);
         self.payload = length + LENGTH_OCTETS - self.head.len();
         output.append(&mut self.head);
         Ok(())
+    }
+}
+
+impl Commands {
+    /// Passes on a whole CONNECT frame, its address in the form that indymilter reads.
+    fn put_connect(&mut self, output: &mut Vec<u8>) {
+        let payload = address::normalised(&self.head[LENGTH_OCTETS + 1..]);
+        // Never longer than what came, which is bounded.
+        let length = u32::try_from(payload.len() + 1).unwrap_or(u32::MAX);
+        output.extend_from_slice(&length.to_be_bytes());
+        output.push(command::CONNECT);
+        output.extend_from_slice(&payload);
+        self.head.clear();
+        self.mail_macros = false;
     }
 }
 
@@ -276,12 +309,17 @@ mod tests {
         let recipient = frame(b'D', b"R{rcpt_addr}\0a\0");
         let empty = frame(b'D', b"M");
         let unreadable = frame(b'D', b"M{auth_authen}");
+        let abort = frame(b'A', b"");
         for (second, expected) in [
             (vec![], vec![NO_MACROS]),
             (vec![&recipient], vec![&recipient[..], NO_MACROS]),
             (vec![&empty], vec![NO_MACROS, &empty]),
             (vec![&unreadable], vec![NO_MACROS, &unreadable]),
             (vec![&login], vec![NO_MACROS, &login]),
+            (
+                vec![&login, &abort],
+                vec![NO_MACROS, &login, &abort, NO_MACROS],
+            ),
         ] {
             let second = second.into_iter().cloned().collect::<Vec<_>>().concat();
             let (output, _) = feed(&[first.clone(), second, mail.clone()]);

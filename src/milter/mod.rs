@@ -8,6 +8,7 @@
 //! 4. the body passes through `dkim`, and [`signing`] ends it with signatures or a refusal,
 //! 5. [`report`] says what became of it.
 
+mod address;
 mod callbacks;
 mod context;
 pub mod decision;

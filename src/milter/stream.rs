@@ -160,6 +160,17 @@ impl<S> GuardedStream<S> {
         self.tenancy.traffic.stage()
     }
 
+    /// indymilter closes the connection, which it does without a word when it can't read a
+    /// frame. Counted before the peer sees the end.
+    fn closed(&mut self) {
+        let expected = self.ended || self.commands.has_quit();
+        if !expected && self.tenancy.traffic.stage() == Stage::Open {
+            tracing::warn!("connection closed: what the peer says makes no sense");
+            self.tenancy.metrics.protocol_error();
+        }
+        self.ended = true;
+    }
+
     /// The peer has left, or can't be reached any more.
     fn left(&mut self) {
         if !self.commands.between_frames() && !self.ended {
@@ -170,14 +181,9 @@ impl<S> GuardedStream<S> {
     }
 }
 
-/// indymilter ends a connection without a word when it can't read a frame.
 impl<S> Drop for GuardedStream<S> {
     fn drop(&mut self) {
-        let expected = self.ended || self.commands.has_quit();
-        if !expected && self.tenancy.traffic.stage() == Stage::Open {
-            tracing::warn!("connection closed: what the peer says makes no sense");
-            self.tenancy.metrics.protocol_error();
-        }
+        self.closed();
     }
 }
 
@@ -279,6 +285,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+        let this = self.get_mut();
+        this.closed();
+        Pin::new(&mut this.inner).poll_shutdown(context)
     }
 }

@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod checks;
+mod dns;
 mod dns_server;
 mod keys;
 mod lists;
 mod messages;
+mod rotation;
 mod setup;
+#[path = "../support/mod.rs"]
+mod support;

@@ -249,7 +249,7 @@ fn keys_from_the_dns() {
             "there are 2 TXT records",
         ),
         (Some(Answer::NoRecord), 1, "fail", "no such record"),
-        (Some(Answer::Failure), 1, "unknown", "no answer for now"),
+        (Some(Answer::Failure), 1, "unknown", "get no answer"),
         (
             None,
             1,

@@ -41,7 +41,11 @@ impl Setup {
         let keys = setup.path("keys");
         setup.write(
             "zegel.toml",
-            &format!("[keystore]\npath = \"{}\"\n", keys.display()),
+            &format!(
+                // Nobody listens on port 1, and the system says so at once.
+                "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"127.0.0.1:1\"]\n",
+                keys.display()
+            ),
         );
         setup.write(
             "orgs.d/voorbeeld.toml",

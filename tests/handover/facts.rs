@@ -192,3 +192,48 @@ fn the_zone_of_the_operator_does_not_depend_on_the_time() {
         })
         .unwrap();
 }
+
+/// The keyring of the fixture with other evidence for one key in one domain.
+fn with_publication(selector: &str, more: &serde_json::Value) -> Fixture {
+    let mut fixture = Fixture::new();
+    let json = fixture.keyring.to_json().unwrap();
+    let mut keyring: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let mut keys = keyring["keys"].as_array_mut().unwrap().iter_mut();
+    let key = keys.find(|key| key["selector"] == selector).unwrap();
+    let publication = &mut key["publications"]["voorbeeld.nl"];
+    for (name, value) in more.as_object().unwrap() {
+        publication[name] = value.clone();
+    }
+    fixture.keyring = Keyring::parse(keyring.to_string().as_bytes()).unwrap();
+    fixture
+}
+
+/// What the keeper found out goes before what can be reckoned.
+#[test]
+fn a_record_is_asked_back_when_the_keeper_says_so() {
+    let later = "2026-12-24T12:00:00Z";
+    let operator: DomainName = OPERATOR.parse().unwrap();
+    let empty =
+        "gv-2025b.gemeente-voorbeeld.dkim.relay.example. 3600 IN TXT \"v=DKIM1; k=rsa; p=\"";
+    let name = "gv-2025b.gemeente-voorbeeld.";
+    let day = |month, day| Some(date(2026, month, day));
+    for (state, withdrawal, task) in [
+        ("draining", None, Some((Task::Keep, day(12, 25)))),
+        ("draining", Some("asked"), Some((Task::Empty, day(11, 22)))),
+        ("withdrawn", Some("emptied"), Some((Task::Remove, None))),
+        ("withdrawn", Some("gone"), None),
+    ] {
+        let more = serde_json::json!({
+            "state": state, "withdrawal": withdrawal, "drain_until": later,
+        });
+        let fixture = with_publication("gv-2025b", &more);
+        let pack = fixture.pack(None);
+        let mut keys = keys(&pack, "voorbeeld.nl").iter();
+        let key = keys.find(|key| key.selector.as_str() == "gv-2025b");
+        assert_eq!(key.map(|key| (key.task, key.date)), task, "{state}");
+        let zone = operator_zone(&operator, &[fixture.handover()]).unwrap();
+        let expected = withdrawal == Some("asked");
+        assert_eq!(zone.contains(empty), expected, "{zone}");
+        assert_eq!(zone.contains(name), state == "draining", "{zone}");
+    }
+}

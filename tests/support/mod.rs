@@ -17,8 +17,10 @@
 
 pub mod arrivals;
 pub mod corpus;
+pub mod keeper;
 pub mod logins;
 pub mod milter;
+pub mod name_query;
 pub mod name_server;
 pub mod name_world;
 pub mod opendkim;

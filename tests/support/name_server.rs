@@ -15,7 +15,7 @@ const NSD: &str = "/usr/sbin/nsd";
 const NSD_CONTROL: &str = "/usr/sbin/nsd-control";
 /// How long a reload or a transfer may take.
 const LIMIT: Duration = Duration::from_secs(20);
-/// The TTL of what has no other, and of negative answers.
+/// The TTL of what has no other, and of negative answers, unless a test says other.
 pub const TTL: u32 = 60;
 
 /// A network 127.a.b.0/24 that no other test uses, in this process or another, while this lives.
@@ -69,6 +69,7 @@ pub struct NameServer {
     folder: tempfile::TempDir,
     address: Ipv4Addr,
     serial: Cell<u32>,
+    ttl: Cell<u32>,
 }
 
 impl NameServer {
@@ -83,6 +84,7 @@ impl NameServer {
             folder,
             address,
             serial: Cell::new(1),
+            ttl: Cell::new(TTL),
         };
         server.resume();
         server
@@ -119,12 +121,17 @@ impl NameServer {
         self.process.replace(Some(process));
     }
 
+    /// The TTL in seconds of the zones that are set from now on, and of negative answers.
+    pub fn set_ttl(&self, ttl: u32) {
+        self.ttl.set(ttl);
+    }
+
     /// Serves the zone with these records below a SOA of its own. A zone that was there before
     /// is replaced.
     pub fn set_zone(&self, zone: &str, records: &str) {
         let serial = self.serial.get() + 1;
         self.serial.set(serial);
-        fs::write(self.zone_file(zone), zone_text(zone, serial, records)).expect("a zone file");
+        fs::write(self.zone_file(zone), self.zone_text(zone, records)).expect("a zone file");
         self.add(zone);
         self.control(&["reload", zone]).expect("a reload");
         self.wait_for_serial(zone, serial);
@@ -136,7 +143,7 @@ impl NameServer {
         self.serial.set(serial);
         let mut list = String::new();
         for (zone, records) in zones {
-            fs::write(self.zone_file(zone), zone_text(zone, serial, records)).expect("a zone file");
+            fs::write(self.zone_file(zone), self.zone_text(zone, records)).expect("a zone file");
             writeln!(list, "{zone} usual").expect("a string takes everything");
         }
         let file = self.folder.path().join("new-zones");
@@ -152,6 +159,14 @@ impl NameServer {
         for (zone, _) in zones {
             self.wait_for_serial(zone, serial);
         }
+    }
+
+    fn zone_text(&self, zone: &str, records: &str) -> String {
+        let (serial, ttl) = (self.serial.get(), self.ttl.get());
+        format!(
+            "$ORIGIN {}\n$TTL {ttl}\n@ SOA ns1.name-server.example. hostmaster.example. {serial} 86400 86400 864000 {ttl}\n{records}\n",
+            absolute(zone)
+        )
     }
 
     /// How many questions came in since the start.
@@ -219,13 +234,6 @@ impl NameServer {
     fn log(&self) -> String {
         read_lossy(&self.folder.path().join("nsd.log"))
     }
-}
-
-fn zone_text(zone: &str, serial: u32, records: &str) -> String {
-    format!(
-        "$ORIGIN {}\n$TTL {TTL}\n@ SOA ns1.name-server.example. hostmaster.example. {serial} 86400 86400 864000 {TTL}\n{records}\n",
-        absolute(zone)
-    )
 }
 
 /// The number behind `NAME=` in the statistics of a server.
@@ -321,7 +329,7 @@ pub fn soa_serial(address: Ipv4Addr, zone: &str) -> Option<u32> {
 }
 
 /// The octets that a name takes, compressed or not.
-fn name_length(octets: &[u8]) -> Option<usize> {
+pub fn name_length(octets: &[u8]) -> Option<usize> {
     let mut position = 0;
     loop {
         match octets.get(position)? {

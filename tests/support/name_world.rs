@@ -26,7 +26,7 @@ const UNBOUND_CONTROL: &str = "/usr/sbin/unbound-control";
 /// One unbound. Stops when dropped.
 #[derive(Debug)]
 pub struct NameResolver {
-    _process: Supervised,
+    process: RefCell<Option<Supervised>>,
     folder: tempfile::TempDir,
     address: Ipv4Addr,
 }
@@ -40,24 +40,37 @@ impl NameResolver {
         fs::write(folder.path().join("root.hints"), hints).expect("root hints");
         let configuration = folder.path().join("unbound.conf");
         fs::write(&configuration, unbound_conf(folder.path(), address)).expect("unbound.conf");
+        let resolver = Self {
+            process: RefCell::new(None),
+            folder,
+            address,
+        };
+        resolver.resume();
+        resolver
+    }
+
+    /// Ends the process until [`NameResolver::resume`].
+    pub fn pause(&self) {
+        self.process.take();
+    }
+
+    /// Starts the process again; what it knew is forgotten.
+    pub fn resume(&self) {
+        let configuration = self.folder.path().join("unbound.conf");
+        let output = self.folder.path().join("output");
         let script = format!(
             "{GUARD} guard 'kill \"$daemon\"' {} -d -p -c \"$0\"",
             program(UNBOUND)
         );
         let mut command = Command::new("bash");
         command.args(["-c", &script]).arg(&configuration);
-        let mut process = Supervised::start("unbound", command, &folder.path().join("output"));
-        let output = folder.path().join("output");
+        let mut process = Supervised::start("unbound", command, &output);
         process.wait_until(
             "unbound-control answers",
             || read_lossy(&output),
             || run(program(UNBOUND_CONTROL), &configuration, &["status"]).is_ok(),
         );
-        Self {
-            _process: process,
-            folder,
-            address,
-        }
+        self.process.replace(Some(process));
     }
 
     /// Where it listens.
@@ -127,6 +140,12 @@ impl World {
     /// An address of this world that nothing listens on.
     pub fn dead_address(&self) -> Ipv4Addr {
         self.network.address(99)
+    }
+
+    /// The TTL in seconds of the zones that are set from now on, and of negative answers.
+    pub fn set_ttl(&self, ttl: u32) {
+        self.primary.set_ttl(ttl);
+        self.secondary.set_ttl(ttl);
     }
 
     /// The records that name both servers, for a zone that is set by hand.

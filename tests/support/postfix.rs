@@ -12,7 +12,7 @@ use super::process::{GUARD, Supervised, program, read_lossy, strays};
 use super::{fragment, logins, open_folder, require_root};
 
 /// The socket that the fragments name, which the test bed replaces with the milter's.
-const SOCKET: &str = "unix:/run/zegel/relay.sock";
+const SOCKET: &str = "unix:zegel/relay.sock";
 
 /// The host name of the instance: bounces come from MAILER-DAEMON at it.
 pub const HOST_NAME: &str = "mail.testbed.example";
@@ -342,7 +342,7 @@ anvil     unix - - n - 1 anvil
 
 /// The services, with the line that `conf/postfix/master.cf` has for a listener of submission.
 fn with_submission_milter(services: String, options: &PostfixOptions) -> String {
-    let line = "  -o smtpd_milters=unix:/run/zegel/submission.sock\n";
+    let line = "  -o smtpd_milters=unix:zegel/submission.sock\n";
     assert!(services.contains(line), "conf/postfix/master.cf has {line}");
     let Some(milter) = &options.submission_milter else {
         return services;

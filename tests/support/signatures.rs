@@ -26,6 +26,17 @@ impl PublicKeys {
         Self(keys)
     }
 
+    /// The one in this record.
+    ///
+    /// # Errors
+    ///
+    /// When there is none in it.
+    pub fn of_record(domain: &str, selector: &str, record: &str) -> Result<Self, String> {
+        let key = PublicKey::from_record(record).map_err(|error| error.to_string())?;
+        let name = (domain.to_owned(), selector.to_owned());
+        Ok(Self(BTreeMap::from([(name, key)])))
+    }
+
     /// Verifies every signature of a message with CRLF; from the top.
     ///
     /// # Errors

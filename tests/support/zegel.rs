@@ -376,7 +376,7 @@ fn key_of(selector: &Selector, algorithm: Algorithm) -> String {
 }
 
 /// One request; none if nobody answers.
-fn get(address: SocketAddr, path: &str) -> Option<String> {
+pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();

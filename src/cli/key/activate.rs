@@ -3,10 +3,10 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::say_taken_up;
+use super::{choice::find, evidence, say_taken_up};
 use crate::{
     cli::{
-        context::{self, Context, domains_of, nearest},
+        context::{self, Context, domains_of},
         failure::Failure,
         output::Output,
         status::Status,
@@ -41,21 +41,15 @@ pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Resul
     let keyring = keystore.read_keyring(&organisation.id)?;
     let entry = find(organisation, &keyring, &arguments.selector)?;
     let domains = domains(arguments, organisation, entry)?;
-    if !arguments.assume_published {
-        return Err(Failure::Other(format!(
-            "{} was not activated: a key may sign when every name server shows its record, and \
-             looking there is the work of the keeper. If you have seen the record on all of \
-             them, say so with --assume-published: the key then signs on your word, which is \
-             written in the audit log; were the record missing, receivers would reject the \
-             signatures",
-            arguments.selector
-        )));
-    }
     let target = Target {
         organisation: &organisation.id,
         selector: &arguments.selector,
         domains: &domains,
     };
+    if !arguments.assume_published {
+        let place = (&loaded.settings, organisation);
+        return evidence::activate(&keystore, place, &target, &mut context.output);
+    }
     let mut writer = keystore.writer()?;
     // Under the lock: what it was like right before.
     let before = keystore.read_keyring(&organisation.id)?;
@@ -66,22 +60,6 @@ pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Resul
     }
     say_taken_up(&mut context.output);
     Ok(Status::Good)
-}
-
-fn find<'a>(
-    organisation: &Organisation,
-    keyring: &'a Keyring,
-    selector: &Selector,
-) -> Result<&'a KeyEntry, Failure> {
-    keyring.key(selector).ok_or_else(|| {
-        let id = &organisation.id;
-        let known = keyring.keys().iter().map(|entry| entry.selector.as_str());
-        let advice = nearest(selector.as_str(), known);
-        Failure::Usage(format!(
-            "{id} has no key with the selector {selector}; {}",
-            advice.unwrap_or_else(|| format!("see `zegel key list {id}`"))
-        ))
-    })
 }
 
 /// Those that are named, or those that the key was made for and the organisation still has.
@@ -107,7 +85,12 @@ fn domains(
     Ok(domains)
 }
 
-fn print(before: &Keyring, (selector, domain): (&Selector, &DomainName), output: &mut Output) {
+/// What has happened to a key that signs now.
+pub(super) fn print(
+    before: &Keyring,
+    (selector, domain): (&Selector, &DomainName),
+    output: &mut Output,
+) {
     let Some(entry) = before.key(selector) else {
         return;
     };

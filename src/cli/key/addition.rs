@@ -8,14 +8,15 @@ use crate::{
     cli::{failure::Failure, output::Output},
     dkim::Algorithm,
     keystore::{KeyEntry, Keystore, KeystoreError},
-    names::{OrganisationId, Selector},
+    names::{DomainName, OrganisationId, Selector},
 };
 
 #[derive(Serialize)]
 pub(super) struct Addition {
     organisation: OrganisationId,
-    selector: Selector,
-    algorithm: Algorithm,
+    pub(super) selector: Selector,
+    pub(super) algorithm: Algorithm,
+    pub(super) domains: Vec<DomainName>,
     bits: usize,
     file: PathBuf,
     /// What belongs in the DNS, under each of `names`.
@@ -38,6 +39,7 @@ impl Addition {
             organisation: organisation.clone(),
             selector: entry.selector.clone(),
             algorithm: entry.algorithm,
+            domains: entry.publications.keys().cloned().collect(),
             bits: key.public_key().bits(),
             file: keystore.key_path(organisation, &entry.selector),
             record: key.public_key().record(),
@@ -66,9 +68,12 @@ impl Addition {
     /// What to do before it signs.
     pub(super) fn print_next_step(&self, output: &mut Output) {
         let (organisation, selector) = (&self.organisation, &self.selector);
-        output.line("It does not sign yet. Publish the record; when every name server shows it:");
+        output.line(
+            "It does not sign yet. Publish the record; when every name server shows it, the \
+             keeper lets it sign. Without a keeper:",
+        );
         output.line(format_args!(
-            "  zegel key activate {organisation} {selector} --assume-published"
+            "  zegel key activate {organisation} {selector}"
         ));
     }
 }

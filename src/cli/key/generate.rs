@@ -136,7 +136,10 @@ fn add(
 }
 
 /// The first that the keyring does not know, and that no file has.
-fn free_selector(keystore: &Keystore, organisation: &Organisation) -> Result<Selector, Failure> {
+pub(super) fn free_selector(
+    keystore: &Keystore,
+    organisation: &Organisation,
+) -> Result<Selector, Failure> {
     let id = &organisation.id;
     let keyring = keystore.read_keyring(id)?;
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();

@@ -6,14 +6,17 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::{self, Context},
+        context::{self, Context, situation},
         failure::Failure,
         organisations::date,
         output::{Table, warn},
         status::Status,
     },
     dkim::{Algorithm, Fingerprint},
-    keystore::{KeyEntry, Keystore, Publication},
+    keystore::{
+        KeyEntry, Keystore, Publication,
+        lifecycle::{NextStep, Situation},
+    },
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };
@@ -37,6 +40,7 @@ struct ListedKey {
     /// Unknown when the key file cannot be used.
     bits: Option<usize>,
     created: Timestamp,
+    age_seconds: u64,
     fingerprint: Fingerprint,
     domains: Vec<ListedDomain>,
 }
@@ -46,6 +50,15 @@ struct ListedDomain {
     domain: DomainName,
     #[serde(flatten)]
     publication: Publication,
+    next: ListedStep,
+}
+
+#[derive(Serialize)]
+struct ListedStep {
+    #[serde(flatten)]
+    step: NextStep,
+    /// For people.
+    text: String,
 }
 
 pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -55,16 +68,17 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
         None => loaded.organisations.iter().collect(),
     };
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let timing = loaded.settings.timing();
+    let now = Timestamp::now();
     let mut keys = Vec::new();
     for organisation in wanted {
         match keystore.read_keyring(&organisation.id) {
             Err(error) => warn(error),
-            Ok(keyring) => keys.extend(
-                keyring
-                    .keys()
-                    .iter()
-                    .map(|entry| listed(&keystore, &organisation.id, entry)),
-            ),
+            Ok(keyring) => {
+                let situation = situation(organisation, &keyring, &timing);
+                let listed = |entry| listed((&keystore, organisation), &situation, entry, now);
+                keys.extend(keyring.keys().iter().map(listed));
+            }
         }
     }
     if arguments.json {
@@ -79,63 +93,109 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
     Ok(Status::Good)
 }
 
-fn listed(keystore: &Keystore, organisation: &OrganisationId, entry: &KeyEntry) -> ListedKey {
+fn listed(
+    (keystore, organisation): (&Keystore, &Organisation),
+    situation: &Situation<'_>,
+    entry: &KeyEntry,
+    now: Timestamp,
+) -> ListedKey {
     let key = keystore
-        .load_key(organisation, entry)
+        .load_key(&organisation.id, entry)
         .inspect_err(|problem| warn(problem));
     let publications = entry.publications.iter();
+    let age = now.duration_since(entry.created).as_secs();
     ListedKey {
-        organisation: organisation.clone(),
+        organisation: organisation.id.clone(),
         selector: entry.selector.clone(),
         algorithm: entry.algorithm,
         bits: key.ok().map(|key| key.public_key().bits()),
         created: entry.created,
+        age_seconds: u64::try_from(age).unwrap_or(0),
         fingerprint: entry.fingerprint,
         domains: publications
-            .map(|(domain, publication)| ListedDomain {
-                domain: domain.clone(),
-                publication: *publication,
+            .map(|(domain, publication)| {
+                let step = situation.next_step(entry, domain);
+                ListedDomain {
+                    domain: domain.clone(),
+                    publication: *publication,
+                    next: ListedStep {
+                        text: step.what.to_string(),
+                        step,
+                    },
+                }
             })
             .collect(),
     }
 }
 
-fn table(keys: &[ListedKey]) -> Table<8> {
+fn table(keys: &[ListedKey]) -> Table<10> {
     let mut table = Table::new([
         "ORGANISATION",
         "SELECTOR",
         "ALGORITHM",
         "BITS",
-        "CREATED",
+        "AGE",
         "DOMAIN",
         "STATE",
         "SINCE",
+        "NEXT AT",
+        "NEXT STEP",
     ]);
     for key in keys {
-        let row = |domain: String, state: String, since: String| {
+        let row = |cells: [String; 5]| {
+            let [domain, state, since, when, next] = cells;
             let bits = key.bits.map(|bits| bits.to_string());
             [
                 key.organisation.to_string(),
                 key.selector.to_string(),
                 key.algorithm.to_string(),
                 bits.unwrap_or_else(|| "?".to_owned()),
-                date(key.created),
+                age(key.age_seconds),
                 domain,
                 state,
                 since,
+                when,
+                next,
             ]
         };
         if key.domains.is_empty() {
-            table.row(row("-".to_owned(), "-".to_owned(), "-".to_owned()));
+            table.row(row(["-"; 5].map(str::to_owned)));
         }
         for listed in &key.domains {
             let Publication { state, since, .. } = listed.publication;
-            table.row(row(
+            let when = listed.next.step.when;
+            table.row(row([
                 listed.domain.to_string(),
                 state.to_string(),
                 date(since),
-            ));
+                when.map_or_else(|| "-".to_owned(), date),
+                listed.next.text.clone(),
+            ]));
         }
     }
     table
+}
+
+/// In the largest unit that tells something.
+fn age(seconds: u64) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match seconds {
+        0..MINUTE => format!("{seconds}s"),
+        MINUTE..HOUR => format!("{}m", seconds / MINUTE),
+        HOUR..DAY => format!("{}h", seconds / HOUR),
+        DAY.. => format!("{}d", seconds / DAY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        let ages = [0, 59, 60, 7199, 86_399, 86_400 * 400].map(age);
+        assert_eq!(ages, ["0s", "59s", "1m", "1h", "23h", "400d"]);
+    }
 }

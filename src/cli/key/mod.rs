@@ -1,16 +1,22 @@
-//! `zegel key`: making keys, bringing them in, letting them sign.
+//! `zegel key`: making keys, bringing them in, letting them sign, giving them up.
 
 mod activate;
 mod addition;
+mod choice;
+mod evidence;
 mod generate;
 mod import;
 mod list;
+mod revoke;
+mod roll;
+mod successor;
+mod withdraw;
 
 use clap::Subcommand;
 
 use self::{
     activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
-    list::ListArguments,
+    list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,
 };
 use super::{context::Context, failure::Failure, output::Output, status::Status};
 
@@ -22,8 +28,14 @@ pub(super) enum KeyCommand {
     Import(ImportArguments),
     /// List keys, with their state in each domain
     List(ListArguments),
-    /// Let a key sign
+    /// Let a key sign, if every name server shows its record
     Activate(ActivateArguments),
+    /// Start a rotation now: make the successors of the keys that sign
+    Roll(RollArguments),
+    /// Give up a key that others have, at once and for all its domains
+    Revoke(RevokeArguments),
+    /// Say that the record of a former key is gone, or may go
+    Withdraw(WithdrawArguments),
 }
 
 pub(super) fn run(command: &KeyCommand, context: &mut Context) -> Result<Status, Failure> {
@@ -32,6 +44,9 @@ pub(super) fn run(command: &KeyCommand, context: &mut Context) -> Result<Status,
         KeyCommand::Import(arguments) => import::run(arguments, context),
         KeyCommand::List(arguments) => list::run(arguments, context),
         KeyCommand::Activate(arguments) => activate::run(arguments, context),
+        KeyCommand::Roll(arguments) => roll::run(arguments, context),
+        KeyCommand::Revoke(arguments) => revoke::run(arguments, context),
+        KeyCommand::Withdraw(arguments) => withdraw::run(arguments, context),
     }
 }
 

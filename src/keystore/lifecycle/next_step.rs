@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{Situation, Why, later};
 use crate::{
@@ -14,16 +15,18 @@ use crate::{
 };
 
 /// The next step in the life of a key, for one domain.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct NextStep {
     /// What happens, or what someone must do.
+    #[serde(flatten)]
     pub what: What,
     /// When, if it is a matter of time and nothing comes in between.
     pub when: Option<Timestamp>,
 }
 
-/// What happens next, or what someone must do.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// What happens next, or what someone must do; in JSON a word of its own, which never changes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "what", content = "successor", rename_all = "snake_case")]
 pub enum What {
     /// The keeper has not looked yet.
     Look,

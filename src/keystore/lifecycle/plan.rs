@@ -127,6 +127,8 @@ pub enum AlarmKind {
     GoneEarly,
     /// A key is longer in use than it should be, and its successor is not ready.
     RotationOverdue,
+    /// Others may have the key, and its record is still there: they can sign.
+    CompromisedSeen,
     /// A domain that had a key has none, as the last one was revoked.
     NoActiveKey,
 }
@@ -140,6 +142,7 @@ impl AlarmKind {
             Self::ActiveWrong => "active_wrong",
             Self::GoneEarly => "gone_early",
             Self::RotationOverdue => "rotation_overdue",
+            Self::CompromisedSeen => "compromised_seen",
             Self::NoActiveKey => "no_active_key",
         }
     }

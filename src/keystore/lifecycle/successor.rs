@@ -133,6 +133,10 @@ impl<'a> Situation<'a> {
             if after.why == Some(Why::GoneEarly) {
                 raise(AlarmKind::GoneEarly);
             }
+            let is_seen = matches!(step.sight, Sight::Everywhere { .. } | Sight::Partly);
+            if is_seen && after.revocation == Some(Revocation::Compromised) {
+                raise(AlarmKind::CompromisedSeen);
+            }
         }
         alarms.extend(self.bereft(steps));
         alarms

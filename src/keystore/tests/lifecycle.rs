@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::keystore::lifecycle::{
-    Change, CommandError, Event, Insistence, Moment, Sight, Situation, Timing, What, abort, revoke,
-    withdraw,
+    AlarmKind, Change, CommandError, Event, Insistence, Moment, Sight, Situation, Timing, What,
+    abort, revoke, withdraw,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -278,4 +278,22 @@ fn a_clock_that_jumps_takes_no_step() {
     let plan = life.with_situation(|now| now.plan(jumped, |_, _| EVERYWHERE));
     assert!(plan.wanted.is_empty() && plan.alarms.is_empty());
     assert_eq!(life.make_wanted("s2"), 1);
+}
+
+#[test]
+fn a_stolen_key_that_can_be_seen_is_an_alarm() {
+    let mut life = Life::started();
+    let changes = revoke(&life.keyring(), &name("s1"), life.now()).unwrap();
+    life.apply(&changes).unwrap();
+    life.hour += 1;
+    let kinds = |sight| {
+        let plan = life.with_situation(|now| now.plan(Moment::steady(life.now()), |_, _| sight));
+        let kinds = plan.alarms.iter().map(|alarm| alarm.kind);
+        kinds.collect::<Vec<_>>()
+    };
+    let (stolen, none) = (AlarmKind::CompromisedSeen, AlarmKind::NoActiveKey);
+    assert_eq!(kinds(EVERYWHERE), [stolen, none]);
+    assert_eq!(kinds(Sight::Partly), [stolen, none]);
+    assert_eq!(kinds(Sight::RevokedEverywhere), [none]);
+    assert_eq!(kinds(ABSENT), [none]);
 }

@@ -1,0 +1,158 @@
+//! `zegel key revoke`
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    addition::Addition,
+    choice::{find, list, unsigned_domains, waiting_keys},
+    say_taken_up, successor,
+};
+use crate::{
+    cli::{
+        context::{self, Context, situation},
+        failure::Failure,
+        output::{Output, warn},
+        status::Status,
+    },
+    config::Loaded,
+    keystore::{
+        KeyEntry, Keyring, Keystore, State,
+        lifecycle::{Situation, revoke},
+    },
+    names::Selector,
+    organisation::Organisation,
+};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct RevokeArguments {
+    /// The id of the organisation
+    #[arg(value_name = "ORG")]
+    organisation: String,
+
+    /// The selector of the key
+    selector: Selector,
+
+    /// You say that others have, or may have, the private key
+    #[arg(long)]
+    compromised: bool,
+}
+
+pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let organisation = context::organisation(&loaded, &arguments.organisation)?;
+    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let selector = &arguments.selector;
+    let id = &organisation.id;
+    let keyring = keystore.read_keyring(id)?;
+    find(organisation, &keyring, selector)?;
+    if !arguments.compromised {
+        return Err(refusal(organisation, selector));
+    }
+    let now = Timestamp::now();
+    let mut writer = keystore.writer()?;
+    // Under the lock: what it was like right before.
+    let keyring = keystore.read_keyring(id)?;
+    let entry = find(organisation, &keyring, selector)?;
+    let changes = revoke(&keyring, selector, now).map_err(|_| {
+        Failure::Other(format!(
+            "{selector} was revoked before, for every domain; see `zegel key list {id}`"
+        ))
+    })?;
+    writer.apply(id, &changes, now)?;
+    drop(writer);
+    let output = &mut context.output;
+    output.line(format_args!(
+        "{selector} is revoked for {}: it never signs again.",
+        list(changes.iter().map(|change| &change.domain))
+    ));
+    say_taken_up(output);
+    print_record(entry, output);
+    let added = replace(&keystore, (&loaded, organisation), entry)?;
+    if !added.is_empty() {
+        successor::print(organisation, &added, output);
+    }
+    let after = keystore.read_keyring(id)?;
+    print_unsigned((&loaded, organisation), &after, output);
+    Ok(Status::Good)
+}
+
+fn refusal(organisation: &Organisation, selector: &Selector) -> Failure {
+    let id = &organisation.id;
+    Failure::Usage(format!(
+        "{selector} was not revoked. Revoking is for a private key that others have or may \
+         have: it stops signing at once, for all its domains; its record is to be emptied \
+         (p=), after which mail on its way does not verify any more; and mail is unsigned until \
+         a successor is active. If that is what you want: zegel key revoke {id} {selector} \
+         --compromised. To replace a key that nobody has: zegel key roll {id}"
+    ))
+}
+
+/// What must be done at once by whoever runs the DNS.
+fn print_record(entry: &KeyEntry, output: &mut Output) {
+    output.line(
+        "Until its record is emptied, others can sign with it. Have this put in the place of \
+         its value, now, and the record removed some days later:",
+    );
+    let key_type = entry.algorithm.key_type();
+    for domain in entry.publications.keys() {
+        let name = entry.selector.record_name(domain);
+        output.line(format_args!("  {name}. TXT \"v=DKIM1; k={key_type}; p=\""));
+    }
+}
+
+/// Makes a successor of a key that was in use, or was to be, where none is waiting.
+fn replace(
+    keystore: &Keystore,
+    (loaded, organisation): (&Loaded, &Organisation),
+    before: &KeyEntry,
+) -> Result<Vec<Addition>, Failure> {
+    let lived = before.publications.values().any(|publication| {
+        matches!(
+            publication.state,
+            State::Generated | State::Published | State::Active
+        )
+    });
+    if !lived || !organisation.algorithms.contains(&before.algorithm) {
+        return Ok(Vec::new());
+    }
+    let keyring = keystore.read_keyring(&organisation.id)?;
+    let timing = loaded.settings.timing();
+    let wanted = Situation {
+        algorithms: &[before.algorithm],
+        ..situation(organisation, &keyring, &timing)
+    }
+    .roll();
+    successor::make(keystore, organisation, &wanted)
+}
+
+fn print_unsigned(
+    (loaded, organisation): (&Loaded, &Organisation),
+    keyring: &Keyring,
+    output: &mut Output,
+) {
+    let id = &organisation.id;
+    let unsigned = unsigned_domains(organisation, keyring);
+    if unsigned.is_empty() {
+        output.line("Each domain still has a key that signs.");
+        return;
+    }
+    warn(format_args!(
+        "mail from {} is not signed until a successor is active",
+        list(&unsigned)
+    ));
+    output.line(format_args!(
+        "To be quick: have the record published now. It signs when every name server has shown \
+         it for as long as the zone lets others remember that there is none, and at least {} \
+         ([keeper] settle). The keeper sees to that; to look at once:",
+        humantime::format_duration(loaded.settings.keeper.settle)
+    ));
+    for entry in waiting_keys(keyring, organisation, &unsigned) {
+        let selector = &entry.selector;
+        output.line(format_args!("  zegel key activate {id} {selector}"));
+    }
+    output.line(
+        "With --assume-published it signs without that wait, on your word; where the record is \
+         not seen yet, receivers find the signature broken.",
+    );
+}
