@@ -125,8 +125,10 @@ impl Disk {
                 .args(["--exact", test, "--nocapture"])
                 .env(NAMESPACE, "yes");
             let output = command.output().expect("unshare");
-            let lossy = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-            let (out, err) = (lossy(&output.stdout), lossy(&output.stderr));
+            let (out, err) = (
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr),
+            );
             assert!(
                 output.status.success() && out.contains("1 passed"),
                 "{out}\n{err}"

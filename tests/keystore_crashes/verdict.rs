@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::Value;
 use zegel::config;
-use zegel::keystore::Keystore;
+use zegel::keystore::{Keyring, Keystore};
 use zegel::names::OrganisationId;
 use zegel::observe::metrics::Metrics;
 use zegel::snapshot::{DomainKeys, Snapshot};
@@ -212,7 +212,7 @@ pub(crate) fn state_words(keystore: &Keystore) -> Vec<&'static str> {
     let organisations = keystore.organisations().expect("organisations");
     let rings = organisations.iter().map(|id| keystore.read_keyring(id));
     let rings: Vec<_> = rings.collect::<Result<_, _>>().expect("keyrings");
-    let keys = rings.iter().flat_map(zegel::keystore::Keyring::keys);
+    let keys = rings.iter().flat_map(Keyring::keys);
     let publications = keys.flat_map(|key| key.publications.values());
     publications.map(|one| one.state.as_str()).collect()
 }
