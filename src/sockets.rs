@@ -68,8 +68,8 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens on `path`, with these permission bits, and gives the file to `group` (a name of `/etc/group`, or a number). A socket file that nobody
-    /// answers on is replaced.
+    /// Listens on `path`, with these permission bits, and gives the file to `group` (a name
+    /// of `/etc/group`, or a number). A socket file that nobody answers on is replaced.
     ///
     /// # Errors
     ///

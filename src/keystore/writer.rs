@@ -322,7 +322,6 @@ impl Writer {
     }
 }
 
-/// The changes that do not depend on a key that cannot be used.
 /// A change that the operator asked for.
 fn told<'a>(target: &Target<'a>, event: &'static str, evidence: Option<Evidence>) -> Entry<'a> {
     Entry {
@@ -347,6 +346,7 @@ fn told_of<'a>(organisation: &'a OrganisationId, change: &'a Change) -> Entry<'a
     }
 }
 
+/// The changes that do not depend on a key that cannot be used.
 fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
     let is_usable = |change: &&Change| {
         let selector = match &change.event {
