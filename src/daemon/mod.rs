@@ -276,12 +276,7 @@ impl Daemon {
             self.addresses.push((parts.name.clone(), address));
         }
         let stop = stopped(&self.stop_listeners);
-        self.listeners.spawn(async move {
-            let name = parts.name.clone();
-            if let Err(error) = milter::serve(parts, stop).await {
-                tracing::error!(listener = name, %error, "the listener has failed");
-            }
-        });
+        self.listeners.spawn(milter::serve(parts, stop));
     }
 
     async fn serve_http(&mut self, address: &HttpListen, state: HttpState) -> Result<(), RunError> {

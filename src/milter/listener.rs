@@ -3,29 +3,20 @@
 //! SECURITY: whoever can connect here can have mail signed. A unix socket is protected by
 //! its mode and group; a TCP socket by nothing but the network.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use indymilter::EitherStream;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    time::{Sleep, sleep},
+    time::sleep,
 };
 
 use super::{
-    stream::{GuardedStream, Tenancy, Times},
-    traffic::{Stage, Traffic},
+    connection,
+    context::ListenerContext,
+    tenancy::{Tenancy, Times},
+    traffic::Traffic,
 };
-use crate::{
-    observe::{metrics::ListenerMetrics, readiness::ListenerReadiness},
-    snapshot::SnapshotHolder,
-    sockets::UnixSocket,
-};
+use crate::{observe::readiness::ListenerReadiness, sockets::UnixSocket};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -51,39 +42,43 @@ impl BoundSocket {
         }
     }
 
-    fn poll_accept(
-        &self,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<EitherStream<TcpStream, UnixStream>>> {
+    async fn accept(&self) -> io::Result<Stream> {
         let unix = match self {
             Self::Tcp(listener) => {
-                let (stream, _) = ready!(listener.poll_accept(context))?;
+                let (stream, _) = listener.accept().await?;
                 // Replies are small and wanted at once.
                 let _ = stream.set_nodelay(true);
-                return Poll::Ready(Ok(EitherStream::Tcp(stream)));
+                return Ok(Stream::Tcp(stream));
             }
             Self::Unix(socket) => socket.listener(),
             Self::Inherited(listener) => listener,
         };
-        let (stream, _) = ready!(unix.poll_accept(context))?;
-        Poll::Ready(Ok(EitherStream::Unix(stream)))
+        let (stream, _) = unix.accept().await?;
+        Ok(Stream::Unix(stream))
     }
 }
 
-/// Accepts connections until the listener is drained, whatever happens.
+/// An accepted connection.
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Accepts connections, whatever happens.
 pub(super) struct PatientListener {
-    name: String,
-    /// Gone once the listener drains.
-    socket: Option<BoundSocket>,
+    socket: BoundSocket,
+    context: Arc<ListenerContext>,
     traffic: Traffic,
-    metrics: ListenerMetrics,
     readiness: ListenerReadiness,
-    snapshots: SnapshotHolder,
-    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
-    wait: Option<Pin<Box<Sleep>>>,
     next_wait: Duration,
     /// Whether the last connection was one too many, so that the log says it once.
     full: bool,
+}
+
+impl Drop for PatientListener {
+    fn drop(&mut self) {
+        self.readiness.not_accepting();
+    }
 }
 
 /// What is done about a failed `accept`.
@@ -107,53 +102,73 @@ fn after_error(error: &io::Error) -> AfterError {
 
 impl PatientListener {
     pub(super) fn new(
-        (name, socket): (String, BoundSocket),
+        socket: BoundSocket,
+        context: Arc<ListenerContext>,
         traffic: Traffic,
-        (metrics, readiness): (ListenerMetrics, ListenerReadiness),
-        snapshots: SnapshotHolder,
+        readiness: ListenerReadiness,
     ) -> Self {
         readiness.accepting();
         Self {
-            name,
-            socket: Some(socket),
-            draining: Box::pin(traffic.reaches(Stage::Draining)),
+            socket,
+            context,
             traffic,
-            metrics,
             readiness,
-            snapshots,
-            wait: None,
             next_wait: SHORTEST_WAIT,
             full: false,
         }
     }
 
-    fn accept_failed(&mut self, error: &io::Error) {
-        self.metrics.accept_error();
+    /// Gives each connection a task of its own, for ever: drop it to close the socket.
+    pub(super) async fn accept_all(&mut self) {
+        loop {
+            match self.socket.accept().await {
+                Ok(stream) => {
+                    self.next_wait = SHORTEST_WAIT;
+                    self.readiness.accepting();
+                    self.serve(stream);
+                }
+                Err(error) => self.accept_failed(&error).await,
+            }
+        }
+    }
+
+    async fn accept_failed(&mut self, error: &io::Error) {
+        self.context.metrics.accept_error();
         if matches!(after_error(error), AfterError::Next) {
             return;
         }
         tracing::error!(
-            listener = self.name,
+            listener = self.context.name,
             %error,
             "no connection can be accepted, trying again in {:?}",
             self.next_wait
         );
         self.readiness.not_accepting();
-        self.wait = Some(Box::pin(sleep(self.next_wait)));
+        sleep(self.next_wait).await;
         self.next_wait = (self.next_wait * 2).min(LONGEST_WAIT);
     }
 
-    fn guard(
-        &mut self,
-        stream: EitherStream<TcpStream, UnixStream>,
-    ) -> Option<GuardedStream<EitherStream<TcpStream, UnixStream>>> {
+    fn serve(&mut self, stream: Stream) {
+        let Some(tenancy) = self.tenancy() else {
+            return;
+        };
+        let context = Arc::clone(&self.context);
+        match stream {
+            Stream::Tcp(stream) => tokio::spawn(connection::serve(stream, tenancy, context)),
+            Stream::Unix(stream) => tokio::spawn(connection::serve(stream, tenancy, context)),
+        };
+    }
+
+    /// A place for one more connection, if there is one: a surplus connection is closed at
+    /// once, not left waiting.
+    fn tenancy(&mut self) -> Option<Tenancy> {
         // A reload changes them for connections to come.
-        let limits = self.snapshots.current().settings().limits;
+        let limits = self.context.snapshot().settings().limits;
         let Some(token) = self.traffic.connect(limits.connections) else {
-            self.metrics.connection_refused();
+            self.context.metrics.connection_refused();
             if !std::mem::replace(&mut self.full, true) {
                 tracing::warn!(
-                    listener = self.name,
+                    listener = self.context.name,
                     "limits.connections ({}) is reached: further connections are closed at once",
                     limits.connections
                 );
@@ -161,51 +176,15 @@ impl PatientListener {
             return None;
         };
         self.full = false;
-        Some(GuardedStream::new(
-            stream,
-            Tenancy {
-                traffic: self.traffic.clone(),
-                metrics: self.metrics.clone(),
-                times: Times {
-                    idle: limits.idle,
-                    message: limits.message,
-                },
-                _token: token,
-                _open: self.metrics.connection(),
+        Some(Tenancy {
+            traffic: self.traffic.clone(),
+            metrics: self.context.metrics.clone(),
+            times: Times {
+                idle: limits.idle,
+                message: limits.message,
             },
-        ))
-    }
-}
-
-impl indymilter::Listener for PatientListener {
-    type Io = GuardedStream<EitherStream<TcpStream, UnixStream>>;
-
-    /// Never gives an error: indymilter would end all its sessions at the first one.
-    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Self::Io>> {
-        loop {
-            if self.draining.as_mut().poll(context).is_ready() {
-                // Polled again only by a new call, which finds no socket.
-                self.draining = Box::pin(std::future::pending());
-                self.readiness.not_accepting();
-                self.socket = None;
-            }
-            let Some(socket) = &self.socket else {
-                return Poll::Pending;
-            };
-            if let Some(wait) = &mut self.wait {
-                ready!(wait.as_mut().poll(context));
-                self.wait = None;
-            }
-            match ready!(socket.poll_accept(context)) {
-                Err(error) => self.accept_failed(&error),
-                Ok(stream) => {
-                    self.next_wait = SHORTEST_WAIT;
-                    self.readiness.accepting();
-                    if let Some(guarded) = self.guard(stream) {
-                        return Poll::Ready(Ok(guarded));
-                    }
-                }
-            }
-        }
+            _token: token,
+            _open: self.context.metrics.connection(),
+        })
     }
 }

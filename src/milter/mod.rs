@@ -2,24 +2,27 @@
 //!
 //! The way of a message, from top to bottom:
 //!
-//! 1. [`listener`] accepts the connection, [`stream`] and [`frames`] watch and limit it,
-//! 2. indymilter reads the protocol, [`callbacks`] hand its events to the [`session`],
+//! 1. [`listener`] accepts the connection, and [`tenancy`] limits its time,
+//! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
+//!    their order and tells the [`session`],
 //! 3. the session collects the header section and asks for a [`decision`],
 //! 4. the body passes through `dkim`, and [`signing`] ends it with signatures or a refusal,
-//! 5. [`report`] says what became of it.
+//! 5. the connection writes the reply, and [`report`] says what became of the message.
 
 mod address;
-mod callbacks;
+mod connection;
 mod context;
 pub mod decision;
-mod frames;
+mod dialogue;
 mod listener;
+mod negotiation;
 mod report;
 mod server;
 mod session;
 pub mod signing;
-mod stream;
+mod tenancy;
 mod traffic;
+mod wire;
 
 pub use self::{
     listener::BoundSocket,

@@ -1,14 +1,12 @@
 //! One listener from its socket to the end of its last message.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::{
-    callbacks::callbacks,
     context::ListenerContext,
     listener::{BoundSocket, PatientListener},
-    stream::ENVELOPE_TIME,
     traffic::{Connections, Stage, Traffic},
 };
 use crate::{
@@ -19,8 +17,8 @@ use crate::{
 
 /// How long messages in progress may take to end once the listener drains.
 const DRAIN_TIME: Duration = Duration::from_secs(25);
-/// indymilter's own time per frame lies beyond all of ours.
-const FRAME_TIME: Duration = ENVELOPE_TIME.saturating_add(Duration::from_mins(1));
+/// How long connections may take to end once they are cut: they need not wait for anybody.
+const CUT_TIME: Duration = Duration::from_secs(2);
 
 /// What a listener is made of. All of the outside world is in here.
 pub struct ListenerParts {
@@ -42,40 +40,30 @@ pub struct ListenerParts {
 
 /// Serves a listener until `shutdown` ends and the messages in progress have come to their
 /// end, for which they have 25 seconds.
-///
-/// # Errors
-///
-/// None that the listener could help; failed `accept`s are not among them.
-pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
     let traffic = Traffic::new(parts.connections);
-    let listener_metrics = parts.metrics.listener(&parts.name);
-    let listener_readiness = parts.readiness.listener(&parts.name);
-    let listener = PatientListener::new(
-        (parts.name.clone(), parts.socket),
-        traffic.clone(),
-        (listener_metrics.clone(), listener_readiness),
-        parts.snapshots.clone(),
-    );
+    let readiness = parts.readiness.listener(&parts.name);
     let context = Arc::new(ListenerContext {
+        metrics: parts.metrics.listener(&parts.name),
         name: parts.name,
         outbound: parts.outbound,
         snapshots: parts.snapshots,
-        metrics: listener_metrics,
         without_organisation: parts.metrics.without_organisation(),
         all_metrics: parts.metrics,
     });
-    let configuration = indymilter::Config {
-        // The limit is ours: surplus connections are closed at once, not left waiting.
-        max_connections: Semaphore::MAX_PERMITS,
-        connection_timeout: FRAME_TIME,
-        ..indymilter::Config::default()
-    };
-    let name = context.name.clone();
-    let drained = async {
-        shutdown.await;
-        drain(&name, &traffic).await;
-    };
-    indymilter::run(listener, callbacks(context), configuration, drained).await
+    let mut listener = PatientListener::new(
+        parts.socket,
+        Arc::clone(&context),
+        traffic.clone(),
+        readiness,
+    );
+    tokio::select! {
+        () = listener.accept_all() => {}
+        () = shutdown => {}
+    }
+    // Closes the socket: no connection is taken any more.
+    drop(listener);
+    drain(&context.name, &traffic).await;
 }
 
 async fn drain(listener: &str, traffic: &Traffic) {
@@ -86,17 +74,14 @@ async fn drain(listener: &str, traffic: &Traffic) {
         messages,
         "draining: no new connections, messages in progress end"
     );
-    if tokio::time::timeout(DRAIN_TIME, traffic.quiet())
-        .await
-        .is_err()
-    {
+    if timeout(DRAIN_TIME, traffic.quiet()).await.is_err() {
         let messages = traffic.messages();
         tracing::warn!(
             listener,
             messages,
             "messages in progress are cut: the MTA took too long"
         );
-        // What waits for its peer would not hear of indymilter's own end.
         traffic.enter(Stage::Cut);
+        let _ = timeout(CUT_TIME, traffic.quiet()).await;
     }
 }

@@ -9,6 +9,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 use super::{
     context::ListenerContext,
     decision::{Circumstances, Decision},
+    negotiation::{Agreement, Insertion},
     report::Report,
     signing::{Body, Refused, Signed, Work},
 };
@@ -22,20 +23,6 @@ use crate::{
 /// that can't be signed: one tells that, and a second that it is nobody's. A frame bounds
 /// each to 1 MiB.
 const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
-
-/// What the MTA agreed to, as far as it touches signatures.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Agreement {
-    pub(super) leading_space: LeadingSpace,
-    pub(super) insertion: Insertion,
-}
-
-/// Whether header fields may be inserted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Insertion {
-    Allowed,
-    Forbidden,
-}
 
 /// A connection.
 pub(super) struct Session {
@@ -53,7 +40,7 @@ enum State {
     Header(Collected),
     /// Behind the header section.
     Body(Box<Decided>),
-    /// A callback panicked: the message can't be trusted to be whole.
+    /// A step panicked: the message can't be trusted to be whole.
     Failed,
 }
 
@@ -158,8 +145,6 @@ impl Session {
     /// The message is complete. `now` is in seconds since 1970.
     pub(super) fn end_of_message(&mut self, queue_id: &str, now: u64) -> Ending {
         let begun = Instant::now();
-        // Without a body there may be no end of header either.
-        self.end_of_header();
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
             State::None | State::Header(_) | State::Failed => {
@@ -169,19 +154,19 @@ impl Session {
         }
     }
 
-    /// The signatures have been handed over.
-    pub(super) fn inserted(&self, message: &SignedMessage, queue_id: &str) {
+    /// The signatures have been handed over, or could not be: what the MTA has not got does
+    /// not count as signed.
+    pub(super) fn told(&self, message: &SignedMessage, queue_id: &str, written: bool) {
         let report = self.report(queue_id, message.begun);
-        report.signed(&message.decision, &message.signed, message.octets);
-    }
-
-    /// The signatures could not be handed over, and the message was tempfailed.
-    pub(super) fn not_inserted(&self, message: &SignedMessage, queue_id: &str) {
+        if written {
+            return report.signed(&message.decision, &message.signed, message.octets);
+        }
+        tracing::error!(queue_id, "the signature could not be handed over");
         let refused = Refused {
             refusal: Refusal::SigningFailure,
             hazards: message.signed.hazards,
         };
-        self.report(queue_id, message.begun).refused(
+        report.refused(
             &message.decision,
             refused,
             (Action::Tempfail, message.octets),

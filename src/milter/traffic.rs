@@ -21,7 +21,7 @@ struct Inner {
     connections: Connections,
     open: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
-    messages: watch::Sender<usize>,
+    messages: AtomicUsize,
 }
 
 /// How far a listener has come; there is no way back.
@@ -41,7 +41,7 @@ impl Traffic {
             connections,
             open: watch::Sender::new(0),
             stage: watch::Sender::new(Stage::Open),
-            messages: watch::Sender::new(0),
+            messages: AtomicUsize::new(0),
         }))
     }
 
@@ -58,7 +58,7 @@ impl Traffic {
 
     /// Counts a message from its MAIL until the token is dropped.
     pub(super) fn begin_message(&self) -> MessageToken {
-        self.0.messages.send_modify(|messages| *messages += 1);
+        self.0.messages.fetch_add(1, Ordering::Relaxed);
         MessageToken(self.clone())
     }
 
@@ -90,7 +90,7 @@ impl Traffic {
 
     /// The number of messages in progress.
     pub(super) fn messages(&self) -> usize {
-        *self.0.messages.borrow()
+        self.0.messages.load(Ordering::Relaxed)
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) struct MessageToken(Traffic);
 
 impl Drop for MessageToken {
     fn drop(&mut self) {
-        self.0.0.messages.send_modify(|messages| *messages -= 1);
+        self.0.0.messages.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

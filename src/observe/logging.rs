@@ -3,9 +3,7 @@
 //! SECURITY: nothing of a message but its queue id, its From domain and the outcome goes
 //! into the log: no subject, no body, no recipients, no frame, and never key material.
 //! That is the duty of whoever logs; foreign text goes into a field, never into the
-//! message of an event. What this module holds to is that one event is one line, and that
-//! indymilter, which writes whole frames at TRACE, is not heard below ERROR, whatever the
-//! filter says.
+//! message of an event. What this module holds to is that one event is one line.
 
 mod format;
 
@@ -16,8 +14,7 @@ use std::{
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    filter::{self, FilterExt, Targets},
+    EnvFilter, Layer, Registry, filter,
     fmt::{self as lines, MakeWriter},
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -123,13 +120,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = parse(filter)?;
-    // Not a directive of the filter, which a longer one, such as for a module of
-    // indymilter, would override. Its WARN is of replies that the MTA did not want, which
-    // is what was agreed on.
-    let cap = Targets::new()
-        .with_default(LevelFilter::TRACE)
-        .with_target("indymilter", LevelFilter::ERROR);
-    let layer = layer(style, writer).with_filter(filter.and(cap));
+    let layer = layer(style, writer).with_filter(filter);
     Ok(Registry::default().with(layer))
 }
 

@@ -49,10 +49,6 @@ pub(crate) const HOMES: &[Home] = &[
         module: "observe::logging",
     },
     Home {
-        crates: &["indymilter"],
-        module: "milter",
-    },
-    Home {
         crates: &["mail_auth"],
         module: "dns",
     },

@@ -88,33 +88,6 @@ fn an_event_stays_on_one_line() {
 }
 
 #[test]
-fn indymilter_is_capped_whatever_the_filter_says() {
-    for filter in [
-        "trace",
-        "indymilter=trace",
-        "info,indymilter=trace",
-        "trace,indymilter::connection=trace",
-        "indymilter[session]=trace",
-    ] {
-        let log = log(Style::Plain, filter, || {
-            let span = tracing::info_span!(target: "indymilter", "session");
-            let _entered = span.enter();
-            trace!(target: "indymilter", "frame");
-            trace!(target: "indymilter::connection", "frame");
-            info!(target: "indymilter::session", "frame");
-            warn!(target: "indymilter::session", "frame");
-        });
-        assert_eq!(log, "", "{filter}");
-    }
-    let log = log(
-        Style::Plain,
-        "info",
-        || error!(target: "indymilter", "heard"),
-    );
-    assert!(log.contains("heard"));
-}
-
-#[test]
 fn libraries_are_quiet_until_asked() {
     let event = || debug!(target: "hickory_resolver::lookup", "noise");
     assert_eq!(log(Style::Plain, "trace", event), "");

@@ -1,0 +1,179 @@
+//! How long a connection may stay: its time in each phase, and the draining of its listener.
+
+use std::{pin::Pin, time::Duration};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    dialogue::Phase,
+    traffic::{ConnectionToken, MessageToken, Stage, Traffic},
+    wire::Malformed,
+};
+use crate::observe::metrics::{ListenerMetrics, OpenConnection};
+
+/// How long an SMTP client may take between MAIL and the end of its data: libmilter's limit,
+/// which its documentation advises not to go below.
+const ENVELOPE_TIME: Duration = Duration::from_secs(7210);
+
+/// The times that a connection may take, from `[limits]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// Without a message.
+    pub(super) idle: Duration,
+    /// From the first header field to the reply.
+    pub(super) message: Duration,
+}
+
+/// What a connection holds of its listener until it is closed.
+pub(super) struct Tenancy {
+    pub(super) traffic: Traffic,
+    pub(super) metrics: ListenerMetrics,
+    pub(super) times: Times,
+    /// Held, never read: dropping them counts the connection out.
+    pub(super) _token: ConnectionToken,
+    pub(super) _open: OpenConnection,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The MTA has taken its leave.
+    Quit,
+    /// The MTA has closed the connection.
+    Left,
+    /// The connection has failed.
+    Unreachable,
+    /// What came is not the milter protocol.
+    Malformed,
+    /// The MTA took too long.
+    TooLong(Phase),
+    /// There was no message for too long, which is no fault.
+    Idle,
+    /// The listener drains, or its time is up.
+    Drained,
+}
+
+impl From<Malformed> for End {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Watches over the time of a connection.
+pub(super) struct Watch {
+    tenancy: Tenancy,
+    phase: Phase,
+    /// Since when the connection is in its phase; header and body are one.
+    since: Instant,
+    message: Option<MessageToken>,
+    /// Fires at the deadline or before it, and is then set anew: a deadline that moves
+    /// further away with every message costs nothing.
+    timer: Pin<Box<Sleep>>,
+    /// Ends when the listener comes to its next stage.
+    next_stage: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Watch {
+    pub(super) fn new(tenancy: Tenancy) -> Self {
+        let since = Instant::now();
+        Self {
+            phase: Phase::Idle,
+            since,
+            message: None,
+            timer: Box::pin(sleep_until(since + tenancy.times.idle)),
+            next_stage: Box::pin(tenancy.traffic.reaches(Stage::Draining)),
+            tenancy,
+        }
+    }
+
+    /// Keeps the time and the count of messages in step with the dialogue.
+    pub(super) fn phase(&mut self, phase: Phase) {
+        let before = std::mem::replace(&mut self.phase, phase);
+        if before == phase {
+            return;
+        }
+        match phase {
+            Phase::Idle => self.message = None,
+            Phase::Envelope | Phase::Header | Phase::Body => {
+                if self.message.is_none() {
+                    self.message = Some(self.tenancy.traffic.begin_message());
+                }
+            }
+        }
+        if (before, phase) != (Phase::Header, Phase::Body) {
+            self.since = Instant::now();
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.since
+            + match self.phase {
+                Phase::Idle => self.tenancy.times.idle,
+                Phase::Envelope => ENVELOPE_TIME,
+                Phase::Header | Phase::Body => self.tenancy.times.message,
+            }
+    }
+
+    /// Whether a connection that always has something to say has had its time.
+    pub(super) fn check_time(&self) -> Result<(), End> {
+        if self.tenancy.traffic.stage() == Stage::Cut {
+            return Err(End::Drained);
+        }
+        if Instant::now() < self.deadline() {
+            return Ok(());
+        }
+        Err(End::TooLong(self.phase))
+    }
+
+    /// Ends when the connection has to, although the peer keeps us waiting.
+    pub(super) async fn until_end(&mut self, between_frames: bool) -> End {
+        let idle = self.phase == Phase::Idle;
+        loop {
+            match self.tenancy.traffic.stage() {
+                Stage::Draining if idle => return End::Drained,
+                Stage::Cut => return End::Drained,
+                Stage::Open | Stage::Draining => {}
+            }
+            let deadline = self.deadline();
+            if deadline < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(deadline);
+            }
+            tokio::select! {
+                () = &mut self.timer => {
+                    if Instant::now() >= deadline {
+                        return if idle && between_frames {
+                            End::Idle
+                        } else {
+                            End::TooLong(self.phase)
+                        };
+                    }
+                }
+                () = &mut self.next_stage => {
+                    self.next_stage = match self.tenancy.traffic.stage() {
+                        Stage::Cut => Box::pin(std::future::pending()),
+                        Stage::Open | Stage::Draining => {
+                            Box::pin(self.tenancy.traffic.reaches(Stage::Cut))
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// The connection is closed; counted before the peer sees it.
+    pub(super) fn ended(&self, end: &End, between_frames: bool) {
+        match end {
+            End::Malformed => {
+                tracing::warn!("connection closed: what the peer sends is not the milter protocol");
+            }
+            End::TooLong(phase) => {
+                tracing::warn!(?phase, "connection closed: the MTA took too long");
+            }
+            End::Left | End::Unreachable if !between_frames => {
+                tracing::warn!("the peer left in the middle of a frame");
+            }
+            End::Quit | End::Left | End::Unreachable | End::Idle | End::Drained => return,
+        }
+        self.tenancy.metrics.protocol_error();
+    }
+}
