@@ -127,7 +127,7 @@ pub fn run(config_file: &Path) -> ExitCode {
 
 fn serve(config_file: &Path) -> Result<(), RunError> {
     let loaded = config::load(config_file)?;
-    logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
+    let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

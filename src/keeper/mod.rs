@@ -101,7 +101,7 @@ enum Attention {
 
 fn keep(config_file: &Path, duty: Duty) -> Result<Attention, StartError> {
     let loaded = config::load(config_file)?;
-    logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
+    let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     // Held to the end: a second keeper is told who has it.
     let _lock = keystore.keep(Timestamp::now())?;

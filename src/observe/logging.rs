@@ -6,6 +6,7 @@
 //! message of an event. What this module holds to is that one event is one line.
 
 mod format;
+mod gathering;
 
 use std::{
     io::{self, IsTerminal},
@@ -21,6 +22,7 @@ use tracing_subscriber::{
 };
 
 use self::format::{JournalPriority, OneLine};
+pub use self::gathering::LogGuard;
 use crate::config::LogFormat;
 
 /// Why there is no log.
@@ -54,23 +56,28 @@ pub enum LoggingError {
     /// There is a log in this process already.
     #[error("the log was started twice")]
     Started,
+    /// There can be no thread that writes it.
+    #[error("the log can't be written: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Starts the log of the process on stderr. `filter` is a level, or several of
-/// `TARGET=LEVEL` with commas between.
+/// `TARGET=LEVEL` with commas between. The last lines are written when the guard is dropped.
 ///
 /// # Errors
 ///
 /// The filter is wrong, or there is a log already.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
+pub fn init(format: LogFormat, filter: &str) -> Result<LogGuard, LoggingError> {
     let style = match (format, Destination::of_stderr()) {
         (LogFormat::Json, _) => Style::Json,
         (LogFormat::Text, Destination::Terminal) => Style::Coloured,
         (LogFormat::Text, Destination::Journal) => Style::Journal,
         (LogFormat::Text, Destination::Other) => Style::Plain,
     };
-    let subscriber = subscriber(style, filter, io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Started)
+    let (gathering, guard) = gathering::start(io::stderr())?;
+    let subscriber = subscriber(style, filter, gathering)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Started)?;
+    Ok(guard)
 }
 
 /// What reads stderr.

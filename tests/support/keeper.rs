@@ -83,6 +83,8 @@ impl Keeper {
 
     /// What all of them have written so far.
     pub fn log(&self) -> String {
+        // Lines gather for a moment before they are written.
+        std::thread::sleep(std::time::Duration::from_millis(60));
         let own = read_lossy(&self.folder.join("keeper.output"));
         format!("{}{own}", self.earlier)
     }

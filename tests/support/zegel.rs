@@ -325,6 +325,8 @@ impl Zegel {
 
     /// What it has written so far.
     pub fn log(&self) -> String {
+        // Lines gather for a moment before they are written.
+        std::thread::sleep(std::time::Duration::from_millis(60));
         read_lossy(&self.path("output"))
     }
 

@@ -1,0 +1,232 @@
+//! Lines on their way to stderr, which is a pipe that may be slow or stuck: whoever logs
+//! never waits for it.
+//!
+//! Lines gather in memory, and a thread writes what has gathered: a line of a message costs
+//! a copy, not a system call. What says that something is wrong is written at once.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long lines gather.
+const GATHERING_TIME: Duration = Duration::from_millis(20);
+/// How much is kept for a reader that is slow; lines beyond it are lost, and counted.
+const LARGEST_BACKLOG: usize = 4 * 1024 * 1024;
+/// How long the end of the process waits for the last lines to be written.
+const FAREWELL_TIME: Duration = Duration::from_secs(2);
+
+/// Takes lines for a stream that a thread of its own writes to.
+#[derive(Clone, Debug)]
+pub(super) struct Gathering(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    backlog: Mutex<Backlog>,
+    /// There is something to do for the thread.
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Backlog {
+    lines: Vec<u8>,
+    lost: u64,
+    /// Not to wait for more.
+    urgent: bool,
+    closed: bool,
+}
+
+/// Holds the log open; dropping it writes what is left, as far as the stream takes it within
+/// two seconds.
+#[derive(Debug)]
+#[must_use = "without it the last lines are lost"]
+pub struct LogGuard {
+    shared: Arc<Shared>,
+    /// Ends when the thread has.
+    written: Receiver<()>,
+}
+
+/// Starts a thread that writes to `stream`.
+pub(super) fn start(stream: impl Write + Send + 'static) -> io::Result<(Gathering, LogGuard)> {
+    let shared = Arc::new(Shared::default());
+    let (alive, written) = channel();
+    let of_thread = Arc::clone(&shared);
+    thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || {
+            of_thread.write_all(stream);
+            drop(alive);
+        })?;
+    let gathering = Gathering(Arc::clone(&shared));
+    Ok((gathering, LogGuard { shared, written }))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, backlog: MutexGuard<'a, Backlog>) -> MutexGuard<'a, Backlog> {
+        let woken = self.wake.wait(backlog);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, line: &[u8], urgent: bool) {
+        let mut backlog = self.lock();
+        let was_quiet = backlog.lines.is_empty() && backlog.lost == 0;
+        if backlog.lines.len() + line.len() > LARGEST_BACKLOG {
+            backlog.lost += 1;
+        } else {
+            backlog.lines.extend_from_slice(line);
+        }
+        let hurry = urgent && !backlog.urgent;
+        backlog.urgent |= urgent;
+        drop(backlog);
+        if was_quiet || hurry {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes until the log is closed and empty.
+    fn write_all(&self, mut stream: impl Write) {
+        let mut lines = Vec::new();
+        loop {
+            let mut backlog = self.lock();
+            while backlog.lines.is_empty() && backlog.lost == 0 {
+                if backlog.closed {
+                    return;
+                }
+                backlog = self.wait(backlog);
+            }
+            if !(backlog.urgent || backlog.closed) {
+                let gathered = |backlog: &mut Backlog| !(backlog.urgent || backlog.closed);
+                let waited = self
+                    .wake
+                    .wait_timeout_while(backlog, GATHERING_TIME, gathered);
+                backlog = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            lines.clear();
+            std::mem::swap(&mut lines, &mut backlog.lines);
+            let lost = std::mem::take(&mut backlog.lost);
+            backlog.urgent = false;
+            drop(backlog);
+            // There is nobody to tell of a log that can't be written.
+            let _ = stream.write_all(&lines);
+            if lost > 0 {
+                let _ = writeln!(stream, "{lost} lines are lost: the log is read too slowly");
+            }
+            let _ = stream.flush();
+        }
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.wake.notify_one();
+        // Nothing is ever sent: the end of the thread is what ends it.
+        let _ = self.written.recv_timeout(FAREWELL_TIME);
+    }
+}
+
+/// Takes one line.
+pub(super) struct Line<'a> {
+    shared: &'a Shared,
+    urgent: bool,
+}
+
+impl Write for Line<'_> {
+    /// Takes a whole line, which is how tracing-subscriber writes.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.shared.add(line, self.urgent);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Gathering {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            shared: &self.0,
+            urgent: false,
+        }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
+        Line {
+            shared: &self.0,
+            urgent: *metadata.level() <= Level::WARN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Sender;
+
+    use super::*;
+
+    /// A stream that sends on what it is given, and takes nothing until it may.
+    struct Slow {
+        may: Receiver<()>,
+        sent: Sender<Vec<u8>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let _ = self.may.recv();
+            let _ = self.sent.send(octets.to_vec());
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_stuck_stream_and_what_is_lost_is_told() {
+        let (go, may) = channel();
+        let (sent, received) = channel();
+        let (gathering, guard) = start(Slow { may, sent }).unwrap();
+        let line = [b'x'; 1024];
+        gathering.0.add(b"first\n", true);
+        // More than the backlog, while the stream takes nothing.
+        for _ in 0..2 * LARGEST_BACKLOG / line.len() {
+            gathering.0.add(&line, false);
+        }
+        drop(go);
+        drop(guard);
+        let all = received.iter().flatten().collect::<Vec<u8>>();
+        let all = String::from_utf8_lossy(&all);
+        assert!(all.starts_with("first\n"));
+        assert!(all.contains(" lines are lost"), "{} octets", all.len());
+        assert!(all.len() <= LARGEST_BACKLOG + 1024);
+    }
+
+    #[test]
+    fn the_end_writes_all() {
+        let (go, may) = channel();
+        drop(go);
+        let (sent, received) = channel();
+        let (gathering, guard) = start(Slow { may, sent }).unwrap();
+        for _ in 0..1000 {
+            gathering.make_writer().write_all(b"line\n").unwrap();
+        }
+        drop(guard);
+        assert_eq!(received.iter().flatten().count(), 5000);
+    }
+}
