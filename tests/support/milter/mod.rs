@@ -358,7 +358,8 @@ impl Connection {
     }
 }
 
-fn macro_requests(mut bytes: &[u8]) -> Vec<(u32, String)> {
+/// The macros that a milter asks for behind the numbers of its negotiation.
+pub fn macro_requests(mut bytes: &[u8]) -> Vec<(u32, String)> {
     let mut requests = Vec::new();
     while let Some((stage, rest)) = bytes.split_first_chunk::<4>() {
         let end = rest
