@@ -33,11 +33,13 @@ impl Outlet {
         for block in blocks {
             self.put_front(block, BLOCK, emit);
         }
-        if self.filled + rest.len() > ROOM {
-            self.flush(emit);
+        if !rest.is_empty() {
+            if self.filled > ROOM {
+                self.flush(emit);
+            }
+            self.octets[self.filled..][..rest.len()].copy_from_slice(rest);
+            self.filled += rest.len();
         }
-        self.octets[self.filled..][..rest.len()].copy_from_slice(rest);
-        self.filled += rest.len();
     }
 
     /// Puts the first `count` octets of a block behind what is here. The whole block is

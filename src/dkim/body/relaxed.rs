@@ -64,6 +64,7 @@ fn is_irregular(window: &Window) -> bool {
 }
 
 /// Hands out what stays of the first `count` octets, of which there is at least one.
+#[inline]
 fn move_together(window: &Window, count: usize, outlet: &mut Outlet, emit: &mut impl FnMut(&[u8])) {
     // Twice as long, so that there is a whole block from each place in it.
     let mut octets = [0; 2 * BLOCK];
@@ -88,6 +89,7 @@ fn move_together(window: &Window, count: usize, outlet: &mut Outlet, emit: &mut 
     clippy::needless_bitwise_bool,
     reason = "a branch would stop vectorisation"
 )]
+#[inline]
 fn reduced(window: &Window, octets: &mut [u8; 2 * BLOCK]) -> u64 {
     /// The bit of an octet within its eight.
     const BITS: [u8; BLOCK] = {

@@ -115,6 +115,56 @@ fn ten_thousand_blank_lines_are_held_as_a_number() {
     assert_eq!(kept.len(), 1 + 20_000 + 1 + 2);
 }
 
+/// Every place in a block, and across the border of two, for all that a block can hold.
+#[test]
+fn every_place_in_a_block() {
+    for odd in [
+        &b"\t"[..],
+        b"  ",
+        b" \t",
+        b"\t ",
+        b" \r\n",
+        b"\t\r\n",
+        b"  \r\n \r\n",
+        b" \r",
+        b" \n",
+        b" \r\r\n",
+        b" \0",
+        &[b' '; 70],
+        &[b' '; 200],
+        b" x  x  x  x  x  x  x  x  x  x  x  x  x  x  x",
+    ] {
+        for before in 0..140 {
+            for after in [0, 1, 2, 61, 62, 63, 64, 65, 66, 67, 200] {
+                let body = [&vec![b'x'; before], odd, &vec![b'y'; after]].concat();
+                let expected = naive_relaxed(&body);
+                for cut in [0, before, before + 1, body.len() / 2] {
+                    let (one, other) = body.split_at(cut.min(body.len()));
+                    let output = canonical(Canonicalisation::Relaxed, &[one, other]);
+                    assert!(output == expected, "{before} {odd:?} {after}, cut at {cut}");
+                }
+            }
+        }
+    }
+}
+
+/// Pieces small and large, behind each other, around what the outlet gathers.
+#[test]
+fn what_is_gathered_stays_in_its_order() {
+    for octets in [1, 63, 64, 1023, 1024, 4000, 4095, 4096, 4097, 4200] {
+        for short in [1, 60, 64, 500] {
+            let long: Vec<u8> = (b'a'..=b'z').cycle().take(octets).collect();
+            let body = [&long[..], b"  ", &long[..short.min(octets)], b"\t\r\n"].concat();
+            let body = body.repeat(12);
+            let output = canonical(Canonicalisation::Relaxed, &[&body]);
+            assert!(output == naive_relaxed(&body), "{octets} and {short}");
+            let output = canonical(Canonicalisation::Simple, &[&body, b"x", &body]);
+            let whole = [&body[..], b"x", &body].concat();
+            assert!(output == naive_simple(&whole), "{octets} and {short}");
+        }
+    }
+}
+
 /// Octets that matter often, others seldom, long clean runs now and then.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let octets = prop_oneof![
@@ -126,6 +176,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         3 => Just(b"x".to_vec()),
         1 => any::<u8>().prop_map(|octet| vec![octet]),
         1 => "[a-z]{1,9}( [a-z]{1,9}){0,40}".prop_map(String::into_bytes),
+        1 => (0..150_usize).prop_map(|octets| vec![b' '; octets]),
     ];
     proptest::collection::vec(octets, 0..60).prop_map(|pieces| pieces.concat())
 }
