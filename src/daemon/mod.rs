@@ -8,16 +8,11 @@
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
 mod inherited;
+mod key_care;
 mod reload;
 mod signals;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::SystemTime};
 
 use sd_notify::NotifyState;
 use tokio::{sync::watch, task::JoinSet};
@@ -126,7 +121,8 @@ pub fn run(config_file: &Path) -> ExitCode {
 }
 
 fn serve(config_file: &Path) -> Result<(), RunError> {
-    let loaded = config::load(config_file)?;
+    let mut reader = config::Reader::new(config_file);
+    let loaded = reader.load()?;
     let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -139,7 +135,7 @@ fn serve(config_file: &Path) -> Result<(), RunError> {
     let result = runtime.block_on(async {
         // Before anything can send one.
         let signals = Signals::install()?;
-        let daemon = Daemon::start(config_file.to_owned(), loaded, inherited).await?;
+        let daemon = Daemon::start(reader, loaded, inherited).await?;
         tell_systemd(&[NotifyState::Ready]);
         daemon.run(signals).await
     });
@@ -155,25 +151,28 @@ pub struct Daemon {
     addresses: Vec<(String, SocketAddr)>,
     listeners: JoinSet<()>,
     http: JoinSet<()>,
+    /// What ends with the daemon, wherever it is.
+    background: JoinSet<()>,
     /// Set to end the listeners, and then the pages.
     stop_listeners: watch::Sender<bool>,
     stop_http: watch::Sender<bool>,
 }
 
 impl Daemon {
-    /// Reads the keys, binds all sockets and serves on them.
+    /// Reads the keyrings, binds all sockets and serves on them. `reader` has read `loaded`,
+    /// and reads what has changed since when it is told to.
     ///
     /// # Errors
     ///
     /// When the keystore can't be read or a socket can't be had; nothing is left running.
     pub async fn start(
-        config_file: PathBuf,
+        reader: config::Reader,
         loaded: Loaded,
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
         let metrics = Metrics::new();
         let keystore = Keystore::open(&loaded.settings.keystore_path)?;
-        let built = Snapshot::build(loaded, &keystore, &metrics, None)?;
+        let built = Snapshot::first(loaded, &keystore, &metrics)?;
         for problem in &built.problems {
             tracing::error!("{problem}");
         }
@@ -183,11 +182,12 @@ impl Daemon {
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
         let mut daemon = Self {
-            reloader: Reloader::new(config_file, keystore, metrics.clone(), snapshots.clone()),
+            reloader: Reloader::new(reader, keystore, metrics.clone(), snapshots.clone()),
             readiness: readiness.clone(),
             addresses: Vec::new(),
             listeners: JoinSet::new(),
             http: JoinSet::new(),
+            background: JoinSet::new(),
             stop_listeners: watch::Sender::new(false),
             stop_http: watch::Sender::new(false),
         };
@@ -200,6 +200,10 @@ impl Daemon {
         for parts in parts {
             daemon.serve_listener(parts);
         }
+        let other_keys = daemon.reloader.other_keys();
+        daemon
+            .background
+            .spawn(key_care::care(snapshots, other_keys));
         tracing::info!(
             organisations = snapshot.organisations().len(),
             listeners = snapshot.settings().listeners.len(),

@@ -20,6 +20,7 @@ pub mod lifecycle;
 mod lock;
 mod problem;
 mod publication;
+mod view;
 mod writer;
 
 use std::{
@@ -32,13 +33,15 @@ use jiff::Timestamp;
 
 use self::files::{Folder, Secrecy};
 pub use self::{
-    keyring::{ChangeRefusal, KeyEntry, Keyring, KeyringProblem},
+    keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
+    view::{KeyringStamp, View},
     writer::{NewKey, Writer},
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint, SigningKey},
+    files::Stamp,
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -49,7 +52,7 @@ const KEY_SUFFIX: &str = ".pem";
 /// A keystore on disk. Holds nothing but its path: each call reads what is there.
 #[derive(Clone, Debug)]
 pub struct Keystore {
-    path: PathBuf,
+    path: Arc<Path>,
 }
 
 /// Held by the one keeper of a keystore. The kernel lets go of it when the process dies.
@@ -114,7 +117,7 @@ impl Keystore {
     /// When it is not there, or when others could change it or put another in its place.
     pub fn open(path: &Path) -> Result<Self, KeystoreError> {
         let path = files::safe_path(path).map_err(|error| missing(path, error))?;
-        let keystore = Self { path };
+        let keystore = Self { path: path.into() };
         keystore.root()?;
         Ok(keystore)
     }
@@ -189,13 +192,33 @@ impl Keystore {
         organisation: &OrganisationId,
         entry: &KeyEntry,
     ) -> Result<SigningKey, Box<KeyProblem>> {
+        let (key, _) = self.read_key(organisation, &entry.identity())?;
+        Ok(key)
+    }
+
+    /// The private key of this identity, and the stamp of its file from before it was read
+    /// (none when the file has only just changed).
+    ///
+    /// # Errors
+    /// As [`Keystore::load_key`].
+    pub fn read_key(
+        &self,
+        organisation: &OrganisationId,
+        identity: &KeyIdentity,
+    ) -> Result<(SigningKey, Option<Stamp>), Box<KeyProblem>> {
         self.folder(organisation)
             .map_err(|error| match error {
                 KeystoreError::File(error) => KeyRefusal::File(error),
                 _ => KeyRefusal::Missing,
             })
-            .and_then(|folder| load_key(&folder.ok_or(KeyRefusal::Missing)?, entry))
-            .map_err(|refusal| Box::new(self.problem(organisation, &entry.selector, refusal)))
+            .and_then(|folder| load_key(&folder.ok_or(KeyRefusal::Missing)?, identity))
+            .map_err(|refusal| Box::new(self.problem(organisation, &identity.selector, refusal)))
+    }
+
+    /// The stamp of the file of a private key as it is now, if there is one.
+    pub fn key_stamp(&self, organisation: &OrganisationId, selector: &Selector) -> Option<Stamp> {
+        let path = self.key_path(organisation, selector);
+        Some(Stamp::from(&rustix::fs::lstat(path).ok()?))
     }
 
     /// All keys of an organisation, with their private halves.
@@ -214,8 +237,8 @@ impl Keystore {
         let names = folder.names()?;
         let keyring = read_keyring(&folder)?;
         for entry in keyring.keys() {
-            match load_key(&folder, entry) {
-                Ok(key) => found.keys.push(Key {
+            match load_key(&folder, &entry.identity()) {
+                Ok((key, _)) => found.keys.push(Key {
                     entry: entry.clone(),
                     signing_key: Arc::new(key),
                 }),
@@ -310,10 +333,7 @@ impl Keystore {
     }
 
     fn folder(&self, organisation: &OrganisationId) -> Result<Option<Folder>, KeystoreError> {
-        if [GENERATION, lock::WRITER].contains(&organisation.as_str()) {
-            return Err(KeystoreError::ReservedName(organisation.clone()));
-        }
-        Ok(self.root()?.child(organisation.as_str())?)
+        folder_in(&self.root()?, organisation)
     }
 
     /// Whose each key is.
@@ -345,6 +365,16 @@ impl Keystore {
     }
 }
 
+fn folder_in(
+    root: &Folder,
+    organisation: &OrganisationId,
+) -> Result<Option<Folder>, KeystoreError> {
+    if [GENERATION, lock::WRITER].contains(&organisation.as_str()) {
+        return Err(KeystoreError::ReservedName(organisation.clone()));
+    }
+    Ok(root.child(organisation.as_str())?)
+}
+
 fn missing(path: &Path, error: FileError) -> KeystoreError {
     match error.problem {
         FileProblem::Missing => KeystoreError::NoKeystore(path.to_owned()),
@@ -357,29 +387,37 @@ fn key_file(selector: &Selector) -> String {
 }
 
 fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
-    let Some(json) = folder.read(KEYRING, Secrecy::State)? else {
-        return Ok(Keyring::default());
-    };
-    Keyring::parse(&json).map_err(|problem| KeystoreError::Keyring {
+    let json = folder.read(KEYRING, Secrecy::State)?;
+    json.map_or_else(
+        || Ok(Keyring::default()),
+        |json| parse_keyring(folder, &json),
+    )
+}
+
+fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError> {
+    Keyring::parse(json).map_err(|problem| KeystoreError::Keyring {
         path: folder.path(KEYRING),
         problem,
     })
 }
 
-fn load_key(folder: &Folder, entry: &KeyEntry) -> Result<SigningKey, KeyRefusal> {
-    let pem = folder
-        .read(&key_file(&entry.selector), Secrecy::Secret)
+fn load_key(
+    folder: &Folder,
+    identity: &KeyIdentity,
+) -> Result<(SigningKey, Option<Stamp>), KeyRefusal> {
+    let (pem, stamp) = folder
+        .read_stamped(&key_file(&identity.selector), Secrecy::Secret)
         .map_err(KeyRefusal::File)?
         .ok_or(KeyRefusal::Missing)?;
     let key = SigningKey::from_pem(&pem).map_err(KeyRefusal::Key)?;
     let found = key.public_key().fingerprint();
-    if found != entry.fingerprint || key.algorithm() != entry.algorithm {
+    if found != identity.fingerprint || key.algorithm() != identity.algorithm {
         return Err(KeyRefusal::OtherKey {
-            expected: entry.fingerprint,
+            expected: identity.fingerprint,
             found,
         });
     }
-    Ok(key)
+    Ok((key, stamp.settled()))
 }
 
 #[cfg(test)]

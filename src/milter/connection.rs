@@ -7,11 +7,12 @@ use std::{io, sync::Arc};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    task::yield_now,
+    task::{spawn_blocking, yield_now},
 };
 
 use super::{
     context::ListenerContext,
+    decision::PendingDecision,
     dialogue::{Dialogue, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
@@ -106,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             match step {
                 Step::GoOn => self.watch.phase(self.dialogue.phase()),
+                Step::ReadKeys(pending) => self.read_keys(pending).await?,
                 Step::Ended(ending) => self.end_message(ending).await?,
                 Step::Quit => return Err(End::Quit),
             }
@@ -113,6 +115,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.write().await?;
             }
         }
+        Ok(())
+    }
+
+    /// Has keys read that the message waits for: files, so not on this thread.
+    async fn read_keys(&mut self, pending: PendingDecision) -> Result<(), End> {
+        self.watch.phase(self.dialogue.phase());
+        let decision = tokio::select! {
+            decision = spawn_blocking(move || pending.resolve()) => decision,
+            end = self.watch.until_end(false) => return Err(end),
+        };
+        // An error is a panic, which costs this message.
+        self.dialogue.keys_read(decision.ok());
         Ok(())
     }
 

@@ -22,6 +22,7 @@ use std::{
 use super::{
     address,
     context::ListenerContext,
+    decision::{Decision, PendingDecision},
     negotiation::{Agreement, Insertion, protocol},
     session::{Ending, Session, SignedMessage},
     wire::{Command, Malformed, macro_value, reply, string},
@@ -48,6 +49,8 @@ pub(super) enum Phase {
 pub(super) enum Step {
     /// Nothing but what was written.
     GoOn,
+    /// Keys have to be read for the decision, and [`Dialogue::keys_read`] called.
+    ReadKeys(PendingDecision),
     /// The message is complete: its reply is to be written, and [`Dialogue::told`] called.
     Ended(Ending),
     /// The MTA takes its leave.
@@ -98,6 +101,7 @@ impl Dialogue {
         data: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<Step, Malformed> {
+        let mut next = None;
         // The bit that leaves the reply out, for commands that have one.
         let left_out_by = match command {
             Command::Macros => {
@@ -133,7 +137,7 @@ impl Dialogue {
             }
             Command::EndOfHeader if matches!(self.phase, Phase::Envelope | Phase::Header) => {
                 self.phase = Phase::Body;
-                self.guard(Session::end_of_header);
+                next = self.guard(Session::end_of_header).flatten();
                 Some(protocol::NO_REPLY_END_OF_HEADER)
             }
             Command::Body if self.phase == Phase::Body => Some(protocol::NO_REPLY_BODY),
@@ -153,7 +157,15 @@ impl Dialogue {
         if left_out_by.is_some_and(|bit| self.agreed().wants_reply(bit)) {
             reply::go_on(output);
         }
-        Ok(Step::GoOn)
+        Ok(next.map_or(Step::GoOn, Step::ReadKeys))
+    }
+
+    /// The keys have been read, or could not be.
+    pub(super) fn keys_read(&mut self, decision: Option<Decision>) {
+        self.guard(|session| match decision {
+            Some(decision) => session.resolved(decision),
+            None => session.fail(),
+        });
     }
 
     fn agreed(&self) -> Agreement {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
     context::ListenerContext,
-    decision::{Circumstances, Decision},
+    decision::{Circumstances, Decision, PendingDecision},
     negotiation::{Agreement, Insertion},
     report::Report,
     signing::{Body, Refused, Signed, Work},
@@ -38,6 +38,8 @@ enum State {
     None,
     /// From MAIL to the end of the header section.
     Header(Collected),
+    /// Behind the header section, while keys are read.
+    Reading(Box<Collected>),
     /// Behind the header section.
     Body(Box<Decided>),
     /// A step panicked: the message can't be trusted to be whole.
@@ -125,9 +127,29 @@ impl Session {
     }
 
     /// The header section is complete: the decision falls, though nothing is said of it yet.
-    pub(super) fn end_of_header(&mut self) {
+    ///
+    /// Where a key has to be read first, [`Session::resolved`] is to be called before
+    /// anything else.
+    pub(super) fn end_of_header(&mut self) -> Option<PendingDecision> {
+        let State::Header(collected) = std::mem::replace(&mut self.message, State::None) else {
+            return None;
+        };
+        match self.decide(&collected) {
+            Ok(decision) => {
+                self.message = self.decided(collected, decision);
+                None
+            }
+            Err(pending) => {
+                self.message = State::Reading(Box::new(collected));
+                Some(pending)
+            }
+        }
+    }
+
+    /// The keys have been read.
+    pub(super) fn resolved(&mut self, decision: Decision) {
         self.message = match std::mem::replace(&mut self.message, State::None) {
-            State::Header(collected) => State::Body(Box::new(self.decide(collected))),
+            State::Reading(collected) => self.decided(*collected, decision),
             other => other,
         };
     }
@@ -147,7 +169,7 @@ impl Session {
         let begun = Instant::now();
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
-            State::None | State::Header(_) | State::Failed => {
+            State::None | State::Header(_) | State::Reading(_) | State::Failed => {
                 self.listener.incomplete_message(queue_id);
                 Ending::Tempfail(Refusal::SigningFailure)
             }
@@ -191,7 +213,7 @@ impl Session {
         self.message = State::Failed;
     }
 
-    fn decide(&self, collected: Collected) -> Decided {
+    fn decide(&self, collected: &Collected) -> Result<Decision, PendingDecision> {
         let circumstances = Circumstances {
             listener: &self.listener.name,
             outbound: &self.listener.outbound,
@@ -199,7 +221,10 @@ impl Session {
             client: self.client,
             header_is_whole: collected.header_is_whole,
         };
-        let mut decision = Decision::new(&collected.snapshot, &collected.header, &circumstances);
+        Decision::new(&collected.snapshot, &collected.header, &circumstances)
+    }
+
+    fn decided(&self, collected: Collected, mut decision: Decision) -> State {
         if self.agreement.insertion == Insertion::Forbidden && decision.verdict.is_ok() {
             decision.verdict = Err(Refusal::SigningFailure);
         }
@@ -207,11 +232,11 @@ impl Session {
             .verdict
             .is_ok()
             .then(|| Body::new(self.canonicalisation(&collected.snapshot)));
-        Decided {
+        State::Body(Box::new(Decided {
             collected,
             decision,
             body,
-        }
+        }))
     }
 
     /// Simple header canonicalisation needs values exactly as they are: where the MTA keeps
