@@ -16,8 +16,10 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// Whether the field has this name; case and blanks before the colon do not matter.
     pub fn is(&self, name: &str) -> bool {
-        let own = self.bare_name();
-        own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
+        let Some((own, behind)) = self.name.split_at_checked(name.len()) else {
+            return false;
+        };
+        own.eq_ignore_ascii_case(name.as_bytes()) && bare_name(behind).is_empty()
     }
 
     /// The name without the blanks before the colon.
@@ -38,17 +40,25 @@ struct Place {
     name: usize,
     value: usize,
     end: usize,
+    return_dropped: bool,
 }
 
+/// What most header sections fit in, so that they grow without being moved.
+const USUAL_OCTETS: usize = 4096;
+const USUAL_FIELDS: usize = 32;
+
 impl HeaderSection {
-    /// Appends a field. Folds may come as LF (milter) or CRLF; they are kept as CRLF.
+    /// Appends a field. Folds come as LF (milter); they are kept as CRLF. A CR before such
+    /// a LF was one more in the message: it is left out, and counts as
+    /// [`Hazard::BareCrLf`](super::Hazard::BareCrLf).
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let place = self.push_name(name);
+        let mut place = self.push_name(name);
         let mut rest = value;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, behind) = rest.split_at(end);
-            self.bytes
-                .extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            let text = line.strip_suffix(b"\r").unwrap_or(line);
+            place.return_dropped |= text.len() < line.len();
+            self.bytes.extend_from_slice(text);
             self.bytes.extend_from_slice(b"\r\n");
             rest = &behind[1..];
         }
@@ -62,6 +72,10 @@ impl HeaderSection {
     }
 
     fn push_name(&mut self, name: &[u8]) -> Place {
+        if self.places.is_empty() {
+            self.bytes.reserve(USUAL_OCTETS);
+            self.places.reserve(USUAL_FIELDS);
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
         let value = self.bytes.len();
@@ -69,6 +83,7 @@ impl HeaderSection {
             name: start,
             value,
             end: value,
+            return_dropped: false,
         }
     }
 
@@ -84,6 +99,11 @@ impl HeaderSection {
             name: &self.bytes[place.name..place.value],
             value: &self.bytes[place.value..place.end],
         })
+    }
+
+    /// Of each field, whether a CR was left out of it.
+    pub(super) fn returns_dropped(&self) -> impl Iterator<Item = bool> {
+        self.places.iter().map(|place| place.return_dropped)
     }
 
     /// The values of all fields with this name, from top to bottom.
@@ -199,6 +219,12 @@ impl HeaderRules {
             names.extend(std::iter::repeat_n(rule.as_str(), present + extra));
         }
         names
+    }
+
+    /// Whether a field of this name is signed.
+    pub fn cover(&self, name: &[u8]) -> bool {
+        self.rules()
+            .any(|(rule, ..)| rule.as_str().as_bytes().eq_ignore_ascii_case(name))
     }
 
     fn len(&self) -> usize {
