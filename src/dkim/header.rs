@@ -16,16 +16,20 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// Whether the field has this name; case and blanks before the colon do not matter.
     pub fn is(&self, name: &str) -> bool {
-        let Some((own, behind)) = self.name.split_at_checked(name.len()) else {
-            return false;
-        };
-        own.eq_ignore_ascii_case(name.as_bytes()) && bare_name(behind).is_empty()
+        is_same(self.bare_name(), name.as_bytes())
     }
 
     /// The name without the blanks before the colon.
     pub(super) fn bare_name(&self) -> &'a [u8] {
         bare_name(self.name)
     }
+}
+
+/// Whether two names are the same but for their case. Their length and first letter tell
+/// most names apart.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let first = |name: &[u8]| name.first().map(u8::to_ascii_lowercase);
+    one.len() == other.len() && first(one) == first(other) && one.eq_ignore_ascii_case(other)
 }
 
 /// The header section: all fields in one buffer, in their order.
@@ -224,7 +228,7 @@ impl HeaderRules {
     /// Whether a field of this name is signed.
     pub fn cover(&self, name: &[u8]) -> bool {
         self.rules()
-            .any(|(rule, ..)| rule.as_str().as_bytes().eq_ignore_ascii_case(name))
+            .any(|(rule, ..)| is_same(rule.as_str().as_bytes(), name))
     }
 
     fn len(&self) -> usize {
