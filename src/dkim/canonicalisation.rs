@@ -42,24 +42,41 @@ fn relaxed_field(name: &[u8], value: &[u8], output: &mut Vec<u8>) {
     let start = output.len();
     let mut blank = false;
     let mut rest = value;
-    while let Some((&octet, tail)) = rest.split_first() {
+    while let Some((&octet, behind)) = rest.split_first() {
         match octet {
-            b' ' | b'\t' => blank = true,
+            b' ' | b'\t' => {
+                blank = true;
+                rest = behind;
+            }
             b'\r' if is_fold(rest) => {
                 blank = true;
-                rest = &tail[1..];
-                continue;
+                rest = &behind[1..];
             }
             _ => {
                 if blank && output.len() > start {
                     output.push(b' ');
                 }
                 blank = false;
-                output.push(octet);
+                let (unchanged, behind) = rest.split_at(unchanged(rest));
+                output.extend_from_slice(unchanged);
+                rest = behind;
             }
         }
-        rest = tail;
     }
+}
+
+/// How many octets from the start are their own canonical form, single SP between words
+/// among them. The first one is known to be.
+fn unchanged(bytes: &[u8]) -> usize {
+    let mut place = 1;
+    while let Some(&octet) = bytes.get(place) {
+        match octet {
+            b' ' if bytes.get(place + 1).is_some_and(|&next| next > b' ') => place += 2,
+            b' ' | b'\t' | b'\r' => break,
+            _ => place += 1,
+        }
+    }
+    place
 }
 
 /// A name without the WSP before the colon: SP and HTAB, nothing else (RFC 6376 §2.8).

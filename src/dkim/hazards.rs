@@ -78,7 +78,7 @@ impl Hazards {
     /// blank before the colon of any field.
     pub fn of_header(header: &HeaderSection, is_signed: impl Fn(&[u8]) -> bool) -> Self {
         let mut hazards = Self::default();
-        for field in header.fields() {
+        for (field, return_dropped) in header.fields().zip(header.returns_dropped()) {
             let name = field.bare_name();
             // In any field: dkimpy gives up on the whole message.
             if name.len() < field.name.len() {
@@ -86,6 +86,9 @@ impl Hazards {
             }
             if is_signed(name) {
                 hazards = hazards | Self::of_field(field);
+                if return_dropped {
+                    hazards.add(Hazard::BareCrLf);
+                }
             }
         }
         hazards
@@ -94,24 +97,28 @@ impl Hazards {
     fn of_field(field: Field<'_>) -> Self {
         let mut hazards = Self::default();
         let mut octets_before = field.name.len() + 1;
-        let mut lines = field.value.split(|&octet| octet == b'\n').peekable();
-        while let Some(line) = lines.next() {
-            let mut text = line;
-            if let Some(next) = lines.peek() {
-                text = line.strip_suffix(b"\r").unwrap_or(line);
-                // Without a blank behind it, it is no fold.
-                let folded = matches!(next.first(), Some(b' ' | b'\t') | None);
-                if text.len() == line.len() || !folded {
-                    hazards.add(Hazard::BareCrLf);
-                }
-            }
+        let mut rest = field.value;
+        loop {
+            let end = memchr::memchr(b'\n', rest);
+            let line = &rest[..end.unwrap_or(rest.len())];
+            let text = match end {
+                Some(_) => line.strip_suffix(b"\r").unwrap_or(line),
+                None => line,
+            };
             if memchr::memchr(b'\r', text).is_some() {
                 hazards.add(Hazard::BareCrLf);
             }
             if octets_before + text.len() > LINE_OCTETS {
                 hazards.add(Hazard::LongLine);
             }
+            let Some(end) = end else { break };
+            rest = &rest[end + 1..];
             octets_before = 0;
+            // Without a blank behind it, it is no fold.
+            let folded = matches!(rest.first(), Some(b' ' | b'\t') | None);
+            if text.len() == line.len() || !folded {
+                hazards.add(Hazard::BareCrLf);
+            }
         }
         if memchr::memchr3(0, 0x0b, 0x0c, field.value).is_some() {
             hazards.add(Hazard::ControlCharacter);
@@ -285,6 +292,8 @@ mod tests {
         assert_eq!(hazards("A", &[b'x'; 997]), ["long_line"]);
         assert_eq!(hazards("A", b" a\r"), ["bare_cr_lf"]);
         assert_eq!(hazards("A", b" a\r\r\n b"), ["bare_cr_lf"]);
+        assert_eq!(hazards("A", b" a\n b\r\n c"), ["bare_cr_lf"]);
+        assert_eq!(hazards("X", b" a\r\n b"), [""; 0]);
     }
 
     #[test]

@@ -16,14 +16,20 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// Whether the field has this name; case and blanks before the colon do not matter.
     pub fn is(&self, name: &str) -> bool {
-        let own = self.bare_name();
-        own.len() == name.len() && own.eq_ignore_ascii_case(name.as_bytes())
+        is_same(self.bare_name(), name.as_bytes())
     }
 
     /// The name without the blanks before the colon.
     pub(super) fn bare_name(&self) -> &'a [u8] {
         bare_name(self.name)
     }
+}
+
+/// Whether two names are the same but for their case. Their length and first letter tell
+/// most names apart.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let first = |name: &[u8]| name.first().map(u8::to_ascii_lowercase);
+    one.len() == other.len() && first(one) == first(other) && one.eq_ignore_ascii_case(other)
 }
 
 /// The header section: all fields in one buffer, in their order.
@@ -38,17 +44,25 @@ struct Place {
     name: usize,
     value: usize,
     end: usize,
+    return_dropped: bool,
 }
 
+/// What most header sections fit in, so that they grow without being moved.
+const USUAL_OCTETS: usize = 4096;
+const USUAL_FIELDS: usize = 32;
+
 impl HeaderSection {
-    /// Appends a field. Folds may come as LF (milter) or CRLF; they are kept as CRLF.
+    /// Appends a field. Folds come as LF (milter); they are kept as CRLF. A CR before such
+    /// a LF was one more in the message: it is left out, and counts as
+    /// [`Hazard::BareCrLf`](super::Hazard::BareCrLf).
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let place = self.push_name(name);
+        let mut place = self.push_name(name);
         let mut rest = value;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, behind) = rest.split_at(end);
-            self.bytes
-                .extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            let text = line.strip_suffix(b"\r").unwrap_or(line);
+            place.return_dropped |= text.len() < line.len();
+            self.bytes.extend_from_slice(text);
             self.bytes.extend_from_slice(b"\r\n");
             rest = &behind[1..];
         }
@@ -62,6 +76,10 @@ impl HeaderSection {
     }
 
     fn push_name(&mut self, name: &[u8]) -> Place {
+        if self.places.is_empty() {
+            self.bytes.reserve(USUAL_OCTETS);
+            self.places.reserve(USUAL_FIELDS);
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
         let value = self.bytes.len();
@@ -69,6 +87,7 @@ impl HeaderSection {
             name: start,
             value,
             end: value,
+            return_dropped: false,
         }
     }
 
@@ -84,6 +103,11 @@ impl HeaderSection {
             name: &self.bytes[place.name..place.value],
             value: &self.bytes[place.value..place.end],
         })
+    }
+
+    /// Of each field, whether a CR was left out of it.
+    pub(super) fn returns_dropped(&self) -> impl Iterator<Item = bool> {
+        self.places.iter().map(|place| place.return_dropped)
     }
 
     /// The values of all fields with this name, from top to bottom.
@@ -199,6 +223,12 @@ impl HeaderRules {
             names.extend(std::iter::repeat_n(rule.as_str(), present + extra));
         }
         names
+    }
+
+    /// Whether a field of this name is signed.
+    pub fn cover(&self, name: &[u8]) -> bool {
+        self.rules()
+            .any(|(rule, ..)| is_same(rule.as_str().as_bytes(), name))
     }
 
     fn len(&self) -> usize {

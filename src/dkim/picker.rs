@@ -8,50 +8,51 @@ use super::{Canonicalisation, Field, HeaderSection};
 /// Hands out the fields of each name from the bottom up, each field once.
 pub(super) struct FieldPicker<'a> {
     /// Those of one name together, from top to bottom.
-    fields: Vec<Field<'a>>,
-    /// Where the fields of a name begin in `fields`: how many are not yet handed out.
-    left: Vec<usize>,
+    entries: Vec<Entry<'a>>,
+}
+
+struct Entry<'a> {
+    order: Order<'a>,
+    field: Field<'a>,
+    /// At the first one of a name: how many of them are not yet handed out.
+    left: usize,
 }
 
 impl<'a> FieldPicker<'a> {
     /// A picker of all fields.
     pub(super) fn new(header: &'a HeaderSection) -> Self {
-        Self::of(header.fields().collect())
+        Self::of(header.fields().map(Entry::new).collect())
     }
 
     /// A picker of all fields but `own`, the signature that is verified: it is never among
     /// the fields that it signs (RFC 6376 §3.7), even if it names DKIM-Signature.
     pub(super) fn without(header: &'a HeaderSection, own: Field<'_>) -> Self {
         let place = header.fields().position(|field| field == own);
-        let mut fields: Vec<_> = header.fields().collect();
-        place.map(|place| fields.remove(place));
-        Self::of(fields)
+        let mut entries: Vec<_> = header.fields().map(Entry::new).collect();
+        place.map(|place| entries.remove(place));
+        Self::of(entries)
     }
 
-    fn of(mut fields: Vec<Field<'a>>) -> Self {
+    fn of(mut entries: Vec<Entry<'a>>) -> Self {
         // Stable, so that fields of one name stay in their order.
-        fields.sort_by(|one, other| compare(one.bare_name(), other.bare_name()));
-        let mut left = vec![0; fields.len()];
-        let mut start = 0;
-        for same in
-            fields.chunk_by(|one, other| compare(one.bare_name(), other.bare_name()).is_eq())
-        {
-            left[start] = same.len();
-            start += same.len();
+        entries.sort_by(|one, other| one.order.cmp(&other.order));
+        for same in entries.chunk_by_mut(|one, other| one.order == other.order) {
+            same[0].left = same.len();
         }
-        Self { fields, left }
+        Self { entries }
     }
 
     /// The lowest field of this name that was not handed out yet.
     fn next(&mut self, name: &str) -> Option<Field<'a>> {
-        let order = |field: &Field<'_>| compare(field.bare_name(), name.as_bytes());
-        let start = self.fields.partition_point(|field| order(field).is_lt());
-        self.fields
-            .get(start)
-            .filter(|field| order(field).is_eq())?;
-        let left = self.left[start].checked_sub(1)?;
-        self.left[start] = left;
-        Some(self.fields[start + left])
+        let order = Order::new(name.as_bytes());
+        let start = self.entries.partition_point(|entry| entry.order < order);
+        let first = self.entries.get_mut(start)?;
+        if first.order != order {
+            return None;
+        }
+        first.left = first.left.checked_sub(1)?;
+        let place = start + first.left;
+        Some(self.entries[place].field)
     }
 
     /// Appends the canonical form of the fields that `names` stands for, each with its CRLF.
@@ -70,13 +71,63 @@ impl<'a> FieldPicker<'a> {
     }
 }
 
-/// An order of names in which case does not matter.
-fn compare(one: &[u8], other: &[u8]) -> Ordering {
-    let lower = u8::to_ascii_lowercase;
-    one.len()
-        .cmp(&other.len())
-        .then_with(|| one.iter().map(lower).cmp(other.iter().map(lower)))
+impl<'a> Entry<'a> {
+    fn new(field: Field<'a>) -> Self {
+        Self {
+            order: Order::new(field.bare_name()),
+            field,
+            left: 0,
+        }
+    }
 }
+
+/// An order of names in which case does not matter. The length and the first octets tell
+/// most names apart without a look at the rest.
+struct Order<'a> {
+    octets: usize,
+    first: [u8; FIRST],
+    rest: &'a [u8],
+}
+
+const FIRST: usize = 8;
+
+impl<'a> Order<'a> {
+    fn new(name: &'a [u8]) -> Self {
+        let (start, rest) = name.split_at(name.len().min(FIRST));
+        let mut first = [0; FIRST];
+        first[..start.len()].copy_from_slice(start);
+        first.make_ascii_lowercase();
+        Self {
+            octets: name.len(),
+            first,
+            rest,
+        }
+    }
+}
+
+impl Ord for Order<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |order: &Self| (order.octets, u64::from_be_bytes(order.first));
+        let lower = |order: &Self| order.rest.iter().map(u8::to_ascii_lowercase);
+        key(self)
+            .cmp(&key(other))
+            .then_with(|| lower(self).cmp(lower(other)))
+    }
+}
+
+impl PartialOrd for Order<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Order<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Order<'_> {}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,8 @@
 //! The DKIM-Signature field that we write (RFC 6376 §3.5), and how it is made.
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use std::fmt::{Display, Write};
+
+use base64::{Engine, display::Base64Display, engine::general_purpose::STANDARD as BASE64};
 
 use super::{CanonicalisationPair, HeaderSection, SigningError, SigningKey};
 use crate::names::{DomainName, Selector};
@@ -46,7 +48,8 @@ impl<'a> SignedContent<'a> {
         body_hash: [u8; 32],
         canonicalisation: CanonicalisationPair,
     ) -> Self {
-        let mut canonical_fields = Vec::with_capacity(header.octets() + 1024);
+        // Beside its octets a field has a colon and CRLF.
+        let mut canonical_fields = Vec::with_capacity(header.octets() + 3 * header.len());
         header.canonical_fields(
             names.iter().copied(),
             canonicalisation.header,
@@ -67,7 +70,9 @@ impl<'a> SignedContent<'a> {
     pub fn sign(&self, signatory: &Signatory<'_>) -> Result<SignatureField, SigningError> {
         let mut value = self.unsigned_value(signatory);
         // RFC 6376 §3.7: the field itself comes last, `b=` empty, without its CRLF.
-        let mut data = self.canonical_fields.clone();
+        let octets = self.canonical_fields.len() + FIELD_NAME.len() + 1 + value.len();
+        let mut data = Vec::with_capacity(octets);
+        data.extend_from_slice(&self.canonical_fields);
         signatory.canonicalisation.header.header_field(
             FIELD_NAME.as_bytes(),
             value.as_bytes(),
@@ -83,15 +88,15 @@ impl<'a> SignedContent<'a> {
         let mut writer = TagWriter::new();
         writer.tag("v", "1");
         writer.tag("a", signatory.key.algorithm().as_str());
-        writer.tag("c", &signatory.canonicalisation.to_string());
+        writer.tag("c", signatory.canonicalisation);
         writer.tag("d", signatory.domain.as_str());
         writer.tag("s", signatory.selector.as_str());
-        writer.tag("t", &signatory.time.to_string());
+        writer.tag("t", signatory.time);
         if let Some(expiration) = signatory.expiration {
-            writer.tag("x", &expiration.to_string());
+            writer.tag("x", expiration);
         }
         writer.names("h", &self.names);
-        writer.tag("bh", &BASE64.encode(self.body_hash));
+        writer.tag("bh", Base64Display::new(&self.body_hash, &BASE64));
         writer.value.push_str(FOLD);
         writer.value.push_str("b=");
         writer.value
@@ -113,11 +118,14 @@ impl SignatureField {
     /// The value as a milter hands it over: folds as LF TAB, and the blank in front only
     /// where leading space was agreed upon.
     pub fn milter_value(&self, leading_space: LeadingSpace) -> String {
-        let value = self.value.replace("\r\n", "\n");
-        match leading_space {
-            LeadingSpace::Ours => value,
-            LeadingSpace::AddedByMta => value.trim_start_matches(' ').to_owned(),
-        }
+        let whole = match leading_space {
+            LeadingSpace::Ours => &self.value,
+            LeadingSpace::AddedByMta => self.value.trim_start_matches(' '),
+        };
+        let mut value = String::with_capacity(whole.len());
+        // A CR is in a fold and nowhere else.
+        value.extend(whole.split('\r'));
+        value
     }
 
     /// The whole field with its name and its CRLF.
@@ -149,11 +157,15 @@ impl TagWriter {
         }
     }
 
-    fn tag(&mut self, name: &str, text: &str) {
-        self.separate(name.len() + text.len() + 2);
-        for part in [name, "=", text, ";"] {
-            self.push(part);
+    fn tag(&mut self, name: &str, text: impl Display) {
+        let start = self.value.len();
+        write!(self.value, " {name}={text};").expect("a String takes all that fits in memory");
+        let octets = self.value.len() - start;
+        if self.column + octets > LINE && start > 0 {
+            self.value.replace_range(start..=start, FOLD);
+            self.column = 0;
         }
+        self.column += octets;
     }
 
     /// A colon-separated list, folded behind a colon (RFC 6376 §3.5, `h=`).
@@ -196,15 +208,13 @@ impl TagWriter {
 
 /// Appends the signature in base64, folded.
 fn push_base64(value: &mut String, signature: &[u8]) {
-    let text = BASE64.encode(signature);
-    let mut rest = text.as_str();
-    let mut room = LINE - "\tb=".len();
-    while rest.len() > room {
-        let (line, behind) = rest.split_at(room);
-        value.push_str(line);
+    // Four characters for three octets, as many as fit behind the TAB.
+    const LINE_OCTETS: usize = (LINE - "\t".len()) / 4 * 3;
+    const FIRST_OCTETS: usize = (LINE - "\tb=".len()) / 4 * 3;
+    let (first, rest) = signature.split_at(signature.len().min(FIRST_OCTETS));
+    BASE64.encode_string(first, value);
+    for line in rest.chunks(LINE_OCTETS) {
         value.push_str(FOLD);
-        rest = behind;
-        room = LINE - "\t".len();
+        BASE64.encode_string(line, value);
     }
-    value.push_str(rest);
 }

@@ -133,12 +133,9 @@ impl Work<'_> {
     }
 
     fn hazards(&self, names: &[&str], body: BodyInspector) -> Hazards {
-        let is_signed = |name: &[u8]| {
-            names
-                .iter()
-                .any(|signed| signed.as_bytes().eq_ignore_ascii_case(name))
-        };
-        let mut hazards = Hazards::of_header(self.header, is_signed);
+        // The rules are few; of `names` there is one for each field that comes.
+        let rules = &self.rules.headers;
+        let mut hazards = Hazards::of_header(self.header, |name| rules.cover(name));
         if names.iter().map(|name| name.len() + 1).sum::<usize>() > NAME_LIST_OCTETS {
             hazards.add(Hazard::LongNameList);
         }
