@@ -6,6 +6,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`names`] | domains, selectors, organisations, field names: parsed once, always valid |
+//! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
@@ -25,6 +26,7 @@ pub mod config;
 pub mod daemon;
 pub mod dkim;
 pub mod dns;
+pub mod files;
 pub mod handover;
 pub mod keeper;
 pub mod keystore;

@@ -1,19 +1,31 @@
 //! Everything that a message is decided and signed with, immutable and swapped whole:
 //! configuration, organisations and keys. A message keeps the snapshot it started with.
 
+mod care;
+mod changes;
+mod domain;
+mod held;
 mod keys;
 
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-pub use self::keys::{ActiveKey, DomainKeys};
-use self::keys::{KeyProblems, KeySet};
+pub use self::{
+    care::KeyCare,
+    domain::{Domain, DomainKeys, Signing},
+    held::ActiveKey,
+};
+use self::{
+    held::HeldKey,
+    keys::{KeyProblems, KeySet, Reading, Source},
+};
 use crate::{
     config::{Loaded, Settings, SigningSettings},
+    files,
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
-    observe::metrics::{Metrics, OrganisationMetrics},
+    observe::metrics::Metrics,
     organisation::Organisation,
 };
 
@@ -21,19 +33,8 @@ use crate::{
 pub struct Snapshot {
     loaded: Loaded,
     domains: HashMap<DomainName, Arc<Domain>>,
-    keys: HashMap<OrganisationId, KeySet>,
+    keys: HashMap<OrganisationId, Arc<KeySet>>,
     generation: u64,
-}
-
-/// A domain of an organisation.
-#[derive(Debug)]
-pub struct Domain {
-    /// The organisation that has it.
-    pub organisation: Arc<Organisation>,
-    /// The counters of that organisation.
-    pub metrics: OrganisationMetrics,
-    /// What to sign with; nothing for a parked domain.
-    pub keys: Option<DomainKeys>,
 }
 
 /// A snapshot and what went wrong while it was made.
@@ -45,7 +46,8 @@ pub struct Built {
 }
 
 impl Snapshot {
-    /// Reads the keys of all organisations and puts all together.
+    /// Puts all together, and reads the keys of all organisations that `previous` does not
+    /// have as they are now.
     ///
     /// What can't be read any more is taken from `previous`, if that had it, and named among
     /// the problems; nothing that is wrong with one organisation touches another.
@@ -59,26 +61,21 @@ impl Snapshot {
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Result<Built, KeystoreError> {
-        // Read first: what is written meanwhile makes for one more reload, not for a lost one.
-        let generation = keystore.generation()?;
-        let mut problems = KeyProblems::default();
-        let mut keys = HashMap::with_capacity(loaded.organisations.len());
-        for organisation in &loaded.organisations {
-            let before = previous.and_then(|previous| previous.keys.get(&organisation.id));
-            let set = KeySet::load(organisation, keystore, before, &mut problems);
-            keys.insert(organisation.id.clone(), set);
-        }
-        keys::refuse_shared(&mut keys, keystore, &mut problems);
-        let snapshot = Self {
-            domains: index(&loaded, &keys, metrics),
-            loaded,
-            keys,
-            generation,
-        };
-        Ok(Built {
-            snapshot,
-            problems: problems.lines,
-        })
+        make(loaded, (keystore, Reading::AtOnce), metrics, previous)
+    }
+
+    /// The first snapshot of a signer: reads the keyrings alone. A key is read when it is
+    /// needed, or by [`KeyCare`] before that.
+    ///
+    /// # Errors
+    ///
+    /// When the keystore as a whole can't be read.
+    pub fn first(
+        loaded: Loaded,
+        keystore: &Keystore,
+        metrics: &Metrics,
+    ) -> Result<Built, KeystoreError> {
+        make(loaded, (keystore, Reading::WhenNeeded), metrics, None)
     }
 
     /// What `zegel.toml` says.
@@ -97,7 +94,7 @@ impl Snapshot {
     }
 
     /// The organisations, in the order of their ids.
-    pub fn organisations(&self) -> &[Organisation] {
+    pub fn organisations(&self) -> &[Arc<Organisation>] {
         &self.loaded.organisations
     }
 
@@ -108,8 +105,9 @@ impl Snapshot {
 
     /// How many domains that send have no key in use: their mail leaves unsigned.
     pub fn domains_without_key(&self) -> usize {
-        let awaiting = |domain: &&Arc<Domain>| matches!(domain.keys, Some(DomainKeys::Awaiting));
-        self.domains.values().filter(awaiting).count()
+        let keys = self.domains.values();
+        let keys = keys.filter_map(|domain| domain.keys.as_ref());
+        keys.filter(|keys| keys.is_awaiting()).count()
     }
 
     /// The generation of the keystore that the keys are of.
@@ -119,30 +117,108 @@ impl Snapshot {
 
     /// How the keys in use differ from those of an earlier snapshot, one line each.
     pub fn key_changes(&self, previous: &Self) -> Vec<String> {
-        keys::changes(&previous.domains, &self.domains)
+        changes::changes(&previous.domains, &self.domains)
+    }
+
+    /// Whether there is an organisation with this id.
+    pub fn has_organisation(&self, id: &OrganisationId) -> bool {
+        self.keys.contains_key(id)
+    }
+
+    /// A round of care for all keys.
+    pub fn key_care(&self) -> KeyCare {
+        KeyCare::new(self)
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
+        let organisations = self.loaded.organisations.iter();
+        let sets = organisations.filter_map(|organisation| self.keys.get(&organisation.id));
+        sets.flat_map(|set| set.held())
     }
 }
 
+fn make(
+    loaded: Loaded,
+    (keystore, reading): (&Keystore, Reading),
+    metrics: &Metrics,
+    previous: Option<&Snapshot>,
+) -> Result<Built, KeystoreError> {
+    // Read first: what is written meanwhile makes for one more reload, not for a lost one.
+    let generation = keystore.generation()?;
+    let source = Source {
+        keystore,
+        view: &keystore.view()?,
+        reading,
+    };
+    let mut problems = KeyProblems::default();
+    let mut sets = Vec::with_capacity(loaded.organisations.len());
+    if let Some(previous) = previous {
+        // One after the other: mail needs the other processors.
+        for organisation in &loaded.organisations {
+            let before = previous.keys.get(&organisation.id);
+            sets.push(KeySet::load(organisation, &source, before, &mut problems));
+        }
+    } else {
+        let load = |organisation: &Arc<Organisation>| {
+            let mut problems = KeyProblems::default();
+            let set = KeySet::load(organisation, &source, None, &mut problems);
+            (set, problems)
+        };
+        for (set, found) in files::each(&loaded.organisations, load) {
+            sets.push(set);
+            problems.lines.extend(found.lines);
+        }
+    }
+    let ids = loaded.organisations.iter().map(|one| one.id.clone());
+    let keys = ids.zip(sets.iter().cloned()).collect();
+    keys::refuse_shared(&mut sets, keystore, &mut problems);
+    let snapshot = Snapshot {
+        domains: index(&loaded, &sets, metrics, previous),
+        loaded,
+        keys,
+        generation,
+    };
+    Ok(Built {
+        snapshot,
+        problems: problems.lines,
+    })
+}
+
+/// All domains by their names; those of which nothing has changed are the ones of `previous`.
 fn index(
     loaded: &Loaded,
-    keys: &HashMap<OrganisationId, KeySet>,
+    sets: &[Arc<KeySet>],
     metrics: &Metrics,
+    previous: Option<&Snapshot>,
 ) -> HashMap<DomainName, Arc<Domain>> {
-    let mut domains = HashMap::new();
-    for organisation in &loaded.organisations {
-        let set = &keys[&organisation.id];
-        let metrics = metrics.organisation(&organisation.id);
-        let organisation = Arc::new(organisation.clone());
-        let mut insert = |name: &DomainName, keys| {
-            let domain = Domain {
-                organisation: Arc::clone(&organisation),
-                metrics: metrics.clone(),
-                keys,
+    let organisations = || loaded.organisations.iter().zip(sets);
+    let number = organisations().map(|(one, _)| one.domains.len() + one.parked.len());
+    let mut domains = HashMap::with_capacity(number.sum());
+    for (organisation, set) in organisations() {
+        let mut counters = None;
+        let mut insert = |name: &DomainName, set: Option<&Arc<KeySet>>| {
+            let is_same = |domain: &&Arc<Domain>| {
+                let keys = domain.keys.as_ref();
+                Arc::ptr_eq(&domain.organisation, organisation)
+                    && set.is_none_or(|set| keys.is_some_and(|keys| keys.is_of(set)))
             };
-            domains.insert(name.clone(), Arc::new(domain));
+            let before = previous.and_then(|previous| previous.domains.get(name));
+            let domain = before.filter(is_same).map_or_else(
+                || {
+                    let counters =
+                        counters.get_or_insert_with(|| metrics.organisation(&organisation.id));
+                    Arc::new(Domain {
+                        organisation: Arc::clone(organisation),
+                        metrics: counters.clone(),
+                        keys: set.map(|set| DomainKeys::new(name, set)),
+                    })
+                },
+                Arc::clone,
+            );
+            domains.insert(name.clone(), domain);
         };
         for name in &organisation.domains {
-            insert(name, Some(set.of_domain(name, &organisation.algorithms)));
+            insert(name, Some(set));
         }
         for name in &organisation.parked {
             insert(name, None);
@@ -166,9 +242,12 @@ impl SnapshotHolder {
         self.0.load_full()
     }
 
-    /// Puts another one in its place. Messages in progress keep theirs.
-    pub fn replace(&self, snapshot: Snapshot) {
-        self.0.store(Arc::new(snapshot));
+    /// Puts another one in its place, and gives the one that was there. Messages in progress
+    /// keep theirs. To be held until nobody else does: what is dropped with the last holder
+    /// takes its time, which no message should.
+    #[must_use = "a message would have to drop it"]
+    pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.0.swap(Arc::new(snapshot))
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn organisation<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Organ
     organisations
         .iter()
         .find(|organisation| organisation.id.as_str() == id)
+        .map(AsRef::as_ref)
         .ok_or_else(|| {
             let known = organisations
                 .iter()

@@ -18,7 +18,7 @@ use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    config::{HttpListen, ListenerSettings, Loaded, Outbound, Settings, Socket},
+    config::{HttpListen, ListenerSettings, Loaded, Outbound, Reader, Settings, Socket},
     daemon::{Daemon, InheritedSockets, Signals},
     dkim::{Algorithm, Message, ParsedSignature, PublicKey},
     keystore::{Evidence, Keystore, State, Target},
@@ -87,7 +87,7 @@ impl DemoArguments {
         ))?;
         let signals = Signals::install()?;
         let daemon = Daemon::start(
-            self.keys.join("zegel.toml"),
+            Reader::new(&self.keys.join("zegel.toml")),
             loaded(organisation.clone(), keystore.path()),
             InheritedSockets::none(),
         )
@@ -168,7 +168,7 @@ fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
     };
     Loaded {
         settings,
-        organisations: vec![organisation],
+        organisations: vec![organisation.into()],
         warnings: Vec::new(),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     dkim::Message,
     keystore::Keystore,
     milter::{
-        decision::{Circumstances, Decision},
+        decision::{Circumstances, Decision, PendingDecision},
         signing::{Body, Refused, Signed, Work},
     },
     observe::metrics::Metrics,
@@ -56,7 +56,8 @@ pub(super) fn run(arguments: &SignArguments, context: &mut Context) -> Result<St
     let listener = listener(built.snapshot.settings(), arguments.listener.as_deref())?;
 
     let circumstances = circumstances(arguments, listener, &message, built.snapshot.settings());
-    let decision = Decision::new(&built.snapshot, &message.header, &circumstances);
+    let decision = Decision::new(&built.snapshot, &message.header, &circumstances)
+        .unwrap_or_else(PendingDecision::resolve);
     match sign(&built.snapshot, &message, &decision) {
         Err(refused) => {
             report(&built, &decision, refused, &listener.name);

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Display,
+    sync::Arc,
 };
 
 use humantime::format_duration;
@@ -210,15 +211,15 @@ fn organisations(old: &Loaded, new: &Loaded, lines: &mut Vec<String>) {
     }
 }
 
-fn by_id(loaded: &Loaded) -> HashMap<&OrganisationId, &Organisation> {
+fn by_id(loaded: &Loaded) -> HashMap<&OrganisationId, &Arc<Organisation>> {
     let organisations = loaded.organisations.iter();
     organisations
         .map(|organisation| (&organisation.id, organisation))
         .collect()
 }
 
-fn compare(old: &Organisation, new: &Organisation, lines: &mut Vec<String>) {
-    if old == new {
+fn compare(old: &Arc<Organisation>, new: &Arc<Organisation>, lines: &mut Vec<String>) {
+    if Arc::ptr_eq(old, new) || old == new {
         return;
     }
     let id = &new.id;
@@ -301,7 +302,7 @@ mod tests {
     fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
         let organisation = |id: &str, domain: &str| {
             let id = id.parse().unwrap();
-            Organisation {
+            Arc::new(Organisation {
                 name: "Voorbeeld".into(),
                 domains: vec![domain.parse().unwrap()],
                 parked: Vec::new(),
@@ -311,7 +312,7 @@ mod tests {
                 senders: None,
                 policy: Policy::default(),
                 id,
-            }
+            })
         };
         let mut loaded = Loaded {
             settings: Settings::default(),
@@ -335,9 +336,13 @@ mod tests {
         let new = loaded(|loaded| {
             loaded.settings.limits.idle = std::time::Duration::from_mins(5);
             loaded.settings.policy.hazard = Action::Reject;
-            loaded.organisations[0].domains = vec!["c.nl".parse().unwrap()];
-            loaded.organisations[0].senders = Some(Senders::default());
-            loaded.organisations[1].id = "x".parse().unwrap();
+            let [first, second] = &mut loaded.organisations[..] else {
+                panic!("two organisations")
+            };
+            let first = Arc::make_mut(first);
+            first.domains = vec!["c.nl".parse().unwrap()];
+            first.senders = Some(Senders::default());
+            Arc::make_mut(second).id = "x".parse().unwrap();
         });
         let expected = [
             "limits.idle: 10m -> 5m",

@@ -3,6 +3,7 @@
 
 mod changes;
 mod file;
+mod folder;
 mod http;
 mod listener;
 mod organisation_file;
@@ -22,6 +23,7 @@ use std::{
     fs, io,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub(crate) use self::section::distance;
@@ -34,6 +36,7 @@ pub use self::{
     },
 };
 use self::{
+    folder::Memory,
     organisation_file::{Domains, Surroundings},
     problem::{Fault, Report, Site},
 };
@@ -47,8 +50,9 @@ const FILE_OCTETS: u64 = 16 * 1024 * 1024;
 pub struct Loaded {
     /// What `zegel.toml` and the environment say.
     pub settings: Settings,
-    /// In the order of their ids; no domain is in two of them.
-    pub organisations: Vec<Organisation>,
+    /// In the order of their files; no domain is in two of them. One whose file has not
+    /// changed is the same one after a reload.
+    pub organisations: Vec<Arc<Organisation>>,
     /// What deserves attention.
     pub warnings: Vec<Problem>,
 }
@@ -60,7 +64,7 @@ pub struct Loaded {
 ///
 /// Every problem of every file.
 pub fn load(config_file: &Path) -> Result<Loaded, Problems> {
-    load_with(config_file, std::env::vars_os())
+    Reader::new(config_file).load()
 }
 
 /// [`load`] with another environment than that of this process.
@@ -71,6 +75,47 @@ pub fn load(config_file: &Path) -> Result<Loaded, Problems> {
 pub fn load_with(
     config_file: &Path,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, Problems> {
+    Reader::new(config_file).load_with(environment)
+}
+
+/// Reads a configuration again and again: of `orgs.d/` only what has changed since.
+#[derive(Debug)]
+pub struct Reader {
+    config_file: PathBuf,
+    memory: Memory,
+}
+
+impl Reader {
+    /// A reader that has read nothing yet.
+    pub fn new(config_file: &Path) -> Self {
+        Self {
+            config_file: config_file.to_owned(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// As [`load`].
+    ///
+    /// # Errors
+    ///
+    /// Every problem of every file.
+    pub fn load(&mut self) -> Result<Loaded, Problems> {
+        self.load_with(std::env::vars_os())
+    }
+
+    fn load_with(
+        &mut self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Loaded, Problems> {
+        load_anew(&self.config_file, environment, &mut self.memory)
+    }
+}
+
+fn load_anew(
+    config_file: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    memory: &mut Memory,
 ) -> Result<Loaded, Problems> {
     let report = Report::default();
     let site = Site::file(config_file);
@@ -91,7 +136,7 @@ pub fn load_with(
         report: &report,
     };
     let folder = config_file.parent().unwrap_or(Path::new(""));
-    let organisations = read_organisations(&folder.join("orgs.d"), &surroundings);
+    let organisations = read_organisations(&folder.join("orgs.d"), &surroundings, memory);
     let warnings = report.conclude()?;
     Ok(Loaded {
         settings: settings.unwrap_or(defaults),
@@ -100,11 +145,15 @@ pub fn load_with(
     })
 }
 
-fn read_organisations(folder: &Path, surroundings: &Surroundings<'_>) -> Vec<Organisation> {
+fn read_organisations(
+    folder: &Path,
+    surroundings: &Surroundings<'_>,
+    memory: &mut Memory,
+) -> Vec<Arc<Organisation>> {
     let report = surroundings.report;
     let site = Site::file(folder);
-    let files = match organisation_files(folder, report) {
-        Ok(files) => files,
+    let names = match organisation_files(folder, report) {
+        Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let fault = Fault::new(
                 "there is no such folder, so there are no organisations",
@@ -118,8 +167,12 @@ fn read_organisations(folder: &Path, surroundings: &Surroundings<'_>) -> Vec<Org
             return Vec::new();
         }
     };
+    if let Some(organisations) = memory.read(folder, &names, surroundings) {
+        return organisations;
+    }
     let mut taken = Domains::new();
-    let read = |file: PathBuf| {
+    let read = |name: OsString| {
+        let file = folder.join(name);
         let site = Site::file(&file);
         let id = organisation_file::id(&file).unwrap_or_else(|fault| {
             report.problem(&site, fault);
@@ -130,36 +183,44 @@ fn read_organisations(folder: &Path, surroundings: &Surroundings<'_>) -> Vec<Org
             .map_err(|fault| report.problem(&site, fault))
             .ok()?;
         let root = tree::parse(&site, &text, report)?;
-        organisation_file::read(root, id, surroundings, &mut taken)
+        organisation_file::read(root, id, surroundings, &mut taken).map(Arc::new)
     };
-    files.into_iter().filter_map(read).collect()
+    names.into_iter().filter_map(read).collect()
 }
 
-/// The files of the organisations, in the order of their names.
-fn organisation_files(folder: &Path, report: &Report) -> io::Result<Vec<PathBuf>> {
+/// The names of the files of the organisations, in their order.
+fn organisation_files(folder: &Path, report: &Report) -> io::Result<Vec<OsString>> {
     let entries = fs::read_dir(folder)?;
     let site = Site::file(folder);
     if world_writable(&fs::metadata(folder)?) {
         report.problem(&site, open_to_all(folder));
     }
-    let mut files = Vec::new();
+    let mut names = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let path = entry.path();
+        let name = entry.file_name();
         // Hidden files, and locks of Emacs (.#voorbeeld.toml).
-        if entry.file_name().as_bytes().starts_with(b".") {
+        if name.as_bytes().starts_with(b".") {
             continue;
         }
-        if path.is_dir() {
+        if is_folder(&entry) {
             let text = "subfolders are not read";
             let advice = "put the files of organisations into orgs.d itself";
-            report.warning(&Site::file(&path), Fault::new(text, advice));
-        } else if path.extension() == Some(OsStr::new("toml")) {
-            files.push(path);
+            report.warning(&Site::file(&entry.path()), Fault::new(text, advice));
+        } else if Path::new(&name).extension() == Some(OsStr::new("toml")) {
+            names.push(name);
         }
     }
-    files.sort_unstable();
-    Ok(files)
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Also of a link to one.
+fn is_folder(entry: &fs::DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        _ => entry.path().is_dir(),
+    }
 }
 
 #[derive(Clone, Copy)]

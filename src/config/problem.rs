@@ -161,6 +161,11 @@ impl Report {
         self.warnings.borrow_mut().push(site.problem(fault));
     }
 
+    /// Whether there is nothing to report.
+    pub(super) fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty() && self.warnings.borrow().is_empty()
+    }
+
     /// The warnings, unless there were problems.
     pub(super) fn conclude(self) -> Result<Vec<Problem>, Problems> {
         let problems = self.problems.into_inner();

@@ -7,106 +7,35 @@
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
+mod error;
 mod inherited;
+mod key_care;
 mod reload;
 mod signals;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::SystemTime};
 
 use sd_notify::NotifyState;
 use tokio::{sync::watch, task::JoinSet};
 
-pub use self::{inherited::InheritedSockets, signals::Signals};
+pub use self::{error::RunError, inherited::InheritedSockets, signals::Signals};
 use self::{
     reload::{Due, Reloader},
     signals::Wish,
 };
 use crate::{
-    config::{self, HttpListen, ListenerSettings, Loaded, Problems, Socket},
-    keystore::{Keystore, KeystoreError},
+    config::{self, HttpListen, ListenerSettings, Loaded, Socket},
+    keystore::Keystore,
     milter::{self, BoundSocket, Connections, ListenerParts},
     observe::{
         http::{self, HttpListener, HttpState},
-        logging::{self, LoggingError},
+        logging,
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
     snapshot::{Snapshot, SnapshotHolder},
-    sockets::{SocketError, UnixSocket, bind_tcp},
+    sockets::{UnixSocket, bind_tcp},
 };
-
-/// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
-const EXIT_CONFIGURATION: u8 = 78;
-
-/// Why the signer does not start, or does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// `zegel.toml` or an organisation file.
-    #[error("{0}")]
-    Configuration(#[from] Problems),
-    /// `log.filter`.
-    #[error("{0}")]
-    Logging(#[from] LoggingError),
-    /// The keystore as a whole.
-    #[error("{0}")]
-    Keystore(#[from] KeystoreError),
-    /// A milter socket.
-    #[error("listener {name}: {source}")]
-    Listener {
-        /// The listener.
-        name: String,
-        /// What is wrong.
-        source: SocketError,
-    },
-    /// A socket that systemd should have passed on.
-    #[error(
-        "listener {listener}: no socket named {name} was passed on by systemd; start \
-         zegel.socket with FileDescriptorName={name}, or give the listener a path"
-    )]
-    NotInherited {
-        /// The listener.
-        listener: String,
-        /// The name of the descriptor.
-        name: String,
-    },
-    /// Sockets that systemd passed on and that nobody would answer on.
-    #[error(
-        "systemd passed on {names}, which no listener has: an MTA would wait there for ever; \
-         give a listener in zegel.toml `socket = \"fd:NAME\"`, or disable that .socket unit"
-    )]
-    Unanswered {
-        /// The names of the descriptors.
-        names: String,
-    },
-    /// A listener came to an end by itself.
-    #[error("a listener has ended, which it never should: the log says why")]
-    ListenerEnded,
-    /// The HTTP socket.
-    #[error("http.listen: {0}")]
-    Http(SocketError),
-    /// The system.
-    #[error("{0}")]
-    System(#[from] std::io::Error),
-}
-
-impl RunError {
-    /// 78 where the configuration is to be mended, 1 where the system is.
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Configuration(_)
-            | Self::Logging(_)
-            | Self::NotInherited { .. }
-            | Self::Unanswered { .. } => ExitCode::from(EXIT_CONFIGURATION),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
 
 /// `zegel run`: serves until SIGTERM or SIGINT.
 pub fn run(config_file: &Path) -> ExitCode {
@@ -126,7 +55,8 @@ pub fn run(config_file: &Path) -> ExitCode {
 }
 
 fn serve(config_file: &Path) -> Result<(), RunError> {
-    let loaded = config::load(config_file)?;
+    let mut reader = config::Reader::new(config_file);
+    let loaded = reader.load()?;
     logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -139,7 +69,7 @@ fn serve(config_file: &Path) -> Result<(), RunError> {
     let result = runtime.block_on(async {
         // Before anything can send one.
         let signals = Signals::install()?;
-        let daemon = Daemon::start(config_file.to_owned(), loaded, inherited).await?;
+        let daemon = Daemon::start(reader, loaded, inherited).await?;
         tell_systemd(&[NotifyState::Ready]);
         daemon.run(signals).await
     });
@@ -155,25 +85,28 @@ pub struct Daemon {
     addresses: Vec<(String, SocketAddr)>,
     listeners: JoinSet<()>,
     http: JoinSet<()>,
+    /// What ends with the daemon, wherever it is.
+    background: JoinSet<()>,
     /// Set to end the listeners, and then the pages.
     stop_listeners: watch::Sender<bool>,
     stop_http: watch::Sender<bool>,
 }
 
 impl Daemon {
-    /// Reads the keys, binds all sockets and serves on them.
+    /// Reads the keyrings, binds all sockets and serves on them. `reader` has read `loaded`,
+    /// and reads what has changed since when it is told to.
     ///
     /// # Errors
     ///
     /// When the keystore can't be read or a socket can't be had; nothing is left running.
     pub async fn start(
-        config_file: PathBuf,
+        reader: config::Reader,
         loaded: Loaded,
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
         let metrics = Metrics::new();
         let keystore = Keystore::open(&loaded.settings.keystore_path)?;
-        let built = Snapshot::build(loaded, &keystore, &metrics, None)?;
+        let built = Snapshot::first(loaded, &keystore, &metrics)?;
         for problem in &built.problems {
             tracing::error!("{problem}");
         }
@@ -183,11 +116,12 @@ impl Daemon {
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
         let mut daemon = Self {
-            reloader: Reloader::new(config_file, keystore, metrics.clone(), snapshots.clone()),
+            reloader: Reloader::new(reader, keystore, metrics.clone(), snapshots.clone()),
             readiness: readiness.clone(),
             addresses: Vec::new(),
             listeners: JoinSet::new(),
             http: JoinSet::new(),
+            background: JoinSet::new(),
             stop_listeners: watch::Sender::new(false),
             stop_http: watch::Sender::new(false),
         };
@@ -200,6 +134,10 @@ impl Daemon {
         for parts in parts {
             daemon.serve_listener(parts);
         }
+        let other_keys = daemon.reloader.other_keys();
+        daemon
+            .background
+            .spawn(key_care::care(snapshots, other_keys));
         tracing::info!(
             organisations = snapshot.organisations().len(),
             listeners = snapshot.settings().listeners.len(),

@@ -5,9 +5,17 @@
 //! somebody has `zegel.toml` half edited. Either way one organisation's broken key leaves
 //! that organisation with its last good keys and touches no other.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+//!
+//! All of it is done on a thread of its own, and what has not changed is neither read nor
+//! made again: no message waits for a reload.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
+    sync::Notify,
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
@@ -15,7 +23,7 @@ use tokio::{
 use super::facts;
 use crate::{
     config::{self, Loaded},
-    keystore::Keystore,
+    keystore::{Keystore, KeystoreError},
     observe::metrics::Metrics,
     snapshot::{Built, Snapshot, SnapshotHolder},
 };
@@ -32,38 +40,57 @@ pub(super) enum Due {
     Keys,
 }
 
-/// Makes snapshots and puts them into use.
+/// Says when snapshots are to be made, and has them made.
 pub(super) struct Reloader {
-    config_file: PathBuf,
-    keystore: Keystore,
-    metrics: Metrics,
-    snapshots: SnapshotHolder,
-    /// The names of the listeners, which are those of the start.
-    listeners: Vec<String>,
+    maker: Arc<Maker>,
     /// When the generation is looked at next; kept here, since signals interrupt the wait.
     next_look: Instant,
     /// What was last said of a keystore that can't be looked at, so that it is said once.
     complaint: String,
 }
 
+/// Makes snapshots and puts them into use. Reads files: not for a task on the runtime.
+struct Maker {
+    reader: Mutex<config::Reader>,
+    keystore: Keystore,
+    metrics: Metrics,
+    snapshots: SnapshotHolder,
+    /// The names of the listeners, which are those of the start.
+    listeners: Vec<String>,
+    /// Snapshots that messages may still have. They are dropped here, where nobody waits.
+    retired: Mutex<Vec<Arc<Snapshot>>>,
+    /// Told that there are other keys to care for.
+    other_keys: Arc<Notify>,
+}
+
 impl Reloader {
     pub(super) fn new(
-        config_file: PathBuf,
+        reader: config::Reader,
         keystore: Keystore,
         metrics: Metrics,
         snapshots: SnapshotHolder,
     ) -> Self {
         let settings = snapshots.current();
         let listeners = settings.settings().listeners.iter();
-        Self {
+        let maker = Maker {
             listeners: listeners.map(|listener| listener.name.clone()).collect(),
-            config_file,
+            reader: Mutex::new(reader),
             keystore,
             metrics,
             snapshots,
+            retired: Mutex::default(),
+            other_keys: Arc::default(),
+        };
+        Self {
+            maker: Arc::new(maker),
             next_look: Instant::now() + LOOK_EVERY,
             complaint: String::new(),
         }
+    }
+
+    /// Told after each reload: there are other keys to care for.
+    pub(super) fn other_keys(&self) -> Arc<Notify> {
+        Arc::clone(&self.maker.other_keys)
     }
 
     /// Ends when the keystore is of another generation than the snapshot in use.
@@ -71,14 +98,14 @@ impl Reloader {
         loop {
             sleep_until(self.next_look).await;
             self.next_look = Instant::now() + LOOK_EVERY;
-            let keystore = self.keystore.clone();
-            let Ok(looked) = spawn_blocking(move || keystore.generation()).await else {
+            let maker = Arc::clone(&self.maker);
+            let Ok(looked) = spawn_blocking(move || maker.look()).await else {
                 continue;
             };
             match looked {
-                Ok(generation) => {
+                Ok(has_changed) => {
                     self.complaint.clear();
-                    if generation != self.snapshots.current().generation() {
+                    if has_changed {
                         return;
                     }
                 }
@@ -89,27 +116,48 @@ impl Reloader {
 
     /// Makes a new snapshot and puts it into use, or says why not.
     pub(super) async fn reload(&mut self, due: Due) {
+        let maker = Arc::clone(&self.maker);
+        if spawn_blocking(move || maker.reload(due)).await.is_err() {
+            self.maker.failed("the files could not be read");
+        }
+    }
+
+    fn complain(&mut self, error: &str) {
+        if self.complaint != error {
+            tracing::error!("the keystore can't be looked at, its keys stay as they were: {error}");
+            error.clone_into(&mut self.complaint);
+        }
+    }
+}
+
+impl Maker {
+    /// Whether the keystore is of another generation.
+    fn look(&self) -> Result<bool, KeystoreError> {
+        lock(&self.retired).retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        Ok(self.keystore.generation()? != self.snapshots.current().generation())
+    }
+
+    fn reload(&self, due: Due) {
         let before = self.snapshots.current();
         match due {
             // The configuration stays.
-            Due::Keys => self.build(before.loaded().clone()).await,
+            Due::Keys => self.build(before.loaded().clone(), &before),
             Due::Everything => {
-                let config_file = self.config_file.clone();
-                match spawn_blocking(move || config::load(&config_file)).await {
-                    Ok(Ok(loaded)) => self.configure(&before, loaded).await,
-                    Ok(Err(problems)) => {
+                let read = lock(&self.reader).load();
+                match read {
+                    Ok(loaded) => self.configure(loaded, &before),
+                    Err(problems) => {
                         for problem in &problems.0 {
                             tracing::error!("{problem}");
                         }
                         self.failed("the configuration has problems");
                     }
-                    Err(_) => self.failed("the configuration could not be read"),
                 }
             }
         }
     }
 
-    async fn configure(&mut self, before: &Snapshot, loaded: Loaded) {
+    fn configure(&self, loaded: Loaded, before: &Snapshot) {
         if let Some(reason) = self.reason_against(before, &loaded) {
             return self.failed(&reason);
         }
@@ -119,7 +167,7 @@ impl Reloader {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        self.build(loaded).await;
+        self.build(loaded, before);
     }
 
     /// Why a configuration without problems may still not be put into use while serving.
@@ -145,35 +193,34 @@ impl Reloader {
         })
     }
 
-    async fn build(&mut self, loaded: Loaded) {
-        let (keystore, metrics) = (self.keystore.clone(), self.metrics.clone());
-        let before = self.snapshots.current();
-        let read = move || Snapshot::build(loaded, &keystore, &metrics, Some(&before));
-        match spawn_blocking(read).await {
-            Ok(Ok(built)) => self.put_into_use(built),
-            Ok(Err(error)) => self.failed(&error.to_string()),
-            Err(_) => self.failed("the keys could not be read"),
+    fn build(&self, loaded: Loaded, before: &Snapshot) {
+        match Snapshot::build(loaded, &self.keystore, &self.metrics, Some(before)) {
+            Ok(built) => self.put_into_use(built, before),
+            Err(error) => self.failed(&error.to_string()),
         }
     }
 
-    fn put_into_use(&mut self, built: Built) {
+    fn put_into_use(&self, built: Built, before: &Snapshot) {
         for problem in &built.problems {
             tracing::error!("{problem}");
         }
-        let before = self.snapshots.current();
         let (old, new) = (before.loaded(), built.snapshot.loaded());
         let later = config::needs_restart(old, new);
         let mut changes = config::diff(old, new);
         changes.retain(|line| !later.contains(line));
-        let key_changes = built.snapshot.key_changes(&before);
+        let key_changes = built.snapshot.key_changes(before);
         for change in changes.iter().chain(&key_changes) {
             tracing::info!("reloaded: {change}");
         }
         self.metrics.snapshot_in_use(&facts(&built.snapshot));
-        self.snapshots.replace(built.snapshot);
+        lock(&self.retired).push(self.snapshots.replace(built.snapshot));
         let now = self.snapshots.current();
-        let ids: HashSet<_> = now.organisations().iter().map(|one| &one.id).collect();
-        self.metrics.retain_organisations(|id| ids.contains(id));
+        let mut gone = old.organisations.iter();
+        if gone.any(|one| !now.has_organisation(&one.id)) {
+            self.metrics
+                .retain_organisations(|id| now.has_organisation(id));
+        }
+        self.other_keys.notify_one();
         self.metrics.reload_succeeded();
         tracing::info!(
             changes = changes.len() + key_changes.len(),
@@ -184,15 +231,13 @@ impl Reloader {
         );
     }
 
-    fn failed(&mut self, reason: &str) {
+    fn failed(&self, reason: &str) {
         self.metrics.reload_failed();
         tracing::error!("reload failed, all stays as it was: {reason}");
     }
+}
 
-    fn complain(&mut self, error: &str) {
-        if self.complaint != error {
-            tracing::error!("the keystore can't be looked at, its keys stay as they were: {error}");
-            error.clone_into(&mut self.complaint);
-        }
-    }
+/// What is behind it is whole after a panic, too.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

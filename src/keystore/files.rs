@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 pub(in crate::keystore) use self::prepared::Prepared;
 use super::problem::{FileError, FileProblem};
+use crate::files::Stamp;
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -196,6 +197,16 @@ impl Folder {
         name: &str,
         secrecy: Secrecy,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+        let read = self.read_stamped(name, secrecy)?;
+        Ok(read.map(|(content, _)| content))
+    }
+
+    /// As [`Folder::read`], with the stamp that the file had before.
+    pub(super) fn read_stamped(
+        &self,
+        name: &str,
+        secrecy: Secrecy,
+    ) -> Result<Option<(Zeroizing<Vec<u8>>, Stamp)>, FileError> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
@@ -212,18 +223,34 @@ impl Folder {
             }
             Err(error) => return Err(FileError::io(&path, error.into())),
         };
-        let length = self.examine(&file, &path, secrecy)?;
+        let metadata = self.examine(&file, &path, secrecy)?;
+        let length = metadata.len();
         // Room for all of it from the start: growing would leave copies behind.
         let room = usize::try_from(length).unwrap_or_default() + 64;
         let mut content = Zeroizing::new(Vec::with_capacity(room));
         file.take(length)
             .read_to_end(&mut content)
             .map_err(|error| FileError::io(&path, error))?;
-        Ok(Some(content))
+        Ok(Some((content, Stamp::from(&metadata))))
     }
 
-    /// The length of an opened file, if it is safe to use.
-    fn examine(&self, file: &File, path: &Path, secrecy: Secrecy) -> Result<u64, FileError> {
+    /// Whether a file, which may be a link, has this stamp now; `None` of one that is not
+    /// there.
+    pub(super) fn has_stamp(&self, name: &str, stamp: Option<Stamp>) -> bool {
+        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stamp == Some(Stamp::from(&stat)),
+            Err(rustix::io::Errno::NOENT) => stamp.is_none(),
+            Err(_) => false,
+        }
+    }
+
+    /// What is known of an opened file, if it is safe to use.
+    fn examine(
+        &self,
+        file: &File,
+        path: &Path,
+        secrecy: Secrecy,
+    ) -> Result<fs::Metadata, FileError> {
         let metadata = file
             .metadata()
             .map_err(|error| FileError::io(path, error))?;
@@ -243,7 +270,7 @@ impl Folder {
                 octets: metadata.len(),
             }
         } else {
-            return Ok(metadata.len());
+            return Ok(metadata);
         };
         Err(FileError::new(path, problem))
     }

@@ -39,7 +39,27 @@ pub struct KeyEntry {
     pub publications: BTreeMap<DomainName, Publication>,
 }
 
+/// What makes a key this key: as much as is needed to read it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyIdentity {
+    /// What its file is named after.
+    pub selector: Selector,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// Of its public half.
+    pub fingerprint: Fingerprint,
+}
+
 impl KeyEntry {
+    /// What its file must match.
+    pub fn identity(&self) -> KeyIdentity {
+        KeyIdentity {
+            selector: self.selector.clone(),
+            algorithm: self.algorithm,
+            fingerprint: self.fingerprint,
+        }
+    }
+
     /// Its state for `domain`; `None` when it was not made for that domain.
     pub fn state(&self, domain: &DomainName) -> Option<State> {
         self.publications
@@ -122,14 +142,22 @@ impl Keyring {
     /// keyring keeps; see [`KeyringProblem`].
     pub fn parse(json: &[u8]) -> Result<Self, KeyringProblem> {
         let problem = |error: serde_json::Error| KeyringProblem::Json(error.to_string());
-        let AnyVersion { version } = serde_json::from_slice(json).map_err(problem)?;
+        let read = serde_json::from_slice::<OnDisk>(json);
+        // Of another version nothing but that is sure to be understood.
+        let version = match &read {
+            Ok(on_disk) => on_disk.version,
+            Err(_) => {
+                let any: AnyVersion = serde_json::from_slice(json).map_err(problem)?;
+                any.version
+            }
+        };
         if version > VERSION {
             return Err(KeyringProblem::Newer(version));
         }
         if version == 0 {
             return Err(KeyringProblem::Json("there is no version 0".to_owned()));
         }
-        let on_disk: OnDisk = serde_json::from_slice(json).map_err(problem)?;
+        let on_disk = read.map_err(problem)?;
         let keyring = Self { keys: on_disk.keys };
         keyring.check()?;
         Ok(keyring)

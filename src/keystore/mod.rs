@@ -20,6 +20,8 @@ pub mod lifecycle;
 mod lock;
 mod problem;
 mod publication;
+mod reading;
+mod view;
 mod writer;
 
 use std::{
@@ -32,13 +34,15 @@ use jiff::Timestamp;
 
 use self::files::{Folder, Secrecy};
 pub use self::{
-    keyring::{ChangeRefusal, KeyEntry, Keyring, KeyringProblem},
+    keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
+    reading::{Key, OrganisationKeys},
+    view::{KeyringStamp, View},
     writer::{NewKey, Writer},
 };
 use crate::{
-    dkim::key::{Algorithm, Fingerprint, SigningKey},
+    dkim::key::{Algorithm, Fingerprint},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -49,7 +53,7 @@ const KEY_SUFFIX: &str = ".pem";
 /// A keystore on disk. Holds nothing but its path: each call reads what is there.
 #[derive(Clone, Debug)]
 pub struct Keystore {
-    path: PathBuf,
+    path: Arc<Path>,
 }
 
 /// Held by the one keeper of a keystore. The kernel lets go of it when the process dies.
@@ -78,35 +82,6 @@ impl Target<'_> {
     }
 }
 
-/// A key that can sign.
-#[derive(Clone, Debug)]
-pub struct Key {
-    /// What the keyring says of it.
-    pub entry: KeyEntry,
-    /// Its private half.
-    pub signing_key: Arc<SigningKey>,
-}
-
-/// The keys of an organisation, as far as they can be used.
-#[derive(Debug, Default)]
-pub struct OrganisationKeys {
-    /// Those that can, in whatever state.
-    pub keys: Vec<Key>,
-    /// Those that the keyring names and that cannot be used.
-    pub refused: Vec<KeyProblem>,
-    /// Key files that the keyring does not name.
-    pub warnings: Vec<KeyProblem>,
-}
-
-impl OrganisationKeys {
-    /// The key that signs for `domain` with `algorithm`.
-    pub fn active_key(&self, domain: &DomainName, algorithm: Algorithm) -> Option<&Key> {
-        self.keys.iter().find(|key| {
-            key.entry.algorithm == algorithm && key.entry.state(domain) == Some(State::Active)
-        })
-    }
-}
-
 impl Keystore {
     /// Opens the keystore at `path`.
     ///
@@ -114,7 +89,7 @@ impl Keystore {
     /// When it is not there, or when others could change it or put another in its place.
     pub fn open(path: &Path) -> Result<Self, KeystoreError> {
         let path = files::safe_path(path).map_err(|error| missing(path, error))?;
-        let keystore = Self { path };
+        let keystore = Self { path: path.into() };
         keystore.root()?;
         Ok(keystore)
     }
@@ -165,76 +140,6 @@ impl Keystore {
         let folder = |name: &String| self.path.join(name).is_dir();
         let ids = names.iter().filter(|name| folder(name));
         Ok(ids.filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// What is known of the keys of an organisation, without reading a private key. An
-    /// organisation without a folder has an empty keyring.
-    ///
-    /// # Errors
-    /// When the folder or the keyring is unsafe, or is not a keyring; the organisation's
-    /// earlier keys should then go on being used.
-    pub fn read_keyring(&self, organisation: &OrganisationId) -> Result<Keyring, KeystoreError> {
-        match self.folder(organisation)? {
-            Some(folder) => read_keyring(&folder),
-            None => Ok(Keyring::default()),
-        }
-    }
-
-    /// The private key of one entry of an organisation's keyring.
-    ///
-    /// # Errors
-    /// When its file is missing, unreadable, unsafe, not a key, or another key.
-    pub fn load_key(
-        &self,
-        organisation: &OrganisationId,
-        entry: &KeyEntry,
-    ) -> Result<SigningKey, Box<KeyProblem>> {
-        self.folder(organisation)
-            .map_err(|error| match error {
-                KeystoreError::File(error) => KeyRefusal::File(error),
-                _ => KeyRefusal::Missing,
-            })
-            .and_then(|folder| load_key(&folder.ok_or(KeyRefusal::Missing)?, entry))
-            .map_err(|refusal| Box::new(self.problem(organisation, &entry.selector, refusal)))
-    }
-
-    /// All keys of an organisation, with their private halves.
-    ///
-    /// # Errors
-    /// As [`Keystore::read_keyring`]. What is wrong with one key is in the answer.
-    pub fn load_organisation(
-        &self,
-        organisation: &OrganisationId,
-    ) -> Result<OrganisationKeys, KeystoreError> {
-        let mut found = OrganisationKeys::default();
-        let Some(folder) = self.folder(organisation)? else {
-            return Ok(found);
-        };
-        // Before the keyring: what is added from now on is in both.
-        let names = folder.names()?;
-        let keyring = read_keyring(&folder)?;
-        for entry in keyring.keys() {
-            match load_key(&folder, entry) {
-                Ok(key) => found.keys.push(Key {
-                    entry: entry.clone(),
-                    signing_key: Arc::new(key),
-                }),
-                Err(refusal) => {
-                    let problem = self.problem(organisation, &entry.selector, refusal);
-                    found.refused.push(problem);
-                }
-            }
-        }
-        let stems = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(KEY_SUFFIX));
-        for selector in stems.filter_map(|stem| stem.parse().ok()) {
-            if keyring.key(&selector).is_none() {
-                let problem = self.problem(organisation, &selector, KeyRefusal::NotInKeyring);
-                found.warnings.push(problem);
-            }
-        }
-        Ok(found)
     }
 
     /// Takes the lock of the keeper: there is one for a keystore, until this is dropped.
@@ -310,10 +215,7 @@ impl Keystore {
     }
 
     fn folder(&self, organisation: &OrganisationId) -> Result<Option<Folder>, KeystoreError> {
-        if [GENERATION, lock::WRITER].contains(&organisation.as_str()) {
-            return Err(KeystoreError::ReservedName(organisation.clone()));
-        }
-        Ok(self.root()?.child(organisation.as_str())?)
+        folder_in(&self.root()?, organisation)
     }
 
     /// Whose each key is.
@@ -345,6 +247,16 @@ impl Keystore {
     }
 }
 
+fn folder_in(
+    root: &Folder,
+    organisation: &OrganisationId,
+) -> Result<Option<Folder>, KeystoreError> {
+    if [GENERATION, lock::WRITER].contains(&organisation.as_str()) {
+        return Err(KeystoreError::ReservedName(organisation.clone()));
+    }
+    Ok(root.child(organisation.as_str())?)
+}
+
 fn missing(path: &Path, error: FileError) -> KeystoreError {
     match error.problem {
         FileProblem::Missing => KeystoreError::NoKeystore(path.to_owned()),
@@ -354,32 +266,6 @@ fn missing(path: &Path, error: FileError) -> KeystoreError {
 
 fn key_file(selector: &Selector) -> String {
     format!("{selector}{KEY_SUFFIX}")
-}
-
-fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
-    let Some(json) = folder.read(KEYRING, Secrecy::State)? else {
-        return Ok(Keyring::default());
-    };
-    Keyring::parse(&json).map_err(|problem| KeystoreError::Keyring {
-        path: folder.path(KEYRING),
-        problem,
-    })
-}
-
-fn load_key(folder: &Folder, entry: &KeyEntry) -> Result<SigningKey, KeyRefusal> {
-    let pem = folder
-        .read(&key_file(&entry.selector), Secrecy::Secret)
-        .map_err(KeyRefusal::File)?
-        .ok_or(KeyRefusal::Missing)?;
-    let key = SigningKey::from_pem(&pem).map_err(KeyRefusal::Key)?;
-    let found = key.public_key().fingerprint();
-    if found != entry.fingerprint || key.algorithm() != entry.algorithm {
-        return Err(KeyRefusal::OtherKey {
-            expected: entry.fingerprint,
-            found,
-        });
-    }
-    Ok(key)
 }
 
 #[cfg(test)]

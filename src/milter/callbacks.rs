@@ -16,6 +16,8 @@ use indymilter::{
     ProtoOpts, SetErrorReply, SocketInfo, Status,
 };
 
+use tokio::task::spawn_blocking;
+
 use super::{
     context::ListenerContext,
     session::{Agreement, Ending, Insertion, Session, SignedMessage},
@@ -83,8 +85,13 @@ pub(super) fn callbacks(listener: Arc<ListenerContext>) -> Callbacks<Connection>
             Box::pin(async move { status })
         })
         .on_eoh(|context| {
-            let status = step(context, ProtoOpts::NOREPLY_EOH, Session::end_of_header);
-            Box::pin(async move { status })
+            Box::pin(async move {
+                let status = step(context, ProtoOpts::NOREPLY_EOH, Session::end_of_header);
+                if let Some(connection) = &mut context.data {
+                    connection.read_keys().await;
+                }
+                status
+            })
         })
         .on_body(|context, chunk| {
             // Never Noreply: an end of message that carries data would then not be seen as
@@ -175,6 +182,20 @@ fn no_step(
 }
 
 impl Connection {
+    /// Has keys read that the message waits for: files, so not on this thread.
+    async fn read_keys(&mut self) {
+        let Some(pending) = self.guard(Session::pending).flatten() else {
+            return;
+        };
+        match spawn_blocking(move || pending.resolve()).await {
+            Ok(decision) => {
+                self.guard(|session| session.resolved(decision));
+            }
+            // A panic, or the end of the process.
+            Err(_) => self.session.fail(),
+        }
+    }
+
     /// Keeps a panic from ending the connection: the message fails, alone.
     fn guard<T>(&mut self, step: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let session = &mut self.session;
@@ -189,6 +210,11 @@ impl Connection {
 
 async fn end_of_message(context: &mut EomContext<Connection>) -> Status {
     let queue_id = macro_text(context.macros.get(c"i")).unwrap_or_default();
+    if let Some(connection) = &mut context.data {
+        // Without a body there may be no end of header either.
+        connection.guard(Session::end_of_header);
+        connection.read_keys().await;
+    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -9,7 +9,7 @@ use crate::{
     dkim::{AuthorRefusal, HeaderSection, author_domain},
     names::DomainName,
     organisation::{Action, Policy, Refusal, Sender},
-    snapshot::{ActiveKey, Domain, DomainKeys, Snapshot},
+    snapshot::{ActiveKey, Domain, DomainKeys, Signing, Snapshot},
 };
 
 /// Where a message came from.
@@ -38,21 +38,62 @@ pub struct Decision {
     pub verdict: Result<Arc<[Arc<ActiveKey>]>, Refusal>,
 }
 
+/// A message that is to be signed with keys that nobody has read yet.
+#[derive(Clone, Debug)]
+pub struct PendingDecision {
+    /// As it is if the keys can't be read.
+    decision: Decision,
+    header_is_whole: bool,
+}
+
+impl PendingDecision {
+    /// Reads the keys and decides. Blocks: not for a task on an async runtime.
+    pub fn resolve(self) -> Decision {
+        let mut decision = self.decision;
+        let keys = decision.domain.as_ref().and_then(|one| one.keys.as_ref());
+        if let Some(keys) = keys {
+            decision.verdict = verdict(keys.load(), self.header_is_whole);
+        }
+        decision
+    }
+}
+
 impl Decision {
-    /// Decides on the header section alone; hazards and older signatures come later.
-    pub fn new(snapshot: &Snapshot, header: &HeaderSection, of: &Circumstances<'_>) -> Self {
+    /// Decides on the header section alone; hazards and older signatures come later. Looks
+    /// at no disk.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is wrong: the keys have to be read first.
+    pub fn new(
+        snapshot: &Snapshot,
+        header: &HeaderSection,
+        of: &Circumstances<'_>,
+    ) -> Result<Self, PendingDecision> {
         let author = author_domain(header.values("from"));
         let domain = author
             .as_ref()
             .ok()
             .and_then(|author| snapshot.domain(author))
             .cloned();
-        let verdict = decide(author.as_ref(), domain.as_deref(), of);
-        Self {
+        let keys = keys_for(author.as_ref(), domain.as_deref(), of);
+        let verdict = match keys.map(DomainKeys::ready) {
+            Err(refusal) => Some(Err(refusal)),
+            Ok(signing) => signing.map(|signing| verdict(signing, of.header_is_whole)),
+        };
+        let is_known = verdict.is_some();
+        let decision = Self {
             author,
             domain,
-            verdict,
+            verdict: verdict.unwrap_or(Err(Refusal::SigningFailure)),
+        };
+        if is_known {
+            return Ok(decision);
         }
+        Err(PendingDecision {
+            decision,
+            header_is_whole: of.header_is_whole,
+        })
     }
 
     /// What the MTA is told if the message is not signed for this reason.
@@ -69,11 +110,12 @@ impl Decision {
     }
 }
 
-fn decide(
+/// The keys to sign with, if it is for us to sign.
+fn keys_for<'a>(
     author: Result<&DomainName, &AuthorRefusal>,
-    domain: Option<&Domain>,
+    domain: Option<&'a Domain>,
     of: &Circumstances<'_>,
-) -> Result<Arc<[Arc<ActiveKey>]>, Refusal> {
+) -> Result<&'a DomainKeys, Refusal> {
     let sender = Sender {
         login: of.login,
         client: of.client,
@@ -98,11 +140,15 @@ fn decide(
     if !allowed {
         return Err(Refusal::UnauthorisedSender);
     }
-    match keys {
-        DomainKeys::Awaiting => Err(Refusal::AwaitingKey),
-        DomainKeys::Unusable => Err(Refusal::SigningFailure),
+    Ok(keys)
+}
+
+fn verdict(signing: &Signing, header_is_whole: bool) -> Result<Arc<[Arc<ActiveKey>]>, Refusal> {
+    match signing {
+        Signing::Awaiting => Err(Refusal::AwaitingKey),
+        Signing::Unusable => Err(Refusal::SigningFailure),
         // Only what would be signed is refused for its size.
-        DomainKeys::Active(_) if !of.header_is_whole => Err(Refusal::LimitExceeded),
-        DomainKeys::Active(keys) => Ok(Arc::clone(keys)),
+        Signing::Active(_) if !header_is_whole => Err(Refusal::LimitExceeded),
+        Signing::Active(keys) => Ok(Arc::clone(keys)),
     }
 }

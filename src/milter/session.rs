@@ -8,7 +8,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
     context::ListenerContext,
-    decision::{Circumstances, Decision},
+    decision::{Circumstances, Decision, PendingDecision},
     report::Report,
     signing::{Body, Refused, Signed, Work},
 };
@@ -51,6 +51,10 @@ enum State {
     None,
     /// From MAIL to the end of the header section.
     Header(Collected),
+    /// Behind the header section, with keys that have to be read first.
+    Pending(Box<(Collected, PendingDecision)>),
+    /// The keys are being read.
+    Reading(Box<Collected>),
     /// Behind the header section.
     Body(Box<Decided>),
     /// A callback panicked: the message can't be trusted to be whole.
@@ -140,7 +144,31 @@ impl Session {
     /// The header section is complete: the decision falls, though nothing is said of it yet.
     pub(super) fn end_of_header(&mut self) {
         self.message = match std::mem::replace(&mut self.message, State::None) {
-            State::Header(collected) => State::Body(Box::new(self.decide(collected))),
+            State::Header(collected) => self.decide(collected),
+            other => other,
+        };
+    }
+
+    /// What is to be resolved before anything else comes, if a key has to be read for the
+    /// decision; then [`Session::resolved`] is called.
+    pub(super) fn pending(&mut self) -> Option<PendingDecision> {
+        match std::mem::replace(&mut self.message, State::None) {
+            State::Pending(pending) => {
+                let (collected, pending) = *pending;
+                self.message = State::Reading(Box::new(collected));
+                Some(pending)
+            }
+            other => {
+                self.message = other;
+                None
+            }
+        }
+    }
+
+    /// The keys have been read.
+    pub(super) fn resolved(&mut self, decision: Decision) {
+        self.message = match std::mem::replace(&mut self.message, State::None) {
+            State::Reading(collected) => self.decided(*collected, decision),
             other => other,
         };
     }
@@ -158,11 +186,13 @@ impl Session {
     /// The message is complete. `now` is in seconds since 1970.
     pub(super) fn end_of_message(&mut self, queue_id: &str, now: u64) -> Ending {
         let begun = Instant::now();
-        // Without a body there may be no end of header either.
-        self.end_of_header();
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
-            State::None | State::Header(_) | State::Failed => {
+            State::None
+            | State::Header(_)
+            | State::Pending(_)
+            | State::Reading(_)
+            | State::Failed => {
                 self.listener.incomplete_message(queue_id);
                 Ending::Tempfail(Refusal::SigningFailure)
             }
@@ -206,7 +236,7 @@ impl Session {
         self.message = State::Failed;
     }
 
-    fn decide(&self, collected: Collected) -> Decided {
+    fn decide(&self, collected: Collected) -> State {
         let circumstances = Circumstances {
             listener: &self.listener.name,
             outbound: &self.listener.outbound,
@@ -214,7 +244,13 @@ impl Session {
             client: self.client,
             header_is_whole: collected.header_is_whole,
         };
-        let mut decision = Decision::new(&collected.snapshot, &collected.header, &circumstances);
+        match Decision::new(&collected.snapshot, &collected.header, &circumstances) {
+            Ok(decision) => self.decided(collected, decision),
+            Err(pending) => State::Pending(Box::new((collected, pending))),
+        }
+    }
+
+    fn decided(&self, collected: Collected, mut decision: Decision) -> State {
         if self.agreement.insertion == Insertion::Forbidden && decision.verdict.is_ok() {
             decision.verdict = Err(Refusal::SigningFailure);
         }
@@ -222,11 +258,11 @@ impl Session {
             .verdict
             .is_ok()
             .then(|| Body::new(self.canonicalisation(&collected.snapshot)));
-        Decided {
+        State::Body(Box::new(Decided {
             collected,
             decision,
             body,
-        }
+        }))
     }
 
     /// Simple header canonicalisation needs values exactly as they are: where the MTA keeps

@@ -11,7 +11,7 @@ use zegel::config;
 use zegel::keystore::{Keyring, Keystore};
 use zegel::names::OrganisationId;
 use zegel::observe::metrics::Metrics;
-use zegel::snapshot::{DomainKeys, Snapshot};
+use zegel::snapshot::{Signing, Snapshot};
 
 use crate::template::{OWNER, Template, add};
 
@@ -169,7 +169,7 @@ fn a_signer_starts(world: &Path) {
         let domain = built.snapshot.domain(&name).expect("a domain");
         let keys = domain.keys.as_ref().expect("keys");
         assert!(
-            matches!(keys, DomainKeys::Active(keys) if keys.len() == 1),
+            matches!(keys.load(), Signing::Active(keys) if keys.len() == 1),
             "{name}: {keys}"
         );
     }

@@ -14,7 +14,7 @@ use crate::{
     names::{DomainName, OrganisationId},
     observe::metrics::Metrics,
     organisation::Organisation,
-    snapshot::{ActiveKey, DomainKeys, Snapshot},
+    snapshot::{ActiveKey, DomainKeys, Signing, Snapshot},
 };
 
 /// Adds what is found.
@@ -83,15 +83,18 @@ fn examine_organisation(
     let names = organisation.domains.iter().chain(&organisation.parked);
     let domains = names.map(|name| {
         let domain = snapshot.domain(name);
-        let (state, keys) = match domain.and_then(|domain| domain.keys.as_ref()) {
+        let (state, keys) = match domain
+            .and_then(|one| one.keys.as_ref())
+            .map(DomainKeys::load)
+        {
             None => (DomainState::Parked, Vec::new()),
             // Why is among the problems of the snapshot.
-            Some(DomainKeys::Unusable) => (DomainState::Unusable, Vec::new()),
-            Some(DomainKeys::Awaiting) => {
+            Some(Signing::Unusable) => (DomainState::Unusable, Vec::new()),
+            Some(Signing::Awaiting) => {
                 warn_of_missing(organisation, name, &[], findings);
                 (DomainState::AwaitingKey, Vec::new())
             }
-            Some(DomainKeys::Active(keys)) => {
+            Some(Signing::Active(keys)) => {
                 warn_of_missing(organisation, name, keys, findings);
                 let probe = Probe {
                     domain: name,

@@ -99,7 +99,7 @@ fn organisations<'a>(
 ) -> Result<Vec<&'a Organisation>, Failure> {
     let mut wanted: Vec<&Organisation> = match &arguments.organisation {
         Some(id) => vec![context::organisation(loaded, id)?],
-        None => loaded.organisations.iter().collect(),
+        None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
     let Some(domain) = &arguments.domain else {
         return Ok(wanted);

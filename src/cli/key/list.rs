@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
     let loaded = context.load()?;
     let wanted: Vec<&Organisation> = match &arguments.organisation {
         Some(id) => vec![context::organisation(&loaded, id)?],
-        None => loaded.organisations.iter().collect(),
+        None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     let timing = loaded.settings.timing();

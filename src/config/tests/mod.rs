@@ -1,5 +1,6 @@
 //! The configuration as a whole: folders with files in, settings or problems out.
 
+mod again;
 mod files;
 mod listeners;
 mod organisations;

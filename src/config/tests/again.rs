@@ -1,0 +1,147 @@
+//! Reading again: what has not changed is not read, and what has changed is always seen.
+
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{NONE, folder, load_in};
+use crate::config::{Loaded, Reader};
+
+const FILES: [(&str, &str); 4] = [
+    ("zegel.toml", ""),
+    ("orgs.d/a.toml", "domains = [\"a.nl\"]"),
+    ("orgs.d/a-b.toml", "domains = [\"a-b.nl\"]"),
+    ("orgs.d/c.toml", "domains = [\"c.nl\"]\nname = \"C\""),
+];
+
+fn reader(folder: &Path) -> Reader {
+    Reader::new(&folder.join("zegel.toml"))
+}
+
+/// Waits until the files are old enough to be known by their stamps.
+fn settle(folder: &Path) {
+    let changed = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        metadata.modified().unwrap()
+    };
+    let begun = Instant::now();
+    for file in fs::read_dir(folder.join("orgs.d")).unwrap() {
+        let path = file.unwrap().path();
+        while SystemTime::now().duration_since(changed(&path)).unwrap()
+            < Duration::from_millis(3100)
+        {
+            assert!(
+                begun.elapsed() < Duration::from_mins(1),
+                "a clock stands still"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[track_caller]
+fn same(first: &Loaded, second: &Loaded) -> Vec<bool> {
+    let pairs = first.organisations.iter().zip(&second.organisations);
+    pairs.map(|(one, two)| Arc::ptr_eq(one, two)).collect()
+}
+
+#[test]
+fn what_has_not_changed_is_the_same_organisation() {
+    let folder = folder(&FILES);
+    let mut reader = reader(folder.path());
+    let first = reader.load_with([]).unwrap();
+    let ids: Vec<&str> = first
+        .organisations
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(ids, ["a-b", "a", "c"]);
+    // Known by what is in them, while they are too young for their stamps.
+    assert_eq!(same(&first, &reader.load_with([]).unwrap()), [true; 3]);
+    settle(folder.path());
+    reader.load_with([]).unwrap();
+    let second = reader.load_with([]).unwrap();
+    assert_eq!(same(&first, &second), [true; 3]);
+    assert_eq!(first, second);
+    assert_eq!(first, load_in(folder.path(), NONE).unwrap());
+}
+
+#[test]
+fn a_change_is_seen_however_soon_it_comes_and_however_small_it_is() {
+    let folder = folder(&FILES);
+    let path = folder.path().join("orgs.d/c.toml");
+    let mut reader = reader(folder.path());
+    let mut before = reader.load_with([]).unwrap();
+    // As long as what was there, at once, and in the same file.
+    for letter in ["D", "E", "F", "G"] {
+        fs::write(&path, format!("domains = [\"c.nl\"]\nname = \"{letter}\"")).unwrap();
+        let after = reader.load_with([]).unwrap();
+        assert_eq!(after.organisations[2].name, letter);
+        assert_eq!(same(&before, &after), [true, true, false]);
+        before = after;
+    }
+    settle(folder.path());
+    reader.load_with([]).unwrap();
+    fs::write(&path, "domains = [\"c.nl\"]\nname = \"H\"").unwrap();
+    let after = reader.load_with([]).unwrap();
+    assert_eq!(after.organisations[2].name, "H");
+    assert_eq!(same(&before, &after), [true, true, false]);
+}
+
+#[test]
+fn files_come_and_go() {
+    let folder = folder(&FILES);
+    let mut reader = reader(folder.path());
+    let before = reader.load_with([]).unwrap();
+    fs::remove_file(folder.path().join("orgs.d/a.toml")).unwrap();
+    fs::write(folder.path().join("orgs.d/b.toml"), "domains = [\"b.nl\"]").unwrap();
+    let after = reader.load_with([]).unwrap();
+    let ids: Vec<&str> = after
+        .organisations
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(ids, ["a-b", "b", "c"]);
+    assert_eq!(same(&before, &after), [true, false, true]);
+}
+
+#[test]
+fn a_problem_between_two_files_is_found_when_only_one_has_changed() {
+    let folder = folder(&FILES);
+    settle(folder.path());
+    let mut reader = reader(folder.path());
+    let before = reader.load_with([]).unwrap();
+    let path = folder.path().join("orgs.d/c.toml");
+    fs::write(&path, "\ndomains = [\"a-b.nl\"]").unwrap();
+    let problems = reader.load_with([]).unwrap_err();
+    assert_eq!(problems, load_in(folder.path(), NONE).unwrap_err());
+    assert!(
+        problems
+            .to_string()
+            .contains("a-b.nl is also in domains of")
+    );
+    // And nothing is forgotten for that.
+    fs::write(&path, FILES[3].1).unwrap();
+    assert_eq!(same(&before, &reader.load_with([]).unwrap()), [true; 3]);
+}
+
+#[test]
+fn what_zegel_toml_says_reaches_the_files_that_have_not_changed() {
+    let folder = folder(&FILES);
+    settle(folder.path());
+    let mut reader = reader(folder.path());
+    let before = reader.load_with([]).unwrap();
+    let settings = folder.path().join("zegel.toml");
+    fs::write(&settings, "[policy]\nhazard = \"reject\"").unwrap();
+    let after = reader.load_with([]).unwrap();
+    assert_eq!(same(&before, &after), [false; 3]);
+    assert_eq!(after, load_in(folder.path(), NONE).unwrap());
+    fs::write(&settings, "[policy\n").unwrap();
+    reader.load_with([]).unwrap_err();
+    fs::write(&settings, "").unwrap();
+    assert_eq!(reader.load_with([]).unwrap(), before);
+}

@@ -1,0 +1,123 @@
+//! A private key of a snapshot: read when it is first needed, once, and then kept.
+//!
+//! Snapshots share it: a reload reads nothing again of what has not changed.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::{
+    dkim::SigningKey,
+    files::Stamp,
+    keystore::{KeyIdentity, KeyProblem, Keystore},
+    names::{OrganisationId, Selector},
+};
+
+/// A key that signs.
+#[derive(Clone, Debug)]
+pub struct ActiveKey {
+    /// For `s=`.
+    pub selector: Selector,
+    /// The private key.
+    pub signing_key: Arc<SigningKey>,
+}
+
+/// A key that is in use, whether it has been read yet or not.
+pub(super) struct HeldKey {
+    keystore: Keystore,
+    organisation: OrganisationId,
+    identity: KeyIdentity,
+    read: OnceLock<Result<ReadKey, Refused>>,
+}
+
+struct ReadKey {
+    key: Arc<ActiveKey>,
+    /// Of the file as it was read; none when it must be read again.
+    stamp: Mutex<Option<Stamp>>,
+}
+
+/// Its file is refused, and that has been told. It stays so until the next reload.
+struct Refused;
+
+impl HeldKey {
+    pub(super) fn new(
+        keystore: &Keystore,
+        organisation: &OrganisationId,
+        identity: KeyIdentity,
+    ) -> Self {
+        Self {
+            keystore: keystore.clone(),
+            organisation: organisation.clone(),
+            identity,
+            read: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn identity(&self) -> &KeyIdentity {
+        &self.identity
+    }
+
+    /// Whether it is known if it can be used: [`HeldKey::load`] looks at no disk then.
+    pub(super) fn is_read(&self) -> bool {
+        self.read.get().is_some()
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.read.get(), Some(Err(Refused)))
+    }
+
+    /// The key; nothing when it is refused, of which `tell` hears once. Reads its file if
+    /// nobody has done so yet: whoever comes meanwhile waits for that one reading.
+    pub(super) fn load(&self, tell: impl FnOnce(Box<KeyProblem>)) -> Option<&Arc<ActiveKey>> {
+        let read = self.read.get_or_init(|| {
+            self.read_file().map_err(|problem| {
+                tell(problem);
+                Refused
+            })
+        });
+        read.as_ref().ok().map(|read| &read.key)
+    }
+
+    /// Reads its file to see whether it can be used, and forgets it if it can.
+    pub(super) fn try_out(&self) {
+        if !self.is_read()
+            && let Err(problem) = self.read_file()
+            && self.read.set(Err(Refused)).is_ok()
+        {
+            log(&problem);
+        }
+    }
+
+    /// Reads its file again if that has changed. Whatever is wrong with it now, the key
+    /// stays in use.
+    pub(super) fn look_again(&self) {
+        let Some(Ok(read)) = self.read.get() else {
+            return;
+        };
+        let mut stamp = read.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self
+            .keystore
+            .key_stamp(&self.organisation, &self.identity.selector);
+        if now.is_some() && now == *stamp {
+            return;
+        }
+        match self.keystore.read_key(&self.organisation, &self.identity) {
+            Ok((_, now)) => *stamp = now,
+            Err(problem) => tracing::error!("{problem}; the key as it was stays in use"),
+        }
+    }
+
+    fn read_file(&self) -> Result<ReadKey, Box<KeyProblem>> {
+        let (key, stamp) = self.keystore.read_key(&self.organisation, &self.identity)?;
+        Ok(ReadKey {
+            key: Arc::new(ActiveKey {
+                selector: self.identity.selector.clone(),
+                signing_key: Arc::new(key),
+            }),
+            stamp: Mutex::new(stamp),
+        })
+    }
+}
+
+/// For keys that are read while mail passes.
+pub(super) fn log(problem: &KeyProblem) {
+    tracing::error!("{problem}");
+}
