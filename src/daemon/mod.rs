@@ -1,9 +1,10 @@
 //! The signer as a process: start, reload, drain, stop.
 //!
-//! Start order: configuration, log, keystore, sockets, and only then "ready". A reload
-//! builds all anew and swaps it in whole, or keeps what there was and says why. On SIGTERM
-//! no connection is accepted any more, messages in progress come to their end, and the
-//! health page goes last.
+//! Start order: configuration, log, keyrings, sockets, and only then "ready"; private keys
+//! are read when there is mail for them, or in the background before that. A reload makes
+//! what has changed anew and swaps all in whole, or keeps what there was and says why. On
+//! SIGTERM no connection is accepted any more, messages in progress come to their end, and
+//! the health page goes last.
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 

@@ -191,8 +191,11 @@ impl Connection {
             Ok(decision) => {
                 self.guard(|session| session.resolved(decision));
             }
-            // A panic, or the end of the process.
-            Err(_) => self.session.fail(),
+            // A panic there; the message fails, alone.
+            Err(_) => {
+                self.listener.all_metrics.panicked();
+                self.session.fail();
+            }
         }
     }
 
