@@ -71,12 +71,12 @@ impl Memory {
             handle: handle.into(),
             frame: &frame,
         };
-        let named = self.with_known(names);
-        let read = files::each(&named, |(name, known)| folder.read(name, *known));
+        let pairs = self.with_known(names);
+        let read = files::each(&pairs, |(name, known)| folder.read(name, *known));
         let read: Vec<Known> = read.into_iter().collect::<Option<_>>()?;
         // Domains that nobody has taken since are as far apart as they were.
-        let mut pairs = read.iter().zip(&named);
-        let as_before = pairs.all(|(new, (_, old))| old.is_some_and(|old| old.has_domains_of(new)));
+        let mut both = read.iter().zip(&pairs);
+        let as_before = both.all(|(new, (_, old))| old.is_some_and(|old| old.has_domains_of(new)));
         if !as_before && !are_apart(&read) {
             return None;
         }

@@ -187,15 +187,12 @@ impl Connection {
         let Some(pending) = self.guard(Session::pending).flatten() else {
             return;
         };
-        match spawn_blocking(move || pending.resolve()).await {
-            Ok(decision) => {
-                self.guard(|session| session.resolved(decision));
-            }
+        if let Ok(decision) = spawn_blocking(move || pending.resolve()).await {
+            self.guard(|session| session.resolved(decision));
+        } else {
             // A panic there; the message fails, alone.
-            Err(_) => {
-                self.listener.all_metrics.panicked();
-                self.session.fail();
-            }
+            self.listener.all_metrics.panicked();
+            self.session.fail();
         }
     }
 

@@ -326,7 +326,7 @@ pub(super) fn without_shared(
         return sets.to_vec();
     }
     for holders in shared.values() {
-        let names: Vec<&str> = holders.iter().map(|id| id.as_str()).collect();
+        let names: Vec<&str> = holders.iter().map(OrganisationId::as_str).collect();
         problems.add(format_args!(
             "{}: the organisations {} have the same key, which signs for none of them; \
              make a key for each with `zegel key generate ORG`",
