@@ -6,6 +6,7 @@ mod changes;
 mod domain;
 mod held;
 mod keys;
+mod previous;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,12 +20,13 @@ pub use self::{
 use self::{
     held::HeldKey,
     keys::{KeyProblems, KeySet, Reading, Source},
+    previous::Places,
 };
 use crate::{
     config::{Loaded, Settings, SigningSettings},
     files,
     keystore::{Keystore, KeystoreError},
-    names::{DomainName, OrganisationId},
+    names::DomainName,
     observe::metrics::Metrics,
     organisation::Organisation,
 };
@@ -33,7 +35,10 @@ use crate::{
 pub struct Snapshot {
     loaded: Loaded,
     domains: HashMap<DomainName, Arc<Domain>>,
-    keys: HashMap<OrganisationId, Arc<KeySet>>,
+    /// In the order of the organisations, as their keyrings have them.
+    sets: Vec<Arc<KeySet>>,
+    /// The same, but for keys that several organisations have: those sign for none.
+    in_use: Vec<Arc<KeySet>>,
     generation: u64,
 }
 
@@ -43,6 +48,8 @@ pub struct Built {
     pub snapshot: Snapshot,
     /// One line each, with the way out.
     pub problems: Vec<String>,
+    /// Whether the snapshot before had an organisation that this one does not have.
+    pub has_lost: bool,
 }
 
 impl Snapshot {
@@ -117,12 +124,7 @@ impl Snapshot {
 
     /// How the keys in use differ from those of an earlier snapshot, one line each.
     pub fn key_changes(&self, previous: &Self) -> Vec<String> {
-        changes::changes(&previous.domains, &self.domains)
-    }
-
-    /// Whether there is an organisation with this id.
-    pub fn has_organisation(&self, id: &OrganisationId) -> bool {
-        self.keys.contains_key(id)
+        changes::changes(previous, self)
     }
 
     /// A round of care for all keys.
@@ -131,9 +133,7 @@ impl Snapshot {
     }
 
     fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
-        let organisations = self.loaded.organisations.iter();
-        let sets = organisations.filter_map(|organisation| self.keys.get(&organisation.id));
-        sets.flat_map(|set| set.held())
+        self.sets.iter().flat_map(|set| set.held())
     }
 }
 
@@ -151,11 +151,13 @@ fn make(
         reading,
     };
     let mut problems = KeyProblems::default();
-    let mut sets = Vec::with_capacity(loaded.organisations.len());
+    let organisations = &loaded.organisations;
+    let places = Places::new(organisations, previous);
+    let mut sets = Vec::with_capacity(organisations.len());
     if let Some(previous) = previous {
         // One after the other: mail needs the other processors.
-        for organisation in &loaded.organisations {
-            let before = previous.keys.get(&organisation.id);
+        for (place, organisation) in organisations.iter().enumerate() {
+            let before = places.of(place).map(|before| &previous.sets[before]);
             sets.push(KeySet::load(organisation, &source, before, &mut problems));
         }
     } else {
@@ -164,61 +166,62 @@ fn make(
             let set = KeySet::load(organisation, &source, None, &mut problems);
             (set, problems)
         };
-        for (set, found) in files::each(&loaded.organisations, load) {
+        for (set, found) in files::each(organisations, load) {
             sets.push(set);
             problems.lines.extend(found.lines);
         }
     }
-    let ids = loaded.organisations.iter().map(|one| one.id.clone());
-    let keys = ids.zip(sets.iter().cloned()).collect();
-    keys::refuse_shared(&mut sets, keystore, &mut problems);
+    let in_use = keys::without_shared(&sets, keystore, &mut problems);
     let snapshot = Snapshot {
-        domains: index(&loaded, &sets, metrics, previous),
+        domains: index((organisations, &in_use), metrics, &places, previous),
         loaded,
-        keys,
+        sets,
+        in_use,
         generation,
     };
     Ok(Built {
         snapshot,
         problems: problems.lines,
+        has_lost: places.has_lost(previous),
     })
 }
 
 /// All domains by their names; those of which nothing has changed are the ones of `previous`.
 fn index(
-    loaded: &Loaded,
-    sets: &[Arc<KeySet>],
+    (organisations, in_use): (&[Arc<Organisation>], &[Arc<KeySet>]),
     metrics: &Metrics,
+    places: &Places,
     previous: Option<&Snapshot>,
 ) -> HashMap<DomainName, Arc<Domain>> {
-    let organisations = || loaded.organisations.iter().zip(sets);
-    let number = organisations().map(|(one, _)| one.domains.len() + one.parked.len());
-    let mut domains = HashMap::with_capacity(number.sum());
-    for (organisation, set) in organisations() {
-        let mut counters = None;
-        let mut insert = |name: &DomainName, set: Option<&Arc<KeySet>>| {
-            let is_same = |domain: &&Arc<Domain>| {
-                let keys = domain.keys.as_ref();
-                Arc::ptr_eq(&domain.organisation, organisation)
-                    && set.is_none_or(|set| keys.is_some_and(|keys| keys.is_of(set)))
+    let mut domains = if let Some(previous) = previous {
+        previous.domains.clone()
+    } else {
+        let numbers = organisations.iter();
+        let numbers = numbers.map(|one| one.domains.len() + one.parked.len());
+        HashMap::with_capacity(numbers.sum())
+    };
+    let (old, new) = places.differences(previous, (organisations, in_use));
+    // First of all what has gone: a domain may have moved from one organisation to another.
+    let old = previous.into_iter().flat_map(|previous| {
+        let organisations = previous.organisations();
+        old.iter().map(|place| &organisations[*place])
+    });
+    for name in old.flat_map(|one| one.domains.iter().chain(&one.parked)) {
+        domains.remove(name);
+    }
+    for place in new {
+        let (organisation, set) = (&organisations[place], &in_use[place]);
+        let counters = metrics.organisation(&organisation.id);
+        let mut insert = |name: &DomainName, keys| {
+            let domain = Domain {
+                organisation: Arc::clone(organisation),
+                metrics: counters.clone(),
+                keys,
             };
-            let before = previous.and_then(|previous| previous.domains.get(name));
-            let domain = before.filter(is_same).map_or_else(
-                || {
-                    let counters =
-                        counters.get_or_insert_with(|| metrics.organisation(&organisation.id));
-                    Arc::new(Domain {
-                        organisation: Arc::clone(organisation),
-                        metrics: counters.clone(),
-                        keys: set.map(|set| DomainKeys::new(name, set)),
-                    })
-                },
-                Arc::clone,
-            );
-            domains.insert(name.clone(), domain);
+            domains.insert(name.clone(), Arc::new(domain));
         };
         for name in &organisation.domains {
-            insert(name, Some(set));
+            insert(name, Some(DomainKeys::new(name, set)));
         }
         for name in &organisation.parked {
             insert(name, None);

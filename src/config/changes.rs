@@ -193,13 +193,14 @@ fn list<T: Display>(items: &[T]) -> String {
 }
 
 fn organisations(old: &Loaded, new: &Loaded, lines: &mut Vec<String>) {
+    let (old, new) = without_common_ends(&old.organisations, &new.organisations);
     let (before, after) = (by_id(old), by_id(new));
-    for organisation in &old.organisations {
+    for organisation in old {
         if !after.contains_key(&organisation.id) {
             lines.push(format!("organisation {} removed", organisation.id));
         }
     }
-    for organisation in &new.organisations {
+    for organisation in new {
         match before.get(&organisation.id) {
             None => lines.push(format!(
                 "organisation {} added: {}",
@@ -211,8 +212,26 @@ fn organisations(old: &Loaded, new: &Loaded, lines: &mut Vec<String>) {
     }
 }
 
-fn by_id(loaded: &Loaded) -> HashMap<&OrganisationId, &Arc<Organisation>> {
-    let organisations = loaded.organisations.iter();
+/// With one organisation changed among 100,000 only that one is left.
+fn without_common_ends<'a>(
+    mut old: &'a [Arc<Organisation>],
+    mut new: &'a [Arc<Organisation>],
+) -> (&'a [Arc<Organisation>], &'a [Arc<Organisation>]) {
+    while let ([first, old_rest @ ..], [second, new_rest @ ..]) = (old, new)
+        && Arc::ptr_eq(first, second)
+    {
+        (old, new) = (old_rest, new_rest);
+    }
+    while let ([old_rest @ .., first], [new_rest @ .., second]) = (old, new)
+        && Arc::ptr_eq(first, second)
+    {
+        (old, new) = (old_rest, new_rest);
+    }
+    (old, new)
+}
+
+fn by_id(organisations: &[Arc<Organisation>]) -> HashMap<&OrganisationId, &Arc<Organisation>> {
+    let organisations = organisations.iter();
     organisations
         .map(|organisation| (&organisation.id, organisation))
         .collect()

@@ -71,9 +71,13 @@ impl Memory {
             handle: handle.into(),
             frame: &frame,
         };
-        let read = files::each(names, |name| folder.read(name, self.find(name)));
+        let pairs = self.with_known(names);
+        let read = files::each(&pairs, |(name, known)| folder.read(name, *known));
         let read: Vec<Known> = read.into_iter().collect::<Option<_>>()?;
-        if !are_apart(&read) {
+        // Domains that nobody has taken since are as far apart as they were.
+        let mut both = read.iter().zip(&pairs);
+        let as_before = both.all(|(new, (_, old))| old.is_some_and(|old| old.has_domains_of(new)));
+        if !as_before && !are_apart(&read) {
             return None;
         }
         self.files = read;
@@ -82,12 +86,32 @@ impl Memory {
         Some(files.map(|known| Arc::clone(&known.organisation)).collect())
     }
 
-    fn find(&self, name: &OsStr) -> Option<&Known> {
-        let place = self.files.binary_search_by(|known| {
-            let stem = known.organisation.id.as_str().bytes();
-            stem.chain(*b".toml").cmp(name.as_bytes().iter().copied())
-        });
-        self.files.get(place.ok()?)
+    /// Each name with what is known of that file; both are in the same order.
+    fn with_known<'a>(&'a self, names: &'a [OsString]) -> Vec<(&'a OsStr, Option<&'a Known>)> {
+        let mut files = self.files.iter().peekable();
+        let find = |name: &'a OsString| {
+            while files.next_if(|known| known.comes_before(name)).is_some() {}
+            let known = files.next_if(|known| known.is_in(name));
+            (name.as_os_str(), known)
+        };
+        names.iter().map(find).collect()
+    }
+}
+
+impl Known {
+    fn is_in(&self, name: &OsStr) -> bool {
+        let stem = name.as_bytes().strip_suffix(b".toml");
+        stem == Some(self.organisation.id.as_str().as_bytes())
+    }
+
+    fn comes_before(&self, name: &OsStr) -> bool {
+        let own = self.organisation.id.as_str().bytes();
+        !self.is_in(name) && own.chain(*b".toml").lt(name.as_bytes().iter().copied())
+    }
+
+    fn has_domains_of(&self, other: &Self) -> bool {
+        let (own, other) = (&self.organisation, &other.organisation);
+        Arc::ptr_eq(own, other) || (own.domains == other.domains && own.parked == other.parked)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The signer as a process: start, reload, drain, stop.
 //!
-//! Start order: configuration, log, keystore, sockets, and only then "ready". A reload
-//! builds all anew and swaps it in whole, or keeps what there was and says why. On SIGTERM
-//! no connection is accepted any more, messages in progress come to their end, and the
-//! health page goes last.
+//! Start order: configuration, log, keyrings, sockets, and only then "ready"; private keys
+//! are read when there is mail for them, or in the background before that. A reload makes
+//! what has changed anew and swaps all in whole, or keeps what there was and says why. On
+//! SIGTERM no connection is accepted any more, messages in progress come to their end, and
+//! the health page goes last.
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
+mod error;
 mod inherited;
 mod key_care;
 mod reload;
@@ -17,91 +19,24 @@ use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Syste
 use sd_notify::NotifyState;
 use tokio::{sync::watch, task::JoinSet};
 
-pub use self::{inherited::InheritedSockets, signals::Signals};
+pub use self::{error::RunError, inherited::InheritedSockets, signals::Signals};
 use self::{
     reload::{Due, Reloader},
     signals::Wish,
 };
 use crate::{
-    config::{self, HttpListen, ListenerSettings, Loaded, Problems, Socket},
-    keystore::{Keystore, KeystoreError},
+    config::{self, HttpListen, ListenerSettings, Loaded, Socket},
+    keystore::Keystore,
     milter::{self, BoundSocket, Connections, ListenerParts},
     observe::{
         http::{self, HttpListener, HttpState},
-        logging::{self, LoggingError},
+        logging,
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
     snapshot::{Snapshot, SnapshotHolder},
-    sockets::{SocketError, UnixSocket, bind_tcp},
+    sockets::{UnixSocket, bind_tcp},
 };
-
-/// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
-const EXIT_CONFIGURATION: u8 = 78;
-
-/// Why the signer does not start, or does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// `zegel.toml` or an organisation file.
-    #[error("{0}")]
-    Configuration(#[from] Problems),
-    /// `log.filter`.
-    #[error("{0}")]
-    Logging(#[from] LoggingError),
-    /// The keystore as a whole.
-    #[error("{0}")]
-    Keystore(#[from] KeystoreError),
-    /// A milter socket.
-    #[error("listener {name}: {source}")]
-    Listener {
-        /// The listener.
-        name: String,
-        /// What is wrong.
-        source: SocketError,
-    },
-    /// A socket that systemd should have passed on.
-    #[error(
-        "listener {listener}: no socket named {name} was passed on by systemd; start \
-         zegel.socket with FileDescriptorName={name}, or give the listener a path"
-    )]
-    NotInherited {
-        /// The listener.
-        listener: String,
-        /// The name of the descriptor.
-        name: String,
-    },
-    /// Sockets that systemd passed on and that nobody would answer on.
-    #[error(
-        "systemd passed on {names}, which no listener has: an MTA would wait there for ever; \
-         give a listener in zegel.toml `socket = \"fd:NAME\"`, or disable that .socket unit"
-    )]
-    Unanswered {
-        /// The names of the descriptors.
-        names: String,
-    },
-    /// A listener came to an end by itself.
-    #[error("a listener has ended, which it never should: the log says why")]
-    ListenerEnded,
-    /// The HTTP socket.
-    #[error("http.listen: {0}")]
-    Http(SocketError),
-    /// The system.
-    #[error("{0}")]
-    System(#[from] std::io::Error),
-}
-
-impl RunError {
-    /// 78 where the configuration is to be mended, 1 where the system is.
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Configuration(_)
-            | Self::Logging(_)
-            | Self::NotInherited { .. }
-            | Self::Unanswered { .. } => ExitCode::from(EXIT_CONFIGURATION),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
 
 /// `zegel run`: serves until SIGTERM or SIGINT.
 pub fn run(config_file: &Path) -> ExitCode {

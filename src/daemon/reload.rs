@@ -10,6 +10,7 @@
 //! made again: no message waits for a reload.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -215,10 +216,9 @@ impl Maker {
         self.metrics.snapshot_in_use(&facts(&built.snapshot));
         lock(&self.retired).push(self.snapshots.replace(built.snapshot));
         let now = self.snapshots.current();
-        let mut gone = old.organisations.iter();
-        if gone.any(|one| !now.has_organisation(&one.id)) {
-            self.metrics
-                .retain_organisations(|id| now.has_organisation(id));
+        if built.has_lost {
+            let ids: HashSet<_> = now.organisations().iter().map(|one| &one.id).collect();
+            self.metrics.retain_organisations(|id| ids.contains(id));
         }
         self.other_keys.notify_one();
         self.metrics.reload_succeeded();

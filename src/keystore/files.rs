@@ -29,6 +29,9 @@ const FILE_MODE: u32 = 0o600;
 /// Before the name of a file while it is written. No selector begins with a dot.
 const TEMPORARY: &str = ".tmp-";
 
+/// What is in a file: it may be a private key.
+type Content = Zeroizing<Vec<u8>>;
+
 /// How much a file says to those who can read it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Secrecy {
@@ -192,11 +195,7 @@ impl Folder {
     }
 
     /// Reads a file after examining what was opened; `None` when there is none.
-    pub(super) fn read(
-        &self,
-        name: &str,
-        secrecy: Secrecy,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+    pub(super) fn read(&self, name: &str, secrecy: Secrecy) -> Result<Option<Content>, FileError> {
         let read = self.read_stamped(name, secrecy)?;
         Ok(read.map(|(content, _)| content))
     }
@@ -206,7 +205,7 @@ impl Folder {
         &self,
         name: &str,
         secrecy: Secrecy,
-    ) -> Result<Option<(Zeroizing<Vec<u8>>, Stamp)>, FileError> {
+    ) -> Result<Option<(Content, Stamp)>, FileError> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {

@@ -144,12 +144,11 @@ impl Keyring {
         let problem = |error: serde_json::Error| KeyringProblem::Json(error.to_string());
         let read = serde_json::from_slice::<OnDisk>(json);
         // Of another version nothing but that is sure to be understood.
-        let version = match &read {
-            Ok(on_disk) => on_disk.version,
-            Err(_) => {
-                let any: AnyVersion = serde_json::from_slice(json).map_err(problem)?;
-                any.version
-            }
+        let version = if let Ok(on_disk) = &read {
+            on_disk.version
+        } else {
+            let any: AnyVersion = serde_json::from_slice(json).map_err(problem)?;
+            any.version
         };
         if version > VERSION {
             return Err(KeyringProblem::Newer(version));

@@ -20,6 +20,7 @@ pub mod lifecycle;
 mod lock;
 mod problem;
 mod publication;
+mod reading;
 mod view;
 mod writer;
 
@@ -36,12 +37,12 @@ pub use self::{
     keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
+    reading::{Key, OrganisationKeys},
     view::{KeyringStamp, View},
     writer::{NewKey, Writer},
 };
 use crate::{
-    dkim::key::{Algorithm, Fingerprint, SigningKey},
-    files::Stamp,
+    dkim::key::{Algorithm, Fingerprint},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -78,35 +79,6 @@ impl Target<'_> {
             organisation: self.organisation.clone(),
             selector: self.selector.clone(),
         }
-    }
-}
-
-/// A key that can sign.
-#[derive(Clone, Debug)]
-pub struct Key {
-    /// What the keyring says of it.
-    pub entry: KeyEntry,
-    /// Its private half.
-    pub signing_key: Arc<SigningKey>,
-}
-
-/// The keys of an organisation, as far as they can be used.
-#[derive(Debug, Default)]
-pub struct OrganisationKeys {
-    /// Those that can, in whatever state.
-    pub keys: Vec<Key>,
-    /// Those that the keyring names and that cannot be used.
-    pub refused: Vec<KeyProblem>,
-    /// Key files that the keyring does not name.
-    pub warnings: Vec<KeyProblem>,
-}
-
-impl OrganisationKeys {
-    /// The key that signs for `domain` with `algorithm`.
-    pub fn active_key(&self, domain: &DomainName, algorithm: Algorithm) -> Option<&Key> {
-        self.keys.iter().find(|key| {
-            key.entry.algorithm == algorithm && key.entry.state(domain) == Some(State::Active)
-        })
     }
 }
 
@@ -168,96 +140,6 @@ impl Keystore {
         let folder = |name: &String| self.path.join(name).is_dir();
         let ids = names.iter().filter(|name| folder(name));
         Ok(ids.filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// What is known of the keys of an organisation, without reading a private key. An
-    /// organisation without a folder has an empty keyring.
-    ///
-    /// # Errors
-    /// When the folder or the keyring is unsafe, or is not a keyring; the organisation's
-    /// earlier keys should then go on being used.
-    pub fn read_keyring(&self, organisation: &OrganisationId) -> Result<Keyring, KeystoreError> {
-        match self.folder(organisation)? {
-            Some(folder) => read_keyring(&folder),
-            None => Ok(Keyring::default()),
-        }
-    }
-
-    /// The private key of one entry of an organisation's keyring.
-    ///
-    /// # Errors
-    /// When its file is missing, unreadable, unsafe, not a key, or another key.
-    pub fn load_key(
-        &self,
-        organisation: &OrganisationId,
-        entry: &KeyEntry,
-    ) -> Result<SigningKey, Box<KeyProblem>> {
-        let (key, _) = self.read_key(organisation, &entry.identity())?;
-        Ok(key)
-    }
-
-    /// The private key of this identity, and the stamp of its file from before it was read
-    /// (none when the file has only just changed).
-    ///
-    /// # Errors
-    /// As [`Keystore::load_key`].
-    pub fn read_key(
-        &self,
-        organisation: &OrganisationId,
-        identity: &KeyIdentity,
-    ) -> Result<(SigningKey, Option<Stamp>), Box<KeyProblem>> {
-        self.folder(organisation)
-            .map_err(|error| match error {
-                KeystoreError::File(error) => KeyRefusal::File(error),
-                _ => KeyRefusal::Missing,
-            })
-            .and_then(|folder| load_key(&folder.ok_or(KeyRefusal::Missing)?, identity))
-            .map_err(|refusal| Box::new(self.problem(organisation, &identity.selector, refusal)))
-    }
-
-    /// The stamp of the file of a private key as it is now, if there is one.
-    pub fn key_stamp(&self, organisation: &OrganisationId, selector: &Selector) -> Option<Stamp> {
-        let path = self.key_path(organisation, selector);
-        Some(Stamp::from(&rustix::fs::lstat(path).ok()?))
-    }
-
-    /// All keys of an organisation, with their private halves.
-    ///
-    /// # Errors
-    /// As [`Keystore::read_keyring`]. What is wrong with one key is in the answer.
-    pub fn load_organisation(
-        &self,
-        organisation: &OrganisationId,
-    ) -> Result<OrganisationKeys, KeystoreError> {
-        let mut found = OrganisationKeys::default();
-        let Some(folder) = self.folder(organisation)? else {
-            return Ok(found);
-        };
-        // Before the keyring: what is added from now on is in both.
-        let names = folder.names()?;
-        let keyring = read_keyring(&folder)?;
-        for entry in keyring.keys() {
-            match load_key(&folder, &entry.identity()) {
-                Ok((key, _)) => found.keys.push(Key {
-                    entry: entry.clone(),
-                    signing_key: Arc::new(key),
-                }),
-                Err(refusal) => {
-                    let problem = self.problem(organisation, &entry.selector, refusal);
-                    found.refused.push(problem);
-                }
-            }
-        }
-        let stems = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(KEY_SUFFIX));
-        for selector in stems.filter_map(|stem| stem.parse().ok()) {
-            if keyring.key(&selector).is_none() {
-                let problem = self.problem(organisation, &selector, KeyRefusal::NotInKeyring);
-                found.warnings.push(problem);
-            }
-        }
-        Ok(found)
     }
 
     /// Takes the lock of the keeper: there is one for a keystore, until this is dropped.
@@ -384,40 +266,6 @@ fn missing(path: &Path, error: FileError) -> KeystoreError {
 
 fn key_file(selector: &Selector) -> String {
     format!("{selector}{KEY_SUFFIX}")
-}
-
-fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
-    let json = folder.read(KEYRING, Secrecy::State)?;
-    json.map_or_else(
-        || Ok(Keyring::default()),
-        |json| parse_keyring(folder, &json),
-    )
-}
-
-fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError> {
-    Keyring::parse(json).map_err(|problem| KeystoreError::Keyring {
-        path: folder.path(KEYRING),
-        problem,
-    })
-}
-
-fn load_key(
-    folder: &Folder,
-    identity: &KeyIdentity,
-) -> Result<(SigningKey, Option<Stamp>), KeyRefusal> {
-    let (pem, stamp) = folder
-        .read_stamped(&key_file(&identity.selector), Secrecy::Secret)
-        .map_err(KeyRefusal::File)?
-        .ok_or(KeyRefusal::Missing)?;
-    let key = SigningKey::from_pem(&pem).map_err(KeyRefusal::Key)?;
-    let found = key.public_key().fingerprint();
-    if found != identity.fingerprint || key.algorithm() != identity.algorithm {
-        return Err(KeyRefusal::OtherKey {
-            expected: identity.fingerprint,
-            found,
-        });
-    }
-    Ok((key, stamp.settled()))
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 //! opened and examined once for all of them.
 
 use super::{
-    KEYRING, Keystore, files::Folder, files::Secrecy, folder_in, keyring::Keyring, parse_keyring,
+    KEYRING, Keystore,
+    files::{Folder, Secrecy},
+    folder_in,
+    keyring::Keyring,
     problem::KeystoreError,
+    reading::parse_keyring,
 };
 use crate::{files::Stamp, names::OrganisationId};
 

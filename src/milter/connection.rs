@@ -125,7 +125,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             decision = spawn_blocking(move || pending.resolve()) => decision,
             end = self.watch.until_end(false) => return Err(end),
         };
-        // An error is a panic, which costs this message.
         self.dialogue.keys_read(decision.ok());
         Ok(())
     }

@@ -162,10 +162,13 @@ impl Dialogue {
 
     /// The keys have been read, or could not be.
     pub(super) fn keys_read(&mut self, decision: Option<Decision>) {
-        self.guard(|session| match decision {
-            Some(decision) => session.resolved(decision),
-            None => session.fail(),
-        });
+        if let Some(decision) = decision {
+            self.guard(|session| session.resolved(decision));
+        } else {
+            // A panic there; the message fails, alone.
+            self.listener.all_metrics.panicked();
+            self.session.fail();
+        }
     }
 
     fn agreed(&self) -> Agreement {

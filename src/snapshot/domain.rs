@@ -64,10 +64,6 @@ impl DomainKeys {
     pub fn is_awaiting(&self) -> bool {
         self.set.is_awaiting(&self.domain)
     }
-
-    pub(super) fn is_of(&self, set: &Arc<KeySet>) -> bool {
-        Arc::ptr_eq(&self.set, set)
-    }
 }
 
 /// The selectors, or why there are none; of keys that nobody has read yet, those that the

@@ -2,7 +2,10 @@
 //!
 //! Snapshots share it: a reload reads nothing again of what has not changed.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crate::{
     dkim::SigningKey,
@@ -26,6 +29,8 @@ pub(super) struct HeldKey {
     organisation: OrganisationId,
     identity: KeyIdentity,
     read: OnceLock<Result<ReadKey, Refused>>,
+    /// Found good, and forgotten again.
+    tried: AtomicBool,
 }
 
 struct ReadKey {
@@ -48,6 +53,7 @@ impl HeldKey {
             organisation: organisation.clone(),
             identity,
             read: OnceLock::new(),
+            tried: AtomicBool::new(false),
         }
     }
 
@@ -76,10 +82,12 @@ impl HeldKey {
         read.as_ref().ok().map(|read| &read.key)
     }
 
-    /// Reads its file to see whether it can be used, and forgets it if it can.
+    /// Reads its file once to see whether it can be used, and forgets it if it can.
     pub(super) fn try_out(&self) {
-        if !self.is_read()
-            && let Err(problem) = self.read_file()
+        if self.is_read() || self.tried.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(problem) = self.read_file()
             && self.read.set(Err(Refused)).is_ok()
         {
             log(&problem);

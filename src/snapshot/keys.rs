@@ -316,17 +316,17 @@ fn hold(
 /// (a separate key pair for each organisation, whatever else may be). What the keyrings say
 /// suffices for that, so that nothing is ever signed with such a key: one that is read is
 /// the one that its keyring names, or it is refused.
-pub(super) fn refuse_shared(
-    sets: &mut [Arc<KeySet>],
+pub(super) fn without_shared(
+    sets: &[Arc<KeySet>],
     keystore: &Keystore,
     problems: &mut KeyProblems,
-) {
+) -> Vec<Arc<KeySet>> {
     let shared = shared(sets);
     if shared.is_empty() {
-        return;
+        return sets.to_vec();
     }
     for holders in shared.values() {
-        let names: Vec<&str> = holders.iter().map(|id| id.as_str()).collect();
+        let names: Vec<&str> = holders.iter().map(OrganisationId::as_str).collect();
         problems.add(format_args!(
             "{}: the organisations {} have the same key, which signs for none of them; \
              make a key for each with `zegel key generate ORG`",
@@ -336,15 +336,17 @@ pub(super) fn refuse_shared(
     }
     let keys: HashSet<Fingerprint> = shared.into_keys().collect();
     let is_shared = |key: &SetKey| keys.contains(&key.held.identity().fingerprint);
-    for set in sets {
-        if set.keys.iter().any(is_shared) {
-            let mut marked = KeySet::clone(set);
-            for key in &mut marked.keys {
-                key.shared = is_shared(key);
-            }
-            *set = Arc::new(marked);
+    let mark = |set: &Arc<KeySet>| {
+        if !set.keys.iter().any(is_shared) {
+            return Arc::clone(set);
         }
-    }
+        let mut marked = KeySet::clone(set);
+        for key in &mut marked.keys {
+            key.shared = is_shared(key);
+        }
+        Arc::new(marked)
+    };
+    sets.iter().map(mark).collect()
 }
 
 /// The keys that several organisations have, and which do.

@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     dkim::Algorithm,
     keystore::{Evidence, Target},
+    names::OrganisationId,
     organisation::{Policy, SelectorTemplate},
 };
 

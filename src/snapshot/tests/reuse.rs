@@ -50,6 +50,44 @@ fn what_has_not_changed_is_shared() {
 }
 
 #[test]
+fn organisations_and_domains_come_go_and_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let before = loaded(&["drie", "een", "twee"]);
+    let first = build_from(again(&before), &keystore, None);
+    assert!(!first.has_lost);
+    // Een is not where it was, twee is gone, and vier is new and has a domain of drie.
+    let mut after = loaded(&["een", "vier", "drie"]);
+    for (place, old) in [(0, 1), (2, 0)] {
+        after.organisations[place] = Arc::clone(&before.organisations[old]);
+    }
+    let drie = Arc::make_mut(&mut after.organisations[2]);
+    let parked = std::mem::take(&mut drie.parked);
+    Arc::make_mut(&mut after.organisations[1])
+        .domains
+        .extend(parked);
+    let second = build_from(after, &keystore, Some(&first.snapshot));
+    assert!(second.has_lost);
+    assert_eq!(keys(&second, "een.example"), "s1");
+    let owner = |name: &str| {
+        let domain = second.snapshot.domain(&name.parse().unwrap());
+        domain.map(|domain| domain.organisation.id.as_str())
+    };
+    assert_eq!(owner("oud-drie.example"), Some("vier"));
+    assert_eq!(owner("drie.example"), Some("drie"));
+    assert_eq!(owner("twee.example"), None);
+    assert_eq!(owner("oud-twee.example"), None);
+    assert_eq!(
+        second.snapshot.key_changes(&first.snapshot),
+        [
+            "keys of oud-drie.example: none -> awaiting a key",
+            "keys of twee.example: awaiting a key -> none",
+            "keys of vier.example: none -> awaiting a key",
+        ]
+    );
+}
+
+#[test]
 fn a_keyring_that_has_changed_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let keystore = keystore_with_key(folder.path(), "een");
