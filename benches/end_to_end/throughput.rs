@@ -160,7 +160,11 @@ pub(crate) fn run(options: &Options) {
         }
     }
     table.print();
-    println!("\nload at the end {}", table::load());
+    println!(
+        "\nRSS is that of all processes of a signer, pages that they share counted in each. \
+         Load at the end: {}",
+        table::load()
+    );
     for contender in &contenders {
         if let Err(reason) = &contender.prepared {
             println!("\n{}: {reason}", contender.peer.name());
