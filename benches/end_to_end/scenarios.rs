@@ -180,7 +180,7 @@ fn settle(daemon: &Daemon) {
     for _ in 0..300 {
         thread::sleep(Duration::from_millis(100));
         let now = family.usage();
-        if now.since(before).processor < Duration::from_millis(2) {
+        if now.processor_since(&before) < Duration::from_millis(2) {
             return;
         }
         before = now;
@@ -215,7 +215,7 @@ fn reload_cost(daemon: &Daemon, prepared: &Prepared, number: u32) -> Duration {
     assert!(status.is_ok_and(|status| status.success()), "a signal");
     thread::sleep(Duration::from_millis(300));
     settle(daemon);
-    family.usage().since(before).processor
+    family.usage().processor_since(&before)
 }
 
 /// One connection that sends for two seconds, with something done in the middle; gives the
