@@ -46,7 +46,7 @@ impl Family {
         let mut usage = Usage::default();
         for &process in &self.0 {
             usage.processor += processor_time(process);
-            usage.switches += switches(process);
+            usage.switches.extend(switches(process));
         }
         usage
     }
@@ -62,21 +62,27 @@ impl Family {
 }
 
 /// What processes have used, all their threads together, those that are gone included.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Usage {
     /// User and system.
     pub(crate) processor: Duration,
-    /// Of the threads that are there: voluntary and not.
-    pub(crate) switches: u64,
+    /// Context switches, voluntary and not, of each thread that is there.
+    switches: HashMap<String, u64>,
 }
 
 impl Usage {
-    /// What was used since.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            processor: self.processor.saturating_sub(before.processor),
-            switches: self.switches.saturating_sub(before.switches),
-        }
+    /// The processor time used since.
+    pub(crate) fn processor_since(&self, before: &Self) -> Duration {
+        self.processor.saturating_sub(before.processor)
+    }
+
+    /// The context switches since, of the threads that are there now.
+    pub(crate) fn switches_since(&self, before: &Self) -> u64 {
+        let of_each = self.switches.iter().map(|(thread, now)| {
+            let before = before.switches.get(thread).copied().unwrap_or(0);
+            now.saturating_sub(before)
+        });
+        of_each.sum()
     }
 }
 
@@ -88,15 +94,17 @@ fn processor_time(process: i32) -> Duration {
     time.map_or(Duration::ZERO, Into::into)
 }
 
-fn switches(process: i32) -> u64 {
+fn switches(process: i32) -> Vec<(String, u64)> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return 0;
+        return Vec::new();
     };
     let of_each = tasks.flatten().map(|task| {
         let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        number(&status, "voluntary_ctxt_switches") + number(&status, "nonvoluntary_ctxt_switches")
+        let number = number(&status, "voluntary_ctxt_switches")
+            + number(&status, "nonvoluntary_ctxt_switches");
+        (task.file_name().to_string_lossy().into_owned(), number)
     });
-    of_each.sum()
+    of_each.collect()
 }
 
 fn number(status: &str, name: &str) -> u64 {

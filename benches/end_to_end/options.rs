@@ -44,6 +44,10 @@ pub(crate) struct Options {
     /// The numbers of organisations of the scenario `growth`.
     #[arg(long, value_delimiter = ',', default_value = "1,10000,100000")]
     pub(crate) growth: Vec<u32>,
+    /// How many of them have RSA keys: to make so many takes a few minutes, once. The others
+    /// have Ed25519 keys, and send nothing.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) rsa_keys: u32,
     /// Cargo says so.
     #[arg(long, hide = true)]
     bench: bool,

@@ -22,9 +22,6 @@ use crate::{
     throughput::{Bench, Trial},
 };
 
-/// Above this number organisations have Ed25519 keys, since so many RSA keys take hours to make.
-const WITH_RSA: u32 = 10_000;
-
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -46,7 +43,7 @@ fn world<'a>(options: &'a Options, keys: &'a KeyCache, organisations: u32) -> Wo
     World {
         keys,
         organisations,
-        with_rsa: WITH_RSA,
+        with_rsa: options.rsa_keys,
         double: false,
         zegel: &options.zegel,
     }
@@ -64,8 +61,10 @@ pub(crate) fn growth(options: &Options) {
     table::print_machine();
     println!(
         "Bodies of 2 KiB over 16 connections, evenly from all organisations that have RSA keys \
-         (the first {WITH_RSA}; the others have Ed25519 keys). The start ends with the first \
-         signed message. The reload changes one organisation, under the same load.\n"
+         (the first {}; the others have Ed25519 keys). The start ends with the first signed \
+         message. The reload changes one organisation: its cost is that without any mail, the \
+         slowest message that of one connection in two seconds.\n",
+        options.rsa_keys
     );
     let mut table = Table::new([
         "organisations",
@@ -143,7 +142,7 @@ impl Growth {
         let memory = family.memory("VmRSS") as f64 / 1024.0;
         // What is done after the start is not part of what a message costs.
         settle(&daemon);
-        let senders = number.min(WITH_RSA);
+        let senders = number.min(bench.options.rsa_keys);
         let group = || Group {
             message,
             choice: Choice::evenly(senders),
@@ -181,7 +180,7 @@ fn settle(daemon: &Daemon) {
     for _ in 0..300 {
         thread::sleep(Duration::from_millis(100));
         let now = family.usage();
-        if now.since(before).processor < Duration::from_millis(2) {
+        if now.processor_since(&before) < Duration::from_millis(2) {
             return;
         }
         before = now;
@@ -216,7 +215,7 @@ fn reload_cost(daemon: &Daemon, prepared: &Prepared, number: u32) -> Duration {
     assert!(status.is_ok_and(|status| status.success()), "a signal");
     thread::sleep(Duration::from_millis(300));
     settle(daemon);
-    family.usage().since(before).processor
+    family.usage().processor_since(&before)
 }
 
 /// One connection that sends for two seconds, with something done in the middle; gives the

@@ -83,14 +83,15 @@ impl<'a> Bench<'a> {
         let latencies = &sent[0].latencies;
         let number = latencies.len().max(1) as f64;
         let usages = usages.into_inner();
-        let used = usages[1].since(usages[0]);
+        let processor = usages[1].processor_since(&usages[0]);
+        let switches = usages[1].switches_since(&usages[0]);
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let memory = |name| family.memory(name) as f64 / 1024.0;
         Ok(Trial {
             rate: number / elapsed.as_secs_f64(),
-            processor: used.processor.as_secs_f64() * 1e6 / number,
+            processor: processor.as_secs_f64() * 1e6 / number,
             raw: raw.total().as_secs_f64() * 1e6,
-            switches: used.switches as f64 / number,
+            switches: switches as f64 / number,
             latencies: [50, 95, 99, 100].map(|part| milliseconds(percentile(latencies, part))),
             memory: [memory("VmRSS"), memory("VmHWM")],
         })
@@ -160,7 +161,11 @@ pub(crate) fn run(options: &Options) {
         }
     }
     table.print();
-    println!("\nload at the end {}", table::load());
+    println!(
+        "\nRSS is that of all processes of a signer, pages that they share counted in each. \
+         Load at the end: {}",
+        table::load()
+    );
     for contender in &contenders {
         if let Err(reason) = &contender.prepared {
             println!("\n{}: {reason}", contender.peer.name());
