@@ -1,6 +1,9 @@
 //! `zegel.toml` with the environment over it. The `config` crate is named only here.
 
-use std::ffi::OsString;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+};
 
 use super::{
     problem::{Fault, Report, Site},
@@ -10,6 +13,7 @@ use super::{
 const PREFIX: &str = "ZEGEL__";
 /// What the `config` crate calls the origin of a value from the environment.
 const ENVIRONMENT_ORIGIN: &str = "the environment";
+const ONE_OF_THEM: &str = "keep one of the two";
 
 /// Reads the text of `zegel.toml`, lays the variables `ZEGEL__SECTION__KEY` over it, and
 /// gives every value its place. Nothing when the text is not TOML.
@@ -49,7 +53,7 @@ fn overrides(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     report: &Report,
 ) -> ::config::Map<String, String> {
-    let mut found = ::config::Map::new();
+    let mut found = BTreeMap::new();
     for (name, value) in environment {
         let name = name.to_string_lossy().into_owned();
         let Some(path) = name.strip_prefix(PREFIX) else {
@@ -62,7 +66,28 @@ fn overrides(
             Err(fault) => report.problem(&variable_site(&name), fault),
         }
     }
-    found
+    refuse_conflicts(&found, report);
+    found.into_iter().collect()
+}
+
+/// The `config` crate does not tell upper from lower case, and goes by no order: of two
+/// variables for one setting, or for a section and a part of it, chance would choose.
+fn refuse_conflicts(variables: &BTreeMap<String, String>, report: &Report) {
+    let mut taken: HashMap<String, &str> = HashMap::new();
+    for name in variables.keys() {
+        if let Some(other) = taken.insert(name.to_ascii_lowercase(), name) {
+            let text = format!("{other} is the same setting");
+            report.problem(&variable_site(name), Fault::new(text, ONE_OF_THEM));
+        }
+    }
+    for name in variables.keys() {
+        let lower = name.to_ascii_lowercase();
+        let mut above = lower.match_indices("__").map(|(end, _)| &lower[..end]);
+        if let Some(whole) = above.find_map(|above| taken.get(above)) {
+            let text = format!("{whole} sets all of the section that this is in");
+            report.problem(&variable_site(name), Fault::new(text, ONE_OF_THEM));
+        }
+    }
 }
 
 fn check_variable(path: &str, value: OsString) -> Result<String, Fault> {

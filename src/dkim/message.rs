@@ -24,7 +24,8 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     ///
-    /// When a line of the header section is no continuation and has no name with a colon.
+    /// When a line of the header section is no continuation and has no name with a colon, or
+    /// is the continuation of nothing.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedHeader> {
         let mut header = HeaderSection::default();
         let mut rest = bytes;
@@ -32,6 +33,11 @@ impl<'a> Message<'a> {
         while !rest.is_empty() {
             if let Some(body) = rest.strip_prefix(b"\r\n") {
                 return Ok(Self { header, body });
+            }
+            // Only a first line can begin with a blank here. It would be the continuation of
+            // whatever is put on top of it, such as a signature.
+            if matches!(rest[0], b' ' | b'\t') {
+                return Err(MalformedHeader { line });
             }
             let (field, behind) = rest.split_at(field_end(rest));
             let field = field.strip_suffix(b"\r\n").unwrap_or(field);
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(parse(b"A: 1\r\n 2\r\nno colon\r\n"), Some(3));
         assert_eq!(parse(b": x\r\n"), Some(1));
         assert_eq!(parse(b"A: 1\r\nno\r\n colon: x\r\n"), Some(2));
-        assert_eq!(parse(b" x: y\r\n"), None);
+        assert_eq!(parse(b" x: y\r\n"), Some(1));
+        assert_eq!(parse(b"\tFrom: a@b.nl\r\n\r\n"), Some(1));
     }
 }

@@ -217,8 +217,9 @@ impl<'a> PolicyReport<'a> {
                     let Ok(Some((owner, _))) = &self.policy.dmarc else {
                         continue;
                     };
-                    let expected = format!("{owner}._report._dmarc.{target} TXT \"v=DMARC1\"");
+                    // From a record that others wrote: it goes to terminals and logs.
                     let seen = shown(target);
+                    let expected = format!("{owner}._report._dmarc.{seen} TXT \"v=DMARC1\"");
                     self.add(
                         Code::DmarcReportsUnwanted,
                         Severity::Warning,
@@ -375,6 +376,23 @@ mod tests {
             sending(|policy| policy.dmarc = Ok(None)),
             [Code::DmarcMissing]
         );
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn a_target_of_reports_harms_no_terminal() {
+        let mut policy = policy();
+        policy.report_targets = vec![("x\u{1b}[31m.nl".to_owned(), Ok(false))];
+        let findings = judge_sending(&policy);
+        let [finding] = &findings[..] else {
+            panic!("one finding: {findings:?}");
+        };
+        assert_eq!(finding.code, Code::DmarcReportsUnwanted);
+        assert_eq!(
+            finding.expected,
+            r#"voorbeeld.nl._report._dmarc.x\u{1b}[31m.nl TXT "v=DMARC1""#
+        );
+        assert!(!finding.seen.contains(char::is_control));
     }
 
     #[test]

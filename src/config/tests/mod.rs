@@ -202,3 +202,34 @@ fn problems_of_the_environment_name_the_variable() {
         assert!(line.contains(words), "{line}");
     }
 }
+
+/// Found by fuzzing: which of the two counted was a matter of chance.
+#[test]
+fn two_variables_for_one_setting_are_a_problem() {
+    let two = |one, other| problems(&[("zegel.toml", "")], &[one, other]);
+    let found = two(
+        ("ZEGEL__KEEPER__RESOLVERS", "192.0.2.1:53"),
+        ("ZEGEL__KEEPER__Resolvers", "192.0.2.2:53"),
+    );
+    assert_eq!(
+        found.iter().map(short).collect::<Vec<_>>(),
+        [
+            "environment: ZEGEL__KEEPER__Resolvers: ZEGEL__KEEPER__RESOLVERS is the same setting; \
+             keep one of the two"
+        ]
+    );
+    let section = ("ZEGEL__SIGNING__HEADERS", "x");
+    let found = two(("ZEGEL__SIGNING__HEADERS__SIGN", "from"), section);
+    let line = found.iter().map(short).collect::<Vec<_>>().join("\n");
+    assert!(
+        line.contains("HEADERS__SIGN: ZEGEL__SIGNING__HEADERS sets all of the section"),
+        "{line}"
+    );
+    let apart = [
+        ("ZEGEL__LOG__FORMAT", "json"),
+        ("ZEGEL__LOG__FILTER", "info"),
+        ("ZEGEL__LIMITS__HEADER_BYTES", "4096"),
+        ("ZEGEL__LIMITS__HEADER_FIELDS", "100"),
+    ];
+    good(&[("zegel.toml", "")], &apart);
+}
