@@ -9,4 +9,13 @@ pub trait Files {
     /// # Errors
     /// When it cannot be read.
     fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// The names in a folder.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+
+    /// Whether there is a file.
+    fn is_file(&self, path: &Path) -> bool;
 }

@@ -139,8 +139,6 @@ codes! {
     Verifies, "verifies", Note;
     /// A domain that another organisation has.
     DomainTaken, "domain_taken", Act;
-    /// A file that is there and says something else.
-    FileDiffers, "file_differs", Act;
     /// An organisation without a key that can sign.
     NoKey, "no_key", Act;
     /// The domain cannot be in a configuration of Zegel.

@@ -11,10 +11,14 @@ mod headers;
 pub mod opendkim;
 mod pattern;
 mod plan;
+pub mod rspamd;
 mod setup;
 mod signing_table;
 mod table;
 mod text;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     files::Files,

@@ -89,6 +89,9 @@ pub fn plan(setup: Setup, keys: &BTreeMap<KeySource, KeyFacts>, taken: &Taken) -
     for signing in setup.signings {
         planner.place(&mut domains, signing);
     }
+    for domain in &setup.keyless {
+        domains.member(domain);
+    }
     let groups = domains.groups();
     let mut names = Names::new(taken);
     let mut organisations = Vec::with_capacity(groups.len());

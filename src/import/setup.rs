@@ -80,6 +80,8 @@ pub struct Signing {
 pub struct Setup {
     /// In the order in which they count: the first one for a domain is the one that signs.
     pub signings: Vec<Signing>,
+    /// Domains that send, and of whose keys nothing can be made.
+    pub keyless: Vec<DomainName>,
     /// For `zegel.toml`.
     pub hints: Hints,
     /// What is to be said.

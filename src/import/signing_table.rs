@@ -126,8 +126,9 @@ impl Reader<'_> {
             self.say(Code::NeverMatches, place, found, done);
         }
         let name = if name == "%" { author.as_str() } else { name };
-        if let Some(key) = self.key(name, place) {
-            self.add(author, &key, (place, in_use));
+        match self.key(name, place) {
+            Some(key) => self.add(author, &key, (place, in_use)),
+            None => self.setup.keyless.push(author),
         }
     }
 

@@ -4,7 +4,9 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt,
+    panic::resume_unwind,
     path::Path,
+    thread,
 };
 
 use zeroize::Zeroizing;
@@ -24,12 +26,24 @@ pub(super) struct Keys(HashMap<KeySource, Result<NewKey, (Code, String)>>);
 impl Keys {
     pub(super) fn read<'a>(sources: impl Iterator<Item = &'a KeySource>) -> Self {
         let sources: HashSet<&KeySource> = sources.collect();
-        Self(
-            sources
+        let sources: Vec<&KeySource> = sources.into_iter().collect();
+        // Each is tried, which takes a millisecond; there may be ten thousand.
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let share = sources.len().div_ceil(threads).max(1);
+        let read_share = |share: &[&KeySource]| -> Vec<_> {
+            let found = share.iter().map(|source| ((*source).clone(), read(source)));
+            found.collect()
+        };
+        Self(thread::scope(|scope| {
+            let running: Vec<_> = sources
+                .chunks(share)
+                .map(|share| scope.spawn(move || read_share(share)))
+                .collect();
+            running
                 .into_iter()
-                .map(|source| (source.clone(), read(source)))
-                .collect(),
-        )
+                .flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        }))
     }
 
     pub(super) fn get(&self, source: &KeySource) -> Option<&NewKey> {

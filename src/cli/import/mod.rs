@@ -21,11 +21,24 @@ use crate::import::{self, Files, Setup};
 pub(super) enum ImportCommand {
     /// From opendkim.conf and the tables that it names
     Opendkim(OpendkimArguments),
+    /// From dkim_signing.conf of rspamd and the maps that it names
+    Rspamd(RspamdArguments),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct OpendkimArguments {
     /// The configuration of OpenDKIM
+    // By this id it takes the place of the common option. No default: ZEGEL_CONFIG would win.
+    #[arg(id = "config", long = "config", value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    common: CommonArguments,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RspamdArguments {
+    /// dkim_signing.conf, as it is in local.d
     // By this id it takes the place of the common option. No default: ZEGEL_CONFIG would win.
     #[arg(id = "config", long = "config", value_name = "FILE")]
     file: PathBuf,
@@ -61,11 +74,13 @@ struct CommonArguments {
 pub(super) fn run(command: &ImportCommand, context: &mut Context) -> Result<Status, Failure> {
     let (file, common) = match command {
         ImportCommand::Opendkim(arguments) => (&arguments.file, &arguments.common),
+        ImportCommand::Rspamd(arguments) => (&arguments.file, &arguments.common),
     };
     // Paths in it may be relative to its folder, wherever this command is started.
     let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let setup = match command {
         ImportCommand::Opendkim(_) => import::opendkim::read(&file, &Disk),
+        ImportCommand::Rspamd(_) => import::rspamd::read(&file, &Disk),
     };
     let setup = setup.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
     take_over(setup, common, context)
@@ -114,5 +129,17 @@ impl Files for Disk {
         let octets = fs::read(path)?;
         Ok(String::from_utf8(octets)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(folder)?.map(|entry| {
+            let name = entry?.file_name();
+            Ok(name.to_string_lossy().into_owned())
+        });
+        names.collect()
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        path.is_file()
     }
 }

@@ -22,15 +22,15 @@ pub(super) fn read(configuration: &Configuration, files: &dyn Files, setup: &mut
             .push(Finding::new(Code::SignsNothing, found, done));
         return;
     };
-    let Ok(name) = selector.value.parse::<Selector>() else {
+    let name = selector.value.parse::<Selector>();
+    if name.is_err() {
         setup.findings.push(Finding::at(
             Code::BadSelector,
             &selector.place,
             format!("{:?} is no selector (RFC 6376 §3.1)", selector.value),
             "the key was not taken over; make a new one with `zegel key generate`",
         ));
-        return;
-    };
+    }
     let Some(set) = super::entries(domains, configuration, files, &mut setup.findings) else {
         return;
     };
@@ -49,6 +49,10 @@ pub(super) fn read(configuration: &Configuration, files: &dyn Files, setup: &mut
                 .findings
                 .push(subdomains(&entry.place, domain.as_str()));
         }
+        let Ok(name) = &name else {
+            setup.keyless.push(domain);
+            continue;
+        };
         setup.signings.push(Signing {
             author: domain.clone(),
             signer: domain,
