@@ -156,6 +156,8 @@ impl Serialize for Code {
 pub struct Finding {
     /// What it is about.
     pub code: Code,
+    /// Whether a human has to look at it.
+    pub severity: Severity,
     /// Where it stands.
     pub place: Option<Place>,
     /// What was found.
@@ -182,6 +184,7 @@ impl Finding {
     pub fn new(code: Code, found: impl Into<String>, done: impl Into<String>) -> Self {
         Self {
             code,
+            severity: code.severity(),
             place: None,
             found: found.into(),
             done: done.into(),

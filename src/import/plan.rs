@@ -103,9 +103,7 @@ pub fn plan(setup: Setup, keys: &BTreeMap<KeySource, KeyFacts>, taken: &Taken) -
         let place = finding.place.clone();
         said.insert((finding.code, place, finding.found.clone()))
     });
-    planner
-        .findings
-        .sort_by_key(|finding| finding.code.severity());
+    planner.findings.sort_by_key(|finding| finding.severity);
     Plan {
         organisations,
         hints: setup.hints,

@@ -1,6 +1,6 @@
 //! Files of lines, each a key and a value: tables of OpenDKIM, maps of rspamd.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use super::finding::Place;
 
@@ -22,19 +22,43 @@ pub(super) enum Comparison {
     Wildcards,
 }
 
+/// Entries that are looked up by their keys, the first of which counts.
 #[derive(Debug)]
 pub(super) struct DataSet {
     pub(super) entries: Vec<Entry>,
     pub(super) comparison: Comparison,
+    /// The first entry with a key that is no pattern.
+    index: HashMap<String, usize>,
+    /// The entries with patterns.
+    patterns: Vec<usize>,
 }
 
 impl DataSet {
-    /// The first entry for `key`.
+    pub(super) fn new(entries: Vec<Entry>, comparison: Comparison) -> Self {
+        let mut index = HashMap::with_capacity(entries.len());
+        let mut patterns = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            if comparison == Comparison::Wildcards && entry.key.contains('*') {
+                patterns.push(at);
+            } else {
+                index.entry(entry.key.to_lowercase()).or_insert(at);
+            }
+        }
+        Self {
+            entries,
+            comparison,
+            index,
+            patterns,
+        }
+    }
+
+    /// The first entry for `key`; letters of either case are the same.
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| match self.comparison {
-            Comparison::Exact => entry.key.eq_ignore_ascii_case(key),
-            Comparison::Wildcards => glob(&entry.key, key),
-        })
+        let matches = |at: &&usize| glob(&self.entries[**at].key, key);
+        let by_pattern = self.patterns.iter().find(matches);
+        let by_name = self.index.get(&key.to_lowercase());
+        let at = by_pattern.into_iter().chain(by_name).min()?;
+        self.entries.get(*at)
     }
 }
 

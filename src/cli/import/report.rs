@@ -107,7 +107,7 @@ impl Report {
     /// Adds what came to light while it was written.
     pub(super) fn say(&mut self, code: Code, found: String, done: &str) {
         self.findings.push(Finding::new(code, found, done));
-        self.findings.sort_by_key(|finding| finding.code.severity());
+        self.findings.sort_by_key(|finding| finding.severity);
     }
 
     pub(super) fn status(&self) -> Status {
@@ -121,7 +121,7 @@ impl Report {
     fn of(&self, severity: Severity) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
-            .filter(move |finding| finding.code.severity() == severity)
+            .filter(move |finding| finding.severity == severity)
     }
 
     pub(super) fn print(&self, output: &mut Output) {

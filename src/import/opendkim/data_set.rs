@@ -60,10 +60,7 @@ impl DataSet {
                 "nothing in it was taken over; see that it can be read, and try again",
             ))
         })?;
-        Ok(Self {
-            entries: table::entries(path, &text),
-            comparison,
-        })
+        Ok(Self::new(table::entries(path, &text), comparison))
     }
 
     /// A list with commas, whose items may be `key=value`.
@@ -77,10 +74,7 @@ impl DataSet {
                 place: setting.place.clone(),
             }
         });
-        Self {
-            entries: entries.collect(),
-            comparison: Comparison::Exact,
-        }
+        Self::new(entries.collect(), Comparison::Exact)
     }
 }
 

@@ -121,15 +121,19 @@ impl Domains {
     }
 }
 
-/// Whether domains are obviously of one organisation: all of them are below one that was
-/// registered, as far as can be told without a list of public suffixes. When in doubt they
-/// are not.
+/// What many registries of countries have below them, and register names below.
+const SECOND_LEVELS: [&str; 20] = [
+    "ac", "asso", "biz", "co", "com", "edu", "go", "gob", "gouv", "gov", "info", "ltd", "mil",
+    "ne", "net", "nom", "or", "org", "plc", "sch",
+];
+
+/// Whether domains are obviously of one organisation: below one name that was registered, as
+/// far as can be told without the list of public suffixes.
 pub(super) fn related(domains: &[&DomainName]) -> bool {
     let registered = |domain: &DomainName| -> String {
         let labels: Vec<&str> = domain.as_str().rsplit('.').collect();
-        // Such as co.uk, com.au, gov.pl: a country, and a short word below it.
         let suffix = match labels[..] {
-            [country, second, ..] if country.len() == 2 && second.len() <= 3 => 2,
+            [country, second, ..] if country.len() == 2 && SECOND_LEVELS.contains(&second) => 2,
             _ => 1,
         };
         let kept = labels.len().min(suffix + 1);

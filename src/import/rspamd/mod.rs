@@ -108,19 +108,15 @@ impl Module<'_> {
 }
 
 fn read_tables(module: &Module<'_>, setup: &mut Setup) {
-    let mut set = |key| {
+    let mut read = |key| {
         let item = module.get(key)?;
-        let entries = map::entries(module, item, &mut setup.findings)?;
-        Some(DataSet {
-            entries,
-            comparison: Comparison::Wildcards,
-        })
+        map::entries(module, item, &mut setup.findings)
     };
-    let (Some(signing), Some(mut keys)) = (set("signing_table"), set("key_table")) else {
+    let (Some(signing), Some(mut keys)) = (read("signing_table"), read("key_table")) else {
         return;
     };
     if let Some(selector) = module.text("selector") {
-        for entry in &mut keys.entries {
+        for entry in &mut keys {
             if let Some((domain, key)) = entry.value.split_once(':')
                 && !key.contains(':')
             {
@@ -128,6 +124,8 @@ fn read_tables(module: &Module<'_>, setup: &mut Setup) {
             }
         }
     }
+    let set = |entries| DataSet::new(entries, Comparison::Wildcards);
+    let (signing, keys) = (set(signing), set(keys));
     let tables = Tables {
         signing: &signing,
         keys: &keys,

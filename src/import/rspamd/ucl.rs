@@ -209,7 +209,7 @@ impl Reader<'_> {
         loop {
             self.blanks()?;
             match self.rest.chars().next() {
-                None => return self.fault("] is missing"),
+                None | Some('}') => return self.fault("] is missing"),
                 Some(']') => {
                     self.advance(1);
                     return Ok(values);
@@ -370,6 +370,7 @@ mod tests {
             ".lua \"x\"\n",
             "a = <<EOD\nx\nEOD\n",
             "a = { b = 1",
+            "a = { b = [ }",
             &"a {".repeat(1000),
             &format!("a = {}", "[".repeat(1000)),
         ] {
