@@ -16,6 +16,7 @@
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
+//! | [`import`] | the configurations of other signers, and a plan for them |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
 //! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
@@ -28,6 +29,7 @@ pub mod dkim;
 pub mod dns;
 pub mod files;
 pub mod handover;
+pub mod import;
 pub mod keeper;
 pub mod keystore;
 pub mod milter;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check::CheckArguments, demo::DemoArguments, dns::DnsCommand, key::KeyCommand,
-    organisations::OrganisationCommand, sign::SignArguments, verify::VerifyArguments,
+    check::CheckArguments, demo::DemoArguments, dns::DnsCommand, import::ImportCommand,
+    key::KeyCommand, organisations::OrganisationCommand, sign::SignArguments,
+    verify::VerifyArguments,
 };
 
 #[cfg(feature = "aws-lc-rs")]
@@ -61,6 +62,9 @@ pub(super) enum Command {
     /// DNS records
     #[command(subcommand)]
     Dns(DnsCommand),
+    /// Take over the set-up of another signer
+    #[command(subcommand)]
+    Import(ImportCommand),
 }
 
 #[derive(Args, Debug)]

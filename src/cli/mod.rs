@@ -10,6 +10,7 @@ mod context;
 mod demo;
 mod dns;
 mod failure;
+mod import;
 mod key;
 mod look;
 mod message;
@@ -62,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
+        Command::Import(command) => import::run(command, &mut context),
     };
     let written = context.output.finish();
     let result = result.and_then(|status| written.map(|()| status).map_err(Failure::Output));

@@ -60,6 +60,14 @@ impl Secrecy {
     }
 }
 
+/// When what is written is down on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Durability {
+    Now,
+    /// With the next [`Folder::sync_file_system`].
+    Later,
+}
+
 /// A folder that was found safe, and stays open.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -132,6 +140,15 @@ impl Folder {
 
     /// Opens a folder in this one, and makes it if there is none.
     pub(super) fn child_or_new(&self, name: &str) -> Result<Self, FileError> {
+        self.child_or_made(name, Durability::Now)
+    }
+
+    /// The same, which a power cut may undo before the next [`Folder::sync_file_system`].
+    pub(super) fn child_or_new_unsynced(&self, name: &str) -> Result<Self, FileError> {
+        self.child_or_made(name, Durability::Later)
+    }
+
+    fn child_or_made(&self, name: &str, durability: Durability) -> Result<Self, FileError> {
         if let Some(child) = self.child(name)? {
             // Who made it may have died before it was the owner's.
             let failed = |error| FileError::io(&child.path, error);
@@ -147,7 +164,9 @@ impl Folder {
             .map_err(|error| failed(error.into()))?;
         let folder = File::from(handle);
         self.hand_over(&folder).map_err(failed)?;
-        self.sync()?;
+        if durability == Durability::Now {
+            self.sync()?;
+        }
         Self::examined(folder.into(), path, Some(self.owner))
     }
 
@@ -322,6 +341,11 @@ impl Folder {
             fchown(file, Some(self.owner.user), Some(self.owner.group))?;
         }
         Ok(())
+    }
+
+    /// Everything that was written in the file system stays so when the power fails.
+    pub(super) fn sync_file_system(&self) -> Result<(), FileError> {
+        rustix::fs::syncfs(&self.handle).map_err(|error| FileError::io(&self.path, error.into()))
     }
 
     /// What was put in place stays so when the power fails.

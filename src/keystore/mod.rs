@@ -13,6 +13,7 @@
 //! touches another.
 
 mod audit;
+mod batch;
 mod change;
 mod files;
 mod keyring;
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 
 use self::files::{Folder, Secrecy};
 pub use self::{
+    batch::{Addition, BATCH},
     keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},

@@ -66,15 +66,29 @@ impl NewKey {
             origin,
         })
     }
+
+    /// Which key it is.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// What it signs with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(super) fn pem(&self) -> &[u8] {
+        self.pem.as_bytes()
+    }
 }
 
 /// The one who may change the keystore, until it is dropped. Others wait for a few
 /// seconds at most, so nothing slow may be done meanwhile.
 pub struct Writer {
-    keystore: Keystore,
-    root: Folder,
+    pub(super) keystore: Keystore,
+    pub(super) root: Folder,
     /// Every key of every organisation; read when it is first needed.
-    known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    pub(super) known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
     _lock: Lock,
 }
 
@@ -307,7 +321,7 @@ impl Writer {
         PreparedChange::new((&self.keystore, &self.root), place, announcement, telling)
     }
 
-    fn check_unknown(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
+    pub(super) fn check_unknown(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
         let known = match self.known.take() {
             Some(known) => known,
             None => self.keystore.fingerprints()?,
@@ -323,7 +337,11 @@ impl Writer {
 }
 
 /// A change that the operator asked for.
-fn told<'a>(target: &Target<'a>, event: &'static str, evidence: Option<Evidence>) -> Entry<'a> {
+pub(super) fn told<'a>(
+    target: &Target<'a>,
+    event: &'static str,
+    evidence: Option<Evidence>,
+) -> Entry<'a> {
     Entry {
         target: *target,
         event,

@@ -11,7 +11,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["config"],
     &["observe"],
     &["snapshot"],
-    &["dns", "handover"],
+    &["dns", "handover", "import"],
     &["milter"],
     &["daemon", "keeper"],
     &["cli"],

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::open_folder;
 use super::process::{GUARD, Supervised, program, read_lossy};
 
-/// An OpenDKIM that signs for one domain with a key that it makes.
+/// An OpenDKIM that signs, for one domain with a key that it makes or as it is told.
 #[derive(Debug)]
 pub struct OpenDkim {
     _process: Supervised,
@@ -18,15 +18,28 @@ pub struct OpenDkim {
 impl OpenDkim {
     /// Starts it for `domain`, with selector `test` and the socket in a folder of its own.
     pub fn start(domain: &str) -> Self {
-        program("/usr/sbin/opendkim");
         let folder = open_folder("opendkim");
         let path = folder.path().display();
         make_key(folder.path());
         let settings = format!(
-            "Syslog no\nMode s\nDomain {domain}\nSelector test\nKeyFile {path}/key.pem\n\
-             Socket local:{path}/socket/relay.sock\nUMask 000\nRequireSafeKeys no\n\
-             Canonicalization relaxed/relaxed\nInternalHosts 0.0.0.0/0\nExternalIgnoreList 0.0.0.0/0\n"
+            "Mode s\nDomain {domain}\nSelector test\nKeyFile {path}/key.pem\n\
+             RequireSafeKeys no\nCanonicalization relaxed/relaxed\n\
+             InternalHosts 0.0.0.0/0\nExternalIgnoreList 0.0.0.0/0\n"
         );
+        Self::launch(folder, domain, &settings)
+    }
+
+    /// Starts it over a configuration, which is read with a socket of its own added.
+    pub fn over(settings: &str) -> Self {
+        Self::launch(open_folder("opendkim"), "", settings)
+    }
+
+    fn launch(folder: tempfile::TempDir, domain: &str, settings: &str) -> Self {
+        program("/usr/sbin/opendkim");
+        let path = folder.path().display();
+        let settings =
+            format!("{settings}\nSyslog no\nSocket local:{path}/socket/relay.sock\nUMask 000\n");
+        fs::create_dir(folder.path().join("socket")).expect("a folder for the socket");
         fs::write(folder.path().join("opendkim.conf"), settings).expect("a settings file");
         let mut command = Command::new("bash");
         // It would take five seconds to end by itself.
@@ -73,7 +86,6 @@ impl OpenDkim {
 }
 
 fn make_key(folder: &Path) {
-    fs::create_dir(folder.join("socket")).expect("a folder for the socket");
     let made = Command::new(program("/usr/bin/openssl"))
         .args(["genrsa", "-traditional", "-out"])
         .arg(folder.join("key.pem"))

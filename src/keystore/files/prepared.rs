@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use rustix::fs::{AtFlags, OFlags, RenameFlags};
 use zeroize::Zeroizing;
 
-use super::{super::problem::FileError, Folder, Secrecy, TEMPORARY};
+use super::{super::problem::FileError, Durability, Folder, Secrecy, TEMPORARY};
 
 /// A file that is written and does not count yet: it goes away with this value, unless it is
 /// renamed or kept.
@@ -82,7 +82,25 @@ impl Folder {
         name: &str,
         content: &[u8],
     ) -> Result<Prepared<'_>, FileError> {
-        let place = self.write_temporary(name, content)?;
+        self.prepare_with(name, content, Durability::Now)
+    }
+
+    /// The same, which a power cut may undo before the next [`Folder::sync_file_system`].
+    pub(in crate::keystore) fn prepare_unsynced(
+        &self,
+        name: &str,
+        content: &[u8],
+    ) -> Result<Prepared<'_>, FileError> {
+        self.prepare_with(name, content, Durability::Later)
+    }
+
+    fn prepare_with(
+        &self,
+        name: &str,
+        content: &[u8],
+        durability: Durability,
+    ) -> Result<Prepared<'_>, FileError> {
+        let place = self.write_temporary(name, content, durability)?;
         Ok(Prepared {
             folder: self,
             name: name.to_owned(),
@@ -113,9 +131,14 @@ impl Folder {
         })
     }
 
-    /// Writes `content` beside `name`, down to the disk. Only under the lock: what a
-    /// process that died left there is replaced.
-    fn write_temporary(&self, name: &str, content: &[u8]) -> Result<String, FileError> {
+    /// Writes `content` beside `name`. Only under the lock: what a process that died left
+    /// there is replaced.
+    fn write_temporary(
+        &self,
+        name: &str,
+        content: &[u8],
+        durability: Durability,
+    ) -> Result<String, FileError> {
         let temporary = format!("{TEMPORARY}{name}");
         let path = self.path.join(&temporary);
         let failed = |error: io::Error| FileError::io(&path, error);
@@ -128,7 +151,10 @@ impl Folder {
         let written = file
             .write_all(content)
             .and_then(|()| self.hand_over(&file))
-            .and_then(|()| file.sync_all());
+            .and_then(|()| match durability {
+                Durability::Now => file.sync_all(),
+                Durability::Later => Ok(()),
+            });
         if let Err(error) = written {
             let _ = rustix::fs::unlinkat(&self.handle, &temporary, AtFlags::empty());
             return Err(failed(error));

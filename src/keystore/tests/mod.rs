@@ -1,3 +1,4 @@
+mod batch;
 mod crashes;
 mod life;
 mod lifecycle;

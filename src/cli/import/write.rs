@@ -1,0 +1,239 @@
+//! Where an import goes: `orgs.d`, the keystore, and a `zegel.toml` if there is none.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    keys::Keys,
+    report::{KeyState, Report},
+};
+use crate::{
+    cli::failure::Failure,
+    config::{self, Settings},
+    import::{Code, PlannedKey, PlannedOrganisation, Taken, organisation_file, settings_file},
+    keystore::{Addition, BATCH, KeyEntry, Keystore, KeystoreError, Target},
+    names::OrganisationId,
+};
+
+const SETTINGS: &str = "zegel.toml";
+const ORGANISATIONS: &str = "orgs.d";
+
+pub(super) struct Destination {
+    folder: PathBuf,
+    pub(super) keystore: PathBuf,
+    has_settings: bool,
+    /// The organisations that are there.
+    pub(super) taken: Taken,
+}
+
+impl Destination {
+    /// Looks what is there; makes nothing.
+    pub(super) fn new(folder: &Path, keystore: Option<&Path>) -> Result<Self, Failure> {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let settings = folder.join(SETTINGS);
+        let mut taken = Taken::default();
+        let has_settings = settings.exists();
+        let mut known = Settings::default().keystore_path;
+        if has_settings {
+            let loaded = config::load(&settings)?;
+            known.clone_from(&loaded.settings.keystore_path);
+            for organisation in &loaded.organisations {
+                taken.insert(&organisation.id, &organisation.domains);
+                taken.insert(&organisation.id, &organisation.parked);
+            }
+            if keystore.is_some_and(|keystore| !is_same(keystore, &known)) {
+                return Err(Failure::Usage(format!(
+                    "{}: the keystore is {}; leave --keystore out, or change it there",
+                    settings.display(),
+                    known.display()
+                )));
+            }
+        } else if fs::read_dir(folder.join(ORGANISATIONS)).is_ok_and(|mut any| any.next().is_some())
+        {
+            return Err(Failure::Usage(format!(
+                "{} has organisations, and there is no {SETTINGS} beside it: put one there (an \
+                 empty one will do), or choose another folder",
+                folder.join(ORGANISATIONS).display()
+            )));
+        }
+        let keystore = keystore.map_or(known, |keystore| {
+            std::path::absolute(keystore).unwrap_or_else(|_| keystore.to_owned())
+        });
+        Ok(Self {
+            folder,
+            keystore,
+            has_settings,
+            taken,
+        })
+    }
+
+    pub(super) fn organisation_file(&self, id: &OrganisationId) -> PathBuf {
+        self.folder.join(ORGANISATIONS).join(format!("{id}.toml"))
+    }
+
+    /// Where settings are written, if none are there.
+    pub(super) fn new_settings(&self) -> Option<PathBuf> {
+        (!self.has_settings).then(|| self.folder.join(SETTINGS))
+    }
+
+    /// Keys first: an organisation without its keys would be worse than the reverse.
+    pub(super) fn write(
+        &self,
+        report: &mut Report,
+        keys: &Keys,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let plan = std::mem::take(&mut report.plan);
+        make_folder(&self.folder)?;
+        make_folder(&self.folder.join(ORGANISATIONS))?;
+        self.write_keys(&plan, (report, keys), now)?;
+        for organisation in plan.iter().filter(|organisation| !organisation.is_there) {
+            let file = self.organisation_file(&organisation.id);
+            put(&file, organisation_file(organisation).as_bytes())?;
+        }
+        if let Some(file) = self.new_settings() {
+            let text = settings_file(&report.hints, &self.keystore).ok_or_else(|| {
+                Failure::Usage(format!("{}: it is not UTF-8", self.keystore.display()))
+            })?;
+            put(&file, text.as_bytes())?;
+        }
+        sync(&self.folder.join(ORGANISATIONS))?;
+        self.check(report);
+        Ok(())
+    }
+
+    fn write_keys(
+        &self,
+        plan: &[PlannedOrganisation],
+        (report, keys): (&mut Report, &Keys),
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let keystore = Keystore::create(&self.keystore)?;
+        let mut new = Vec::new();
+        for (at, organisation) in plan.iter().enumerate() {
+            let keyring = keystore.read_keyring(&organisation.id)?;
+            for (place, planned) in organisation.keys.iter().enumerate() {
+                let Some(key) = keys.get(&planned.source) else {
+                    continue;
+                };
+                let is_it = |entry: &KeyEntry| entry.fingerprint == key.fingerprint();
+                if keyring.key(&planned.selector).is_some_and(is_it) {
+                    report.organisations[at].keys[place].state = KeyState::Unchanged;
+                } else {
+                    new.push(((at, place), organisation, planned, key));
+                }
+            }
+        }
+        for batch in new.chunks(BATCH) {
+            let additions: Vec<Addition<'_>> = batch
+                .iter()
+                .map(|(_, organisation, planned, key)| Addition {
+                    target: Target {
+                        organisation: &organisation.id,
+                        selector: &planned.selector,
+                        domains: &planned.domains,
+                    },
+                    key,
+                    signs_for: signs_for(planned, report.assume_published),
+                })
+                .collect();
+            // The lock is let go of in between, for whoever else writes.
+            let answers = keystore.writer()?.add_all(&additions, now)?;
+            for (((at, place), organisation, planned, _), answer) in batch.iter().zip(answers) {
+                if let Err(error) = answer {
+                    report.organisations[*at].keys[*place].state = KeyState::Refused;
+                    refused(report, organisation, planned, &error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The result is read as `zegel run` would.
+    fn check(&self, report: &mut Report) {
+        if let Err(problems) = config::load(&self.folder.join(SETTINGS)) {
+            for line in problems.to_string().lines() {
+                report.say(
+                    Code::Configuration,
+                    line.to_owned(),
+                    "it was written all the same: mend it before Zegel reads it",
+                );
+            }
+        }
+    }
+}
+
+fn signs_for(planned: &PlannedKey, assume_published: bool) -> &[crate::names::DomainName] {
+    if assume_published {
+        &planned.in_use
+    } else {
+        &[]
+    }
+}
+
+fn refused(
+    report: &mut Report,
+    organisation: &PlannedOrganisation,
+    planned: &PlannedKey,
+    error: &KeystoreError,
+) {
+    report.say(
+        Code::KeystoreRefusal,
+        format!(
+            "{}: the key with the selector {} of {}: {error}",
+            planned.place, planned.selector, organisation.id
+        ),
+        "it was not taken over",
+    );
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| {
+        fs::canonicalize(path)
+            .or_else(|_| std::path::absolute(path))
+            .unwrap_or_else(|_| path.to_owned())
+    };
+    real(one) == real(other)
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|error| failed(path, &error))
+}
+
+/// Writes a file that is not there, in one step.
+fn put(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // What begins with a dot is no organisation.
+    let temporary = path.with_file_name(format!(".{name}.import"));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(content))
+        .and_then(|()| fs::hard_link(&temporary, path));
+    let removed = fs::remove_file(&temporary);
+    written.and(removed).map_err(|error| failed(path, &error))
+}
+
+/// All files at once: there may be ten thousand.
+fn sync(folder: &Path) -> Result<(), Failure> {
+    File::open(folder)
+        .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
+        .map_err(|error| failed(folder, &error))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    Failure::Other(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,111 @@
+//! Every setting of the module, and what becomes of it.
+
+use super::{Module, ucl::Value};
+use crate::import::finding::{Code, Finding};
+
+/// Read elsewhere, or of no matter to what is signed here.
+const SILENT: &str = "\
+    enabled domain path selector path_map selector_map signing_table key_table sign_networks \
+    sign_local sign_authenticated auth_only try_fallback use_domain use_domain_sign_networks \
+    use_domain_sign_local use_domain_sign_inbound use_esld symbol allow_envfrom_empty \
+    allow_hdrfrom_mismatch allow_hdrfrom_mismatch_local allow_hdrfrom_mismatch_sign_networks \
+    allow_hdrfrom_multiple allow_pubkey_mismatch check_pubkey key_prefix selector_prefix \
+    redis_params servers vault_url vault_token vault_domains vault_path vault_kv_version \
+    http_timeout no_ssl_verify http_sign_header http_domain_header http_selector_header \
+    http_key_header http_sign_on_reject_header_header allow_headers_fallback strict_pubkey_check \
+    skip_spam_sign sign_condition whitelisted_signers_map";
+
+const ELSEWHERE: &str = "keys were not taken over from there; write them into files, name those \
+                         here in a copy of this configuration, and import the copy";
+
+/// Switches that decide what is signed, and what it means when they are on.
+const SWITCHES: &[(&str, Code, &str)] = &[
+    ("use_redis", Code::DataSet, ELSEWHERE),
+    ("use_vault", Code::DataSet, ELSEWHERE),
+    ("use_http_headers", Code::DataSet, ELSEWHERE),
+    (
+        "sign_inbound",
+        Code::UnsupportedOption,
+        "Zegel signs outbound mail only",
+    ),
+    (
+        "use_domain_custom",
+        Code::NotFrom,
+        "Zegel goes by the From field alone",
+    ),
+    (
+        "allow_username_mismatch",
+        Code::DroppedOption,
+        "Zegel lets any login use the domains of an organisation too, unless [senders] says other",
+    ),
+];
+
+pub(super) fn report(module: &Module<'_>, findings: &mut Vec<Finding>) {
+    for item in &module.object.items {
+        let switch = SWITCHES.iter().find(|(name, ..)| *name == item.key);
+        if let Some((_, code, done)) = switch {
+            let off = matches!(&item.value, Value::Text(text) if ["false", "no", "off"].contains(&text.as_str()));
+            if !off {
+                let found = format!("{} is set", item.key);
+                findings.push(Finding::at(*code, &item.place, found, *done));
+            }
+        } else if !SILENT.split_whitespace().any(|name| name == item.key) {
+            let found = format!("{} is no setting that is known here", item.key);
+            let done = "it was left out: see what it does for you";
+            findings.push(Finding::at(Code::UnknownOption, &item.place, found, done));
+        }
+    }
+    report_domain(module, findings);
+    report_users(module, findings);
+    if let Some(item) = module.get("enabled")
+        && !module.is_on("enabled", true)
+    {
+        let found = "the module is not enabled, so nothing is signed";
+        let done = "its keys were taken over, and are taken to be in no DNS";
+        findings.push(Finding::at(Code::SignsNothing, &item.place, found, done));
+    }
+}
+
+fn report_domain(module: &Module<'_>, findings: &mut Vec<Finding>) {
+    for key in [
+        "use_domain",
+        "use_domain_sign_networks",
+        "use_domain_sign_local",
+        "use_domain_sign_inbound",
+    ] {
+        if let (Some(item), Some(value)) = (module.get(key), module.text(key))
+            && value != "header"
+        {
+            findings.push(Finding::at(
+                Code::NotFrom,
+                &item.place,
+                format!("who signs is decided by {key} = {value}"),
+                "Zegel goes by the From field alone",
+            ));
+        }
+    }
+    if module.is_on("use_esld", true) && module.get("signing_table").is_none() {
+        let finding = Finding::new(
+            Code::Subdomains,
+            "use_esld is on, as it is by default: mail of every subdomain is signed as the \
+             domain that was registered",
+            "only the domains themselves were taken over; add each subdomain that sends to \
+             `domains`, and have the record of its key published below it",
+        );
+        findings.push(Finding {
+            place: module.get("use_esld").map(|item| item.place.clone()),
+            ..finding
+        });
+    }
+}
+
+/// By default a login must be of the domain that it writes as.
+fn report_users(module: &Module<'_>, findings: &mut Vec<Finding>) {
+    if !module.is_on("allow_username_mismatch", false) && module.get("signing_table").is_none() {
+        findings.push(Finding::new(
+            Code::DroppedOption,
+            "a login may only write as its own domain (allow_username_mismatch is off)",
+            "Zegel lets any login use any domain, unless [senders] of the organisation says other",
+        ));
+    }
+}

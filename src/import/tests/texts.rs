@@ -1,0 +1,111 @@
+//! Any text at all is read, or refused.
+
+use proptest::prelude::*;
+
+use super::{super::pattern::Pattern, *};
+
+/// Pieces that such files are made of.
+fn text() -> impl Strategy<Value = String> {
+    let pieces = [
+        "KeyTable",
+        "SigningTable",
+        "file:/t",
+        "refile:/t",
+        "csl:",
+        " ",
+        "\t",
+        "\n",
+        "\r\n",
+        "#",
+        "*@*",
+        "*",
+        "%",
+        ":",
+        "a.example",
+        "*@a.example",
+        ".a.example",
+        "a b:c:/d",
+        "=",
+        ",",
+        ";",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        "\\",
+        "/*",
+        "*/",
+        ".include",
+        "(try=true)",
+        "domain",
+        "selectors",
+        "path",
+        "selector",
+        "$domain",
+        "é",
+        "\u{0}",
+        "Include /t",
+        "Domain",
+        "Selector",
+        "KeyFile",
+        "InternalHosts",
+        "!10.0.0.0/8",
+        "::/0",
+        "signing_table",
+        "key_table",
+        "<<",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_written_makes_it_fall_over(one in text(), other in text()) {
+        let files = Memory::with(&[("/c", &one), ("/t", &other)]);
+        for read in [opendkim::read, rspamd::read] {
+            if let Ok(setup) = read(Path::new("/c"), &files) {
+                let plan = plan(setup, &std::collections::BTreeMap::new(), &Taken::default());
+                for organisation in &plan.organisations {
+                    prop_assert!(!organisation.domains.is_empty());
+                    organisation_file(organisation).parse::<toml::Table>().unwrap();
+                }
+                let settings = settings_file(&plan.hints, Path::new("/k \"\n")).unwrap();
+                prop_assert!(settings.parse::<toml::Table>().is_ok(), "{settings}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whose_mail_a_pattern_is_about() {
+    let domain = |text: &str| text.parse().unwrap();
+    for (text, wildcards, lookup) in [
+        ("*@a.nl", Pattern::Domain(domain("a.nl")), Pattern::Nothing),
+        (
+            "x@a.nl",
+            Pattern::Address(domain("a.nl")),
+            Pattern::Address(domain("a.nl")),
+        ),
+        ("a.nl", Pattern::Nothing, Pattern::Domain(domain("a.nl"))),
+        ("*", Pattern::Everything, Pattern::Everything),
+        ("*@*", Pattern::Everything, Pattern::Nothing),
+        ("x@*", Pattern::Other, Pattern::Other),
+        (
+            "*@*.a.nl",
+            Pattern::Subdomains("a.nl".into()),
+            Pattern::Nothing,
+        ),
+        (
+            ".a.nl",
+            Pattern::Nothing,
+            Pattern::Subdomains("a.nl".into()),
+        ),
+        ("*a.nl", Pattern::Other, Pattern::Nothing),
+        ("*@a_b", Pattern::BadDomain("a_b".into()), Pattern::Nothing),
+    ] {
+        assert_eq!(Pattern::of_wildcards(text), wildcards, "{text}");
+        assert_eq!(Pattern::of_lookup(text), lookup, "{text}");
+    }
+}

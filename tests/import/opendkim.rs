@@ -1,0 +1,231 @@
+//! What is made of a set-up of OpenDKIM, without its daemon.
+
+use std::{fs, process::Command};
+
+use crate::setup::{Folder, import};
+
+fn single_key(folder: &Folder, more: &str) {
+    folder.write(
+        "opendkim.conf",
+        &format!("Domain voorbeeld.nl, Nieuws.Voorbeeld.NL\nSelector mail\nKeyFile {{}}/keys/0.pem\nMode s\n{more}"),
+    );
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_says_the_same() {
+    let folder = Folder::with_keys(1);
+    single_key(&folder, "Canonicalization relaxed/relaxed\n");
+    let before = folder.snapshot();
+    let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+    let keystore = folder.path("out/keys");
+    let more = ["--keystore", keystore.to_str().unwrap()];
+    let dry = import("opendkim", &file, &out, &[more[0], more[1], "--dry-run"]);
+    assert_eq!(dry.status, 0, "{}", dry.json);
+    assert!(!out.exists());
+    assert_eq!(folder.snapshot(), before);
+
+    let done = import("opendkim", &file, &out, &more);
+    assert_eq!(done.status, 0);
+    assert_eq!(dry.json["organisations"], done.json["organisations"]);
+    let key = &done.organisation("voorbeeld-nl")["keys"][0];
+    assert_eq!(key["state"], "added");
+    assert_eq!(key["waits_for"].as_array().unwrap().len(), 2);
+
+    let all = folder.snapshot();
+    let again = import("opendkim", &file, &out, &[]);
+    assert_eq!(again.status, 0);
+    let organisation = again.organisation("voorbeeld-nl");
+    assert_eq!(organisation["unchanged"], true);
+    assert_eq!(organisation["keys"][0]["state"], "unchanged");
+    assert_eq!(folder.snapshot(), all);
+}
+
+#[test]
+fn what_is_written_is_a_configuration() {
+    let folder = Folder::with_keys(1);
+    folder.write("hosts", "localhost\n10.0.0.0/8\n[2001:db8::1]\n");
+    single_key(
+        &folder,
+        "InternalHosts {}/hosts\nCanonicalization relaxed\nSignatureTTL 604800\n\
+         OversignHeaders From,Date,X-Ours\nOmitHeaders *,+Sender\nSignHeaders *,+X-Also\n",
+    );
+    let out = folder.path("out");
+    let keystore = folder.path("out/keys");
+    let report = import(
+        "opendkim",
+        &folder.path("opendkim.conf"),
+        &out,
+        &["--keystore", keystore.to_str().unwrap()],
+    );
+    assert_eq!(report.status, 0, "{}", report.json);
+    let loaded = zegel::config::load(&out.join("zegel.toml")).unwrap();
+    let settings = loaded.settings;
+    assert_eq!(settings.keystore_path, keystore);
+    assert_eq!(
+        settings.signing.canonicalisation.to_string(),
+        "relaxed/simple"
+    );
+    assert_eq!(settings.signing.expire.unwrap().as_secs(), 604_800);
+    let names = |names: &[zegel::names::FieldName]| -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(names(&settings.signing.headers.sign), ["x-also"]);
+    assert!(names(&settings.signing.headers.oversign).ends_with(&["date".into(), "x-ours".into()]));
+    let if_present = names(&settings.signing.headers.oversign_if_present);
+    assert!(
+        !if_present
+            .iter()
+            .any(|name| name == "sender" || name == "date")
+    );
+    let text = fs::read_to_string(out.join("zegel.toml")).unwrap();
+    assert!(
+        text.contains(
+            "networks = [\"10.0.0.0/8\", \"127.0.0.1/32\", \"::1/128\", \"2001:db8::1/128\"]"
+        ),
+        "{text}"
+    );
+    let checked = Command::new(env!("CARGO_BIN_EXE_zegel"))
+        .arg("--config")
+        .arg(out.join("zegel.toml"))
+        .arg("check")
+        .status()
+        .unwrap();
+    assert_eq!(checked.code(), Some(0));
+}
+
+#[test]
+fn keys_stand_in_tables_in_several_forms() {
+    let folder = Folder::with_keys(3);
+    let der = Command::new("openssl")
+        .args(["pkey", "-outform", "DER", "-in"])
+        .arg(folder.path("keys/2.pem"))
+        .output()
+        .unwrap();
+    let base64 = {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        let encoded = Command::new("openssl")
+            .args(["pkey", "-in"])
+            .arg(folder.path("keys/2.pem"))
+            .output()
+            .unwrap();
+        assert!(der.status.success());
+        for line in String::from_utf8(encoded.stdout).unwrap().lines() {
+            if !line.starts_with('-') {
+                write!(text, "{line}").unwrap();
+            }
+        }
+        text
+    };
+    folder.write(
+        "KeyTable",
+        &format!("k %:mail:{{}}/keys/%.pem\ninline binnen.example:in:{base64}\n"),
+    );
+    fs::rename(folder.path("keys/0.pem"), folder.path("keys/a.example.pem")).unwrap();
+    fs::rename(folder.path("keys/1.pem"), folder.path("keys/b.example.pem")).unwrap();
+    folder.write("more.conf", "Mode s\nCanonicalization simple/simple\n");
+    folder.write(
+        "opendkim.conf",
+        "Include more.conf\nKeyTable {}/KeyTable\n\
+         SigningTable csl:a.example=k, B.example=k:post@b.example, info@binnen.example=inline, \
+         .c.example=k, *@d.example=k, e.example=nergens\n",
+    );
+    let report = import(
+        "opendkim",
+        &folder.path("opendkim.conf"),
+        &folder.path("out"),
+        &["--dry-run"],
+    );
+    let table = "opendkim.conf:3";
+    report.expect_findings(&[
+        ("dropped_option", table, "i=post@b.example"),
+        ("single_address", table, "only info@binnen.example"),
+        ("wildcard_pattern", table, "every domain below c.example"),
+        ("never_matches", table, "*@d.example"),
+        ("unknown_key_name", table, "\"nergens\""),
+        ("no_key", "", "e-example"),
+    ]);
+    for (id, selector) in [
+        ("a-example", "mail"),
+        ("b-example", "mail"),
+        ("binnen-example", "in"),
+    ] {
+        assert_eq!(report.organisation(id)["keys"][0]["selector"], selector);
+    }
+}
+
+#[test]
+fn what_opendkim_does_and_zegel_does_not_is_named() {
+    let folder = Folder::with_keys(1);
+    single_key(
+        &folder,
+        "SubDomains yes\nMaximumSignedBytes 5000\nSignatureAlgorithm rsa-sha1\n\
+         TestPublicKeys {}/test\nInternalHosts ldap://ldap.example/x\nDiagnostics no\n\
+         FinalPolicyScript /x.lua\nVerbose yes\nSignatureTTL 5\nInclude nowhere.conf\n\
+         LogWhy yes\nSocket inet:8891@localhost\nUserID opendkim\nCanonicalization fancy\n",
+    );
+    let report = import(
+        "opendkim",
+        &folder.path("opendkim.conf"),
+        &folder.path("out"),
+        &["--dry-run"],
+    );
+    assert_eq!(report.status, 1);
+    report.expect_findings(&[
+        ("subdomains", "opendkim.conf:1", "subdomain of voorbeeld.nl"),
+        (
+            "subdomains",
+            "opendkim.conf:1",
+            "subdomain of nieuws.voorbeeld.nl",
+        ),
+        ("body_length", "opendkim.conf:6", "the whole body"),
+        ("sha1", "opendkim.conf:7", "rsa-sha256"),
+        ("testing", "opendkim.conf:8", "TestPublicKeys"),
+        ("data_set", "opendkim.conf:9", "LDAP"),
+        (
+            "unsupported_option",
+            "opendkim.conf:11",
+            "FinalPolicyScript",
+        ),
+        ("unknown_option", "opendkim.conf:12", "Verbose"),
+        ("unsupported_option", "opendkim.conf:13", "SignatureTTL"),
+        ("unreadable_file", "opendkim.conf:14", "nowhere.conf"),
+        ("bad_entry", "opendkim.conf:18", "fancy"),
+    ]);
+}
+
+#[test]
+fn what_is_there_is_left_as_it_is() {
+    let folder = Folder::with_keys(2);
+    single_key(&folder, "Canonicalization relaxed/relaxed\n");
+    folder.write("out/zegel.toml", "[keystore]\npath = \"{}/out/keys\"\n");
+    folder.write(
+        "out/orgs.d/voorbeeld.toml",
+        "domains = [\"voorbeeld.nl\"]\n",
+    );
+    let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+    let report = import("opendkim", &file, &out, &[]);
+    assert_eq!(report.status, 1);
+    report.expect_findings(&[(
+        "domain_taken",
+        "",
+        "voorbeeld.nl is a domain of voorbeeld already",
+    )]);
+    let organisation = report.organisation("nieuws-voorbeeld-nl");
+    assert_eq!(organisation["domains"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        fs::read_to_string(folder.path("out/orgs.d/voorbeeld.toml")).unwrap(),
+        "domains = [\"voorbeeld.nl\"]\n"
+    );
+    // The key of an organisation that is there is no other's.
+    folder.write(
+        "second.conf",
+        "Domain ander.nl\nSelector x\nKeyFile {}/keys/0.pem\nMode s\nCanonicalization relaxed/relaxed\n",
+    );
+    let report = import("opendkim", &folder.path("second.conf"), &out, &[]);
+    report.expect_findings(&[(
+        "keystore_refusal",
+        "",
+        "already that of nieuws-voorbeeld-nl",
+    )]);
+}
