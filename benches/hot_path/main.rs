@@ -14,7 +14,7 @@
 mod material;
 mod work;
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use zegel::{
@@ -140,7 +140,7 @@ fn lookup(criterion: &mut Criterion) {
     for number in [1, 1_000, 10_000, 100_000] {
         let loaded = Loaded {
             settings: Settings::default(),
-            organisations: (0..number).map(organisation).collect(),
+            organisations: (0..number).map(organisation).map(Arc::new).collect(),
             warnings: Vec::new(),
         };
         let built = Snapshot::build(loaded, &keystore, &Metrics::new(), None).expect("a snapshot");
