@@ -16,6 +16,7 @@ use super::{
     dialogue::{Dialogue, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
+    turns::{LARGE_OCTETS, Turn, Turns},
     wire::{Event, Frames},
 };
 
@@ -29,6 +30,7 @@ pub(super) async fn serve<S>(stream: S, tenancy: Tenancy, listener: Arc<Listener
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let turns = listener.turns.clone();
     let mut connection = Connection {
         stream,
         frames: Frames::new(),
@@ -36,6 +38,9 @@ where
         output: Vec::new(),
         watch: Watch::new(tenancy),
         since_pause: 0,
+        since_message: 0,
+        turns,
+        turn: None,
     };
     let end = connection.serve().await;
     let between_frames = connection.frames.between_frames();
@@ -50,17 +55,21 @@ struct Connection<S> {
     watch: Watch,
     /// The octets that have been read without letting others have their turn.
     since_pause: usize,
+    /// The octets that have been read since the last message.
+    since_message: usize,
+    turns: Turns,
+    turn: Option<Turn>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn serve(&mut self) -> End {
         loop {
-            let turn = async {
+            let round = async {
                 self.read().await?;
                 self.talk().await?;
                 self.write().await
             };
-            if let Err(end) = turn.await {
+            if let Err(end) = round.await {
                 return end;
             }
         }
@@ -90,6 +99,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.frames.filled();
         }
         self.since_pause += octets;
+        self.since_message += octets;
+        if self.since_message > LARGE_OCTETS {
+            self.turn = self.turns.next().await;
+        }
         Ok(())
     }
 
@@ -120,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Has keys read that the message waits for: files, so not on this thread.
     async fn read_keys(&mut self, pending: PendingDecision) -> Result<(), End> {
+        self.turn = None;
         self.watch.phase(self.dialogue.phase());
         let decision = tokio::select! {
             decision = spawn_blocking(move || pending.resolve()) => decision,
@@ -131,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Only what has been handed over counts as signed.
     async fn end_message(&mut self, ending: Ending) -> Result<(), End> {
+        self.since_message = 0;
         write_ending(&ending, &mut self.output);
         let written = self.write().await;
         self.dialogue.told(&ending, written.is_ok());
@@ -139,6 +154,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn write(&mut self) -> Result<(), End> {
+        // Never held while waiting for the peer.
+        self.turn = None;
         if self.output.is_empty() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decision::Decision;
+use super::{decision::Decision, turns::Turns};
 use crate::{
     config::Outbound,
     observe::metrics::{ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
@@ -17,6 +17,7 @@ pub(super) struct ListenerContext {
     pub(super) metrics: ListenerMetrics,
     pub(super) without_organisation: OrganisationMetrics,
     pub(super) all_metrics: Metrics,
+    pub(super) turns: Turns,
 }
 
 impl ListenerContext {

@@ -6,7 +6,7 @@
 //! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
 //!    their order and tells the [`session`],
 //! 3. the session collects the header section and asks for a [`decision`],
-//! 4. the body passes through `dkim`, and [`signing`] ends it with signatures or a refusal,
+//! 4. the body passes through `dkim`, in [`turns`] if it is large, and [`signing`] ends it with signatures or a refusal,
 //! 5. the connection writes the reply, and [`report`] says what became of the message.
 
 mod address;
@@ -22,10 +22,12 @@ mod session;
 pub mod signing;
 mod tenancy;
 mod traffic;
+mod turns;
 mod wire;
 
 pub use self::{
     listener::BoundSocket,
     server::{ListenerParts, serve},
     traffic::Connections,
+    turns::Turns,
 };

@@ -8,6 +8,7 @@ use super::{
     context::ListenerContext,
     listener::{BoundSocket, PatientListener},
     traffic::{Connections, Stage, Traffic},
+    turns::Turns,
 };
 use crate::{
     config::Outbound,
@@ -30,6 +31,8 @@ pub struct ListenerParts {
     pub outbound: Outbound,
     /// The connections of all listeners together.
     pub connections: Connections,
+    /// The turns of large messages of all listeners together.
+    pub turns: Turns,
     /// Where the current snapshot is.
     pub snapshots: SnapshotHolder,
     /// Where messages are counted.
@@ -50,6 +53,7 @@ pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
         snapshots: parts.snapshots,
         without_organisation: parts.metrics.without_organisation(),
         all_metrics: parts.metrics,
+        turns: parts.turns,
     });
     let mut listener = PatientListener::new(
         parts.socket,

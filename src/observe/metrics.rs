@@ -114,6 +114,11 @@ impl Metrics {
         self.0.process.panicked();
     }
 
+    /// A large message waits for its turn, until what is given is dropped.
+    pub fn waits_for_turn(&self) -> impl Drop + use<> {
+        self.0.process.waits_for_turn()
+    }
+
     /// A snapshot came into use, at the start or by a reload.
     pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
         self.0.process.snapshot_in_use(facts);

@@ -19,6 +19,16 @@ pub(super) struct Process {
     last_reload: Gauge<f64, AtomicU64>,
     organisations: Gauge,
     generation: Gauge,
+    waiting: Gauge,
+}
+
+/// One that waits.
+pub(super) struct Waiting(Gauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Process {
@@ -51,7 +61,17 @@ impl Process {
                 "keystore_generation",
                 "Generation of the keystore in use",
             ),
+            waiting: gauge(
+                registry,
+                "large_messages_waiting",
+                "Large messages that wait for their turn on a processor",
+            ),
         }
+    }
+
+    pub(super) fn waits_for_turn(&self) -> Waiting {
+        self.waiting.inc();
+        Waiting(self.waiting.clone())
     }
 
     pub(super) fn panicked(&self) {
