@@ -90,6 +90,8 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ),
         ("limits.header_bytes", limits.header_bytes.to_string()),
         ("limits.header_fields", limits.header_fields.to_string()),
+        ("limits.commands", limits.commands.to_string()),
+        ("limits.command_bytes", limits.command_bytes.to_string()),
         ("http.listen", settings.http.to_string()),
         ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),

@@ -190,6 +190,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Header fields of a message.
     pub header_fields: usize,
+    /// Of one message, other than its body: frames, with macros and recipients.
+    pub commands: usize,
+    /// What is in those frames, in octets.
+    pub command_bytes: usize,
 }
 
 impl Default for Limits {
@@ -200,6 +204,8 @@ impl Default for Limits {
             message: Duration::from_mins(5),
             header_bytes: 1024 * 1024,
             header_fields: 2000,
+            commands: 1_000_000,
+            command_bytes: 256 * 1024 * 1024,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     dialogue::{Dialogue, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
-    wire::{Event, Frames},
+    wire::{Command, Event, Frames},
 };
 
 /// After so many octets without a pause other connections have their turn.
@@ -102,6 +102,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     continue;
                 }
                 Event::Command(command, data) => {
+                    if command != Command::Body {
+                        self.watch.command(data.len())?;
+                    }
                     self.dialogue.command(command, data, &mut self.output)?
                 }
             };

@@ -13,10 +13,13 @@ use tokio::{
 use super::{
     connection,
     context::ListenerContext,
-    tenancy::{Tenancy, Times},
+    tenancy::{Allowance, Tenancy, Times},
     traffic::Traffic,
 };
-use crate::{observe::readiness::ListenerReadiness, sockets::UnixSocket};
+use crate::{
+    observe::{metrics::Limit, readiness::ListenerReadiness},
+    sockets::UnixSocket,
+};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -166,6 +169,7 @@ impl PatientListener {
         let limits = self.context.snapshot().settings().limits;
         let Some(token) = self.traffic.connect(limits.connections) else {
             self.context.metrics.connection_refused();
+            self.context.metrics.limit_reached(Limit::Connections);
             if !std::mem::replace(&mut self.full, true) {
                 tracing::warn!(
                     listener = self.context.name,
@@ -182,6 +186,10 @@ impl PatientListener {
             times: Times {
                 idle: limits.idle,
                 message: limits.message,
+            },
+            allowance: Allowance {
+                commands: limits.commands,
+                octets: limits.command_bytes,
             },
             _token: token,
             _open: self.context.metrics.connection(),
