@@ -124,15 +124,32 @@ impl PatientListener {
     /// Gives each connection a task of its own, for ever: drop it to close the socket.
     pub(super) async fn accept_all(&mut self) {
         loop {
-            match self.socket.accept().await {
+            let accepted = tokio::select! {
+                // The other two find out only that none waits that could be accepted.
+                biased;
+                accepted = self.socket.accept() => accepted,
+                () = self.readiness.asked() => {
+                    self.accepts();
+                    continue;
+                }
+                () = sleep(LONGEST_WAIT), if self.next_wait > SHORTEST_WAIT => {
+                    self.accepts();
+                    continue;
+                }
+            };
+            match accepted {
                 Ok(stream) => {
-                    self.next_wait = SHORTEST_WAIT;
-                    self.readiness.accepting();
+                    self.accepts();
                     self.serve(stream);
                 }
                 Err(error) => self.accept_failed(&error).await,
             }
         }
+    }
+
+    fn accepts(&mut self) {
+        self.next_wait = SHORTEST_WAIT;
+        self.readiness.accepting();
     }
 
     async fn accept_failed(&mut self, error: &io::Error) {
