@@ -58,8 +58,27 @@ pub struct ListenerSettings {
     pub name: String,
     /// Where it listens.
     pub socket: Socket,
+    /// The users of this host whose processes may connect; without it all that the mode lets.
+    /// Never empty, and never for a TCP address.
+    pub allow_users: Option<Vec<AllowedUser>>,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
+}
+
+/// A user that may connect to a socket file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AllowedUser {
+    /// As written.
+    pub name: String,
+    /// The user's number.
+    pub number: u32,
+}
+
+/// As `postfix (101)`.
+impl fmt::Display for AllowedUser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.name, self.number)
+    }
 }
 
 impl Default for ListenerSettings {
@@ -71,6 +90,7 @@ impl Default for ListenerSettings {
                 mode: Socket::DEFAULT_MODE,
                 group: None,
             },
+            allow_users: None,
             outbound: Outbound::default(),
         }
     }

@@ -262,10 +262,14 @@ async fn bind(
         }
         Socket::Inherited(name) => {
             let taken = inherited.take(name)?;
-            taken.ok_or_else(|| RunError::NotInherited {
+            let socket = taken.ok_or_else(|| RunError::NotInherited {
                 listener: settings.name.clone(),
                 name: name.clone(),
-            })
+            })?;
+            if settings.allow_users.is_some() && socket.tcp_address().is_some() {
+                return Err(RunError::NoUsers(settings.name.clone()));
+            }
+            Ok(socket)
         }
     }
 }
@@ -282,6 +286,10 @@ async fn bind_all(
         parts.push(ListenerParts {
             name: settings.name.clone(),
             socket: bind(settings, inherited).await?,
+            allow_users: settings
+                .allow_users
+                .as_ref()
+                .map(|users| users.iter().map(|user| user.number).collect()),
             outbound: settings.outbound.clone(),
             connections: connections.clone(),
             snapshots: snapshots.clone(),
