@@ -102,11 +102,11 @@ impl Door {
         if user.is_some_and(|user| allowed.contains(&user)) {
             return Ok(());
         }
-        let to_be_said = self.to_be_said(Instant::now());
+        let to_be_said = self.due(Instant::now());
         Err(Stranger { user, to_be_said })
     }
 
-    fn to_be_said(&mut self, now: Instant) -> Option<u64> {
+    fn due(&mut self, now: Instant) -> Option<u64> {
         self.unsaid += 1;
         if self.said.is_some_and(|said| now < said + SAID_EVERY) {
             return None;
@@ -126,11 +126,11 @@ mod tests {
         let mut door = Door::new(BoundSocket::Tcp(socket), Some(vec![0]));
         let now = Instant::now();
         let after = |milliseconds| now + Duration::from_millis(milliseconds);
-        assert_eq!(door.to_be_said(now), Some(1));
-        assert_eq!(door.to_be_said(after(1)), None);
-        assert_eq!(door.to_be_said(after(999)), None);
-        assert_eq!(door.to_be_said(after(1000)), Some(3));
-        assert_eq!(door.to_be_said(after(1001)), None);
+        assert_eq!(door.due(now), Some(1));
+        assert_eq!(door.due(after(1)), None);
+        assert_eq!(door.due(after(999)), None);
+        assert_eq!(door.due(after(1000)), Some(3));
+        assert_eq!(door.due(after(1001)), None);
     }
 
     #[tokio::test]
