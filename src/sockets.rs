@@ -152,21 +152,34 @@ async fn remove_stale(path: &Path) -> Result<(), SocketError> {
     }
 }
 
+/// The number of a user of this host: of `/etc/passwd`, or written as a number.
+///
+/// # Errors
+///
+/// When there is no such user.
+pub fn user_number(user: &str) -> io::Result<u32> {
+    if let Ok(number) = user.parse() {
+        return Ok(number);
+    }
+    number_of(&fs::read_to_string("/etc/passwd")?, user)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "/etc/passwd has no such user"))
+}
+
 fn give_to_group(path: &Path, group: &str) -> io::Result<()> {
     let number = match group.parse() {
         Ok(number) => number,
-        Err(_) => group_number(&fs::read_to_string("/etc/group")?, group).ok_or_else(|| {
+        Err(_) => number_of(&fs::read_to_string("/etc/group")?, group).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, "/etc/group has no such group")
         })?,
     };
     std::os::unix::fs::lchown(path, None, Some(number))
 }
 
-/// The number of a group in the text of group(5).
-fn group_number(text: &str, group: &str) -> Option<u32> {
+/// The number of a group in the text of group(5), or of a user in that of passwd(5).
+fn number_of(text: &str, name: &str) -> Option<u32> {
     text.lines()
         .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.first() == Some(&group))
+        .find(|fields| fields.first() == Some(&name))
         .and_then(|fields| fields.get(2)?.parse().ok())
 }
 
@@ -212,10 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn groups() {
+    fn groups_and_users() {
         let text = "root:x:0:\npostfix:x:115:zegel\npostdrop:x:116:\n";
-        assert_eq!(group_number(text, "postfix"), Some(115));
-        assert_eq!(group_number(text, "post"), None);
-        assert_eq!(group_number("broken\npostfix:x", "postfix"), None);
+        assert_eq!(number_of(text, "postfix"), Some(115));
+        assert_eq!(number_of(text, "post"), None);
+        assert_eq!(number_of("broken\npostfix:x", "postfix"), None);
+        assert_eq!(user_number("root").ok(), Some(0));
+        assert_eq!(user_number("89").ok(), Some(89));
+        assert!(user_number("no-such-user").is_err());
     }
 }

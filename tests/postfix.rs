@@ -272,3 +272,45 @@ fn bounces_of_an_organisation_are_signed() {
     };
     assert_verified(&[(sent, bounce)], &stage.zegel.records());
 }
+
+/// The octets that some servers take for the end of a message, with another message behind them:
+/// they stay one message, with one signature. (Who is in `mynetworks` is trusted not to do this,
+/// so that here nobody is.)
+#[test]
+fn a_smuggled_message_is_none() {
+    let stage = Stage::new("", |zegel, sink| {
+        let line = "smtpd_forbid_bare_newline_exclusions =";
+        Postfix::start(&options(zegel, sink).main_cf(line))
+    });
+    let mut all = Vec::new();
+    for (name, end) in [
+        ("a", "\n.\n"),
+        ("b", "\r.\r"),
+        ("c", "\n.\r\n"),
+        ("d", "\r\n.\n"),
+    ] {
+        let outer = letter("jan@voorbeeld.example", name);
+        let inner = letter("directeur@voorbeeld.example", "smuggled");
+        let mut client = Client::greeted(stage.mta.relay_port());
+        client
+            .command("MAIL FROM:<jan@voorbeeld.example>")
+            .expect(250);
+        let to = format!("RCPT TO:<{name}@elsewhere.example>");
+        client.command(&to).expect(250);
+        client.command("DATA").expect(354);
+        let smuggled = format!(
+            "{end}MAIL FROM:<directeur@voorbeeld.example>\r\n\
+             RCPT TO:<smuggled@elsewhere.example>\r\nDATA\r\n"
+        );
+        client.write_raw(&[&outer.bytes, smuggled.as_bytes(), &inner.bytes, b".\r\n"].concat());
+        client.read_reply().expect(250);
+        client.quit().expect(221);
+        all = stage.sink.wait_for(all.len() + 1, TIMEOUT);
+        let last = all.last().expect("a message");
+        assert_eq!(last.header("DKIM-Signature").len(), 1, "{end:?}");
+        assert_eq!(last.header("From"), ["jan@voorbeeld.example"], "{end:?}");
+    }
+    assert_eq!(all.len(), 4);
+    let signed = "zegel_messages_total{listener=\"relay\",result=\"signed\"}";
+    assert_eq!(stage.zegel.counter(signed), 4);
+}

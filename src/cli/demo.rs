@@ -161,6 +161,7 @@ fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
         listeners: vec![ListenerSettings {
             name: LISTENER.to_owned(),
             socket: Socket::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+            allow_users: None,
             outbound: Outbound::default(),
         }],
         http: HttpListen::Off,

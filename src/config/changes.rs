@@ -90,6 +90,8 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ),
         ("limits.header_bytes", limits.header_bytes.to_string()),
         ("limits.header_fields", limits.header_fields.to_string()),
+        ("limits.commands", limits.commands.to_string()),
+        ("limits.command_bytes", limits.command_bytes.to_string()),
         ("http.listen", settings.http.to_string()),
         ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),
@@ -141,6 +143,9 @@ fn describe_listeners(settings: &Settings, described: &mut BTreeMap<String, Stri
                 .clone()
                 .unwrap_or_else(|| "that of the process".into());
             described.insert(key("group"), group);
+        }
+        if let Some(users) = &listener.allow_users {
+            described.insert(key("allow_users"), list(users));
         }
         let outbound = match &listener.outbound {
             Outbound::All => "all".into(),
@@ -316,7 +321,7 @@ fn senders(senders: Option<&Senders>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ListenerSettings, Outbound};
+    use crate::config::{AllowedUser, ListenerSettings, Outbound};
 
     fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
         let organisation = |id: &str, domain: &str| {
@@ -383,6 +388,10 @@ mod tests {
             loaded.settings.listeners.push(ListenerSettings {
                 name: "news".into(),
                 socket: Socket::Inherited("news".into()),
+                allow_users: Some(vec![AllowedUser {
+                    name: "postfix".into(),
+                    number: 101,
+                }]),
                 outbound: Outbound::All,
             });
             loaded.settings.log.filter = "debug".into();
@@ -390,6 +399,7 @@ mod tests {
         });
         let expected = [
             "keystore.path: /var/lib/zegel/keys -> /keys",
+            "listener news allow_users added: postfix (101)",
             "listener news outbound added: all",
             "listener news socket added: fd:news",
             "log.filter: info -> debug",

@@ -168,6 +168,12 @@ fn read_limits(mut section: Section<'_>) -> Limits {
         defaults.header_bytes,
     );
     let header_fields = count("header_fields", 16..=100_000, defaults.header_fields);
+    let commands = count("commands", 1000..=1_000_000_000, defaults.commands);
+    let command_bytes = count(
+        "command_bytes",
+        1024 * 1024..=64 * 1024 * 1024 * 1024,
+        defaults.command_bytes,
+    );
     let mut time = |key, default| {
         section
             .read(key, |node| duration(node, &SESSION_BOUNDS))
@@ -179,6 +185,8 @@ fn read_limits(mut section: Section<'_>) -> Limits {
         message: time("message", defaults.message),
         header_bytes,
         header_fields,
+        commands,
+        command_bytes,
     };
     section.finish();
     limits

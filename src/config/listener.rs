@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use super::{
     problem::{Fault, Report, Site},
     section::Section,
-    settings::{ListenerSettings, Outbound, Socket},
+    settings::{AllowedUser, ListenerSettings, Outbound, Socket},
     tree::{Node, Value},
     values::{network, owned_text, quoted, socket_address, socket_path, text, truth},
 };
+use crate::sockets::user_number;
 
 /// Reads the listeners; the default one when there is no table.
 pub(super) fn read(node: Option<Node>, report: &Report) -> Vec<ListenerSettings> {
@@ -112,6 +113,8 @@ fn read_one(node: Node, report: &Report) -> Option<Found> {
     let mode = section.read("mode", mode);
     let group_site = section.written("group");
     let group = section.read("group", owned_text);
+    let users_site = section.written("allow_users");
+    let allow_users = read_users(&mut section);
     let outbound = section.take("outbound");
     let allow_remote = section.read("allow_remote", truth);
     let outbound = outbound.map_or_else(Outbound::default, |node| read_outbound(node, report));
@@ -120,6 +123,11 @@ fn read_one(node: Node, report: &Report) -> Option<Found> {
     let address = address?;
     if let Socket::Tcp(address) = &address {
         check_reach(*address, allow_remote, &socket_site, report);
+        if let Some(site) = users_site {
+            let text = "who connects by TCP has no user that could be asked for";
+            let advice = "take it out, or choose a unix: socket";
+            report.problem(&site, Fault::new(text, advice));
+        }
     }
     let socket = match address {
         Socket::Unix { path, .. } => Socket::Unix {
@@ -139,11 +147,33 @@ fn read_one(node: Node, report: &Report) -> Option<Found> {
         settings: ListenerSettings {
             name: name?,
             socket,
+            allow_users,
             outbound,
         },
         name_site,
         socket_site,
     })
+}
+
+fn read_users(section: &mut Section<'_>) -> Option<Vec<AllowedUser>> {
+    let list = section.list("allow_users", user)?;
+    if list.empty {
+        let advice = "name the user of your MTA, such as postfix, or take the key out";
+        let fault = Fault::new("nobody could connect", advice);
+        section.report.problem(&list.site, fault);
+    }
+    Some(list.into_values())
+}
+
+fn user(node: &Node) -> Result<AllowedUser, Fault> {
+    let name = text(node)?;
+    let number = user_number(name).map_err(|error| {
+        let what = format!("{} is no user of this host ({error})", quoted(name));
+        let advice = "write the name of a user in /etc/passwd, or its number in quotes";
+        Fault::new(what, advice)
+    })?;
+    let name = name.to_owned();
+    Ok(AllowedUser { name, number })
 }
 
 /// Names of listeners are labels, log words and values in `senders.listeners`.

@@ -31,8 +31,8 @@ pub use self::{
     changes::{diff, needs_restart},
     problem::{Place, Problem, Problems},
     settings::{
-        HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings, Outbound,
-        Resolvers, Settings, SigningSettings, Socket,
+        AllowedUser, HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings,
+        Outbound, Resolvers, Settings, SigningSettings, Socket,
     },
 };
 use self::{

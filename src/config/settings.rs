@@ -58,8 +58,27 @@ pub struct ListenerSettings {
     pub name: String,
     /// Where it listens.
     pub socket: Socket,
+    /// The users of this host whose processes may connect; without it all that the mode lets.
+    /// Never empty, and never for a TCP address.
+    pub allow_users: Option<Vec<AllowedUser>>,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
+}
+
+/// A user that may connect to a socket file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AllowedUser {
+    /// As written.
+    pub name: String,
+    /// The user's number.
+    pub number: u32,
+}
+
+/// As `postfix (101)`.
+impl fmt::Display for AllowedUser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.name, self.number)
+    }
 }
 
 impl Default for ListenerSettings {
@@ -71,6 +90,7 @@ impl Default for ListenerSettings {
                 mode: Socket::DEFAULT_MODE,
                 group: None,
             },
+            allow_users: None,
             outbound: Outbound::default(),
         }
     }
@@ -190,6 +210,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Header fields of a message.
     pub header_fields: usize,
+    /// Of one message, other than its body: frames, with macros and recipients.
+    pub commands: usize,
+    /// What is in those frames, in octets.
+    pub command_bytes: usize,
 }
 
 impl Default for Limits {
@@ -200,6 +224,8 @@ impl Default for Limits {
             message: Duration::from_mins(5),
             header_bytes: 1024 * 1024,
             header_fields: 2000,
+            commands: 1_000_000,
+            command_bytes: 256 * 1024 * 1024,
         }
     }
 }

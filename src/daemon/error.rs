@@ -40,6 +40,12 @@ pub enum RunError {
         /// The name of the descriptor.
         name: String,
     },
+    /// A TCP socket of systemd's for a listener that asks for the user of its peers.
+    #[error(
+        "listener {0}: systemd passed on a TCP socket, and who connects by TCP has no user that \
+         allow_users could ask for; take allow_users out, or make it a unix socket"
+    )]
+    NoUsers(String),
     /// Sockets that systemd passed on and that nobody would answer on.
     #[error(
         "systemd passed on {names}, which no listener has: an MTA would wait there for ever; \
@@ -67,6 +73,7 @@ impl RunError {
             Self::Configuration(_)
             | Self::Logging(_)
             | Self::NotInherited { .. }
+            | Self::NoUsers(_)
             | Self::Unanswered { .. } => ExitCode::from(EXIT_CONFIGURATION),
             _ => ExitCode::FAILURE,
         }

@@ -13,6 +13,7 @@ mod inherited;
 mod key_care;
 mod reload;
 mod signals;
+mod watchdog;
 
 use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::SystemTime};
 
@@ -165,6 +166,8 @@ impl Daemon {
     ///
     /// When a listener ends by itself; the others have been drained then.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
+        self.background
+            .spawn(watchdog::ping(self.readiness.clone()));
         let result = loop {
             let due = tokio::select! {
                 wish = signals.next() => match wish {
@@ -189,7 +192,7 @@ impl Daemon {
     async fn reload(&mut self, due: Due, signals: &mut Signals) -> Wish {
         let mut due = Some(due);
         while let Some(now_due) = due.take() {
-            tell_systemd(&[NotifyState::Reloading]);
+            tell_of_reload();
             let work = self.reloader.reload(now_due);
             tokio::pin!(work);
             loop {
@@ -265,10 +268,14 @@ async fn bind(
         }
         Socket::Inherited(name) => {
             let taken = inherited.take(name)?;
-            taken.ok_or_else(|| RunError::NotInherited {
+            let socket = taken.ok_or_else(|| RunError::NotInherited {
                 listener: settings.name.clone(),
                 name: name.clone(),
-            })
+            })?;
+            if settings.allow_users.is_some() && socket.tcp_address().is_some() {
+                return Err(RunError::NoUsers(settings.name.clone()));
+            }
+            Ok(socket)
         }
     }
 }
@@ -286,6 +293,10 @@ async fn bind_all(
         parts.push(ListenerParts {
             name: settings.name.clone(),
             socket: bind(settings, inherited).await?,
+            allow_users: settings
+                .allow_users
+                .as_ref()
+                .map(|users| users.iter().map(|user| user.number).collect()),
             outbound: settings.outbound.clone(),
             connections: connections.clone(),
             turns: turns.clone(),
@@ -332,6 +343,14 @@ fn log_panics() {
             "panic: please report this place"
         );
     }));
+}
+
+/// With the time, by which `Type=notify-reload` tells this reload from one before it.
+fn tell_of_reload() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell_systemd(&[NotifyState::Reloading, now]),
+        Err(_) => tell_systemd(&[NotifyState::Reloading]),
+    }
 }
 
 fn tell_systemd(states: &[NotifyState<'_>]) {

@@ -17,7 +17,7 @@ use super::{
     session::Ending,
     tenancy::{End, Tenancy, Watch},
     turns::{LARGE_OCTETS, Turn, Turns},
-    wire::{Event, Frames},
+    wire::{Command, Event, Frames},
 };
 
 /// After so many octets without a pause other connections have their turn.
@@ -115,6 +115,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     continue;
                 }
                 Event::Command(command, data) => {
+                    if command != Command::Body {
+                        self.watch.command(data.len())?;
+                    }
                     self.dialogue.command(command, data, &mut self.output)?
                 }
             };

@@ -3,70 +3,25 @@
 //! SECURITY: whoever can connect here can have mail signed. A unix socket is protected by
 //! its mode and group; a TCP socket by nothing but the network.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::{
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    time::sleep,
-};
+use tokio::time::sleep;
 
 use super::{
     connection,
     context::ListenerContext,
-    tenancy::{Tenancy, Times},
+    door::{Door, Stranger, Stream},
+    tenancy::{Allowance, Tenancy, Times},
     traffic::Traffic,
 };
-use crate::{observe::readiness::ListenerReadiness, sockets::UnixSocket};
+use crate::observe::{metrics::Limit, readiness::ListenerReadiness};
 
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A bound and listening socket.
-#[derive(Debug)]
-pub enum BoundSocket {
-    /// TCP, version 4 or 6.
-    Tcp(TcpListener),
-    /// A socket file of ours.
-    Unix(UnixSocket),
-    /// A socket file that systemd made and keeps.
-    Inherited(UnixListener),
-}
-
-impl BoundSocket {
-    /// The address that was bound, which tells the port if 0 was asked for; none for a
-    /// socket file.
-    pub fn tcp_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
-            Self::Unix(_) | Self::Inherited(_) => None,
-        }
-    }
-
-    async fn accept(&self) -> io::Result<Stream> {
-        let unix = match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                // Replies are small and wanted at once.
-                let _ = stream.set_nodelay(true);
-                return Ok(Stream::Tcp(stream));
-            }
-            Self::Unix(socket) => socket.listener(),
-            Self::Inherited(listener) => listener,
-        };
-        let (stream, _) = unix.accept().await?;
-        Ok(Stream::Unix(stream))
-    }
-}
-
-/// An accepted connection.
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// Accepts connections, whatever happens.
 pub(super) struct PatientListener {
-    socket: BoundSocket,
+    door: Door,
     context: Arc<ListenerContext>,
     traffic: Traffic,
     readiness: ListenerReadiness,
@@ -102,14 +57,14 @@ fn after_error(error: &io::Error) -> AfterError {
 
 impl PatientListener {
     pub(super) fn new(
-        socket: BoundSocket,
+        door: Door,
         context: Arc<ListenerContext>,
         traffic: Traffic,
         readiness: ListenerReadiness,
     ) -> Self {
         readiness.accepting();
         Self {
-            socket,
+            door,
             context,
             traffic,
             readiness,
@@ -121,15 +76,32 @@ impl PatientListener {
     /// Gives each connection a task of its own, for ever: drop it to close the socket.
     pub(super) async fn accept_all(&mut self) {
         loop {
-            match self.socket.accept().await {
+            let accepted = tokio::select! {
+                // The other two find out only that none waits that could be accepted.
+                biased;
+                accepted = self.door.accept() => accepted,
+                () = self.readiness.asked() => {
+                    self.accepts();
+                    continue;
+                }
+                () = sleep(LONGEST_WAIT), if self.next_wait > SHORTEST_WAIT => {
+                    self.accepts();
+                    continue;
+                }
+            };
+            match accepted {
                 Ok(stream) => {
-                    self.next_wait = SHORTEST_WAIT;
-                    self.readiness.accepting();
+                    self.accepts();
                     self.serve(stream);
                 }
                 Err(error) => self.accept_failed(&error).await,
             }
         }
+    }
+
+    fn accepts(&mut self) {
+        self.next_wait = SHORTEST_WAIT;
+        self.readiness.accepting();
     }
 
     async fn accept_failed(&mut self, error: &io::Error) {
@@ -149,6 +121,9 @@ impl PatientListener {
     }
 
     fn serve(&mut self, stream: Stream) {
+        if let Err(stranger) = self.door.admit(&stream) {
+            return self.turn_away(&stranger);
+        }
         let Some(tenancy) = self.tenancy() else {
             return;
         };
@@ -159,6 +134,19 @@ impl PatientListener {
         };
     }
 
+    fn turn_away(&self, stranger: &Stranger) {
+        self.context.metrics.peer_refused();
+        if let Some(times) = stranger.to_be_said {
+            tracing::warn!(
+                listener = self.context.name,
+                user = stranger.user,
+                times,
+                "connection closed at once: allow_users does not name the user of the peer \
+                 (65534 is also what other users look like under PrivateUsers=yes)"
+            );
+        }
+    }
+
     /// A place for one more connection, if there is one: a surplus connection is closed at
     /// once, not left waiting.
     fn tenancy(&mut self) -> Option<Tenancy> {
@@ -166,6 +154,7 @@ impl PatientListener {
         let limits = self.context.snapshot().settings().limits;
         let Some(token) = self.traffic.connect(limits.connections) else {
             self.context.metrics.connection_refused();
+            self.context.metrics.limit_reached(Limit::Connections);
             if !std::mem::replace(&mut self.full, true) {
                 tracing::warn!(
                     listener = self.context.name,
@@ -182,6 +171,10 @@ impl PatientListener {
             times: Times {
                 idle: limits.idle,
                 message: limits.message,
+            },
+            allowance: Allowance {
+                commands: limits.commands,
+                octets: limits.command_bytes,
             },
             _token: token,
             _open: self.context.metrics.connection(),

@@ -2,7 +2,8 @@
 //!
 //! The way of a message, from top to bottom:
 //!
-//! 1. [`listener`] accepts the connection, and [`tenancy`] limits its time,
+//! 1. [`listener`] accepts the connection if its [`door`] lets the peer in, and [`tenancy`]
+//!    limits its time,
 //! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
 //!    their order and tells the [`session`],
 //! 3. the session collects the header section and asks for a [`decision`],
@@ -14,6 +15,7 @@ mod connection;
 mod context;
 pub mod decision;
 mod dialogue;
+mod door;
 mod listener;
 mod negotiation;
 mod report;
@@ -26,7 +28,7 @@ mod turns;
 mod wire;
 
 pub use self::{
-    listener::BoundSocket,
+    door::BoundSocket,
     server::{ListenerParts, serve},
     traffic::Connections,
     turns::Turns,

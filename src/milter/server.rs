@@ -6,7 +6,8 @@ use tokio::time::timeout;
 
 use super::{
     context::ListenerContext,
-    listener::{BoundSocket, PatientListener},
+    door::{BoundSocket, Door},
+    listener::PatientListener,
     traffic::{Connections, Stage, Traffic},
     turns::Turns,
 };
@@ -27,6 +28,8 @@ pub struct ListenerParts {
     pub name: String,
     /// The socket, listening.
     pub socket: BoundSocket,
+    /// The numbers of the users whose processes may connect to a socket file; all without.
+    pub allow_users: Option<Vec<u32>>,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
     /// The connections of all listeners together.
@@ -56,7 +59,7 @@ pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
         turns: parts.turns,
     });
     let mut listener = PatientListener::new(
-        parts.socket,
+        Door::new(parts.socket, parts.allow_users),
         Arc::clone(&context),
         traffic.clone(),
         readiness,

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     dkim::{Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace},
+    observe::metrics::Limit,
     organisation::{Action, Refusal},
     snapshot::Snapshot,
 };
@@ -122,7 +123,9 @@ impl Session {
                 LeadingSpace::Ours => Cow::Borrowed(value),
                 LeadingSpace::AddedByMta => Cow::Owned([b" ", value].concat()),
             };
-            collected.push(name, &value);
+            if let Some(limit) = collected.push(name, &value) {
+                self.listener.metrics.limit_reached(limit);
+            }
         }
     }
 
@@ -305,14 +308,19 @@ fn sign(
 }
 
 impl Collected {
-    /// Keeps a field as long as the header section is within `[limits]`.
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    /// Keeps a field as long as the header section is within `[limits]`; gives the limit
+    /// when it is reached.
+    fn push(&mut self, name: &[u8], value: &[u8]) -> Option<Limit> {
         let limits = &self.snapshot.settings().limits;
         let octets = self.header.octets() + name.len() + value.len();
         self.octets += (name.len() + value.len()) as u64;
-        if octets > limits.header_bytes || self.header.len() >= limits.header_fields {
-            self.header_is_whole = false;
-        }
+        let over = if octets > limits.header_bytes {
+            Some(Limit::HeaderBytes)
+        } else {
+            (self.header.len() >= limits.header_fields).then_some(Limit::HeaderFields)
+        };
+        let first = over.filter(|_| self.header_is_whole);
+        self.header_is_whole &= over.is_none();
         let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");
         if self.header_is_whole {
             self.header.push(name, value);
@@ -320,5 +328,6 @@ impl Collected {
             self.from_fields_beyond += 1;
             self.header.push(name, value);
         }
+        first
     }
 }

@@ -1,4 +1,5 @@
-//! How long a connection may stay: its time in each phase, and the draining of its listener.
+//! How long a connection may stay: its time in each phase, what it may say without an end,
+//! and the draining of its listener.
 
 use std::{pin::Pin, time::Duration};
 
@@ -9,7 +10,7 @@ use super::{
     traffic::{ConnectionToken, MessageToken, Stage, Traffic},
     wire::Malformed,
 };
-use crate::observe::metrics::{ListenerMetrics, OpenConnection};
+use crate::observe::metrics::{Limit, ListenerMetrics, OpenConnection};
 
 /// How long an SMTP client may take between MAIL and the end of its data: libmilter's limit,
 /// which its documentation advises not to go below.
@@ -24,11 +25,22 @@ pub(super) struct Times {
     pub(super) message: Duration,
 }
 
+/// What may come without the end of a message, its body left out, from `[limits]`: macros
+/// that are sent without end cost time, though no memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// Frames.
+    pub(super) commands: usize,
+    /// What is in them.
+    pub(super) octets: usize,
+}
+
 /// What a connection holds of its listener until it is closed.
 pub(super) struct Tenancy {
     pub(super) traffic: Traffic,
     pub(super) metrics: ListenerMetrics,
     pub(super) times: Times,
+    pub(super) allowance: Allowance,
     /// Held, never read: dropping them counts the connection out.
     pub(super) _token: ConnectionToken,
     pub(super) _open: OpenConnection,
@@ -47,6 +59,8 @@ pub(super) enum End {
     Malformed,
     /// The MTA took too long.
     TooLong(Phase),
+    /// The MTA said too much without coming to the end of a message.
+    TooMuch(Limit),
     /// There was no message for too long, which is no fault.
     Idle,
     /// The listener drains, or its time is up.
@@ -66,6 +80,8 @@ pub(super) struct Watch {
     /// Since when the connection is in its phase; header and body are one.
     since: Instant,
     message: Option<MessageToken>,
+    /// What is left until the end of a message.
+    left: Allowance,
     /// Fires at the deadline or before it, and is then set anew: a deadline that moves
     /// further away with every message costs nothing.
     timer: Pin<Box<Sleep>>,
@@ -80,6 +96,7 @@ impl Watch {
             phase: Phase::Idle,
             since,
             message: None,
+            left: tenancy.allowance,
             timer: Box::pin(sleep_until(since + tenancy.times.idle)),
             next_stage: Box::pin(tenancy.traffic.reaches(Stage::Draining)),
             tenancy,
@@ -93,7 +110,10 @@ impl Watch {
             return;
         }
         match phase {
-            Phase::Idle => self.message = None,
+            Phase::Idle => {
+                self.message = None;
+                self.left = self.tenancy.allowance;
+            }
             Phase::Envelope | Phase::Header | Phase::Body => {
                 if self.message.is_none() {
                     self.message = Some(self.tenancy.traffic.begin_message());
@@ -103,6 +123,19 @@ impl Watch {
         if (before, phase) != (Phase::Header, Phase::Body) {
             self.since = Instant::now();
         }
+    }
+
+    /// Counts a command that is no body.
+    pub(super) fn command(&mut self, octets: usize) -> Result<(), End> {
+        let left = |left: usize, used, limit| {
+            let left = left.checked_sub(used);
+            left.ok_or(End::TooMuch(limit))
+        };
+        self.left = Allowance {
+            commands: left(self.left.commands, 1, Limit::Commands)?,
+            octets: left(self.left.octets, octets, Limit::CommandBytes)?,
+        };
+        Ok(())
     }
 
     fn deadline(&self) -> Instant {
@@ -168,11 +201,24 @@ impl Watch {
             }
             End::TooLong(phase) => {
                 tracing::warn!(?phase, "connection closed: the MTA took too long");
+                self.tenancy.metrics.limit_reached(match phase {
+                    Phase::Idle => Limit::Idle,
+                    Phase::Envelope => Limit::Envelope,
+                    Phase::Header | Phase::Body => Limit::Message,
+                });
+            }
+            End::TooMuch(limit) => {
+                tracing::warn!(
+                    "connection closed: limits.{} is reached without the end of a message",
+                    limit.as_str()
+                );
+                self.tenancy.metrics.limit_reached(*limit);
             }
             End::Left | End::Unreachable if !between_frames => {
                 tracing::warn!("the peer left in the middle of a frame");
             }
-            End::Quit | End::Left | End::Unreachable | End::Idle | End::Drained => return,
+            End::Idle => return self.tenancy.metrics.limit_reached(Limit::Idle),
+            End::Quit | End::Left | End::Unreachable | End::Drained => return,
         }
         self.tenancy.metrics.protocol_error();
     }

@@ -9,6 +9,7 @@
 
 mod histogram;
 pub mod keeper;
+mod limits;
 mod organisations;
 mod process;
 
@@ -24,12 +25,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use self::organisations::OrganisationMetrics;
 use self::{
     histogram::Histogram,
+    limits::LimitCounters,
     organisations::{OrganisationCollector, Table},
     process::Process,
 };
+pub use self::{limits::Limit, organisations::OrganisationMetrics};
 use crate::names::OrganisationId;
 
 /// The media type of [`Metrics::render`].
@@ -184,6 +186,16 @@ impl ListenerMetrics {
         self.0.refused.inc();
     }
 
+    /// A bound of `[limits]` was reached.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.0.limits.reached(limit);
+    }
+
+    /// A connection was closed at once, because its user is none of those that may connect.
+    pub fn peer_refused(&self) {
+        self.0.peers_refused.inc();
+    }
+
     /// A peer broke the milter protocol.
     pub fn protocol_error(&self) {
         self.0.protocol_errors.inc();
@@ -222,6 +234,8 @@ struct Listener {
     rejected: Counter,
     connections: Gauge,
     refused: Counter,
+    peers_refused: Counter,
+    limits: LimitCounters,
     protocol_errors: Counter,
     accept_errors: Counter,
     messages: MessageHistograms,
@@ -234,6 +248,8 @@ struct ListenerFamilies {
     messages: Family<Labels, Counter>,
     connections: Family<Labels, Gauge>,
     refused: Family<Labels, Counter>,
+    peers_refused: Family<Labels, Counter>,
+    limits: Family<Labels, Counter>,
     protocol_errors: Family<Labels, Counter>,
     accept_errors: Family<Labels, Counter>,
 }
@@ -251,6 +267,11 @@ impl ListenerFamilies {
                 "connections_refused",
                 "Connections closed at once, being over the limit",
             ),
+            peers_refused: counter(
+                "peers_refused",
+                "Connections closed at once, being of a user that may not connect",
+            ),
+            limits: counter("limits_reached", "Bounds of [limits] that were reached"),
             protocol_errors: counter(
                 "protocol_errors",
                 "Sessions ended because the peer broke the milter protocol",
@@ -279,6 +300,8 @@ impl ListenerFamilies {
             rejected: result("rejected"),
             connections: self.connections.get_or_create_owned(&listener),
             refused: self.refused.get_or_create_owned(&listener),
+            peers_refused: self.peers_refused.get_or_create_owned(&listener),
+            limits: LimitCounters::resolve(&self.limits, name),
             protocol_errors: self.protocol_errors.get_or_create_owned(&listener),
             accept_errors: self.accept_errors.get_or_create_owned(&listener),
             messages: messages.clone(),

@@ -1,4 +1,7 @@
 //! Whether the signer can take mail: each listener accepts, and nobody asked it to stop.
+//!
+//! A flag tells what a listener last said of itself. Whether it is still there to say so is
+//! another question, which it is asked where it waits for connections: [`Readiness::answer`].
 
 use std::{
     fmt,
@@ -7,6 +10,8 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+
+use tokio::sync::watch;
 
 /// The readiness of the process. A clone is a handle to the same one.
 #[derive(Clone, Debug, Default)]
@@ -30,16 +35,25 @@ impl Readiness {
     /// Adds a listener that does not accept yet. All are added before the first accepts,
     /// so that the process is never ready too early.
     pub fn listener(&self, name: &str) -> ListenerReadiness {
-        let accepts = Arc::new(AtomicBool::new(false));
+        let listener = Arc::new(Listener {
+            name: name.to_owned(),
+            accepts: AtomicBool::new(false),
+            asked: watch::Sender::new(0),
+            answered: watch::Sender::new(0),
+        });
         let listeners = self.0.listeners.write();
         let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
-        listeners.push((name.to_owned(), Arc::clone(&accepts)));
-        ListenerReadiness(accepts)
+        listeners.push(Arc::clone(&listener));
+        ListenerReadiness(listener)
     }
 
     /// The process stops. There is no way back.
     pub fn drain(&self) {
         self.0.draining.store(true, Relaxed);
+        let listeners = self.0.listeners.read();
+        for listener in &*listeners.unwrap_or_else(PoisonError::into_inner) {
+            listener.answered.send_replace(u64::MAX);
+        }
     }
 
     /// Whether mail can come.
@@ -56,26 +70,56 @@ impl Readiness {
         if listeners.is_empty() {
             return Err(NotReady::Starting);
         }
-        match listeners.iter().find(|(_, accepts)| !accepts.load(Relaxed)) {
-            Some((name, _)) => Err(NotReady::Listener(name.clone())),
+        let accepts = |listener: &&Arc<Listener>| listener.accepts.load(Relaxed);
+        match listeners.iter().find(|listener| !accepts(listener)) {
+            Some(listener) => Err(NotReady::Listener(listener.name.clone())),
             None => Ok(()),
+        }
+    }
+
+    /// Asks every listener, and ends when all have answered from where they accept: not
+    /// while one of them can't, or has ended. A signer that drains has nothing to answer.
+    pub async fn answer(&self) {
+        let listeners = self.0.listeners.read();
+        let listeners = listeners.unwrap_or_else(PoisonError::into_inner).clone();
+        let ask = |listener: &Arc<Listener>| {
+            listener.asked.send_modify(|number| *number += 1);
+            (*listener.asked.borrow(), listener.answered.subscribe())
+        };
+        let questions: Vec<_> = listeners.iter().map(ask).collect();
+        for (number, mut answered) in questions {
+            let _ = answered.wait_for(|answer| *answer >= number).await;
         }
     }
 }
 
 /// The flag of one listener. Dropping it, as a panic of the listener does, says that the
 /// listener accepts no more.
-pub struct ListenerReadiness(Arc<AtomicBool>);
+pub struct ListenerReadiness(Arc<Listener>);
 
 impl ListenerReadiness {
-    /// The listener is bound and takes connections.
+    /// The listener is bound and takes connections; whoever asked is answered.
     pub fn accepting(&self) {
-        self.0.store(true, Relaxed);
+        self.0.accepts.store(true, Relaxed);
+        let asked = *self.0.asked.borrow();
+        self.0.answered.send_if_modified(|answered| {
+            let is_new = *answered < asked;
+            *answered = asked.max(*answered);
+            is_new
+        });
     }
 
     /// The listener takes no connections for now.
     pub fn not_accepting(&self) {
-        self.0.store(false, Relaxed);
+        self.0.accepts.store(false, Relaxed);
+    }
+
+    /// Ends when somebody asks; [`accepting`](Self::accepting) is the answer.
+    pub async fn asked(&self) {
+        let mut asked = self.0.asked.subscribe();
+        let answered = *self.0.answered.borrow();
+        // No error: the sender is in here too.
+        let _ = asked.wait_for(|number| *number > answered).await;
     }
 }
 
@@ -89,7 +133,7 @@ impl fmt::Debug for ListenerReadiness {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_tuple("ListenerReadiness")
-            .field(&self.0.load(Relaxed))
+            .field(&self.0.accepts.load(Relaxed))
             .finish()
     }
 }
@@ -97,11 +141,26 @@ impl fmt::Debug for ListenerReadiness {
 #[derive(Debug, Default)]
 struct Inner {
     draining: AtomicBool,
-    listeners: RwLock<Vec<(String, Arc<AtomicBool>)>>,
+    listeners: RwLock<Vec<Arc<Listener>>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    name: String,
+    accepts: AtomicBool,
+    /// The number of the last question, and of the last one that was answered.
+    asked: watch::Sender<u64>,
+    answered: watch::Sender<u64>,
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::poll_fn,
+        pin::{Pin, pin},
+        task::Poll,
+    };
+
     use super::*;
 
     #[test]
@@ -118,6 +177,37 @@ mod tests {
         drop(relay);
         let missing = readiness.check().unwrap_err();
         assert_eq!(missing.to_string(), "listener relay does not accept");
+    }
+
+    #[tokio::test]
+    async fn only_all_listeners_together_answer() {
+        let readiness = Readiness::default();
+        let (relay, newsletter) = (readiness.listener("relay"), readiness.listener("b"));
+        for _ in 0..3 {
+            let mut answer = pin!(readiness.answer());
+            assert!(!is_ready(answer.as_mut()).await);
+            relay.asked().await;
+            relay.accepting();
+            assert!(!is_ready(pin!(relay.asked())).await);
+            // The other one does not accept, or is gone.
+            newsletter.not_accepting();
+            assert!(!is_ready(answer.as_mut()).await);
+            newsletter.asked().await;
+            newsletter.accepting();
+            assert!(is_ready(answer.as_mut()).await);
+        }
+        drop(newsletter);
+        let mut answer = pin!(readiness.answer());
+        assert!(!is_ready(answer.as_mut()).await);
+        relay.accepting();
+        assert!(!is_ready(answer.as_mut()).await);
+        readiness.drain();
+        assert!(is_ready(pin!(readiness.answer())).await);
+    }
+
+    /// Whether a future has come to its end, without waiting for it.
+    async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
+        poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
     }
 
     #[test]

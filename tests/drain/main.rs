@@ -5,6 +5,7 @@
 mod support;
 
 mod load;
+mod peers;
 mod sockets;
 mod start;
 mod systemd;

@@ -11,7 +11,7 @@ use super::support::milter::{Connection, Offer, Peer};
 use super::support::port::Port;
 use super::support::signatures::PublicKeys;
 use super::support::zegel::Zegel;
-use super::{assert_signed, orgs, ours, refusal, send};
+use super::{assert_signed, orgs, ours, refusal, refusal_by, send};
 
 /// A listener for all mail.
 fn listener(name: &str, socket: &str, more: &str) -> String {
@@ -161,6 +161,11 @@ fn a_second_instance_is_refused() {
 
 /// A signer that gets these sockets, by name, in the way of sd_listen_fds(3).
 fn launch_with_sockets(zegel: &mut Zegel, sockets: &[(&str, &dyn AsRawFd)]) {
+    zegel.launch_by(&["bash", "-c", &activation(sockets), "activate"]);
+}
+
+/// A script that becomes its arguments, with these sockets in the places for them.
+fn activation(sockets: &[(&str, &dyn AsRawFd)]) -> String {
     // In two steps, in case that one has the number that another is to have.
     let aside = sockets.iter().zip(200..).map(|((_, socket), aside)| {
         let socket = socket.as_raw_fd();
@@ -170,12 +175,11 @@ fn launch_with_sockets(zegel: &mut Zegel, sockets: &[(&str, &dyn AsRawFd)]) {
     let placed = placed.map(|(place, aside)| format!("exec {place}<&{aside} {aside}<&-; "));
     let redirections: String = aside.chain(placed).collect();
     let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
-    let script = format!(
+    format!(
         "{redirections}export LISTEN_PID=$$ LISTEN_FDS={} LISTEN_FDNAMES={}; exec \"$@\"",
         sockets.len(),
         names.join(":")
-    );
-    zegel.launch_by(&["bash", "-c", &script, "activate"]);
+    )
 }
 
 /// Lets children have the socket.
@@ -226,6 +230,21 @@ fn inherited_sockets_outlive_a_restart() {
             assert_eq!(zegel.counter(&signed), 1, "round {round}");
         }
     }
+}
+
+/// Systemd decides of which kind `fd:` is, and the rule for users must not be lost on the way.
+#[test]
+fn an_inherited_tcp_socket_has_no_users() {
+    let users = "allow_users = [\"root\"]";
+    let zegel = Zegel::prepared(&orgs(), &listener("relay", "fd:relay", users));
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    keep_across_exec(&socket);
+    let (status, text) = refusal_by(
+        &zegel,
+        &["bash", "-c", &activation(&[("relay", &socket)]), "activate"],
+    );
+    assert_eq!(status, Some(78), "{text}");
+    assert!(text.contains("systemd passed on a TCP socket"), "{text}");
 }
 
 #[test]

@@ -4,19 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::support::milter::{Command, Connection, Message, Offer};
-use super::support::signatures::PublicKeys;
-use super::support::zegel::{Org, Zegel};
 use super::{
-    DOMAIN, assert_alive, assert_signed, assert_tempfailed, assert_untouched, count, greeted,
-    greeted_with, ours, theirs,
+    assert_alive, assert_signed, assert_tempfailed, assert_untouched, count, greeted, greeted_with,
+    ours, reached, start, theirs,
 };
-
-fn start(limits: &str) -> (Zegel, PublicKeys) {
-    let orgs = [Org::new("voorbeeld", &[DOMAIN])];
-    let zegel = Zegel::with_settings(&orgs, &format!("[limits]\n{limits}\n"));
-    let keys = PublicKeys::of(&zegel.keystore());
-    (zegel, keys)
-}
 
 /// Panics unless the connection is closed after about so long.
 #[track_caller]
@@ -64,6 +55,9 @@ fn a_header_section_beyond_the_limits_costs_its_own_message() {
     let twice = behind(&many, &behind(&name, &behind(&name, &ours())));
     assert_untouched(&connection.send_message(&twice));
     assert_eq!(count(&zegel, "messages tempfailed"), 4);
+    // Each message once, whoever's it is.
+    assert_eq!(reached(&zegel, "header_fields"), 3);
+    assert_eq!(reached(&zegel, "header_bytes"), 8);
 }
 
 #[test]
@@ -103,6 +97,7 @@ fn idle_connections_are_closed_and_busy_ones_are_not() {
             }
         });
     });
+    assert_eq!(reached(&zegel, "idle"), 2);
     // Silence between messages is no fault.
     assert_eq!(count(&zegel, "protocol_errors_total"), 0);
 }
@@ -146,6 +141,7 @@ fn slow_messages_are_cut_and_others_are_not() {
         });
     });
     assert_eq!(count(&zegel, "protocol_errors_total"), 4);
+    assert_eq!(reached(&zegel, "message"), 4);
 }
 
 /// A peer that does not read what it asked for holds nothing up for longer than the limit.
@@ -201,6 +197,7 @@ fn surplus_connections_are_closed_at_once() {
         assert!(matches!(surplus.read_frame(), Ok(None)));
         assert!(begun.elapsed() < Duration::from_secs(1));
         assert_eq!(count(&zegel, "connections_refused_total"), refused);
+        assert_eq!(reached(&zegel, "connections"), refused);
         for connection in &mut held {
             assert_signed(&keys, &ours(), &connection.send_message(&ours()));
         }

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod endless;
 mod isolation;
 mod limits;
 mod load;
@@ -11,9 +12,17 @@ mod malformed;
 
 use support::milter::{Connection, Message, Offer, Outcome, Peer, Reply};
 use support::signatures::PublicKeys;
-use support::zegel::Zegel;
+use support::zegel::{Org, Zegel};
 
 const DOMAIN: &str = "voorbeeld.example";
+
+/// The usual organisation, with these limits.
+fn start(limits: &str) -> (Zegel, PublicKeys) {
+    let orgs = [Org::new("voorbeeld", &[DOMAIN])];
+    let zegel = Zegel::with_settings(&orgs, &format!("[limits]\n{limits}\n"));
+    let keys = PublicKeys::of(&zegel.keystore());
+    (zegel, keys)
+}
 
 /// A message of the usual organisation.
 fn ours() -> Message {
@@ -81,4 +90,11 @@ fn count(zegel: &Zegel, series: &str) -> u64 {
         None => format!("zegel_{series}{{listener=\"relay\"}}"),
     };
     zegel.counter(&series)
+}
+
+/// How often a limit was reached.
+fn reached(zegel: &Zegel, limit: &str) -> u64 {
+    zegel.counter(&format!(
+        "zegel_limits_reached_total{{listener=\"relay\",limit=\"{limit}\"}}"
+    ))
 }

@@ -1,6 +1,6 @@
 //! Each problem of a `[[listener]]` table.
 
-use super::expect_problem;
+use super::{NONE, expect_problem, good};
 
 /// What comes after the name, how the problem begins, and what it says further on.
 const CASES: &[(&str, &str, &str)] = &[
@@ -85,6 +85,31 @@ const CASES: &[(&str, &str, &str)] = &[
         "unix: socket",
     ),
     (
+        "socket = \"inet:127.0.0.1:8891\"\nallow_users = [\"root\"]",
+        "zegel.toml:4: listener[0].allow_users: who connects by TCP",
+        "unix: socket",
+    ),
+    (
+        "socket = \"unix:/a\"\nallow_users = [\"root\", \"no-such-user\"]",
+        "zegel.toml:4: listener[0].allow_users: \"no-such-user\" is no user",
+        "/etc/passwd",
+    ),
+    (
+        "socket = \"unix:/a\"\nallow_users = []",
+        "zegel.toml:4: listener[0].allow_users: nobody",
+        "such as postfix",
+    ),
+    (
+        "socket = \"unix:/a\"\nallow_users = 0",
+        "zegel.toml:4: listener[0].allow_users: this is a number",
+        "allow_users = [",
+    ),
+    (
+        "socket = \"unix:/a\"\nallow_user = [\"root\"]",
+        "zegel.toml:4: listener[0].allow_user: unknown key",
+        "mean allow_users?",
+    ),
+    (
         "socket = \"fd:a\"\noutbound = \"none\"",
         "zegel.toml:4: listener[0].outbound",
         "write \"all\"",
@@ -156,4 +181,13 @@ fn each_problem_of_a_listener() {
     ] {
         expect_problem(&[("zegel.toml", text)], beginning, words);
     }
+}
+
+#[test]
+fn users_have_their_numbers() {
+    let text = "[[listener]]\nname = \"a\"\nsocket = \"fd:a\"\nallow_users = [\"root\", \"89\"]";
+    let loaded = good(&[("zegel.toml", text)], NONE);
+    let users = loaded.settings.listeners[0].allow_users.as_deref();
+    let numbers: Vec<u32> = users.unwrap().iter().map(|user| user.number).collect();
+    assert_eq!(numbers, [0, 89]);
 }

@@ -50,6 +50,16 @@ const CASES: &[(&str, &str, &str)] = &[
         "from 1 to",
     ),
     (
+        "[limits]\ncommands = 999",
+        "zegel.toml:2: limits.commands",
+        "from 1000 to",
+    ),
+    (
+        "[limits]\ncommand_bytes = \"64K\"",
+        "zegel.toml:2: limits.command_bytes",
+        "from 1048576 to",
+    ),
+    (
         "[limits]\nheader_bytes = \"1G\"",
         "zegel.toml:2: limits.header_bytes",
         "from 4096 to",

@@ -28,8 +28,27 @@ fn a_listener_has_all_its_series_from_the_start() {
         r#"zegel_messages_total{listener="relay",result="rejected"} 0"#,
         r#"zegel_connections{listener="relay"} 0"#,
         r#"zegel_connections_refused_total{listener="relay"} 0"#,
+        r#"zegel_peers_refused_total{listener="relay"} 0"#,
+        r#"zegel_limits_reached_total{listener="relay",limit="connections"} 0"#,
+        r#"zegel_limits_reached_total{listener="relay",limit="command_bytes"} 0"#,
         r#"zegel_protocol_errors_total{listener="relay"} 0"#,
         r#"zegel_accept_errors_total{listener="relay"} 0"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+}
+
+#[test]
+fn each_limit_is_counted_by_itself() {
+    let metrics = Metrics::new();
+    let relay = metrics.listener("relay");
+    relay.limit_reached(Limit::Connections);
+    relay.limit_reached(Limit::Commands);
+    relay.limit_reached(Limit::Commands);
+    for line in [
+        r#"zegel_limits_reached_total{listener="relay",limit="connections"} 1"#,
+        r#"zegel_limits_reached_total{listener="relay",limit="commands"} 2"#,
+        r#"zegel_limits_reached_total{listener="relay",limit="command_bytes"} 0"#,
     ] {
         assert_line(&metrics, line);
     }

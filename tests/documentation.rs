@@ -1,0 +1,102 @@
+//! What the documentation says of the tests is so: they exist.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+const RESULTS: [&str; 4] = ["held", "otherwise", "in part", "not there"];
+const FAULTS: usize = 40;
+
+/// A row of the tables in `docs/reliability.md`.
+struct Fault {
+    number: usize,
+    what: String,
+    tests: Vec<String>,
+    result: String,
+}
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn faults() -> Vec<Fault> {
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let number = cells[0].parse().ok()?;
+        let [_, _, what, tests, result] = cells[..] else {
+            panic!("{line} has not five cells");
+        };
+        Some(Fault {
+            number,
+            what: what.to_owned(),
+            tests: quoted(tests).map(str::to_owned).collect(),
+            result: result.to_owned(),
+        })
+    };
+    let text = read("docs/reliability.md");
+    text.lines()
+        .filter(|line| line.starts_with('|'))
+        .filter_map(row)
+        .collect()
+}
+
+/// Whether `source` has a test of this name.
+fn has_test(source: &str, name: &str) -> bool {
+    let place = source.find(&format!("fn {name}("));
+    place.is_some_and(|place| {
+        let before = source[..place].trim_end_matches("async ").trim_end();
+        let attributes = before
+            .lines()
+            .rev()
+            .take_while(|line| line.trim_start().starts_with("#["));
+        attributes
+            .map(str::trim)
+            .any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn every_fault_has_its_row() {
+    let faults = faults();
+    let mut numbers: Vec<usize> = faults.iter().map(|fault| fault.number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=FAULTS).collect::<Vec<_>>());
+    for fault in faults {
+        let number = fault.number;
+        assert!(
+            RESULTS.contains(&fault.result.as_str()),
+            "{number}: {}",
+            fault.result
+        );
+        assert!(!fault.what.is_empty(), "{number}: nothing is argued");
+        let untested = fault.tests.is_empty();
+        assert!(
+            !untested || fault.result == "not there",
+            "{number}: {} by no test",
+            fault.result
+        );
+    }
+}
+
+#[test]
+fn the_tests_that_are_named_exist() {
+    let mut sources = BTreeMap::new();
+    let mut named = 0;
+    for fault in faults() {
+        for test in fault.tests {
+            let (file, name) = test.split_once("::").expect("a file and a test");
+            let source = sources.entry(file.to_owned()).or_insert_with(|| read(file));
+            assert!(
+                has_test(source, name),
+                "{}: there is no {test}",
+                fault.number
+            );
+            named += 1;
+        }
+    }
+    assert!(named > FAULTS, "{named} tests are named");
+}
