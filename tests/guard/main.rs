@@ -5,6 +5,7 @@
 mod support;
 
 mod dumps;
+mod memory;
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -17,8 +18,11 @@ use support::zegel::{Org, Zegel};
 /// An account that owns nothing: `nobody` of Debian.
 const NOBODY: u32 = 65_534;
 
-fn orgs() -> [Org; 1] {
-    [Org::new("voorbeeld", &["voorbeeld.example"]).signing_twice()]
+fn orgs() -> [Org; 2] {
+    [
+        Org::new("voorbeeld", &["voorbeeld.example"]).signing_twice(),
+        Org::new("ander", &["ander.example"]).without_keys(),
+    ]
 }
 
 /// The usual listener, where a process without rights can have it: in `{folder}/run`.
