@@ -6,6 +6,7 @@ mod support;
 
 mod dumps;
 mod memory;
+mod sandbox;
 
 use std::fs;
 use std::os::unix::fs::chown;

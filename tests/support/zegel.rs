@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -106,7 +107,8 @@ impl Zegel {
     }
 
     /// With further lines of `zegel.toml`. `{folder}` in them is the folder of this signer;
-    /// the usual listener is left out when they have listeners of their own.
+    /// the usual listener is left out when they have listeners of their own, and so is the
+    /// usual address of the pages (`{folder}/run/http.sock` is the other one).
     pub fn with_settings(orgs: &[Org], settings: &str) -> Self {
         let mut zegel = Self::prepared(orgs, settings);
         zegel.launch();
@@ -151,13 +153,20 @@ impl Zegel {
             .arg(self.path("zegel.toml"));
         let output = self.path("output");
         let mut process = Supervised::start("zegel", command, &output);
-        let address = self.http_address();
         process.wait_until(
             "it is ready",
             || read_lossy(&output),
-            || get(address, "/health/ready").is_some_and(|page| page.contains("200 OK")),
+            || self.ready().is_some_and(|page| page.contains("200 OK")),
         );
         self.process = Some(process);
+    }
+
+    /// The page that says whether it is ready, from `{folder}/run/http.sock` if that is there.
+    fn ready(&self) -> Option<String> {
+        match UnixStream::connect(self.path("run/http.sock")) {
+            Ok(stream) => get_from(stream, "/health/ready"),
+            Err(_) => self.page("/health/ready"),
+        }
     }
 
     /// A path in the folder of this signer.
@@ -193,9 +202,13 @@ impl Zegel {
                  outbound = {{ authenticated = true, networks = [\"127.0.0.0/8\"] }}\n"
             )
         };
+        let http = if settings.contains("[http]") {
+            String::new()
+        } else {
+            format!("[http]\nlisten = \"{}\"\n", self.http_address())
+        };
         let text = format!(
-            "[keystore]\npath = \"{folder}/keys\"\n[http]\nlisten = \"{}\"\n{listener}{}\n",
-            self.http_address(),
+            "[keystore]\npath = \"{folder}/keys\"\n{http}{listener}{}\n",
             settings.replace("{folder}", &folder)
         );
         fs::write(self.path("zegel.toml"), text).expect("settings");
@@ -379,7 +392,10 @@ fn key_of(selector: &Selector, algorithm: Algorithm) -> String {
 
 /// One request; none if nobody answers.
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
+    get_from(TcpStream::connect(address).ok()?, path)
+}
+
+fn get_from(mut stream: impl Read + Write, path: &str) -> Option<String> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
