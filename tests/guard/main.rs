@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod credential;
 mod dumps;
 mod memory;
 mod sandbox;

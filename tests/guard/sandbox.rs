@@ -8,7 +8,7 @@ use super::support::zegel::Zegel;
 use super::{of_nobody, sign};
 
 /// The words in front of the signer, which has `run` in its folder to write in, if that.
-fn inside(zegel: &Zegel, network: &[&str], more: &[&str]) -> Vec<String> {
+pub(crate) fn inside(zegel: &Zegel, network: &[&str], more: &[&str]) -> Vec<String> {
     let path = |name: &str| zegel.path(name).display().to_string();
     let script = checkout().join("tests/support/sandbox.py");
     let unit = checkout().join("systemd/zegel.service");
@@ -21,7 +21,7 @@ fn inside(zegel: &Zegel, network: &[&str], more: &[&str]) -> Vec<String> {
     words
 }
 
-fn launch(zegel: &mut Zegel, prefix: &[String]) {
+pub(crate) fn launch(zegel: &mut Zegel, prefix: &[String]) {
     let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
     zegel.launch_by(&prefix);
 }
@@ -34,7 +34,7 @@ fn status(process: u32, field: &str) -> String {
 
 /// The whole of its life: start, sign, reload, pages, drain, stop.
 #[track_caller]
-fn lives(zegel: &mut Zegel) {
+pub(crate) fn lives(zegel: &mut Zegel) {
     assert_eq!(status(zegel.id(), "CapEff:"), "0000000000000000");
     assert_eq!(status(zegel.id(), "NoNewPrivs:"), "1");
     // Both filters, and not only for the thread that was there first.
