@@ -3,22 +3,14 @@
 
 use std::fs;
 
-use super::support::checkout;
 use super::support::zegel::Zegel;
+use super::support::{checkout, sandbox};
 use super::{of_nobody, sign};
 
-/// The words in front of the signer, which has `run` in its folder to write in, if that.
+/// The words in front of the signer, which has `run` in its folder to write in.
 pub(crate) fn inside(zegel: &Zegel, network: &[&str], more: &[&str]) -> Vec<String> {
-    let path = |name: &str| zegel.path(name).display().to_string();
-    let script = checkout().join("tests/support/sandbox.py");
-    let unit = checkout().join("systemd/zegel.service");
-    let mut words = ["unshare", "--mount", "--ipc"].map(str::to_owned).to_vec();
-    words.extend(network.iter().map(|&word| word.to_owned()));
-    words.extend(["/usr/bin/python3".to_owned(), script.display().to_string()]);
-    words.push(unit.display().to_string());
-    words.extend(["--writable".to_owned(), path("run")]);
-    words.extend(more.iter().map(|&word| word.to_owned()));
-    words
+    let run = zegel.path("run").display().to_string();
+    sandbox::words(network, &[&["--writable", &run], more].concat())
 }
 
 pub(crate) fn launch(zegel: &mut Zegel, prefix: &[String]) {

@@ -18,6 +18,7 @@ use zegel::names::{DomainName, OrganisationId, Selector};
 use super::open_folder;
 use super::port::Port;
 use super::process::{GUARD, Supervised, read_lossy};
+use super::sandbox;
 use super::verifiers::Records;
 
 /// An organisation as a test wants it.
@@ -139,6 +140,11 @@ impl Zegel {
 
     /// The same, through a program that becomes the signer, such as `env NAME=VALUE`.
     pub fn launch_by(&mut self, prefix: &[&str]) {
+        let restrictions = if sandbox::is_wanted() {
+            sandbox::around(self.folder.path())
+        } else {
+            Vec::new()
+        };
         // The number of the process is that of the signer, since the shell becomes it.
         let script = format!(
             r#"{GUARD} guard 'kill "$daemon"' \
@@ -149,6 +155,7 @@ impl Zegel {
             .args(["-c", &script])
             .arg(self.folder.path())
             .args(prefix)
+            .args(restrictions)
             .args([env!("CARGO_BIN_EXE_zegel"), "run", "--config"])
             .arg(self.path("zegel.toml"));
         let output = self.path("output");
@@ -211,6 +218,11 @@ impl Zegel {
             "[keystore]\npath = \"{folder}/keys\"\n{http}{listener}{}\n",
             settings.replace("{folder}", &folder)
         );
+        let text = if sandbox::is_wanted() {
+            sandbox::without_groups(&text)
+        } else {
+            text
+        };
         fs::write(self.path("zegel.toml"), text).expect("settings");
     }
 
