@@ -52,8 +52,8 @@ pub fn around(folder: &Path) -> Vec<String> {
 
 /// Settings as they can be under the unit, which cannot give a socket to a group.
 pub fn without_groups(settings: &str) -> String {
-    let lines = settings.lines().filter(|line| !line.starts_with("group ="));
-    lines.map(|line| format!("{line}\n")).collect()
+    let lines = settings.split_inclusive('\n');
+    lines.filter(|line| !line.starts_with("group =")).collect()
 }
 
 fn group_of_postfix() -> u32 {
