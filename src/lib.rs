@@ -8,6 +8,7 @@
 //! | [`names`] | domains, selectors, organisations, field names: parsed once, always valid |
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
+//! | [`guard`] | a process that shows its memory to nobody |
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
 //! | [`keystore`] | private keys on disk, and what is known of their records |
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod dkim;
 pub mod dns;
 pub mod files;
+pub mod guard;
 pub mod handover;
 pub mod import;
 pub mod keeper;

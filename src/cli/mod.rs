@@ -31,7 +31,7 @@ use self::{
     failure::Failure,
 };
 use crate::{
-    daemon,
+    daemon, guard,
     keeper::{self, Duty},
 };
 
@@ -45,6 +45,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    // All of them: a list of those that read keys would be one that something is left out of.
+    if let Err(error) = guard::guard() {
+        output::complain(&error);
+        return ExitCode::FAILURE;
+    }
     let mut context = Context::new(arguments.config);
     let result = match &arguments.command {
         Command::Run => return daemon::run(context.config_file()),

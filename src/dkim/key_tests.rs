@@ -295,3 +295,33 @@ proptest! {
         }
     }
 }
+
+/// What a type shows of itself with `{:?}` gets into a log one day.
+#[test]
+fn private_halves_do_not_show_themselves() {
+    use std::marker::PhantomData;
+
+    struct Type<T>(PhantomData<T>);
+    trait Otherwise {
+        const SHOWS: bool = false;
+    }
+    impl<T> Otherwise for Type<T> {}
+    impl<T: fmt::Debug> Type<T> {
+        const SHOWS: bool = true;
+    }
+
+    assert!(Type::<SigningKey>::SHOWS);
+    assert!(!Type::<PrivateKey>::SHOWS);
+    assert!(!Type::<PrivateParts<'_>>::SHOWS);
+    assert!(!Type::<Pem<'_>>::SHOWS);
+    assert!(!Type::<crate::keystore::NewKey>::SHOWS);
+    for name in ["rsa2048-pkcs8", "ed25519-v1"] {
+        let key = key(name);
+        let shown = format!(
+            "SigningKey {{ algorithm: {:?}, fingerprint: {:?}, .. }}",
+            key.algorithm(),
+            key.public_key().fingerprint()
+        );
+        assert_eq!(format!("{key:?}"), shown);
+    }
+}

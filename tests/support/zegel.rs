@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -17,6 +18,7 @@ use zegel::names::{DomainName, OrganisationId, Selector};
 use super::open_folder;
 use super::port::Port;
 use super::process::{GUARD, Supervised, read_lossy};
+use super::sandbox;
 use super::verifiers::Records;
 
 /// An organisation as a test wants it.
@@ -106,7 +108,8 @@ impl Zegel {
     }
 
     /// With further lines of `zegel.toml`. `{folder}` in them is the folder of this signer;
-    /// the usual listener is left out when they have listeners of their own.
+    /// the usual listener is left out when they have listeners of their own, and so is the
+    /// usual address of the pages (`{folder}/run/http.sock` is the other one).
     pub fn with_settings(orgs: &[Org], settings: &str) -> Self {
         let mut zegel = Self::prepared(orgs, settings);
         zegel.launch();
@@ -137,6 +140,11 @@ impl Zegel {
 
     /// The same, through a program that becomes the signer, such as `env NAME=VALUE`.
     pub fn launch_by(&mut self, prefix: &[&str]) {
+        let restrictions = if sandbox::is_wanted() {
+            sandbox::around(self.folder.path())
+        } else {
+            Vec::new()
+        };
         // The number of the process is that of the signer, since the shell becomes it.
         let script = format!(
             r#"{GUARD} guard 'kill "$daemon"' \
@@ -147,17 +155,25 @@ impl Zegel {
             .args(["-c", &script])
             .arg(self.folder.path())
             .args(prefix)
+            .args(restrictions)
             .args([env!("CARGO_BIN_EXE_zegel"), "run", "--config"])
             .arg(self.path("zegel.toml"));
         let output = self.path("output");
         let mut process = Supervised::start("zegel", command, &output);
-        let address = self.http_address();
         process.wait_until(
             "it is ready",
             || read_lossy(&output),
-            || get(address, "/health/ready").is_some_and(|page| page.contains("200 OK")),
+            || self.ready().is_some_and(|page| page.contains("200 OK")),
         );
         self.process = Some(process);
+    }
+
+    /// The page that says whether it is ready, from `{folder}/run/http.sock` if that is there.
+    fn ready(&self) -> Option<String> {
+        match UnixStream::connect(self.path("run/http.sock")) {
+            Ok(stream) => get_from(stream, "/health/ready"),
+            Err(_) => self.page("/health/ready"),
+        }
     }
 
     /// A path in the folder of this signer.
@@ -193,11 +209,20 @@ impl Zegel {
                  outbound = {{ authenticated = true, networks = [\"127.0.0.0/8\"] }}\n"
             )
         };
+        let http = if settings.contains("[http]") {
+            String::new()
+        } else {
+            format!("[http]\nlisten = \"{}\"\n", self.http_address())
+        };
         let text = format!(
-            "[keystore]\npath = \"{folder}/keys\"\n[http]\nlisten = \"{}\"\n{listener}{}\n",
-            self.http_address(),
+            "[keystore]\npath = \"{folder}/keys\"\n{http}{listener}{}\n",
             settings.replace("{folder}", &folder)
         );
+        let text = if sandbox::is_wanted() {
+            sandbox::without_groups(&text)
+        } else {
+            text
+        };
         fs::write(self.path("zegel.toml"), text).expect("settings");
     }
 
@@ -379,7 +404,10 @@ fn key_of(selector: &Selector, algorithm: Algorithm) -> String {
 
 /// One request; none if nobody answers.
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
+    get_from(TcpStream::connect(address).ok()?, path)
+}
+
+fn get_from(mut stream: impl Read + Write, path: &str) -> Option<String> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;

@@ -1,11 +1,24 @@
 //! Every way in which a file is not safe to use, and that the message mends it.
+//!
+//! | case | test |
+//! |---|---|
+//! | owner | `a_file_of_someone_else` |
+//! | mode | `a_file_that_others_can_use` |
+//! | folders above | `a_folder_above_that_others_can_write_in` |
+//! | symbolic link | `a_symbolic_link`, `a_link_or_a_file_in_the_place_of_a_folder` |
+//! | hard link | `a_hard_link` |
+//! | FIFO | `a_pipe` |
+//! | folder that its group can write in | `a_folder_that_others_can_write_in` |
+//! | swapped between check and open | `a_file_that_is_swapped_while_it_is_opened`, `a_folder_that_is_swapped_after_it_was_opened` |
 
 use std::{
     os::unix::fs::{MetadataExt, chown, symlink},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{CWD, FileType, Mode, RenameFlags};
 
 use super::*;
 
@@ -91,7 +104,7 @@ fn a_hard_link() {
 }
 
 #[test]
-fn what_is_not_a_file() {
+fn a_pipe() {
     let fixture = Fixture::with_two_keys();
     let file = fixture.path("een/s1.pem");
     fs::remove_file(&file).unwrap();
@@ -99,8 +112,13 @@ fn what_is_not_a_file() {
     rustix::fs::mknodat(CWD, &file, FileType::Fifo, Mode::RUSR, 0).unwrap();
     let message = fixture.refusal_of_s1();
     assert!(message.contains("not a regular file"), "{message}");
-    fs::remove_file(&file).unwrap();
+}
 
+#[test]
+fn what_is_not_a_file() {
+    let fixture = Fixture::with_two_keys();
+    let file = fixture.path("een/s1.pem");
+    fs::remove_file(&file).unwrap();
     let socket = std::os::unix::net::UnixListener::bind(&file).unwrap();
     let message = fixture.refusal_of_s1();
     assert!(message.contains("not a regular file"), "{message}");
@@ -196,6 +214,75 @@ fn a_link_or_a_file_in_the_place_of_a_folder() {
             .unwrap_err();
         assert!(matches!(error, KeystoreError::ReservedName(_)), "{error}");
     }
+}
+
+/// Nothing is found out of a name: what was opened is what is examined and read.
+#[test]
+fn a_file_that_is_swapped_while_it_is_opened() {
+    let fixture = Fixture::with_two_keys();
+    let folder = Folder::open(&fixture.path("een")).unwrap();
+    let (file, loose) = (fixture.path("een/swapped"), fixture.path("een/loose"));
+    let link = fixture.path("een/link");
+    fs::write(&file, "safe").unwrap();
+    fixture.set_mode("een/swapped", 0o600);
+    fs::write(&loose, "somebody else's").unwrap();
+    fixture.set_mode("een/loose", 0o666);
+    symlink(&loose, &link).unwrap();
+    let over = AtomicBool::new(false);
+    let swap = |other| rustix::fs::renameat_with(CWD, &file, CWD, other, RenameFlags::EXCHANGE);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for other in [&loose, &link] {
+                    swap(other).unwrap();
+                    swap(other).unwrap();
+                }
+            }
+        });
+        // Set when an assertion fails, too: the other thread would never end.
+        let _over = Over(&over);
+        let (mut safe, mut refused) = (0, 0);
+        // Until it has been met in both states often enough.
+        while safe < 500 || refused < 500 {
+            match folder.read("swapped", Secrecy::Secret) {
+                Ok(content) => {
+                    assert_eq!(content.unwrap().as_slice(), b"safe");
+                    safe += 1;
+                }
+                Err(error) => {
+                    let unsafe_file = matches!(
+                        error.problem,
+                        FileProblem::FileMode { .. } | FileProblem::Symlink
+                    );
+                    assert!(unsafe_file, "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    });
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_folder_that_is_swapped_after_it_was_opened() {
+    let fixture = Fixture::with_two_keys();
+    fixture.generate("twee", "s1");
+    let ours = fs::read(fixture.path("een/s1.pem")).unwrap();
+    let root = Folder::open(fixture.keystore.path()).unwrap();
+    let folder = root.child("een").unwrap().unwrap();
+    fs::rename(fixture.path("een"), fixture.path("drie")).unwrap();
+    symlink(fixture.path("twee"), fixture.path("een")).unwrap();
+    let read = folder.read("s1.pem", Secrecy::Secret).unwrap().unwrap();
+    assert_eq!(*read, ours);
+    let error = root.child("een").unwrap_err();
+    assert!(matches!(error.problem, FileProblem::NotAFolder), "{error}");
 }
 
 #[test]
