@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) {
                 interval,
                 &over,
                 &reloads,
-            )
+            );
         });
         let mut failure = None;
         for minute in 1.. {

@@ -4,6 +4,8 @@
 //!
 //! `ZEGEL_CHAOS_SECONDS` says for how long there is trouble, all rows together.
 
+#![allow(clippy::print_stdout, reason = "a table for people")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
