@@ -35,12 +35,15 @@ pub(crate) struct Group<'a> {
     pub(crate) connections: usize,
     /// The signatures that each message must get.
     pub(crate) signatures: usize,
+    /// Each connection begins a message that often; without, as soon as the one before is done.
+    pub(crate) pace: Option<Duration>,
 }
 
 /// What came of a group.
 #[derive(Default)]
 pub(crate) struct Sent {
-    /// From the first byte of MAIL to the reply at the end, ascending.
+    /// From the first byte of MAIL to the reply at the end, ascending; with a pace, from when
+    /// it was due, so that a message that waits for another counts its wait.
     pub(crate) latencies: Vec<Duration>,
 }
 
@@ -80,6 +83,7 @@ pub(crate) fn send_one(
     signatures: usize,
 ) -> Result<(), String> {
     let group = Group {
+        pace: None,
         message,
         choice: Choice::Only(number),
         connections: 1,
@@ -99,6 +103,7 @@ struct Shared {
     agreed: Agreed,
     choice: Choice,
     signatures: usize,
+    pace: Option<Duration>,
     sent: RefCell<Sent>,
 }
 
@@ -134,11 +139,20 @@ async fn send_all(
             agreed,
             choice: group.choice,
             signatures: group.signatures,
+            pace: group.pace,
             sent: RefCell::default(),
         });
-        for _ in 0..group.connections {
+        for index in 0..group.connections {
             let connection = Connection::open(socket).await?;
-            tasks.spawn_local(converse(connection, Rc::clone(&shared), Rc::clone(&course)));
+            // Connections with a pace take turns.
+            let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+            let delay = group.pace.unwrap_or_default() * number(index) / number(group.connections);
+            tasks.spawn_local(converse(
+                connection,
+                Rc::clone(&shared),
+                Rc::clone(&course),
+                delay,
+            ));
         }
         all_shared.push(shared);
     }
@@ -185,6 +199,7 @@ async fn converse(
     mut connection: Connection,
     shared: Rc<Shared>,
     course: Rc<Course>,
+    delay: Duration,
 ) -> Result<(), String> {
     let agreed = connection.negotiate().await?;
     if agreed != shared.agreed {
@@ -204,11 +219,17 @@ async fn converse(
     course.begin.wait().await;
     let deadline = course.deadline.get().expect("the coordinator set it");
     let mut latencies = Vec::with_capacity(10_000);
+    let mut due = Instant::now() + delay;
     loop {
-        let begun = Instant::now();
-        if begun >= deadline {
+        if shared.pace.is_some() {
+            tokio::time::sleep_until(due.into()).await;
+        }
+        let now = Instant::now();
+        if now >= deadline {
             break;
         }
+        let begun = shared.pace.map_or(now, |_| due);
+        due += shared.pace.unwrap_or_default();
         message(&mut connection, &shared, std::mem::take(&mut first)).await?;
         latencies.push(begun.elapsed());
     }

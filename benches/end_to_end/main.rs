@@ -26,6 +26,7 @@ mod organisations;
 mod peers;
 mod scenarios;
 mod script;
+mod soak;
 mod table;
 mod throughput;
 
@@ -46,5 +47,6 @@ fn main() {
         Scenario::Memory => scenarios::memory(&options),
         Scenario::Fairness => scenarios::fairness(&options),
         Scenario::Double => scenarios::double(&options),
+        Scenario::Soak => soak::run(&options),
     }
 }

@@ -48,6 +48,12 @@ pub(crate) struct Options {
     /// have Ed25519 keys, and send nothing.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) rsa_keys: u32,
+    /// Messages in a second of the scenario `soak`.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) rate: u32,
+    /// Seconds between two reloads of the scenario `soak`.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) reload_every: u64,
     /// Cargo says so.
     #[arg(long, hide = true)]
     bench: bool,
@@ -66,6 +72,9 @@ pub(crate) enum Scenario {
     Fairness,
     /// Signing with RSA and Ed25519 against RSA alone.
     Double,
+    /// A steady rate of mixed sizes with reloads, for as long as `--seconds` says: memory,
+    /// descriptors and latencies minute by minute.
+    Soak,
 }
 
 impl Options {

@@ -22,24 +22,28 @@ use crate::{
     throughput::{Bench, Trial},
 };
 
-fn milliseconds(time: Duration) -> f64 {
+/// As people read it.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn prepare(world: &World<'_>) -> Prepared {
+/// Zegel with all that it needs.
+pub(crate) fn prepare(world: &World<'_>) -> Prepared {
     world.make_keys();
     Peer::Zegel
         .prepare(world)
         .unwrap_or_else(|reason| panic!("Zegel is {reason}"))
 }
 
-fn start(prepared: &Prepared, message: &Message) -> (Daemon, Duration) {
+/// Zegel at work, and how long its start took.
+pub(crate) fn start(prepared: &Prepared, message: &Message) -> (Daemon, Duration) {
     prepared
         .start(message)
         .unwrap_or_else(|reason| panic!("Zegel does not start: {reason}"))
 }
 
-fn world<'a>(options: &'a Options, keys: &'a KeyCache, organisations: u32) -> World<'a> {
+/// As many organisations with what the options say.
+pub(crate) fn world<'a>(options: &'a Options, keys: &'a KeyCache, organisations: u32) -> World<'a> {
     World {
         keys,
         organisations,
@@ -144,6 +148,7 @@ impl Growth {
         settle(&daemon);
         let senders = number.min(bench.options.rsa_keys);
         let group = || Group {
+            pace: None,
             message,
             choice: Choice::evenly(senders),
             connections: 16,
@@ -188,7 +193,7 @@ fn settle(daemon: &Daemon) {
 }
 
 /// Gives an organisation another name, which has it read anew.
-fn change_one(folder: &Path, number: u32) {
+pub(crate) fn change_one(folder: &Path, number: u32) {
     let path = folder.join(format!("orgs.d/{}.toml", id(number)));
     let text = fs::read_to_string(&path).expect("a file of an organisation");
     let renamed = if text.contains("(renamed)") {
@@ -222,6 +227,7 @@ fn reload_cost(daemon: &Daemon, prepared: &Prepared, number: u32) -> Duration {
 /// slowest message in milliseconds.
 fn calm_load(daemon: &Daemon, message: &Message, senders: u32, meanwhile: impl Fn() + Sync) -> f64 {
     let group = Group {
+        pace: None,
         message,
         choice: Choice::evenly(senders),
         connections: 1,
@@ -268,6 +274,7 @@ pub(crate) fn memory(options: &Options) {
             eprintln!("{}, run {} of {}", table::size(size), run + 1, options.runs);
             let (daemon, _) = start(&prepared, &Message::new(2048));
             let group = Group {
+                pace: None,
                 message: &message,
                 choice: options.choice(),
                 connections: CONNECTIONS,
@@ -329,6 +336,7 @@ fn beside(
     options: &Options,
 ) -> [f64; 5] {
     let group = |message, number, connections| Group {
+        pace: None,
         message,
         choice: Choice::Only(number),
         connections,
@@ -381,6 +389,7 @@ pub(crate) fn double(options: &Options) {
                 .start_with(&message, index + 1)
                 .unwrap_or_else(|reason| panic!("{reason}"));
             let group = Group {
+                pace: None,
                 message: &message,
                 choice: options.choice(),
                 connections: 16,

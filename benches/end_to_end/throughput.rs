@@ -194,6 +194,7 @@ fn measure(
                 prepared.name
             );
             let group = Group {
+                pace: None,
                 message,
                 choice: bench.options.choice(),
                 connections,

@@ -298,8 +298,17 @@ notify_classes =
         realm = logins::REALM,
         sink = options.sink_port,
     );
-    let extra = options.main_cf.join("\n");
-    base + &fragment.replace(SOCKET, &options.milter) + "\n" + &extra + "\n"
+    let usual = base + &fragment.replace(SOCKET, &options.milter);
+    let name = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+    let extra: Vec<_> = options.main_cf.iter().map(|line| name(line)).collect();
+    // Every process would warn of a setting that is there twice; a postlogd that has to do so
+    // before it reads waits for itself for ever.
+    let mut lines: Vec<&str> = usual.lines().collect();
+    lines.retain(|line| {
+        line.starts_with([' ', '#']) || name(line).is_none_or(|name| !extra.contains(&Some(name)))
+    });
+    lines.extend(options.main_cf.iter().map(String::as_str));
+    lines.join("\n") + "\n"
 }
 
 fn master_cf(options: &PostfixOptions, ports: &[Port; 4]) -> String {
