@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod demo;
 mod dns;
+mod explain;
 mod failure;
 mod import;
 mod key;
@@ -19,6 +20,7 @@ mod output;
 mod refusal;
 mod sign;
 mod status;
+mod trial;
 mod verify;
 
 use std::process::ExitCode;
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => return demo::run(arguments),
         Command::Check(arguments) => Ok(check::run(arguments, &mut context)),
         Command::Sign(arguments) => sign::run(arguments, &mut context),
+        Command::Explain(arguments) => explain::run(arguments, &mut context),
         Command::Verify(arguments) => verify::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
-    organisation::{Policy, Sender, in_networks},
+    organisation::{Ground, Policy, Sender, network_of},
 };
 
 /// Everything that `zegel.toml` says, checked.
@@ -125,16 +125,19 @@ pub enum Outbound {
 }
 
 impl Outbound {
-    /// Whether mail from this sender is outbound.
-    pub fn covers(&self, sender: &Sender<'_>) -> bool {
+    /// What makes mail from this sender outbound; none if it is not.
+    pub fn ground(&self, sender: &Sender<'_>) -> Option<Ground> {
         match self {
-            Self::All => true,
+            Self::All => Some(Ground::Anybody),
             Self::Rule {
                 authenticated,
                 networks,
             } => {
                 let login = sender.login.is_some_and(|login| !login.is_empty());
-                (*authenticated && login) || in_networks(networks, sender.client)
+                if *authenticated && login {
+                    return Some(Ground::Login);
+                }
+                network_of(networks, sender.client).map(Ground::Network)
             }
         }
     }
