@@ -162,6 +162,7 @@ fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
             name: LISTENER.to_owned(),
             socket: Socket::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
             outbound: Outbound::default(),
+            observe: false,
         }],
         http: HttpListen::Off,
         ..Settings::default()

@@ -150,6 +150,9 @@ fn describe_listeners(settings: &Settings, described: &mut BTreeMap<String, Stri
             } => format!("authenticated {authenticated}, networks {}", list(networks)),
         };
         described.insert(key("outbound"), outbound);
+        if listener.observe {
+            described.insert(key("observe"), "true".into());
+        }
     }
 }
 
@@ -384,12 +387,14 @@ mod tests {
                 name: "news".into(),
                 socket: Socket::Inherited("news".into()),
                 outbound: Outbound::All,
+                observe: true,
             });
             loaded.settings.log.filter = "debug".into();
             loaded.settings.log.format = LogFormat::Json;
         });
         let expected = [
             "keystore.path: /var/lib/zegel/keys -> /keys",
+            "listener news observe added: true",
             "listener news outbound added: all",
             "listener news socket added: fd:news",
             "log.filter: info -> debug",

@@ -60,6 +60,8 @@ pub struct ListenerSettings {
     pub socket: Socket,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
+    /// Whether it only looks on: it signs as if, counts and logs, and changes nothing.
+    pub observe: bool,
 }
 
 impl Default for ListenerSettings {
@@ -72,6 +74,7 @@ impl Default for ListenerSettings {
                 group: None,
             },
             outbound: Outbound::default(),
+            observe: false,
         }
     }
 }

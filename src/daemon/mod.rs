@@ -280,6 +280,7 @@ async fn bind_all(
             name: settings.name.clone(),
             socket: bind(settings, inherited).await?,
             outbound: settings.outbound.clone(),
+            observe: settings.observe,
             connections: connections.clone(),
             snapshots: snapshots.clone(),
             metrics: metrics.clone(),

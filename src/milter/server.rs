@@ -28,6 +28,8 @@ pub struct ListenerParts {
     pub socket: BoundSocket,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
+    /// Whether it only looks on.
+    pub observe: bool,
     /// The connections of all listeners together.
     pub connections: Connections,
     /// Where the current snapshot is.
@@ -47,6 +49,7 @@ pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
         metrics: parts.metrics.listener(&parts.name),
         name: parts.name,
         outbound: parts.outbound,
+        observe: parts.observe,
         snapshots: parts.snapshots,
         without_organisation: parts.metrics.without_organisation(),
         all_metrics: parts.metrics,

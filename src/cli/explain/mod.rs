@@ -45,6 +45,8 @@ pub(super) struct ExplainArguments {
 #[derive(Serialize)]
 struct Explanation {
     listener: String,
+    /// Whether the listener only looks on, so that nothing of this is done.
+    observe: bool,
     client: IpAddr,
     login: Option<String>,
     from_domain: Option<DomainName>,
@@ -99,6 +101,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let result = trial.sign();
     let explanation = Explanation {
         listener: trial.listener.name.clone(),
+        observe: trial.listener.observe,
         client: arguments.circumstances.client,
         login: arguments.circumstances.login().map(str::to_owned),
         from_domain: trial.decision.author.as_ref().ok().cloned(),

@@ -252,6 +252,9 @@ impl Teller<'_> {
     }
 
     fn reply(&self) -> String {
+        if self.trial.listener.observe {
+            return "it passes as it is: the listener has observe = true".to_owned();
+        }
         match self.explanation.result {
             "signed" => "the signature is inserted on top, and the message accepted".to_owned(),
             "tempfailed" => "by the policy it is put off (451 4.7.1)".to_owned(),
