@@ -9,6 +9,7 @@ mod check;
 mod context;
 mod demo;
 mod dns;
+mod doctor;
 mod explain;
 mod failure;
 mod import;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
+        Command::Doctor(arguments) => doctor::run(arguments, &mut context),
         Command::Import(command) => import::run(command, &mut context),
     };
     let written = context.output.finish();

@@ -232,7 +232,7 @@ fn a_full_disk_is_an_error() {
 #[test]
 fn a_listener_that_signs_nothing_is_a_warning() {
     let setup = Setup::with_key();
-    let text = std::fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let text = fs::read_to_string(setup.path("zegel.toml")).unwrap();
     let listener =
         "[[listener]]\nname = \"trial\"\nsocket = \"unix:/run/zegel/trial.sock\"\nobserve = true\n";
     setup.write("zegel.toml", &format!("{text}{listener}"));

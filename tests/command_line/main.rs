@@ -5,6 +5,7 @@
 mod checks;
 mod dns;
 mod dns_server;
+mod doctor;
 mod explain;
 mod keys;
 mod lists;
