@@ -77,15 +77,14 @@ impl Postfix {
             Some('(') => Some(')'),
             _ => None,
         };
-        let (name, behind) = match close {
-            Some(close) => rest[1..].split_once(close).unwrap_or((rest, "")),
-            None => {
-                let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
-                rest.split_at(
-                    rest.find(|character| !word(character))
-                        .unwrap_or(rest.len()),
-                )
-            }
+        let (name, behind) = if let Some(close) = close {
+            rest[1..].split_once(close).unwrap_or((rest, ""))
+        } else {
+            let word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+            rest.split_at(
+                rest.find(|character| !word(character))
+                    .unwrap_or(rest.len()),
+            )
         };
         let meant = match self.raw(service, name) {
             Some(meant) => self.expand(service, meant, depth - 1),

@@ -205,7 +205,7 @@ impl Explanation {
                 None => "-",
             };
             table.row([
-                step.step.as_str().to_owned(),
+                step.stage.as_str().to_owned(),
                 mark.to_owned(),
                 step.text.clone(),
             ]);

@@ -13,7 +13,8 @@ use crate::{
 /// One step.
 #[derive(Serialize)]
 pub(super) struct Step {
-    pub(super) step: Stage,
+    #[serde(rename = "step")]
+    pub(super) stage: Stage,
     /// Whether the message passed it; none where it did not come so far.
     pub(super) passed: Option<bool>,
     pub(super) text: String,
@@ -116,7 +117,7 @@ pub(super) fn steps(
             "not looked at: decided before".to_owned()
         };
         Step {
-            step,
+            stage: step,
             passed: reached.then_some(passed),
             text,
         }
