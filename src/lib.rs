@@ -17,6 +17,7 @@
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
+//! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`daemon`] | start, reload, drain, stop |
@@ -28,6 +29,7 @@ pub mod config;
 pub mod daemon;
 pub mod dkim;
 pub mod dns;
+pub mod doctor;
 pub mod files;
 pub mod guard;
 pub mod handover;

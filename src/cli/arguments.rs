@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check::CheckArguments, demo::DemoArguments, dns::DnsCommand, import::ImportCommand,
-    key::KeyCommand, organisations::OrganisationCommand, sign::SignArguments,
-    verify::VerifyArguments,
+    check::CheckArguments, demo::DemoArguments, dns::DnsCommand, doctor::DoctorArguments,
+    explain::ExplainArguments, import::ImportCommand, key::KeyCommand,
+    organisations::OrganisationCommand, sign::SignArguments, verify::VerifyArguments,
 };
 
 #[cfg(feature = "aws-lc-rs")]
@@ -51,6 +51,8 @@ pub(super) enum Command {
     Check(CheckArguments),
     /// Sign a message as the milter would
     Sign(SignArguments),
+    /// Say why a message is signed or not, step by step
+    Explain(ExplainArguments),
     /// Verify the signatures of a message
     Verify(VerifyArguments),
     /// Organisations
@@ -62,6 +64,8 @@ pub(super) enum Command {
     /// DNS records
     #[command(subcommand)]
     Dns(DnsCommand),
+    /// Look for what is dangerous in the settings of Postfix or Sendmail
+    Doctor(DoctorArguments),
     /// Take over the set-up of another signer
     #[command(subcommand)]
     Import(ImportCommand),

@@ -163,6 +163,7 @@ fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
             socket: Socket::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
             allow_users: None,
             outbound: Outbound::default(),
+            observe: false,
         }],
         http: HttpListen::Off,
         ..Settings::default()

@@ -9,6 +9,8 @@ mod check;
 mod context;
 mod demo;
 mod dns;
+mod doctor;
+mod explain;
 mod failure;
 mod import;
 mod key;
@@ -19,6 +21,7 @@ mod output;
 mod refusal;
 mod sign;
 mod status;
+mod trial;
 mod verify;
 
 use std::process::ExitCode;
@@ -64,10 +67,12 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => return demo::run(arguments),
         Command::Check(arguments) => Ok(check::run(arguments, &mut context)),
         Command::Sign(arguments) => sign::run(arguments, &mut context),
+        Command::Explain(arguments) => explain::run(arguments, &mut context),
         Command::Verify(arguments) => verify::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
+        Command::Doctor(arguments) => doctor::run(arguments, &mut context),
         Command::Import(command) => import::run(command, &mut context),
     };
     let written = context.output.finish();

@@ -155,6 +155,9 @@ fn describe_listeners(settings: &Settings, described: &mut BTreeMap<String, Stri
             } => format!("authenticated {authenticated}, networks {}", list(networks)),
         };
         described.insert(key("outbound"), outbound);
+        if listener.observe {
+            described.insert(key("observe"), "true".into());
+        }
     }
 }
 
@@ -393,6 +396,7 @@ mod tests {
                     number: 101,
                 }]),
                 outbound: Outbound::All,
+                observe: true,
             });
             loaded.settings.log.filter = "debug".into();
             loaded.settings.log.format = LogFormat::Json;
@@ -400,6 +404,7 @@ mod tests {
         let expected = [
             "keystore.path: /var/lib/zegel/keys -> /keys",
             "listener news allow_users added: postfix (101)",
+            "listener news observe added: true",
             "listener news outbound added: all",
             "listener news socket added: fd:news",
             "log.filter: info -> debug",

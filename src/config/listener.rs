@@ -116,10 +116,17 @@ fn read_one(node: Node, report: &Report) -> Option<Found> {
     let users_site = section.written("allow_users");
     let allow_users = read_users(&mut section);
     let outbound = section.take("outbound");
+    let observe_site = section.site_of("observe");
+    let observe = section.read("observe", truth).unwrap_or(false);
     let allow_remote = section.read("allow_remote", truth);
     let outbound = outbound.map_or_else(Outbound::default, |node| read_outbound(node, report));
     section.finish();
 
+    if observe {
+        let text = "this listener only looks on: no mail on it is signed";
+        let advice = "when the trial is over, take observe out and restart Zegel";
+        report.warning(&observe_site, Fault::new(text, advice));
+    }
     let address = address?;
     if let Socket::Tcp(address) = &address {
         check_reach(*address, allow_remote, &socket_site, report);
@@ -149,6 +156,7 @@ fn read_one(node: Node, report: &Report) -> Option<Found> {
             socket,
             allow_users,
             outbound,
+            observe,
         },
         name_site,
         socket_site,

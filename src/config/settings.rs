@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
-    organisation::{Policy, Sender, in_networks},
+    organisation::{Ground, Policy, Sender, network_of},
 };
 
 /// Everything that `zegel.toml` says, checked.
@@ -63,6 +63,8 @@ pub struct ListenerSettings {
     pub allow_users: Option<Vec<AllowedUser>>,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
+    /// Whether it only looks on: it signs as if, counts and logs, and changes nothing.
+    pub observe: bool,
 }
 
 /// A user that may connect to a socket file.
@@ -92,6 +94,7 @@ impl Default for ListenerSettings {
             },
             allow_users: None,
             outbound: Outbound::default(),
+            observe: false,
         }
     }
 }
@@ -145,16 +148,19 @@ pub enum Outbound {
 }
 
 impl Outbound {
-    /// Whether mail from this sender is outbound.
-    pub fn covers(&self, sender: &Sender<'_>) -> bool {
+    /// What makes mail from this sender outbound; none if it is not.
+    pub fn ground(&self, sender: &Sender<'_>) -> Option<Ground> {
         match self {
-            Self::All => true,
+            Self::All => Some(Ground::Anybody),
             Self::Rule {
                 authenticated,
                 networks,
             } => {
                 let login = sender.login.is_some_and(|login| !login.is_empty());
-                (*authenticated && login) || in_networks(networks, sender.client)
+                if *authenticated && login {
+                    return Some(Ground::Login);
+                }
+                network_of(networks, sender.client).map(Ground::Network)
             }
         }
     }

@@ -298,6 +298,7 @@ async fn bind_all(
                 .as_ref()
                 .map(|users| users.iter().map(|user| user.number).collect()),
             outbound: settings.outbound.clone(),
+            observe: settings.observe,
             connections: connections.clone(),
             turns: turns.clone(),
             snapshots: snapshots.clone(),

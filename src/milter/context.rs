@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{decision::Decision, turns::Turns};
 use crate::{
     config::Outbound,
-    observe::metrics::{ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
+    observe::metrics::{Forecast, ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
     snapshot::{Snapshot, SnapshotHolder},
 };
 
@@ -13,6 +13,8 @@ use crate::{
 pub(super) struct ListenerContext {
     pub(super) name: String,
     pub(super) outbound: Outbound,
+    /// Every message is accepted as it came; what would have become of it is told.
+    pub(super) observe: bool,
     pub(super) snapshots: SnapshotHolder,
     pub(super) metrics: ListenerMetrics,
     pub(super) without_organisation: OrganisationMetrics,
@@ -36,6 +38,14 @@ impl ListenerContext {
 
     /// A message whose beginning was never seen, or was lost to a panic.
     pub(super) fn incomplete_message(&self, queue_id: &str) {
+        if self.observe {
+            tracing::error!(
+                queue_id,
+                listener = self.name,
+                "observed: would be tempfailed: the message did not come whole"
+            );
+            return self.metrics.observed(Forecast::Tempfailed, 0);
+        }
         tracing::error!(
             queue_id,
             listener = self.name,

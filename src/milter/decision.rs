@@ -8,7 +8,7 @@ use crate::{
     config::Outbound,
     dkim::{AuthorRefusal, HeaderSection, author_domain},
     names::DomainName,
-    organisation::{Action, Policy, Refusal, Sender},
+    organisation::{Action, Ground, Policy, Refusal, Sender},
     snapshot::{ActiveKey, Domain, DomainKeys, Signing, Snapshot},
 };
 
@@ -34,6 +34,10 @@ pub struct Decision {
     pub author: Result<DomainName, AuthorRefusal>,
     /// What our configuration says of that domain, if it is ours.
     pub domain: Option<Arc<Domain>>,
+    /// What makes the message outbound; none if it is not.
+    pub outbound: Option<Ground>,
+    /// What lets the sender use that domain; none if nothing does.
+    pub permission: Option<Ground>,
     /// Sign with these keys, or don't for this reason.
     pub verdict: Result<Arc<[Arc<ActiveKey>]>, Refusal>,
 }
@@ -76,7 +80,17 @@ impl Decision {
             .ok()
             .and_then(|author| snapshot.domain(author))
             .cloned();
-        let keys = keys_for(author.as_ref(), domain.as_deref(), of);
+        let sender = Sender {
+            login: of.login,
+            client: of.client,
+            listener: of.listener,
+        };
+        let outbound = of.outbound.ground(&sender);
+        let permission = domain.as_deref().and_then(|domain| {
+            let senders = domain.organisation.senders.as_ref();
+            senders.map_or(Some(Ground::Anybody), |senders| senders.ground(&sender))
+        });
+        let keys = keys_for(author.as_ref(), domain.as_deref(), (outbound, permission));
         let verdict = match keys.map(DomainKeys::ready) {
             Err(refusal) => Some(Err(refusal)),
             Ok(signing) => signing.map(|signing| verdict(signing, of.header_is_whole)),
@@ -85,6 +99,8 @@ impl Decision {
         let decision = Self {
             author,
             domain,
+            outbound,
+            permission,
             verdict: verdict.unwrap_or(Err(Refusal::SigningFailure)),
         };
         if is_known {
@@ -114,16 +130,9 @@ impl Decision {
 fn keys_for<'a>(
     author: Result<&DomainName, &AuthorRefusal>,
     domain: Option<&'a Domain>,
-    of: &Circumstances<'_>,
+    (outbound, permission): (Option<Ground>, Option<Ground>),
 ) -> Result<&'a DomainKeys, Refusal> {
-    let sender = Sender {
-        login: of.login,
-        client: of.client,
-        listener: of.listener,
-    };
-    if !of.outbound.covers(&sender) {
-        return Err(Refusal::NotOutbound);
-    }
+    outbound.ok_or(Refusal::NotOutbound)?;
     author.map_err(|refusal| match refusal {
         AuthorRefusal::Missing => Refusal::FromMissing,
         AuthorRefusal::Repeated => Refusal::FromRepeated,
@@ -132,14 +141,7 @@ fn keys_for<'a>(
     })?;
     let domain = domain.ok_or(Refusal::UnknownDomain)?;
     let keys = domain.keys.as_ref().ok_or(Refusal::ParkedDomain)?;
-    let allowed = domain
-        .organisation
-        .senders
-        .as_ref()
-        .is_none_or(|senders| senders.allow(&sender));
-    if !allowed {
-        return Err(Refusal::UnauthorisedSender);
-    }
+    permission.ok_or(Refusal::UnauthorisedSender)?;
     Ok(keys)
 }
 

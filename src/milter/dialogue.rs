@@ -179,7 +179,7 @@ impl Dialogue {
         let mut answer = Vec::new();
         let agreement = Agreement::on(data, &mut answer)?;
         reply::negotiate(output, &answer);
-        if agreement.insertion == Insertion::Forbidden {
+        if agreement.insertion == Insertion::Forbidden && !self.listener.observe {
             tracing::error!(
                 listener = self.listener.name,
                 "the MTA does not allow header fields to be added: mail that must be signed \
@@ -246,6 +246,9 @@ impl Dialogue {
         }
         let ending = self.guard(|session| session.end_of_message(&queue_id, now));
         self.queue_id = queue_id;
+        if self.listener.observe {
+            return Ending::Unsigned;
+        }
         ending.unwrap_or(Ending::Tempfail(Refusal::SigningFailure))
     }
 

@@ -8,7 +8,11 @@ use super::{
     decision::Decision,
     signing::{Refused, Signed},
 };
-use crate::{dkim::Hazards, observe::metrics::Outcome, organisation::Action};
+use crate::{
+    dkim::{Hazards, VerificationError},
+    observe::metrics::{Forecast, Outcome},
+    organisation::{Action, Refusal},
+};
 
 /// Reports on one message.
 pub(super) struct Report<'a> {
@@ -63,6 +67,44 @@ impl Report<'_> {
             reason = refused.refusal.as_str(),
             milliseconds = self.milliseconds(),
             "{result}"
+        );
+    }
+
+    /// What would have become of a message on a listener that only looks on. The counters of
+    /// organisations tell what has become of mail, so that they stay as they are.
+    pub(super) fn observed(
+        &self,
+        decision: &Decision,
+        result: Result<(Hazards, Result<(), VerificationError>), Refused>,
+        (action, octets): (impl Fn(Refusal) -> Action, u64),
+    ) {
+        let (forecast, reason) = match &result {
+            Ok((_, Ok(()))) => (Forecast::Signed, String::new()),
+            Ok((_, Err(error))) => (Forecast::Unverified, error.to_string()),
+            Err(refused) => {
+                let forecast = match action(refused.refusal) {
+                    Action::Accept => Forecast::Unsigned,
+                    Action::Tempfail => Forecast::Tempfailed,
+                    Action::Reject => Forecast::Rejected,
+                };
+                (forecast, refused.refusal.to_string())
+            }
+        };
+        let hazards = result.map_or_else(|refused| refused.hazards, |(hazards, _)| hazards);
+        self.count_hazards(decision, hazards);
+        self.listener.metrics.observed(forecast, octets);
+        let keys = decision.verdict.as_deref().unwrap_or_default();
+        let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
+        tracing::info!(
+            queue_id = self.queue_id,
+            listener = self.listener.name,
+            organisation = organisation(decision),
+            domain = author(decision),
+            s = selectors.join(","),
+            reason,
+            milliseconds = self.milliseconds(),
+            "observed: would be {}",
+            forecast.as_str()
         );
     }
 

@@ -32,6 +32,8 @@ pub struct ListenerParts {
     pub allow_users: Option<Vec<u32>>,
     /// Which mail on it is outbound.
     pub outbound: Outbound,
+    /// Whether it only looks on.
+    pub observe: bool,
     /// The connections of all listeners together.
     pub connections: Connections,
     /// The turns of large messages of all listeners together.
@@ -53,6 +55,7 @@ pub async fn serve(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
         metrics: parts.metrics.listener(&parts.name),
         name: parts.name,
         outbound: parts.outbound,
+        observe: parts.observe,
         snapshots: parts.snapshots,
         without_organisation: parts.metrics.without_organisation(),
         all_metrics: parts.metrics,

@@ -14,7 +14,9 @@ use super::{
     signing::{Body, Refused, Signed, Work},
 };
 use crate::{
-    dkim::{Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace},
+    dkim::{
+        Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace, VerificationError,
+    },
     observe::metrics::Limit,
     organisation::{Action, Refusal},
     snapshot::Snapshot,
@@ -228,7 +230,8 @@ impl Session {
     }
 
     fn decided(&self, collected: Collected, mut decision: Decision) -> State {
-        if self.agreement.insertion == Insertion::Forbidden && decision.verdict.is_ok() {
+        let forbidden = self.agreement.insertion == Insertion::Forbidden;
+        if forbidden && !self.listener.observe && decision.verdict.is_ok() {
             decision.verdict = Err(Refusal::SigningFailure);
         }
         let body = decision
@@ -259,7 +262,16 @@ impl Session {
             body,
         } = decided;
         let canonicalisation = self.canonicalisation(&collected.snapshot);
-        match sign(&collected, &decision, (body, canonicalisation), now) {
+        let work = work(&collected, &decision, (canonicalisation, now));
+        let result =
+            work.and_then(|work| Ok((work, work.sign(body.ok_or(Refusal::SigningFailure)?)?)));
+        if self.listener.observe {
+            let result = result.map(|(work, signed)| (signed.hazards, verified(&work, &signed)));
+            let action = |refusal| decision.action(&collected.snapshot, refusal);
+            report.observed(&decision, result, (action, collected.octets));
+            return Ending::Unsigned;
+        }
+        match result.map(|(_, signed)| signed) {
             Ok(signed) => {
                 let leading_space = self.agreement.leading_space;
                 let values = signed.fields.iter();
@@ -285,17 +297,16 @@ impl Session {
     }
 }
 
-fn sign(
-    collected: &Collected,
-    decision: &Decision,
-    (body, canonicalisation): (Option<Body>, CanonicalisationPair),
-    now: u64,
-) -> Result<Signed, Refused> {
+fn work<'a>(
+    collected: &'a Collected,
+    decision: &'a Decision,
+    (canonicalisation, now): (CanonicalisationPair, u64),
+) -> Result<Work<'a>, Refused> {
     let keys = decision.verdict.as_ref().map_err(|&refusal| refusal)?;
-    let (Some(body), Ok(author)) = (body, &decision.author) else {
+    let Ok(author) = &decision.author else {
         return Err(Refusal::SigningFailure.into());
     };
-    let work = Work {
+    Ok(Work {
         header: &collected.header,
         author,
         keys,
@@ -303,8 +314,12 @@ fn sign(
         canonicalisation,
         policy: decision.policy(&collected.snapshot),
         now,
-    };
-    work.sign(body)
+    })
+}
+
+/// Whether every signature verifies.
+fn verified(work: &Work<'_>, signed: &Signed) -> Result<(), VerificationError> {
+    work.verify(signed).into_iter().collect()
 }
 
 impl Collected {

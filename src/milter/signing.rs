@@ -7,7 +7,8 @@ use crate::{
     config::SigningSettings,
     dkim::{
         BodyHasher, BodyInspector, CanonicalisationPair, FIELD_NAME, Hazard, Hazards,
-        HeaderSection, ParsedSignature, Signatory, SignatureField, SignedContent, allows_eight_bit,
+        HeaderSection, ParsedSignature, Signatory, SignatureField, SignedContent,
+        VerificationError, allows_eight_bit,
     },
     names::DomainName,
     organisation::{Action, Policy, Refusal},
@@ -67,6 +68,7 @@ pub struct Signed {
     pub fields: Vec<SignatureField>,
     /// What may break the signatures on their way.
     pub hazards: Hazards,
+    body_hash: [u8; 32],
 }
 
 /// A message that is not signed.
@@ -115,7 +117,23 @@ impl Work<'_> {
             })?;
             fields.push(field);
         }
-        Ok(Signed { fields, hazards })
+        Ok(Signed {
+            fields,
+            hazards,
+            body_hash,
+        })
+    }
+
+    /// Verifies what [`Work::sign`] made, as a receiver would, each signature with the key
+    /// in its place.
+    pub fn verify(&self, signed: &Signed) -> Vec<Result<(), VerificationError>> {
+        let verify = |(key, field): (&Arc<ActiveKey>, &SignatureField)| {
+            let signature =
+                ParsedSignature::parse(FIELD_NAME.as_bytes(), field.value().as_bytes())?;
+            let public_key = key.signing_key.public_key();
+            signature.verify(self.header, &signed.body_hash, public_key, self.now)
+        };
+        self.keys.iter().zip(&signed.fields).map(verify).collect()
     }
 
     fn signatory<'k>(&'k self, key: &'k ActiveKey) -> Signatory<'k> {

@@ -54,6 +54,43 @@ pub enum Outcome {
     Rejected,
 }
 
+/// What would have become of a message on a listener that only looks on: the label `result`
+/// of `zegel_observed_total`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forecast {
+    /// Signed, and the signature verifies.
+    Signed,
+    /// Signed, with a signature that does not verify: a fault of ours.
+    Unverified,
+    /// Accepted as it came.
+    Unsigned,
+    /// Answered with 451.
+    Tempfailed,
+    /// Answered with 550.
+    Rejected,
+}
+
+impl Forecast {
+    const ALL: [Self; 5] = [
+        Self::Signed,
+        Self::Unverified,
+        Self::Unsigned,
+        Self::Tempfailed,
+        Self::Rejected,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Unverified => "unverified",
+            Self::Unsigned => "unsigned",
+            Self::Tempfailed => "tempfailed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// What is shown of the snapshot in use.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotFacts {
@@ -168,6 +205,14 @@ impl ListenerMetrics {
         listener.messages.octets.0.observe(octets);
     }
 
+    /// A message of this many octets was accepted as it came, on a listener that looks on.
+    pub fn observed(&self, forecast: Forecast, octets: u64) {
+        let listener = &self.0;
+        listener.observed.inc();
+        listener.forecasts[forecast as usize].inc();
+        listener.messages.octets.0.observe(octets);
+    }
+
     /// From the end of a message that was signed to the reply.
     pub fn signing_took(&self, elapsed: Duration) {
         let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
@@ -232,6 +277,9 @@ struct Listener {
     unsigned: Counter,
     tempfailed: Counter,
     rejected: Counter,
+    observed: Counter,
+    /// In the order of [`Forecast::ALL`].
+    forecasts: [Counter; Forecast::ALL.len()],
     connections: Gauge,
     refused: Counter,
     peers_refused: Counter,
@@ -246,6 +294,7 @@ type Labels = Vec<(&'static str, String)>;
 #[derive(Debug)]
 struct ListenerFamilies {
     messages: Family<Labels, Counter>,
+    observed: Family<Labels, Counter>,
     connections: Family<Labels, Gauge>,
     refused: Family<Labels, Counter>,
     peers_refused: Family<Labels, Counter>,
@@ -263,6 +312,10 @@ impl ListenerFamilies {
         };
         let families = Self {
             messages: counter("messages", "Messages that got their reply"),
+            observed: counter(
+                "observed",
+                "Messages that were only looked at, by what would have become of them",
+            ),
             refused: counter(
                 "connections_refused",
                 "Connections closed at once, being over the limit",
@@ -289,15 +342,18 @@ impl ListenerFamilies {
 
     fn resolve(&self, name: &str, messages: &MessageHistograms) -> Listener {
         let listener = vec![("listener", name.to_owned())];
-        let result = |result: &str| {
+        let count = |family: &Family<Labels, Counter>, result: &str| {
             let labels = [listener.clone(), vec![("result", result.to_owned())]].concat();
-            self.messages.get_or_create_owned(&labels)
+            family.get_or_create_owned(&labels)
         };
+        let result = |result: &str| count(&self.messages, result);
         Listener {
             signed: result("signed"),
             unsigned: result("unsigned"),
             tempfailed: result("tempfailed"),
             rejected: result("rejected"),
+            observed: result("observed"),
+            forecasts: Forecast::ALL.map(|one| count(&self.observed, one.as_str())),
             connections: self.connections.get_or_create_owned(&listener),
             refused: self.refused.get_or_create_owned(&listener),
             peers_refused: self.peers_refused.get_or_create_owned(&listener),

@@ -8,7 +8,7 @@ mod senders;
 pub use self::{
     policy::{Action, Policy, Refusal},
     selector_template::{SelectorTemplate, TemplateError},
-    senders::{Sender, Senders, in_networks},
+    senders::{Ground, Sender, Senders, network_of},
 };
 
 use crate::{

@@ -27,26 +27,44 @@ pub struct Senders {
     pub listeners: Vec<String>,
 }
 
+/// What lets a sender pass a rule.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ground {
+    /// The rule lets everybody pass.
+    Anybody,
+    /// Its login.
+    Login,
+    /// Its address lies in this network.
+    Network(IpNet),
+    /// The listener.
+    Listener,
+}
+
 impl Senders {
-    /// Whether this sender may use the domains of the organisation.
-    pub fn allow(&self, sender: &Sender<'_>) -> bool {
+    /// What lets this sender use the domains of the organisation; none if nothing does.
+    pub fn ground(&self, sender: &Sender<'_>) -> Option<Ground> {
         let login = sender
             .login
             .is_some_and(|login| self.auth.iter().any(|name| name == login));
-        login
-            || in_networks(&self.networks, sender.client)
-            || self.listeners.iter().any(|name| name == sender.listener)
+        if login {
+            return Some(Ground::Login);
+        }
+        let network = network_of(&self.networks, sender.client).map(Ground::Network);
+        network.or_else(|| {
+            let mut listeners = self.listeners.iter();
+            let listener = listeners.any(|name| name == sender.listener);
+            listener.then_some(Ground::Listener)
+        })
     }
 }
 
-/// Whether the address of a client lies in one of the networks.
+/// The first of the networks that the address of a client lies in.
 ///
 /// An IPv4 client of a dual-stack socket (`::ffff:192.0.2.1`) counts as IPv4.
-pub fn in_networks(networks: &[IpNet], client: Option<IpAddr>) -> bool {
-    client.is_some_and(|address| {
-        let address = address.to_canonical();
-        networks.iter().any(|network| network.contains(&address))
-    })
+pub fn network_of(networks: &[IpNet], client: Option<IpAddr>) -> Option<IpNet> {
+    let address = client?.to_canonical();
+    let mut networks = networks.iter();
+    networks.find(|network| network.contains(&address)).copied()
 }
 
 #[cfg(test)]
@@ -63,23 +81,24 @@ mod tests {
             ],
             listeners: vec!["newsletter".into()],
         };
+        let network = |place: usize| Some(Ground::Network(senders.networks[place]));
         for (login, client, listener, expected) in [
-            (Some("crm"), None, "relay", true),
-            (Some("CRM"), None, "relay", false),
-            (Some(""), None, "relay", false),
-            (None, Some("10.20.255.1"), "relay", true),
-            (None, Some("::ffff:10.20.0.1"), "relay", true),
-            (None, Some("2001:db8::1"), "relay", true),
-            (None, Some("10.21.0.1"), "relay", false),
-            (None, None, "newsletter", true),
-            (None, None, "relay", false),
+            (Some("crm"), None, "relay", Some(Ground::Login)),
+            (Some("CRM"), None, "relay", None),
+            (Some(""), None, "relay", None),
+            (None, Some("10.20.255.1"), "relay", network(0)),
+            (None, Some("::ffff:10.20.0.1"), "relay", network(0)),
+            (None, Some("2001:db8::1"), "relay", network(1)),
+            (None, Some("10.21.0.1"), "relay", None),
+            (None, None, "newsletter", Some(Ground::Listener)),
+            (None, None, "relay", None),
         ] {
             let sender = Sender {
                 login,
                 client: client.map(|text: &str| text.parse().unwrap()),
                 listener,
             };
-            assert_eq!(senders.allow(&sender), expected, "{sender:?}");
+            assert_eq!(senders.ground(&sender), expected, "{sender:?}");
         }
     }
 
@@ -90,6 +109,6 @@ mod tests {
             client: Some("127.0.0.1".parse().unwrap()),
             listener: "relay",
         };
-        assert!(!Senders::default().allow(&sender));
+        assert_eq!(Senders::default().ground(&sender), None);
     }
 }

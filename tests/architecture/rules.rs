@@ -11,7 +11,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["config"],
     &["observe"],
     &["snapshot"],
-    &["dns", "handover", "import"],
+    &["dns", "handover", "doctor", "import"],
     &["milter"],
     &["daemon", "keeper"],
     &["cli"],

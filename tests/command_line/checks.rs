@@ -228,3 +228,18 @@ fn a_full_disk_is_an_error() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: No space"));
 }
+
+#[test]
+fn a_listener_that_signs_nothing_is_a_warning() {
+    let setup = Setup::with_key();
+    let text = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let listener =
+        "[[listener]]\nname = \"trial\"\nsocket = \"unix:/run/zegel/trial.sock\"\nobserve = true\n";
+    setup.write("zegel.toml", &format!("{text}{listener}"));
+    setup.run(["check"]).expect(0).complains(&[
+        "warning: ",
+        "listener[0].observe: this listener only looks on: no mail on it is signed",
+    ]);
+    let explained = setup.run_with(&["explain"], crate::setup::MESSAGE.as_bytes());
+    explained.expect(0).says(&["observe = true"]);
+}

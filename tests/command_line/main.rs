@@ -5,6 +5,8 @@
 mod checks;
 mod dns;
 mod dns_server;
+mod doctor;
+mod explain;
 mod keys;
 mod lists;
 mod messages;

@@ -9,6 +9,7 @@ mod isolation;
 mod limits;
 mod load;
 mod malformed;
+mod observe;
 
 use support::milter::{Connection, Message, Offer, Outcome, Peer, Reply};
 use support::signatures::PublicKeys;

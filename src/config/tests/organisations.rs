@@ -1,7 +1,7 @@
 //! Organisations: what is read, and each problem.
 
 use super::{NONE, expect_problem, good, problems, short};
-use crate::organisation::{Action, Sender};
+use crate::organisation::{Action, Ground, Sender};
 
 const SETTINGS: (&str, &str) = (
     "zegel.toml",
@@ -44,9 +44,10 @@ fn an_organisation_is_what_is_written() {
         listener,
     };
     let senders = one.senders.as_ref().unwrap();
-    assert!(senders.allow(&sender(Some("crm"), "relay")));
-    assert!(senders.allow(&sender(None, "newsletter")));
-    assert!(!senders.allow(&sender(None, "relay")));
+    let ground = |login, listener| senders.ground(&sender(login, listener));
+    assert_eq!(ground(Some("crm"), "relay"), Some(Ground::Login));
+    assert_eq!(ground(None, "newsletter"), Some(Ground::Listener));
+    assert_eq!(ground(None, "relay"), None);
     assert!(other.senders.is_none());
     // Its own policy, over that of zegel.toml, over the built-in one.
     assert_eq!(one.policy.awaiting_key, Action::Tempfail);

@@ -26,6 +26,8 @@ fn a_listener_has_all_its_series_from_the_start() {
         r#"zegel_messages_total{listener="relay",result="unsigned"} 0"#,
         r#"zegel_messages_total{listener="relay",result="tempfailed"} 0"#,
         r#"zegel_messages_total{listener="relay",result="rejected"} 0"#,
+        r#"zegel_messages_total{listener="relay",result="observed"} 0"#,
+        r#"zegel_observed_total{listener="relay",result="signed"} 0"#,
         r#"zegel_connections{listener="relay"} 0"#,
         r#"zegel_connections_refused_total{listener="relay"} 0"#,
         r#"zegel_peers_refused_total{listener="relay"} 0"#,
@@ -86,16 +88,19 @@ fn messages_are_counted_where_they_belong() {
     // Resolved again after a reload: the same series.
     metrics.listener("relay").message(Outcome::Signed, 10);
     newsletter.message(Outcome::Rejected, 10);
+    newsletter.observed(Forecast::Unverified, 0);
     for line in [
         r#"zegel_messages_total{listener="relay",result="signed"} 2"#,
         r#"zegel_messages_total{listener="newsletter",result="signed"} 0"#,
         r#"zegel_messages_total{listener="newsletter",result="rejected"} 1"#,
+        r#"zegel_messages_total{listener="newsletter",result="observed"} 1"#,
+        r#"zegel_observed_total{listener="newsletter",result="unverified"} 1"#,
         r#"zegel_sign_seconds_bucket{le="0.00025"} 0"#,
         r#"zegel_sign_seconds_bucket{le="0.0005"} 1"#,
         r#"zegel_sign_seconds_bucket{le="+Inf"} 1"#,
         "zegel_sign_seconds_sum 0.0003",
         "zegel_message_bytes_sum 2068.0",
-        "zegel_message_bytes_count 3",
+        "zegel_message_bytes_count 4",
     ] {
         assert_line(&metrics, line);
     }

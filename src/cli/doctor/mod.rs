@@ -1,0 +1,210 @@
+//! `zegel doctor`: what in the settings of the MTA, and around the sockets, is dangerous.
+
+mod system;
+
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    context::Context,
+    failure::Failure,
+    message,
+    output::{Output, printable},
+    status::Status,
+};
+use crate::{
+    config::{ListenerSettings, Socket},
+    doctor::{self, Finding, Ours, Postfix, Severity},
+};
+
+/// Where Sendmail has its settings.
+const SENDMAIL_CF: &str = "/etc/mail/sendmail.cf";
+/// The second is where it is, even if the path of a user does not lead there.
+const POSTCONF: [&str; 2] = ["postconf", "/usr/sbin/postconf"];
+/// A listener on this host answers at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArguments {
+    /// The folder of main.cf and master.cf [default: that of postconf]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["postconf_n", "sendmail_cf"])]
+    postfix: Option<PathBuf>,
+
+    /// What `postconf -n` printed, perhaps on another host; sockets are not looked at then
+    #[arg(long, value_name = "FILE", requires = "postconf_m")]
+    postconf_n: Option<PathBuf>,
+
+    /// What `postconf -M` printed
+    #[arg(long, value_name = "FILE", requires = "postconf_n")]
+    postconf_m: Option<PathBuf>,
+
+    /// The version of that Postfix, such as 3.7.11
+    #[arg(long, value_name = "VERSION", requires = "postconf_n")]
+    postfix_version: Option<String>,
+
+    /// A sendmail.cf; sockets are not looked at then
+    #[arg(long, value_name = "FILE", conflicts_with = "postconf_n")]
+    sendmail_cf: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    /// What was looked at.
+    mta: String,
+    /// Nothing but notes.
+    good: bool,
+    findings: Vec<Finding>,
+}
+
+pub(super) fn run(arguments: &DoctorArguments, context: &mut Context) -> Result<Status, Failure> {
+    let settings = context.load()?.settings;
+    let ours = Ours {
+        listeners: &settings.listeners,
+        connections: settings.limits.connections,
+    };
+    let (mta, findings) = look(arguments, ours)?;
+    let report = Report {
+        mta,
+        good: findings.iter().all(|one| one.severity == Severity::Note),
+        findings,
+    };
+    if arguments.json {
+        context.output.json(&report);
+    } else {
+        report.print(&mut context.output);
+    }
+    Ok(if report.good {
+        Status::Good
+    } else {
+        Status::Finding
+    })
+}
+
+fn look(arguments: &DoctorArguments, ours: Ours<'_>) -> Result<(String, Vec<Finding>), Failure> {
+    if let Some(file) = &arguments.sendmail_cf {
+        return sendmail(file, ours);
+    }
+    if let (Some(parameters), Some(services)) = (&arguments.postconf_n, &arguments.postconf_m) {
+        let version = arguments.postfix_version.as_deref();
+        let postfix = Postfix::parse(&text(parameters)?, &text(services)?, version);
+        let findings = doctor::examine_postfix(&postfix, ours);
+        return Ok((named(version), findings));
+    }
+    let folder = arguments.postfix.as_deref();
+    let Some(version) = postconf(folder, &["-h", "mail_version"])? else {
+        if Path::new(SENDMAIL_CF).exists() {
+            let (mta, mut findings) = sendmail(Path::new(SENDMAIL_CF), ours)?;
+            findings.extend(sockets(ours.listeners, None));
+            return Ok((mta, findings));
+        }
+        return Err(Failure::Other(format!(
+            "there is no postconf and no {SENDMAIL_CF}; name the settings with --postconf-n and \
+             --postconf-m, or with --sendmail-cf"
+        )));
+    };
+    let ask = |option| postconf(folder, &[option]).map(Option::unwrap_or_default);
+    let postfix = Postfix::parse(&ask("-n")?, &ask("-M")?, Some(&version));
+    let mut findings = doctor::examine_postfix(&postfix, ours);
+    findings.extend(sockets(ours.listeners, Some(&postfix)));
+    findings.sort_by_key(|finding| finding.severity);
+    Ok((named(Some(version.trim())), findings))
+}
+
+fn named(version: Option<&str>) -> String {
+    version.map_or("Postfix".to_owned(), |version| format!("Postfix {version}"))
+}
+
+fn sendmail(file: &Path, ours: Ours<'_>) -> Result<(String, Vec<Finding>), Failure> {
+    let findings = doctor::examine_sendmail(&text(file)?, ours);
+    Ok((format!("Sendmail ({})", file.display()), findings))
+}
+
+fn text(file: &Path) -> Result<String, Failure> {
+    let octets = message::read(Some(file))?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// What postconf prints; nothing if it is not there.
+fn postconf(folder: Option<&Path>, arguments: &[&str]) -> Result<Option<String>, Failure> {
+    for program in POSTCONF {
+        let mut command = Command::new(program);
+        if let Some(folder) = folder {
+            command.arg("-c").arg(folder);
+        }
+        let output = match command.args(arguments).output() {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            output => output.map_err(|error| Failure::Other(format!("{program}: {error}")))?,
+        };
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure::Other(complaint.trim().to_owned()));
+        }
+        return Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()));
+    }
+    Ok(None)
+}
+
+/// What is to be said of the sockets of this host.
+fn sockets(listeners: &[ListenerSettings], postfix: Option<&Postfix>) -> Vec<Finding> {
+    let account = postfix.and_then(|postfix| system::account(&postfix.mail_owner()));
+    let mut findings = Vec::new();
+    for listener in listeners {
+        let file = match (&listener.socket, postfix) {
+            (Socket::Tcp(address), _) => {
+                if !answers(*address) {
+                    findings.push(doctor::unreachable(*address));
+                }
+                continue;
+            }
+            (Socket::Unix { path, .. }, None) => Some(path.clone()),
+            (_, postfix) => postfix.and_then(|postfix| postfix.socket_file(listener)),
+        };
+        if let Some(file) = file {
+            let seen = system::way_to(&file);
+            findings.extend(doctor::examine_socket(&file, &seen, account.as_ref()));
+        }
+    }
+    findings
+}
+
+fn answers(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, PATIENCE).is_ok()
+}
+
+impl Report {
+    fn print(&self, output: &mut Output) {
+        for finding in &self.findings {
+            output.line(format_args!(
+                "{}: {} [{}]\n    why: {}\n    do:  {}",
+                finding.severity.as_str(),
+                printable(&finding.found),
+                finding.code,
+                finding.why,
+                printable(&finding.command)
+            ));
+        }
+        let count = |severity| {
+            let findings = self.findings.iter();
+            findings.filter(|one| one.severity == severity).count()
+        };
+        output.line(format_args!(
+            "{}: dangers: {}, warnings: {}, notes: {}",
+            printable(&self.mta),
+            count(Severity::Danger),
+            count(Severity::Warning),
+            count(Severity::Note)
+        ));
+    }
+}

@@ -1,0 +1,227 @@
+//! `zegel explain`: every step of the decision on one message, in order, and what follows.
+//!
+//! Nothing is decided here: the decision and the signatures are those of the milter, and
+//! this tells what they say.
+
+mod steps;
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use self::steps::{Stage, Step, steps};
+use super::{
+    context::Context,
+    failure::Failure,
+    message::Mail,
+    output::{Output, Table, complain, printable},
+    refusal,
+    status::Status,
+    trial::{CircumstanceArguments, Trial, build},
+};
+use crate::{
+    dkim::{Algorithm, FIELD_NAME, Hazard, Hazards, ParsedSignature},
+    keystore::{Keyring, State},
+    milter::signing::{Refused, Signed},
+    names::{DomainName, OrganisationId, Selector},
+    organisation::Action,
+    snapshot::Built,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArguments {
+    /// The message; standard input if it is - or left out
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    circumstances: CircumstanceArguments,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Explanation {
+    listener: String,
+    /// Whether the listener only looks on, so that nothing of this is done.
+    observe: bool,
+    client: IpAddr,
+    login: Option<String>,
+    from_domain: Option<DomainName>,
+    organisation: Option<OrganisationId>,
+    file: Option<PathBuf>,
+    /// All keys that the organisation has for the domain, whatever their state.
+    keys: Vec<ExplainedKey>,
+    steps: Vec<Step>,
+    /// `signed`, `unsigned`, `tempfailed` or `rejected`: what becomes of the message.
+    result: &'static str,
+    /// Why it is not signed.
+    reason: Option<&'static str>,
+    advice: Option<String>,
+    /// None when the message was not looked at so far.
+    hazards: Option<Vec<&'static str>>,
+    signatures: Vec<ExplainedSignature>,
+}
+
+#[derive(Serialize)]
+struct ExplainedKey {
+    selector: Selector,
+    algorithm: Algorithm,
+    state: State,
+}
+
+#[derive(Serialize)]
+struct ExplainedSignature {
+    selector: Selector,
+    algorithm: Algorithm,
+    /// `h=`, in its order; a name stands once more than the message has such fields where
+    /// another one must not be added.
+    signed_fields: Vec<String>,
+    /// The whole field, with CRLF.
+    field: String,
+    verifies: bool,
+    problem: Option<String>,
+}
+
+pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result<Status, Failure> {
+    let mail = Mail::read(arguments.file.as_deref())?;
+    let message = mail.parse()?;
+    let (built, keystore) = build(context)?;
+    let trial = Trial::new(&built.snapshot, &message, &arguments.circumstances)?;
+    let domain = trial.decision.domain.as_ref();
+    let organisation = domain.map(|domain| &domain.organisation);
+    let keyring = organisation.map(|one| keystore.read_keyring(&one.id));
+    let keyring = keyring.and_then(Result::ok).unwrap_or_default();
+    let file = organisation.map(|one| {
+        let folder = context.config_file().with_file_name("orgs.d");
+        folder.join(format!("{}.toml", one.id))
+    });
+    let result = trial.sign();
+    let explanation = Explanation {
+        listener: trial.listener.name.clone(),
+        observe: trial.listener.observe,
+        client: arguments.circumstances.client,
+        login: arguments.circumstances.login().map(str::to_owned),
+        from_domain: trial.decision.author.as_ref().ok().cloned(),
+        organisation: organisation.map(|one| one.id.clone()),
+        file,
+        keys: keys(&keyring, trial.decision.author.as_ref().ok()),
+        steps: Vec::new(),
+        result: "signed",
+        reason: None,
+        advice: None,
+        hazards: None,
+        signatures: Vec::new(),
+    };
+    let explanation = match &result {
+        Ok(signed) => explanation.signed(&trial, signed),
+        Err(refused) => explanation.refused((&built, &trial), *refused),
+    };
+    let explanation = Explanation {
+        steps: steps(&trial, &explanation, &arguments.circumstances),
+        ..explanation
+    };
+    if arguments.json {
+        context.output.json(&explanation);
+    } else {
+        explanation.print(&mut context.output);
+    }
+    let is_good =
+        explanation.result == "signed" && explanation.signatures.iter().all(|one| one.verifies);
+    Ok(if is_good {
+        Status::Good
+    } else {
+        Status::Finding
+    })
+}
+
+fn keys(keyring: &Keyring, author: Option<&DomainName>) -> Vec<ExplainedKey> {
+    let keys = keyring.keys().iter().filter_map(|key| {
+        Some(ExplainedKey {
+            selector: key.selector.clone(),
+            algorithm: key.algorithm,
+            state: key.state(author?)?,
+        })
+    });
+    keys.collect()
+}
+
+fn words(hazards: Hazards) -> Vec<&'static str> {
+    hazards.iter().map(Hazard::as_str).collect()
+}
+
+impl Explanation {
+    fn signed(self, trial: &Trial<'_>, signed: &Signed) -> Self {
+        let verified = trial.verify(signed);
+        let signatures = trial.keys().zip(&signed.fields).zip(verified);
+        let signatures = signatures.map(|((key, field), verified)| {
+            let value = field.value().as_bytes();
+            let parsed = ParsedSignature::parse(FIELD_NAME.as_bytes(), value);
+            ExplainedSignature {
+                selector: key.selector.clone(),
+                algorithm: key.signing_key.algorithm(),
+                signed_fields: parsed.map(|parsed| parsed.names).unwrap_or_default(),
+                field: field.line(),
+                verifies: verified.is_ok(),
+                problem: verified.err().map(|error| error.to_string()),
+            }
+        });
+        Self {
+            hazards: Some(words(signed.hazards)),
+            signatures: signatures.collect(),
+            ..self
+        }
+    }
+
+    fn refused(self, (built, trial): (&Built, &Trial<'_>), refused: Refused) -> Self {
+        let decision = &trial.decision;
+        let mut advice = refusal::explain(decision, refused, &trial.listener.name);
+        if Stage::of(refused.refusal, decision) == Stage::Keys {
+            for problem in &built.problems {
+                advice = format!("{advice}; {problem}");
+            }
+        }
+        Self {
+            result: match decision.action(&built.snapshot, refused.refusal) {
+                Action::Accept => "unsigned",
+                Action::Tempfail => "tempfailed",
+                Action::Reject => "rejected",
+            },
+            reason: Some(refused.refusal.as_str()),
+            advice: Some(advice),
+            hazards: decision.verdict.is_ok().then(|| words(refused.hazards)),
+            ..self
+        }
+    }
+
+    fn print(&self, output: &mut Output) {
+        let mut table = Table::new(["STEP", "", "WHAT"]);
+        for step in &self.steps {
+            let mark = match step.passed {
+                Some(true) => "ok",
+                Some(false) => "NO",
+                None => "-",
+            };
+            table.row([
+                step.stage.as_str().to_owned(),
+                mark.to_owned(),
+                step.text.clone(),
+            ]);
+        }
+        output.line(table);
+        for signature in &self.signatures {
+            output.line(format_args!(
+                "\nThe signature with {} ({}) covers, in this order:\n  {}\n",
+                signature.selector,
+                signature.algorithm,
+                printable(&signature.signed_fields.join(" : "))
+            ));
+            output.line(signature.field.trim_end().replace("\r\n", "\n"));
+        }
+        if let (Some(reason), Some(advice)) = (self.reason, &self.advice) {
+            complain(format_args!("not signed: {reason}: {advice}"));
+        }
+    }
+}

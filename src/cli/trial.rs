@@ -1,0 +1,154 @@
+//! A message on the way that it would take through the milter: the same decision and the
+//! same signatures, without an MTA.
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::{
+    context::{self, Context, nearest},
+    failure::Failure,
+};
+use crate::{
+    config::{ListenerSettings, Settings},
+    dkim::{Message, VerificationError},
+    keystore::Keystore,
+    milter::{
+        decision::{Circumstances, Decision, PendingDecision},
+        signing::{Body, Refused, Signed, Work},
+    },
+    observe::metrics::Metrics,
+    organisation::Refusal,
+    snapshot::{ActiveKey, Built, Snapshot},
+};
+
+/// Where the message is taken to come from.
+#[derive(Args, Debug)]
+pub(super) struct CircumstanceArguments {
+    /// As if it came in by this listener [default: the first one]
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+
+    /// As if this SMTP client had sent it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(super) client: IpAddr,
+
+    /// As if the client had logged in by this name
+    #[arg(long, value_name = "LOGIN")]
+    auth: Option<String>,
+}
+
+impl CircumstanceArguments {
+    /// The login, if there is one.
+    pub(super) fn login(&self) -> Option<&str> {
+        self.auth.as_deref().filter(|login| !login.is_empty())
+    }
+}
+
+/// What a signer would start with, and where its keys are.
+pub(super) fn build(context: &Context) -> Result<(Built, Keystore), Failure> {
+    let loaded = context.load()?;
+    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let built = Snapshot::build(loaded, &keystore, &Metrics::new(), None)?;
+    Ok((built, keystore))
+}
+
+/// A message and what is decided of it.
+pub(super) struct Trial<'a> {
+    snapshot: &'a Snapshot,
+    message: &'a Message<'a>,
+    pub(super) listener: &'a ListenerSettings,
+    pub(super) decision: Decision,
+    /// The time in seconds since 1970.
+    now: u64,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        message: &'a Message<'a>,
+        arguments: &CircumstanceArguments,
+    ) -> Result<Self, Failure> {
+        let settings = snapshot.settings();
+        let listener = listener(settings, arguments.listener.as_deref())?;
+        let header = &message.header;
+        let circumstances = Circumstances {
+            listener: &listener.name,
+            outbound: &listener.outbound,
+            login: arguments.login(),
+            client: Some(arguments.client.to_canonical()),
+            header_is_whole: header.octets() <= settings.limits.header_bytes
+                && header.len() <= settings.limits.header_fields,
+        };
+        let decision = Decision::new(snapshot, header, &circumstances)
+            .unwrap_or_else(PendingDecision::resolve);
+        Ok(Self {
+            snapshot,
+            message,
+            listener,
+            decision,
+            now: context::now(),
+        })
+    }
+
+    /// Signs the message, if that is what was decided.
+    pub(super) fn sign(&self) -> Result<Signed, Refused> {
+        let work = self.work()?;
+        let mut body = Body::new(work.canonicalisation);
+        body.update(self.message.body);
+        work.sign(body)
+    }
+
+    /// Verifies each signature with its key.
+    pub(super) fn verify(&self, signed: &Signed) -> Vec<Result<(), VerificationError>> {
+        self.work()
+            .map(|work| work.verify(signed))
+            .unwrap_or_default()
+    }
+
+    /// The keys that are signed with, in the order of the signatures.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ActiveKey> {
+        let keys = self.decision.verdict.as_deref().unwrap_or_default();
+        keys.iter().map(AsRef::as_ref)
+    }
+
+    fn work(&self) -> Result<Work<'_>, Refused> {
+        let keys = self.decision.verdict.as_ref().map_err(|&refusal| refusal)?;
+        let Ok(author) = &self.decision.author else {
+            return Err(Refusal::SigningFailure.into());
+        };
+        Ok(Work {
+            header: &self.message.header,
+            author,
+            keys,
+            rules: self.snapshot.signing(),
+            canonicalisation: self.snapshot.signing().canonicalisation,
+            policy: self.decision.policy(self.snapshot),
+            now: self.now,
+        })
+    }
+}
+
+fn listener<'a>(
+    settings: &'a Settings,
+    name: Option<&str>,
+) -> Result<&'a ListenerSettings, Failure> {
+    let listeners = &settings.listeners;
+    let Some(name) = name else {
+        return listeners
+            .first()
+            .ok_or_else(|| Failure::Usage("the configuration has no [[listener]]".to_owned()));
+    };
+    let found = listeners.iter().find(|listener| listener.name == name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = listeners
+            .iter()
+            .map(|listener| listener.name.as_str())
+            .collect();
+        let advice = nearest(name, names.iter().copied());
+        Failure::Usage(format!(
+            "there is no listener {name}; {}",
+            advice.unwrap_or_else(|| format!("there are: {}", names.join(", ")))
+        ))
+    })
+}

@@ -1,0 +1,73 @@
+//! What in the settings of an MTA, and around a socket, would let mail leave unsigned, lose it,
+//! or break signatures. Pure: settings go in as text that others have read, findings come out.
+
+mod postfix;
+mod postfix_rules;
+mod sendmail;
+mod socket;
+
+use serde::Serialize;
+
+pub use self::{
+    postfix::{Postfix, Service},
+    postfix_rules::examine as examine_postfix,
+    sendmail::examine as examine_sendmail,
+    socket::{Account, Seen, examine as examine_socket, unreachable},
+};
+use crate::config::{ListenerSettings, Socket};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Mail leaves unsigned, is lost, or is signed for strangers.
+    Danger,
+    /// Under circumstances, or a signature may break.
+    Warning,
+    /// Worth to be known; nothing need be done.
+    Note,
+}
+
+impl Severity {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Danger => "danger",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One word that never changes, for scripts.
+    pub code: &'static str,
+    /// What was found.
+    pub found: String,
+    /// Why it matters.
+    pub why: &'static str,
+    /// The command that mends it, or the line to write where.
+    pub command: String,
+}
+
+/// What of our own configuration the rules want to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    /// All of them.
+    pub listeners: &'a [ListenerSettings],
+    /// `limits.connections`.
+    pub connections: usize,
+}
+
+/// The address of a listener as Postfix wants it; that of systemd's socket for an inherited one.
+fn milter_address(socket: &Socket) -> String {
+    match socket {
+        Socket::Unix { path, .. } => format!("unix:{}", path.display()),
+        Socket::Tcp(address) => format!("inet:{address}"),
+        Socket::Inherited(name) => format!("unix:zegel/{name}.sock"),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is dangerous in a sendmail.cf.
+
+use super::{Finding, Ours, Severity};
+use crate::config::{ListenerSettings, Socket};
+
+/// Everything that is to be said of a sendmail.cf.
+pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |severity, code, found: String, why, command: String| {
+        findings.push(Finding {
+            severity,
+            code,
+            found,
+            why,
+            command,
+        });
+    };
+    let filters: Vec<Filter<'_>> = text.lines().filter_map(Filter::parse).collect();
+    let linked: Vec<(&Filter<'_>, &ListenerSettings)> = filters
+        .iter()
+        .filter_map(|filter| {
+            let mut listeners = ours.listeners.iter();
+            listeners
+                .find(|one| filter.is(one))
+                .map(|one| (filter, one))
+        })
+        .collect();
+    if linked.is_empty() {
+        add(
+            Severity::Danger,
+            "not_connected",
+            "no filter (X line) is a listener of Zegel".to_owned(),
+            "mail leaves unsigned",
+            "put conf/sendmail/zegel.mc into the .mc file, make the .cf, restart Sendmail"
+                .to_owned(),
+        );
+    }
+    let in_use: Vec<&str> = option(text, "InputMailFilters")
+        .map_or(Vec::new(), |list| list.split(',').map(str::trim).collect());
+    let ports = text
+        .lines()
+        .filter(|line| line.starts_with("O DaemonPortOptions"));
+    let ports: String = ports.collect();
+    for (filter, listener) in linked {
+        let name = filter.name;
+        if !in_use.contains(&name) && !ports.contains(name) {
+            add(
+                Severity::Danger,
+                "filter_not_used",
+                format!("the filter {name} is not among InputMailFilters"),
+                "it is defined and not used: mail leaves unsigned",
+                format!("define it by INPUT_MAIL_FILTER(`{name}', ...), not by MAIL_FILTER"),
+            );
+        }
+        let flags = filter.equate("F").unwrap_or_default();
+        let why = match flags {
+            _ if listener.observe => continue,
+            "" => "without F= mail passes unsigned while Zegel does not answer",
+            "R" => "with F=R mail is lost to its senders (550) while Zegel does not answer",
+            _ => continue,
+        };
+        add(
+            Severity::Danger,
+            "default_action",
+            format!("the filter {name} has F={flags}"),
+            why,
+            format!(
+                "write F=T in INPUT_MAIL_FILTER(`{name}', ...), make the .cf, restart Sendmail"
+            ),
+        );
+    }
+    if let Some(macros) = option(text, "Milter.macros.envfrom")
+        && !macros.contains("{auth_authen}")
+    {
+        add(
+            Severity::Warning,
+            "login_unknown",
+            "Milter.macros.envfrom is without {auth_authen}".to_owned(),
+            "Zegel cannot see who has logged in, so that such mail is not outbound",
+            "take confMILTER_MACROS_ENVFROM from conf/sendmail/zegel.mc".to_owned(),
+        );
+    }
+    let masquerade = text.lines().find_map(|line| line.strip_prefix("DM"));
+    if let Some(domain) = masquerade.filter(|domain| !domain.trim().is_empty()) {
+        add(
+            Severity::Warning,
+            "changed_behind",
+            format!("masquerading as {}", domain.trim()),
+            "From is written anew behind the milter, which breaks the signature",
+            "take MASQUERADE_AS out of the .mc file, and let senders write full addresses"
+                .to_owned(),
+        );
+    }
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+/// `Xzegel, S=local:/run/zegel/relay.sock, F=T, T=C:10s`
+struct Filter<'a> {
+    name: &'a str,
+    equates: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (name, rest) = line.strip_prefix('X')?.split_once(',')?;
+        let equates = rest.split(',').filter_map(|part| part.split_once('='));
+        Some(Self {
+            name: name.trim(),
+            equates: equates
+                .map(|(key, value)| (key.trim(), value.trim()))
+                .collect(),
+        })
+    }
+
+    fn equate(&self, key: &str) -> Option<&'a str> {
+        let mut equates = self.equates.iter();
+        equates
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    }
+
+    fn is(&self, listener: &ListenerSettings) -> bool {
+        let socket = self.equate("S").unwrap_or_default();
+        match &listener.socket {
+            Socket::Unix { path, .. } => {
+                let path = path.display().to_string();
+                socket == format!("local:{path}") || socket == format!("unix:{path}")
+            }
+            Socket::Tcp(address) => {
+                let family = if address.is_ipv6() { "inet6" } else { "inet" };
+                let port = address.port();
+                socket == format!("{family}:{port}@{}", address.ip())
+                    || (address.ip().is_loopback()
+                        && socket == format!("{family}:{port}@localhost"))
+            }
+            Socket::Inherited(name) => socket.ends_with(&format!("/{name}.sock")),
+        }
+    }
+}
+
+fn option<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = text.lines();
+    lines.find_map(|line| {
+        let (key, value) = line.strip_prefix("O ")?.split_once('=')?;
+        (key.trim() == name).then_some(value.trim())
+    })
+}

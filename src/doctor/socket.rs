@@ -1,0 +1,130 @@
+//! Whether an MTA can come to a socket file, and nobody else.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{Finding, Severity};
+
+/// Who connects.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub id: u32,
+    /// The numbers of its groups.
+    pub groups: Vec<u32>,
+}
+
+/// A socket file or a folder above it, as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Where.
+    pub path: PathBuf,
+    /// The permission bits.
+    pub mode: u32,
+    /// The number of its owner and of its group.
+    pub owner: (u32, u32),
+    /// Whether it is a socket.
+    pub is_socket: bool,
+}
+
+impl Seen {
+    fn grants(&self, account: &Account, bit: u32) -> bool {
+        let (owner, group) = self.owner;
+        let shift = if owner == account.id {
+            6
+        } else if account.groups.contains(&group) {
+            3
+        } else {
+            0
+        };
+        account.id == 0 || self.mode >> shift & bit == bit
+    }
+}
+
+/// What is to be said of an address on which nobody answers.
+pub fn unreachable(address: SocketAddr) -> Finding {
+    Finding {
+        severity: Severity::Danger,
+        code: "socket_missing",
+        found: format!("nobody answers on {address}"),
+        why: "the MTA cannot connect, and all mail has its default action",
+        command: "systemctl start zegel.service".to_owned(),
+    }
+}
+
+/// What is to be said of a socket at `path`, with all that is there of the way to it, from the
+/// root down. `account` is none if nobody knows the user of the MTA.
+pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Finding> {
+    let shown = path.display();
+    let finding = |severity, code, found, why, command| Finding {
+        severity,
+        code,
+        found,
+        why,
+        command,
+    };
+    let Some(socket) = seen.last().filter(|last| last.path == path) else {
+        return vec![finding(
+            Severity::Danger,
+            "socket_missing",
+            format!("{shown} is not there"),
+            "the MTA cannot connect, and all mail has its default action",
+            "systemctl start zegel.socket zegel.service".to_owned(),
+        )];
+    };
+    let mut findings = Vec::new();
+    if !socket.is_socket {
+        findings.push(finding(
+            Severity::Danger,
+            "no_socket",
+            format!("{shown} is not a socket"),
+            "the MTA cannot connect, and Zegel leaves alone what is not its own",
+            format!("rm {shown} && systemctl restart zegel.socket zegel.service"),
+        ));
+    }
+    if socket.mode & 0o002 != 0 {
+        findings.push(finding(
+            Severity::Danger,
+            "socket_for_everyone",
+            format!("{shown} has mode {:04o}", socket.mode & 0o7777),
+            "every user of this host can have mail signed",
+            format!("chmod o-rwx {shown} # and mode = \"0660\" in zegel.toml"),
+        ));
+    }
+    let Some(account) = account else {
+        return findings;
+    };
+    let (folders, _) = seen.split_at(seen.len() - 1);
+    for folder in folders.iter().filter(|folder| !folder.grants(account, 1)) {
+        findings.push(finding(
+            Severity::Danger,
+            "folder_closed",
+            format!("{} cannot enter {}", account.name, folder.path.display()),
+            "the MTA cannot come to the socket, and all mail has its default action",
+            format!("chmod o+x {}", folder.path.display()),
+        ));
+    }
+    if !socket.grants(account, 2) {
+        findings.push(finding(
+            Severity::Danger,
+            "socket_closed",
+            format!(
+                "{} cannot write to {shown} (mode {:04o}, user {}, group {})",
+                account.name,
+                socket.mode & 0o7777,
+                socket.owner.0,
+                socket.owner.1
+            ),
+            "the MTA cannot connect, and all mail has its default action",
+            format!(
+                "usermod --append --groups zegel {} # then restart the MTA",
+                account.name
+            ),
+        ));
+    }
+    findings
+}
