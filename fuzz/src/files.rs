@@ -1,7 +1,11 @@
 //! Files for what reads files: written anew for each input, in memory where there is a
 //! folder for that. Who starts the target sets `TMPDIR`, and takes it away again.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 use zegel::config::{Loaded, Problems, load_with};
@@ -75,7 +79,7 @@ impl Configuration {
         };
         for problem in problems {
             let known = problem.file.starts_with(self.folder.path())
-                || problem.file == PathBuf::from("environment");
+                || problem.file == Path::new("environment");
             assert!(known, "a file that is not ours: {problem:?}");
             assert!(
                 !problem.text.is_empty() && !problem.advice.is_empty(),

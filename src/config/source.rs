@@ -13,7 +13,6 @@ use super::{
 const PREFIX: &str = "ZEGEL__";
 /// What the `config` crate calls the origin of a value from the environment.
 const ENVIRONMENT_ORIGIN: &str = "the environment";
-const ONE_OF_THEM: &str = "keep one of the two";
 
 /// Reads the text of `zegel.toml`, lays the variables `ZEGEL__SECTION__KEY` over it, and
 /// gives every value its place. Nothing when the text is not TOML.
@@ -66,18 +65,29 @@ fn overrides(
             Err(fault) => report.problem(&variable_site(&name), fault),
         }
     }
-    refuse_conflicts(&found, report);
+    for name in refuse_conflicts(&found, report) {
+        found.remove(&name);
+    }
     found.into_iter().collect()
 }
 
 /// The `config` crate does not tell upper from lower case, and goes by no order: of two
 /// variables for one setting, or for a section and a part of it, chance would choose.
-fn refuse_conflicts(variables: &BTreeMap<String, String>, report: &Report) {
+/// Returns those that are refused.
+fn refuse_conflicts(variables: &BTreeMap<String, String>, report: &Report) -> Vec<String> {
+    let mut refused = Vec::new();
+    let mut refuse = |name: &String, text| {
+        let fault = Fault::new(text, "keep one of the two");
+        report.problem(&variable_site(name), fault);
+        refused.push(name.clone());
+    };
     let mut taken: HashMap<String, &str> = HashMap::new();
     for name in variables.keys() {
-        if let Some(other) = taken.insert(name.to_ascii_lowercase(), name) {
-            let text = format!("{other} is the same setting");
-            report.problem(&variable_site(name), Fault::new(text, ONE_OF_THEM));
+        let lower = name.to_ascii_lowercase();
+        if let Some(other) = taken.get(&lower) {
+            refuse(name, format!("{other} is the same setting"));
+        } else {
+            taken.insert(lower, name);
         }
     }
     for name in variables.keys() {
@@ -85,9 +95,10 @@ fn refuse_conflicts(variables: &BTreeMap<String, String>, report: &Report) {
         let mut above = lower.match_indices("__").map(|(end, _)| &lower[..end]);
         if let Some(whole) = above.find_map(|above| taken.get(above)) {
             let text = format!("{whole} sets all of the section that this is in");
-            report.problem(&variable_site(name), Fault::new(text, ONE_OF_THEM));
+            refuse(name, text);
         }
     }
+    refused
 }
 
 fn check_variable(path: &str, value: OsString) -> Result<String, Fault> {
