@@ -310,11 +310,11 @@ fn private_halves_do_not_show_themselves() {
         const SHOWS: bool = true;
     }
 
-    assert!(Type::<SigningKey>::SHOWS);
-    assert!(!Type::<PrivateKey>::SHOWS);
-    assert!(!Type::<PrivateParts<'_>>::SHOWS);
-    assert!(!Type::<Pem<'_>>::SHOWS);
-    assert!(!Type::<crate::keystore::NewKey>::SHOWS);
+    const { assert!(Type::<SigningKey>::SHOWS) };
+    const { assert!(!Type::<PrivateKey>::SHOWS) };
+    const { assert!(!Type::<PrivateParts<'_>>::SHOWS) };
+    const { assert!(!Type::<Pem<'_>>::SHOWS) };
+    const { assert!(!Type::<crate::keystore::NewKey>::SHOWS) };
     for name in ["rsa2048-pkcs8", "ed25519-v1"] {
         let key = key(name);
         let shown = format!(

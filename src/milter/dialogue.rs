@@ -300,7 +300,7 @@ fn write_signatures(message: &SignedMessage, output: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::turns::Turns, *};
     use crate::{
         config::{Loaded, Outbound, Settings},
         keystore::Keystore,
@@ -324,6 +324,8 @@ mod tests {
             metrics: metrics.listener("relay"),
             without_organisation: metrics.without_organisation(),
             all_metrics: metrics.clone(),
+            turns: Turns::new(metrics.clone()),
+            observe: false,
         })
     }
 

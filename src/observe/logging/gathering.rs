@@ -204,8 +204,8 @@ mod tests {
         let (gathering, guard) = start(Slow { may, sent }).unwrap();
         let line = [b'x'; 1024];
         gathering.0.add(b"first\n", true);
-        // More than the backlog, while the stream takes nothing.
-        for _ in 0..2 * LARGEST_BACKLOG / line.len() {
+        // The thread may have taken a backlog with it, and holds it; then there is another.
+        for _ in 0..3 * LARGEST_BACKLOG / line.len() {
             gathering.0.add(&line, false);
         }
         drop(go);
@@ -214,7 +214,7 @@ mod tests {
         let all = String::from_utf8_lossy(&all);
         assert!(all.starts_with("first\n"));
         assert!(all.contains(" lines are lost"), "{} octets", all.len());
-        assert!(all.len() <= LARGEST_BACKLOG + 1024);
+        assert!(all.len() <= 2 * LARGEST_BACKLOG + 1024);
     }
 
     #[test]
