@@ -180,6 +180,17 @@ pub struct KeyProblem {
 
 impl std::error::Error for KeyProblem {}
 
+impl KeyProblem {
+    /// Whether it says nothing about the key: the system could not read the file just then,
+    /// as for want of descriptors or memory.
+    pub fn is_of_the_moment(&self) -> bool {
+        let KeyRefusal::File(file) = &self.refusal else {
+            return false;
+        };
+        matches!(file.problem, FileProblem::Io(_))
+    }
+}
+
 impl fmt::Display for KeyProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.refusal {

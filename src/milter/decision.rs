@@ -56,7 +56,7 @@ impl PendingDecision {
         let mut decision = self.decision;
         let keys = decision.domain.as_ref().and_then(|one| one.keys.as_ref());
         if let Some(keys) = keys {
-            decision.verdict = verdict(keys.load(), self.header_is_whole);
+            decision.verdict = verdict(&keys.load(), self.header_is_whole);
         }
         decision
     }

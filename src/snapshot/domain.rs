@@ -50,13 +50,22 @@ impl DomainKeys {
     /// that ([`DomainKeys::load`]). Looks at no disk and waits for nobody.
     pub fn ready(&self) -> Option<&Signing> {
         let known = self.signing.get();
-        known.or_else(|| self.set.is_read().then(|| self.load()))
+        known.or_else(|| self.set.is_read().then(|| self.choose()))
     }
 
     /// What to sign with. Reads the keys that nobody has read yet, and then blocks: not for
     /// a task on an async runtime. A key is read once, however many messages wait for it;
-    /// what is wrong with it is logged then.
-    pub fn load(&self) -> &Signing {
+    /// what is wrong with it is logged then. What could not be read for want of something
+    /// is read again the next time.
+    pub fn load(&self) -> Signing {
+        let chosen = self.set.choose(&self.domain);
+        match self.ready() {
+            Some(signing) => signing.clone(),
+            None => chosen,
+        }
+    }
+
+    fn choose(&self) -> &Signing {
         self.signing.get_or_init(|| self.set.choose(&self.domain))
     }
 

@@ -29,6 +29,8 @@ pub(super) struct HeldKey {
     organisation: OrganisationId,
     identity: KeyIdentity,
     read: OnceLock<Result<ReadKey, Refused>>,
+    /// Held while its file is read.
+    reading: Mutex<()>,
     /// Found good, and forgotten again.
     tried: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl HeldKey {
             organisation: organisation.clone(),
             identity,
             read: OnceLock::new(),
+            reading: Mutex::new(()),
             tried: AtomicBool::new(false),
         }
     }
@@ -72,14 +75,31 @@ impl HeldKey {
 
     /// The key; nothing when it is refused, of which `tell` hears once. Reads its file if
     /// nobody has done so yet: whoever comes meanwhile waits for that one reading.
+    ///
+    /// Where the system can't read the file for want of something, such as descriptors,
+    /// `tell` hears of it each time, and the next one who needs the key tries again.
     pub(super) fn load(&self, tell: impl FnOnce(Box<KeyProblem>)) -> Option<&Arc<ActiveKey>> {
-        let read = self.read.get_or_init(|| {
-            self.read_file().map_err(|problem| {
-                tell(problem);
-                Refused
-            })
-        });
-        read.as_ref().ok().map(|read| &read.key)
+        if self.read.get().is_none() {
+            let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.read.get().is_none() {
+                let read = match self.read_file() {
+                    Ok(read) => Ok(read),
+                    Err(problem) => {
+                        let passes = problem.is_of_the_moment();
+                        tell(problem);
+                        if passes {
+                            return None;
+                        }
+                        Err(Refused)
+                    }
+                };
+                // Nobody else sets it while the lock is held, but `try_out`, which found
+                // the same.
+                let _ = self.read.set(read);
+            }
+        }
+        let read = self.read.get()?.as_ref();
+        read.ok().map(|read| &read.key)
     }
 
     /// Reads its file once to see whether it can be used, and forgets it if it can.
@@ -87,10 +107,12 @@ impl HeldKey {
         if self.is_read() || self.tried.swap(true, Ordering::Relaxed) {
             return;
         }
-        if let Err(problem) = self.read_file()
-            && self.read.set(Err(Refused)).is_ok()
-        {
-            log(&problem);
+        match self.read_file() {
+            Err(problem) if problem.is_of_the_moment() => {
+                self.tried.store(false, Ordering::Relaxed);
+            }
+            Err(problem) if self.read.set(Err(Refused)).is_ok() => log(&problem),
+            Ok(_) | Err(_) => {}
         }
     }
 

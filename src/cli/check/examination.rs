@@ -83,10 +83,8 @@ fn examine_organisation(
     let names = organisation.domains.iter().chain(&organisation.parked);
     let domains = names.map(|name| {
         let domain = snapshot.domain(name);
-        let (state, keys) = match domain
-            .and_then(|one| one.keys.as_ref())
-            .map(DomainKeys::load)
-        {
+        let signing = domain.and_then(|one| one.keys.as_ref());
+        let (state, keys) = match &signing.map(DomainKeys::load) {
             None => (DomainState::Parked, Vec::new()),
             // Why is among the problems of the snapshot.
             Some(Signing::Unusable) => (DomainState::Unusable, Vec::new()),
