@@ -15,7 +15,7 @@ use zegel::{
         ParsedSignature, SignatureField,
     },
     milter::{
-        decision::{Circumstances, Decision},
+        decision::{Circumstances, Decision, PendingDecision},
         signing::{Body, Signed, Work},
     },
     organisation::{Action, Policy, Refusal},
@@ -47,7 +47,8 @@ fuzz_target!(|input: &[u8]| {
         client: Some(client),
         header_is_whole: who & 64 == 0,
     };
-    let decision = Decision::new(&SNAPSHOT, &message.header, &circumstances);
+    let decision = Decision::new(&SNAPSHOT, &message.header, &circumstances)
+        .unwrap_or_else(PendingDecision::resolve);
     let Ok(keys) = &decision.verdict else {
         return;
     };
