@@ -40,6 +40,7 @@ pub struct Snapshot {
     /// The same, but for keys that several organisations have: those sign for none.
     in_use: Vec<Arc<KeySet>>,
     generation: u64,
+    unread_keyrings: bool,
 }
 
 /// A snapshot and what went wrong while it was made.
@@ -122,6 +123,12 @@ impl Snapshot {
         self.generation
     }
 
+    /// Whether a keyring could not be read, so that a key that was revoked may still be in
+    /// use: to be made anew, although the generation is the same.
+    pub fn has_unread_keyrings(&self) -> bool {
+        self.unread_keyrings
+    }
+
     /// How the keys in use differ from those of an earlier snapshot, one line each.
     pub fn key_changes(&self, previous: &Self) -> Vec<String> {
         changes::changes(previous, self)
@@ -169,6 +176,7 @@ fn make(
         for (set, found) in files::each(organisations, load) {
             sets.push(set);
             problems.lines.extend(found.lines);
+            problems.unread_keyrings |= found.unread_keyrings;
         }
     }
     let in_use = keys::without_shared(&sets, keystore, &mut problems);
@@ -178,6 +186,7 @@ fn make(
         sets,
         in_use,
         generation,
+        unread_keyrings: problems.unread_keyrings,
     };
     Ok(Built {
         snapshot,

@@ -31,6 +31,9 @@ use crate::{
 
 /// How often the generation of the keystore is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A keyring that could not be read is read again after so many looks, half a minute: the
+/// generation would not tell, and what it could not say may be a revocation.
+const LOOKS_UNTIL_AGAIN: u32 = 15;
 
 /// What is to be read anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +51,8 @@ pub(super) struct Reloader {
     next_look: Instant,
     /// What was last said of a keystore that can't be looked at, so that it is said once.
     complaint: String,
+    /// How often it has been looked at.
+    looks: u32,
 }
 
 /// Makes snapshots and puts them into use. Reads files: not for a task on the runtime.
@@ -86,6 +91,7 @@ impl Reloader {
             maker: Arc::new(maker),
             next_look: Instant::now() + LOOK_EVERY,
             complaint: String::new(),
+            looks: 0,
         }
     }
 
@@ -106,7 +112,10 @@ impl Reloader {
             match looked {
                 Ok(has_changed) => {
                     self.complaint.clear();
-                    if has_changed {
+                    self.looks = self.looks.wrapping_add(1);
+                    let again = self.looks.is_multiple_of(LOOKS_UNTIL_AGAIN)
+                        && self.maker.snapshots.current().has_unread_keyrings();
+                    if has_changed || again {
                         return;
                     }
                 }

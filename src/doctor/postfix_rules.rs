@@ -64,6 +64,14 @@ impl<'a> Examination<'a> {
         links.collect()
     }
 
+    /// A setting with one more milter behind those that are there.
+    fn behind(&self, name: &str, milter: &str) -> String {
+        match self.setting(name).trim() {
+            "" => milter.to_owned(),
+            others => format!("{others}, {milter}"),
+        }
+    }
+
     fn smtpd(&self) -> Vec<Option<&'a Service>> {
         let services = self.postfix.services.iter().filter(|one| one.is_smtpd());
         let services: Vec<_> = services.map(Some).collect();
@@ -79,7 +87,8 @@ impl<'a> Examination<'a> {
         let address = self
             .ours
             .listeners
-            .first()
+            .iter()
+            .find(|one| !one.observe)
             .map(|one| milter_address(&one.socket));
         let address = address.unwrap_or_default();
         let services = self.smtpd();
@@ -91,7 +100,10 @@ impl<'a> Examination<'a> {
                 (
                     "smtpd_milters names no listener of Zegel".to_owned(),
                     "mail that comes by SMTP leaves unsigned",
-                    format!("postconf -e 'smtpd_milters = {address}'"),
+                    format!(
+                        "postconf -e 'smtpd_milters = {}'",
+                        self.behind("smtpd_milters", &address)
+                    ),
                 ),
             );
         }
@@ -102,7 +114,10 @@ impl<'a> Examination<'a> {
                 (
                     "non_smtpd_milters names no listener of Zegel".to_owned(),
                     "mail of sendmail(1), cron and web applications leaves unsigned",
-                    "postconf -e 'non_smtpd_milters = $smtpd_milters'".to_owned(),
+                    format!(
+                        "postconf -e 'non_smtpd_milters = {}'",
+                        self.behind("non_smtpd_milters", "$smtpd_milters")
+                    ),
                 ),
             );
         }

@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     context::ListenerContext,
     decision::PendingDecision,
-    dialogue::{Dialogue, Step, write_ending},
+    dialogue::{Dialogue, Phase, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
     turns::{LARGE_OCTETS, Turn, Turns},
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             };
             match step {
-                Step::GoOn => self.watch.phase(self.dialogue.phase()),
+                Step::GoOn => self.phase(),
                 Step::ReadKeys(pending) => self.read_keys(pending).await?,
                 Step::Ended(ending) => self.end_message(ending).await?,
                 Step::Quit => return Err(End::Quit),
@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Has keys read that the message waits for: files, so not on this thread.
     async fn read_keys(&mut self, pending: PendingDecision) -> Result<(), End> {
         self.turn = None;
-        self.watch.phase(self.dialogue.phase());
+        self.phase();
         let decision = tokio::select! {
             decision = spawn_blocking(move || pending.resolve()) => decision,
             end = self.watch.until_end(false) => return Err(end),
@@ -148,12 +148,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Only what has been handed over counts as signed.
     async fn end_message(&mut self, ending: Ending) -> Result<(), End> {
-        self.since_message = 0;
         write_ending(&ending, &mut self.output);
         let written = self.write().await;
         self.dialogue.told(&ending, written.is_ok());
-        self.watch.phase(self.dialogue.phase());
+        self.phase();
         written
+    }
+
+    /// Keeps time and turns in step with the dialogue.
+    fn phase(&mut self) {
+        let phase = self.dialogue.phase();
+        if phase == Phase::Idle {
+            self.since_message = 0;
+        }
+        self.watch.phase(phase);
     }
 
     async fn write(&mut self) -> Result<(), End> {

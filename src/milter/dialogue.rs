@@ -108,6 +108,10 @@ impl Dialogue {
                 self.macros(data)?;
                 return Ok(Step::GoOn);
             }
+            // A client that was shown before would be forgotten, and with it what it may.
+            Command::Negotiate if self.has_client && self.agreement.is_none() => {
+                return Err(Malformed);
+            }
             Command::Negotiate if self.agreement.is_none() => {
                 self.negotiate(data, output)?;
                 None
@@ -146,6 +150,7 @@ impl Dialogue {
             }
             Command::Abort => {
                 self.phase = Phase::Idle;
+                self.queue_id.clear();
                 self.guard(Session::abort);
                 None
             }
@@ -249,7 +254,10 @@ impl Dialogue {
         if self.listener.observe {
             return Ending::Unsigned;
         }
-        ending.unwrap_or(Ending::Tempfail(Refusal::SigningFailure))
+        ending.unwrap_or_else(|| {
+            self.listener.incomplete_message(&self.queue_id);
+            Ending::Tempfail(Refusal::SigningFailure)
+        })
     }
 
     /// The final reply to a message has been written, or could not be.

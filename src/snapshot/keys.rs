@@ -20,6 +20,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct KeyProblems {
     pub(super) lines: Vec<String>,
+    /// Whether a keyring could not be read: nobody knows what has changed in it.
+    pub(super) unread_keyrings: bool,
 }
 
 impl KeyProblems {
@@ -80,6 +82,7 @@ impl KeySet {
             Ok(read) => read,
             Err(error) => {
                 problems.add(error);
+                problems.unread_keyrings = true;
                 return match before {
                     Some(before) => before.of(organisation, None),
                     None => Arc::new(Self {

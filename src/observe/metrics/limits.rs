@@ -2,7 +2,7 @@
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
-use super::Labels;
+use super::listeners::Labels;
 
 /// A bound of `[limits]`: the label `limit` of `zegel_limits_reached_total`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

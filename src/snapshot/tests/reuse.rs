@@ -166,3 +166,31 @@ fn a_key_file_that_has_changed_is_looked_at_again() {
     fs::write(&path, pem).unwrap();
     assert_eq!(logged(|| take_care(&built.snapshot)), "");
 }
+
+/// It may say that a key was revoked, and its generation is the one in use: nothing else would
+/// have it read again.
+#[test]
+fn a_keyring_that_could_not_be_read_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let loaded = loaded(&["een"]);
+    let first = build_from(again(&loaded), &keystore, None);
+    assert!(!first.snapshot.has_unread_keyrings());
+    // As a back-up that works with links does it.
+    let keyring = keystore.path().join("een/keyring.json");
+    let link = folder.path().join("link");
+    fs::hard_link(&keyring, &link).unwrap();
+    let second = build_from(again(&loaded), &keystore, Some(&first.snapshot));
+    assert!(
+        second.snapshot.has_unread_keyrings(),
+        "{:?}",
+        second.problems
+    );
+    fs::remove_file(link).unwrap();
+    let third = build_from(again(&loaded), &keystore, Some(&second.snapshot));
+    assert!(
+        !third.snapshot.has_unread_keyrings(),
+        "{:?}",
+        third.problems
+    );
+}

@@ -1,0 +1,183 @@
+//! What is counted for each listener.
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::{
+    Forecast, MessageHistograms, Outcome,
+    limits::{Limit, LimitCounters},
+};
+
+/// The metrics of one listener, resolved: each call is a few atomic additions. A clone
+/// counts into the same ones.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics(Arc<Listener>);
+
+impl ListenerMetrics {
+    /// A message of this many octets, as received, got its reply.
+    pub fn message(&self, outcome: Outcome, octets: u64) {
+        let listener = &self.0;
+        let counter = match outcome {
+            Outcome::Signed => &listener.signed,
+            Outcome::Unsigned => &listener.unsigned,
+            Outcome::Tempfailed => &listener.tempfailed,
+            Outcome::Rejected => &listener.rejected,
+        };
+        counter.inc();
+        listener.messages.octets.0.observe(octets);
+    }
+
+    /// A message of this many octets was accepted as it came, on a listener that looks on.
+    pub fn observed(&self, forecast: Forecast, octets: u64) {
+        let listener = &self.0;
+        listener.observed.inc();
+        listener.forecasts[forecast as usize].inc();
+        listener.messages.octets.0.observe(octets);
+    }
+
+    /// From the end of a message that was signed to the reply.
+    pub fn signing_took(&self, elapsed: Duration) {
+        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.0.messages.seconds.0.observe(nanoseconds);
+    }
+
+    /// A connection was accepted. It counts as open until the value is dropped.
+    #[must_use = "the connection counts as open only while this lives"]
+    pub fn connection(&self) -> OpenConnection {
+        self.0.connections.inc();
+        OpenConnection(self.0.connections.clone())
+    }
+
+    /// A connection was closed at once, because there were too many.
+    pub fn connection_refused(&self) {
+        self.0.refused.inc();
+    }
+
+    /// A bound of `[limits]` was reached.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.0.limits.reached(limit);
+    }
+
+    /// A connection was closed at once, because its user is none of those that may connect.
+    pub fn peer_refused(&self) {
+        self.0.peers_refused.inc();
+    }
+
+    /// A peer broke the milter protocol.
+    pub fn protocol_error(&self) {
+        self.0.protocol_errors.inc();
+    }
+
+    /// The system gave an error instead of a connection.
+    pub fn accept_error(&self) {
+        self.0.accept_errors.inc();
+    }
+}
+
+/// An open connection, counted in `zegel_connections`.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[derive(Debug)]
+struct Listener {
+    signed: Counter,
+    unsigned: Counter,
+    tempfailed: Counter,
+    rejected: Counter,
+    observed: Counter,
+    /// In the order of [`Forecast::ALL`].
+    forecasts: [Counter; Forecast::ALL.len()],
+    connections: Gauge,
+    refused: Counter,
+    peers_refused: Counter,
+    limits: LimitCounters,
+    protocol_errors: Counter,
+    accept_errors: Counter,
+    messages: MessageHistograms,
+}
+
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+#[derive(Debug)]
+pub(super) struct ListenerFamilies {
+    messages: Family<Labels, Counter>,
+    observed: Family<Labels, Counter>,
+    connections: Family<Labels, Gauge>,
+    refused: Family<Labels, Counter>,
+    peers_refused: Family<Labels, Counter>,
+    limits: Family<Labels, Counter>,
+    protocol_errors: Family<Labels, Counter>,
+    accept_errors: Family<Labels, Counter>,
+}
+
+impl ListenerFamilies {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let mut counter = |name, help| {
+            let family = Family::<Labels, Counter>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let families = Self {
+            messages: counter("messages", "Messages that got their reply"),
+            observed: counter(
+                "observed",
+                "Messages that were only looked at, by what would have become of them",
+            ),
+            refused: counter(
+                "connections_refused",
+                "Connections closed at once, being over the limit",
+            ),
+            peers_refused: counter(
+                "peers_refused",
+                "Connections closed at once, being of a user that may not connect",
+            ),
+            limits: counter("limits_reached", "Bounds of [limits] that were reached"),
+            protocol_errors: counter(
+                "protocol_errors",
+                "Sessions ended because the peer broke the milter protocol",
+            ),
+            accept_errors: counter("accept_errors", "Failures to accept a connection"),
+            connections: Family::default(),
+        };
+        registry.register(
+            "connections",
+            "Open milter connections",
+            families.connections.clone(),
+        );
+        families
+    }
+
+    pub(super) fn resolve(&self, name: &str, messages: &MessageHistograms) -> ListenerMetrics {
+        let listener = vec![("listener", name.to_owned())];
+        let count = |family: &Family<Labels, Counter>, result: &str| {
+            let labels = [listener.clone(), vec![("result", result.to_owned())]].concat();
+            family.get_or_create_owned(&labels)
+        };
+        let result = |result: &str| count(&self.messages, result);
+        ListenerMetrics(Arc::new(Listener {
+            signed: result("signed"),
+            unsigned: result("unsigned"),
+            tempfailed: result("tempfailed"),
+            rejected: result("rejected"),
+            observed: result("observed"),
+            forecasts: Forecast::ALL.map(|one| count(&self.observed, one.as_str())),
+            connections: self.connections.get_or_create_owned(&listener),
+            refused: self.refused.get_or_create_owned(&listener),
+            peers_refused: self.peers_refused.get_or_create_owned(&listener),
+            limits: LimitCounters::resolve(&self.limits, name),
+            protocol_errors: self.protocol_errors.get_or_create_owned(&listener),
+            accept_errors: self.accept_errors.get_or_create_owned(&listener),
+            messages: messages.clone(),
+        }))
+    }
+}
