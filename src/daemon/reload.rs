@@ -51,7 +51,7 @@ pub(super) struct Reloader {
     next_look: Instant,
     /// What was last said of a keystore that can't be looked at, so that it is said once.
     complaint: String,
-    /// How often it has been looked at.
+    /// How often it has been looked at since the last reload.
     looks: u32,
 }
 
@@ -126,6 +126,7 @@ impl Reloader {
 
     /// Makes a new snapshot and puts it into use, or says why not.
     pub(super) async fn reload(&mut self, due: Due) {
+        self.looks = 0;
         let maker = Arc::clone(&self.maker);
         if spawn_blocking(move || maker.reload(due)).await.is_err() {
             self.maker.failed("the files could not be read");

@@ -311,6 +311,8 @@ impl Zegel {
 
     /// The metrics, as text.
     pub fn metrics(&self) -> String {
+        // A message counts once its reply is out, which is when the test goes on, too.
+        std::thread::sleep(std::time::Duration::from_millis(10));
         get(self.http_address(), "/metrics").expect("the metrics")
     }
 
