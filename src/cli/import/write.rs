@@ -62,6 +62,16 @@ impl Destination {
                 folder.join(ORGANISATIONS).display()
             )));
         }
+        if keystore.is_none() && !has_settings && known.exists() {
+            // Its organisations are configured elsewhere: one of the same name would get keys
+            // that nobody meant for it, and might sign with them.
+            return Err(Failure::Usage(format!(
+                "{} is a keystore that is there, and {} says nothing of it: name it with \
+                 --keystore if it is meant, or another one for a trial",
+                known.display(),
+                settings.display()
+            )));
+        }
         let keystore = keystore.map_or(known, |keystore| {
             std::path::absolute(keystore).unwrap_or_else(|_| keystore.to_owned())
         });
