@@ -45,6 +45,11 @@ fn loaded(ids: &[&str]) -> Loaded {
 /// A keystore with a key in use for `id`, and the folder of that organisation.
 fn keystore_with_key(folder: &Path, id: &str) -> Keystore {
     let keystore = Keystore::create(&folder.join("keys")).unwrap();
+    add_key(&keystore, id);
+    keystore
+}
+
+fn add_key(keystore: &Keystore, id: &str) {
     let organisation = organisation(id);
     let target = Target {
         organisation: &organisation.id,
@@ -56,7 +61,6 @@ fn keystore_with_key(folder: &Path, id: &str) -> Keystore {
         .generate(&target, Algorithm::Ed25519Sha256, 0, now)
         .unwrap();
     keystore.activate(&target, Evidence::Assumed, now).unwrap();
-    keystore
 }
 
 fn build(ids: &[&str], keystore: &Keystore, previous: Option<&Snapshot>) -> Built {

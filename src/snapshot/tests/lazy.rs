@@ -19,17 +19,7 @@ fn signs(keys: &DomainKeys) -> bool {
 /// Keys for two organisations.
 fn keystore_for_two(folder: &Path) -> Keystore {
     let keystore = keystore_with_key(folder, "een");
-    let twee = organisation("twee");
-    let target = Target {
-        organisation: &twee.id,
-        selector: &"s1".parse().unwrap(),
-        domains: &twee.domains,
-    };
-    let now = Timestamp::now();
-    keystore
-        .generate(&target, Algorithm::Ed25519Sha256, 0, now)
-        .unwrap();
-    keystore.activate(&target, Evidence::Assumed, now).unwrap();
+    add_key(&keystore, "twee");
     keystore
 }
 
