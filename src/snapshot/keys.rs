@@ -10,7 +10,7 @@ use std::{
 use super::held::{self, HeldKey};
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::{KeyEntry, Keyring, KeyringStamp, Keystore, State, View},
+    keystore::{KeyEntry, Keyring, KeyringStamp, Keystore, Publication, State, View},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
     snapshot::{ActiveKey, Signing},
@@ -165,7 +165,8 @@ impl KeySet {
     }
 
     /// The keys that were held and are draining by now, if one of `successors` can't be used:
-    /// their records are still there, so mail need not wait for the mending.
+    /// their records are still there, so mail need not wait for the mending. Once their
+    /// withdrawal is asked for, they may be gone.
     fn stand_ins(
         &self,
         keyring: &Keyring,
@@ -177,7 +178,7 @@ impl KeySet {
         }
         let is_draining = |entry: &&KeyEntry| {
             let mut publications = entry.publications.values();
-            publications.any(|publication| publication.state == State::Draining)
+            publications.any(|publication| usable_state(publication) == Some(State::Draining))
         };
         let hold = |entry: &KeyEntry| {
             let held = self.find(&entry.fingerprint)?;
@@ -280,10 +281,19 @@ impl KeySet {
 fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, State)]> {
     let domains = organisation.domains.iter();
     let states = domains.filter_map(|domain| {
-        let state = entry.state(domain)?;
-        matches!(state, State::Active | State::Draining).then(|| (domain.clone(), state))
+        let state = usable_state(entry.publications.get(domain)?)?;
+        Some((domain.clone(), state))
     });
     states.collect()
+}
+
+/// The state, if mail may be signed in it: with the key, or with it in place of another.
+fn usable_state(publication: &Publication) -> Option<State> {
+    match publication.state {
+        State::Active => Some(State::Active),
+        State::Draining if publication.withdrawal.is_none() => Some(State::Draining),
+        _ => None,
+    }
 }
 
 /// A key that is in use: the one that was held before, if it can be used.

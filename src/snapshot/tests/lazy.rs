@@ -156,11 +156,8 @@ fn care_reads_keys_ahead_of_their_mail() {
     assert!(matches!(signing("twee.example"), Some(Signing::Unusable)));
 }
 
-#[test]
-fn a_successor_that_is_refused_leaves_the_key_in_use_though_nobody_had_read_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let keystore = keystore_with_key(folder.path(), "een");
-    let built = first(&["een"], &keystore);
+/// A second key comes into use for `een`, and its file is lost.
+fn lose_successor(keystore: &Keystore) {
     let een = organisation("een");
     let target = Target {
         organisation: &een.id,
@@ -173,6 +170,41 @@ fn a_successor_that_is_refused_leaves_the_key_in_use_though_nobody_had_read_it()
         .unwrap();
     keystore.activate(&target, Evidence::Assumed, now).unwrap();
     fs::remove_file(keystore.path().join("een/s2.pem")).unwrap();
+}
+
+/// The record may be gone by then.
+#[test]
+fn a_key_whose_withdrawal_was_asked_for_stands_in_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let built = first(&["een"], &keystore);
+    lose_successor(&keystore);
+    let path = keystore.path().join("een/keyring.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut keyring: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let keys = keyring["keys"].as_array_mut().unwrap();
+    let old = keys.iter_mut().find(|key| key["selector"] == "s1").unwrap();
+    old["publications"]["een.example"]["withdrawal"] = "asked".into();
+    fs::write(&path, keyring.to_string()).unwrap();
+    let after = build(&["een"], &keystore, Some(&built.snapshot));
+    assert!(
+        !after
+            .problems
+            .iter()
+            .any(|line| line.contains("goes on signing"))
+    );
+    assert!(matches!(
+        keys_of(&after, "een.example").load(),
+        Signing::Unusable
+    ));
+}
+
+#[test]
+fn a_successor_that_is_refused_leaves_the_key_in_use_though_nobody_had_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let built = first(&["een"], &keystore);
+    lose_successor(&keystore);
     let after = build(&["een"], &keystore, Some(&built.snapshot));
     assert_eq!(after.problems.len(), 2, "{:?}", after.problems);
     assert!(after.problems[0].contains("s2.pem"), "{:?}", after.problems);
