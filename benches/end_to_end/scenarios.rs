@@ -13,7 +13,7 @@ use zegel::dkim::Algorithm;
 
 use crate::{
     daemon::{Daemon, Prepared},
-    load::{self, Group, Run},
+    load::{self, Group, Run, Sent},
     message::Message,
     options::Options,
     organisations::{Choice, KeyCache, domain, id},
@@ -21,6 +21,9 @@ use crate::{
     table::{self, Table, median, percentile, short},
     throughput::{Bench, Trial},
 };
+
+/// So long and again a flood goes on before what stands beside it is looked at, and behind.
+const LEAD: Duration = Duration::from_millis(500);
 
 /// As people read it.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
@@ -298,9 +301,17 @@ pub(crate) fn memory(options: &Options) {
 pub(crate) fn fairness(options: &Options) {
     let keys = KeyCache::open();
     table::print_machine();
-    let prepared = prepare(&world(options, &keys, 2));
+    println!(
+        "One connection of organisation B, 2 KiB, beside 16 connections of organisation A that \
+         send as fast as they can, from threads of their own. Once A floods the Zegel that signs \
+         for B, once another: what B waits longer in the first case is our doing, the rest is \
+         the processors' being busy.\n"
+    );
+    let world = world(options, &keys, 2);
+    let (prepared, others) = (prepare(&world), prepare(&world));
     let (small, large) = (Message::new(2048), Message::new(10 << 20));
     let (daemon, _) = start(&prepared, &small);
+    let (other, _) = start(&others, &small);
     let mut table = Table::new([
         "organisation A",
         "B's messages/s",
@@ -311,14 +322,16 @@ pub(crate) fn fairness(options: &Options) {
     ]);
     let cases = [
         ("silent", None),
-        ("16 × 2 KiB", Some(&small)),
-        ("16 × 10 MiB", Some(&large)),
+        ("16 × 2 KiB at another Zegel", Some((&other, &small))),
+        ("16 × 2 KiB at the same", Some((&daemon, &small))),
+        ("16 × 10 MiB at another Zegel", Some((&other, &large))),
+        ("16 × 10 MiB at the same", Some((&daemon, &large))),
     ];
     let mut all: Vec<Vec<[f64; 5]>> = vec![Vec::new(); cases.len()];
     for run in 0..options.runs {
         for ((name, flood), figures) in cases.iter().zip(&mut all) {
             eprintln!("A {name}, run {} of {}", run + 1, options.runs);
-            figures.push(beside(&daemon, (&small, *flood), options));
+            figures.push(beside((&daemon, &small), *flood, options));
         }
     }
     for ((name, _), figures) in cases.iter().zip(&all) {
@@ -331,27 +344,19 @@ pub(crate) fn fairness(options: &Options) {
 /// The messages in a second and the latencies of one connection of organisation B.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn beside(
-    daemon: &Daemon,
-    (small, flood): (&Message, Option<&Message>),
+    (daemon, small): (&Daemon, &Message),
+    flood: Option<(&Daemon, &Message)>,
     options: &Options,
 ) -> [f64; 5] {
-    let group = |message, number, connections| Group {
-        pace: None,
-        message,
-        choice: Choice::Only(number),
-        connections,
-        signatures: 1,
-    };
-    let mut groups = vec![group(small, 1, 1)];
-    groups.extend(flood.map(|message| group(message, 0, 16)));
-    let run = Run {
-        warm_up: 1,
-        time: Duration::from_secs_f64(options.seconds),
-        mark: &|| {},
-    };
-    let (sent, elapsed) =
-        load::send(daemon.socket(), groups, &run).unwrap_or_else(|reason| panic!("{reason}"));
-    let latencies = &sent[0].latencies;
+    let time = Duration::from_secs_f64(options.seconds);
+    let (sent, elapsed) = thread::scope(|scope| {
+        if let Some((daemon, message)) = flood {
+            scope.spawn(move || send_for(daemon, (message, 0, 16), time + 4 * LEAD));
+            thread::sleep(2 * LEAD);
+        }
+        send_for(daemon, (small, 1, 1), time)
+    });
+    let latencies = &sent.latencies;
     let part = |hundredths| milliseconds(percentile(latencies, hundredths));
     [
         latencies.len() as f64 / elapsed.as_secs_f64(),
@@ -360,6 +365,29 @@ fn beside(
         part(99),
         part(100),
     ]
+}
+
+/// What came of so many connections with messages of one organisation.
+fn send_for(
+    daemon: &Daemon,
+    (message, number, connections): (&Message, u32, usize),
+    time: Duration,
+) -> (Sent, Duration) {
+    let group = Group {
+        pace: None,
+        message,
+        choice: Choice::Only(number),
+        connections,
+        signatures: 1,
+    };
+    let run = Run {
+        warm_up: 1,
+        time,
+        mark: &|| {},
+    };
+    let (mut sent, elapsed) =
+        load::send(daemon.socket(), vec![group], &run).unwrap_or_else(|reason| panic!("{reason}"));
+    (sent.remove(0), elapsed)
 }
 
 /// What the second signature costs.

@@ -124,9 +124,17 @@ fn check_canonical_form(header: &HeaderSection) {
     }
 }
 
+/// A field name without the blanks that may stand before the colon: SP and TAB, no line end.
+fn bare(name: &[u8]) -> &[u8] {
+    match name {
+        [rest @ .., b' ' | b'\t'] => bare(rest),
+        name => name,
+    }
+}
+
 /// Only for the domain in plain sight, and only for those who may.
 fn check_decision(header: &HeaderSection, author: &str, of: &Circumstances<'_>) {
-    let is_from = |name: &[u8]| name.trim_ascii_end().eq_ignore_ascii_case(b"from");
+    let is_from = |name: &[u8]| bare(name).eq_ignore_ascii_case(b"from");
     let mut fields = header.fields().filter(|field| is_from(field.name));
     let field = fields.next().expect("there is a From field");
     assert!(fields.next().is_none(), "there are two From fields");
@@ -200,7 +208,7 @@ fn check_form(work: &Work<'_>, field: &SignatureField) {
     let names: Vec<&str> = names.split(':').map(str::trim).collect();
     let listed = |name: &str| names.iter().filter(|listed| **listed == name).count();
     let present = |name: &str| {
-        let is_it = |own: &[u8]| own.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes());
+        let is_it = |own: &[u8]| bare(own).eq_ignore_ascii_case(name.as_bytes());
         work.header
             .fields()
             .filter(|field| is_it(field.name))

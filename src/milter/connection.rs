@@ -16,7 +16,7 @@ use super::{
     dialogue::{Dialogue, Phase, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
-    turns::{LARGE_OCTETS, Turn, Turns},
+    turns::{LARGE_OCTETS, SigningTurn, Turn, Turns},
     wire::{Command, Event, Frames},
 };
 
@@ -101,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.since_pause += octets;
         self.since_message += octets;
         if self.since_message > LARGE_OCTETS {
-            self.turn = self.turns.next().await;
+            self.turn = self.turns.large().await;
         }
         Ok(())
     }
@@ -118,7 +118,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if command != Command::Body {
                         self.watch.command(data.len())?;
                     }
-                    self.dialogue.command(command, data, &mut self.output)?
+                    let turn = if command == Command::EndOfMessage {
+                        self.turn = None;
+                        wait_to_sign(&self.dialogue, &self.turns, &mut self.watch).await?
+                    } else {
+                        None
+                    };
+                    let step = self.dialogue.command(command, data, &mut self.output)?;
+                    drop(turn);
+                    step
                 }
             };
             match step {
@@ -177,5 +185,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.output.clear();
         written.map_err(|_| End::Unreachable)
+    }
+}
+
+/// Waits until the message that has come to its end may be signed, if it is to be.
+async fn wait_to_sign(
+    dialogue: &Dialogue,
+    turns: &Turns,
+    watch: &mut Watch,
+) -> Result<Option<SigningTurn>, End> {
+    let Some(organisation) = dialogue.signs_for() else {
+        return Ok(None);
+    };
+    tokio::select! {
+        biased;
+        turn = turns.sign(organisation) => Ok(Some(turn)),
+        end = watch.until_end(false) => Err(end),
     }
 }

@@ -27,7 +27,7 @@ use super::{
     session::{Ending, Session, SignedMessage},
     wire::{Command, Malformed, macro_value, reply, string},
 };
-use crate::{dkim::FIELD_NAME, organisation::Refusal};
+use crate::{dkim::FIELD_NAME, names::OrganisationId, organisation::Refusal};
 
 /// A queue id is shorter by far; what is longer is cut in the log.
 const LONGEST_QUEUE_ID: usize = 100;
@@ -85,6 +85,11 @@ impl Dialogue {
     /// Where it stands.
     pub(super) fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Whose message it is that the end of the message would have signed.
+    pub(super) fn signs_for(&self) -> Option<OrganisationId> {
+        self.session.signs_for()
     }
 
     /// A piece of the body, of a BODY command or of the end of the message.

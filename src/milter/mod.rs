@@ -7,7 +7,8 @@
 //! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
 //!    their order and tells the [`session`],
 //! 3. the session collects the header section and asks for a [`decision`],
-//! 4. the body passes through `dkim`, in [`turns`] if it is large, and [`signing`] ends it with signatures or a refusal,
+//! 4. the body passes through `dkim`; a large one, and each signature, waits for its place in
+//!    the [`turns`], and [`signing`] ends the message with signatures or a refusal,
 //! 5. the connection writes the reply, and [`report`] says what became of the message.
 
 mod address;
@@ -16,6 +17,7 @@ mod context;
 pub mod decision;
 mod dialogue;
 mod door;
+mod fair_queue;
 mod listener;
 mod negotiation;
 mod report;

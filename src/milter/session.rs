@@ -17,6 +17,7 @@ use crate::{
     dkim::{
         Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace, VerificationError,
     },
+    names::OrganisationId,
     observe::metrics::Limit,
     organisation::{Action, Refusal},
     snapshot::Snapshot,
@@ -167,6 +168,16 @@ impl Session {
                 body.update(chunk);
             }
         }
+    }
+
+    /// Whose message it is that is to be signed at its end.
+    pub(super) fn signs_for(&self) -> Option<OrganisationId> {
+        let State::Body(decided) = &self.message else {
+            return None;
+        };
+        decided.body.as_ref()?;
+        let domain = decided.decision.domain.as_ref()?;
+        Some(domain.organisation.id.clone())
     }
 
     /// The message is complete. `now` is in seconds since 1970.

@@ -14,7 +14,11 @@ mod listeners;
 mod organisations;
 mod process;
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, text},
@@ -159,6 +163,11 @@ impl Metrics {
         self.0.process.waits_for_turn()
     }
 
+    /// A message waits to be signed, until what is given is dropped.
+    pub fn waits_for_signature(&self) -> impl Drop + use<> {
+        self.0.process.waits_for_signature()
+    }
+
     /// A snapshot came into use, at the start or by a reload.
     pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
         self.0.process.snapshot_in_use(facts);
@@ -225,6 +234,14 @@ impl MessageHistograms {
 /// One histogram that the registry and all listeners have.
 #[derive(Clone, Debug)]
 struct SharedHistogram(Arc<Histogram>);
+
+impl SharedHistogram {
+    /// Adds one observation, to a histogram that counts in nanoseconds.
+    fn observe(&self, elapsed: Duration) {
+        self.0
+            .observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
 
 impl EncodeMetric for SharedHistogram {
     fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {

@@ -41,8 +41,7 @@ impl ListenerMetrics {
 
     /// From the end of a message that was signed to the reply.
     pub fn signing_took(&self, elapsed: Duration) {
-        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.0.messages.seconds.0.observe(nanoseconds);
+        self.0.messages.seconds.observe(elapsed);
     }
 
     /// A connection was accepted. It counts as open until the value is dropped.

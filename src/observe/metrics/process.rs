@@ -1,13 +1,19 @@
 //! What there is once in a process.
 
-use std::{sync::atomic::AtomicU64, time::UNIX_EPOCH};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::{Instant, UNIX_EPOCH},
+};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
-use super::SnapshotFacts;
+use super::{
+    SharedHistogram, SnapshotFacts,
+    histogram::{Histogram, SECONDS},
+};
 use crate::dkim;
 
 #[derive(Debug)]
@@ -20,6 +26,8 @@ pub(super) struct Process {
     organisations: Gauge,
     generation: Gauge,
     waiting: Gauge,
+    to_sign: Gauge,
+    to_sign_seconds: SharedHistogram,
 }
 
 /// One that waits.
@@ -28,6 +36,20 @@ pub(super) struct Waiting(Gauge);
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// A message that waits to be signed, since then.
+pub(super) struct WaitingToSign {
+    #[expect(dead_code, reason = "held, not read")]
+    waiting: Waiting,
+    since: Instant,
+    seconds: SharedHistogram,
+}
+
+impl Drop for WaitingToSign {
+    fn drop(&mut self) {
+        self.seconds.observe(self.since.elapsed());
     }
 }
 
@@ -66,12 +88,27 @@ impl Process {
                 "large_messages_waiting",
                 "Large messages that wait for their turn on a processor",
             ),
+            to_sign: gauge(
+                registry,
+                "signing_queue_messages",
+                "Messages that have come whole and wait to be signed",
+            ),
+            to_sign_seconds: signing_queue_seconds(registry),
         }
     }
 
     pub(super) fn waits_for_turn(&self) -> Waiting {
         self.waiting.inc();
         Waiting(self.waiting.clone())
+    }
+
+    pub(super) fn waits_for_signature(&self) -> WaitingToSign {
+        self.to_sign.inc();
+        WaitingToSign {
+            waiting: Waiting(self.to_sign.clone()),
+            since: Instant::now(),
+            seconds: self.to_sign_seconds.clone(),
+        }
     }
 
     pub(super) fn panicked(&self) {
@@ -125,4 +162,14 @@ fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     let gauge = Gauge::default();
     registry.register(name, help, gauge.clone());
     gauge
+}
+
+fn signing_queue_seconds(registry: &mut Registry) -> SharedHistogram {
+    let histogram = SharedHistogram(Arc::new(Histogram::new(&SECONDS)));
+    registry.register(
+        "signing_queue_seconds",
+        "From the end of a message until it was its turn to be signed",
+        histogram.clone(),
+    );
+    histogram
 }
