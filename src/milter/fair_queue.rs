@@ -24,6 +24,11 @@ impl<Owner: Clone + Eq + Hash, Item> FairQueue<Owner, Item> {
         }
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// Adds an item at the end of its owner's lane.
     pub(super) fn push(&mut self, owner: Owner, item: Item) {
         if let Some(lane) = self.lanes.get_mut(&owner) {

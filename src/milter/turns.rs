@@ -28,7 +28,7 @@ use super::fair_queue::FairQueue;
 use crate::{names::OrganisationId, observe::metrics::Metrics};
 
 /// A message that is larger than this takes turns.
-pub(super) const LARGE_OCTETS: usize = 256 * 1024;
+pub(super) const LARGE_OCTETS: usize = 128 * 1024;
 
 /// The turns of a process, shared by all of its listeners.
 #[derive(Clone)]
@@ -106,8 +106,11 @@ async fn call_all(mut caller: Caller) {
         // Who has gone in the meantime has no turn.
         if call.send(SigningTurn(Some(ended))).is_ok() {
             let _ = end.await;
-            // Whoever is ready to be read from comes first.
-            yield_now().await;
+            // Whoever is ready to be read from comes first. (With nobody else to sign for
+            // that would only wake up a thread.)
+            if caller.somebody_waits() {
+                yield_now().await;
+            }
         }
     }
 }
@@ -124,6 +127,10 @@ impl Caller {
             to_sign,
             counted: true,
         }
+    }
+
+    fn somebody_waits(&self) -> bool {
+        !locked(&self.to_sign).queue.is_empty()
     }
 
     /// The next one to be called. After the last one the task does not count any more, in
