@@ -8,5 +8,8 @@ pub mod files;
 pub mod from;
 pub mod hazards;
 pub mod input;
+pub mod pieces;
+pub mod script;
+pub mod talk;
 pub mod verify;
 pub mod world;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use tempfile::TempDir;
 use zegel::{
-    config::SigningSettings,
+    config::{Limits, SigningSettings},
     keystore::{Evidence, Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
     observe::metrics::Metrics,
@@ -64,10 +64,16 @@ const KEYS: [(&str, &str, &str, &[u8]); 3] = [
 
 /// What messages are decided and signed with.
 pub fn snapshot() -> Snapshot {
+    snapshot_with(b"", Limits::default())
+}
+
+/// The same with settings, and with limits that no configuration could have.
+pub fn snapshot_with(settings: &[u8], limits: Limits) -> Snapshot {
     let mut files = Configuration::new();
-    files.settings(b"");
+    files.settings(settings);
     files.organisations(ORGANISATIONS.into_iter());
-    let loaded = files.load(&[]).expect("the configuration is good");
+    let mut loaded = files.load(&[]).expect("the configuration is good");
+    loaded.settings.limits = limits;
     let folder = TempDir::new().expect("a folder for keys");
     let keystore = Keystore::create(&folder.path().join("keys")).expect("a keystore");
     for (organisation, selector, domain, pem) in KEYS {

@@ -28,7 +28,7 @@ use self::{
 use crate::{
     config::{self, HttpListen, ListenerSettings, Loaded, Socket},
     keystore::Keystore,
-    milter::{self, BoundSocket, Connections, ListenerParts, Turns},
+    milter::{self, BoundSocket, Connections, ListenerParts, ServiceParts, Turns},
     observe::{
         http::{self, HttpListener, HttpState},
         logging,
@@ -221,7 +221,7 @@ impl Daemon {
 
     fn serve_listener(&mut self, parts: ListenerParts) {
         if let Some(address) = parts.socket.tcp_address() {
-            self.addresses.push((parts.name.clone(), address));
+            self.addresses.push((parts.service.name.clone(), address));
         }
         let stop = stopped(&self.stop_listeners);
         self.listeners.spawn(milter::serve(parts, stop));
@@ -291,18 +291,20 @@ async fn bind_all(
     let mut parts = Vec::new();
     for settings in &snapshots.current().settings().listeners {
         parts.push(ListenerParts {
-            name: settings.name.clone(),
+            service: ServiceParts {
+                name: settings.name.clone(),
+                outbound: settings.outbound.clone(),
+                observe: settings.observe,
+                connections: connections.clone(),
+                turns: turns.clone(),
+                snapshots: snapshots.clone(),
+                metrics: metrics.clone(),
+            },
             socket: bind(settings, inherited).await?,
             allow_users: settings
                 .allow_users
                 .as_ref()
                 .map(|users| users.iter().map(|user| user.number).collect()),
-            outbound: settings.outbound.clone(),
-            observe: settings.observe,
-            connections: connections.clone(),
-            turns: turns.clone(),
-            snapshots: snapshots.clone(),
-            metrics: metrics.clone(),
             readiness: readiness.clone(),
         });
     }

@@ -11,8 +11,8 @@ use super::{
     connection,
     context::ListenerContext,
     door::{Door, Stranger, Stream},
-    tenancy::{Allowance, Tenancy, Times},
-    traffic::Traffic,
+    service::Service,
+    tenancy::Tenancy,
 };
 use crate::observe::{metrics::Limit, readiness::ListenerReadiness};
 
@@ -22,8 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Accepts connections, whatever happens.
 pub(super) struct PatientListener {
     door: Door,
-    context: Arc<ListenerContext>,
-    traffic: Traffic,
+    service: Service,
     readiness: ListenerReadiness,
     next_wait: Duration,
     /// Whether the last connection was one too many, so that the log says it once.
@@ -56,17 +55,11 @@ fn after_error(error: &io::Error) -> AfterError {
 }
 
 impl PatientListener {
-    pub(super) fn new(
-        door: Door,
-        context: Arc<ListenerContext>,
-        traffic: Traffic,
-        readiness: ListenerReadiness,
-    ) -> Self {
+    pub(super) fn new(door: Door, service: Service, readiness: ListenerReadiness) -> Self {
         readiness.accepting();
         Self {
             door,
-            context,
-            traffic,
+            service,
             readiness,
             next_wait: SHORTEST_WAIT,
             full: false,
@@ -105,12 +98,12 @@ impl PatientListener {
     }
 
     async fn accept_failed(&mut self, error: &io::Error) {
-        self.context.metrics.accept_error();
+        self.context().metrics.accept_error();
         if matches!(after_error(error), AfterError::Next) {
             return;
         }
         tracing::error!(
-            listener = self.context.name,
+            listener = self.context().name,
             %error,
             "no connection can be accepted, trying again in {:?}",
             self.next_wait
@@ -127,7 +120,7 @@ impl PatientListener {
         let Some(tenancy) = self.tenancy() else {
             return;
         };
-        let context = Arc::clone(&self.context);
+        let context = Arc::clone(self.context());
         match stream {
             Stream::Tcp(stream) => tokio::spawn(connection::serve(stream, tenancy, context)),
             Stream::Unix(stream) => tokio::spawn(connection::serve(stream, tenancy, context)),
@@ -135,10 +128,10 @@ impl PatientListener {
     }
 
     fn turn_away(&self, stranger: &Stranger) {
-        self.context.metrics.peer_refused();
+        self.context().metrics.peer_refused();
         if let Some(times) = stranger.to_be_said {
             tracing::warn!(
-                listener = self.context.name,
+                listener = self.context().name,
                 user = stranger.user,
                 times,
                 "connection closed at once: allow_users does not name the user of the peer \
@@ -151,33 +144,25 @@ impl PatientListener {
     /// once, not left waiting.
     fn tenancy(&mut self) -> Option<Tenancy> {
         // A reload changes them for connections to come.
-        let limits = self.context.snapshot().settings().limits;
-        let Some(token) = self.traffic.connect(limits.connections) else {
-            self.context.metrics.connection_refused();
-            self.context.metrics.limit_reached(Limit::Connections);
-            if !std::mem::replace(&mut self.full, true) {
+        let limits = self.context().snapshot().settings().limits;
+        let tenancy = self.service.tenancy(&limits);
+        let was_full = std::mem::replace(&mut self.full, tenancy.is_none());
+        if tenancy.is_none() {
+            let context = self.context();
+            context.metrics.connection_refused();
+            context.metrics.limit_reached(Limit::Connections);
+            if !was_full {
                 tracing::warn!(
-                    listener = self.context.name,
+                    listener = context.name,
                     "limits.connections ({}) is reached: further connections are closed at once",
                     limits.connections
                 );
             }
-            return None;
-        };
-        self.full = false;
-        Some(Tenancy {
-            traffic: self.traffic.clone(),
-            metrics: self.context.metrics.clone(),
-            times: Times {
-                idle: limits.idle,
-                message: limits.message,
-            },
-            allowance: Allowance {
-                commands: limits.commands,
-                octets: limits.command_bytes,
-            },
-            _token: token,
-            _open: self.context.metrics.connection(),
-        })
+        }
+        tenancy
+    }
+
+    fn context(&self) -> &Arc<ListenerContext> {
+        &self.service.context
     }
 }

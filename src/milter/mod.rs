@@ -2,8 +2,8 @@
 //!
 //! The way of a message, from top to bottom:
 //!
-//! 1. [`listener`] accepts the connection if its [`door`] lets the peer in, and [`tenancy`]
-//!    limits its time,
+//! 1. [`listener`] accepts the connection if its [`door`] lets the peer in, [`service`] has a
+//!    place for it, and [`tenancy`] limits its time,
 //! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
 //!    their order and tells the [`session`],
 //! 3. the session collects the header section and asks for a [`decision`],
@@ -22,6 +22,7 @@ mod listener;
 mod negotiation;
 mod report;
 mod server;
+mod service;
 mod session;
 pub mod signing;
 mod tenancy;
@@ -32,6 +33,7 @@ mod wire;
 pub use self::{
     door::BoundSocket,
     server::{ListenerParts, serve},
+    service::{Service, ServiceParts},
     traffic::Connections,
     turns::Turns,
 };
