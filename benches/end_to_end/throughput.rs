@@ -62,8 +62,12 @@ impl<'a> Bench<'a> {
         self.trial_after(0, daemon, group)
     }
 
+    /// With so many messages of each connection that do not count.
+    ///
+    /// # Errors
+    /// As [`Self::trial`].
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    fn trial_after(
+    pub(crate) fn trial_after(
         &self,
         warm_up: u32,
         daemon: &Daemon,

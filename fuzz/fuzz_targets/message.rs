@@ -125,16 +125,16 @@ fn check_canonical_form(header: &HeaderSection) {
 }
 
 /// A field name without the blanks that may stand before the colon: SP and TAB, no line end.
-fn bare(name: &[u8]) -> &[u8] {
+fn without_blanks(name: &[u8]) -> &[u8] {
     match name {
-        [rest @ .., b' ' | b'\t'] => bare(rest),
+        [rest @ .., b' ' | b'\t'] => without_blanks(rest),
         name => name,
     }
 }
 
 /// Only for the domain in plain sight, and only for those who may.
 fn check_decision(header: &HeaderSection, author: &str, of: &Circumstances<'_>) {
-    let is_from = |name: &[u8]| bare(name).eq_ignore_ascii_case(b"from");
+    let is_from = |name: &[u8]| without_blanks(name).eq_ignore_ascii_case(b"from");
     let mut fields = header.fields().filter(|field| is_from(field.name));
     let field = fields.next().expect("there is a From field");
     assert!(fields.next().is_none(), "there are two From fields");
@@ -208,7 +208,7 @@ fn check_form(work: &Work<'_>, field: &SignatureField) {
     let names: Vec<&str> = names.split(':').map(str::trim).collect();
     let listed = |name: &str| names.iter().filter(|listed| **listed == name).count();
     let present = |name: &str| {
-        let is_it = |own: &[u8]| bare(own).eq_ignore_ascii_case(name.as_bytes());
+        let is_it = |own: &[u8]| without_blanks(own).eq_ignore_ascii_case(name.as_bytes());
         work.header
             .fields()
             .filter(|field| is_it(field.name))
