@@ -332,7 +332,7 @@ fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
 fn facts(snapshot: &Snapshot) -> SnapshotFacts {
     SnapshotFacts {
         organisations: snapshot.organisations().len(),
-        keystore_generation: snapshot.generation(),
+        keystore_generation: snapshot.generation().number(),
         loaded_at: SystemTime::now(),
     }
 }
