@@ -6,7 +6,7 @@ use super::{
     Finding, Ours, Severity, milter_address,
     postfix::{Milter, Postfix, Service, seconds},
 };
-use crate::config::ListenerSettings;
+use crate::{config::ListenerSettings, shell};
 
 /// Everything that is to be said.
 pub fn examine(postfix: &Postfix, ours: Ours<'_>) -> Vec<Finding> {
@@ -101,8 +101,8 @@ impl<'a> Examination<'a> {
                     "smtpd_milters names no listener of Zegel".to_owned(),
                     "mail that comes by SMTP leaves unsigned",
                     format!(
-                        "postconf -e 'smtpd_milters = {}'",
-                        self.behind("smtpd_milters", &address)
+                        "postconf -e {}",
+                        set("smtpd_milters", &self.behind("smtpd_milters", &address))
                     ),
                 ),
             );
@@ -115,8 +115,11 @@ impl<'a> Examination<'a> {
                     "non_smtpd_milters names no listener of Zegel".to_owned(),
                     "mail of sendmail(1), cron and web applications leaves unsigned",
                     format!(
-                        "postconf -e 'non_smtpd_milters = {}'",
-                        self.behind("non_smtpd_milters", "$smtpd_milters")
+                        "postconf -e {}",
+                        set(
+                            "non_smtpd_milters",
+                            &self.behind("non_smtpd_milters", "$smtpd_milters")
+                        )
                     ),
                 ),
             );
@@ -302,7 +305,7 @@ impl<'a> Examination<'a> {
                         service.name, link.milter.address
                     ),
                     "the path is looked up inside the queue directory, where the socket is not",
-                    format!("postconf -F {}/chroot=n", service.name),
+                    format!("postconf -F {}/chroot=n", shell::quoted(&service.name)),
                 ),
             );
         }
@@ -340,4 +343,9 @@ impl<'a> Examination<'a> {
             );
         }
     }
+}
+
+/// A setting as postconf(1) takes it.
+fn set(name: &str, value: &str) -> String {
+    shell::quoted(&format!("{name} = {value}"))
 }
