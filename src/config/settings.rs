@@ -226,7 +226,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1000,
-            idle: Duration::from_mins(10),
+            idle: Duration::from_secs(7210),
             message: Duration::from_mins(5),
             header_bytes: 1024 * 1024,
             header_fields: 2000,
