@@ -273,7 +273,11 @@ fn owner(listener: &Listener, mail: &Mail) -> Option<DomainName> {
 }
 
 fn values<'a>(mail: &'a Mail, name: &str) -> Vec<&'a [u8]> {
-    let named = |own: &[u8]| own.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes());
+    // As it is seen.
+    let named = |own: &[u8]| {
+        let seen = own.iter().filter(|octet| octet.is_ascii_graphic());
+        seen.map(u8::to_ascii_lowercase).eq(name.bytes())
+    };
     let fields = mail.fields.iter().filter(|(own, _)| named(own));
     fields.map(|(_, value)| value.as_slice()).collect()
 }
