@@ -1,6 +1,9 @@
 //! What there is once in a process.
 
-use std::{sync::atomic::AtomicU64, time::UNIX_EPOCH};
+use std::{
+    sync::{LazyLock, atomic::AtomicU64},
+    time::UNIX_EPOCH,
+};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
@@ -9,6 +12,28 @@ use prometheus_client::{
 
 use super::SnapshotFacts;
 use crate::dkim;
+
+/// Counts lines of the log that nobody will read.
+#[derive(Clone, Debug, Default)]
+pub(in crate::observe) struct LostLines(Counter);
+
+impl LostLines {
+    /// Those of this process, which has one log.
+    pub(in crate::observe) fn of_process() -> Self {
+        static LOST: LazyLock<LostLines> = LazyLock::new(LostLines::default);
+        LOST.clone()
+    }
+
+    pub(in crate::observe) fn add(&self, lines: u64) {
+        self.0.inc_by(lines);
+    }
+
+    /// How many there have been.
+    #[cfg(test)]
+    pub(in crate::observe) fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -45,6 +70,8 @@ impl Process {
             "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
         );
         last_reload_succeeded.set(1);
+        let help = "Lines of the log that stderr did not take";
+        registry.register("log_lines_lost", help, LostLines::of_process().0);
         Self {
             panics: panics(registry),
             reloads_succeeded,
