@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use zegel::{
     config::{Limits, Outbound},
     dkim::{HeaderSection, PublicKey, author_domain},
-    milter::{Connections, Service, ServiceParts, Turns},
+    milter::{Service, ServiceParts, Turns},
     names::DomainName,
     observe::metrics::Metrics,
     snapshot::{Signing, Snapshot, SnapshotHolder},
@@ -117,7 +117,6 @@ impl World {
                     false => Outbound::All,
                 },
                 observe: listener.observe,
-                connections: Connections::default(),
                 turns: Turns::new(metrics.clone()),
                 snapshots: SnapshotHolder::new(snapshot),
                 metrics: metrics.clone(),

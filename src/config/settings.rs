@@ -206,7 +206,7 @@ impl Default for SigningSettings {
 /// The `[limits]` table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Connections at one time, over all listeners.
+    /// Connections of each listener at one time.
     pub connections: usize,
     /// How long a connection may be silent between messages.
     pub idle: Duration,

@@ -8,7 +8,7 @@ use super::{
     connection,
     context::ListenerContext,
     tenancy::{Allowance, Tenancy, Times},
-    traffic::{Connections, Traffic},
+    traffic::Traffic,
     turns::Turns,
 };
 use crate::{
@@ -25,8 +25,6 @@ pub struct ServiceParts {
     pub outbound: Outbound,
     /// Whether it only looks on.
     pub observe: bool,
-    /// The connections of all listeners together.
-    pub connections: Connections,
     /// The turns of large messages of all listeners together.
     pub turns: Turns,
     /// Where the current snapshot is.
@@ -46,7 +44,7 @@ impl Service {
     /// Puts it together.
     pub fn new(parts: ServiceParts) -> Self {
         Self {
-            traffic: Traffic::new(parts.connections),
+            traffic: Traffic::new(),
             context: Arc::new(ListenerContext {
                 metrics: parts.metrics.listener(&parts.name),
                 name: parts.name,
