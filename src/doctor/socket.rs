@@ -129,3 +129,36 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_commands_are_single_words() {
+        let folder = Path::new("/srv/a b; reboot");
+        let path = folder.join("it's.sock");
+        let seen = |path: &Path, mode| Seen {
+            path: path.to_owned(),
+            mode,
+            owner: (0, 0),
+            is_socket: false,
+        };
+        let account = Account {
+            name: "post fix".to_owned(),
+            id: 101,
+            groups: vec![101],
+        };
+        let seen = [seen(folder, 0o700), seen(&path, 0o662)];
+        let findings = examine(&path, &seen, Some(&account));
+        let commands: Vec<&str> = findings.iter().map(|one| one.command.as_str()).collect();
+        assert_eq!(
+            commands,
+            [
+                r"rm '/srv/a b; reboot/it'\''s.sock' && systemctl restart zegel.socket zegel.service",
+                r#"chmod o-rwx '/srv/a b; reboot/it'\''s.sock' # and mode = "0660" in zegel.toml"#,
+                "chmod o+x '/srv/a b; reboot'",
+            ]
+        );
+    }
+}

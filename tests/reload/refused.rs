@@ -64,6 +64,8 @@ fn a_listener_that_this_process_does_not_have() {
 fn a_keystore_that_was_away_is_read_again() {
     let zegel = Zegel::start(&[Org::new("alfa", &["alfa.example"])]);
     let reloaded = "organisations=1 generation";
+    // Its key is read with the first message.
+    assert_signs(&zegel);
     fs::rename(zegel.path("keys"), zegel.path("elsewhere")).expect("a folder");
     zegel.wait_for_log("the keystore can't be looked at", 1);
     assert_signs(&zegel);
