@@ -135,7 +135,7 @@ impl Shared {
             self.lost.add(lost);
             untold += lost + self.write(&mut stream, &lines);
             if untold > 0 {
-                let told = format!("{untold} lines are lost: the log is read too slowly\n");
+                let told = format!("{untold} lines are lost: the log did not take them\n");
                 if put(&mut stream, told.as_bytes()).is_empty() {
                     untold = 0;
                 }
@@ -310,7 +310,7 @@ mod tests {
         gathering.0.add(b"three\n", true);
         drop(guard);
         let all = received.iter().flatten().collect::<Vec<u8>>();
-        let expected = "one\nthree\n1 lines are lost: the log is read too slowly\n";
+        let expected = "one\nthree\n1 lines are lost: the log did not take them\n";
         assert_eq!(String::from_utf8_lossy(&all), expected);
         assert_eq!(lost.get(), 1);
     }
