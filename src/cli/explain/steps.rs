@@ -276,7 +276,7 @@ impl Teller<'_> {
         }
     }
 
-    /// Says so where [senders] has the login as Sendmail writes it, or the other way round.
+    /// Says so where `[senders]` has the login as Sendmail writes it, or the other way round.
     fn other_spelling(&self) -> String {
         let organisation = self
             .trial
