@@ -40,7 +40,8 @@ pub struct Stamp {
 
 impl Stamp {
     /// The stamp, if any further change gives another one: not of a file that has changed
-    /// within the last seconds. To be asked for before the file is read.
+    /// within the last seconds. To be asked for before the file is read: a reading that takes
+    /// seconds may miss a change at its beginning.
     pub fn settled(self) -> Option<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         let now = i64::try_from(now.as_nanos()).ok()?;

@@ -6,6 +6,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`names`] | domains, selectors, organisations, field names: parsed once, always valid |
+//! | [`shell`] | words for commands that an operator is told to run |
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
@@ -40,5 +41,6 @@ pub mod milter;
 pub mod names;
 pub mod observe;
 pub mod organisation;
+pub mod shell;
 pub mod snapshot;
 pub mod sockets;

@@ -25,7 +25,7 @@ use self::{
 use crate::{
     config::{Loaded, Settings, SigningSettings},
     files,
-    keystore::{Keystore, KeystoreError},
+    keystore::{GenerationStamp, Keystore, KeystoreError},
     names::DomainName,
     observe::metrics::Metrics,
     organisation::Organisation,
@@ -39,7 +39,7 @@ pub struct Snapshot {
     sets: Vec<Arc<KeySet>>,
     /// The same, but for keys that several organisations have: those sign for none.
     in_use: Vec<Arc<KeySet>>,
-    generation: u64,
+    generation: GenerationStamp,
     unread_keyrings: bool,
 }
 
@@ -119,7 +119,7 @@ impl Snapshot {
     }
 
     /// The generation of the keystore that the keys are of.
-    pub fn generation(&self) -> u64 {
+    pub fn generation(&self) -> GenerationStamp {
         self.generation
     }
 
@@ -151,7 +151,7 @@ fn make(
     previous: Option<&Snapshot>,
 ) -> Result<Built, KeystoreError> {
     // Read first: what is written meanwhile makes for one more reload, not for a lost one.
-    let generation = keystore.generation()?;
+    let generation = keystore.generation_stamp()?;
     let source = Source {
         keystore,
         view: &keystore.view()?,

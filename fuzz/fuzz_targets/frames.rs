@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use zegel::{
     config::{Limits, Outbound},
     dkim::{HeaderSection, PublicKey, author_domain},
-    milter::{Connections, Service, ServiceParts, Turns},
+    milter::{Service, ServiceParts, Turns},
     names::DomainName,
     observe::metrics::Metrics,
     snapshot::{Signing, Snapshot, SnapshotHolder},
@@ -117,7 +117,6 @@ impl World {
                     false => Outbound::All,
                 },
                 observe: listener.observe,
-                connections: Connections::default(),
                 turns: Turns::new(metrics.clone()),
                 snapshots: SnapshotHolder::new(snapshot),
                 metrics: metrics.clone(),
@@ -273,7 +272,11 @@ fn owner(listener: &Listener, mail: &Mail) -> Option<DomainName> {
 }
 
 fn values<'a>(mail: &'a Mail, name: &str) -> Vec<&'a [u8]> {
-    let named = |own: &[u8]| own.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes());
+    // As it is seen.
+    let named = |own: &[u8]| {
+        let seen = own.iter().filter(|octet| octet.is_ascii_graphic());
+        seen.map(u8::to_ascii_lowercase).eq(name.bytes())
+    };
     let fields = mail.fields.iter().filter(|(own, _)| named(own));
     fields.map(|(_, value)| value.as_slice()).collect()
 }

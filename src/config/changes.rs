@@ -372,7 +372,7 @@ mod tests {
             Arc::make_mut(second).id = "x".parse().unwrap();
         });
         let expected = [
-            "limits.idle: 10m -> 5m",
+            "limits.idle: 2h 10s -> 5m",
             "policy.hazard: accept -> reject",
             "organisation b removed",
             "domains of a: +c.nl -a.nl",

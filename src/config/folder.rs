@@ -188,11 +188,11 @@ impl Folder<'_> {
         if !is_file || world_writable || octets > FILE_OCTETS {
             return None;
         }
+        let stamp = Stamp::from(&stat).settled();
         let mut text = String::with_capacity(usize::try_from(octets).ok()? + 1);
         // One octet more: if there is one, the file is being written.
         let read = File::from(file).take(octets + 1).read_to_string(&mut text);
         let whole = read.ok()? as u64 == octets;
-        let stamp = Stamp::from(&stat).settled().filter(|_| whole);
-        Some((text, stamp))
+        Some((text, stamp.filter(|_| whole)))
     }
 }

@@ -40,7 +40,7 @@ use self::{
     organisation_file::{Domains, Surroundings},
     problem::{Fault, Report, Site},
 };
-use crate::organisation::Organisation;
+use crate::{organisation::Organisation, shell};
 
 /// A file that is larger is not read: it is no configuration.
 const FILE_OCTETS: u64 = 16 * 1024 * 1024;
@@ -269,7 +269,7 @@ fn world_writable(metadata: &fs::Metadata) -> bool {
 fn open_to_all(path: &Path) -> Fault {
     Fault::new(
         "every user of this host may change this",
-        format!("run: chmod o-w {}", path.display()),
+        format!("run: chmod o-w {}", shell::quoted_path(path)),
     )
 }
 

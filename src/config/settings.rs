@@ -206,7 +206,7 @@ impl Default for SigningSettings {
 /// The `[limits]` table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Connections at one time, over all listeners.
+    /// Connections of each listener at one time.
     pub connections: usize,
     /// How long a connection may be silent between messages.
     pub idle: Duration,
@@ -226,7 +226,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1000,
-            idle: Duration::from_mins(10),
+            idle: Duration::from_secs(7210),
             message: Duration::from_mins(5),
             header_bytes: 1024 * 1024,
             header_fields: 2000,

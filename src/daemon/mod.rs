@@ -28,7 +28,7 @@ use self::{
 use crate::{
     config::{self, HttpListen, ListenerSettings, Loaded, Socket},
     keystore::Keystore,
-    milter::{self, BoundSocket, Connections, ListenerParts, ServiceParts, Turns},
+    milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
     observe::{
         http::{self, HttpListener, HttpState},
         logging,
@@ -286,7 +286,6 @@ async fn bind_all(
     inherited: &mut InheritedSockets,
     (metrics, readiness): (&Metrics, &Readiness),
 ) -> Result<Vec<ListenerParts>, RunError> {
-    let connections = Connections::default();
     let turns = Turns::new(metrics.clone());
     let mut parts = Vec::new();
     for settings in &snapshots.current().settings().listeners {
@@ -295,7 +294,6 @@ async fn bind_all(
                 name: settings.name.clone(),
                 outbound: settings.outbound.clone(),
                 observe: settings.observe,
-                connections: connections.clone(),
                 turns: turns.clone(),
                 snapshots: snapshots.clone(),
                 metrics: metrics.clone(),
@@ -332,7 +330,7 @@ fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
 fn facts(snapshot: &Snapshot) -> SnapshotFacts {
     SnapshotFacts {
         organisations: snapshot.organisations().len(),
-        keystore_generation: snapshot.generation(),
+        keystore_generation: snapshot.generation().number(),
         loaded_at: SystemTime::now(),
     }
 }

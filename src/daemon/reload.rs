@@ -1,10 +1,9 @@
 //! Reloading: all anew, or all as it was.
 //!
-//! SIGHUP reads the configuration and the keys; it takes effect whole or not at all. A
-//! grown `generation` of the keystore reads the keys alone, so that a rotation works while
-//! somebody has `zegel.toml` half edited. Either way one organisation's broken key leaves
-//! that organisation with its last good keys and touches no other.
-
+//! SIGHUP reads the configuration and the keys; it takes effect whole or not at all. Another
+//! `generation` of the keystore reads the keys alone, so that a rotation works while somebody
+//! has `zegel.toml` half edited. Either way one organisation's broken key leaves that
+//! organisation with its last good keys and touches no other.
 //!
 //! All of it is done on a thread of its own, and what has not changed is neither read nor
 //! made again: no message waits for a reload.
@@ -111,11 +110,12 @@ impl Reloader {
             };
             match looked {
                 Ok(has_changed) => {
-                    self.complaint.clear();
+                    // Whatever took the keystore away may have brought another one back.
+                    let is_back = !std::mem::take(&mut self.complaint).is_empty();
                     self.looks = self.looks.wrapping_add(1);
                     let again = self.looks.is_multiple_of(LOOKS_UNTIL_AGAIN)
                         && self.maker.snapshots.current().has_unread_keyrings();
-                    if has_changed || again {
+                    if has_changed || again || is_back {
                         return;
                     }
                 }
@@ -145,7 +145,7 @@ impl Maker {
     /// Whether the keystore is of another generation.
     fn look(&self) -> Result<bool, KeystoreError> {
         lock(&self.retired).retain(|snapshot| Arc::strong_count(snapshot) > 1);
-        Ok(self.keystore.generation()? != self.snapshots.current().generation())
+        Ok(self.keystore.generation_stamp()? != self.snapshots.current().generation())
     }
 
     fn reload(&self, due: Due) {
@@ -236,7 +236,7 @@ impl Maker {
             changes = changes.len() + key_changes.len(),
             problems = built.problems.len(),
             organisations = now.organisations().len(),
-            generation = now.generation(),
+            generation = now.generation().number(),
             "reloaded"
         );
     }

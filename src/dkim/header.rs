@@ -19,6 +19,15 @@ impl<'a> Field<'a> {
         is_same(self.bare_name(), name.as_bytes())
     }
 
+    /// Whether the name is another one, and looks like this one: it has something in it that
+    /// is not seen, such as a form feed. RFC 5322 §2.2 forbids that, and readers differ in
+    /// what they take it for.
+    pub fn looks_like(&self, name: &str) -> bool {
+        let seen = self.name.iter().filter(|octet| octet.is_ascii_graphic());
+        let seen = seen.map(u8::to_ascii_lowercase);
+        seen.eq(name.bytes().map(|octet| octet.to_ascii_lowercase())) && !self.is(name)
+    }
+
     /// The name without the blanks before the colon.
     pub(super) fn bare_name(&self) -> &'a [u8] {
         bare_name(self.name)

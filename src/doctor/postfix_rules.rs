@@ -6,7 +6,7 @@ use super::{
     Finding, Ours, Severity, milter_address,
     postfix::{Milter, Postfix, Service, seconds},
 };
-use crate::config::ListenerSettings;
+use crate::{config::ListenerSettings, shell};
 
 /// Everything that is to be said.
 pub fn examine(postfix: &Postfix, ours: Ours<'_>) -> Vec<Finding> {
@@ -101,8 +101,8 @@ impl<'a> Examination<'a> {
                     "smtpd_milters names no listener of Zegel".to_owned(),
                     "mail that comes by SMTP leaves unsigned",
                     format!(
-                        "postconf -e 'smtpd_milters = {}'",
-                        self.behind("smtpd_milters", &address)
+                        "postconf -e {}",
+                        set("smtpd_milters", &self.behind("smtpd_milters", &address))
                     ),
                 ),
             );
@@ -115,8 +115,11 @@ impl<'a> Examination<'a> {
                     "non_smtpd_milters names no listener of Zegel".to_owned(),
                     "mail of sendmail(1), cron and web applications leaves unsigned",
                     format!(
-                        "postconf -e 'non_smtpd_milters = {}'",
-                        self.behind("non_smtpd_milters", "$smtpd_milters")
+                        "postconf -e {}",
+                        set(
+                            "non_smtpd_milters",
+                            &self.behind("non_smtpd_milters", "$smtpd_milters")
+                        )
                     ),
                 ),
             );
@@ -302,7 +305,7 @@ impl<'a> Examination<'a> {
                         service.name, link.milter.address
                     ),
                     "the path is looked up inside the queue directory, where the socket is not",
-                    format!("postconf -F {}/chroot=n", service.name),
+                    format!("postconf -F {}/chroot=n", shell::quoted(&service.name)),
                 ),
             );
         }
@@ -312,26 +315,35 @@ impl<'a> Examination<'a> {
     fn processes(&mut self) {
         let limit = self.postfix.get(None, "default_process_limit");
         let limit: usize = limit.and_then(|text| text.parse().ok()).unwrap_or(100);
-        let mut sum = 0_usize;
-        for service in &self.postfix.services {
+        let opens = |service: &&Service, listener: &ListenerSettings| {
             let list = if service.is_smtpd() {
                 "smtpd_milters"
             } else {
                 "non_smtpd_milters"
             };
             let uses = service.is_smtpd() || service.program == "cleanup";
-            if uses && !self.links(Some(service), list).is_empty() {
-                let processes = service.processes.filter(|processes| *processes > 0);
-                sum = sum.saturating_add(processes.unwrap_or(limit));
-            }
-        }
+            let mut links = self.links(Some(service), list).into_iter();
+            uses && links.any(|link| link.listener.name == listener.name)
+        };
+        let sums = self.ours.listeners.iter().map(|listener| {
+            let services = self.postfix.services.iter();
+            let sum = services
+                .filter(|one| opens(one, listener))
+                .fold(0, |sum: usize, one| {
+                    let processes = one.processes.filter(|processes| *processes > 0);
+                    sum.saturating_add(processes.unwrap_or(limit))
+                });
+            (sum, listener.name.as_str())
+        });
+        let (sum, listener) = sums.max().unwrap_or_default();
         if sum > self.ours.connections {
             self.add(
                 Severity::Danger,
                 "connections",
                 (
                     format!(
-                        "Postfix may open {sum} milter connections, and limits.connections is {}",
+                        "Postfix may open {sum} connections to the listener {listener}, and \
+                         limits.connections is {}",
                         self.ours.connections
                     ),
                     "one too many is closed at once, and its mail has milter_default_action",
@@ -340,4 +352,9 @@ impl<'a> Examination<'a> {
             );
         }
     }
+}
+
+/// A setting as postconf(1) takes it.
+fn set(name: &str, value: &str) -> String {
+    shell::quoted(&format!("{name} = {value}"))
 }

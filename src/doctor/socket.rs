@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Finding, Severity};
+use crate::shell;
 
 /// Who connects.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ pub fn unreachable(address: SocketAddr) -> Finding {
 /// What is to be said of a socket at `path`, with all that is there of the way to it, from the
 /// root down. `account` is none if nobody knows the user of the MTA.
 pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Finding> {
-    let shown = path.display();
+    let (shown, quoted) = (path.display(), shell::quoted_path(path));
     let finding = |severity, code, found, why, command| Finding {
         severity,
         code,
@@ -83,7 +84,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
             "no_socket",
             format!("{shown} is not a socket"),
             "the MTA cannot connect, and Zegel leaves alone what is not its own",
-            format!("rm {shown} && systemctl restart zegel.socket zegel.service"),
+            format!("rm {quoted} && systemctl restart zegel.socket zegel.service"),
         ));
     }
     if socket.mode & 0o002 != 0 {
@@ -92,7 +93,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
             "socket_for_everyone",
             format!("{shown} has mode {:04o}", socket.mode & 0o7777),
             "every user of this host can have mail signed",
-            format!("chmod o-rwx {shown} # and mode = \"0660\" in zegel.toml"),
+            format!("chmod o-rwx {quoted} # and mode = \"0660\" in zegel.toml"),
         ));
     }
     let Some(account) = account else {
@@ -105,7 +106,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
             "folder_closed",
             format!("{} cannot enter {}", account.name, folder.path.display()),
             "the MTA cannot come to the socket, and all mail has its default action",
-            format!("chmod o+x {}", folder.path.display()),
+            format!("chmod o+x {}", shell::quoted_path(&folder.path)),
         ));
     }
     if !socket.grants(account, 2) {
@@ -122,9 +123,42 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
             "the MTA cannot connect, and all mail has its default action",
             format!(
                 "usermod --append --groups zegel {} # then restart the MTA",
-                account.name
+                shell::quoted(&account.name)
             ),
         ));
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_commands_are_single_words() {
+        let folder = Path::new("/srv/a b; reboot");
+        let path = folder.join("it's.sock");
+        let seen = |path: &Path, mode| Seen {
+            path: path.to_owned(),
+            mode,
+            owner: (0, 0),
+            is_socket: false,
+        };
+        let account = Account {
+            name: "post fix".to_owned(),
+            id: 101,
+            groups: vec![101],
+        };
+        let seen = [seen(folder, 0o700), seen(&path, 0o662)];
+        let findings = examine(&path, &seen, Some(&account));
+        let commands: Vec<&str> = findings.iter().map(|one| one.command.as_str()).collect();
+        assert_eq!(
+            commands,
+            [
+                r"rm '/srv/a b; reboot/it'\''s.sock' && systemctl restart zegel.socket zegel.service",
+                r#"chmod o-rwx '/srv/a b; reboot/it'\''s.sock' # and mode = "0660" in zegel.toml"#,
+                "chmod o+x '/srv/a b; reboot'",
+            ]
+        );
+    }
 }

@@ -281,9 +281,12 @@ impl Planner<'_> {
 
     fn say_shared(&mut self, id: &OrganisationId, group: &[Member]) {
         let domains: Vec<&DomainName> = group.iter().map(|member| &member.domain).collect();
-        if let (false, Some(first)) = (related(&domains), group.first())
-            && let Some((_, signing)) = first.signings.first()
-        {
+        // A key that can't be used has brought them together as well.
+        let signing = group.first().and_then(|first| {
+            let usable = first.signings.first().map(|(_, signing)| signing);
+            usable.or(first.refused.first())
+        });
+        if let (false, Some(signing)) = (related(&domains), signing) {
             let found = format!("{} have one key in common", listed(group));
             let done = format!(
                 "they became one organisation, {id}; if they are not one organisation, give each \

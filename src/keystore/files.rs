@@ -76,6 +76,14 @@ pub(super) struct Folder {
     owner: Owner,
 }
 
+/// A file as it was before it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadFile {
+    pub(super) stamp: Stamp,
+    /// The same, if any change during the reading or later gives another one.
+    pub(super) settled: Option<Stamp>,
+}
+
 /// Whose the keystore is. When root writes into it, the files become the owner's, or the
 /// signer could not read them.
 #[derive(Clone, Copy, Debug)]
@@ -224,7 +232,7 @@ impl Folder {
         &self,
         name: &str,
         secrecy: Secrecy,
-    ) -> Result<Option<(Content, Stamp)>, FileError> {
+    ) -> Result<Option<(Content, ReadFile)>, FileError> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
@@ -242,6 +250,11 @@ impl Folder {
             Err(error) => return Err(FileError::io(&path, error.into())),
         };
         let metadata = self.examine(&file, &path, secrecy)?;
+        let stamp = Stamp::from(&metadata);
+        let read = ReadFile {
+            stamp,
+            settled: stamp.settled(),
+        };
         let length = metadata.len();
         // Room for all of it from the start: growing would leave copies behind.
         let room = usize::try_from(length).unwrap_or_default() + 64;
@@ -249,7 +262,7 @@ impl Folder {
         file.take(length)
             .read_to_end(&mut content)
             .map_err(|error| FileError::io(&path, error))?;
-        Ok(Some((content, Stamp::from(&metadata))))
+        Ok(Some((content, read)))
     }
 
     /// Whether a file, which may be a link, has this stamp now; `None` of one that is not

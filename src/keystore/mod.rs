@@ -45,6 +45,7 @@ pub use self::{
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
+    files::Stamp,
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -56,6 +57,22 @@ const KEY_SUFFIX: &str = ".pem";
 #[derive(Clone, Debug)]
 pub struct Keystore {
     path: Arc<Path>,
+}
+
+/// By what a keystore is known to be as it was read. The number alone would not do: a backup
+/// that is restored, and a change after that, can come to the same one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct GenerationStamp {
+    number: u64,
+    /// None where there is no file yet.
+    file: Option<Stamp>,
+}
+
+impl GenerationStamp {
+    /// The counter.
+    pub fn number(self) -> u64 {
+        self.number
+    }
 }
 
 /// Held by the one keeper of a keystore. The kernel lets go of it when the process dies.
@@ -123,14 +140,25 @@ impl Keystore {
     /// # Errors
     /// When the file is unsafe or does not hold a number.
     pub fn generation(&self) -> Result<u64, KeystoreError> {
+        Ok(self.generation_stamp()?.number)
+    }
+
+    /// The counter, and the file that it is in.
+    ///
+    /// # Errors
+    /// As [`Keystore::generation`].
+    pub fn generation_stamp(&self) -> Result<GenerationStamp, KeystoreError> {
         let root = self.root()?;
-        let Some(text) = root.read(GENERATION, Secrecy::State)? else {
-            return Ok(0);
+        let Some((text, file)) = root.read_stamped(GENERATION, Secrecy::State)? else {
+            return Ok(GenerationStamp::default());
         };
-        std::str::from_utf8(&text)
-            .ok()
-            .and_then(|text| text.trim_ascii().parse().ok())
-            .ok_or_else(|| KeystoreError::Generation(root.path(GENERATION)))
+        let number = std::str::from_utf8(&text).ok();
+        let number = number.and_then(|text| text.trim_ascii().parse().ok());
+        let number = number.ok_or_else(|| KeystoreError::Generation(root.path(GENERATION)))?;
+        Ok(GenerationStamp {
+            number,
+            file: Some(file.stamp),
+        })
     }
 
     /// The organisations that have a folder, sorted.

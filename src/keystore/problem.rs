@@ -12,6 +12,7 @@ use super::{
 use crate::{
     dkim::key::{Fingerprint, KeyError},
     names::{DomainName, OrganisationId, Selector},
+    shell,
 };
 
 /// A file or folder that is not used.
@@ -119,7 +120,7 @@ pub enum FileProblem {
 impl FileProblem {
     /// The command that mends it, if there is one that is always right.
     fn advice(&self, path: &Path) -> Option<String> {
-        let path = quoted(path);
+        let path = shell::quoted_path(path);
         match self {
             Self::Symlink => Some(format!(
                 "put the file itself there: cp --remove-destination \"$(readlink -f {path})\" {path}"
@@ -151,17 +152,6 @@ fn way_out(error: &io::Error) -> Option<&'static str> {
             Some("make this file system writable (mount -o remount,rw), and do it again")
         }
         _ => None,
-    }
-}
-
-/// The path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -246,7 +236,7 @@ pub enum KeystoreError {
     #[error(
         "{}: there is no keystore; make it with `install -d -m 700 -o USER {}`, \
          where USER is the one that zegel runs as, or set [keystore] path",
-        .0.display(), quoted(.0)
+        .0.display(), shell::quoted_path(.0)
     )]
     NoKeystore(PathBuf),
     /// The keyring of an organisation.

@@ -156,7 +156,7 @@ fn load_key(
     folder: &Folder,
     identity: &KeyIdentity,
 ) -> Result<(SigningKey, Option<Stamp>), KeyRefusal> {
-    let (pem, stamp) = folder
+    let (pem, file) = folder
         .read_stamped(&key_file(&identity.selector), Secrecy::Secret)
         .map_err(KeyRefusal::File)?
         .ok_or(KeyRefusal::Missing)?;
@@ -168,5 +168,5 @@ fn load_key(
             found,
         });
     }
-    Ok((key, stamp.settled()))
+    Ok((key, file.settled))
 }

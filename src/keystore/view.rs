@@ -43,11 +43,11 @@ impl View {
         let Some(folder) = folder_in(&self.0, organisation)? else {
             return Ok(missing());
         };
-        let Some((json, stamp)) = folder.read_stamped(KEYRING, Secrecy::State)? else {
+        let Some((json, file)) = folder.read_stamped(KEYRING, Secrecy::State)? else {
             return Ok(missing());
         };
         let keyring = parse_keyring(&folder, &json)?;
-        let stamp = stamp.settled().map(|stamp| KeyringStamp(Some(stamp)));
+        let stamp = file.settled.map(|stamp| KeyringStamp(Some(stamp)));
         Ok((keyring, stamp))
     }
 

@@ -160,7 +160,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let written = self.write().await;
         self.dialogue.told(&ending, written.is_ok());
         self.phase();
-        written
+        written?;
+        self.watch.behind_message()
     }
 
     /// Keeps time and turns in step with the dialogue.

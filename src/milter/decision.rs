@@ -74,7 +74,7 @@ impl Decision {
         header: &HeaderSection,
         of: &Circumstances<'_>,
     ) -> Result<Self, PendingDecision> {
-        let author = author_domain(header.values("from"));
+        let author = author(header);
         let domain = author
             .as_ref()
             .ok()
@@ -124,6 +124,14 @@ impl Decision {
             None => &snapshot.settings().policy,
         }
     }
+}
+
+/// The domain of the From field that every reader of the message sees.
+fn author(header: &HeaderSection) -> Result<DomainName, AuthorRefusal> {
+    if header.fields().any(|field| field.looks_like("from")) {
+        return Err(AuthorRefusal::Unparsable);
+    }
+    author_domain(header.values("from"))
 }
 
 /// The keys to sign with, if it is for us to sign.

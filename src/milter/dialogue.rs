@@ -27,7 +27,11 @@ use super::{
     session::{Ending, Session, SignedMessage},
     wire::{Command, Malformed, macro_value, reply, string},
 };
-use crate::{dkim::FIELD_NAME, names::OrganisationId, organisation::Refusal};
+use crate::{
+    dkim::FIELD_NAME,
+    names::OrganisationId,
+    organisation::{Action, Refusal},
+};
 
 /// A queue id is shorter by far; what is longer is cut in the log.
 const LONGEST_QUEUE_ID: usize = 100;
@@ -257,11 +261,11 @@ impl Dialogue {
         let ending = self.guard(|session| session.end_of_message(&queue_id, now));
         self.queue_id = queue_id;
         if self.listener.observe {
-            return Ending::Unsigned;
+            return Ending::Observed;
         }
         ending.unwrap_or_else(|| {
             self.listener.incomplete_message(&self.queue_id);
-            Ending::Tempfail(Refusal::SigningFailure)
+            Ending::Incomplete
         })
     }
 
@@ -269,9 +273,7 @@ impl Dialogue {
     pub(super) fn told(&mut self, ending: &Ending, written: bool) {
         self.phase = Phase::Idle;
         let queue_id = std::mem::take(&mut self.queue_id);
-        if let Ending::Signed(message) = ending {
-            self.guard(|session| session.told(message, &queue_id, written));
-        }
+        self.guard(|session| session.told(ending, &queue_id, written));
     }
 
     /// Keeps a panic from ending the connection: the message fails, alone.
@@ -290,13 +292,21 @@ impl Dialogue {
 pub(super) fn write_ending(ending: &Ending, output: &mut Vec<u8>) {
     match ending {
         Ending::Signed(message) => write_signatures(message, output),
-        Ending::Unsigned => reply::accept(output),
-        // A refusal of this message alone, with an enhanced status code (RFC 3463).
-        Ending::Tempfail(refusal) => {
+        Ending::Refused(message) => write_refusal(message.action, message.refused.refusal, output),
+        Ending::Observed => reply::accept(output),
+        Ending::Incomplete => write_refusal(Action::Tempfail, Refusal::SigningFailure, output),
+    }
+}
+
+/// A refusal of this message alone, with an enhanced status code (RFC 3463).
+fn write_refusal(action: Action, refusal: Refusal, output: &mut Vec<u8>) {
+    match action {
+        Action::Accept => reply::accept(output),
+        Action::Tempfail => {
             let text = format!("451 4.7.1 Message cannot be signed ({refusal}), try again later");
             reply::refuse(output, &text);
         }
-        Ending::Reject(refusal) => {
+        Action::Reject => {
             let text = format!("550 5.7.1 Message cannot be signed ({refusal})");
             reply::refuse(output, &text);
         }
@@ -382,11 +392,12 @@ mod tests {
         ]) {
             // Not even mail of others goes on as if nothing had been.
             let ending = message(&mut dialogue, Some(command));
-            assert!(
-                matches!(ending, Ending::Tempfail(Refusal::SigningFailure)),
-                "{command:?}"
-            );
-            assert!(matches!(message(&mut dialogue, None), Ending::Unsigned));
+            assert!(matches!(ending, Ending::Incomplete), "{command:?}");
+            let ending = message(&mut dialogue, None);
+            assert!(matches!(
+                ending,
+                Ending::Refused(message) if message.action == Action::Accept
+            ));
             let page = metrics.render().unwrap();
             assert!(page.contains(&format!("zegel_panics_total {times}\n")));
         }

@@ -154,7 +154,8 @@ impl PatientListener {
             if !was_full {
                 tracing::warn!(
                     listener = context.name,
-                    "limits.connections ({}) is reached: further connections are closed at once",
+                    "limits.connections ({}) is reached: further connections to this listener are \
+                     closed at once",
                     limits.connections
                 );
             }

@@ -34,6 +34,5 @@ pub use self::{
     door::BoundSocket,
     server::{ListenerParts, serve},
     service::{Service, ServiceParts},
-    traffic::Connections,
     turns::Turns,
 };

@@ -73,12 +73,12 @@ struct Decided {
 pub(super) enum Ending {
     /// Insert signatures on top, then accept.
     Signed(Box<SignedMessage>),
-    /// Accept the message as it came.
-    Unsigned,
-    /// 451 4.7.1
-    Tempfail(Refusal),
-    /// 550 5.7.1
-    Reject(Refusal),
+    /// Not signed, and what is done with it.
+    Refused(Box<RefusedMessage>),
+    /// Accept the message as it came: the listener only looks on.
+    Observed,
+    /// The message did not come whole, which was told.
+    Incomplete,
 }
 
 /// A message whose signatures have not been handed over yet.
@@ -87,6 +87,15 @@ pub(super) struct SignedMessage {
     pub(super) values: Vec<String>,
     decision: Decision,
     signed: Signed,
+    octets: u64,
+    begun: Instant,
+}
+
+/// A message that is not signed, of which the MTA has not heard yet.
+pub(super) struct RefusedMessage {
+    pub(super) action: Action,
+    pub(super) refused: Refused,
+    decision: Decision,
     octets: u64,
     begun: Instant,
 }
@@ -187,14 +196,30 @@ impl Session {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
             State::None | State::Header(_) | State::Reading(_) | State::Failed => {
                 self.listener.incomplete_message(queue_id);
-                Ending::Tempfail(Refusal::SigningFailure)
+                Ending::Incomplete
             }
         }
     }
 
-    /// The signatures have been handed over, or could not be: what the MTA has not got does
-    /// not count as signed.
-    pub(super) fn told(&self, message: &SignedMessage, queue_id: &str, written: bool) {
+    /// The MTA has been told, or could not be: what it has not got counts as tempfailed, since
+    /// that is what becomes of it.
+    pub(super) fn told(&self, ending: &Ending, queue_id: &str, written: bool) {
+        match ending {
+            Ending::Signed(message) => self.told_signed(message, queue_id, written),
+            Ending::Refused(message) => {
+                let action = if written {
+                    message.action
+                } else {
+                    Action::Tempfail
+                };
+                let report = self.report(queue_id, message.begun);
+                report.refused(&message.decision, message.refused, (action, message.octets));
+            }
+            Ending::Observed | Ending::Incomplete => {}
+        }
+    }
+
+    fn told_signed(&self, message: &SignedMessage, queue_id: &str, written: bool) {
         let report = self.report(queue_id, message.begun);
         if written {
             return report.signed(&message.decision, &message.signed, message.octets);
@@ -280,7 +305,7 @@ impl Session {
             let result = result.map(|(work, signed)| (signed.hazards, verified(&work, &signed)));
             let action = |refusal| decision.action(&collected.snapshot, refusal);
             report.observed(&decision, result, (action, collected.octets));
-            return Ending::Unsigned;
+            return Ending::Observed;
         }
         match result.map(|(_, signed)| signed) {
             Ok(signed) => {
@@ -297,12 +322,13 @@ impl Session {
             }
             Err(refused) => {
                 let action = decision.action(&collected.snapshot, refused.refusal);
-                report.refused(&decision, refused, (action, collected.octets));
-                match action {
-                    Action::Accept => Ending::Unsigned,
-                    Action::Tempfail => Ending::Tempfail(refused.refusal),
-                    Action::Reject => Ending::Reject(refused.refusal),
-                }
+                Ending::Refused(Box::new(RefusedMessage {
+                    action,
+                    refused,
+                    decision,
+                    octets: collected.octets,
+                    begun: report.begun,
+                }))
             }
         }
     }

@@ -138,6 +138,15 @@ impl Watch {
         Ok(())
     }
 
+    /// Behind a message: ends a connection of a listener that drains, although the peer may
+    /// have sent more already. Its MTA has that wait, as whatever comes after the end.
+    pub(super) fn behind_message(&self) -> Result<(), End> {
+        match self.tenancy.traffic.stage() {
+            Stage::Open => Ok(()),
+            Stage::Draining | Stage::Cut => Err(End::Drained),
+        }
+    }
+
     fn deadline(&self) -> Instant {
         self.since
             + match self.phase {

@@ -8,17 +8,12 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-/// The number of open connections, over all listeners.
-#[derive(Clone, Debug, Default)]
-pub struct Connections(Arc<AtomicUsize>);
-
 /// The traffic of one listener, shared by the listener and its connections.
 #[derive(Clone)]
 pub(super) struct Traffic(Arc<Inner>);
 
 struct Inner {
-    /// Of all listeners, and of this one.
-    connections: Connections,
+    /// The number of open connections.
     open: watch::Sender<usize>,
     stage: watch::Sender<Stage>,
     messages: AtomicUsize,
@@ -36,9 +31,8 @@ pub(super) enum Stage {
 }
 
 impl Traffic {
-    pub(super) fn new(connections: Connections) -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(Inner {
-            connections,
             open: watch::Sender::new(0),
             stage: watch::Sender::new(Stage::Open),
             messages: AtomicUsize::new(0),
@@ -47,13 +41,12 @@ impl Traffic {
 
     /// Counts a connection, unless there are `limit` of them already.
     pub(super) fn connect(&self, limit: usize) -> Option<ConnectionToken> {
-        let below = |open: usize| (open < limit).then_some(open + 1);
-        let connections = &self.0.connections.0;
-        connections
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below)
-            .ok()?;
-        self.0.open.send_modify(|open| *open += 1);
-        Some(ConnectionToken(self.clone()))
+        let is_below = self.0.open.send_if_modified(|open| {
+            let is_below = *open < limit;
+            *open += usize::from(is_below);
+            is_below
+        });
+        is_below.then(|| ConnectionToken(self.clone()))
     }
 
     /// Counts a message from its MAIL until the token is dropped.
@@ -99,9 +92,7 @@ pub(super) struct ConnectionToken(Traffic);
 
 impl Drop for ConnectionToken {
     fn drop(&mut self) {
-        let inner = &self.0.0;
-        inner.connections.0.fetch_sub(1, Ordering::Relaxed);
-        inner.open.send_modify(|open| *open -= 1);
+        self.0.0.open.send_modify(|open| *open -= 1);
     }
 }
 
@@ -127,10 +118,12 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_quiet_when_the_last_connection_is_gone() {
-        let traffic = Traffic::new(Connections::default());
+        let traffic = Traffic::new();
         let connection = traffic.connect(2).unwrap();
         let other = traffic.connect(2).unwrap();
         assert!(traffic.connect(2).is_none());
+        // Those of another listener have places of their own.
+        assert!(Traffic::new().connect(1).is_some());
         traffic.enter(Stage::Draining);
         let mut quiet = pin!(traffic.quiet());
         // A message may yet begin on either, if its MAIL is on the way.
@@ -145,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn stages_are_reached_in_turn() {
-        let traffic = Traffic::new(Connections::default());
+        let traffic = Traffic::new();
         let mut draining = pin!(traffic.reaches(Stage::Draining));
         let mut cut = pin!(traffic.reaches(Stage::Cut));
         assert!(!is_ready(draining.as_mut()).await);

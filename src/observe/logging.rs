@@ -23,6 +23,7 @@ use tracing_subscriber::{
 
 use self::format::{JournalPriority, OneLine};
 pub use self::gathering::LogGuard;
+use super::metrics::LostLines;
 use crate::config::LogFormat;
 
 /// Why there is no log.
@@ -74,7 +75,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<LogGuard, LoggingError> {
         (LogFormat::Text, Destination::Journal) => Style::Journal,
         (LogFormat::Text, Destination::Other) => Style::Plain,
     };
-    let (gathering, guard) = gathering::start(io::stderr())?;
+    let (gathering, guard) = gathering::start(io::stderr(), LostLines::of_process())?;
     let subscriber = subscriber(style, filter, gathering)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Started)?;
     Ok(guard)

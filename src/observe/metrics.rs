@@ -26,6 +26,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub(super) use self::process::LostLines;
 use self::{
     histogram::Histogram,
     listeners::ListenerFamilies,

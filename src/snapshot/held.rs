@@ -69,6 +69,10 @@ impl HeldKey {
         self.read.get().is_some()
     }
 
+    pub(super) fn is_usable(&self) -> bool {
+        matches!(self.read.get(), Some(Ok(_)))
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.read.get(), Some(Err(Refused)))
     }

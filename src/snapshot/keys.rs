@@ -164,16 +164,16 @@ impl KeySet {
         })
     }
 
-    /// The keys that were held and are draining by now, if one of `successors` can't be used:
-    /// their records are still there, so mail need not wait for the mending. Once their
-    /// withdrawal is asked for, they may be gone.
+    /// The keys that were held and are draining by now, if one of `successors` can't be used,
+    /// or could not be read just now: their records are still there, so mail need not wait for
+    /// the mending. Once their withdrawal is asked for, they may be gone.
     fn stand_ins(
         &self,
         keyring: &Keyring,
         successors: &[SetKey],
         organisation: &Organisation,
     ) -> Vec<SetKey> {
-        if !successors.iter().any(|key| key.held.is_refused()) {
+        if successors.iter().all(|key| key.held.is_usable()) {
             return Vec::new();
         }
         let is_draining = |entry: &&KeyEntry| {
@@ -186,8 +186,9 @@ impl KeySet {
             if successors.iter().any(is_successor) {
                 return None;
             }
-            held.load(|problem| held::log(&problem))?;
-            Some(SetKey {
+            held.load(|problem| held::log(&problem));
+            // What can't be read just now may be when it is needed.
+            (!held.is_refused()).then(|| SetKey {
                 held: Arc::clone(held),
                 states: states(entry, organisation),
                 shared: false,

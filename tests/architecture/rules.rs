@@ -5,7 +5,7 @@ use super::source::{Crate, File, NamedPath};
 /// The modules below the crate root. Each may import from the steps before its own, and from
 /// nothing else; what shares a step is apart.
 pub(crate) const ORDER: &[&[&str]] = &[
-    &["names", "files", "sockets", "guard"],
+    &["names", "shell", "files", "sockets", "guard"],
     &["dkim"],
     &["organisation", "keystore"],
     &["config"],

@@ -22,7 +22,7 @@ fn setup() -> Setup {
     let setup = Setup::with_key();
     setup.write(
         "orgs.d/streng.toml",
-        "domains = [\"streng.example\"]\n[senders]\nauth = [\"crm\"]\nnetworks = [\"10.1.0.0/16\"]\n\
+        "domains = [\"streng.example\"]\n[senders]\nauth = [\"crm\", \"crm+nieuws\"]\nnetworks = [\"10.1.0.0/16\"]\n\
          [policy]\nunauthorised_sender = \"reject\"\nhazard = \"tempfail\"\n",
     );
     let arguments = ["key", "generate", "streng", "--algorithm", "ed25519-sha256"];
@@ -168,6 +168,10 @@ fn what_refuses_a_message_is_the_step_that_says_no() {
     assert!(text("outbound").contains("the login crm"), "{report:#}");
     assert!(text("sender").contains("the login crm"), "{report:#}");
     assert_eq!(report["keys"][0]["state"], "generated");
+    // As Sendmail passes it on.
+    let report = explain(bound, &["--auth", "crm+2Bnieuws"]).json();
+    let text = step(&report, "sender")["text"].as_str().unwrap();
+    assert!(text.contains("auth has crm+nieuws"), "{report:#}");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::milter::{Command, Connection, Message, Offer};
+use super::support::milter::{Command, Connection, Message, Offer, Peer};
+use super::support::signatures::PublicKeys;
+use super::support::zegel::{Org, Zegel};
 use super::{
-    assert_alive, assert_signed, assert_tempfailed, assert_untouched, count, greeted, greeted_with,
-    ours, reached, start, theirs,
+    DOMAIN, assert_alive, assert_signed, assert_tempfailed, assert_untouched, count, greeted,
+    greeted_with, ours, reached, start, theirs,
 };
 
 /// Panics unless the connection is closed after about so long.
@@ -216,4 +218,25 @@ fn surplus_connections_are_closed_at_once() {
         assert!(begun.elapsed() < Duration::from_secs(5));
     }
     assert_alive(&zegel, &keys);
+}
+
+#[test]
+fn surplus_connections_to_one_listener_leave_another_alone() {
+    let listener = |name: &str| {
+        format!(
+            "[[listener]]\nname = \"{name}\"\nsocket = \"unix:{{folder}}/{name}.sock\"\n\
+             outbound = \"all\"\n"
+        )
+    };
+    let settings = [listener("relay"), listener("other")].concat() + "[limits]\nconnections = 2\n";
+    let zegel = Zegel::with_settings(&[Org::new("voorbeeld", &[DOMAIN])], &settings);
+    let keys = PublicKeys::of(&zegel.keystore());
+    let _held: Vec<Connection> = (0..2).map(|_| greeted(&zegel)).collect();
+    assert!(matches!(
+        Connection::open(&zegel.milter()).read_frame(),
+        Ok(None)
+    ));
+    let mut connection = Connection::negotiated(&zegel.milter_of("other"), Offer::POSTFIX);
+    assert!(connection.greet(&Peer::local()).goes_on());
+    assert_signed(&keys, &ours(), &connection.send_message(&ours()));
 }

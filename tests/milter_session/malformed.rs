@@ -265,6 +265,24 @@ fn what_stands_behind_a_nul_is_not_signed() {
     assert_signed(&keys, &visible, &outcome);
 }
 
+/// Some would take it for a second From field, and others not.
+#[test]
+fn a_field_that_looks_like_from_is_not_signed() {
+    let (zegel, keys) = start();
+    let mut connection = greeted(&zegel);
+    for name in [&b"From\x0c"[..], b"From\x0b ", b"Fr\xc2\xa0om", b"\x01FROM"] {
+        for (command, data) in connection.events(&ours()) {
+            if command == Command::EndOfHeader {
+                let field = strings([name, b" b@elsewhere.example"]);
+                connection.command(Command::Header, &field);
+            }
+            connection.command(command, &data);
+        }
+        assert_untouched(&connection.finish(&ours()));
+        assert_signed(&keys, &ours(), &connection.send_message(&ours()));
+    }
+}
+
 /// A session that MTAs have a thousand times a minute, as one piece.
 fn transcript() -> Vec<u8> {
     let negotiation = [[0, 0, 0, 6], [0, 0, 1, 0xff], [0, 0x1f, 0xff, 0xff]].concat();

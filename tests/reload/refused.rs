@@ -58,3 +58,24 @@ fn a_listener_that_this_process_does_not_have() {
     );
     assert_signs(&zegel);
 }
+
+/// Whatever took the keystore away may have brought another one back.
+#[test]
+fn a_keystore_that_was_away_is_read_again() {
+    let zegel = Zegel::start(&[Org::new("alfa", &["alfa.example"])]);
+    let reloaded = "organisations=1 generation";
+    // Its key is read with the first message.
+    assert_signs(&zegel);
+    fs::rename(zegel.path("keys"), zegel.path("elsewhere")).expect("a folder");
+    zegel.wait_for_log("the keystore can't be looked at", 1);
+    assert_signs(&zegel);
+    fs::rename(zegel.path("elsewhere"), zegel.path("keys")).expect("a folder");
+    zegel.wait_for_log(reloaded, 1);
+    // The same number in another file, as a backup brings it back.
+    let file = zegel.path("keys/generation");
+    let restored = zegel.path("keys/restored");
+    fs::copy(&file, &restored).expect("a file");
+    fs::rename(&restored, &file).expect("a rename");
+    zegel.wait_for_log(reloaded, 2);
+    assert_signs(&zegel);
+}

@@ -201,7 +201,11 @@ impl Teller<'_> {
 
     fn sender(&self) -> String {
         match self.trial.decision.permission {
-            None => format!("[senders] does not allow mail {}", self.origin()),
+            None => format!(
+                "[senders] does not allow mail {}{}",
+                self.origin(),
+                self.other_spelling()
+            ),
             Some(Ground::Anybody) => {
                 "any outbound mail may use its domains: there is no [senders]".to_owned()
             }
@@ -272,6 +276,28 @@ impl Teller<'_> {
         }
     }
 
+    /// Says so where `[senders]` has the login as Sendmail writes it, or the other way round.
+    fn other_spelling(&self) -> String {
+        let organisation = self
+            .trial
+            .decision
+            .domain
+            .as_ref()
+            .map(|one| &one.organisation);
+        let senders = organisation.and_then(|one| one.senders.as_ref());
+        let names = senders.map_or(&[][..], |senders| &senders.auth);
+        let login = self.arguments.login().unwrap_or_default();
+        let is_same = |name: &&String| as_sendmail(name) == login || **name == as_sendmail(login);
+        let name = names.iter().find(is_same);
+        name.filter(|_| !login.is_empty())
+            .map_or_else(String::new, |name| {
+                format!(
+                    " and auth has {name}: it has to stand there as the MTA passes it on, which is \
+                 {login} here (Sendmail writes + and others as + and two digits)"
+                )
+            })
+    }
+
     fn ground(&self, ground: Ground) -> String {
         match ground {
             Ground::Anybody => "everybody".to_owned(),
@@ -282,4 +308,19 @@ impl Teller<'_> {
             Ground::Listener => format!("it came by the listener {}", self.trial.listener.name),
         }
     }
+}
+
+/// A login as Sendmail passes it on: in xtext (RFC 3461 §4), and some more of it encoded.
+fn as_sendmail(login: &str) -> String {
+    use std::fmt::Write;
+
+    let mut text = String::with_capacity(login.len());
+    for octet in login.bytes() {
+        if octet.is_ascii_graphic() && !b"+\\()<>\"".contains(&octet) {
+            text.push(char::from(octet));
+        } else {
+            let _ = write!(text, "+{octet:02X}");
+        }
+    }
+    text
 }

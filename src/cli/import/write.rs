@@ -225,10 +225,16 @@ fn put(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // What begins with a dot is no organisation.
     let temporary = path.with_file_name(format!(".{name}.import"));
+    // What an import left that died, or a link that somebody put there.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(&temporary, &error));
+        }
+        Ok(()) | Err(_) => {}
+    }
     let written = fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o644)
         .open(&temporary)
         .and_then(|mut file| file.write_all(content))
@@ -246,4 +252,30 @@ fn sync(folder: &Path) -> Result<(), Failure> {
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::Other(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "as it was").unwrap();
+        let file = folder.path().join("een.toml");
+        symlink(&victim, folder.path().join(".een.toml.import")).unwrap();
+        put(&file, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(fs::read(&victim).unwrap(), b"as it was");
+        // Nor is a file replaced, or a link followed in its place.
+        assert!(put(&file, b"other").is_err());
+        fs::remove_file(&file).unwrap();
+        symlink(&victim, &file).unwrap();
+        assert!(put(&file, b"other").is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"as it was");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

@@ -13,6 +13,9 @@ use crate::import::{
 
 /// As in OpenDKIM.
 const INCLUDE_DEPTH: usize = 5;
+/// OpenDKIM knows no such limit; files that include each other would be read thousands of
+/// times within the five levels.
+const INCLUDED_FILES: usize = 100;
 
 /// A line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,6 +30,8 @@ pub(super) struct Setting {
 pub(super) struct Configuration {
     pub(super) settings: Vec<Setting>,
     base: PathBuf,
+    /// How many files have been included.
+    included: usize,
 }
 
 impl Configuration {
@@ -39,6 +44,7 @@ impl Configuration {
         let mut configuration = Self {
             settings: Vec::new(),
             base,
+            included: 0,
         };
         configuration.include(file, files, (0, findings))?;
         if let Some(directory) = configuration.get("BaseDirectory") {
@@ -86,10 +92,13 @@ impl Configuration {
                 continue;
             }
             let included = self.base.join(&setting.value);
-            let read = if depth < INCLUDE_DEPTH {
-                self.include(&included, files, (depth + 1, findings))
-            } else {
+            self.included += 1;
+            let read = if depth >= INCLUDE_DEPTH {
                 Err(io::Error::other("there are more than five levels"))
+            } else if self.included > INCLUDED_FILES {
+                Err(io::Error::other("there are more than 100 files"))
+            } else {
+                self.include(&included, files, (depth + 1, findings))
             };
             if let Err(error) = read {
                 let found = format!("{} cannot be included: {error}", included.display());

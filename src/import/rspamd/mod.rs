@@ -7,6 +7,7 @@ mod templates;
 mod ucl;
 
 use std::{
+    cell::Cell,
     io,
     path::{Path, PathBuf},
 };
@@ -23,6 +24,9 @@ use super::{
     table::{Comparison, DataSet},
 };
 
+/// Files that include each other would be read without end.
+const INCLUDED_FILES: usize = 100;
+
 /// Reads it all.
 ///
 /// # Errors
@@ -30,10 +34,17 @@ use super::{
 pub fn read(file: &Path, files: &dyn Files) -> io::Result<Setup> {
     let text = files.read(file)?;
     let folder = configuration_folder(file);
-    let include = |path: &Path| match files.read(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
+    let included = Cell::new(0);
+    let include = |path: &Path| {
+        included.set(included.get() + 1);
+        if included.get() > INCLUDED_FILES {
+            return Err("more than 100 files are included".to_owned());
+        }
+        match files.read(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     };
     let object = ucl::parse(file, &text, (&folder, &include))
         .map_err(|fault| io::Error::other(format!("line {}: {}", fault.place, fault.text)))?;

@@ -39,6 +39,13 @@ fn facts() -> BTreeMap<KeySource, KeyFacts> {
         usable("same", "unsafe-rsa2048-pkcs1.pem"),
         usable("other", "unsafe-rsa3072-pkcs8.pem"),
         usable("ed", "unsafe-ed25519-v1.pem"),
+        (
+            KeySource::File("weak".into()),
+            KeyFacts::Refused {
+                code: Code::WeakKey,
+                reason: "it is too short".to_owned(),
+            },
+        ),
     ])
 }
 
@@ -124,6 +131,17 @@ fn strangers_with_one_key_are_named() {
             "{one} {other}"
         );
     }
+}
+
+/// It is not taken over, and makes them one organisation all the same.
+#[test]
+fn a_weak_key_of_strangers_is_told() {
+    let signings = vec![signing("a.nl", "s", "weak"), signing("b.nl", "s", "weak")];
+    let plan = planned(signings, &Taken::default());
+    assert_eq!(shape(&plan), ["a-nl: a.nl b.nl; "]);
+    let mut codes = codes(&plan);
+    codes.sort_unstable();
+    assert_eq!(codes, ["no_key", "shared_key", "weak_key"]);
 }
 
 #[test]

@@ -109,3 +109,19 @@ fn whose_mail_a_pattern_is_about() {
         assert_eq!(Pattern::of_lookup(text), lookup, "{text}");
     }
 }
+
+#[test]
+fn files_that_include_each_other_end() {
+    let many = "Include /d\n".repeat(50);
+    let files = Memory::with(&[("/c", &many), ("/d", &many)]);
+    let setup = opendkim::read(Path::new("/c"), &files).unwrap();
+    let said = |text: &str| setup.findings.iter().any(|one| one.found.contains(text));
+    assert!(said("there are more than five levels"));
+    assert!(said("there are more than 100 files"));
+    let many = ".include \"/d\"\n".repeat(50);
+    let files = Memory::with(&[("/c", &many), ("/d", &many)]);
+    assert!(rspamd::read(Path::new("/c"), &files).is_err());
+    let files = Memory::with(&[("/c", &".include \"/d\"\n".repeat(101)), ("/d", "a = b;\n")]);
+    let error = rspamd::read(Path::new("/c"), &files).unwrap_err();
+    assert!(error.to_string().contains("more than 100 files"), "{error}");
+}

@@ -31,6 +31,24 @@ fn import(fixture: &Fixture, place: (&str, &str), key: &str) -> Result<KeyEntry,
     fixture.keystore.import(&target, &test_key(key), second(1))
 }
 
+/// A backup that is restored, and a change after that, can come to the number in use.
+#[test]
+fn the_same_number_in_another_file_is_another_generation() {
+    let fixture = Fixture::new();
+    let none = fixture.keystore.generation_stamp().unwrap();
+    assert_eq!(none.number(), 0);
+    import(&fixture, ("een", "s1"), "rsa2048-pkcs1").unwrap();
+    let first = fixture.keystore.generation_stamp().unwrap();
+    assert_eq!(fixture.keystore.generation_stamp().unwrap(), first);
+    let path = fixture.keystore.path().join("generation");
+    let copy = path.with_extension("copy");
+    fs::copy(&path, &copy).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    let restored = fixture.keystore.generation_stamp().unwrap();
+    assert_eq!(restored.number(), first.number());
+    assert_ne!(restored, first);
+}
+
 #[test]
 fn a_generated_key_is_kept_as_the_design_says() {
     let fixture = Fixture::new();

@@ -17,8 +17,12 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::observe::metrics::LostLines;
+
 /// How long lines gather.
 const GATHERING_TIME: Duration = Duration::from_millis(20);
+/// How long is waited before a stream that takes nothing just now is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How much is kept for a reader that is slow; lines beyond it are lost, and counted.
 const LARGEST_BACKLOG: usize = 4 * 1024 * 1024;
 /// How long the end of the process waits for the last lines to be written.
@@ -33,6 +37,8 @@ struct Shared {
     backlog: Mutex<Backlog>,
     /// There is something to do for the thread.
     wake: Condvar,
+    /// All lines that were ever lost.
+    lost: LostLines,
 }
 
 #[derive(Debug, Default)]
@@ -54,9 +60,15 @@ pub struct LogGuard {
     written: Receiver<()>,
 }
 
-/// Starts a thread that writes to `stream`.
-pub(super) fn start(stream: impl Write + Send + 'static) -> io::Result<(Gathering, LogGuard)> {
-    let shared = Arc::new(Shared::default());
+/// Starts a thread that writes to `stream`. Lines that are lost are counted in `lost`.
+pub(super) fn start(
+    stream: impl Write + Send + 'static,
+    lost: LostLines,
+) -> io::Result<(Gathering, LogGuard)> {
+    let shared = Arc::new(Shared {
+        lost,
+        ..Shared::default()
+    });
     let (alive, written) = channel();
     let of_thread = Arc::clone(&shared);
     thread::Builder::new()
@@ -98,6 +110,8 @@ impl Shared {
     /// Writes until the log is closed and empty.
     fn write_all(&self, mut stream: impl Write) {
         let mut lines = Vec::new();
+        // Lost, and the log does not say so yet.
+        let mut untold = 0;
         loop {
             let mut backlog = self.lock();
             while backlog.lines.is_empty() && backlog.lost == 0 {
@@ -118,14 +132,41 @@ impl Shared {
             let lost = std::mem::take(&mut backlog.lost);
             backlog.urgent = false;
             drop(backlog);
-            // There is nobody to tell of a log that can't be written.
-            let _ = stream.write_all(&lines);
-            if lost > 0 {
-                let _ = writeln!(stream, "{lost} lines are lost: the log is read too slowly");
+            self.lost.add(lost);
+            untold += lost + self.write(&mut stream, &lines);
+            if untold > 0 {
+                let told = format!("{untold} lines are lost: the log did not take them\n");
+                if put(&mut stream, told.as_bytes()).is_empty() {
+                    untold = 0;
+                }
             }
             let _ = stream.flush();
         }
     }
+
+    /// Gives the number of lines that the stream refused.
+    fn write(&self, stream: &mut impl Write, lines: &[u8]) -> u64 {
+        let rest = put(stream, lines);
+        let refused = memchr::memchr_iter(b'\n', rest).count() as u64;
+        self.lost.add(refused);
+        refused
+    }
+}
+
+/// Writes what can be written, and gives the rest.
+fn put<'a>(stream: &mut impl Write, octets: &'a [u8]) -> &'a [u8] {
+    let mut rest = octets;
+    while !rest.is_empty() {
+        match stream.write(rest) {
+            Ok(0) => break,
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A pipe that somebody else made not to wait: this thread may.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(_) => break,
+        }
+    }
+    rest
 }
 
 impl Drop for LogGuard {
@@ -201,7 +242,7 @@ mod tests {
     fn nobody_waits_for_a_stuck_stream_and_what_is_lost_is_told() {
         let (go, may) = channel();
         let (sent, received) = channel();
-        let (gathering, guard) = start(Slow { may, sent }).unwrap();
+        let (gathering, guard) = start(Slow { may, sent }, LostLines::default()).unwrap();
         let line = [b'x'; 1024];
         gathering.0.add(b"first\n", true);
         // The thread may have taken a backlog with it, and holds it; then there is another.
@@ -222,11 +263,55 @@ mod tests {
         let (go, may) = channel();
         drop(go);
         let (sent, received) = channel();
-        let (gathering, guard) = start(Slow { may, sent }).unwrap();
+        let (gathering, guard) = start(Slow { may, sent }, LostLines::default()).unwrap();
         for _ in 0..1000 {
             gathering.make_writer().write_all(b"line\n").unwrap();
         }
         drop(guard);
         assert_eq!(received.iter().flatten().count(), 5000);
+    }
+
+    /// A pipe that does not wait, then a disk that is full for a while.
+    struct Refusing {
+        times: usize,
+        sent: Sender<Vec<u8>>,
+    }
+
+    impl Write for Refusing {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.times += 1;
+            match self.times {
+                1 => Err(io::ErrorKind::WouldBlock.into()),
+                // The second of its lines, and word of that.
+                3 | 4 => Err(io::ErrorKind::StorageFull.into()),
+                _ => {
+                    let some = octets.len().min(4);
+                    let _ = self.sent.send(octets[..some].to_vec());
+                    Ok(some)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_a_stream_refuses_are_counted_and_told() {
+        let (sent, received) = channel();
+        let lost = LostLines::default();
+        let stream = Refusing { times: 0, sent };
+        let (gathering, guard) = start(stream, lost.clone()).unwrap();
+        gathering.0.add(b"one\ntwo\n", true);
+        while lost.get() == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        gathering.0.add(b"three\n", true);
+        drop(guard);
+        let all = received.iter().flatten().collect::<Vec<u8>>();
+        let expected = "one\nthree\n1 lines are lost: the log did not take them\n";
+        assert_eq!(String::from_utf8_lossy(&all), expected);
+        assert_eq!(lost.get(), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! What there is once in a process.
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, LazyLock, atomic::AtomicU64},
     time::{Instant, UNIX_EPOCH},
 };
 
@@ -15,6 +15,28 @@ use super::{
     histogram::{Histogram, SECONDS},
 };
 use crate::dkim;
+
+/// Counts lines of the log that nobody will read.
+#[derive(Clone, Debug, Default)]
+pub(in crate::observe) struct LostLines(Counter);
+
+impl LostLines {
+    /// Those of this process, which has one log.
+    pub(in crate::observe) fn of_process() -> Self {
+        static LOST: LazyLock<LostLines> = LazyLock::new(LostLines::default);
+        LOST.clone()
+    }
+
+    pub(in crate::observe) fn add(&self, lines: u64) {
+        self.0.inc_by(lines);
+    }
+
+    /// How many there have been.
+    #[cfg(test)]
+    pub(in crate::observe) fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -67,6 +89,8 @@ impl Process {
             "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
         );
         last_reload_succeeded.set(1);
+        let help = "Lines of the log that stderr did not take";
+        registry.register("log_lines_lost", help, LostLines::of_process().0);
         Self {
             panics: panics(registry),
             reloads_succeeded,

@@ -61,6 +61,7 @@ fn the_process_has_its_series_from_the_start() {
     let metrics = Metrics::new();
     for line in [
         "zegel_panics_total 0",
+        "zegel_log_lines_lost_total 0",
         r#"zegel_reload_total{result="ok"} 0"#,
         r#"zegel_reload_total{result="failed"} 0"#,
         "zegel_last_reload_successful 1",

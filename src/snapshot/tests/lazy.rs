@@ -216,3 +216,28 @@ fn a_successor_that_is_refused_leaves_the_key_in_use_though_nobody_had_read_it()
     assert_eq!(keys(&after, "een.example"), "s1");
     assert!(signs(keys_of(&after, "een.example")));
 }
+
+/// Nobody has read the successor yet, as after a reload in a moment without descriptors.
+#[test]
+fn a_successor_that_was_not_readable_just_then_leaves_the_key_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let built = first(&["een"], &keystore);
+    lose_successor(&keystore);
+    let een = Arc::new(organisation("een"));
+    let source = Source {
+        keystore: &keystore,
+        view: &keystore.view().unwrap(),
+        reading: Reading::WhenNeeded,
+    };
+    let mut problems = KeyProblems::default();
+    let before = &built.snapshot.sets[0];
+    let set = KeySet::load(&een, &source, Some(before), &mut problems);
+    assert_eq!(set.selectors(&een.domains[0]), ["s2"]);
+    // It stays through further reloads of that kind.
+    let set = KeySet::load(&een, &source, Some(&set), &mut problems);
+    match set.choose(&een.domains[0]) {
+        Signing::Active(keys) => assert_eq!(keys[0].selector.as_str(), "s1"),
+        other => panic!("{other:?}"),
+    }
+}
