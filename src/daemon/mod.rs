@@ -112,7 +112,7 @@ impl Daemon {
         loaded: Loaded,
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
-        let metrics = Metrics::new();
+        let metrics = Metrics::with_series(loaded.settings.organisation_series);
         let keystore = Keystore::open(&loaded.settings.keystore_path)?;
         let built = Snapshot::first(loaded, &keystore, &metrics)?;
         for problem in &built.problems {

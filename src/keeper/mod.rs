@@ -120,7 +120,7 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Without this it would end the keeper.
     let mut hangup = signal(SignalKind::hangup())?;
-    let metrics = KeeperMetrics::new();
+    let metrics = KeeperMetrics::with_series(loaded.settings.organisation_series);
     let stop = watch::Sender::new(false);
     if duty == Duty::Always {
         serve_http(&loaded.settings.keeper.http, &metrics, &stop).await?;

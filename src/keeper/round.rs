@@ -106,6 +106,8 @@ impl Rounds {
             }
         };
         let timing = self.loaded.settings.timing();
+        let ids = organisations.iter().map(|one| &one.id);
+        self.metrics.organisations(ids);
         let mut checks = JoinSet::new();
         let mut next = begun;
         for organisation in &organisations {
@@ -138,7 +140,6 @@ impl Rounds {
             }
         }
         let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
-        self.metrics.retain(|id| known.contains(id));
         self.journal.retain(|id| known.contains(id));
         self.clocks.retain(|id, _| known.contains(id));
         tracing::info!(
@@ -193,7 +194,7 @@ impl Rounds {
 
 /// The others are those of the signer.
 fn concerns_keeper(line: &str) -> bool {
-    let begins = ["keystore.path", "keeper.http", "log."];
+    let begins = ["keystore.path", "keeper.http", "http.organisations", "log."];
     begins.iter().any(|begin| line.starts_with(begin))
 }
 

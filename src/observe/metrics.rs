@@ -13,6 +13,7 @@ mod limits;
 mod listeners;
 mod organisations;
 mod process;
+mod series;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -32,6 +33,7 @@ pub use self::{
     limits::Limit,
     listeners::{ListenerMetrics, OpenConnection},
     organisations::OrganisationMetrics,
+    series::OTHER,
 };
 use crate::names::OrganisationId;
 
@@ -104,17 +106,23 @@ pub struct SnapshotFacts {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All at zero; every organisation may have series of its own.
     #[expect(
         clippy::new_without_default,
         reason = "there is one in a process; none should come by default"
     )]
     pub fn new() -> Self {
+        Self::with_series(usize::MAX)
+    }
+
+    /// All at zero. The first `series` organisations that have mail get series of their own,
+    /// which they keep; all others together are [`OTHER`].
+    pub fn with_series(series: usize) -> Self {
         let mut registry = Registry::with_prefix("zegel");
         let listeners = ListenerFamilies::register(&mut registry);
         let messages = MessageHistograms::register(&mut registry);
         let process = Process::register(&mut registry);
-        let organisations = Arc::new(Table::new());
+        let organisations = Arc::new(Table::new(series));
         let collector = OrganisationCollector(Arc::clone(&organisations));
         registry.register_collector(Box::new(collector));
         Self(Arc::new(Inner {

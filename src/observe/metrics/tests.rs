@@ -148,6 +148,93 @@ fn counters_survive_a_reload_and_go_with_their_organisation() {
     assert!(!page(&metrics).contains("goes"));
 }
 
+/// The sum of the series of a counter with this label.
+fn sum(metrics: &Metrics, start: &str) -> u64 {
+    let page = page(metrics);
+    let lines = page.lines().filter(|line| line.starts_with(start));
+    let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap();
+    lines.map(value).sum()
+}
+
+#[test]
+fn the_first_with_mail_have_series_of_their_own() {
+    let metrics = Metrics::with_series(2);
+    let all = ["a", "b", "c", "d", "other"].map(|name| metrics.organisation(&id(name)));
+    // Not the first in the alphabet or in the configuration.
+    for place in [4, 3, 1, 0, 2] {
+        all[place].signed("rsa-sha256");
+        all[place].unsigned(Refusal::AwaitingKey);
+        all[place].hazard("long_line");
+    }
+    for line in [
+        "zegel_organisations_with_series 2",
+        r#"zegel_signed_total{organisation="d",algorithm="rsa-sha256"} 1"#,
+        r#"zegel_signed_total{organisation="b",algorithm="rsa-sha256"} 1"#,
+        r#"zegel_signed_total{organisation="other",algorithm="rsa-sha256"} 3"#,
+        r#"zegel_unsigned_total{organisation="other",reason="awaiting_key"} 3"#,
+        r#"zegel_hazards_total{organisation="other",hazard="long_line"} 3"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+    let page = page(&metrics);
+    for hidden in [r#""a""#, r#""c""#] {
+        assert!(!page.contains(hidden), "{page}");
+    }
+}
+
+#[test]
+fn no_sum_falls_when_organisations_come_and_go() {
+    let metrics = Metrics::with_series(1);
+    let signed = "zegel_signed_total{";
+    let own = metrics.organisation(&id("own"));
+    let shared = metrics.organisation(&id("shared"));
+    own.signed("rsa-sha256");
+    shared.signed("rsa-sha256");
+    shared.signed("rsa-sha256");
+    assert_eq!(sum(&metrics, signed), 3);
+    // Gone, with a message on its way that still has the counters.
+    metrics.retain_organisations(|id| id.as_str() == "own");
+    shared.signed("rsa-sha256");
+    assert_eq!(sum(&metrics, signed), 4);
+    // Back.
+    metrics.organisation(&id("shared")).signed("rsa-sha256");
+    let of_shared = r#"zegel_signed_total{organisation="other",algorithm="rsa-sha256"} 4"#;
+    assert_line(&metrics, of_shared);
+    // Who has counted among the others stays there, though a place is free.
+    metrics.retain_organisations(|id| id.as_str() == "shared");
+    drop(own);
+    assert_line(&metrics, "zegel_organisations_with_series 0");
+    metrics.organisation(&id("shared")).signed("rsa-sha256");
+    metrics.organisation(&id("next")).signed("rsa-sha256");
+    metrics.organisation(&id("own")).signed("rsa-sha256");
+    for line in [
+        r#"zegel_signed_total{organisation="other",algorithm="rsa-sha256"} 6"#,
+        r#"zegel_signed_total{organisation="next",algorithm="rsa-sha256"} 1"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+    assert_eq!(sum(&metrics, r#"zegel_signed_total{organisation="own""#), 0);
+}
+
+#[test]
+fn threads_share_the_places_without_one_too_many() {
+    let metrics = Metrics::with_series(10);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let metrics = &metrics;
+            scope.spawn(move || {
+                for number in 0..50 {
+                    let name = format!("org-{thread}-{number}");
+                    metrics.organisation(&id(&name)).signed("rsa-sha256");
+                }
+            });
+        }
+    });
+    assert_line(&metrics, "zegel_organisations_with_series 10");
+    let of_others = r#"zegel_signed_total{organisation="other",algorithm="rsa-sha256"} 190"#;
+    assert_line(&metrics, of_others);
+}
+
 #[test]
 fn a_connection_is_open_while_it_lives() {
     let metrics = Metrics::new();
