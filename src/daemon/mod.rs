@@ -35,7 +35,7 @@ use crate::{
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
-    snapshot::{Snapshot, SnapshotHolder},
+    snapshot::{Built, Snapshot, SnapshotHolder},
     sockets::{UnixSocket, bind_tcp},
 };
 
@@ -119,7 +119,7 @@ impl Daemon {
             tracing::error!("{problem}");
         }
         warn_of_unsigned(&built.snapshot, &keystore);
-        metrics.snapshot_in_use(&facts(&built.snapshot));
+        metrics.snapshot_in_use(&facts(&built));
         let snapshots = SnapshotHolder::new(built.snapshot);
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
@@ -327,10 +327,14 @@ fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
     }
 }
 
-fn facts(snapshot: &Snapshot) -> SnapshotFacts {
+fn facts(built: &Built) -> SnapshotFacts {
+    let snapshot = &built.snapshot;
     SnapshotFacts {
         organisations: snapshot.organisations().len(),
         keystore_generation: snapshot.generation(),
+        domains_without_key: snapshot.domains_without_key(),
+        key_problems: built.problems.len(),
+        connections: snapshot.settings().limits.connections,
         loaded_at: SystemTime::now(),
     }
 }

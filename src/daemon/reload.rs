@@ -223,7 +223,7 @@ impl Maker {
         for change in changes.iter().chain(&key_changes) {
             tracing::info!("reloaded: {change}");
         }
-        self.metrics.snapshot_in_use(&facts(&built.snapshot));
+        self.metrics.snapshot_in_use(&facts(&built));
         lock(&self.retired).push(self.snapshots.replace(built.snapshot));
         let now = self.snapshots.current();
         if built.has_lost {

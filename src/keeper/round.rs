@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::{self, Loaded},
     dns::{DnsError, Limits, Observer},
-    keystore::Keystore,
+    keystore::{Keystore, lifecycle::Timing},
     names::OrganisationId,
     observe::metrics::keeper::KeeperMetrics,
     organisation::Organisation,
@@ -125,7 +125,7 @@ impl Rounds {
                     .check(&organisation, (&timing, moment), &round)
                     .await;
                 drop(place);
-                report(&organisation, outcome, (&metrics, &journal))
+                report((&organisation, &timing), outcome, (&metrics, &journal))
             });
         }
         let mut attention = Attention::NotNeeded;
@@ -200,13 +200,13 @@ fn concerns_keeper(line: &str) -> bool {
 
 /// Says what a check found.
 fn report(
-    organisation: &Organisation,
+    (organisation, timing): (&Organisation, &Timing),
     checked: Outcome,
     (metrics, journal): (&KeeperMetrics, &Journal),
 ) -> Attention {
     match checked {
         Ok(checked) => {
-            metrics.checked(checked.facts(organisation, Timestamp::now()));
+            metrics.checked(checked.facts((organisation, timing), Timestamp::now()));
             journal.checked(&organisation.id, &checked);
             if checked.needs_attention() {
                 Attention::Needed
@@ -215,6 +215,7 @@ fn report(
             }
         }
         Err(error) => {
+            metrics.failed();
             journal.failed(&organisation.id, &error);
             Attention::Needed
         }

@@ -27,11 +27,14 @@ impl Report<'_> {
         let metrics = self.listener.organisation_metrics(decision);
         let keys = decision.verdict.as_deref().unwrap_or_default();
         for key in keys {
-            metrics.signed(key.signing_key.algorithm().as_str());
+            metrics.signed(&key.selector, key.signing_key.algorithm().as_str());
         }
         self.count_hazards(decision, signed.hazards);
         self.listener.metrics.message(Outcome::Signed, octets);
-        self.listener.metrics.signing_took(self.begun.elapsed());
+        let elapsed = self.begun.elapsed();
+        self.listener
+            .metrics
+            .signing_took(elapsed, signed.processor_time);
         let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
         tracing::info!(
             queue_id = self.queue_id,
@@ -52,6 +55,9 @@ impl Report<'_> {
     ) {
         let metrics = self.listener.organisation_metrics(decision);
         metrics.unsigned(refused.refusal);
+        if refused.refusal == Refusal::SigningFailure {
+            self.listener.all_metrics.signing_failed();
+        }
         self.count_hazards(decision, refused.hazards);
         let (outcome, result) = match action {
             Action::Accept => (Outcome::Unsigned, "unsigned"),

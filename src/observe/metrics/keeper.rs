@@ -14,12 +14,15 @@ use std::{
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
-    metrics::{MetricType, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
     registry::Registry,
 };
 
-use super::series::{self, OTHER};
+use super::{
+    machine::{self, Machine},
+    series::{self, OTHER},
+};
 use crate::{names::OrganisationId, observe::http::Exposition};
 
 /// What a check found out about one organisation.
@@ -37,12 +40,16 @@ pub struct Facts {
     pub rotation_overdue: bool,
     /// Selector, creation and states of each key.
     pub keys: Vec<(String, Timestamp, Vec<&'static str>)>,
+    /// The next step of each key, by its selector, and in how many domains it is that.
+    pub next_steps: BTreeMap<(String, &'static str), i64>,
 }
 
 /// The metrics of the keeper; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct KeeperMetrics {
     registry: Arc<Registry>,
+    machine: Arc<Machine>,
+    checks: [Counter; 2],
     table: Arc<Table>,
 }
 
@@ -98,10 +105,15 @@ impl KeeperMetrics {
             series,
             organisations: Mutex::default(),
         });
-        let mut registry = Registry::with_prefix("zegel");
+        let mut registry = machine::registry();
         registry.register_collector(Box::new(KeyCollector(Arc::clone(&table))));
+        let checks = Family::<[(&str, &str); 1], Counter>::default();
+        let help = "Looks at the DNS of one organisation";
+        registry.register("checks", help, checks.clone());
         Self {
+            checks: ["ok", "failed"].map(|word| checks.get_or_create_owned(&[("result", word)])),
             registry: Arc::new(registry),
+            machine: Arc::new(Machine::new()),
             table,
         }
     }
@@ -119,8 +131,14 @@ impl KeeperMetrics {
         }
     }
 
+    /// An organisation could not be looked at.
+    pub fn failed(&self) {
+        self.checks[1].inc();
+    }
+
     /// An organisation was looked at.
     pub fn checked(&self, facts: Facts) {
+        self.checks[0].inc();
         let mut organisations = self.table.lock();
         let organisation = facts.organisation.clone();
         organisations.give_place(&organisation, self.table.series);
@@ -130,9 +148,7 @@ impl KeeperMetrics {
 
 impl Exposition for KeeperMetrics {
     fn render(&self) -> Result<String, fmt::Error> {
-        let mut page = String::new();
-        text::encode(&mut page, &self.registry)?;
-        Ok(page)
+        self.machine.render(&self.registry)
     }
 }
 
@@ -174,12 +190,18 @@ struct Gauge {
     together: fn(i64, i64) -> i64,
 }
 
-const GAUGES: [Gauge; 5] = [
+const GAUGES: [Gauge; 6] = [
     Gauge {
         name: "key_age_seconds",
         help: "Age of the keys; of the oldest for others together",
         labels: &["selector", "state"],
         together: i64::max,
+    },
+    Gauge {
+        name: "key_next_step",
+        help: "Domains in which this is the next step of the key",
+        labels: &["selector", "step"],
+        together: i64::saturating_add,
     },
     Gauge {
         name: "rotation_overdue",
@@ -222,8 +244,11 @@ fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
                 .map(|state| ([selector.as_str(), *state], age)),
         );
     }
+    let steps = facts.next_steps.iter();
+    let steps = steps.map(|((selector, step), domains)| ([selector.as_str(), *step], *domains));
     [
         ages,
+        steps.collect(),
         vec![([""; 2], facts.rotation_overdue.into())],
         words(&facts.findings),
         words(&facts.alarms),
@@ -274,6 +299,7 @@ mod tests {
                 Timestamp::now(),
                 vec!["active", "draining"],
             )],
+            next_steps: [(("s1".to_owned(), "restore_record"), 2)].into(),
         };
         metrics.checked(facts.clone());
         let page = metrics.render().unwrap();
@@ -281,6 +307,9 @@ mod tests {
             "zegel_dns_finding{organisation=\"een\",domain=\"een.example\",code=\"dkim.missing\"} 1",
             "zegel_key_alarm{organisation=\"een\",domain=\"een.example\",kind=\"active_gone\"} 1",
             "zegel_rotation_overdue{organisation=\"een\"} 1",
+            "zegel_key_next_step{organisation=\"een\",selector=\"s1\",step=\"restore_record\"} 2",
+            "zegel_checks_total{result=\"ok\"} 1",
+            "zegel_checks_total{result=\"failed\"} 0",
             "zegel_dns_last_check_timestamp_seconds{organisation=\"een\"} 1790000000",
             "zegel_key_age_seconds{organisation=\"een\",selector=\"s1\",state=\"draining\"} 0",
         ] {
@@ -304,6 +333,7 @@ mod tests {
             alarms: [(format!("{organisation}.example"), "active_gone")].into(),
             rotation_overdue: true,
             keys: vec![("s1".to_owned(), Timestamp::now(), vec!["active"])],
+            next_steps: [(("s1".to_owned(), "restore_record"), 3)].into(),
         }
     }
 
@@ -328,6 +358,7 @@ mod tests {
             "zegel_dns_finding{organisation=\"other\",domain=\"\",code=\"dkim.missing\"} 2",
             "zegel_key_alarm{organisation=\"other\",domain=\"\",kind=\"active_gone\"} 2",
             "zegel_rotation_overdue{organisation=\"other\"} 2",
+            "zegel_key_next_step{organisation=\"other\",selector=\"\",step=\"restore_record\"} 6",
             "zegel_key_age_seconds{organisation=\"other\",selector=\"\",state=\"active\"} 0",
         ] {
             assert_eq!(lines_with(&page, line), [line], "{page}");

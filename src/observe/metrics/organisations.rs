@@ -22,18 +22,27 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use super::series::{self, OTHER};
-use crate::{names::OrganisationId, organisation::Refusal};
+use super::{
+    series::{self, OTHER},
+    signatures::Signatures,
+};
+use crate::{
+    names::{OrganisationId, Selector},
+    organisation::Refusal,
+};
 
 /// The counters of one organisation. A clone counts into the same ones.
 #[derive(Clone, Debug)]
 pub struct OrganisationMetrics(Arc<Entry>);
 
 impl OrganisationMetrics {
-    /// One signature was added, with this algorithm as it is written in `a=`.
-    pub fn signed(&self, algorithm: &'static str) {
+    /// One signature was added, with this selector, and this algorithm as it is written in
+    /// `a=`.
+    pub fn signed(&self, selector: &Selector, algorithm: &'static str) {
         let counters = self.0.counters();
-        counters.signed.get_or_init(Box::default).add(algorithm);
+        // The selectors of others together are as many as they are.
+        let is_own = matches!(counters.label, Label::Organisation(..));
+        counters.signed.add(is_own.then_some(selector), algorithm);
     }
 
     /// One message was not signed, for this reason.
@@ -62,8 +71,6 @@ const WITHOUT_ORGANISATION: [Refusal; 7] = [
     Refusal::LimitExceeded,
 ];
 
-/// Algorithms of signatures (RFC 8301, RFC 8463).
-const ALGORITHMS: usize = 2;
 /// More than there are hazards.
 const HAZARDS: usize = 16;
 
@@ -134,7 +141,7 @@ enum Label {
 #[derive(Debug)]
 struct Counters {
     label: Label,
-    signed: OnceLock<Box<Words<ALGORITHMS>>>,
+    signed: Signatures,
     /// In the order of [`Refusal::ALL`].
     unsigned: OnceLock<Box<[AtomicU64; Refusal::ALL.len()]>>,
     hazards: OnceLock<Box<Words<HAZARDS>>>,
@@ -144,7 +151,7 @@ impl Counters {
     fn new(label: Label) -> Arc<Self> {
         Arc::new(Self {
             label,
-            signed: OnceLock::new(),
+            signed: Signatures::default(),
             unsigned: OnceLock::new(),
             hazards: OnceLock::new(),
         })
@@ -156,10 +163,6 @@ impl Counters {
             Label::Other => OTHER,
             Label::Organisation(id, _) => id.as_str(),
         }
-    }
-
-    fn signed(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.signed.get().into_iter().flat_map(|words| words.all())
     }
 
     /// The counters of these reasons that are to be shown.
@@ -289,12 +292,7 @@ impl Collector for OrganisationCollector {
         let places = self.0.places.taken.load(Relaxed);
         let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::try_from(places).unwrap_or(i64::MAX)).encode(gauge)?;
-        Group {
-            name: "signed",
-            help: "Signatures added",
-            label: "algorithm",
-        }
-        .encode(&mut encoder, &all, Counters::signed)?;
+        encode_signed(&mut encoder, &all)?;
         Group {
             name: "unsigned",
             help: "Messages that were not signed",
@@ -308,6 +306,22 @@ impl Collector for OrganisationCollector {
         }
         .encode(&mut encoder, &all, Counters::hazards)
     }
+}
+
+fn encode_signed(encoder: &mut DescriptorEncoder<'_>, all: &[Arc<Counters>]) -> fmt::Result {
+    let help = "Signatures added";
+    let mut metric = encoder.encode_descriptor("signed", help, None, MetricType::Counter)?;
+    for counters in all {
+        for (selector, algorithm, count) in counters.signed.all() {
+            let labels = [
+                ("organisation", counters.label()),
+                ("selector", selector),
+                ("algorithm", algorithm),
+            ];
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The counters of one name, labelled with the organisation and one word.

@@ -1,14 +1,22 @@
 //! What there is once in a process.
 
-use std::{sync::atomic::AtomicU64, time::UNIX_EPOCH};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::SnapshotFacts;
-use crate::dkim;
+use super::{
+    SharedHistogram, SnapshotFacts,
+    histogram::{Histogram, SECONDS},
+};
+
+/// A time in seconds since 1970, or 0.
+type Moment = Gauge<f64, AtomicU64>;
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -16,28 +24,29 @@ pub(super) struct Process {
     reloads_succeeded: Counter,
     reloads_failed: Counter,
     last_reload_succeeded: Gauge,
-    last_reload: Gauge<f64, AtomicU64>,
-    organisations: Gauge,
-    generation: Gauge,
+    last_reload: Moment,
+    last_failure: Moment,
+    snapshot: SnapshotGauges,
     waiting: Gauge,
+    waited: SharedHistogram,
 }
 
 /// One that waits.
-pub(super) struct Waiting(Gauge);
+pub(super) struct Waiting {
+    gauge: Gauge,
+    waited: SharedHistogram,
+    since: Instant,
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.dec();
+        self.gauge.dec();
+        self.waited.0.observe_time(self.since.elapsed());
     }
 }
 
 impl Process {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let build = vec![
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("backend", dkim::BACKEND),
-        ];
-        registry.register("build", "This program", Info::new(build));
         let (reloads_succeeded, reloads_failed) = reloads(registry);
         let last_reload_succeeded = gauge(
             registry,
@@ -45,33 +54,45 @@ impl Process {
             "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
         );
         last_reload_succeeded.set(1);
+        let waited = SharedHistogram(Arc::new(Histogram::new(&SECONDS)));
+        let help = "How long large messages waited for their turn, of those that had to";
+        registry.register("large_message_wait_seconds", help, waited.clone());
         Self {
             panics: panics(registry),
             reloads_succeeded,
             reloads_failed,
             last_reload_succeeded,
-            last_reload: last_reload(registry),
-            organisations: gauge(
+            last_reload: moment(
                 registry,
-                "organisations",
-                "Organisations in the configuration in use",
+                "last_reload_timestamp_seconds",
+                "When the configuration in use was loaded",
             ),
-            generation: gauge(
+            last_failure: moment(
                 registry,
-                "keystore_generation",
-                "Generation of the keystore in use",
+                "last_signing_failure_timestamp_seconds",
+                "When a message last could not be signed that should have been; 0 for never",
             ),
+            snapshot: SnapshotGauges::register(registry),
             waiting: gauge(
                 registry,
                 "large_messages_waiting",
                 "Large messages that wait for their turn on a processor",
             ),
+            waited,
         }
     }
 
     pub(super) fn waits_for_turn(&self) -> Waiting {
         self.waiting.inc();
-        Waiting(self.waiting.clone())
+        Waiting {
+            gauge: self.waiting.clone(),
+            waited: self.waited.clone(),
+            since: Instant::now(),
+        }
+    }
+
+    pub(super) fn signing_failed(&self) {
+        set(&self.last_failure, SystemTime::now());
     }
 
     pub(super) fn panicked(&self) {
@@ -79,13 +100,8 @@ impl Process {
     }
 
     pub(super) fn snapshot_in_use(&self, facts: &SnapshotFacts) {
-        let since_epoch = facts.loaded_at.duration_since(UNIX_EPOCH);
-        self.last_reload
-            .set(since_epoch.unwrap_or_default().as_secs_f64());
-        self.organisations
-            .set(i64::try_from(facts.organisations).unwrap_or(i64::MAX));
-        self.generation
-            .set(i64::try_from(facts.keystore_generation).unwrap_or(i64::MAX));
+        set(&self.last_reload, facts.loaded_at);
+        self.snapshot.show(facts);
     }
 
     pub(super) fn reload_succeeded(&self) {
@@ -114,11 +130,64 @@ fn reloads(registry: &mut Registry) -> (Counter, Counter) {
     (result("ok"), result("failed"))
 }
 
-fn last_reload(registry: &mut Registry) -> Gauge<f64, AtomicU64> {
-    let last_reload = Gauge::default();
-    let help = "When the configuration in use was loaded";
-    registry.register("last_reload_timestamp_seconds", help, last_reload.clone());
-    last_reload
+/// What is shown of the snapshot in use.
+#[derive(Debug)]
+struct SnapshotGauges {
+    generation: Gauge,
+    organisations: Gauge,
+    keystore_generation: Gauge,
+    without_key: Gauge,
+    key_problems: Gauge,
+    connections: Gauge,
+}
+
+impl SnapshotGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| gauge(registry, name, help);
+        Self {
+            generation: gauge(
+                "snapshot_generation",
+                "The snapshot in use, counted from 1 at the start",
+            ),
+            organisations: gauge("organisations", "Organisations in the configuration in use"),
+            keystore_generation: gauge("keystore_generation", "Generation of the keystore in use"),
+            without_key: gauge(
+                "domains_without_key",
+                "Domains that send and have no key in use",
+            ),
+            key_problems: gauge(
+                "key_problems",
+                "Keys and keyrings that were refused when the snapshot in use was made",
+            ),
+            connections: gauge(
+                "connections_limit",
+                "Connections that there may be at one time, over all listeners",
+            ),
+        }
+    }
+
+    fn show(&self, facts: &SnapshotFacts) {
+        let set = |gauge: &Gauge, value| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        self.generation.inc();
+        set(&self.organisations, facts.organisations as u64);
+        set(&self.keystore_generation, facts.keystore_generation);
+        set(&self.without_key, facts.domains_without_key as u64);
+        set(&self.key_problems, facts.key_problems as u64);
+        set(&self.connections, facts.connections as u64);
+    }
+}
+
+fn moment(registry: &mut Registry, name: &str, help: &str) -> Moment {
+    let moment = Moment::default();
+    registry.register(name, help, moment.clone());
+    moment
+}
+
+fn set(moment: &Moment, time: SystemTime) {
+    let since_epoch = time.duration_since(UNIX_EPOCH);
+    moment.set(since_epoch.unwrap_or_default().as_secs_f64());
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
