@@ -17,6 +17,9 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::json_line;
+use crate::config::LogFormat;
+
 /// How long lines gather.
 const GATHERING_TIME: Duration = Duration::from_millis(20);
 /// How much is kept for a reader that is slow; lines beyond it are lost, and counted.
@@ -55,14 +58,17 @@ pub struct LogGuard {
 }
 
 /// Starts a thread that writes to `stream`.
-pub(super) fn start(stream: impl Write + Send + 'static) -> io::Result<(Gathering, LogGuard)> {
+pub(super) fn start(
+    stream: impl Write + Send + 'static,
+    format: LogFormat,
+) -> io::Result<(Gathering, LogGuard)> {
     let shared = Arc::new(Shared::default());
     let (alive, written) = channel();
     let of_thread = Arc::clone(&shared);
     thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
-            of_thread.write_all(stream);
+            of_thread.write_all(stream, format);
             drop(alive);
         })?;
     let gathering = Gathering(Arc::clone(&shared));
@@ -96,7 +102,7 @@ impl Shared {
     }
 
     /// Writes until the log is closed and empty.
-    fn write_all(&self, mut stream: impl Write) {
+    fn write_all(&self, mut stream: impl Write, format: LogFormat) {
         let mut lines = Vec::new();
         loop {
             let mut backlog = self.lock();
@@ -121,7 +127,11 @@ impl Shared {
             // There is nobody to tell of a log that can't be written.
             let _ = stream.write_all(&lines);
             if lost > 0 {
-                let _ = writeln!(stream, "{lost} lines are lost: the log is read too slowly");
+                let text = format!("{lost} lines are lost: the log is read too slowly");
+                let _ = match format {
+                    LogFormat::Text => writeln!(stream, "{text}"),
+                    LogFormat::Json => writeln!(stream, "{}", json_line("WARN", &text)),
+                };
             }
             let _ = stream.flush();
         }
@@ -201,8 +211,8 @@ mod tests {
     fn nobody_waits_for_a_stuck_stream_and_what_is_lost_is_told() {
         let (go, may) = channel();
         let (sent, received) = channel();
-        let (gathering, guard) = start(Slow { may, sent }).unwrap();
-        let line = [b'x'; 1024];
+        let (gathering, guard) = start(Slow { may, sent }, LogFormat::Json).unwrap();
+        let line = [[b'x'; 1023].as_slice(), b"\n"].concat();
         gathering.0.add(b"first\n", true);
         // The thread may have taken a backlog with it, and holds it; then there is another.
         for _ in 0..3 * LARGEST_BACKLOG / line.len() {
@@ -214,6 +224,9 @@ mod tests {
         let all = String::from_utf8_lossy(&all);
         assert!(all.starts_with("first\n"));
         assert!(all.contains(" lines are lost"), "{} octets", all.len());
+        let told = all.lines().find(|line| line.contains(" lines are lost"));
+        let told: serde_json::Value = serde_json::from_str(told.unwrap()).unwrap();
+        assert_eq!(told["level"], "WARN");
         assert!(all.len() <= 2 * LARGEST_BACKLOG + 1024);
     }
 
@@ -222,7 +235,7 @@ mod tests {
         let (go, may) = channel();
         drop(go);
         let (sent, received) = channel();
-        let (gathering, guard) = start(Slow { may, sent }).unwrap();
+        let (gathering, guard) = start(Slow { may, sent }, LogFormat::Text).unwrap();
         for _ in 0..1000 {
             gathering.make_writer().write_all(b"line\n").unwrap();
         }
