@@ -5,9 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    check::CheckArguments, demo::DemoArguments, dns::DnsCommand, doctor::DoctorArguments,
-    explain::ExplainArguments, import::ImportCommand, key::KeyCommand,
-    organisations::OrganisationCommand, sign::SignArguments, verify::VerifyArguments,
+    check::CheckArguments,
+    demo::DemoArguments,
+    dns::DnsCommand,
+    doctor::DoctorArguments,
+    explain::ExplainArguments,
+    import::ImportCommand,
+    key::KeyCommand,
+    live::{StatusArguments, TopArguments},
+    organisations::OrganisationCommand,
+    sign::SignArguments,
+    verify::VerifyArguments,
 };
 
 #[cfg(feature = "aws-lc-rs")]
@@ -64,6 +72,10 @@ pub(super) enum Command {
     /// DNS records
     #[command(subcommand)]
     Dns(DnsCommand),
+    /// How the running signer and keeper are, at one look
+    Status(StatusArguments),
+    /// Who sends now: organisations with their rates, over and over
+    Top(TopArguments),
     /// Look for what is dangerous in the settings of Postfix or Sendmail
     Doctor(DoctorArguments),
     /// Take over the set-up of another signer

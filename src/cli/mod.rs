@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod import;
 mod key;
+mod live;
 mod look;
 mod message;
 mod organisations;
@@ -72,6 +73,8 @@ pub fn main() -> ExitCode {
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
+        Command::Status(arguments) => live::status(arguments, &mut context),
+        Command::Top(arguments) => live::top(arguments, &mut context),
         Command::Doctor(arguments) => doctor::run(arguments, &mut context),
         Command::Import(command) => import::run(command, &mut context),
     };

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 /// Standard output.
 pub(super) struct Output {
@@ -39,6 +40,12 @@ impl Output {
             serde_json::to_writer_pretty(&mut *stream, value)?;
             stream.write_all(b"\n")
         });
+    }
+
+    /// Writes what there is by now, and tells whether anybody reads it.
+    pub(super) fn flush(&mut self) -> bool {
+        self.attempt(Write::flush);
+        self.error.is_none()
     }
 
     /// Writes what is left.
@@ -100,13 +107,14 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            let cells = self.rows.iter().map(|row| row[column].width());
             cells.max().unwrap_or(0)
         });
         for (place, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(widths) {
-                write!(line, "{cell:width$}  ")?;
+                // Not by format, which counts letters: some take two columns, some none.
+                write!(line, "{cell}{:1$}", "", width - cell.width() + 2)?;
             }
             let end = if place > 0 { "\n" } else { "" };
             write!(formatter, "{end}{}", line.trim_end())?;
@@ -136,10 +144,12 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new(["A", "LONG", "C"]);
         table.row(["één twee".into(), "x".into(), String::new()]);
+        table.row(["印章".into(), "e\u{301}".into(), "wide".into()]);
         table.row(["y\u{1b}[31m".into(), "z".into(), "last".into()]);
         let lines: Vec<String> = table.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[0], "A            LONG  C");
         assert_eq!(lines[1], "één twee     x");
-        assert_eq!(lines[2], "y\\u{1b}[31m  z     last");
+        assert_eq!(lines[2], "印章         e\u{301}     wide");
+        assert_eq!(lines[3], "y\\u{1b}[31m  z     last");
     }
 }

@@ -93,6 +93,10 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ("limits.commands", limits.commands.to_string()),
         ("limits.command_bytes", limits.command_bytes.to_string()),
         ("http.listen", settings.http.to_string()),
+        (
+            "http.organisations",
+            settings.organisation_series.to_string(),
+        ),
         ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),
     ];

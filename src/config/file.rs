@@ -38,7 +38,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
     let folder = root.site.file.parent().unwrap_or(Path::new("")).to_owned();
     let mut section = Section::new(root, report);
     let listeners = listener::read(section.take("listener"), report);
-    let http = http::read_section(section.section("http"), defaults.http);
+    let http = http::read_section(section.section("http"), &defaults);
     let (keeper, keeper_http) = read_keeper(section.section("keeper"));
     http::check(&http, (&keeper.http, &keeper_http), &listeners, report);
     let settings = Settings {
@@ -49,6 +49,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         policy: read_policy(section.section("policy"), defaults.policy),
         limits: read_limits(section.section("limits")),
         http: http.listen,
+        organisation_series: http.organisation_series,
         log: read_log(section.section("log")),
         keeper,
     };

@@ -4,22 +4,30 @@ use super::{
     listener::check_reach,
     problem::{Fault, Report, Site},
     section::Section,
-    settings::{HttpListen, ListenerSettings, Socket},
+    settings::{HttpListen, ListenerSettings, Settings, Socket},
     tree::Node,
-    values::{socket_address, socket_path, text, truth},
+    values::{number, socket_address, socket_path, text, truth},
 };
 
 /// The `[http]` table, and where its `listen` is written.
 pub(super) struct Http {
     pub(super) listen: HttpListen,
+    pub(super) organisation_series: usize,
     site: Site,
     allow_remote: Option<bool>,
 }
 
-pub(super) fn read_section(mut section: Section<'_>, default: HttpListen) -> Http {
+/// More than there are organisations anywhere.
+const MOST_SERIES: usize = 10_000_000;
+
+pub(super) fn read_section(mut section: Section<'_>, defaults: &Settings) -> Http {
     let site = section.site_of("listen");
+    let series = section.read("organisations", |node| number(node, 0..=MOST_SERIES));
     let http = Http {
-        listen: section.read("listen", listen).unwrap_or(default),
+        listen: section
+            .read("listen", listen)
+            .unwrap_or_else(|| defaults.http.clone()),
+        organisation_series: series.unwrap_or(defaults.organisation_series),
         site,
         allow_remote: section.read("allow_remote", truth),
     };

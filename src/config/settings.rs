@@ -30,6 +30,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the signer serves `/metrics` and `/health`.
     pub http: HttpListen,
+    /// How many organisations have series of their own in the metrics, of signer and keeper
+    /// each; the others are summed.
+    pub organisation_series: usize,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The lifecycle of keys.
@@ -45,6 +48,7 @@ impl Default for Settings {
             policy: Policy::default(),
             limits: Limits::default(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9465))),
+            organisation_series: 1000,
             log: LogSettings::default(),
             keeper: KeeperSettings::default(),
         }

@@ -26,7 +26,7 @@ use self::{
     signals::Wish,
 };
 use crate::{
-    config::{self, HttpListen, ListenerSettings, Loaded, Socket},
+    config::{self, HttpListen, ListenerSettings, Loaded, LogFormat, Socket},
     keystore::Keystore,
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
     observe::{
@@ -35,7 +35,7 @@ use crate::{
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
-    snapshot::{Snapshot, SnapshotHolder},
+    snapshot::{Built, Snapshot, SnapshotHolder},
     sockets::{UnixSocket, bind_tcp},
 };
 
@@ -46,24 +46,20 @@ const TASKS_BETWEEN_EVENTS: u32 = 4;
 
 /// `zegel run`: serves until SIGTERM or SIGINT.
 pub fn run(config_file: &Path) -> ExitCode {
-    match serve(config_file) {
+    let mut format = LogFormat::Text;
+    match serve(config_file, &mut format) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The log may not be there yet, or may be filtered.
-            for line in error.to_string().lines() {
-                let _ = std::io::Write::write_fmt(
-                    &mut std::io::stderr(),
-                    format_args!("zegel: {line}\n"),
-                );
-            }
+            logging::last_words(format, &error);
             error.exit_code()
         }
     }
 }
 
-fn serve(config_file: &Path) -> Result<(), RunError> {
+fn serve(config_file: &Path, format: &mut LogFormat) -> Result<(), RunError> {
     let mut reader = config::Reader::new(config_file);
     let loaded = reader.load()?;
+    *format = loaded.settings.log.format;
     let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -112,14 +108,14 @@ impl Daemon {
         loaded: Loaded,
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
-        let metrics = Metrics::new();
+        let metrics = Metrics::with_series(loaded.settings.organisation_series);
         let keystore = Keystore::open(&loaded.settings.keystore_path)?;
         let built = Snapshot::first(loaded, &keystore, &metrics)?;
         for problem in &built.problems {
-            tracing::error!("{problem}");
+            tracing::error!(target: logging::KEYS, "{problem}");
         }
         warn_of_unsigned(&built.snapshot, &keystore);
-        metrics.snapshot_in_use(&facts(&built.snapshot));
+        metrics.snapshot_in_use(&facts(&built));
         let snapshots = SnapshotHolder::new(built.snapshot);
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
@@ -327,10 +323,14 @@ fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
     }
 }
 
-fn facts(snapshot: &Snapshot) -> SnapshotFacts {
+fn facts(built: &Built) -> SnapshotFacts {
+    let snapshot = &built.snapshot;
     SnapshotFacts {
         organisations: snapshot.organisations().len(),
         keystore_generation: snapshot.generation().number(),
+        domains_without_key: snapshot.domains_without_key(),
+        key_problems: built.problems.len(),
+        connections: snapshot.settings().limits.connections,
         loaded_at: SystemTime::now(),
     }
 }

@@ -24,7 +24,7 @@ use super::facts;
 use crate::{
     config::{self, Loaded},
     keystore::{Keystore, KeystoreError},
-    observe::metrics::Metrics,
+    observe::{logging::KEYS, metrics::Metrics},
     snapshot::{Built, Snapshot, SnapshotHolder},
 };
 
@@ -213,17 +213,20 @@ impl Maker {
 
     fn put_into_use(&self, built: Built, before: &Snapshot) {
         for problem in &built.problems {
-            tracing::error!("{problem}");
+            tracing::error!(target: KEYS, "{problem}");
         }
         let (old, new) = (before.loaded(), built.snapshot.loaded());
         let later = config::needs_restart(old, new);
         let mut changes = config::diff(old, new);
         changes.retain(|line| !later.contains(line));
         let key_changes = built.snapshot.key_changes(before);
-        for change in changes.iter().chain(&key_changes) {
+        for change in &changes {
             tracing::info!("reloaded: {change}");
         }
-        self.metrics.snapshot_in_use(&facts(&built.snapshot));
+        for change in &key_changes {
+            tracing::info!(target: KEYS, "reloaded: {change}");
+        }
+        self.metrics.snapshot_in_use(&facts(&built));
         lock(&self.retired).push(self.snapshots.replace(built.snapshot));
         let now = self.snapshots.current();
         if built.has_lost {

@@ -1,7 +1,7 @@
 //! One organisation, looked at once: what the DNS shows of its keys, and what follows.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use crate::{
     keystore::{
         ChangeRefusal, KeyEntry, KeyProblem, Keyring, Keystore, KeystoreError, NewKey, State,
         Target, Writer,
-        lifecycle::{Alarm, AlarmKind, Change, Moment, Sight, Situation, Timing, WantedKey},
+        lifecycle::{Alarm, AlarmKind, Change, Moment, Sight, Situation, Timing, WantedKey, What},
     },
     names::{DomainName, Selector},
     observe::metrics::keeper::Facts,
@@ -289,7 +289,11 @@ impl Checked {
     }
 
     /// What the metrics show of it.
-    pub(super) fn facts(&self, organisation: &Organisation, now: Timestamp) -> Facts {
+    pub(super) fn facts(
+        &self,
+        (organisation, timing): (&Organisation, &Timing),
+        now: Timestamp,
+    ) -> Facts {
         let finding = |finding: &Finding| (finding.domain.clone(), finding.code.as_str());
         let alarm = |alarm: &Alarm| (alarm.domain.to_string(), alarm.kind.as_str());
         let overdue = |alarm: &Alarm| alarm.kind == AlarmKind::RotationOverdue;
@@ -307,8 +311,24 @@ impl Checked {
             alarms: self.alarms.iter().map(alarm).collect(),
             rotation_overdue: self.alarms.iter().any(overdue),
             keys: self.keyring.keys().iter().map(states).collect(),
+            next_steps: next_steps(&situation(organisation, &self.keyring, timing)),
         }
     }
+}
+
+/// The steps that are still to come, by selector and word, and in how many domains.
+fn next_steps(situation: &Situation<'_>) -> BTreeMap<(String, &'static str), i64> {
+    let mut steps = BTreeMap::new();
+    for key in situation.keyring.keys() {
+        for domain in key.publications.keys() {
+            let what = situation.next_step(key, domain).what;
+            if what != What::Nothing {
+                let step = (key.selector.to_string(), what.as_str());
+                *steps.entry(step).or_insert(0) += 1;
+            }
+        }
+    }
+    steps
 }
 
 #[cfg(test)]

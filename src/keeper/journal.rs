@@ -14,6 +14,7 @@ use crate::{
         lifecycle::{Alarm, AlarmKind, Event},
     },
     names::{DomainName, OrganisationId, Selector},
+    observe::logging::KEYS,
 };
 
 /// What was last said of each organisation.
@@ -51,6 +52,7 @@ impl Journal {
                     }
                 }
                 Matter::Alarm(kind, domain, selector) => tracing::error!(
+                    target: KEYS,
                     organisation = organisation.as_str(),
                     domain = domain.as_str(),
                     selector = selector.as_ref().map_or("", Selector::as_str),
@@ -58,7 +60,7 @@ impl Journal {
                     kind.as_str()
                 ),
                 Matter::Problem(text) | Matter::Failure(text) => {
-                    tracing::error!(organisation = organisation.as_str(), "{text}");
+                    tracing::error!(target: KEYS, organisation = organisation.as_str(), "{text}");
                 }
             }
         }
@@ -72,6 +74,7 @@ impl Journal {
         let failure = Matter::Failure(error.to_string());
         if self.is_new_failure(organisation, &failure) {
             tracing::error!(
+                target: KEYS,
                 organisation = organisation.as_str(),
                 "nothing is changed for this organisation: {error}"
             );
@@ -129,6 +132,7 @@ fn log_events(organisation: &OrganisationId, checked: &Checked) {
     let events = checked.changes.iter();
     for change in events.filter(|one| one.event != Event::Checked) {
         tracing::info!(
+            target: KEYS,
             organisation,
             selector = change.selector.as_str(),
             domain = change.domain.as_str(),
@@ -138,6 +142,7 @@ fn log_events(organisation: &OrganisationId, checked: &Checked) {
     }
     for selector in &checked.made {
         tracing::info!(
+            target: KEYS,
             organisation,
             selector = selector.as_str(),
             "a key was made: hand over its records with `zegel dns records {organisation}`"
@@ -147,6 +152,7 @@ fn log_events(organisation: &OrganisationId, checked: &Checked) {
 
 fn log_finding(organisation: &OrganisationId, finding: &Finding) {
     tracing::warn!(
+        target: KEYS,
         organisation = organisation.as_str(),
         code = finding.code.as_str(),
         name = finding.name.as_str(),
@@ -161,14 +167,16 @@ fn log_end(organisation: &OrganisationId, matter: &Matter) {
     match matter {
         Matter::Finding(code, name) => {
             let (code, name) = (code.as_str(), name.as_str());
-            tracing::info!(organisation, code, name, "no longer found in DNS");
+            tracing::info!(target: KEYS, organisation, code, name, "no longer found in DNS");
         }
         Matter::Alarm(kind, domain, _) => {
             let domain = domain.as_str();
-            tracing::info!(organisation, domain, "end of alarm: {}", kind.as_str());
+            tracing::info!(target: KEYS, organisation, domain, "end of alarm: {}", kind.as_str());
         }
-        Matter::Problem(text) => tracing::info!(organisation, "no longer a problem: {text}"),
-        Matter::Failure(_) => tracing::info!(organisation, "looked at again"),
+        Matter::Problem(text) => {
+            tracing::info!(target: KEYS, organisation, "no longer a problem: {text}");
+        }
+        Matter::Failure(_) => tracing::info!(target: KEYS, organisation, "looked at again"),
     }
 }
 

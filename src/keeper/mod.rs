@@ -31,7 +31,7 @@ use tokio::{
 pub use self::check::{Checked, Checker};
 use self::round::Rounds;
 use crate::{
-    config::{self, HttpListen, Loaded, Problems},
+    config::{self, HttpListen, Loaded, LogFormat, Problems},
     dns::DnsError,
     keystore::{Keystore, KeystoreError},
     observe::{
@@ -74,14 +74,12 @@ enum StartError {
 
 /// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
 pub fn run(config_file: &Path, duty: Duty) -> ExitCode {
-    match keep(config_file, duty) {
+    let mut format = LogFormat::Text;
+    match keep(config_file, duty, &mut format) {
         Ok(Attention::NotNeeded) => ExitCode::SUCCESS,
         Ok(Attention::Needed) => ExitCode::FAILURE,
         Err(error) => {
-            for line in error.to_string().lines() {
-                let mut stream = std::io::stderr();
-                let _ = std::io::Write::write_fmt(&mut stream, format_args!("zegel: {line}\n"));
-            }
+            logging::last_words(format, &error);
             match error {
                 StartError::Configuration(_) | StartError::Logging(_) => {
                     ExitCode::from(EXIT_CONFIGURATION)
@@ -99,8 +97,9 @@ enum Attention {
     Needed,
 }
 
-fn keep(config_file: &Path, duty: Duty) -> Result<Attention, StartError> {
+fn keep(config_file: &Path, duty: Duty, format: &mut LogFormat) -> Result<Attention, StartError> {
     let loaded = config::load(config_file)?;
+    *format = loaded.settings.log.format;
     let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     // Held to the end: a second keeper is told who has it.
@@ -120,7 +119,7 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Without this it would end the keeper.
     let mut hangup = signal(SignalKind::hangup())?;
-    let metrics = KeeperMetrics::new();
+    let metrics = KeeperMetrics::with_series(loaded.settings.organisation_series);
     let stop = watch::Sender::new(false);
     if duty == Duty::Always {
         serve_http(&loaded.settings.keeper.http, &metrics, &stop).await?;

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::{self, Loaded},
     dns::{DnsError, Limits, Observer},
-    keystore::Keystore,
+    keystore::{Keystore, lifecycle::Timing},
     names::OrganisationId,
     observe::metrics::keeper::KeeperMetrics,
     organisation::Organisation,
@@ -106,6 +106,8 @@ impl Rounds {
             }
         };
         let timing = self.loaded.settings.timing();
+        let ids = organisations.iter().map(|one| &one.id);
+        self.metrics.organisations(ids);
         let mut checks = JoinSet::new();
         let mut next = begun;
         for organisation in &organisations {
@@ -123,7 +125,7 @@ impl Rounds {
                     .check(&organisation, (&timing, moment), &round)
                     .await;
                 drop(place);
-                report(&organisation, outcome, (&metrics, &journal))
+                report((&organisation, &timing), outcome, (&metrics, &journal))
             });
         }
         let mut attention = Attention::NotNeeded;
@@ -138,7 +140,6 @@ impl Rounds {
             }
         }
         let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
-        self.metrics.retain(|id| known.contains(id));
         self.journal.retain(|id| known.contains(id));
         self.clocks.retain(|id, _| known.contains(id));
         tracing::info!(
@@ -193,19 +194,19 @@ impl Rounds {
 
 /// The others are those of the signer.
 fn concerns_keeper(line: &str) -> bool {
-    let begins = ["keystore.path", "keeper.http", "log."];
+    let begins = ["keystore.path", "keeper.http", "http.organisations", "log."];
     begins.iter().any(|begin| line.starts_with(begin))
 }
 
 /// Says what a check found.
 fn report(
-    organisation: &Organisation,
+    (organisation, timing): (&Organisation, &Timing),
     checked: Outcome,
     (metrics, journal): (&KeeperMetrics, &Journal),
 ) -> Attention {
     match checked {
         Ok(checked) => {
-            metrics.checked(checked.facts(organisation, Timestamp::now()));
+            metrics.checked(checked.facts((organisation, timing), Timestamp::now()));
             journal.checked(&organisation.id, &checked);
             if checked.needs_attention() {
                 Attention::Needed
@@ -214,6 +215,7 @@ fn report(
             }
         }
         Err(error) => {
+            metrics.failed();
             journal.failed(&organisation.id, &error);
             Attention::Needed
         }

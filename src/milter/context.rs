@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::{decision::Decision, turns::Turns};
 use crate::{
     config::Outbound,
-    observe::metrics::{Forecast, ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
+    observe::{
+        logging,
+        metrics::{Forecast, ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
+    },
+    organisation::Refusal,
     snapshot::{Snapshot, SnapshotHolder},
 };
 
@@ -38,19 +42,23 @@ impl ListenerContext {
 
     /// A message whose beginning was never seen, or was lost to a panic.
     pub(super) fn incomplete_message(&self, queue_id: &str) {
-        if self.observe {
-            tracing::error!(
-                queue_id,
-                listener = self.name,
-                "observed: would be tempfailed: the message did not come whole"
-            );
-            return self.metrics.observed(Forecast::Tempfailed, 0);
-        }
+        let (result, would_be) = if self.observe {
+            ("observed", Some("tempfailed"))
+        } else {
+            ("tempfailed", None)
+        };
         tracing::error!(
+            target: logging::MESSAGES,
             queue_id,
             listener = self.name,
-            "tempfailed: the message did not come whole"
+            result,
+            reason = Refusal::SigningFailure.as_str(),
+            would_be,
+            "{result}: the message did not come whole"
         );
+        if self.observe {
+            return self.metrics.observed(Forecast::Tempfailed, 0);
+        }
         self.metrics.message(Outcome::Tempfailed, 0);
     }
 }

@@ -1,5 +1,6 @@
-//! What is said of a message when it is done: one log line and the metrics. Never its
-//! subject, its body or its recipients.
+//! What is said of a message when it is done: one log line, always with the same fields
+//! (`docs/logging.md`), and the metrics. Never its subject, its body or its recipients, and
+//! never who has sent it but the domain.
 
 use std::time::Instant;
 
@@ -10,7 +11,11 @@ use super::{
 };
 use crate::{
     dkim::{Hazards, VerificationError},
-    observe::metrics::{Forecast, Outcome},
+    names::DomainName,
+    observe::{
+        logging,
+        metrics::{Forecast, Outcome},
+    },
     organisation::{Action, Refusal},
 };
 
@@ -27,21 +32,15 @@ impl Report<'_> {
         let metrics = self.listener.organisation_metrics(decision);
         let keys = decision.verdict.as_deref().unwrap_or_default();
         for key in keys {
-            metrics.signed(key.signing_key.algorithm().as_str());
+            metrics.signed(&key.selector, key.signing_key.algorithm().as_str());
         }
         self.count_hazards(decision, signed.hazards);
         self.listener.metrics.message(Outcome::Signed, octets);
-        self.listener.metrics.signing_took(self.begun.elapsed());
-        let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
-        tracing::info!(
-            queue_id = self.queue_id,
-            listener = self.listener.name,
-            organisation = organisation(decision),
-            d = author(decision),
-            s = selectors.join(","),
-            milliseconds = self.milliseconds(),
-            "signed"
-        );
+        let elapsed = self.begun.elapsed();
+        self.listener
+            .metrics
+            .signing_took(elapsed, signed.processor_time);
+        self.log(decision, &Line::new("signed").signature());
     }
 
     pub(super) fn refused(
@@ -52,6 +51,9 @@ impl Report<'_> {
     ) {
         let metrics = self.listener.organisation_metrics(decision);
         metrics.unsigned(refused.refusal);
+        if refused.refusal == Refusal::SigningFailure {
+            self.listener.all_metrics.signing_failed();
+        }
         self.count_hazards(decision, refused.hazards);
         let (outcome, result) = match action {
             Action::Accept => (Outcome::Unsigned, "unsigned"),
@@ -59,15 +61,8 @@ impl Report<'_> {
             Action::Reject => (Outcome::Rejected, "rejected"),
         };
         self.listener.metrics.message(outcome, octets);
-        tracing::info!(
-            queue_id = self.queue_id,
-            listener = self.listener.name,
-            organisation = organisation(decision),
-            domain = author(decision),
-            reason = refused.refusal.as_str(),
-            milliseconds = self.milliseconds(),
-            "{result}"
-        );
+        let reason = refused.refusal.as_str();
+        self.log(decision, &Line::new(result).because(reason));
     }
 
     /// What would have become of a message on a listener that only looks on. The counters of
@@ -79,32 +74,49 @@ impl Report<'_> {
         (action, octets): (impl Fn(Refusal) -> Action, u64),
     ) {
         let (forecast, reason) = match &result {
-            Ok((_, Ok(()))) => (Forecast::Signed, String::new()),
-            Ok((_, Err(error))) => (Forecast::Unverified, error.to_string()),
+            Ok((_, Ok(()))) => (Forecast::Signed, None),
+            Ok((_, Err(error))) => (Forecast::Unverified, Some(error.to_string())),
             Err(refused) => {
                 let forecast = match action(refused.refusal) {
                     Action::Accept => Forecast::Unsigned,
                     Action::Tempfail => Forecast::Tempfailed,
                     Action::Reject => Forecast::Rejected,
                 };
-                (forecast, refused.refusal.to_string())
+                (forecast, Some(refused.refusal.to_string()))
             }
+        };
+        let line = Line {
+            with_signature: result.is_ok(),
+            reason: reason.as_deref(),
+            would_be: Some(forecast.as_str()),
+            ..Line::new("observed")
         };
         let hazards = result.map_or_else(|refused| refused.hazards, |(hazards, _)| hazards);
         self.count_hazards(decision, hazards);
         self.listener.metrics.observed(forecast, octets);
+        self.log(decision, &line);
+    }
+
+    fn log(&self, decision: &Decision, line: &Line<'_>) {
         let keys = decision.verdict.as_deref().unwrap_or_default();
         let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
+        let author = decision.author.as_ref().ok().map(DomainName::as_str);
+        let domain = decision.domain.as_ref();
         tracing::info!(
+            target: logging::MESSAGES,
             queue_id = self.queue_id,
             listener = self.listener.name,
-            organisation = organisation(decision),
-            domain = author(decision),
-            s = selectors.join(","),
-            reason,
+            organisation = domain.map(|domain| domain.organisation.id.as_str()),
+            domain = author,
+            d = author.filter(|_| line.with_signature),
+            s = line.with_signature.then(|| selectors.join(",")),
+            result = line.result,
+            reason = line.reason,
+            would_be = line.would_be,
             milliseconds = self.milliseconds(),
-            "observed: would be {}",
-            forecast.as_str()
+            "{}{}",
+            line.result,
+            line.would_be.map(|what| format!(": would be {what}")).unwrap_or_default()
         );
     }
 
@@ -124,16 +136,36 @@ impl Report<'_> {
     }
 }
 
-fn organisation(decision: &Decision) -> &str {
-    decision
-        .domain
-        .as_ref()
-        .map_or("", |domain| domain.organisation.id.as_str())
+/// What a line says besides what every line does.
+struct Line<'a> {
+    result: &'static str,
+    reason: Option<&'a str>,
+    /// On a listener that only looks on.
+    would_be: Option<&'static str>,
+    with_signature: bool,
 }
 
-fn author(decision: &Decision) -> &str {
-    decision
-        .author
-        .as_ref()
-        .map_or("", |author| author.as_str())
+impl<'a> Line<'a> {
+    fn new(result: &'static str) -> Self {
+        Self {
+            result,
+            reason: None,
+            would_be: None,
+            with_signature: false,
+        }
+    }
+
+    fn signature(self) -> Self {
+        Self {
+            with_signature: true,
+            ..self
+        }
+    }
+
+    fn because(self, reason: &'a str) -> Self {
+        Self {
+            reason: Some(reason),
+            ..self
+        }
+    }
 }

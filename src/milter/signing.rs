@@ -1,7 +1,7 @@
 //! The end of a message: what its body held, whether we have signed it before, and the
 //! signatures. The milter and the commands both come through here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::SigningSettings,
@@ -11,6 +11,7 @@ use crate::{
         VerificationError, allows_eight_bit,
     },
     names::DomainName,
+    observe::processor_time,
     organisation::{Action, Policy, Refusal},
     snapshot::ActiveKey,
 };
@@ -68,6 +69,8 @@ pub struct Signed {
     pub fields: Vec<SignatureField>,
     /// What may break the signatures on their way.
     pub hazards: Hazards,
+    /// The processor time that it took.
+    pub processor_time: Duration,
     body_hash: [u8; 32],
 }
 
@@ -97,6 +100,7 @@ impl Work<'_> {
     /// When a signature of ours is there already, when the policy refuses a hazard, or when
     /// the cryptography fails.
     pub fn sign(&self, body: Body) -> Result<Signed, Refused> {
+        let begun = processor_time::of_thread();
         let names = self.rules.headers.select(self.header);
         let hazards = self.hazards(&names, body.inspector);
         let refused = |refusal| Refused { refusal, hazards };
@@ -120,6 +124,7 @@ impl Work<'_> {
         Ok(Signed {
             fields,
             hazards,
+            processor_time: processor_time::of_thread().saturating_sub(begun),
             body_hash,
         })
     }

@@ -10,7 +10,7 @@ use super::{
     traffic::{ConnectionToken, MessageToken, Stage, Traffic},
     wire::Malformed,
 };
-use crate::observe::metrics::{Limit, ListenerMetrics, OpenConnection};
+use crate::observe::metrics::{Limit, ListenerMetrics, OpenConnection, OpenMessage};
 
 /// How long an SMTP client may take between MAIL and the end of its data: libmilter's limit,
 /// which its documentation advises not to go below.
@@ -79,7 +79,7 @@ pub(super) struct Watch {
     phase: Phase,
     /// Since when the connection is in its phase; header and body are one.
     since: Instant,
-    message: Option<MessageToken>,
+    message: Option<(MessageToken, OpenMessage)>,
     /// What is left until the end of a message.
     left: Allowance,
     /// Fires at the deadline or before it, and is then set anew: a deadline that moves
@@ -116,7 +116,8 @@ impl Watch {
             }
             Phase::Envelope | Phase::Header | Phase::Body => {
                 if self.message.is_none() {
-                    self.message = Some(self.tenancy.traffic.begin_message());
+                    let counted = self.tenancy.metrics.begin_message();
+                    self.message = Some((self.tenancy.traffic.begin_message(), counted));
                 }
             }
         }

@@ -1,15 +1,19 @@
 //! The log: lines on stderr, for journald or as JSON.
 //!
 //! SECURITY: nothing of a message but its queue id, its From domain and the outcome goes
-//! into the log: no subject, no body, no recipients, no frame, and never key material.
-//! That is the duty of whoever logs; foreign text goes into a field, never into the
-//! message of an event. What this module holds to is that one event is one line.
+//! into the log: no local part, no login, no subject, no body, no recipients, no frame, and
+//! never key material (`tests/logs.rs`). That is the duty of whoever logs; foreign text goes
+//! into a field, never into the message of an event. What this module holds to is that one
+//! event is one line.
+//!
+//! `docs/logging.md` is the reference of the lines that others may rely on.
 
 mod format;
 mod gathering;
 
 use std::{
-    io::{self, IsTerminal},
+    fmt,
+    io::{self, IsTerminal, Write},
     os::unix::fs::MetadataExt,
 };
 
@@ -25,6 +29,12 @@ use self::format::{JournalPriority, OneLine};
 pub use self::gathering::LogGuard;
 use super::metrics::LostLines;
 use crate::config::LogFormat;
+
+/// The target of the one line that each message has.
+pub const MESSAGES: &str = "zegel::message";
+
+/// The target of what happens to keys, and of what is found of them.
+pub const KEYS: &str = "zegel::key";
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +85,31 @@ pub fn init(format: LogFormat, filter: &str) -> Result<LogGuard, LoggingError> {
         (LogFormat::Text, Destination::Journal) => Style::Journal,
         (LogFormat::Text, Destination::Other) => Style::Plain,
     };
-    let (gathering, guard) = gathering::start(io::stderr(), LostLines::of_process())?;
+    let (gathering, guard) = gathering::start(io::stderr(), format, LostLines::of_process())?;
     let subscriber = subscriber(style, filter, gathering)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Started)?;
     Ok(guard)
+}
+
+/// Says on stderr why the process ends, though there may be no log: not yet, not any more, or
+/// not for this level. `format` is that of the log, as far as it is known.
+pub fn last_words(format: LogFormat, reason: &impl fmt::Display) {
+    let mut stream = io::stderr().lock();
+    for line in reason.to_string().lines() {
+        // Nobody is left to hear of an error here.
+        let _ = match format {
+            LogFormat::Text => writeln!(stream, "zegel: {line}"),
+            LogFormat::Json => writeln!(stream, "{}", json_line("ERROR", line)),
+        };
+    }
+}
+
+/// A line as tracing-subscriber writes it.
+fn json_line(level: &str, message: &str) -> serde_json::Value {
+    let timestamp = jiff::Timestamp::now().to_string();
+    serde_json::json!({
+        "timestamp": timestamp, "level": level, "message": message, "target": "zegel",
+    })
 }
 
 /// What reads stderr.

@@ -11,17 +11,17 @@ mod histogram;
 pub mod keeper;
 mod limits;
 mod listeners;
+mod machine;
 mod organisations;
 mod process;
+mod queue;
+mod series;
+mod signatures;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use prometheus_client::{
-    encoding::{EncodeMetric, MetricEncoder, text},
+    encoding::{EncodeMetric, MetricEncoder},
     metrics::MetricType,
     registry::Registry,
 };
@@ -30,13 +30,15 @@ pub(super) use self::process::LostLines;
 use self::{
     histogram::Histogram,
     listeners::ListenerFamilies,
+    machine::Machine,
     organisations::{OrganisationCollector, Table},
     process::Process,
 };
 pub use self::{
     limits::Limit,
-    listeners::{ListenerMetrics, OpenConnection},
+    listeners::{ListenerMetrics, OpenConnection, OpenMessage},
     organisations::OrganisationMetrics,
+    series::OTHER,
 };
 use crate::names::OrganisationId;
 
@@ -104,26 +106,39 @@ pub struct SnapshotFacts {
     pub organisations: usize,
     /// The generation of the keystore that it was made from.
     pub keystore_generation: u64,
+    /// How many domains that send have no key in use.
+    pub domains_without_key: usize,
+    /// How many keys and keyrings were refused.
+    pub key_problems: usize,
+    /// How many connections there may be, over all listeners.
+    pub connections: usize,
     /// When it came into use.
     pub loaded_at: SystemTime,
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All at zero; every organisation may have series of its own.
     #[expect(
         clippy::new_without_default,
         reason = "there is one in a process; none should come by default"
     )]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("zegel");
+        Self::with_series(usize::MAX)
+    }
+
+    /// All at zero. The first `series` organisations that have mail get series of their own,
+    /// which they keep; all others together are [`OTHER`].
+    pub fn with_series(series: usize) -> Self {
+        let mut registry = machine::registry();
         let listeners = ListenerFamilies::register(&mut registry);
         let messages = MessageHistograms::register(&mut registry);
         let process = Process::register(&mut registry);
-        let organisations = Arc::new(Table::new());
+        let organisations = Arc::new(Table::new(series));
         let collector = OrganisationCollector(Arc::clone(&organisations));
         registry.register_collector(Box::new(collector));
         Self(Arc::new(Inner {
             registry,
+            machine: Machine::new(),
             listeners,
             messages,
             process,
@@ -159,6 +174,11 @@ impl Metrics {
         self.0.process.panicked();
     }
 
+    /// A message that should have been signed could not be.
+    pub fn signing_failed(&self) {
+        self.0.process.signing_failed();
+    }
+
     /// A large message waits for its turn, until what is given is dropped.
     pub fn waits_for_turn(&self) -> impl Drop + use<> {
         self.0.process.waits_for_turn()
@@ -191,15 +211,14 @@ impl Metrics {
     ///
     /// None is known: a `String` can be written to at any time.
     pub fn render(&self) -> Result<String, fmt::Error> {
-        let mut page = String::new();
-        text::encode(&mut page, &self.0.registry)?;
-        Ok(page)
+        self.0.machine.render(&self.0.registry)
     }
 }
 
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
+    machine: Machine,
     listeners: ListenerFamilies,
     messages: MessageHistograms,
     process: Process,
@@ -209,6 +228,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct MessageHistograms {
     seconds: SharedHistogram,
+    processor: SharedHistogram,
     octets: SharedHistogram,
 }
 
@@ -216,12 +236,18 @@ impl MessageHistograms {
     fn register(registry: &mut Registry) -> Self {
         let histograms = Self {
             seconds: SharedHistogram(Arc::new(Histogram::new(&histogram::SECONDS))),
+            processor: SharedHistogram(Arc::new(Histogram::new(&histogram::SECONDS))),
             octets: SharedHistogram(Arc::new(Histogram::new(&histogram::OCTETS))),
         };
         registry.register(
             "sign_seconds",
             "From the end of a message that was signed to the reply",
             histograms.seconds.clone(),
+        );
+        registry.register(
+            "signing_cpu_seconds",
+            "Processor time of the signatures of a message, and of canonicalising its header",
+            histograms.processor.clone(),
         );
         registry.register(
             "message_bytes",
@@ -235,14 +261,6 @@ impl MessageHistograms {
 /// One histogram that the registry and all listeners have.
 #[derive(Clone, Debug)]
 struct SharedHistogram(Arc<Histogram>);
-
-impl SharedHistogram {
-    /// Adds one observation, to a histogram that counts in nanoseconds.
-    fn observe(&self, elapsed: Duration) {
-        self.0
-            .observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
-    }
-}
 
 impl EncodeMetric for SharedHistogram {
     fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ use crate::{
     files::Stamp,
     keystore::{KeyIdentity, KeyProblem, Keystore},
     names::{OrganisationId, Selector},
+    observe::logging::KEYS,
 };
 
 /// A key that signs.
@@ -135,7 +136,9 @@ impl HeldKey {
         }
         match self.keystore.read_key(&self.organisation, &self.identity) {
             Ok((_, now)) => *stamp = now,
-            Err(problem) => tracing::error!("{problem}; the key as it was stays in use"),
+            Err(problem) => {
+                tracing::error!(target: KEYS, "{problem}; the key as it was stays in use");
+            }
         }
     }
 
@@ -153,5 +156,5 @@ impl HeldKey {
 
 /// For keys that are read while mail passes.
 pub(super) fn log(problem: &KeyProblem) {
-    tracing::error!("{problem}");
+    tracing::error!(target: KEYS, "{problem}");
 }

@@ -41,6 +41,10 @@ pub(crate) const HOMES: &[Home] = &[
         module: "observe::http",
     },
     Home {
+        crates: &["hyper", "hyper_util", "http_body_util"],
+        module: "cli::live::client",
+    },
+    Home {
         crates: &["prometheus_client"],
         module: "observe::metrics",
     },

@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod keys;
 mod lists;
+mod live;
 mod messages;
 mod rotation;
 mod setup;

@@ -133,7 +133,7 @@ impl Stage {
         };
         self.zegel.write_settings(&format!(
             "[policy]\nunknown_domain = \"{action}\"\n\
-             [log]\nfilter = \"info,zegel::milter=warn\"\n"
+             [log]\nfilter = \"info,zegel::message=warn\"\n"
         ));
     }
 

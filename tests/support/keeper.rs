@@ -89,10 +89,14 @@ impl Keeper {
         format!("{}{own}", self.earlier)
     }
 
+    /// Its metrics, as text.
+    pub fn page(&self) -> String {
+        get(self.http, "/metrics").expect("the metrics")
+    }
+
     /// Whether its metrics hold this line.
     pub fn shows(&self, line: &str) -> bool {
-        let page = get(self.http, "/metrics").expect("the metrics");
-        page.lines().any(|one| one == line)
+        self.page().lines().any(|one| one == line)
     }
 }
 

@@ -208,10 +208,12 @@ impl Tally {
         ));
     }
 
-    /// A signature of an organisation.
+    /// A signature of an organisation, with the key that it has from the start.
     pub fn signed(&mut self, organisation: &str, algorithm: &str) {
+        let key_type = algorithm.split('-').next().unwrap_or(algorithm);
         self.add(format!(
-            "zegel_signed_total{{organisation=\"{organisation}\",algorithm=\"{algorithm}\"}}"
+            "zegel_signed_total{{organisation=\"{organisation}\",\
+             selector=\"{organisation}-{key_type}\",algorithm=\"{algorithm}\"}}"
         ));
     }
 

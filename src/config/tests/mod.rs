@@ -110,6 +110,7 @@ fn settings_are_what_is_written() {
         header_bytes = "64K"
         [http]
         listen = "unix:/run/http.sock"
+        organisations = 50
         [keeper]
         resolvers = ["127.0.0.1:5353"]
         relay_addresses = ["192.0.2.25"]
@@ -155,6 +156,7 @@ fn settings_are_what_is_written() {
     assert!(!signing.headers.oversign_if_present.contains(&date));
     assert_eq!(settings.limits.header_bytes, 65536);
     assert_eq!(settings.http, HttpListen::Unix("/run/http.sock".into()));
+    assert_eq!(settings.organisation_series, 50);
     let addresses = vec!["127.0.0.1:5353".parse().unwrap()];
     assert_eq!(settings.keeper.resolvers, Resolvers::Addresses(addresses));
 }

@@ -64,6 +64,31 @@ pub enum What {
     Nothing,
 }
 
+impl What {
+    /// The word for it, as in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::PublishRecord => "publish_record",
+            Self::MendRecord => "mend_record",
+            Self::Unrevoke => "unrevoke",
+            Self::AwaitServers => "await_servers",
+            Self::MendClock => "mend_clock",
+            Self::Activate => "activate",
+            Self::RestoreRecord => "restore_record",
+            Self::MakeSuccessor => "make_successor",
+            Self::AwaitSuccessor(_) => "await_successor",
+            Self::KeepRecord => "keep_record",
+            Self::RestoreDrainingRecord => "restore_draining_record",
+            Self::EmptyRecord => "empty_record",
+            Self::RemoveRecord => "remove_record",
+            Self::Configure => "configure",
+            Self::Forget => "forget",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 impl fmt::Display for What {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
@@ -159,4 +184,34 @@ fn before_use(why: Option<Why>) -> What {
 
 fn at(what: What, when: Option<Timestamp>) -> NextStep {
     NextStep { what, when }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_called_the_same_everywhere() {
+        for what in [
+            What::Look,
+            What::PublishRecord,
+            What::MendRecord,
+            What::Unrevoke,
+            What::AwaitServers,
+            What::MendClock,
+            What::Activate,
+            What::RestoreRecord,
+            What::MakeSuccessor,
+            What::AwaitSuccessor("s2".parse().unwrap()),
+            What::KeepRecord,
+            What::RestoreDrainingRecord,
+            What::EmptyRecord,
+            What::RemoveRecord,
+            What::Configure,
+            What::Forget,
+            What::Nothing,
+        ] {
+            assert_eq!(serde_json::to_value(&what).unwrap()["what"], what.as_str());
+        }
+    }
 }

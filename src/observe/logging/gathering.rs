@@ -17,7 +17,8 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::observe::metrics::LostLines;
+use super::json_line;
+use crate::{config::LogFormat, observe::metrics::LostLines};
 
 /// How long lines gather.
 const GATHERING_TIME: Duration = Duration::from_millis(20);
@@ -60,9 +61,11 @@ pub struct LogGuard {
     written: Receiver<()>,
 }
 
-/// Starts a thread that writes to `stream`. Lines that are lost are counted in `lost`.
+/// Starts a thread that writes to `stream`. Lines that are lost are counted in `lost`, and
+/// told in the format of the others.
 pub(super) fn start(
     stream: impl Write + Send + 'static,
+    format: LogFormat,
     lost: LostLines,
 ) -> io::Result<(Gathering, LogGuard)> {
     let shared = Arc::new(Shared {
@@ -74,7 +77,7 @@ pub(super) fn start(
     thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
-            of_thread.write_all(stream);
+            of_thread.write_all(stream, format);
             drop(alive);
         })?;
     let gathering = Gathering(Arc::clone(&shared));
@@ -108,7 +111,7 @@ impl Shared {
     }
 
     /// Writes until the log is closed and empty.
-    fn write_all(&self, mut stream: impl Write) {
+    fn write_all(&self, mut stream: impl Write, format: LogFormat) {
         let mut lines = Vec::new();
         // Lost, and the log does not say so yet.
         let mut untold = 0;
@@ -135,7 +138,11 @@ impl Shared {
             self.lost.add(lost);
             untold += lost + self.write(&mut stream, &lines);
             if untold > 0 {
-                let told = format!("{untold} lines are lost: the log did not take them\n");
+                let text = format!("{untold} lines are lost: the log did not take them");
+                let told = match format {
+                    LogFormat::Text => format!("{text}\n"),
+                    LogFormat::Json => format!("{}\n", json_line("WARN", &text)),
+                };
                 if put(&mut stream, told.as_bytes()).is_empty() {
                     untold = 0;
                 }
@@ -242,8 +249,9 @@ mod tests {
     fn nobody_waits_for_a_stuck_stream_and_what_is_lost_is_told() {
         let (go, may) = channel();
         let (sent, received) = channel();
-        let (gathering, guard) = start(Slow { may, sent }, LostLines::default()).unwrap();
-        let line = [b'x'; 1024];
+        let lost = LostLines::default();
+        let (gathering, guard) = start(Slow { may, sent }, LogFormat::Json, lost).unwrap();
+        let line = [[b'x'; 1023].as_slice(), b"\n"].concat();
         gathering.0.add(b"first\n", true);
         // The thread may have taken a backlog with it, and holds it; then there is another.
         for _ in 0..3 * LARGEST_BACKLOG / line.len() {
@@ -255,6 +263,9 @@ mod tests {
         let all = String::from_utf8_lossy(&all);
         assert!(all.starts_with("first\n"));
         assert!(all.contains(" lines are lost"), "{} octets", all.len());
+        let told = all.lines().find(|line| line.contains(" lines are lost"));
+        let told: serde_json::Value = serde_json::from_str(told.unwrap()).unwrap();
+        assert_eq!(told["level"], "WARN");
         assert!(all.len() <= 2 * LARGEST_BACKLOG + 1024);
     }
 
@@ -263,7 +274,8 @@ mod tests {
         let (go, may) = channel();
         drop(go);
         let (sent, received) = channel();
-        let (gathering, guard) = start(Slow { may, sent }, LostLines::default()).unwrap();
+        let lost = LostLines::default();
+        let (gathering, guard) = start(Slow { may, sent }, LogFormat::Text, lost).unwrap();
         for _ in 0..1000 {
             gathering.make_writer().write_all(b"line\n").unwrap();
         }
@@ -302,7 +314,7 @@ mod tests {
         let (sent, received) = channel();
         let lost = LostLines::default();
         let stream = Refusing { times: 0, sent };
-        let (gathering, guard) = start(stream, lost.clone()).unwrap();
+        let (gathering, guard) = start(stream, LogFormat::Text, lost.clone()).unwrap();
         gathering.0.add(b"one\ntwo\n", true);
         while lost.get() == 0 {
             thread::sleep(Duration::from_millis(1));

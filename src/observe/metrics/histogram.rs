@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
 };
 
 use prometheus_client::{
@@ -84,6 +85,11 @@ impl Histogram {
             bucket.fetch_add(1, Relaxed);
             self.sum.fetch_add(value, Relaxed);
         }
+    }
+
+    /// Adds one observation of a time; the scale is in nanoseconds.
+    pub(super) fn observe_time(&self, elapsed: Duration) {
+        self.observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
 
     fn shown(&self, value: u64) -> f64 {

@@ -1,22 +1,28 @@
 //! What the keeper counts and shows: keys, rotations, the state of the DNS.
 //!
 //! Kept as facts for each organisation, replaced whole by each check, and written out at each
-//! scrape: a key or a finding that is gone leaves no series behind.
+//! scrape: a key or a finding that is gone leaves no series behind. Organisations without
+//! series of their own are one more, `other`, that has the worst of them, or their number: what
+//! somebody should look at is never left out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
-    metrics::{MetricType, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
     registry::Registry,
 };
 
+use super::{
+    machine::{self, Machine},
+    series::{self, OTHER},
+};
 use crate::{names::OrganisationId, observe::http::Exposition};
 
 /// What a check found out about one organisation.
@@ -34,52 +40,115 @@ pub struct Facts {
     pub rotation_overdue: bool,
     /// Selector, creation and states of each key.
     pub keys: Vec<(String, Timestamp, Vec<&'static str>)>,
+    /// The next step of each key, by its selector, and in how many domains it is that.
+    pub next_steps: BTreeMap<(String, &'static str), i64>,
 }
 
 /// The metrics of the keeper; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct KeeperMetrics {
     registry: Arc<Registry>,
+    machine: Arc<Machine>,
+    checks: [Counter; 2],
     table: Arc<Table>,
 }
 
+#[derive(Debug)]
+struct Table {
+    /// The most organisations that may have series of their own.
+    series: usize,
+    organisations: Mutex<Organisations>,
+}
+
 #[derive(Debug, Default)]
-struct Table(Mutex<BTreeMap<OrganisationId, Arc<Facts>>>);
+struct Organisations {
+    facts: BTreeMap<OrganisationId, Arc<Facts>>,
+    /// Those with series of their own.
+    own: BTreeSet<OrganisationId>,
+}
+
+impl Organisations {
+    fn give_place(&mut self, organisation: &OrganisationId, series: usize) {
+        if self.own.len() < series && series::may_be_own(organisation) {
+            self.own.insert(organisation.clone());
+        }
+    }
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Organisations> {
+        let organisations = self.organisations.lock();
+        organisations.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy, so that a scrape holds no lock while it writes.
+    fn own_and_others(&self) -> (Vec<Arc<Facts>>, Vec<Arc<Facts>>) {
+        let organisations = self.lock();
+        let all = organisations.facts.values().map(Arc::clone);
+        all.partition(|facts| organisations.own.contains(&facts.organisation))
+    }
+}
 
 impl KeeperMetrics {
-    /// Of no organisation yet.
+    /// Of no organisation yet; every one may have series of its own.
     #[expect(
         clippy::new_without_default,
         reason = "there is one in a process; none should come by default"
     )]
     pub fn new() -> Self {
-        let table = Arc::new(Table::default());
-        let mut registry = Registry::with_prefix("zegel");
+        Self::with_series(usize::MAX)
+    }
+
+    /// Of no organisation yet; the first `series` of them have series of their own.
+    pub fn with_series(series: usize) -> Self {
+        let table = Arc::new(Table {
+            series,
+            organisations: Mutex::default(),
+        });
+        let mut registry = machine::registry();
         registry.register_collector(Box::new(KeyCollector(Arc::clone(&table))));
+        let checks = Family::<[(&str, &str); 1], Counter>::default();
+        let help = "Looks at the DNS of one organisation";
+        registry.register("checks", help, checks.clone());
         Self {
+            checks: ["ok", "failed"].map(|word| checks.get_or_create_owned(&[("result", word)])),
             registry: Arc::new(registry),
+            machine: Arc::new(Machine::new()),
             table,
         }
     }
 
-    /// An organisation was looked at.
-    pub fn checked(&self, facts: Facts) {
-        let mut table = self.table.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.insert(facts.organisation.clone(), Arc::new(facts));
+    /// These are the organisations, in their order: others are forgotten, and places that are
+    /// free go to the first that have none.
+    pub fn organisations<'a>(&self, ids: impl Iterator<Item = &'a OrganisationId>) {
+        let ids: Vec<&OrganisationId> = ids.collect();
+        let known: HashSet<&OrganisationId> = ids.iter().copied().collect();
+        let mut organisations = self.table.lock();
+        organisations.facts.retain(|id, _| known.contains(id));
+        organisations.own.retain(|id| known.contains(id));
+        for id in ids {
+            organisations.give_place(id, self.table.series);
+        }
     }
 
-    /// Forgets the organisations that are no more.
-    pub fn retain(&self, keep: impl Fn(&OrganisationId) -> bool) {
-        let mut table = self.table.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.retain(|id, _| keep(id));
+    /// An organisation could not be looked at.
+    pub fn failed(&self) {
+        self.checks[1].inc();
+    }
+
+    /// An organisation was looked at.
+    pub fn checked(&self, facts: Facts) {
+        self.checks[0].inc();
+        let mut organisations = self.table.lock();
+        let organisation = facts.organisation.clone();
+        organisations.give_place(&organisation, self.table.series);
+        organisations.facts.insert(organisation, Arc::new(facts));
     }
 }
 
 impl Exposition for KeeperMetrics {
     fn render(&self) -> Result<String, fmt::Error> {
-        let mut page = String::new();
-        text::encode(&mut page, &self.registry)?;
-        Ok(page)
+        self.machine.render(&self.registry)
     }
 }
 
@@ -88,90 +157,126 @@ struct KeyCollector(Arc<Table>);
 
 impl Collector for KeyCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let table = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<Arc<Facts>> = table.values().map(Arc::clone).collect();
-        drop(table);
+        let (own, others) = self.0.own_and_others();
         let now = Timestamp::now();
-        gauges(
-            &mut encoder,
-            ("key_age_seconds", "Age of the keys"),
-            |write| {
-                for facts in &all {
-                    for (selector, created, states) in &facts.keys {
-                        let age = now.duration_since(*created).as_secs();
-                        for state in states {
-                            let labels = [("selector", selector.as_str()), ("state", state)];
-                            write(&facts.organisation, &labels, age)?;
-                        }
-                    }
+        let own = own.iter();
+        let mut all: Vec<(&str, [Rows<'_>; GAUGES.len()])> = own
+            .map(|facts| (facts.organisation.as_str(), rows(facts, now)))
+            .collect();
+        if !others.is_empty() {
+            all.push((OTHER, together(&others, now)));
+        }
+        for (place, gauge) in GAUGES.iter().enumerate() {
+            let mut metric =
+                encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;
+            for (organisation, rows) in &all {
+                for (values, value) in &rows[place] {
+                    let mut labels = vec![("organisation", *organisation)];
+                    labels.extend(gauge.labels.iter().copied().zip(*values));
+                    ConstGauge::new(*value).encode(metric.encode_family(&labels)?)?;
                 }
-                Ok(())
-            },
-        )?;
-        let help = "Whether a key is longer in use than it should be";
-        gauges(&mut encoder, ("rotation_overdue", help), |write| {
-            let mut each = all.iter();
-            each.try_for_each(|one| write(&one.organisation, &[], one.rotation_overdue.into()))
-        })?;
-        words(
-            &mut encoder,
-            &all,
-            ("dns_finding", "Findings in the DNS", "code"),
-        )?;
-        words(
-            &mut encoder,
-            &all,
-            ("key_alarm", "What somebody should look at", "kind"),
-        )?;
-        let help = "When the DNS of the organisation was last looked at";
-        gauges(
-            &mut encoder,
-            ("dns_last_check_timestamp_seconds", help),
-            |write| {
-                let mut each = all.iter();
-                each.try_for_each(|one| write(&one.organisation, &[], one.checked.as_second()))
-            },
-        )
-    }
-}
-
-type Write<'w> = dyn FnMut(&OrganisationId, &[(&str, &str)], i64) -> fmt::Result + 'w;
-
-/// A gauge for which `series` writes what it has, always labelled with the organisation.
-fn gauges(
-    encoder: &mut DescriptorEncoder<'_>,
-    (name, help): (&str, &str),
-    series: impl FnOnce(&mut Write<'_>) -> fmt::Result,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    series(&mut |organisation, labels, value| {
-        let mut all = vec![("organisation", organisation.as_str())];
-        all.extend_from_slice(labels);
-        ConstGauge::new(value).encode(metric.encode_family(&all)?)
-    })
-}
-
-/// A gauge that is 1 for each domain and word.
-fn words(
-    encoder: &mut DescriptorEncoder<'_>,
-    all: &[Arc<Facts>],
-    (name, help, label): (&str, &str, &str),
-) -> fmt::Result {
-    gauges(encoder, (name, help), |write| {
-        for facts in all {
-            let words = match label {
-                "code" => &facts.findings,
-                _ => &facts.alarms,
-            };
-            for (domain, word) in words {
-                write(
-                    &facts.organisation,
-                    &[("domain", domain.as_str()), (label, word)],
-                    1,
-                )?;
             }
         }
         Ok(())
+    }
+}
+
+/// A gauge, always labelled with the organisation.
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    /// The value for several organisations.
+    together: fn(i64, i64) -> i64,
+}
+
+const GAUGES: [Gauge; 6] = [
+    Gauge {
+        name: "key_age_seconds",
+        help: "Age of the keys; of the oldest for others together",
+        labels: &["selector", "state"],
+        together: i64::max,
+    },
+    Gauge {
+        name: "key_next_step",
+        help: "Domains in which this is the next step of the key",
+        labels: &["selector", "step"],
+        together: i64::saturating_add,
+    },
+    Gauge {
+        name: "rotation_overdue",
+        help: "Organisations of which a key is longer in use than it should be",
+        labels: &[],
+        together: i64::saturating_add,
+    },
+    Gauge {
+        name: "dns_finding",
+        help: "Findings in the DNS",
+        labels: &["domain", "code"],
+        together: i64::saturating_add,
+    },
+    Gauge {
+        name: "key_alarm",
+        help: "What somebody should look at",
+        labels: &["domain", "kind"],
+        together: i64::saturating_add,
+    },
+    Gauge {
+        name: "dns_last_check_timestamp_seconds",
+        help: "When the DNS of the organisation was last looked at",
+        labels: &[],
+        together: i64::min,
+    },
+];
+
+/// The series that an organisation has of one gauge: the values of the further labels, of
+/// which the last is from a closed set, and the value.
+type Rows<'a> = Vec<([&'a str; 2], i64)>;
+
+/// What is shown of one organisation, in the order of [`GAUGES`].
+fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
+    let mut ages = Rows::new();
+    for (selector, created, states) in &facts.keys {
+        let age = now.duration_since(*created).as_secs();
+        ages.extend(
+            states
+                .iter()
+                .map(|state| ([selector.as_str(), *state], age)),
+        );
+    }
+    let steps = facts.next_steps.iter();
+    let steps = steps.map(|((selector, step), domains)| ([selector.as_str(), *step], *domains));
+    [
+        ages,
+        steps.collect(),
+        vec![([""; 2], facts.rotation_overdue.into())],
+        words(&facts.findings),
+        words(&facts.alarms),
+        vec![([""; 2], facts.checked.as_second())],
+    ]
+}
+
+fn words<'a>(words: &'a BTreeSet<(String, &'static str)>) -> Rows<'a> {
+    let each = words.iter();
+    each.map(|(domain, word)| ([domain.as_str(), *word], 1))
+        .collect()
+}
+
+/// The same of several organisations, without what tells them apart.
+fn together(all: &[Arc<Facts>], now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
+    let mut sums: [BTreeMap<&str, i64>; GAUGES.len()] = Default::default();
+    for facts in all {
+        for ((sum, rows), gauge) in sums.iter_mut().zip(rows(facts, now)).zip(&GAUGES) {
+            for ([_, word], value) in rows {
+                let one = sum.entry(word);
+                one.and_modify(|sum| *sum = (gauge.together)(*sum, value))
+                    .or_insert(value);
+            }
+        }
+    }
+    sums.map(|sum| {
+        let rows = sum.into_iter();
+        rows.map(|(word, value)| (["", word], value)).collect()
     })
 }
 
@@ -194,6 +299,7 @@ mod tests {
                 Timestamp::now(),
                 vec!["active", "draining"],
             )],
+            next_steps: [(("s1".to_owned(), "restore_record"), 2)].into(),
         };
         metrics.checked(facts.clone());
         let page = metrics.render().unwrap();
@@ -201,6 +307,9 @@ mod tests {
             "zegel_dns_finding{organisation=\"een\",domain=\"een.example\",code=\"dkim.missing\"} 1",
             "zegel_key_alarm{organisation=\"een\",domain=\"een.example\",kind=\"active_gone\"} 1",
             "zegel_rotation_overdue{organisation=\"een\"} 1",
+            "zegel_key_next_step{organisation=\"een\",selector=\"s1\",step=\"restore_record\"} 2",
+            "zegel_checks_total{result=\"ok\"} 1",
+            "zegel_checks_total{result=\"failed\"} 0",
             "zegel_dns_last_check_timestamp_seconds{organisation=\"een\"} 1790000000",
             "zegel_key_age_seconds{organisation=\"een\",selector=\"s1\",state=\"draining\"} 0",
         ] {
@@ -212,7 +321,66 @@ mod tests {
         let page = metrics.render().unwrap();
         assert!(!page.contains("dkim.missing"), "{page}");
         assert!(page.contains("zegel_rotation_overdue{organisation=\"een\"} 0"));
-        metrics.retain(|id| *id != organisation);
+        metrics.organisations([].iter());
         assert!(!metrics.render().unwrap().contains("een"));
+    }
+
+    fn facts(organisation: &OrganisationId, checked: i64) -> Facts {
+        Facts {
+            organisation: organisation.clone(),
+            checked: Timestamp::from_second(checked).unwrap(),
+            findings: [(format!("{organisation}.example"), "dkim.missing")].into(),
+            alarms: [(format!("{organisation}.example"), "active_gone")].into(),
+            rotation_overdue: true,
+            keys: vec![("s1".to_owned(), Timestamp::now(), vec!["active"])],
+            next_steps: [(("s1".to_owned(), "restore_record"), 3)].into(),
+        }
+    }
+
+    fn lines_with<'p>(page: &'p str, text: &str) -> Vec<&'p str> {
+        page.lines().filter(|line| line.contains(text)).collect()
+    }
+
+    #[test]
+    fn the_first_have_series_of_their_own_and_the_others_are_one() {
+        let ids = ["a", "b", "other", "c"].map(|id| id.parse::<OrganisationId>().unwrap());
+        let metrics = KeeperMetrics::with_series(2);
+        metrics.organisations(ids.iter());
+        // In whatever order they are looked at.
+        for (id, checked) in ids.iter().rev().zip([1300, 1200, 1100, 1000]) {
+            metrics.checked(facts(id, checked));
+        }
+        let page = metrics.render().unwrap();
+        for line in [
+            "zegel_dns_last_check_timestamp_seconds{organisation=\"a\"} 1000",
+            "zegel_dns_last_check_timestamp_seconds{organisation=\"b\"} 1100",
+            "zegel_dns_last_check_timestamp_seconds{organisation=\"other\"} 1200",
+            "zegel_dns_finding{organisation=\"other\",domain=\"\",code=\"dkim.missing\"} 2",
+            "zegel_key_alarm{organisation=\"other\",domain=\"\",kind=\"active_gone\"} 2",
+            "zegel_rotation_overdue{organisation=\"other\"} 2",
+            "zegel_key_next_step{organisation=\"other\",selector=\"\",step=\"restore_record\"} 6",
+            "zegel_key_age_seconds{organisation=\"other\",selector=\"\",state=\"active\"} 0",
+        ] {
+            assert_eq!(lines_with(&page, line), [line], "{page}");
+        }
+        assert!(lines_with(&page, "\"c").is_empty(), "{page}");
+        // One goes, and the next in the order has its place.
+        metrics.organisations(ids[1..].iter());
+        let page = metrics.render().unwrap();
+        assert!(lines_with(&page, "\"a\"").is_empty(), "{page}");
+        assert_eq!(lines_with(&page, "overdue{organisation=\"c\"} 1").len(), 1);
+        assert_eq!(
+            lines_with(&page, "overdue{organisation=\"other\"} 1").len(),
+            1
+        );
+        // It comes back, and everybody else keeps what they have.
+        metrics.organisations(ids.iter());
+        metrics.checked(facts(&ids[0], 2000));
+        let page = metrics.render().unwrap();
+        assert_eq!(lines_with(&page, "overdue{organisation=\"c\"} 1").len(), 1);
+        assert_eq!(
+            lines_with(&page, "overdue{organisation=\"other\"} 2").len(),
+            1
+        );
     }
 }

@@ -39,16 +39,26 @@ impl ListenerMetrics {
         listener.messages.octets.0.observe(octets);
     }
 
-    /// From the end of a message that was signed to the reply.
-    pub fn signing_took(&self, elapsed: Duration) {
-        self.0.messages.seconds.observe(elapsed);
+    /// A message was signed: from its end to the reply, and the processor time of that.
+    pub fn signing_took(&self, elapsed: Duration, processor: Duration) {
+        let messages = &self.0.messages;
+        messages.seconds.0.observe_time(elapsed);
+        messages.processor.0.observe_time(processor);
     }
 
     /// A connection was accepted. It counts as open until the value is dropped.
     #[must_use = "the connection counts as open only while this lives"]
     pub fn connection(&self) -> OpenConnection {
+        self.0.accepted.inc();
         self.0.connections.inc();
         OpenConnection(self.0.connections.clone())
+    }
+
+    /// A message begins. It counts as in progress until the value is dropped.
+    #[must_use = "the message counts as in progress only while this lives"]
+    pub fn begin_message(&self) -> OpenMessage {
+        self.0.in_progress.inc();
+        OpenMessage(self.0.in_progress.clone())
     }
 
     /// A connection was closed at once, because there were too many.
@@ -87,6 +97,16 @@ impl Drop for OpenConnection {
     }
 }
 
+/// A message in progress, counted in `zegel_messages_in_progress`.
+#[derive(Debug)]
+pub struct OpenMessage(Gauge);
+
+impl Drop for OpenMessage {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 #[derive(Debug)]
 struct Listener {
     signed: Counter,
@@ -97,6 +117,8 @@ struct Listener {
     /// In the order of [`Forecast::ALL`].
     forecasts: [Counter; Forecast::ALL.len()],
     connections: Gauge,
+    accepted: Counter,
+    in_progress: Gauge,
     refused: Counter,
     peers_refused: Counter,
     limits: LimitCounters,
@@ -112,6 +134,8 @@ pub(super) struct ListenerFamilies {
     messages: Family<Labels, Counter>,
     observed: Family<Labels, Counter>,
     connections: Family<Labels, Gauge>,
+    accepted: Family<Labels, Counter>,
+    in_progress: Family<Labels, Gauge>,
     refused: Family<Labels, Counter>,
     peers_refused: Family<Labels, Counter>,
     limits: Family<Labels, Counter>,
@@ -132,6 +156,7 @@ impl ListenerFamilies {
                 "observed",
                 "Messages that were only looked at, by what would have become of them",
             ),
+            accepted: counter("connections_accepted", "Connections that were served"),
             refused: counter(
                 "connections_refused",
                 "Connections closed at once, being over the limit",
@@ -147,7 +172,13 @@ impl ListenerFamilies {
             ),
             accept_errors: counter("accept_errors", "Failures to accept a connection"),
             connections: Family::default(),
+            in_progress: Family::default(),
         };
+        registry.register(
+            "messages_in_progress",
+            "Messages from their MAIL to their reply",
+            families.in_progress.clone(),
+        );
         registry.register(
             "connections",
             "Open milter connections",
@@ -171,6 +202,8 @@ impl ListenerFamilies {
             observed: result("observed"),
             forecasts: Forecast::ALL.map(|one| count(&self.observed, one.as_str())),
             connections: self.connections.get_or_create_owned(&listener),
+            accepted: self.accepted.get_or_create_owned(&listener),
+            in_progress: self.in_progress.get_or_create_owned(&listener),
             refused: self.refused.get_or_create_owned(&listener),
             peers_refused: self.peers_refused.get_or_create_owned(&listener),
             limits: LimitCounters::resolve(&self.limits, name),

@@ -3,37 +3,51 @@
 //! A snapshot takes the handles when it is built; a message then only adds to atomics.
 //! With 100,000 organisations each possible series would be millions, so a series is
 //! shown from its first event on, and the counters of what is rare are allocated then.
+//!
+//! Only so many organisations have series of their own ([`super::series`]). Which it is
+//! decided once, by the first event: what a counter has counted never moves to another.
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, counter::ConstCounter},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{names::OrganisationId, organisation::Refusal};
+use super::{
+    series::{self, OTHER},
+    signatures::Signatures,
+};
+use crate::{
+    names::{OrganisationId, Selector},
+    organisation::Refusal,
+};
 
 /// The counters of one organisation. A clone counts into the same ones.
 #[derive(Clone, Debug)]
-pub struct OrganisationMetrics(Arc<Counters>);
+pub struct OrganisationMetrics(Arc<Entry>);
 
 impl OrganisationMetrics {
-    /// One signature was added, with this algorithm as it is written in `a=`.
-    pub fn signed(&self, algorithm: &'static str) {
-        self.0.signed.get_or_init(Box::default).add(algorithm);
+    /// One signature was added, with this selector, and this algorithm as it is written in
+    /// `a=`.
+    pub fn signed(&self, selector: &Selector, algorithm: &'static str) {
+        let counters = self.0.counters();
+        // The selectors of others together are as many as they are.
+        let is_own = matches!(counters.label, Label::Organisation(..));
+        counters.signed.add(is_own.then_some(selector), algorithm);
     }
 
     /// One message was not signed, for this reason.
     pub fn unsigned(&self, reason: Refusal) {
-        let counts = self.0.unsigned.get_or_init(Box::default);
+        let counts = self.0.counters().unsigned.get_or_init(Box::default);
         if let Some(count) = counts.get(reason as usize) {
             count.fetch_add(1, Relaxed);
         }
@@ -41,7 +55,8 @@ impl OrganisationMetrics {
 
     /// One message held this hazard: a word of a fixed set, never text from a message.
     pub fn hazard(&self, hazard: &'static str) {
-        self.0.hazards.get_or_init(Box::default).add(hazard);
+        let counters = self.0.counters();
+        counters.hazards.get_or_init(Box::default).add(hazard);
     }
 }
 
@@ -56,47 +71,106 @@ const WITHOUT_ORGANISATION: [Refusal; 7] = [
     Refusal::LimitExceeded,
 ];
 
-/// Algorithms of signatures (RFC 8301, RFC 8463).
-const ALGORITHMS: usize = 2;
 /// More than there are hazards.
 const HAZARDS: usize = 16;
 
+/// An organisation; its counters are there from its first event on.
+#[derive(Debug)]
+struct Entry {
+    /// None for messages without an organisation.
+    organisation: Option<OrganisationId>,
+    /// Its own, or those of all that have none of their own.
+    counters: OnceLock<Arc<Counters>>,
+    places: Arc<Places>,
+}
+
+impl Entry {
+    fn counters(&self) -> &Counters {
+        let first = || Places::counters(&self.places, self.organisation.as_ref());
+        self.counters.get_or_init(first)
+    }
+}
+
+/// How many organisations have series of their own, and where the others are counted.
+#[derive(Debug)]
+struct Places {
+    most: usize,
+    taken: AtomicUsize,
+    other: Arc<Counters>,
+}
+
+impl Places {
+    /// The counters of an organisation that has its first event: its own, if there is a place.
+    fn counters(this: &Arc<Self>, organisation: Option<&OrganisationId>) -> Arc<Counters> {
+        let own = organisation.filter(|id| series::may_be_own(id));
+        let one_more = |taken| (taken < this.most).then_some(taken + 1);
+        match own {
+            Some(id) if this.taken.fetch_update(Relaxed, Relaxed, one_more).is_ok() => {
+                let place = Place(Arc::clone(this));
+                Counters::new(Label::Organisation(id.clone(), place))
+            }
+            _ => Arc::clone(&this.other),
+        }
+    }
+}
+
+/// One of the places. It is free again when nobody counts there any more.
+#[derive(Debug)]
+struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The label `organisation`.
+#[derive(Debug)]
+enum Label {
+    /// Messages without an organisation: empty.
+    None,
+    /// Organisations without series of their own.
+    Other,
+    /// One with its own.
+    Organisation(
+        OrganisationId,
+        #[expect(dead_code, reason = "held, not read")] Place,
+    ),
+}
+
 #[derive(Debug)]
 struct Counters {
-    /// The label; none for messages without an organisation.
-    organisation: Option<OrganisationId>,
-    signed: OnceLock<Box<Words<ALGORITHMS>>>,
+    label: Label,
+    signed: Signatures,
     /// In the order of [`Refusal::ALL`].
     unsigned: OnceLock<Box<[AtomicU64; Refusal::ALL.len()]>>,
     hazards: OnceLock<Box<Words<HAZARDS>>>,
 }
 
 impl Counters {
-    fn new(organisation: Option<OrganisationId>) -> Arc<Self> {
+    fn new(label: Label) -> Arc<Self> {
         Arc::new(Self {
-            organisation,
-            signed: OnceLock::new(),
+            label,
+            signed: Signatures::default(),
             unsigned: OnceLock::new(),
             hazards: OnceLock::new(),
         })
     }
 
     fn label(&self) -> &str {
-        self.organisation
-            .as_ref()
-            .map_or("", OrganisationId::as_str)
-    }
-
-    fn signed(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.signed.get().into_iter().flat_map(|words| words.all())
+        match &self.label {
+            Label::None => "",
+            Label::Other => OTHER,
+            Label::Organisation(id, _) => id.as_str(),
+        }
     }
 
     /// The counters of these reasons that are to be shown.
     fn unsigned(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.unsigned.get().into_iter().flat_map(|counts| &**counts);
         let named = Refusal::ALL.into_iter().zip(counts);
-        let always =
-            |reason: &Refusal| self.organisation.is_none() && WITHOUT_ORGANISATION.contains(reason);
+        let is_none = matches!(self.label, Label::None);
+        let always = move |reason: &Refusal| is_none && WITHOUT_ORGANISATION.contains(reason);
         named
             .map(|(reason, count)| (reason, count.load(Relaxed)))
             .filter(move |(reason, count)| *count > 0 || always(reason))
@@ -143,38 +217,54 @@ impl<const N: usize> Default for Words<N> {
     }
 }
 
-/// All organisations that have counters.
+/// All organisations.
 #[derive(Debug)]
 pub(super) struct Table {
-    by_id: RwLock<BTreeMap<OrganisationId, Arc<Counters>>>,
-    none: Arc<Counters>,
+    by_id: RwLock<BTreeMap<OrganisationId, Arc<Entry>>>,
+    none: Arc<Entry>,
+    places: Arc<Places>,
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        let none = Counters::new(None);
+    /// At most `series` organisations have series of their own.
+    pub(super) fn new(series: usize) -> Self {
+        let places = Arc::new(Places {
+            most: series,
+            taken: AtomicUsize::new(0),
+            other: Counters::new(Label::Other),
+        });
+        let counters = Counters::new(Label::None);
         // Allocated at once: some of its series are shown from the start.
-        none.unsigned.get_or_init(Box::default);
+        counters.unsigned.get_or_init(Box::default);
+        let none = Arc::new(Entry {
+            organisation: None,
+            counters: OnceLock::from(counters),
+            places: Arc::clone(&places),
+        });
         Self {
             by_id: RwLock::default(),
             none,
+            places,
         }
     }
 
     pub(super) fn organisation(&self, id: &OrganisationId) -> OrganisationMetrics {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counters) = by_id.get(id) {
-            return OrganisationMetrics(Arc::clone(counters));
-        }
-        let counters = Counters::new(Some(id.clone()));
-        by_id.insert(id.clone(), Arc::clone(&counters));
-        OrganisationMetrics(counters)
+        let entry = by_id.entry(id.clone()).or_insert_with(|| {
+            Arc::new(Entry {
+                organisation: Some(id.clone()),
+                counters: OnceLock::new(),
+                places: Arc::clone(&self.places),
+            })
+        });
+        OrganisationMetrics(Arc::clone(entry))
     }
 
     pub(super) fn without_organisation(&self) -> OrganisationMetrics {
         OrganisationMetrics(Arc::clone(&self.none))
     }
 
+    /// What those without series of their own have counted stays: a sum never falls.
     pub(super) fn retain(&self, keep: impl Fn(&OrganisationId) -> bool) {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|id, _| keep(id));
@@ -183,8 +273,10 @@ impl Table {
     /// A copy, so that a scrape holds no lock while it writes megabytes.
     fn all(&self) -> Vec<Arc<Counters>> {
         let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
-        let named = by_id.values().map(Arc::clone);
-        [Arc::clone(&self.none)].into_iter().chain(named).collect()
+        let entries = [&self.none].into_iter().chain(by_id.values());
+        let with_events = entries.filter_map(|entry| entry.counters.get());
+        let own = with_events.filter(|counters| !matches!(counters.label, Label::Other));
+        own.chain([&self.places.other]).map(Arc::clone).collect()
     }
 }
 
@@ -195,12 +287,12 @@ pub(super) struct OrganisationCollector(pub(super) Arc<Table>);
 impl Collector for OrganisationCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all = self.0.all();
-        Group {
-            name: "signed",
-            help: "Signatures added",
-            label: "algorithm",
-        }
-        .encode(&mut encoder, &all, Counters::signed)?;
+        let name = "organisations_with_series";
+        let help = "Organisations with series of their own, at most [http] organisations";
+        let places = self.0.places.taken.load(Relaxed);
+        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(places).unwrap_or(i64::MAX)).encode(gauge)?;
+        encode_signed(&mut encoder, &all)?;
         Group {
             name: "unsigned",
             help: "Messages that were not signed",
@@ -214,6 +306,22 @@ impl Collector for OrganisationCollector {
         }
         .encode(&mut encoder, &all, Counters::hazards)
     }
+}
+
+fn encode_signed(encoder: &mut DescriptorEncoder<'_>, all: &[Arc<Counters>]) -> fmt::Result {
+    let help = "Signatures added";
+    let mut metric = encoder.encode_descriptor("signed", help, None, MetricType::Counter)?;
+    for counters in all {
+        for (selector, algorithm, count) in counters.signed.all() {
+            let labels = [
+                ("organisation", counters.label()),
+                ("selector", selector),
+                ("algorithm", algorithm),
+            ];
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The counters of one name, labelled with the organisation and one word.
@@ -268,6 +376,6 @@ mod tests {
 
     #[test]
     fn an_organisation_without_events_is_small() {
-        assert!(size_of::<Counters>() <= 64);
+        assert!(size_of::<Entry>() <= 64);
     }
 }

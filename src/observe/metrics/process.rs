@@ -1,20 +1,22 @@
 //! What there is once in a process.
 
 use std::{
-    sync::{Arc, LazyLock, atomic::AtomicU64},
-    time::{Instant, UNIX_EPOCH},
+    sync::{LazyLock, atomic::AtomicU64},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
 use super::{
-    SharedHistogram, SnapshotFacts,
-    histogram::{Histogram, SECONDS},
+    SnapshotFacts,
+    queue::{Queue, Waiting},
 };
-use crate::dkim;
+
+/// A time in seconds since 1970, or 0.
+type Moment = Gauge<f64, AtomicU64>;
 
 /// Counts lines of the log that nobody will read.
 #[derive(Clone, Debug, Default)]
@@ -44,44 +46,15 @@ pub(super) struct Process {
     reloads_succeeded: Counter,
     reloads_failed: Counter,
     last_reload_succeeded: Gauge,
-    last_reload: Gauge<f64, AtomicU64>,
-    organisations: Gauge,
-    generation: Gauge,
-    waiting: Gauge,
-    to_sign: Gauge,
-    to_sign_seconds: SharedHistogram,
-}
-
-/// One that waits.
-pub(super) struct Waiting(Gauge);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// A message that waits to be signed, since then.
-pub(super) struct WaitingToSign {
-    #[expect(dead_code, reason = "held, not read")]
-    waiting: Waiting,
-    since: Instant,
-    seconds: SharedHistogram,
-}
-
-impl Drop for WaitingToSign {
-    fn drop(&mut self) {
-        self.seconds.observe(self.since.elapsed());
-    }
+    last_reload: Moment,
+    last_failure: Moment,
+    snapshot: SnapshotGauges,
+    large: Queue,
+    to_sign: Queue,
 }
 
 impl Process {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let build = vec![
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("backend", dkim::BACKEND),
-        ];
-        registry.register("build", "This program", Info::new(build));
         let (reloads_succeeded, reloads_failed) = reloads(registry);
         let last_reload_succeeded = gauge(
             registry,
@@ -96,43 +69,52 @@ impl Process {
             reloads_succeeded,
             reloads_failed,
             last_reload_succeeded,
-            last_reload: last_reload(registry),
-            organisations: gauge(
+            last_reload: moment(
                 registry,
-                "organisations",
-                "Organisations in the configuration in use",
+                "last_reload_timestamp_seconds",
+                "When the configuration in use was loaded",
             ),
-            generation: gauge(
+            last_failure: moment(
                 registry,
-                "keystore_generation",
-                "Generation of the keystore in use",
+                "last_signing_failure_timestamp_seconds",
+                "When a message last could not be signed that should have been; 0 for never",
             ),
-            waiting: gauge(
+            snapshot: SnapshotGauges::register(registry),
+            large: Queue::register(
                 registry,
-                "large_messages_waiting",
-                "Large messages that wait for their turn on a processor",
+                (
+                    "large_messages_waiting",
+                    "Large messages that wait for their turn on a processor",
+                ),
+                (
+                    "large_message_wait_seconds",
+                    "How long large messages waited for their turn, of those that had to",
+                ),
             ),
-            to_sign: gauge(
+            to_sign: Queue::register(
                 registry,
-                "signing_queue_messages",
-                "Messages that have come whole and wait to be signed",
+                (
+                    "signing_queue_messages",
+                    "Messages that have come whole and wait to be signed",
+                ),
+                (
+                    "signing_queue_seconds",
+                    "From the end of a message until it was its turn to be signed",
+                ),
             ),
-            to_sign_seconds: signing_queue_seconds(registry),
         }
     }
 
     pub(super) fn waits_for_turn(&self) -> Waiting {
-        self.waiting.inc();
-        Waiting(self.waiting.clone())
+        self.large.wait()
     }
 
-    pub(super) fn waits_for_signature(&self) -> WaitingToSign {
-        self.to_sign.inc();
-        WaitingToSign {
-            waiting: Waiting(self.to_sign.clone()),
-            since: Instant::now(),
-            seconds: self.to_sign_seconds.clone(),
-        }
+    pub(super) fn waits_for_signature(&self) -> Waiting {
+        self.to_sign.wait()
+    }
+
+    pub(super) fn signing_failed(&self) {
+        set(&self.last_failure, SystemTime::now());
     }
 
     pub(super) fn panicked(&self) {
@@ -140,13 +122,8 @@ impl Process {
     }
 
     pub(super) fn snapshot_in_use(&self, facts: &SnapshotFacts) {
-        let since_epoch = facts.loaded_at.duration_since(UNIX_EPOCH);
-        self.last_reload
-            .set(since_epoch.unwrap_or_default().as_secs_f64());
-        self.organisations
-            .set(i64::try_from(facts.organisations).unwrap_or(i64::MAX));
-        self.generation
-            .set(i64::try_from(facts.keystore_generation).unwrap_or(i64::MAX));
+        set(&self.last_reload, facts.loaded_at);
+        self.snapshot.show(facts);
     }
 
     pub(super) fn reload_succeeded(&self) {
@@ -175,25 +152,68 @@ fn reloads(registry: &mut Registry) -> (Counter, Counter) {
     (result("ok"), result("failed"))
 }
 
-fn last_reload(registry: &mut Registry) -> Gauge<f64, AtomicU64> {
-    let last_reload = Gauge::default();
-    let help = "When the configuration in use was loaded";
-    registry.register("last_reload_timestamp_seconds", help, last_reload.clone());
-    last_reload
+/// What is shown of the snapshot in use.
+#[derive(Debug)]
+struct SnapshotGauges {
+    generation: Gauge,
+    organisations: Gauge,
+    keystore_generation: Gauge,
+    without_key: Gauge,
+    key_problems: Gauge,
+    connections: Gauge,
+}
+
+impl SnapshotGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| gauge(registry, name, help);
+        Self {
+            generation: gauge(
+                "snapshot_generation",
+                "The snapshot in use, counted from 1 at the start",
+            ),
+            organisations: gauge("organisations", "Organisations in the configuration in use"),
+            keystore_generation: gauge("keystore_generation", "Generation of the keystore in use"),
+            without_key: gauge(
+                "domains_without_key",
+                "Domains that send and have no key in use",
+            ),
+            key_problems: gauge(
+                "key_problems",
+                "Keys and keyrings that were refused when the snapshot in use was made",
+            ),
+            connections: gauge(
+                "connections_limit",
+                "Connections that there may be at one time, for each listener",
+            ),
+        }
+    }
+
+    fn show(&self, facts: &SnapshotFacts) {
+        let set = |gauge: &Gauge, value| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        self.generation.inc();
+        set(&self.organisations, facts.organisations as u64);
+        set(&self.keystore_generation, facts.keystore_generation);
+        set(&self.without_key, facts.domains_without_key as u64);
+        set(&self.key_problems, facts.key_problems as u64);
+        set(&self.connections, facts.connections as u64);
+    }
+}
+
+fn moment(registry: &mut Registry, name: &str, help: &str) -> Moment {
+    let moment = Moment::default();
+    registry.register(name, help, moment.clone());
+    moment
+}
+
+fn set(moment: &Moment, time: SystemTime) {
+    let since_epoch = time.duration_since(UNIX_EPOCH);
+    moment.set(since_epoch.unwrap_or_default().as_secs_f64());
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     let gauge = Gauge::default();
     registry.register(name, help, gauge.clone());
     gauge
-}
-
-fn signing_queue_seconds(registry: &mut Registry) -> SharedHistogram {
-    let histogram = SharedHistogram(Arc::new(Histogram::new(&SECONDS)));
-    registry.register(
-        "signing_queue_seconds",
-        "From the end of a message until it was its turn to be signed",
-        histogram.clone(),
-    );
-    histogram
 }

@@ -1,10 +1,14 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::organisation::Refusal;
+use crate::{names::Selector, organisation::Refusal};
 
 fn id(text: &str) -> OrganisationId {
     text.parse().unwrap()
+}
+
+fn selector() -> Selector {
+    "s1".parse().unwrap()
 }
 
 fn page(metrics: &Metrics) -> String {
@@ -29,6 +33,8 @@ fn a_listener_has_all_its_series_from_the_start() {
         r#"zegel_messages_total{listener="relay",result="observed"} 0"#,
         r#"zegel_observed_total{listener="relay",result="signed"} 0"#,
         r#"zegel_connections{listener="relay"} 0"#,
+        r#"zegel_connections_accepted_total{listener="relay"} 0"#,
+        r#"zegel_messages_in_progress{listener="relay"} 0"#,
         r#"zegel_connections_refused_total{listener="relay"} 0"#,
         r#"zegel_peers_refused_total{listener="relay"} 0"#,
         r#"zegel_limits_reached_total{listener="relay",limit="connections"} 0"#,
@@ -67,6 +73,8 @@ fn the_process_has_its_series_from_the_start() {
         "zegel_last_reload_successful 1",
         "zegel_organisations 0",
         "zegel_keystore_generation 0",
+        "zegel_last_signing_failure_timestamp_seconds 0.0",
+        "zegel_large_message_wait_seconds_count 0",
         "zegel_sign_seconds_count 0",
         r#"zegel_sign_seconds_bucket{le="0.00005"} 0"#,
         r#"zegel_unsigned_total{organisation="",reason="unknown_domain"} 0"#,
@@ -74,8 +82,19 @@ fn the_process_has_its_series_from_the_start() {
     ] {
         assert_line(&metrics, line);
     }
+    drop(metrics.waits_for_turn());
+    assert_line(&metrics, "zegel_large_message_wait_seconds_count 1");
+    metrics.signing_failed();
     let page = page(&metrics);
-    assert!(page.contains("zegel_build_info{version=\""), "{page}");
+    for start in [
+        "zegel_last_signing_failure_timestamp_seconds 1",
+        "process_cpu_seconds_total ",
+        "process_resident_memory_bytes ",
+        "process_start_time_seconds 1",
+        "zegel_build_info{version=\"",
+    ] {
+        assert!(page.contains(&format!("\n{start}")), "{start}\n{page}");
+    }
     assert!(page.ends_with("# EOF\n"));
 }
 
@@ -85,7 +104,7 @@ fn messages_are_counted_where_they_belong() {
     let relay = metrics.listener("relay");
     let newsletter = metrics.listener("newsletter");
     relay.message(Outcome::Signed, 2048);
-    relay.signing_took(Duration::from_micros(300));
+    relay.signing_took(Duration::from_micros(300), Duration::from_micros(200));
     // Resolved again after a reload: the same series.
     metrics.listener("relay").message(Outcome::Signed, 10);
     newsletter.message(Outcome::Rejected, 10);
@@ -100,6 +119,8 @@ fn messages_are_counted_where_they_belong() {
         r#"zegel_sign_seconds_bucket{le="0.0005"} 1"#,
         r#"zegel_sign_seconds_bucket{le="+Inf"} 1"#,
         "zegel_sign_seconds_sum 0.0003",
+        r#"zegel_signing_cpu_seconds_bucket{le="0.00025"} 1"#,
+        "zegel_signing_cpu_seconds_sum 0.0002",
         "zegel_message_bytes_sum 2068.0",
         "zegel_message_bytes_count 4",
     ] {
@@ -112,7 +133,7 @@ fn organisations_show_what_happened_to_them_only() {
     let metrics = Metrics::new();
     let one = metrics.organisation(&id("gemeente-1"));
     metrics.organisation(&id("gemeente-2"));
-    one.signed("rsa-sha256");
+    one.signed(&selector(), "rsa-sha256");
     one.unsigned(Refusal::AwaitingKey);
     one.unsigned(Refusal::Hazard);
     one.hazard("long_line");
@@ -120,7 +141,7 @@ fn organisations_show_what_happened_to_them_only() {
         .without_organisation()
         .unsigned(Refusal::UnknownDomain);
     for line in [
-        r#"zegel_signed_total{organisation="gemeente-1",algorithm="rsa-sha256"} 1"#,
+        r#"zegel_signed_total{organisation="gemeente-1",selector="s1",algorithm="rsa-sha256"} 1"#,
         r#"zegel_unsigned_total{organisation="gemeente-1",reason="awaiting_key"} 1"#,
         r#"zegel_unsigned_total{organisation="gemeente-1",reason="hazard"} 1"#,
         r#"zegel_hazards_total{organisation="gemeente-1",hazard="long_line"} 1"#,
@@ -136,17 +157,120 @@ fn organisations_show_what_happened_to_them_only() {
 #[test]
 fn counters_survive_a_reload_and_go_with_their_organisation() {
     let metrics = Metrics::new();
-    metrics.organisation(&id("stays")).signed("rsa-sha256");
+    metrics
+        .organisation(&id("stays"))
+        .signed(&selector(), "rsa-sha256");
     let goes = metrics.organisation(&id("goes"));
-    goes.signed("rsa-sha256");
+    goes.signed(&selector(), "rsa-sha256");
     metrics.retain_organisations(|id| id.as_str() == "stays");
-    metrics.organisation(&id("stays")).signed("rsa-sha256");
-    goes.signed("rsa-sha256");
+    metrics
+        .organisation(&id("stays"))
+        .signed(&selector(), "rsa-sha256");
+    goes.signed(&selector(), "rsa-sha256");
     assert_line(
         &metrics,
-        r#"zegel_signed_total{organisation="stays",algorithm="rsa-sha256"} 2"#,
+        r#"zegel_signed_total{organisation="stays",selector="s1",algorithm="rsa-sha256"} 2"#,
     );
     assert!(!page(&metrics).contains("goes"));
+}
+
+/// The sum of the series of a counter with this label.
+fn sum(metrics: &Metrics, start: &str) -> u64 {
+    let page = page(metrics);
+    let lines = page.lines().filter(|line| line.starts_with(start));
+    let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap();
+    lines.map(value).sum()
+}
+
+#[test]
+fn the_first_with_mail_have_series_of_their_own() {
+    let metrics = Metrics::with_series(2);
+    let all = ["a", "b", "c", "d", "other"].map(|name| metrics.organisation(&id(name)));
+    // Not the first in the alphabet or in the configuration.
+    for place in [4, 3, 1, 0, 2] {
+        all[place].signed(&selector(), "rsa-sha256");
+        all[place].unsigned(Refusal::AwaitingKey);
+        all[place].hazard("long_line");
+    }
+    for line in [
+        "zegel_organisations_with_series 2",
+        r#"zegel_signed_total{organisation="d",selector="s1",algorithm="rsa-sha256"} 1"#,
+        r#"zegel_signed_total{organisation="b",selector="s1",algorithm="rsa-sha256"} 1"#,
+        r#"zegel_signed_total{organisation="other",selector="",algorithm="rsa-sha256"} 3"#,
+        r#"zegel_unsigned_total{organisation="other",reason="awaiting_key"} 3"#,
+        r#"zegel_hazards_total{organisation="other",hazard="long_line"} 3"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+    let page = page(&metrics);
+    for hidden in [r#""a""#, r#""c""#] {
+        assert!(!page.contains(hidden), "{page}");
+    }
+}
+
+#[test]
+fn no_sum_falls_when_organisations_come_and_go() {
+    let metrics = Metrics::with_series(1);
+    let signed = "zegel_signed_total{";
+    let own = metrics.organisation(&id("own"));
+    let shared = metrics.organisation(&id("shared"));
+    own.signed(&selector(), "rsa-sha256");
+    shared.signed(&selector(), "rsa-sha256");
+    shared.signed(&selector(), "rsa-sha256");
+    assert_eq!(sum(&metrics, signed), 3);
+    // Gone, with a message on its way that still has the counters.
+    metrics.retain_organisations(|id| id.as_str() == "own");
+    shared.signed(&selector(), "rsa-sha256");
+    assert_eq!(sum(&metrics, signed), 4);
+    // Back.
+    metrics
+        .organisation(&id("shared"))
+        .signed(&selector(), "rsa-sha256");
+    let of_shared =
+        r#"zegel_signed_total{organisation="other",selector="",algorithm="rsa-sha256"} 4"#;
+    assert_line(&metrics, of_shared);
+    // Who has counted among the others stays there, though a place is free.
+    metrics.retain_organisations(|id| id.as_str() == "shared");
+    drop(own);
+    assert_line(&metrics, "zegel_organisations_with_series 0");
+    metrics
+        .organisation(&id("shared"))
+        .signed(&selector(), "rsa-sha256");
+    metrics
+        .organisation(&id("next"))
+        .signed(&selector(), "rsa-sha256");
+    metrics
+        .organisation(&id("own"))
+        .signed(&selector(), "rsa-sha256");
+    for line in [
+        r#"zegel_signed_total{organisation="other",selector="",algorithm="rsa-sha256"} 6"#,
+        r#"zegel_signed_total{organisation="next",selector="s1",algorithm="rsa-sha256"} 1"#,
+    ] {
+        assert_line(&metrics, line);
+    }
+    assert_eq!(sum(&metrics, r#"zegel_signed_total{organisation="own""#), 0);
+}
+
+#[test]
+fn threads_share_the_places_without_one_too_many() {
+    let metrics = Metrics::with_series(10);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let metrics = &metrics;
+            scope.spawn(move || {
+                for number in 0..50 {
+                    let name = format!("org-{thread}-{number}");
+                    metrics
+                        .organisation(&id(&name))
+                        .signed(&selector(), "rsa-sha256");
+                }
+            });
+        }
+    });
+    assert_line(&metrics, "zegel_organisations_with_series 10");
+    let of_others =
+        r#"zegel_signed_total{organisation="other",selector="",algorithm="rsa-sha256"} 190"#;
+    assert_line(&metrics, of_others);
 }
 
 #[test]
@@ -156,8 +280,19 @@ fn a_connection_is_open_while_it_lives() {
     let first = listener.connection();
     let second = listener.connection();
     assert_line(&metrics, r#"zegel_connections{listener="relay"} 2"#);
-    drop((first, second));
-    assert_line(&metrics, r#"zegel_connections{listener="relay"} 0"#);
+    let message = listener.begin_message();
+    assert_line(
+        &metrics,
+        r#"zegel_messages_in_progress{listener="relay"} 1"#,
+    );
+    drop((first, second, message));
+    for line in [
+        r#"zegel_connections{listener="relay"} 0"#,
+        r#"zegel_connections_accepted_total{listener="relay"} 2"#,
+        r#"zegel_messages_in_progress{listener="relay"} 0"#,
+    ] {
+        assert_line(&metrics, line);
+    }
 }
 
 #[test]
@@ -166,12 +301,19 @@ fn reloads_and_the_snapshot_in_use() {
     metrics.snapshot_in_use(&SnapshotFacts {
         organisations: 3,
         keystore_generation: 17,
+        domains_without_key: 2,
+        key_problems: 1,
+        connections: 50,
         loaded_at: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
     });
     metrics.reload_failed();
     for line in [
         "zegel_organisations 3",
         "zegel_keystore_generation 17",
+        "zegel_domains_without_key 2",
+        "zegel_key_problems 1",
+        "zegel_connections_limit 50",
+        "zegel_snapshot_generation 1",
         "zegel_last_reload_timestamp_seconds 1800000000.5",
         r#"zegel_reload_total{result="failed"} 1"#,
         "zegel_last_reload_successful 0",
@@ -198,7 +340,7 @@ fn threads_lose_no_count() {
             scope.spawn(|| {
                 for _ in 0..1000 {
                     organisation.unsigned(Refusal::AlreadySigned);
-                    organisation.signed("ed25519-sha256");
+                    organisation.signed(&selector(), "ed25519-sha256");
                 }
             });
         }
@@ -209,6 +351,6 @@ fn threads_lose_no_count() {
     );
     assert_line(
         &metrics,
-        r#"zegel_signed_total{organisation="busy",algorithm="ed25519-sha256"} 4000"#,
+        r#"zegel_signed_total{organisation="busy",selector="s1",algorithm="ed25519-sha256"} 4000"#,
     );
 }

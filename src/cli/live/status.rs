@@ -1,0 +1,211 @@
+//! `zegel status`: one look at the signer, and at the keeper if it shows metrics.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    Source, SourceArguments,
+    figures::{Figures, KeeperFigures, KeyFigures, Organisation},
+    look_at_keeper, runtime,
+    screen::Screen,
+    standing::{Standing, duration},
+};
+use crate::cli::{
+    context::{Context, now},
+    failure::Failure,
+    output::{Table, printable},
+    status::Status,
+};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct StatusArguments {
+    #[command(flatten)]
+    source: SourceArguments,
+
+    /// Where the keeper serves its pages [default: keeper.http of the configuration]
+    #[arg(long, value_name = "URL")]
+    keeper_url: Option<String>,
+
+    /// So many organisations at most, those with the most unsigned mail first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    count: usize,
+
+    /// Everything, in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit status 1 says that something needs attention.
+pub(in crate::cli) fn run(
+    arguments: &StatusArguments,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let source = Source::new(&arguments.source, arguments.keeper_url.as_deref(), context)?;
+    let (look, keeper) = runtime()?.block_on(async {
+        let look = source.look().await;
+        let keeper = match &source.keeper {
+            Some(keeper) => Some((keeper.to_string(), look_at_keeper(keeper).await)),
+            None => None,
+        };
+        (look, keeper)
+    });
+    let standing = Standing::new(source.signer.to_string(), look, keeper, now());
+    if arguments.json {
+        context.output.json(&standing);
+    } else {
+        for line in lines(&standing, arguments.count, Screen::of_output()) {
+            context.output.line(line);
+        }
+    }
+    if standing.attention.is_empty() {
+        Ok(Status::Good)
+    } else {
+        Ok(Status::Finding)
+    }
+}
+
+fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {
+    let mut lines = vec![screen.bold(&printable(&format!(
+        "signer {} at {}",
+        standing.state, standing.signer
+    )))];
+    let no_keys = KeeperFigures::default();
+    let keys = standing.keeper.as_ref().unwrap_or(&no_keys);
+    if let Some(figures) = &standing.figures {
+        lines.extend(process(figures).map(|line| screen.fit(&printable(&line))));
+        lines.push(String::new());
+        lines.extend(listeners(figures).lines().map(|line| screen.fit(line)));
+        lines.push(String::new());
+        let organisations = organisations(figures, keys, count);
+        lines.extend(organisations.lines().map(|line| screen.fit(line)));
+    }
+    if standing.keeper.is_none() && standing.attention.is_empty() {
+        lines.push(String::new());
+        lines.push("The keeper was not asked: it shows nothing, see [keeper] http.".into());
+    }
+    lines.push(String::new());
+    if standing.attention.is_empty() {
+        lines.push("Nothing needs attention.".into());
+    } else {
+        lines.push(screen.bold("Needs attention:"));
+    }
+    // Never cut: the way out is at the end.
+    let attention = standing.attention.iter().map(|one| printable(one));
+    lines.extend(attention.map(|one| format!("- {one}")));
+    lines
+}
+
+fn process(figures: &Figures) -> [String; 3] {
+    let time = |seconds: u64| {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        time.to_string()
+    };
+    let reload = if figures.last_reload_successful {
+        "ok"
+    } else {
+        "FAILED"
+    };
+    [
+        format!(
+            "version {} ({}), up {}",
+            figures.version,
+            figures.backend,
+            duration(now().saturating_sub(figures.started))
+        ),
+        format!(
+            "last reload {reload}; in use since {}, snapshot {}, keystore generation {}",
+            time(figures.loaded),
+            figures.snapshot_generation,
+            figures.keystore_generation
+        ),
+        format!(
+            "{} organisations, {} domains without a key in use; {} connections ({} at most \
+             for each listener)",
+            figures.organisations_in_use,
+            figures.domains_without_key,
+            figures.connections(),
+            figures.connections_limit
+        ),
+    ]
+}
+
+fn listeners(figures: &Figures) -> String {
+    let mut table = Table::new([
+        "LISTENER",
+        "CONNECTIONS",
+        "IN PROGRESS",
+        "SIGNED",
+        "UNSIGNED",
+        "TEMPFAILED",
+        "REJECTED",
+        "OBSERVED",
+    ]);
+    for (name, listener) in &figures.listeners {
+        let messages = |result: &str| {
+            let count = listener.messages.get(result);
+            count.copied().unwrap_or_default().to_string()
+        };
+        table.row([
+            name.clone(),
+            listener.connections.to_string(),
+            listener.messages_in_progress.to_string(),
+            messages("signed"),
+            messages("unsigned"),
+            messages("tempfailed"),
+            messages("rejected"),
+            messages("observed"),
+        ]);
+    }
+    table.to_string()
+}
+
+fn organisations(figures: &Figures, keeper: &KeeperFigures, count: usize) -> String {
+    let (nothing, no_keys) = (Organisation::default(), KeyFigures::default());
+    let ids = figures.organisations.keys();
+    let mut ids: Vec<&String> = ids.chain(keeper.organisations.keys()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let of = |id: &String| figures.organisations.get(id).unwrap_or(&nothing);
+    ids.sort_by_key(|id| std::cmp::Reverse(of(id).all_unsigned()));
+    let mut table = Table::new(["ORGANISATION", "SIGNED", "UNSIGNED", "WHY", "KEYS"]);
+    for id in ids.iter().take(count) {
+        let organisation = of(id);
+        let keys = keeper.organisations.get(*id).unwrap_or(&no_keys);
+        table.row([
+            name_of(id),
+            organisation.signed.to_string(),
+            organisation.all_unsigned().to_string(),
+            organisation.reasons(),
+            describe(keys),
+        ]);
+    }
+    let more = ids.len().saturating_sub(count);
+    if more > 0 {
+        return format!("{table}\n… and {more} more (--count)");
+    }
+    table.to_string()
+}
+
+/// Mail that belongs to none has no name.
+pub(super) fn name_of(organisation: &str) -> String {
+    if organisation.is_empty() {
+        "(none)".to_owned()
+    } else {
+        organisation.to_owned()
+    }
+}
+
+/// The keys but those that are gone, with their age and their next step.
+fn describe(keys: &KeyFigures) -> String {
+    let is_there = |state: &str| !matches!(state, "withdrawn" | "revoked");
+    let there = keys.keys.iter().filter(|key| is_there(&key.state));
+    let described = there.map(|key| {
+        let mut steps = keys.next_steps.iter();
+        let step = steps.find(|step| step.selector == key.selector);
+        let step = step.map_or(String::new(), |step| format!(", next {}", step.step));
+        let age = duration(key.age_seconds);
+        format!("{} {} {age}{step}", key.selector, key.state)
+    });
+    described.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,268 @@
+//! `zegel status` and `zegel top`, of a signer that has signed mail.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    setup::{Done, Setup, finish, zegel},
+    support::{
+        keeper::Keeper,
+        milter::{Message, send},
+        port::Port,
+        zegel::{Org, Zegel},
+    },
+};
+
+fn orgs() -> [Org; 3] {
+    [
+        Org::new("een", &["een.example"]).signing_twice(),
+        Org::new("twee", &["twee.example"]).without_keys(),
+        Org::new("drie", &["drie.example"]).with_lost_keys(),
+    ]
+}
+
+fn send_from(zegel: &Zegel, domain: &str) {
+    let text = format!("From: a@{domain}\r\nSubject: s\r\n\r\nbody\r\n");
+    send(&zegel.milter(), &Message::parse(text.as_bytes()));
+}
+
+fn run(zegel: &Zegel, arguments: &[&str]) -> Done {
+    let config = zegel.path("zegel.toml");
+    finish(
+        self::zegel().args(arguments).arg("--config").arg(config),
+        b"",
+    )
+}
+
+#[test]
+fn a_signer_that_is_well() {
+    let zegel = Zegel::start(&orgs()[..2]);
+    for domain in [
+        "een.example",
+        "een.example",
+        "twee.example",
+        "elsewhere.example",
+    ] {
+        send_from(&zegel, domain);
+    }
+    let done = run(&zegel, &["status"]).expect(0);
+    assert!(!done.out.contains('\u{1b}'), "{}", done.out);
+    let row = |name: &str| -> Vec<&str> {
+        let row = done.out.lines().find(|line| line.starts_with(name));
+        let row = row.unwrap_or_else(|| panic!("no {name} in\n{}", done.out));
+        row.split_whitespace().collect()
+    };
+    // A message with two signatures counts once.
+    assert_eq!(row("een "), ["een", "2", "0"]);
+    assert_eq!(row("twee "), ["twee", "0", "1", "awaiting_key", "1"]);
+    assert_eq!(row("(none) ")[..3], ["(none)", "0", "1"]);
+    assert_eq!(row("relay ")[3..5], ["2", "2"]);
+    let address = zegel.http_address();
+    let done = done.says(&[
+        &format!("signer ready at {address}"),
+        "last reload ok",
+        "2 organisations, 1 domains without a key",
+        "Nothing needs attention.",
+    ]);
+    assert_eq!(done.err, "");
+    // The same by its address, without a configuration.
+    let url = format!("http://{address}");
+    let arguments = ["status", "--json", "--url", &url];
+    let report = finish(self::zegel().args(arguments), b"").expect(0).json();
+    assert_eq!(report["state"], "ready");
+    assert_eq!(report["attention"], Value::Array(Vec::new()));
+    let figures = &report["figures"];
+    assert_eq!(figures["organisations"]["een"]["signed"], 2);
+    assert_eq!(
+        figures["organisations"]["twee"]["unsigned"]["awaiting_key"],
+        1
+    );
+    assert_eq!(figures["listeners"]["relay"]["messages"]["unsigned"], 2);
+    assert_eq!(figures["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_needs_attention_is_told_with_the_way_out() {
+    let http = "[http]\nlisten = \"unix:{folder}/run/http.sock\"\n";
+    let mut zegel = Zegel::prepared(&orgs(), http);
+    fs::create_dir(zegel.path("run")).unwrap();
+    zegel.launch();
+    send_from(&zegel, "drie.example");
+    zegel.write_settings(&format!("{http}[limits]\nidle = 1\n"));
+    zegel.signal("HUP");
+    zegel.wait_for_log("reload failed", 1);
+    // The configuration is of no use any more, but the socket is.
+    run(&zegel, &["status"])
+        .expect(78)
+        .complains(&["limits.idle"]);
+    let socket = format!("unix:{}", zegel.path("run/http.sock").display());
+    let done = run(&zegel, &["status", "--url", &socket, "--count", "1"]).expect(1);
+    let done = done.says(&[
+        "last reload FAILED",
+        "drie          0       1         signing_failure 1",
+        "… and 1 more (--count)",
+        "Needs attention:",
+        "- what is on disk cannot be loaded",
+        "see `zegel check`",
+        "- mail could not be signed",
+    ]);
+    assert!(!done.out.contains("Nothing needs"), "{}", done.out);
+}
+
+#[test]
+fn the_keeper_is_asked_too() {
+    let http = Port::free();
+    let settings = format!(
+        "[keeper]\nresolvers = [\"127.0.0.1:1\"]\nhttp = \"127.0.0.1:{}\"\n\
+         check_every = \"2s\"\n",
+        http.number()
+    );
+    let zegel = Zegel::with_settings(&orgs()[..2], &settings);
+    run(&zegel, &["status"])
+        .expect(1)
+        .says(&["- no keeper answers at 127.0.0.1:"]);
+    let keeper = Keeper::start(&zegel.path(""), &http);
+    let begun = Instant::now();
+    while !keeper
+        .page()
+        .contains("zegel_key_next_step{organisation=\"twee\"")
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{}",
+            keeper.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let done = run(&zegel, &["status"]).expect(0);
+    let done = done.says(&["een-rsa active ", "next make_successor", "twee-20"]);
+    assert!(!done.out.contains("was not asked"), "{}", done.out);
+}
+
+#[test]
+fn nobody_there_and_nowhere_to_look() {
+    let setup = Setup::new();
+    let keys = setup.path("keys");
+    let port = Port::free();
+    let write = |listen: &str| {
+        let text = format!(
+            "[keystore]\npath = \"{}\"\n[http]\nlisten = \"{listen}\"\n",
+            keys.display()
+        );
+        let path = setup.path("zegel.toml");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    };
+    let address = format!("127.0.0.1:{}", port.number());
+    write(&address);
+    let away = format!("no signer answers at {address}: ");
+    let done = setup
+        .run(["status"])
+        .expect(1)
+        .says(&["signer away", &away]);
+    assert_eq!(done.err, "");
+    setup.run(["top", "--once"]).expect(1).complains(&[&away]);
+    write("off");
+    setup
+        .run(["status"])
+        .expect(2)
+        .complains(&["http.listen is off", "--url"]);
+    for url in ["https://localhost", "localhost:9465", "unix:relative"] {
+        setup
+            .run(["status", "--url", url])
+            .expect(2)
+            .complains(&["unix:/run/zegel/http.sock"]);
+    }
+    setup.run(["top", "--interval", "1"]).expect(2);
+    setup.run(["top", "--by", "colour"]).expect(2);
+    write("nonsense");
+    setup.run(["status"]).expect(78).complains(&["http.listen"]);
+}
+
+#[test]
+fn top_shows_rates_and_ends_in_peace() {
+    let zegel = Zegel::start(&orgs()[..2]);
+    send_from(&zegel, "twee.example");
+    let config = zegel.path("zegel.toml");
+    let mut command = self::zegel();
+    command.args(["top", "--interval", "300ms", "--by", "signed", "--config"]);
+    let mut top = command.arg(&config).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(top.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let mut rate = 0.0_f64;
+    let mut frames = 0;
+    // While it looks on, mail passes; at some time it says so.
+    while rate == 0.0 {
+        send_from(&zegel, "een.example");
+        let line = lines.next().expect("a frame");
+        assert!(!line.contains('\u{1b}'), "{line}");
+        frames += usize::from(line.starts_with("ORGANISATION"));
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        if let ["een", signed, unsigned, ..] = cells[..] {
+            assert_eq!(unsigned, "0.0");
+            rate = signed.parse().unwrap();
+        }
+        assert!(frames < 100);
+    }
+    // It is told to end as Ctrl-C does it.
+    let told = std::process::Command::new("kill")
+        .args(["-INT", &top.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    for line in lines {
+        assert!(!line.contains('\u{1b}'), "{line}");
+    }
+    assert_eq!(top.wait().unwrap().code(), Some(0));
+    let once = [
+        "top",
+        "--once",
+        "--interval",
+        "100ms",
+        "--by",
+        "name",
+        "--count",
+        "2",
+    ];
+    let done = run(&zegel, &once).expect(0);
+    let ids = done
+        .out
+        .lines()
+        .skip_while(|line| !line.starts_with("ORGANISATION"));
+    let ids: Vec<&str> = ids
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(ids, ["(none)", "een"]);
+}
+
+/// Nobody reads it any more, which is no reason to complain.
+#[test]
+fn top_ends_with_its_reader() {
+    let zegel = Zegel::start(&orgs()[..1]);
+    let mut command = self::zegel();
+    command.args(["top", "--interval", "100ms", "--config"]);
+    command.arg(zegel.path("zegel.toml"));
+    let mut top = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = BufReader::new(top.stdout.take().unwrap());
+    first.read_line(&mut String::new()).unwrap();
+    drop(first);
+    let mut said = String::new();
+    top.stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!((top.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
