@@ -9,7 +9,7 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use crate::{Edition, MANUAL, Page};
+use super::{Edition, MANUAL, Page};
 
 const FILES: [(&str, &str); 4] = [
     (

@@ -3,7 +3,7 @@
 
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::{Edition, MANUAL, Page};
+use super::{Edition, MANUAL, Page};
 
 /// A page, and the file that it is made of.
 struct Source {
@@ -24,7 +24,7 @@ const SOURCES: [Source; 2] = [
              An unknown key is an error; every problem is reported at once, with its line.",
             "A key behind a # is not in the file as it is shipped.",
         ],
-        text: include_str!("../../conf/zegel.toml"),
+        text: include_str!("../../../conf/zegel.toml"),
         related: "zegel(1), zegel-check(1), zegel-org(5)",
     },
     Source {
@@ -34,7 +34,7 @@ const SOURCES: [Source; 2] = [
             "/etc/zegel/orgs.d/ORGANISATION.toml is in TOML. An unknown key is an error. Only \
              domains has no default; what the keys are shown with is an example.",
         ],
-        text: include_str!("../../conf/orgs.d/gemeente-voorbeeld.toml"),
+        text: include_str!("../../../conf/orgs.d/gemeente-voorbeeld.toml"),
         related: "zegel(1), zegel-org(1), zegel-check(1), zegel.toml(5)",
     },
 ];
