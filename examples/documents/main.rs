@@ -12,7 +12,7 @@
 
 mod write;
 
-use std::{env, fs, io, path::Path, process::ExitCode};
+use std::{env, io, path::Path, process::ExitCode};
 
 use jiff::Timestamp;
 
