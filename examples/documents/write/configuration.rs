@@ -124,17 +124,17 @@ fn pieces(text: &str) -> Vec<Piece> {
             pieces.push(Piece::Table { name, about });
             comment.clear();
         } else {
-            let mut key = line.to_owned();
             let mut about = comment.join(" ");
+            let mut key = line;
             // Too long to stand where a key stands.
             if let Some(name) = line.strip_suffix(" = [") {
                 let values = lines.by_ref().take_while(|line| *line != "]");
                 let values: Vec<&str> = values.map(str::trim).collect();
                 let values = values.join(" ");
                 about = format!("{about} [{}]", values.trim_end_matches(','));
-                key = name.to_owned();
+                key = name;
             }
-            add_key(&mut pieces, key, about);
+            add_key(&mut pieces, key.to_owned(), about);
             comment.clear();
         }
     }
