@@ -27,7 +27,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use self::{
     arguments::{Arguments, Command},
@@ -38,6 +38,11 @@ use crate::{
     daemon, guard,
     keeper::{self, Duty},
 };
+
+/// The command line as it is defined, for those who write it down: manual pages, completions.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
 
 /// Does what the arguments of this process ask for.
 pub fn main() -> ExitCode {
