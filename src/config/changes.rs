@@ -93,6 +93,7 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
         ("limits.commands", limits.commands.to_string()),
         ("limits.command_bytes", limits.command_bytes.to_string()),
         ("http.listen", settings.http.to_string()),
+        ("http.page", settings.http_page.to_string()),
         ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),
     ];

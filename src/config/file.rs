@@ -49,6 +49,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         policy: read_policy(section.section("policy"), defaults.policy),
         limits: read_limits(section.section("limits")),
         http: http.listen,
+        http_page: http.page,
         log: read_log(section.section("log")),
         keeper,
     };

@@ -1,4 +1,4 @@
-//! Where metrics and health are served.
+//! Where metrics, health and the status page are served.
 
 use super::{
     listener::check_reach,
@@ -14,12 +14,17 @@ pub(super) struct Http {
     pub(super) listen: HttpListen,
     site: Site,
     allow_remote: Option<bool>,
+    /// Whether the status page is served; as written, or else only to this host.
+    pub(super) page: bool,
 }
 
 pub(super) fn read_section(mut section: Section<'_>, default: HttpListen) -> Http {
     let site = section.site_of("listen");
+    let listen = section.read("listen", listen).unwrap_or(default);
+    let page = section.read("page", truth);
     let http = Http {
-        listen: section.read("listen", listen).unwrap_or(default),
+        page: page.unwrap_or(listen.is_local()),
+        listen,
         site,
         allow_remote: section.read("allow_remote", truth),
     };

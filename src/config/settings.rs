@@ -30,6 +30,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the signer serves `/metrics` and `/health`.
     pub http: HttpListen,
+    /// Whether it serves the status page there, too.
+    pub http_page: bool,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The lifecycle of keys.
@@ -45,6 +47,7 @@ impl Default for Settings {
             policy: Policy::default(),
             limits: Limits::default(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9465))),
+            http_page: true,
             log: LogSettings::default(),
             keeper: KeeperSettings::default(),
         }
@@ -245,6 +248,16 @@ pub enum HttpListen {
     Tcp(SocketAddr),
     /// On a Unix socket, by its absolute path.
     Unix(PathBuf),
+}
+
+impl HttpListen {
+    /// Whether none but processes of this host can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Off | Self::Unix(_) => true,
+            Self::Tcp(address) => address.ip().is_loopback(),
+        }
+    }
 }
 
 /// In the form of `zegel.toml`.

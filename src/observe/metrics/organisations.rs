@@ -45,6 +45,15 @@ impl OrganisationMetrics {
     }
 }
 
+/// What became of the mail of an organisation since the start, in messages.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Those that were signed. One with signatures of two algorithms counts once.
+    pub signed: u64,
+    /// Those that were not, whatever the reason.
+    pub unsigned: u64,
+}
+
 /// The reasons that a message can have before its organisation is known.
 const WITHOUT_ORGANISATION: [Refusal; 7] = [
     Refusal::NotOutbound,
@@ -101,6 +110,14 @@ impl Counters {
             .map(|(reason, count)| (reason, count.load(Relaxed)))
             .filter(move |(reason, count)| *count > 0 || always(reason))
             .map(|(reason, count)| (reason.as_str(), count))
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            // A message has one signature of each algorithm at most.
+            signed: self.signed().map(|(_, count)| count).max().unwrap_or(0),
+            unsigned: self.unsigned().map(|(_, count)| count).sum(),
+        }
     }
 
     fn hazards(&self) -> impl Iterator<Item = (&'static str, u64)> {
@@ -178,6 +195,19 @@ impl Table {
     pub(super) fn retain(&self, keep: impl Fn(&OrganisationId) -> bool) {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|id, _| keep(id));
+    }
+
+    pub(super) fn totals(&self) -> Vec<(OrganisationId, Totals)> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let totals = by_id.iter().map(|(id, counters)| (id, counters.totals()));
+        let busy = totals.filter(|(_, totals)| *totals != Totals::default());
+        busy.map(|(id, totals)| (id.clone(), totals)).collect()
+    }
+
+    pub(super) fn reasons(&self, id: &OrganisationId) -> Vec<(&'static str, u64)> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let counters = by_id.get(id).into_iter();
+        counters.flat_map(|counters| counters.unsigned()).collect()
     }
 
     /// A copy, so that a scrape holds no lock while it writes megabytes.
