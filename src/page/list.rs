@@ -93,9 +93,10 @@ fn sort(found: &mut [Entry<'_>], wish: &Wish) {
     if wish.sort == Sort::Name {
         let name = |entry: &Entry<'_>| entry.row.organisation.name.to_lowercase();
         // Both keep what is equal in the order of the ids.
-        match wish.reversed {
-            false => found.sort_by_cached_key(name),
-            true => found.sort_by_cached_key(|entry| Reverse(name(entry))),
+        if wish.reversed {
+            found.sort_by_cached_key(|entry| Reverse(name(entry)));
+        } else {
+            found.sort_by_cached_key(name);
         }
         return;
     }

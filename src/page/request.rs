@@ -176,9 +176,10 @@ impl Wish {
             query.append_pair("page", &self.page.to_string());
         }
         let query = query.finish();
-        match query.is_empty() {
-            true => "/".to_owned(),
-            false => format!("/?{query}"),
+        if query.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/?{query}")
         }
     }
 }

@@ -155,9 +155,10 @@ pub(super) fn urgency(
     match what {
         What::RestoreRecord | What::RestoreDrainingRecord => Urgency::Now,
         What::PublishRecord | What::MendRecord | What::Unrevoke => {
-            match publication.state == State::Active || !is_signed(keyring, domain) {
-                true => Urgency::Now,
-                false => Urgency::ToDo,
+            if publication.state == State::Active || !is_signed(keyring, domain) {
+                Urgency::Now
+            } else {
+                Urgency::ToDo
             }
         }
         What::EmptyRecord if publication.state == State::Revoked => match publication.revocation {

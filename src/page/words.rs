@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::standing::{Headline, Urgency};
 use crate::{
-    keystore::{State, lifecycle::Why},
+    keystore::{
+        State,
+        lifecycle::{What, Why},
+    },
     names::OrganisationId,
 };
 
@@ -31,42 +34,59 @@ pub(super) fn meaning(urgency: Urgency) -> &'static str {
 /// What a key does in this state.
 pub(super) fn state(state: State) -> &'static str {
     match state {
-        State::Generated => "made, not in DNS yet",
-        State::Published => "in DNS, not signing yet",
-        State::Active => "signs",
-        State::Draining => "signs no more, record stays",
-        State::Withdrawn => "given up",
-        State::Revoked => "revoked",
+        State::Generated => "Made, not in DNS yet",
+        State::Published => "In DNS, not signing yet",
+        State::Active => "Signs",
+        State::Draining => "Signs no more, record stays",
+        State::Withdrawn => "Given up",
+        State::Revoked => "Revoked",
     }
 }
 
 /// What the keeper found in DNS, or why it did not look.
 pub(super) fn why(why: Why) -> &'static str {
     match why {
-        Why::NotSeen => "no server shows the record",
-        Why::SeenPartly => "some servers show the record, others do not",
-        Why::SeenWrong => "a server shows another or a broken record",
-        Why::SeenRevoked => "the record has an empty p=, which revokes the key",
-        Why::Unreachable => "a name server could not be asked",
-        Why::Settling => "seen everywhere, not yet for long enough",
-        Why::Clock => "too long between two looks for time to count",
-        Why::Signing => "seen everywhere",
-        Why::Superseded => "not looked at: a later key is in use",
-        Why::NotConfigured => "not looked at: not in the configuration",
-        Why::Draining => "the record is there and must stay",
-        Why::GoneEarly => "the record is gone while mail still needs it",
-        Why::AwaitingWithdrawal => "the record is there and may be given up",
-        Why::AwaitingRemoval => "the record is empty and may be removed",
-        Why::Done => "done",
+        Why::NotSeen => "No server shows the record",
+        Why::SeenPartly => "Some servers show the record, others do not",
+        Why::SeenWrong => "A server shows another or a broken record",
+        Why::SeenRevoked => "The record has an empty p=, which revokes the key",
+        Why::Unreachable => "A name server could not be asked",
+        Why::Settling => "Seen everywhere, not yet for long enough",
+        Why::Clock => "Too long between two looks for time to count",
+        Why::Signing => "Seen everywhere",
+        Why::Superseded => "Not looked at: a later key is in use",
+        Why::NotConfigured => "Not looked at: not in the configuration",
+        Why::Draining => "The record is there and must stay",
+        Why::GoneEarly => "The record is gone while mail still needs it",
+        Why::AwaitingWithdrawal => "The record is there and may be given up",
+        Why::AwaitingRemoval => "The record is empty and may be removed",
+        Why::Done => "Done",
     }
 }
 
-/// The most urgent step, as a sentence without a full stop.
+/// The most urgent step; what is typed stands between backquotes.
 pub(super) fn headline(id: &OrganisationId, headline: &Headline) -> String {
     match &headline.key {
-        Some((_, what)) => what.to_string(),
-        None => format!("no key yet: the keeper makes one, or `zegel key generate {id}`"),
+        Some((_, what)) => step(what),
+        None => no_key(id),
     }
+}
+
+/// A next step, as a sentence without a full stop.
+pub(super) fn step(what: &What) -> String {
+    let text = what.to_string();
+    // A selector is written as it is.
+    if matches!(what, What::AwaitSuccessor(_)) {
+        return text;
+    }
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
+/// What is to be done where no key signs or is to.
+pub(super) fn no_key(id: &OrganisationId) -> String {
+    format!("No key yet: the keeper makes one, or `zegel key generate {id}`")
 }
 
 /// The day and the minute, in UTC.

@@ -48,8 +48,8 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 #[derive(Clone, Debug)]
-struct Page {
-    page: Arc<dyn StatusPage>,
+struct Served {
+    by: Arc<dyn StatusPage>,
     /// Whether it is reached by a network address, so that browsers come here by names.
     checks_host: bool,
     waiting: Arc<Semaphore>,
@@ -59,8 +59,8 @@ struct Page {
 
 /// The addresses of the page.
 pub(super) fn router(page: Arc<dyn StatusPage>, checks_host: bool) -> Router {
-    let page = Page {
-        page,
+    let served = Served {
+        by: page,
         checks_host,
         waiting: Arc::new(Semaphore::new(WAITING)),
         turn: Arc::new(Semaphore::new(1)),
@@ -75,25 +75,25 @@ pub(super) fn router(page: Arc<dyn StatusPage>, checks_host: bool) -> Router {
     ] {
         router = router.route(path, routing::get(show));
     }
-    router.with_state(page)
+    router.with_state(served)
 }
 
-async fn show(State(page): State<Page>, headers: HeaderMap, uri: Uri) -> Response {
+async fn show(State(served): State<Served>, headers: HeaderMap, uri: Uri) -> Response {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    if page.checks_host && !host.is_some_and(is_address) {
+    if served.checks_host && !host.is_some_and(is_address) {
         let advice = "open this page by its address or as localhost: a proxy in front of it \
                       sends Host: localhost\n";
         return (StatusCode::MISDIRECTED_REQUEST, advice).into_response();
     }
-    let Ok(waiting) = Arc::clone(&page.waiting).try_acquire_owned() else {
+    let Ok(waiting) = Arc::clone(&served.waiting).try_acquire_owned() else {
         let again = [(header::RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, again, "too busy\n").into_response();
     };
     // Never an error, since the semaphore is never closed.
-    let turn = Arc::clone(&page.turn).acquire_owned().await.ok();
-    let work = move || write(&page, &uri, (waiting, turn));
+    let turn = Arc::clone(&served.turn).acquire_owned().await.ok();
+    let work = move || write(&served, &uri, (waiting, turn));
     match tokio::task::spawn_blocking(work).await {
         Ok(response) => response,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -102,18 +102,19 @@ async fn show(State(page): State<Page>, headers: HeaderMap, uri: Uri) -> Respons
 
 /// The permits are held until the page is written, also if nobody waits for it any more.
 fn write(
-    page: &Page,
+    served: &Served,
     uri: &Uri,
     _permits: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 ) -> Response {
     let begun = Instant::now();
-    let answer = page
-        .page
+    let answer = served
+        .by
         .answer(uri.path(), uri.query().unwrap_or_default());
     let milliseconds = begun.elapsed().as_secs_f64() * 1000.0;
-    let status = match answer.found {
-        true => StatusCode::OK,
-        false => StatusCode::NOT_FOUND,
+    let status = if answer.found {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
     };
     let timing = format!("page;dur={milliseconds:.1}");
     let mut response = (status, [("server-timing", timing)], answer.body).into_response();

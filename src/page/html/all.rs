@@ -34,7 +34,7 @@ pub(in crate::page) fn all(all: &All<'_>) -> String {
         (parts::figure(all.sum, (all.started, all.now)))
         (search(part, wish))
         @if part.rows.is_empty() {
-            p.empty { "No organisation is found. " a href="/" { "Show all" } }
+            p.nothing { "No organisation is found. " a href="/" { "Show all" } }
         } @else {
             (table(part, wish))
         }
@@ -155,12 +155,12 @@ fn row(entry: &Entry<'_>) -> Markup {
             td role="cell" data-label="Keys" { (keys(standing)) }
             td.step role="cell" data-label="Next step" { (step(entry)) }
             td role="cell" data-label="In DNS" { (dns(standing)) }
-            td.number role="cell" data-label="Signed" { (words::number(totals.signed)) }
-            td.number role="cell" data-label="Not signed" { (words::number(totals.unsigned)) }
-            td.plot role="cell" data-label="24 hours" {
+            td.number role="cell" data-label="Signed" { (parts::number(totals.signed)) }
+            td.number role="cell" data-label="Not signed" { (parts::number(totals.unsigned)) }
+            td.plot.empty[entry.day.is_none()] role="cell" data-label="24 hours" {
                 @match entry.day {
                     Some(day) => (parts::bars(day)),
-                    None => span.muted { "no mail" },
+                    None => span.muted { "No mail" },
                 }
             }
         }
@@ -172,7 +172,7 @@ fn keys(standing: &Standing) -> Markup {
     let some: Vec<_> = states.filter(|(_, number)| *number > 0).collect();
     html! {
         @if some.is_empty() {
-            span.muted { "none" }
+            span.muted { "None" }
         }
         ul.states {
             @for (state, number) in some {
@@ -187,10 +187,10 @@ fn step(entry: &Entry<'_>) -> Markup {
     html! {
         @if let Some(problem) = &standing.problem {
             (parts::urgency(standing.urgency))
-            p { (problem) }
+            p { (parts::prose(problem)) }
         } @else if let Some(headline) = &standing.headline {
             (parts::urgency(standing.urgency))
-            p { (words::headline(&entry.row.organisation.id, headline)) }
+            p { (parts::prose(&words::headline(&entry.row.organisation.id, headline))) }
             p.muted {
                 (headline.domain)
                 @if let Some(when) = headline.when { ", " (parts::time(when)) }
@@ -207,12 +207,12 @@ fn dns(standing: &Standing) -> Markup {
         @if let Some(finding) = standing.finding {
             p { (words::why(finding)) }
         } @else if standing.checked.is_some() {
-            p.muted { "as it should be" }
+            p.muted { "As it should be" }
         }
         p.muted {
             @match standing.checked {
                 Some(checked) => (parts::time(checked)),
-                None => "not looked at yet",
+                None => "Not looked at yet",
             }
         }
     }

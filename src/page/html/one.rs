@@ -41,7 +41,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             h2 #keys { "Keys" }
             @match &one.subject.keyring {
                 Ok(keyring) => (keys(one.subject, keyring)),
-                Err(error) => p.problem { (error) },
+                Err(error) => p.problem { (parts::prose(&error.to_string())) },
             }
             @if !organisation.parked.is_empty() {
                 p.muted { "Parked, never signed: " (names(&organisation.parked)) "." }
@@ -56,7 +56,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             h2 #records { "For the DNS administrator" }
             @match &one.subject.pack {
                 Ok(pack) => (records::records(pack, one.language)),
-                Err(reason) => p.problem { (reason) },
+                Err(reason) => p.problem { (parts::prose(reason)) },
             }
         }
     };
@@ -109,12 +109,12 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
                     @if keys.is_empty() {
                         tr role="row" {
                             (domain_heading(domain))
-                            td role="cell" data-label="Key" { span.muted { "none" } }
+                            td role="cell" data-label="Key" { span.muted { "None" } }
                             td role="cell" data-label="State" {}
                             td role="cell" data-label="In DNS" {}
                             td.step role="cell" data-label="Next step" {
                                 (parts::urgency(Urgency::Now))
-                                p { "the keeper makes a key, or " code { "zegel key generate " (organisation.id) } }
+                                p { (parts::prose(&words::no_key(&organisation.id))) }
                             }
                         }
                     }
@@ -173,12 +173,12 @@ fn row(
             td role="cell" data-label="State" {
                 (parts::state(publication.state))
                 p.muted { (words::state(publication.state)) }
-                p.muted { "since " (parts::time(publication.since)) }
+                p.muted { "Since " (parts::time(publication.since)) }
             }
             td role="cell" data-label="In DNS" { (dns(publication)) }
             td.step role="cell" data-label="Next step" {
                 @if urgency != Urgency::Well { (parts::urgency(urgency)) }
-                p { (step.what) }
+                p { (parts::prose(&words::step(&step.what))) }
                 @if let Some(when) = step.when { p.muted { (parts::time(when)) } }
             }
         }
@@ -191,15 +191,15 @@ fn dns(publication: &Publication) -> Markup {
             p { (words::why(why)) }
         }
         @if publication.assumed {
-            p.muted { "taken for published on the word of the operator" }
+            p.muted { "Taken for published on the word of the operator" }
         }
         @if let Some(since) = publication.seen_since {
-            p.muted { "everywhere since " (parts::time(since)) }
+            p.muted { "Everywhere since " (parts::time(since)) }
         }
         p.muted {
             @match publication.checked {
-                Some(checked) => { "looked at " (parts::time(checked)) },
-                None => "not looked at yet",
+                Some(checked) => { "Looked at " (parts::time(checked)) },
+                None => "Not looked at yet",
             }
         }
     }

@@ -74,6 +74,22 @@ pub(super) fn urgency(urgency: Urgency) -> Markup {
     html! { strong class=(format!("urgency {}", urgency.as_str())) { (words::urgency(urgency)) } }
 }
 
+/// A text with what is typed between backquotes.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for (place, piece) in text.split('`').enumerate() {
+            @if place % 2 == 0 { (piece) } @else { code { (piece) } }
+        }
+    }
+}
+
+/// A number; of nothing one that does not stand out.
+pub(super) fn number(number: u64) -> Markup {
+    html! {
+        @if number == 0 { span.muted { "0" } } @else { (words::number(number)) }
+    }
+}
+
 /// A moment, for people and for machines.
 pub(super) fn time(time: Timestamp) -> Markup {
     html! { time datetime=(words::machine_time(time)) { (words::time(time)) } }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::{
     handover::{DomainPack, DomainTasks, Format, KeyPack, Language, Pack, ResourceRecord, Task},
+    keystore::State,
     page::request::PackFormat,
 };
 
@@ -74,19 +75,31 @@ fn domain_records(domain: &DomainPack) -> Markup {
 }
 
 fn key_record(domain: &DomainPack, key: &KeyPack) -> Markup {
+    let class = match key.task {
+        _ if key.urgent => "urgency now",
+        Task::Keep => "urgency",
+        _ => "urgency todo",
+    };
     html! {
         p.task {
-            strong class=(if key.urgent { "urgency now" } else { "urgency todo" }) { (task(key.task)) }
+            strong class=(class) { (task(key.task)) }
             @if key.urgent { " now" }
-            @if let Some(date) = key.date {
-                @match key.task {
-                    Task::Add => { ", by " (date) },
-                    Task::Keep => { ", at least until " (date) },
-                    Task::Empty | Task::Remove => { ", from " (date) },
-                }
-            }
+            @if let Some(date) = key.date { (until(key)) (date) }
         }
         (one_record(domain, &key.name, key.record.as_ref()))
+    }
+}
+
+/// What the date of a key means.
+fn until(key: &KeyPack) -> &'static str {
+    match key.task {
+        Task::Add => ", by ",
+        Task::Keep if key.publication.state == State::Active => {
+            "; the record of its successor is expected on "
+        }
+        Task::Keep => ", at least until ",
+        Task::Empty => ", and remove it from ",
+        Task::Remove => ", from ",
     }
 }
 
