@@ -241,13 +241,27 @@ fn paper_gets_all_of_it() {
         assert!(paper.starts_with(b"%PDF-") && paper.len() > 5000, "{path}");
     }
     // On paper there is nothing to click.
-    let media = serde_json::json!({ "media": "print" });
+    let dark = serde_json::json!({ "name": "prefers-color-scheme", "value": "dark" });
+    let media = serde_json::json!({ "media": "print", "features": [dark] });
     browser.call("Emulation.setEmulatedMedia", &media);
+    // A4 between its margins, in pixels of CSS.
+    browser.resize(688, 1000);
+    for (name, path) in PAGES {
+        open(&mut browser, &zegel, path);
+        browser.picture(&pictures.folder.join(format!("{name}-print.png")));
+        let taken = browser.evaluate("document.documentElement.scrollWidth");
+        assert_eq!(
+            taken,
+            Value::from(688),
+            "{path}: {}",
+            sticking_out(&mut browser)
+        );
+    }
     open(&mut browser, &zegel, "/");
-    browser.resize(718, 1000);
-    browser.picture(&pictures.folder.join("all-print.png"));
     let hidden = "getComputedStyle(document.querySelector('.search')).display";
     assert_eq!(browser.evaluate(hidden), Value::from("none"));
+    // It is white, also for those who like it dark.
+    assert_eq!(browser.evaluate(CONTRAST), Value::from(""));
     let headings = "getComputedStyle(document.querySelector('thead')).display";
     assert_eq!(
         browser.evaluate(headings),

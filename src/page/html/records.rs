@@ -47,7 +47,11 @@ fn domain_records(domain: &DomainPack) -> Markup {
                 keys.iter().partition(|key| key.task == Task::Keep);
             html! {
                 h3 { (domain.domain) }
-                @if others.is_empty() { p { "Nothing to do." } }
+                @if keys.is_empty() {
+                    p { "There is no key yet, so there is nothing to hand over." }
+                } @else if others.is_empty() {
+                    p { "Nothing to do." }
+                }
                 @for key in others { (key_record(domain, key)) }
                 @if !keep.is_empty() {
                     details {
