@@ -21,6 +21,7 @@
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
 //! | [`milter`] | the way of a message: from the socket to the signature |
+//! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
 //! | [`daemon`] | start, reload, drain, stop |
 //! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
 //! | [`cli`] | the commands |
@@ -41,6 +42,7 @@ pub mod milter;
 pub mod names;
 pub mod observe;
 pub mod organisation;
+pub mod page;
 pub mod shell;
 pub mod snapshot;
 pub mod sockets;

@@ -5,7 +5,6 @@ mod check;
 mod examination;
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -21,10 +20,9 @@ use super::{
     status::Status,
 };
 use crate::{
-    dkim::PublicKey,
     handover::{self, Format, Handover, HandoverError, Language, Scope, needs_public_key},
-    keystore::{Keyring, Keystore},
-    names::{DomainName, OrganisationId, Selector},
+    keystore::{Keystore, PublicKeys},
+    names::DomainName,
 };
 
 #[derive(Debug, Subcommand)]
@@ -83,7 +81,7 @@ fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
-    let keys = Keys::read(&keystore, &organisation.id)?;
+    let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
     let handover = Handover {
         organisation,
         keyring: &keys.keyring,
@@ -106,8 +104,9 @@ fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Fail
     let loaded = context.load()?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     let keys = loaded.organisations.iter();
-    let keys = keys.map(|organisation| Keys::read(&keystore, &organisation.id));
-    let keys: Vec<Keys> = keys.collect::<Result<_, _>>()?;
+    let keys =
+        keys.map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key));
+    let keys: Vec<PublicKeys> = keys.collect::<Result<_, _>>()?;
     let now = Timestamp::now();
     let both = loaded.organisations.iter().zip(&keys);
     let handovers: Vec<Handover<'_>> = both
@@ -136,29 +135,6 @@ fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Fail
         }
     }
     Ok(Status::Good)
-}
-
-/// The keys of one organisation, without their private halves.
-struct Keys {
-    keyring: Keyring,
-    public: BTreeMap<Selector, PublicKey>,
-}
-
-impl Keys {
-    fn read(keystore: &Keystore, organisation: &OrganisationId) -> Result<Self, Failure> {
-        let keyring = keystore.read_keyring(organisation)?;
-        let mut public = BTreeMap::new();
-        for entry in keyring
-            .keys()
-            .iter()
-            .filter(|entry| needs_public_key(entry))
-        {
-            let key = keystore.load_key(organisation, entry);
-            let key = key.map_err(|problem| Failure::Other(problem.to_string()))?;
-            public.insert(entry.selector.clone(), key.public_key().clone());
-        }
-        Ok(Self { keyring, public })
-    }
 }
 
 enum Replaced {

@@ -97,6 +97,7 @@ fn described(settings: &Settings) -> BTreeMap<String, String> {
             "http.organisations",
             settings.organisation_series.to_string(),
         ),
+        ("http.page", settings.http_page.to_string()),
         ("log.format", format.into()),
         ("log.filter", settings.log.filter.clone()),
     ];

@@ -50,6 +50,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         limits: read_limits(section.section("limits")),
         http: http.listen,
         organisation_series: http.organisation_series,
+        http_page: http.page,
         log: read_log(section.section("log")),
         keeper,
     };

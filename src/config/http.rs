@@ -1,4 +1,4 @@
-//! Where metrics and health are served.
+//! Where metrics, health and the status page are served.
 
 use super::{
     listener::check_reach,
@@ -15,6 +15,8 @@ pub(super) struct Http {
     pub(super) organisation_series: usize,
     site: Site,
     allow_remote: Option<bool>,
+    /// Whether the status page is served; as written, or else only to this host.
+    pub(super) page: bool,
 }
 
 /// More than there are organisations anywhere.
@@ -23,10 +25,13 @@ const MOST_SERIES: usize = 10_000_000;
 pub(super) fn read_section(mut section: Section<'_>, defaults: &Settings) -> Http {
     let site = section.site_of("listen");
     let series = section.read("organisations", |node| number(node, 0..=MOST_SERIES));
+    let listen = section
+        .read("listen", listen)
+        .unwrap_or_else(|| defaults.http.clone());
+    let page = section.read("page", truth);
     let http = Http {
-        listen: section
-            .read("listen", listen)
-            .unwrap_or_else(|| defaults.http.clone()),
+        page: page.unwrap_or(listen.is_local()),
+        listen,
         organisation_series: series.unwrap_or(defaults.organisation_series),
         site,
         allow_remote: section.read("allow_remote", truth),

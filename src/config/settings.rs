@@ -33,6 +33,8 @@ pub struct Settings {
     /// How many organisations have series of their own in the metrics, of signer and keeper
     /// each; the others are summed.
     pub organisation_series: usize,
+    /// Whether it serves the status page there, too.
+    pub http_page: bool,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The lifecycle of keys.
@@ -49,6 +51,7 @@ impl Default for Settings {
             limits: Limits::default(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9465))),
             organisation_series: 1000,
+            http_page: true,
             log: LogSettings::default(),
             keeper: KeeperSettings::default(),
         }
@@ -249,6 +252,16 @@ pub enum HttpListen {
     Tcp(SocketAddr),
     /// On a Unix socket, by its absolute path.
     Unix(PathBuf),
+}
+
+impl HttpListen {
+    /// Whether none but processes of this host can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Off | Self::Unix(_) => true,
+            Self::Tcp(address) => address.ip().is_loopback(),
+        }
+    }
 }
 
 /// In the form of `zegel.toml`.

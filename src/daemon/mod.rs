@@ -30,11 +30,12 @@ use crate::{
     keystore::Keystore,
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
     observe::{
-        http::{self, HttpListener, HttpState},
+        http::{self, HttpListener, HttpState, StatusPage},
         logging,
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
+    page::Page,
     snapshot::{Built, Snapshot, SnapshotHolder},
     sockets::{UnixSocket, bind_tcp},
 };
@@ -120,7 +121,7 @@ impl Daemon {
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
         let mut daemon = Self {
-            reloader: Reloader::new(reader, keystore, metrics.clone(), snapshots.clone()),
+            reloader: Reloader::new(reader, keystore.clone(), metrics.clone(), snapshots.clone()),
             readiness: readiness.clone(),
             addresses: Vec::new(),
             listeners: JoinSet::new(),
@@ -129,10 +130,12 @@ impl Daemon {
             stop_listeners: watch::Sender::new(false),
             stop_http: watch::Sender::new(false),
         };
+        let page = daemon.page(&snapshots, keystore, &metrics);
         let parts = bind_all(&snapshots, &mut inherited, (&metrics, &readiness)).await?;
         let state = HttpState {
             metrics: Arc::new(metrics),
             readiness,
+            page,
         };
         daemon.serve_http(&snapshot.settings().http, state).await?;
         for parts in parts {
@@ -149,6 +152,23 @@ impl Daemon {
             "signing"
         );
         Ok(daemon)
+    }
+
+    /// The status page, if the settings ask for one; its numbers are kept from now on.
+    fn page(
+        &mut self,
+        snapshots: &SnapshotHolder,
+        keystore: Keystore,
+        metrics: &Metrics,
+    ) -> Option<Arc<dyn StatusPage>> {
+        let snapshot = snapshots.current();
+        let settings = snapshot.settings();
+        if !settings.http_page || settings.http == HttpListen::Off {
+            return None;
+        }
+        let page = Page::new(snapshots.clone(), keystore, metrics.clone());
+        self.background.spawn(page.clone().keep_history());
+        Some(Arc::new(page))
     }
 
     /// The TCP addresses that were bound, by the name of the listener; `http` for the pages.

@@ -161,6 +161,7 @@ async fn serve_http(
     let state = HttpState {
         metrics: std::sync::Arc::new(metrics.clone()),
         readiness,
+        page: None,
     };
     let mut receiver = stop.subscribe();
     tokio::spawn(async move {

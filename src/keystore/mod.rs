@@ -39,7 +39,7 @@ pub use self::{
     keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
-    reading::{Key, OrganisationKeys},
+    reading::{Key, OrganisationKeys, PublicKeys},
     view::{KeyringStamp, View},
     writer::{NewKey, Writer},
 };

@@ -1,6 +1,6 @@
 //! Reading the keys of one organisation.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     KEY_SUFFIX, KEYRING, Keystore,
@@ -11,7 +11,10 @@ use super::{
     publication::State,
 };
 use crate::{
-    dkim::key::{Algorithm, SigningKey},
+    dkim::{
+        PublicKey,
+        key::{Algorithm, SigningKey},
+    },
     files::Stamp,
     names::{DomainName, OrganisationId, Selector},
 };
@@ -23,6 +26,15 @@ pub struct Key {
     pub entry: KeyEntry,
     /// Its private half.
     pub signing_key: Arc<SigningKey>,
+}
+
+/// The keys of one organisation, without their private halves.
+#[derive(Clone, Debug)]
+pub struct PublicKeys {
+    /// What is known of them.
+    pub keyring: Keyring,
+    /// The public halves that were asked for.
+    pub public: BTreeMap<Selector, PublicKey>,
 }
 
 /// The keys of an organisation, as far as they can be used.
@@ -70,6 +82,26 @@ impl Keystore {
     ) -> Result<SigningKey, Box<KeyProblem>> {
         let (key, _) = self.read_key(organisation, &entry.identity())?;
         Ok(key)
+    }
+
+    /// What is known of the keys of an organisation, with the public halves of those that
+    /// are wanted. These are read from the private keys, which are forgotten at once.
+    ///
+    /// # Errors
+    /// As [`Keystore::read_keyring`] and [`Keystore::load_key`].
+    pub fn read_public_keys(
+        &self,
+        organisation: &OrganisationId,
+        wanted: impl Fn(&KeyEntry) -> bool,
+    ) -> Result<PublicKeys, KeystoreError> {
+        let keyring = self.read_keyring(organisation)?;
+        let mut public = BTreeMap::new();
+        for entry in keyring.keys().iter().filter(|entry| wanted(entry)) {
+            let key = self.load_key(organisation, entry);
+            let key = key.map_err(KeystoreError::UnusableKey)?;
+            public.insert(entry.selector.clone(), key.public_key().clone());
+        }
+        Ok(PublicKeys { keyring, public })
     }
 
     /// The private key of this identity, and the stamp of its file from before it was read

@@ -31,6 +31,7 @@ impl Report<'_> {
     pub(super) fn signed(&self, decision: &Decision, signed: &Signed, octets: u64) {
         let metrics = self.listener.organisation_metrics(decision);
         let keys = decision.verdict.as_deref().unwrap_or_default();
+        metrics.signed_message();
         for key in keys {
             metrics.signed(&key.selector, key.signing_key.algorithm().as_str());
         }

@@ -1,12 +1,13 @@
-//! `/metrics`, `/health/live` and `/health/ready` over HTTP/1.
+//! `/metrics`, `/health/live` and `/health/ready` over HTTP/1, and the status page at `/`.
 //!
 //! SECURITY: whoever can reach the socket can read the metrics, which name organisations
-//! and listeners. Nothing here can reach keys or messages, and no request changes
-//! anything. A connection serves one request and lives for 10 seconds at most, and there are
+//! and listeners, and the status page if there is one. Nothing here can reach messages, and
+//! no request changes anything. A connection serves one request and lives for 10 seconds at most, and there are
 //! at most 64 of them, so a slow client holds up nobody but itself. hyper refuses requests
 //! with more than 100 fields or 400 KiB of them.
 
 mod socket;
+mod status_page;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,8 +21,11 @@ use axum::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
-pub use self::socket::HttpListener;
 use self::socket::LimitedListener;
+pub use self::{
+    socket::HttpListener,
+    status_page::{Answer, StatusPage},
+};
 use crate::observe::{
     metrics::{CONTENT_TYPE, Metrics},
     readiness::Readiness,
@@ -50,6 +54,8 @@ pub struct HttpState {
     pub metrics: Arc<dyn Exposition>,
     /// For `/health/ready`.
     pub readiness: Readiness,
+    /// What `/` shows; none: there is no such page.
+    pub page: Option<Arc<dyn StatusPage>>,
 }
 
 /// Serves until `shutdown` completes; requests in progress then have two seconds.
@@ -96,8 +102,9 @@ async fn serve_within(
         // Nobody listens any more if the server below has ended by itself.
         let _ = stopped.send(());
     };
+    let has_address = listener.tcp_address().is_some();
     let listener = LimitedListener::new(listener, limits.connections, limits.lifetime);
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(signal);
+    let server = axum::serve(listener, router(state, has_address)).with_graceful_shutdown(signal);
     let deadline = async {
         // An error means that the signal was dropped with the server: it has ended.
         let _ = stopping.await;
@@ -109,17 +116,22 @@ async fn serve_within(
     }
 }
 
-fn router(state: HttpState) -> Router {
+fn router(mut state: HttpState, has_address: bool) -> Router {
+    let page = state.page.take();
     let state = Pages {
         state,
         rendering: Arc::new(Semaphore::new(1)),
     };
-    Router::new()
+    let router = Router::new()
         .route("/metrics", routing::get(metrics))
         .route("/health/live", routing::get(live))
         .route("/health/ready", routing::get(ready))
-        .with_state(state)
-        .layer(middleware::map_response(finish))
+        .with_state(state);
+    let router = match page {
+        Some(page) => router.merge(status_page::router(page, has_address)),
+        None => router,
+    };
+    router.layer(middleware::map_response(finish))
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +171,10 @@ async fn finish(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 

@@ -37,7 +37,7 @@ use self::{
 pub use self::{
     limits::Limit,
     listeners::{ListenerMetrics, OpenConnection, OpenMessage},
-    organisations::OrganisationMetrics,
+    organisations::{OrganisationMetrics, Totals},
     series::OTHER,
 };
 use crate::names::OrganisationId;
@@ -161,6 +161,17 @@ impl Metrics {
     /// The counters of messages that belong to no organisation: `organisation=""`.
     pub fn without_organisation(&self) -> OrganisationMetrics {
         self.0.organisations.without_organisation()
+    }
+
+    /// The organisations that had mail since the start, with what became of it. A copy, in no
+    /// particular order.
+    pub fn totals(&self) -> Vec<(OrganisationId, Totals)> {
+        self.0.organisations.totals()
+    }
+
+    /// Why mail of this organisation was not signed since the start, and how often.
+    pub fn reasons(&self, id: &OrganisationId) -> Vec<(&'static str, u64)> {
+        self.0.organisations.reasons(id)
     }
 
     /// Drops the series of organisations that are no more. A message that still holds the

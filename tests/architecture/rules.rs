@@ -12,7 +12,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["observe"],
     &["snapshot"],
     &["dns", "handover", "doctor", "import"],
-    &["milter"],
+    &["milter", "page"],
     &["daemon", "keeper"],
     &["cli"],
     &["main"],
@@ -55,6 +55,14 @@ pub(crate) const HOMES: &[Home] = &[
     Home {
         crates: &["mail_auth"],
         module: "dns",
+    },
+    Home {
+        crates: &["maud"],
+        module: "page::html",
+    },
+    Home {
+        crates: &["form_urlencoded"],
+        module: "page::request",
     },
     Home {
         crates: &["clap"],

@@ -1,6 +1,6 @@
 //! Each problem of `zegel.toml` outside its listeners.
 
-use super::expect_problem;
+use super::{NONE, expect_problem, good};
 
 /// The file, how the problem begins, and what it says further on.
 const CASES: &[(&str, &str, &str)] = &[
@@ -240,5 +240,25 @@ const CASES: &[(&str, &str, &str)] = &[
 fn each_problem_of_the_settings() {
     for (text, beginning, words) in CASES {
         expect_problem(&[("zegel.toml", *text)], beginning, words);
+    }
+}
+
+#[test]
+fn the_status_page_is_for_this_host_unless_asked_for() {
+    for (http, expected) in [
+        ("", true),
+        ("listen = \"[::1]:9465\"", true),
+        ("listen = \"unix:/run/http.sock\"", true),
+        ("listen = \"127.0.0.1:1\"\npage = false", false),
+        ("listen = \"192.0.2.1:9465\"\nallow_remote = true", false),
+        ("listen = \"0.0.0.0:9465\"\nallow_remote = true", false),
+        (
+            "listen = \"192.0.2.1:9465\"\nallow_remote = true\npage = true",
+            true,
+        ),
+    ] {
+        let text = format!("[http]\n{http}\n");
+        let settings = good(&[("zegel.toml", &text)], NONE).settings;
+        assert_eq!(settings.http_page, expected, "{http}");
     }
 }

@@ -23,6 +23,7 @@ fn state() -> HttpState {
     HttpState {
         metrics: Arc::new(metrics),
         readiness: Readiness::default(),
+        page: None,
     }
 }
 

@@ -45,8 +45,14 @@ impl OrganisationMetrics {
         counters.signed.add(is_own.then_some(selector), algorithm);
     }
 
+    /// One message was signed, with however many signatures.
+    pub fn signed_message(&self) {
+        self.0.signed.fetch_add(1, Relaxed);
+    }
+
     /// One message was not signed, for this reason.
     pub fn unsigned(&self, reason: Refusal) {
+        self.0.unsigned.fetch_add(1, Relaxed);
         let counts = self.0.counters().unsigned.get_or_init(Box::default);
         if let Some(count) = counts.get(reason as usize) {
             count.fetch_add(1, Relaxed);
@@ -58,6 +64,15 @@ impl OrganisationMetrics {
         let counters = self.0.counters();
         counters.hazards.get_or_init(Box::default).add(hazard);
     }
+}
+
+/// What became of the mail of an organisation since the start, in messages.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Those that were signed. One with signatures of two algorithms counts once.
+    pub signed: u64,
+    /// Those that were not, whatever the reason.
+    pub unsigned: u64,
 }
 
 /// The reasons that a message can have before its organisation is known.
@@ -82,9 +97,29 @@ struct Entry {
     /// Its own, or those of all that have none of their own.
     counters: OnceLock<Arc<Counters>>,
     places: Arc<Places>,
+    /// Messages, whoever has series of its own: for the status page.
+    signed: AtomicU64,
+    unsigned: AtomicU64,
 }
 
 impl Entry {
+    fn new(organisation: Option<OrganisationId>, places: &Arc<Places>) -> Self {
+        Self {
+            organisation,
+            counters: OnceLock::new(),
+            places: Arc::clone(places),
+            signed: AtomicU64::new(0),
+            unsigned: AtomicU64::new(0),
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            signed: self.signed.load(Relaxed),
+            unsigned: self.unsigned.load(Relaxed),
+        }
+    }
+
     fn counters(&self) -> &Counters {
         let first = || Places::counters(&self.places, self.organisation.as_ref());
         self.counters.get_or_init(first)
@@ -237,9 +272,8 @@ impl Table {
         // Allocated at once: some of its series are shown from the start.
         counters.unsigned.get_or_init(Box::default);
         let none = Arc::new(Entry {
-            organisation: None,
             counters: OnceLock::from(counters),
-            places: Arc::clone(&places),
+            ..Entry::new(None, &places)
         });
         Self {
             by_id: RwLock::default(),
@@ -250,13 +284,8 @@ impl Table {
 
     pub(super) fn organisation(&self, id: &OrganisationId) -> OrganisationMetrics {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = by_id.entry(id.clone()).or_insert_with(|| {
-            Arc::new(Entry {
-                organisation: Some(id.clone()),
-                counters: OnceLock::new(),
-                places: Arc::clone(&self.places),
-            })
-        });
+        let new = || Arc::new(Entry::new(Some(id.clone()), &self.places));
+        let entry = by_id.entry(id.clone()).or_insert_with(new);
         OrganisationMetrics(Arc::clone(entry))
     }
 
@@ -268,6 +297,20 @@ impl Table {
     pub(super) fn retain(&self, keep: impl Fn(&OrganisationId) -> bool) {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|id, _| keep(id));
+    }
+
+    pub(super) fn totals(&self) -> Vec<(OrganisationId, Totals)> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let totals = by_id.iter().map(|(id, entry)| (id, entry.totals()));
+        let busy = totals.filter(|(_, totals)| *totals != Totals::default());
+        busy.map(|(id, totals)| (id.clone(), totals)).collect()
+    }
+
+    pub(super) fn reasons(&self, id: &OrganisationId) -> Vec<(&'static str, u64)> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let counters = by_id.get(id).and_then(|entry| entry.counters.get());
+        let own = counters.filter(|counters| !matches!(counters.label, Label::Other));
+        own.map(|own| own.unsigned().collect()).unwrap_or_default()
     }
 
     /// A copy, so that a scrape holds no lock while it writes megabytes.

@@ -1,0 +1,96 @@
+//! What several pages show alike.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::{
+    keystore::State,
+    page::{
+        history::Day,
+        plot::{self, plot},
+        standing::Urgency,
+        words,
+    },
+};
+
+/// The bars of a day; in words for those who do not see them.
+pub(super) fn bars(day: &Day) -> Markup {
+    let bars = plot(day);
+    let totals = day.totals();
+    let label = format!(
+        "{} signed and {} not signed in the last 24 hours",
+        totals.signed, totals.unsigned
+    );
+    let size = format!("0 0 {} {}", plot::WIDTH, plot::HEIGHT);
+    html! {
+        svg.bars viewBox=(size) preserveAspectRatio="none" role="img" aria-label=(label) {
+            path.ground d=(format!("M0 {}h{}", plot::HEIGHT, plot::WIDTH)) {}
+            path.signed d=(bars.signed) {}
+            path.unsigned d=(bars.unsigned) {}
+        }
+    }
+}
+
+/// The bars with their numbers, as a picture of its own.
+pub(super) fn figure(day: &Day, (started, now): (Timestamp, Timestamp)) -> Markup {
+    let totals = day.totals();
+    let bars_of = plot(day);
+    let hour = |hours_ago: i64| {
+        let second = (now.as_second().div_euclid(3600) - hours_ago) * 3600;
+        let time = Timestamp::from_second(second).unwrap_or(now);
+        time.strftime("%H:%M").to_string()
+    };
+    let highest = i64::try_from(bars_of.hours_ago).unwrap_or_default();
+    html! {
+        figure.day {
+            figcaption {
+                span.key-signed { (words::number(totals.signed)) " signed" }
+                span.key-unsigned { (words::number(totals.unsigned)) " not signed" }
+                span.muted {
+                    "in the last 24 hours"
+                    @if bars_of.most > 0 {
+                        "; at most " (words::number(bars_of.most)) " in an hour, from " (hour(highest))
+                    }
+                    @if now.duration_since(started).as_hours() < 24 {
+                        "; counted since " (words::time(started))
+                    }
+                }
+            }
+            (bars(day))
+            p.hours aria-hidden="true" {
+                span { (hour(23)) } span { (hour(12)) } span { (hour(0)) }
+            }
+        }
+    }
+}
+
+/// A state with its mark.
+pub(super) fn state(state: State) -> Markup {
+    html! { span class=(format!("state {state}")) { (state) } }
+}
+
+/// How urgent something is, as a word with its mark.
+pub(super) fn urgency(urgency: Urgency) -> Markup {
+    html! { strong class=(format!("urgency {}", urgency.as_str())) { (words::urgency(urgency)) } }
+}
+
+/// A text with what is typed between backquotes.
+pub(super) fn prose(text: &str) -> Markup {
+    html! {
+        @for (place, piece) in text.split('`').enumerate() {
+            @if place % 2 == 0 { (piece) } @else { code { (piece) } }
+        }
+    }
+}
+
+/// A number; of nothing one that does not stand out.
+pub(super) fn number(number: u64) -> Markup {
+    html! {
+        @if number == 0 { span.muted { "0" } } @else { (words::number(number)) }
+    }
+}
+
+/// A moment, for people and for machines.
+pub(super) fn time(time: Timestamp) -> Markup {
+    html! { time datetime=(words::machine_time(time)) { (words::time(time)) } }
+}

@@ -1,0 +1,137 @@
+//! The hand-over pack: the records as a DNS administrator enters them, each value to be
+//! copied with one click.
+
+use maud::{Markup, html};
+
+use crate::{
+    handover::{DomainPack, DomainTasks, Format, KeyPack, Language, Pack, ResourceRecord, Task},
+    keystore::State,
+    page::request::PackFormat,
+};
+
+pub(super) fn records(pack: &Pack, language: Language) -> Markup {
+    let id = &pack.organisation;
+    html! {
+        p.muted { "Only public keys are in here. One click on a value selects all of it." }
+        @for domain in &pack.domains { (domain_records(domain)) }
+        h3 { "The whole pack" }
+        ul.files {
+            @for other in [Language::Dutch, Language::English] {
+                li {
+                    a href=(format!("/org/{id}/{}?lang={other}", PackFormat::Text.file())) {
+                        "Text for a ticket, in " (language_name(other))
+                    }
+                }
+            }
+            li { a href=(format!("/org/{id}/{}", PackFormat::Zone.file())) { "Lines for a zone file" } }
+            li { a href=(format!("/org/{id}/{}", PackFormat::Json.file())) { "JSON" } }
+        }
+        details {
+            summary { "Read it here, in " (language_name(language)) }
+            pre.pack tabindex="0" lang=(language) { (pack.render(Format::Text, language)) }
+        }
+    }
+}
+
+fn language_name(language: Language) -> &'static str {
+    match language {
+        Language::Dutch => "Dutch",
+        Language::English => "English",
+    }
+}
+
+fn domain_records(domain: &DomainPack) -> Markup {
+    match &domain.tasks {
+        DomainTasks::Sending { keys, .. } => {
+            let (keep, others): (Vec<_>, Vec<_>) =
+                keys.iter().partition(|key| key.task == Task::Keep);
+            html! {
+                h3 { (domain.domain) }
+                @if keys.is_empty() {
+                    p { "There is no key yet, so there is nothing to hand over." }
+                } @else if others.is_empty() {
+                    p { "Nothing to do." }
+                }
+                @for key in others { (key_record(domain, key)) }
+                @if !keep.is_empty() {
+                    details {
+                        summary { "Records that stay (" (keep.len()) ")" }
+                        @for key in keep { (key_record(domain, key)) }
+                    }
+                }
+            }
+        }
+        DomainTasks::Parked {
+            records, remove, ..
+        } => html! {
+            h3 { (domain.domain) " (parked)" }
+            details {
+                summary { "Records that say that it sends no mail (" (records.len()) ")" }
+                @for record in records {
+                    (one_record(domain, &record.name, Some(record)))
+                }
+            }
+            @for name in remove {
+                p { strong { "Remove" } " " code { (name) } }
+            }
+        },
+    }
+}
+
+fn key_record(domain: &DomainPack, key: &KeyPack) -> Markup {
+    let class = match key.task {
+        _ if key.urgent => "urgency now",
+        Task::Keep => "urgency",
+        _ => "urgency todo",
+    };
+    html! {
+        p.task {
+            strong class=(class) { (task(key.task)) }
+            @if key.urgent { " now" }
+            @if let Some(date) = key.date { (until(key)) (date) }
+        }
+        (one_record(domain, &key.name, key.record.as_ref()))
+    }
+}
+
+/// What the date of a key means.
+fn until(key: &KeyPack) -> &'static str {
+    match key.task {
+        Task::Add => ", by ",
+        Task::Keep if key.publication.state == State::Active => {
+            "; the record of its successor is expected on "
+        }
+        Task::Keep => ", at least until ",
+        Task::Empty => ", and remove it from ",
+        Task::Remove => ", from ",
+    }
+}
+
+fn task(task: Task) -> &'static str {
+    match task {
+        Task::Add => "Add",
+        Task::Empty => "Empty",
+        Task::Keep => "Keep",
+        Task::Remove => "Remove",
+    }
+}
+
+/// Name, type, TTL and value, as the form of a DNS panel asks for them.
+fn one_record(domain: &DomainPack, name: &str, record: Option<&ResourceRecord>) -> Markup {
+    html! {
+        dl.record {
+            @for place in domain.placements(name) {
+                dt { "Name in the zone " (place.zone) }
+                dd { code { (place.relative) } }
+            }
+            dt { "Whole name" }
+            dd { code { (name) } }
+            @if let Some(record) = record {
+                dt { "Type and TTL" }
+                dd { (record.data.record_type()) ", " (record.ttl) " seconds" }
+                dt { "Value" }
+                dd { code.value { (record.data.value()) } }
+            }
+        }
+    }
+}

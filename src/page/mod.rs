@@ -1,0 +1,232 @@
+//! The status page: every organisation with its keys, what comes next for them, what the DNS
+//! showed and how much was signed; and for each organisation what is handed over to its DNS
+//! administrator. HTML without scripts; nothing can be changed by it.
+//!
+//! ```text
+//! snapshot, keyrings ──> Overview (standings) ──> list (search, sort, part) ──> html
+//! metrics ──every minute──> History (24 hours) ──> plot ────────────────────────┘
+//! ```
+//!
+//! Nothing here is on the way of a message: a page is written on a thread of its own, one at
+//! a time ([`crate::observe::http`]), and the counters are only read.
+//!
+//! SECURITY: shows the ids and names of organisations, their domains, public keys and what
+//! the DNS shows; never a private key, a login or a network. Reads private keys for their
+//! public halves. All text is escaped by the one module that writes HTML.
+
+mod history;
+mod html;
+mod list;
+mod overview;
+mod plot;
+mod request;
+mod standing;
+mod words;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use self::{history::History, overview::Overview, request::Place};
+use crate::{
+    handover::{Handover, HandoverError, Pack, Scope, needs_public_key},
+    keystore::{Keyring, Keystore, KeystoreError, PublicKeys},
+    observe::{
+        http::{Answer, StatusPage},
+        metrics::Metrics,
+    },
+    organisation::Organisation,
+    snapshot::{Snapshot, SnapshotHolder},
+};
+
+/// How often the counters are read for the plots.
+const SAMPLE_EVERY: Duration = Duration::from_mins(1);
+
+/// The status page of a signer. A clone shows the same.
+#[derive(Clone)]
+pub struct Page(Arc<Inner>);
+
+struct Inner {
+    snapshots: SnapshotHolder,
+    keystore: Keystore,
+    metrics: Metrics,
+    history: History,
+    overview: Mutex<Overview>,
+    started: Timestamp,
+}
+
+/// One organisation as its page shows it.
+struct Subject<'a> {
+    snapshot: &'a Snapshot,
+    organisation: &'a Organisation,
+    keyring: Result<Keyring, KeystoreError>,
+    /// Or why there is none.
+    pack: Result<Pack, String>,
+}
+
+impl Page {
+    /// The page of what these snapshots, keyrings and counters tell.
+    pub fn new(snapshots: SnapshotHolder, keystore: Keystore, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner {
+            snapshots,
+            keystore,
+            metrics,
+            history: History::default(),
+            overview: Mutex::default(),
+            started: Timestamp::now(),
+        }))
+    }
+
+    /// Keeps the numbers of the last 24 hours, for as long as it is awaited.
+    pub async fn keep_history(self) {
+        loop {
+            tokio::time::sleep(SAMPLE_EVERY).await;
+            let page = self.clone();
+            // An error is a panic, which has been logged; the next minute is another one.
+            let _ = tokio::task::spawn_blocking(move || page.0.sample(Timestamp::now())).await;
+        }
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Page").finish_non_exhaustive()
+    }
+}
+
+impl StatusPage for Page {
+    fn answer(&self, path: &str, query: &str) -> Answer {
+        match request::place(path) {
+            Some(Place::Style) => found("text/css; charset=utf-8", html::STYLE.to_owned()),
+            Some(Place::Seal) => found("image/svg+xml", html::SEAL.to_owned()),
+            Some(Place::All) => found(HTML, self.0.all(query)),
+            Some(Place::One(id)) => self.0.one(id, query),
+            Some(Place::Pack(id, format)) => self.0.pack(id, format, query),
+            None => not_found(),
+        }
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+fn found(content_type: &'static str, body: String) -> Answer {
+    Answer {
+        found: true,
+        content_type,
+        body,
+    }
+}
+
+fn not_found() -> Answer {
+    Answer {
+        found: false,
+        content_type: HTML,
+        body: html::not_found(),
+    }
+}
+
+impl Inner {
+    fn sample(&self, now: Timestamp) {
+        self.history.sample(now, &self.metrics.totals());
+    }
+
+    fn all(&self, query: &str) -> String {
+        let now = Timestamp::now();
+        // What has come since the last minute is shown too.
+        self.sample(now);
+        let snapshot = self.snapshots.current();
+        let wish = request::Wish::parse(query);
+        let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
+        overview.refresh(&snapshot, &self.keystore);
+        let days = self.history.days(now);
+        let part = list::select(&overview, &days, &wish);
+        html::all(&html::All {
+            part: &part,
+            wish: &wish,
+            sum: &history::sum(days.values()),
+            snapshot: &snapshot,
+            started: self.started,
+            now,
+        })
+    }
+
+    fn one(&self, id: &str, query: &str) -> Answer {
+        let now = Timestamp::now();
+        self.sample(now);
+        let snapshot = self.snapshots.current();
+        let Some(organisation) = find(&snapshot, id) else {
+            return not_found();
+        };
+        let subject = Subject {
+            snapshot: &snapshot,
+            organisation,
+            keyring: self.keystore.read_keyring(&organisation.id),
+            pack: self.pack_of(&snapshot, organisation, now),
+        };
+        let day = self.history.day(&organisation.id, now);
+        let reasons = self.metrics.reasons(&organisation.id);
+        let page = html::one(&html::One {
+            subject: &subject,
+            language: request::language(query),
+            day: &day,
+            reasons: &reasons,
+            started: self.started,
+            now,
+        });
+        found(HTML, page)
+    }
+
+    fn pack(&self, id: &str, format: request::PackFormat, query: &str) -> Answer {
+        let snapshot = self.snapshots.current();
+        let Some(organisation) = find(&snapshot, id) else {
+            return not_found();
+        };
+        let language = request::language(query);
+        match self.pack_of(&snapshot, organisation, Timestamp::now()) {
+            Ok(pack) => found(
+                format.content_type(),
+                pack.render(format.format(), language),
+            ),
+            Err(reason) => Answer {
+                found: false,
+                content_type: "text/plain; charset=utf-8",
+                body: format!("{reason}\n"),
+            },
+        }
+    }
+
+    fn pack_of(
+        &self,
+        snapshot: &Snapshot,
+        organisation: &Organisation,
+        now: Timestamp,
+    ) -> Result<Pack, String> {
+        let keys = self
+            .keystore
+            .read_public_keys(&organisation.id, needs_public_key);
+        let PublicKeys { keyring, public } = keys.map_err(|error| error.to_string())?;
+        let handover = Handover {
+            organisation,
+            keyring: &keyring,
+            public_keys: &public,
+            settings: snapshot.settings(),
+            now,
+        };
+        let pack = handover.pack(&Scope::default());
+        pack.map_err(|error: HandoverError| error.to_string())
+    }
+}
+
+fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Option<&'a Organisation> {
+    let organisations = snapshot.organisations();
+    // They are in the order of their ids.
+    let place = organisations.binary_search_by(|one| one.id.as_str().cmp(id));
+    Some(&*organisations[place.ok()?])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What the list knows of all organisations; of a keyring that has not changed nothing is
+//! read again.
+
+use std::sync::Arc;
+
+use super::standing::Standing;
+use crate::{
+    keystore::{
+        KeyringStamp, Keystore, View,
+        lifecycle::{Situation, Timing},
+    },
+    organisation::Organisation,
+    snapshot::Snapshot,
+};
+
+/// One organisation in the list.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) organisation: Arc<Organisation>,
+    pub(super) standing: Standing,
+    /// Of the keyring as it was read; none when it must be read again.
+    stamp: Option<KeyringStamp>,
+}
+
+/// All organisations, in the order of their ids.
+#[derive(Debug, Default)]
+pub(super) struct Overview {
+    rows: Vec<Row>,
+    timing: Option<Timing>,
+}
+
+impl Overview {
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Brings it up to date.
+    pub(super) fn refresh(&mut self, snapshot: &Snapshot, keystore: &Keystore) {
+        let timing = snapshot.settings().timing();
+        let same_timing = self.timing == Some(timing);
+        self.timing = Some(timing);
+        let view = keystore.view().map_err(|error| error.to_string());
+        let mut before = std::mem::take(&mut self.rows).into_iter().peekable();
+        self.rows.reserve(snapshot.organisations().len());
+        for organisation in snapshot.organisations() {
+            while before
+                .next_if(|row| row.organisation.id < organisation.id)
+                .is_some()
+            {}
+            let known = before.next_if(|row| row.organisation.id == organisation.id);
+            let row = match (known, &view) {
+                (Some(known), Ok(view)) if same_timing && known.is_current(organisation, view) => {
+                    known
+                }
+                (_, view) => Row::read(organisation, view.as_ref(), &timing),
+            };
+            self.rows.push(row);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(rows: Vec<Row>) -> Self {
+        Self { rows, timing: None }
+    }
+}
+
+impl Row {
+    fn is_current(&self, organisation: &Arc<Organisation>, view: &View) -> bool {
+        let unchanged = |stamp| view.is_unchanged(&organisation.id, stamp);
+        Arc::ptr_eq(&self.organisation, organisation) && self.stamp.as_ref().is_some_and(unchanged)
+    }
+
+    fn read(
+        organisation: &Arc<Organisation>,
+        view: Result<&View, &String>,
+        timing: &Timing,
+    ) -> Self {
+        let read = view.map_err(String::clone).and_then(|view| {
+            view.read_keyring(&organisation.id)
+                .map_err(|error| error.to_string())
+        });
+        let (standing, stamp) = match read {
+            Ok((keyring, stamp)) => {
+                let situation = Situation {
+                    keyring: &keyring,
+                    domains: &organisation.domains,
+                    algorithms: &organisation.algorithms,
+                    timing,
+                };
+                (Standing::of(&situation), stamp)
+            }
+            Err(problem) => (Standing::unknown(&problem), None),
+        };
+        Self {
+            organisation: Arc::clone(organisation),
+            standing,
+            stamp,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(organisation: Organisation, standing: Standing) -> Self {
+        Self {
+            organisation: Arc::new(organisation),
+            standing,
+            stamp: None,
+        }
+    }
+}

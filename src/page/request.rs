@@ -1,0 +1,265 @@
+//! What is asked for: the path and the text after the question mark.
+
+use crate::{
+    handover::{Format, Language},
+    page::standing::Urgency,
+};
+
+/// A page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Place<'a> {
+    /// All organisations.
+    All,
+    /// The organisation with this id, which may not exist.
+    One(&'a str),
+    /// What its DNS administrator is given, as a file.
+    Pack(&'a str, PackFormat),
+    Style,
+    Seal,
+}
+
+/// The files of a hand-over pack.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PackFormat {
+    Text,
+    Zone,
+    Json,
+}
+
+impl PackFormat {
+    pub(super) const ALL: [Self; 3] = [Self::Text, Self::Zone, Self::Json];
+
+    /// The end of the path.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::Text => "records.txt",
+            Self::Zone => "records.zone",
+            Self::Json => "records.json",
+        }
+    }
+
+    pub(super) fn format(self) -> Format {
+        match self {
+            Self::Text => Format::Text,
+            Self::Zone => Format::Zone,
+            Self::Json => Format::Json,
+        }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Text | Self::Zone => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// The page of a path, if there is one. Ids need no decoding.
+pub(super) fn place(path: &str) -> Option<Place<'_>> {
+    match path {
+        "/" => return Some(Place::All),
+        "/style.css" => return Some(Place::Style),
+        "/seal.svg" => return Some(Place::Seal),
+        _ => {}
+    }
+    let rest = path.strip_prefix("/org/")?;
+    let Some((id, file)) = rest.split_once('/') else {
+        return Some(Place::One(rest));
+    };
+    let format = PackFormat::ALL.into_iter().find(|one| one.file() == file)?;
+    Some(Place::Pack(id, format))
+}
+
+/// The order of the list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sort {
+    Urgency,
+    Name,
+    Checked,
+    Signed,
+    Unsigned,
+}
+
+impl Sort {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Urgency,
+        Self::Name,
+        Self::Checked,
+        Self::Signed,
+        Self::Unsigned,
+    ];
+
+    /// The word in an address.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Urgency => "urgency",
+            Self::Name => "name",
+            Self::Checked => "checked",
+            Self::Signed => "signed",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
+/// Which part of the list is wanted, and in which order. What can't be understood is left
+/// out: an old bookmark shows something all the same.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Wish {
+    /// Lower case; empty: everything.
+    pub(super) search: String,
+    pub(super) sort: Sort,
+    /// The other way round.
+    pub(super) reversed: bool,
+    /// Only organisations of this urgency.
+    pub(super) only: Option<Urgency>,
+    /// From 1.
+    pub(super) page: usize,
+}
+
+/// Longer than any name that could be found.
+const LONGEST_SEARCH: usize = 256;
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            search: String::new(),
+            sort: Sort::Urgency,
+            reversed: false,
+            only: None,
+            page: 1,
+        }
+    }
+}
+
+impl Wish {
+    pub(super) fn parse(query: &str) -> Self {
+        let mut wish = Self::default();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "q" => {
+                    let text = value.trim().chars().take(LONGEST_SEARCH);
+                    wish.search = text.collect::<String>().to_lowercase();
+                }
+                "sort" => {
+                    let word = value.strip_prefix('-');
+                    let known = |sort: &Sort| sort.as_str() == word.unwrap_or(&value);
+                    if let Some(sort) = Sort::ALL.into_iter().find(known) {
+                        wish.sort = sort;
+                        wish.reversed = word.is_some();
+                    }
+                }
+                "only" => {
+                    let known = |one: &Urgency| one.as_str() == value;
+                    wish.only = Urgency::ALL.into_iter().find(known);
+                }
+                "page" => wish.page = value.parse().unwrap_or(1).max(1),
+                _ => {}
+            }
+        }
+        wish
+    }
+
+    /// The address of the list with this wish.
+    pub(super) fn address(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if !self.search.is_empty() {
+            query.append_pair("q", &self.search);
+        }
+        if (self.sort, self.reversed) != (Sort::Urgency, false) {
+            let sign = if self.reversed { "-" } else { "" };
+            query.append_pair("sort", &format!("{sign}{}", self.sort.as_str()));
+        }
+        if let Some(only) = self.only {
+            query.append_pair("only", only.as_str());
+        }
+        if self.page > 1 {
+            query.append_pair("page", &self.page.to_string());
+        }
+        let query = query.finish();
+        if query.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/?{query}")
+        }
+    }
+}
+
+impl Urgency {
+    /// The word in an address.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::ToDo => "todo",
+            Self::Waiting => "waiting",
+            Self::Well => "well",
+        }
+    }
+}
+
+/// The language of a hand-over pack; Dutch unless `lang=en` asks for English, as it is on
+/// the command line.
+pub(super) fn language(query: &str) -> Language {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let asked = pairs.find(|(key, _)| key == "lang");
+    asked
+        .and_then(|(_, word)| word.parse().ok())
+        .unwrap_or(Language::Dutch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        assert_eq!(place("/"), Some(Place::All));
+        assert_eq!(place("/org/a"), Some(Place::One("a")));
+        let zone = Place::Pack("a", PackFormat::Zone);
+        assert_eq!(place("/org/a/records.zone"), Some(zone));
+        for path in ["", "/org", "/org/a/", "/org/a/b/records.txt", "/../etc"] {
+            assert_eq!(place(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wish_is_its_address() {
+        for address in [
+            "/",
+            "/?q=voorbeeld",
+            "/?sort=name",
+            "/?sort=-urgency",
+            "/?q=a+%26+b&sort=-signed&only=todo&page=3",
+            "/?q=%22%3E%3Cscript%3E",
+        ] {
+            let query = address.strip_prefix("/?").unwrap_or_default();
+            assert_eq!(Wish::parse(query).address(), address);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_left_out() {
+        for query in [
+            "sort=nothing",
+            "sort=",
+            "only=none",
+            "page=0",
+            "page=-1",
+            "page=x",
+            "page=99999999999999999999999",
+            "q=%20%20",
+            "&&==&%",
+            "x",
+        ] {
+            assert_eq!(Wish::parse(query), Wish::default(), "{query}");
+        }
+        let long = Wish::parse(&format!("q={}", "A".repeat(100_000)));
+        assert_eq!(long.search.len(), LONGEST_SEARCH);
+    }
+
+    #[test]
+    fn packs_are_in_dutch_unless_asked_for() {
+        assert_eq!(language(""), Language::Dutch);
+        assert_eq!(language("lang=xx"), Language::Dutch);
+        assert_eq!(language("a=b&lang=en"), Language::English);
+    }
+}

@@ -1,0 +1,157 @@
+use std::{collections::BTreeMap, fs};
+
+use super::*;
+use crate::{
+    config,
+    keystore::{
+        Publication, State, Withdrawal,
+        lifecycle::{Situation, Why},
+    },
+    names::DomainName,
+    page::standing::{Standing, Urgency},
+};
+
+const HOSTILE: &str = r#"</title><script>alert("1")</script>&amp; 'a'"#;
+
+fn page(folder: &std::path::Path) -> Page {
+    let path = folder.display();
+    fs::create_dir(folder.join("orgs.d")).unwrap();
+    fs::write(
+        folder.join("zegel.toml"),
+        format!("[keystore]\npath = \"{path}/keys\"\n"),
+    )
+    .unwrap();
+    let name = serde_json::to_string(HOSTILE).unwrap();
+    fs::write(
+        folder.join("orgs.d/a.toml"),
+        format!("name = {name}\ndomains = [\"a.example\"]\n"),
+    )
+    .unwrap();
+    let loaded = config::load(&folder.join("zegel.toml")).unwrap();
+    let keystore = Keystore::create(&folder.join("keys")).unwrap();
+    let metrics = Metrics::new();
+    let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();
+    Page::new(SnapshotHolder::new(built.snapshot), keystore, metrics)
+}
+
+#[test]
+fn all_text_is_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    let escaped = "&lt;/title&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;amp; 'a'";
+    for (path, query) in [("/", ""), ("/", "q=%22%3E%3Cscript%3E"), ("/org/a", "")] {
+        let answer = page.answer(path, query);
+        assert!(answer.found, "{path}");
+        let body = answer.body;
+        assert!(!body.contains("<script") && !body.contains("<b>"), "{body}");
+        assert_eq!(body.contains(escaped), query.is_empty(), "{path}: {body}");
+    }
+    assert!(!page.answer("/org/b", "").found);
+    assert!(!page.answer("/org/a/records.exe", "").found);
+}
+
+/// A keyring with one RSA key for each of these publications of `a.example`.
+fn keyring(publications: &[Publication]) -> Keyring {
+    let keys = publications.iter().zip(0..).map(|(publication, place)| {
+        serde_json::json!({
+            "selector": format!("s{place}"),
+            "algorithm": "rsa-sha256",
+            "created": "2026-01-01T00:00:00Z",
+            "fingerprint": format!("{place:064x}"),
+            "publications": BTreeMap::from([("a.example", publication)]),
+        })
+    });
+    let keys: Vec<_> = keys.collect();
+    let json = serde_json::json!({ "version": 1, "keys": keys });
+    Keyring::parse(json.to_string().as_bytes()).unwrap()
+}
+
+fn publication(state: State, why: Why) -> Publication {
+    Publication {
+        state,
+        why: Some(why),
+        ..Publication::generated(Timestamp::UNIX_EPOCH)
+    }
+}
+
+fn standing(publications: &[Publication]) -> Standing {
+    let domains: [DomainName; 1] = ["a.example".parse().unwrap()];
+    Standing::of(&Situation {
+        keyring: &keyring(publications),
+        domains: &domains,
+        algorithms: &[],
+        timing: &config::Settings::default().timing(),
+    })
+}
+
+#[test]
+fn what_is_urgent_is_what_mail_suffers_from() {
+    let active = publication(State::Active, Why::Signing);
+    let waiting_withdrawal = Publication {
+        withdrawal: Some(Withdrawal::Asked),
+        ..publication(State::Draining, Why::AwaitingWithdrawal)
+    };
+    for (publications, expected, finding) in [
+        (vec![], Urgency::Now, None),
+        (vec![active], Urgency::Well, None),
+        (
+            vec![publication(State::Generated, Why::NotSeen)],
+            Urgency::Now,
+            Some(Why::NotSeen),
+        ),
+        (
+            // The successor can wait: mail is signed.
+            vec![active, publication(State::Generated, Why::NotSeen)],
+            Urgency::ToDo,
+            Some(Why::NotSeen),
+        ),
+        (
+            vec![active, publication(State::Published, Why::Settling)],
+            Urgency::Waiting,
+            None,
+        ),
+        (
+            vec![publication(State::Active, Why::SeenPartly)],
+            Urgency::Now,
+            Some(Why::SeenPartly),
+        ),
+        (
+            vec![publication(State::Revoked, Why::AwaitingWithdrawal), active],
+            Urgency::Now,
+            Some(Why::AwaitingWithdrawal),
+        ),
+        (
+            vec![waiting_withdrawal, active],
+            Urgency::ToDo,
+            Some(Why::AwaitingWithdrawal),
+        ),
+        (
+            vec![publication(State::Draining, Why::GoneEarly), active],
+            Urgency::Now,
+            Some(Why::GoneEarly),
+        ),
+    ] {
+        let found = standing(&publications);
+        assert_eq!(found.urgency, expected, "{publications:?}");
+        assert_eq!(found.finding, finding, "{publications:?}");
+        let is_well = expected == Urgency::Well;
+        assert_eq!(found.headline.is_none(), is_well, "{publications:?}");
+    }
+}
+
+#[test]
+fn the_worst_comes_first_and_the_others_are_counted() {
+    let found = standing(&[
+        publication(State::Withdrawn, Why::Done),
+        publication(State::Draining, Why::GoneEarly),
+        publication(State::Draining, Why::GoneEarly),
+        publication(State::Active, Why::SeenWrong),
+        publication(State::Generated, Why::SeenPartly),
+    ]);
+    let headline = found.headline.unwrap();
+    let (selector, _) = headline.key.unwrap();
+    assert_eq!(selector.as_str(), "s1");
+    assert_eq!(found.others, 2);
+    assert_eq!(found.finding, Some(Why::SeenWrong));
+    assert_eq!(found.states, [1, 0, 1, 2, 0, 1]);
+}

@@ -1,0 +1,141 @@
+//! What is said on the page, where no other module has the words.
+
+use jiff::Timestamp;
+
+use super::standing::{Headline, Urgency};
+use crate::{
+    keystore::{
+        State,
+        lifecycle::{What, Why},
+    },
+    names::OrganisationId,
+};
+
+/// The heading over organisations of this urgency.
+pub(super) fn urgency(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::Now => "Act now",
+        Urgency::ToDo => "To do",
+        Urgency::Waiting => "Waiting",
+        Urgency::Well => "Well",
+    }
+}
+
+/// What that means.
+pub(super) fn meaning(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::Now => "mail is unsigned or fails to verify",
+        Urgency::ToDo => "mail is signed, somebody has work",
+        Urgency::Waiting => "goes on by itself",
+        Urgency::Well => "nothing to do",
+    }
+}
+
+/// What a key does in this state.
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Generated => "Made, not in DNS yet",
+        State::Published => "In DNS, not signing yet",
+        State::Active => "Signs",
+        State::Draining => "Signs no more, record stays",
+        State::Withdrawn => "Given up",
+        State::Revoked => "Revoked",
+    }
+}
+
+/// What the keeper found in DNS, or why it did not look.
+pub(super) fn why(why: Why) -> &'static str {
+    match why {
+        Why::NotSeen => "No server shows the record",
+        Why::SeenPartly => "Some servers show the record, others do not",
+        Why::SeenWrong => "A server shows another or a broken record",
+        Why::SeenRevoked => "The record has an empty p=, which revokes the key",
+        Why::Unreachable => "A name server could not be asked",
+        Why::Settling => "Seen everywhere, not yet for long enough",
+        Why::Clock => "Too long between two looks for time to count",
+        Why::Signing => "Seen everywhere",
+        Why::Superseded => "Not looked at: a later key is in use",
+        Why::NotConfigured => "Not looked at: not in the configuration",
+        Why::Draining => "The record is there and must stay",
+        Why::GoneEarly => "The record is gone while mail still needs it",
+        Why::AwaitingWithdrawal => "The record is there and may be given up",
+        Why::AwaitingRemoval => "The record is empty and may be removed",
+        Why::Done => "Done",
+    }
+}
+
+/// The most urgent step; what is typed stands between backquotes.
+pub(super) fn headline(id: &OrganisationId, headline: &Headline) -> String {
+    match &headline.key {
+        Some((_, what)) => step(what),
+        None => no_key(id),
+    }
+}
+
+/// A next step, as a sentence without a full stop.
+pub(super) fn step(what: &What) -> String {
+    let text = what.to_string();
+    // A selector is written as it is.
+    if matches!(what, What::AwaitSuccessor(_)) {
+        return text;
+    }
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
+/// What is to be done where no key signs or is to.
+pub(super) fn no_key(id: &OrganisationId) -> String {
+    format!("No key yet: the keeper makes one, or `zegel key generate {id}`")
+}
+
+/// The day and the minute, in UTC.
+pub(super) fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The same for machines (RFC 3339).
+pub(super) fn machine_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%MZ").to_string()
+}
+
+/// With thin spaces between thousands, from five digits on.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 organisation`, `2 organisations`.
+pub(super) fn count(amount: usize, one: &str, several: &str) -> String {
+    let word = if amount == 1 { one } else { several };
+    format!("{} {word}", number(amount as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        for (value, text) in [
+            (0, "0"),
+            (9999, "9999"),
+            (10_000, "10\u{202f}000"),
+            (1_234_567, "1\u{202f}234\u{202f}567"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(count(1, "key", "keys"), "1 key");
+        assert_eq!(count(0, "key", "keys"), "0 keys");
+    }
+}
