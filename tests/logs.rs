@@ -98,7 +98,7 @@ fn end(zegel: &mut Zegel) -> String {
     let lines = log
         .lines()
         .filter(|line| !line.starts_with("environment: line "));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Sends all of them, and something that is no mail, and gives what was logged.
@@ -191,7 +191,7 @@ fn assert_lines(lines: &Lines, observed: bool) {
 }
 
 /// The lines of messages on each listener.
-fn by_listener(lines: Vec<BTreeMap<String, String>>) -> [Lines; 2] {
+fn by_listener(lines: &[BTreeMap<String, String>]) -> [Lines; 2] {
     ["relay", "looking"].map(|listener| {
         let own = lines.iter().filter(|line| line["listener"] == listener);
         own.map(|line| (line["queue_id"].clone(), line.clone()))
@@ -229,7 +229,7 @@ fn json_has_the_fields_of_each_message_and_nothing_of_what_it_holds() {
             );
         }
     }
-    let [relay, looking] = by_listener(lines);
+    let [relay, looking] = by_listener(&lines);
     assert_lines(&relay, false);
     assert_lines(&looking, true);
 }
@@ -247,7 +247,7 @@ fn text_has_them_too() {
             lines.push(plain.collect());
         }
     }
-    let [relay, looking] = by_listener(lines);
+    let [relay, looking] = by_listener(&lines);
     assert_lines(&relay, false);
     assert_lines(&looking, true);
 }
