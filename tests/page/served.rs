@@ -5,9 +5,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::support::milter::{Connection, Message, Offer, Peer};
 use super::support::zegel::{Org, Zegel};
-use super::world::{self, HOSTILE};
+use super::world::{self, HOSTILE, await_counts, send};
 
 /// The answer to a request with these further fields.
 fn request(zegel: &Zegel, line: &str, fields: &str) -> String {
@@ -28,16 +27,6 @@ fn get(zegel: &Zegel, path: &str) -> String {
 
 fn small() -> Zegel {
     Zegel::start(&[Org::new("voorbeeld", &["voorbeeld.example"])])
-}
-
-fn send(zegel: &Zegel, domain: &str, number: usize) {
-    let mut connection = Connection::negotiated(&zegel.milter(), Offer::POSTFIX);
-    connection.greet(&Peer::local());
-    for _ in 0..number {
-        let text = format!("From: a@{domain}\r\nSubject: x\r\n\r\nbody\r\n");
-        connection.send_message(&Message::parse(text.as_bytes()));
-    }
-    connection.quit();
 }
 
 #[test]
@@ -182,6 +171,8 @@ fn numbers_states_and_records_are_those_of_the_signer() {
     zegel.launch();
     send(&zegel, "amstel.example", 3);
     send(&zegel, "dijk.example", 2);
+    await_counts(&zegel, "amstel", (3, 0));
+    await_counts(&zegel, "dijk", (0, 2));
     let all = get(&zegel, "/");
     for text in [
         "7 organisations",

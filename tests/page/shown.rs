@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::browser::Browser;
-use super::support::milter::{Connection, Message, Offer, Peer};
 use super::support::zegel::Zegel;
-use super::world;
+use super::world::{self, await_counts, send};
 
 /// From the narrowest telephone to a desk.
 const WIDTHS: [u32; 5] = [320, 480, 768, 1024, 1440];
@@ -26,18 +25,14 @@ const PAGES: [(&str, &str); 6] = [
 fn signer() -> Zegel {
     let mut zegel = world::signer();
     zegel.launch();
-    let mut connection = Connection::negotiated(&zegel.milter(), Offer::POSTFIX);
-    connection.greet(&Peer::local());
-    for domain in [
-        "amstel.example",
-        "amstel.example",
-        "dijk.example",
-        "erfgoed.example",
+    for (id, domain, number, counts) in [
+        ("amstel", "amstel.example", 2, (2, 0)),
+        ("dijk", "dijk.example", 1, (0, 1)),
+        ("erfgoed", "erfgoed.example", 1, (1, 0)),
     ] {
-        let text = format!("From: a@{domain}\r\nSubject: x\r\n\r\nbody\r\n");
-        connection.send_message(&Message::parse(text.as_bytes()));
+        send(&zegel, domain, number);
+        await_counts(&zegel, id, counts);
     }
-    connection.quit();
     zegel
 }
 

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::support::milter::{Connection, Message, Offer, Peer};
 use super::support::zegel::{Org, Zegel};
 
 /// A name that would do harm where it is not escaped.
@@ -219,4 +221,30 @@ pub(crate) fn large_signer(number: usize) -> Zegel {
         write(&folder.join("keyring.json"), &keyring);
     }
     zegel
+}
+
+/// Sends messages of this domain, one after another.
+pub(crate) fn send(zegel: &Zegel, domain: &str, number: usize) {
+    let mut connection = Connection::negotiated(&zegel.milter(), Offer::POSTFIX);
+    connection.greet(&Peer::local());
+    for _ in 0..number {
+        let text = format!("From: a@{domain}\r\nSubject: x\r\n\r\nbody\r\n");
+        connection.send_message(&Message::parse(text.as_bytes()));
+    }
+    connection.quit();
+}
+
+/// Waits until the page of an organisation says so: a message is counted when its reply is
+/// out, which is when the test goes on, too.
+pub(crate) fn await_counts(zegel: &Zegel, id: &str, (signed, unsigned): (u32, u32)) {
+    let expected = format!("{signed} signed and {unsigned} not signed in the last 24 hours");
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let page = zegel.page(&format!("/org/{id}")).expect("a page");
+        if page.contains(&expected) {
+            return;
+        }
+        assert!(Instant::now() < end, "not {expected} in {page}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
