@@ -36,7 +36,8 @@ pub fn domain(value: &[u8]) -> Option<DomainName> {
     let (local_part, domain) = address.split_once('@')?;
     // Any character beyond ASCII may stand in a local part, be it a blank to the eye
     // (RFC 6532 §3.2).
-    if local_part.trim_matches(' ').is_empty() || local_part.contains("=?") || domain.contains('@') {
+    if local_part.trim_matches(' ').is_empty() || local_part.contains("=?") || domain.contains('@')
+    {
         return None;
     }
     // White space may stand around a dot, and nowhere else.

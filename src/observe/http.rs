@@ -143,9 +143,14 @@ struct Pages {
 
 async fn metrics(State(pages): State<Pages>) -> Response {
     // The semaphore is never closed.
-    let _turn = pages.rendering.acquire().await;
+    let turn = pages.rendering.acquire_owned().await;
     let metrics = Arc::clone(&pages.state.metrics);
-    let Ok(Ok(page)) = tokio::task::spawn_blocking(move || metrics.render()).await else {
+    let render = move || {
+        // Until the page is done, though its client may be gone: pages must not pile up.
+        let _turn = turn;
+        metrics.render()
+    };
+    let Ok(Ok(page)) = tokio::task::spawn_blocking(render).await else {
         tracing::error!("the metrics could not be written");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
