@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Output};
 
 use super::port::Port;
 use super::process::{GUARD, Supervised, read_lossy};
+use super::sandbox;
 use super::zegel::get;
 
 /// `zegel keeper` with the configuration and the keystore of a signer.
@@ -38,10 +39,16 @@ impl Keeper {
             r#"{GUARD} guard 'kill "$daemon"' \
                bash -c 'echo $$ >"$0"; exec "$@"' "$0" "$@""#
         );
+        let restrictions = if sandbox::is_wanted() {
+            sandbox::around_keeper(&self.folder)
+        } else {
+            Vec::new()
+        };
         let mut command = Command::new("bash");
         command
             .args(["-c", &script])
             .arg(self.folder.join("keeper.pid"))
+            .args(restrictions)
             .args([env!("CARGO_BIN_EXE_zegel"), "keeper", "--config"])
             .arg(self.folder.join("zegel.toml"));
         let output = self.folder.join("keeper.output");

@@ -1,7 +1,8 @@
-//! The restrictions of a unit, around the signer of a test.
+//! The restrictions of a unit, around the signer or the keeper of a test.
 //!
 //! With `ZEGEL_TEST_SANDBOX=1` in the environment every signer of every test has those of
-//! `systemd/zegel.service`, and is another user than root.
+//! `systemd/zegel.service`, every keeper those of `systemd/zegel-keeper.service`, and both
+//! are another user than root.
 
 use std::fs;
 use std::os::unix::fs::lchown;
@@ -20,8 +21,12 @@ pub fn is_wanted() -> bool {
 /// The words in front of a program that run it inside the restrictions of the unit. `options`
 /// are those of `sandbox.py`.
 pub fn words(network: &[&str], options: &[&str]) -> Vec<String> {
+    words_of("zegel.service", network, options)
+}
+
+fn words_of(unit: &str, network: &[&str], options: &[&str]) -> Vec<String> {
     let script = checkout().join("tests/support/sandbox.py");
-    let unit = checkout().join("systemd/zegel.service");
+    let unit = checkout().join("systemd").join(unit);
     let mut words = ["unshare", "--mount", "--ipc"].map(str::to_owned).to_vec();
     words.extend(network.iter().map(|&word| word.to_owned()));
     words.push("/usr/bin/python3".to_owned());
@@ -46,6 +51,23 @@ pub fn around(folder: &Path) -> Vec<String> {
             &path("keys"),
             "--read-only",
             &path("orgs.d"),
+        ],
+    )
+}
+
+/// The same for the keeper, which writes the keystore.
+pub fn around_keeper(folder: &Path) -> Vec<String> {
+    let group = group_of_postfix();
+    give(folder, group);
+    let path = |name: &str| folder.join(name).display().to_string();
+    words_of(
+        "zegel-keeper.service",
+        &[],
+        &[
+            "--user",
+            &format!("{USER}:{group}"),
+            "--writable",
+            &path("keys"),
         ],
     )
 }
