@@ -139,6 +139,13 @@ impl Snapshot {
         KeyCare::new(self)
     }
 
+    /// How many keys and keyrings are refused, as far as anybody has read them: all of them
+    /// after a round of [`KeyCare`].
+    pub fn refused_keys(&self) -> usize {
+        let refused: usize = self.sets.iter().map(|set| set.refused()).sum();
+        refused.max(usize::from(self.unread_keyrings))
+    }
+
     fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
         self.sets.iter().flat_map(|set| set.held())
     }

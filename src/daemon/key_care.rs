@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
 
-use crate::snapshot::{KeyCare, SnapshotHolder};
+use crate::{
+    observe::metrics::Metrics,
+    snapshot::{KeyCare, SnapshotHolder},
+};
 
 /// What waited for the start or the reload goes first.
 const AT_FIRST: Duration = Duration::from_secs(2);
@@ -14,15 +17,19 @@ const AT_FIRST: Duration = Duration::from_secs(2);
 const WORK: Duration = Duration::from_millis(5);
 const REST: Duration = Duration::from_millis(25);
 
-/// Goes along all keys once, and once more after each reload.
-pub(super) async fn care(snapshots: SnapshotHolder, other_keys: Arc<Notify>) {
+/// Goes along all keys once, and once more after each reload; then it is known how many of
+/// them can't be used.
+pub(super) async fn care(snapshots: SnapshotHolder, metrics: Metrics, other_keys: Arc<Notify>) {
     loop {
         sleep(AT_FIRST).await;
-        let mut round = snapshots.current().key_care();
+        let snapshot = snapshots.current();
+        let mut round = snapshot.key_care();
         while let Some(rest) = turn(round).await {
             round = rest;
             sleep(REST).await;
         }
+        metrics.key_problems(snapshot.refused_keys());
+        drop(snapshot);
         other_keys.notified().await;
     }
 }

@@ -133,7 +133,7 @@ impl Daemon {
         let page = daemon.page(&snapshots, keystore, &metrics);
         let parts = bind_all(&snapshots, &mut inherited, (&metrics, &readiness)).await?;
         let state = HttpState {
-            metrics: Arc::new(metrics),
+            metrics: Arc::new(metrics.clone()),
             readiness,
             page,
         };
@@ -144,7 +144,7 @@ impl Daemon {
         let other_keys = daemon.reloader.other_keys();
         daemon
             .background
-            .spawn(key_care::care(snapshots, other_keys));
+            .spawn(key_care::care(snapshots, metrics, other_keys));
         tracing::info!(
             organisations = snapshot.organisations().len(),
             listeners = snapshot.settings().listeners.len(),

@@ -118,12 +118,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if command != Command::Body {
                         self.watch.command(data.len())?;
                     }
-                    let turn = if command == Command::EndOfMessage {
+                    let mut turn = None;
+                    if command == Command::EndOfMessage {
                         self.turn = None;
-                        wait_to_sign(&self.dialogue, &self.turns, &mut self.watch).await?
-                    } else {
-                        None
-                    };
+                        match wait_to_sign(&mut self.dialogue, &self.turns, &mut self.watch).await {
+                            Ok(signing) => turn = signing,
+                            Err(end) => return self.give_up(end).await,
+                        }
+                    }
                     let step = self.dialogue.command(command, data, &mut self.output)?;
                     drop(turn);
                     step
@@ -164,6 +166,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.watch.behind_message()
     }
 
+    /// A whole message that had no turn in time: it is put off before the connection ends.
+    async fn give_up(&mut self, end: End) -> Result<(), End> {
+        let ending = self.dialogue.give_up();
+        let _ = self.end_message(ending).await;
+        Err(end)
+    }
+
     /// Keeps time and turns in step with the dialogue.
     fn phase(&mut self) {
         let phase = self.dialogue.phase();
@@ -191,11 +200,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 /// Waits until the message that has come to its end may be signed, if it is to be.
 async fn wait_to_sign(
-    dialogue: &Dialogue,
+    dialogue: &mut Dialogue,
     turns: &Turns,
     watch: &mut Watch,
 ) -> Result<Option<SigningTurn>, End> {
-    let Some(organisation) = dialogue.signs_for() else {
+    let Some(organisation) = dialogue.end_comes() else {
         return Ok(None);
     };
     tokio::select! {

@@ -91,9 +91,16 @@ impl Dialogue {
         self.phase
     }
 
-    /// Whose message it is that the end of the message would have signed.
-    pub(super) fn signs_for(&self) -> Option<OrganisationId> {
-        self.session.signs_for()
+    /// The end of the message has come, and is to be taken when it is its turn; whose message
+    /// it is, if it is to be signed.
+    pub(super) fn end_comes(&mut self) -> Option<OrganisationId> {
+        self.guard(Session::end_comes).flatten()
+    }
+
+    /// The end of a message that had no turn in time.
+    pub(super) fn give_up(&mut self) -> Ending {
+        self.guard(Session::fail);
+        self.end_of_message()
     }
 
     /// A piece of the body, of a BODY command or of the end of the message.

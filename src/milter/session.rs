@@ -34,6 +34,8 @@ pub(super) struct Session {
     agreement: Agreement,
     client: Option<IpAddr>,
     message: State,
+    /// When the end of the message came, which may have waited since.
+    ended: Option<Instant>,
 }
 
 /// Where the message of a session stands.
@@ -107,6 +109,7 @@ impl Session {
             agreement,
             client: None,
             message: State::None,
+            ended: None,
         }
     }
 
@@ -179,8 +182,9 @@ impl Session {
         }
     }
 
-    /// Whose message it is that is to be signed at its end.
-    pub(super) fn signs_for(&self) -> Option<OrganisationId> {
+    /// The end of the message has come; whose it is, if it is to be signed.
+    pub(super) fn end_comes(&mut self) -> Option<OrganisationId> {
+        self.ended = Some(Instant::now());
         let State::Body(decided) = &self.message else {
             return None;
         };
@@ -191,7 +195,7 @@ impl Session {
 
     /// The message is complete. `now` is in seconds since 1970.
     pub(super) fn end_of_message(&mut self, queue_id: &str, now: u64) -> Ending {
-        let begun = Instant::now();
+        let begun = self.ended.take().unwrap_or_else(Instant::now);
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
             State::None | State::Header(_) | State::Reading(_) | State::Failed => {

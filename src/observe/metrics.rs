@@ -108,9 +108,9 @@ pub struct SnapshotFacts {
     pub keystore_generation: u64,
     /// How many domains that send have no key in use.
     pub domains_without_key: usize,
-    /// How many keys and keyrings were refused.
+    /// How many keys and keyrings were refused when it was made.
     pub key_problems: usize,
-    /// How many connections there may be, over all listeners.
+    /// How many connections each listener may have.
     pub connections: usize,
     /// When it came into use.
     pub loaded_at: SystemTime,
@@ -203,6 +203,11 @@ impl Metrics {
     /// A snapshot came into use, at the start or by a reload.
     pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
         self.0.process.snapshot_in_use(facts);
+    }
+
+    /// So many keys and keyrings of the snapshot in use are refused, now that all were read.
+    pub fn key_problems(&self, refused: usize) {
+        self.0.process.key_problems(refused);
     }
 
     /// A reload put its snapshot into use; the load at the start is none.

@@ -53,19 +53,22 @@ struct Ring {
 
 impl History {
     /// Adds what the counters have grown by to this hour. Organisations that are not among
-    /// them are forgotten.
-    pub(super) fn sample(&self, now: Timestamp, totals: &[(OrganisationId, Totals)]) {
+    /// them are forgotten. The counters are read when nobody else adds theirs: older ones
+    /// behind newer ones would look as if they had begun anew.
+    pub(super) fn sample(
+        &self,
+        now: Timestamp,
+        totals: impl FnOnce() -> Vec<(OrganisationId, Totals)>,
+    ) {
         let hour = now.as_second().div_euclid(SECONDS);
         let mut rings = self.lock();
+        let totals = totals();
         if rings.len() > totals.len() {
             let known: std::collections::HashSet<_> = totals.iter().map(|(id, _)| id).collect();
             rings.retain(|id, _| known.contains(id));
         }
         for (id, totals) in totals {
-            match rings.get_mut(id) {
-                Some(ring) => ring.add(hour, *totals),
-                None => rings.entry(id.clone()).or_default().add(hour, *totals),
-            }
+            rings.entry(id).or_default().add(hour, totals);
         }
     }
 
@@ -115,9 +118,13 @@ impl Ring {
         now.unsigned = now.unsigned.saturating_add(small(grown.unsigned));
     }
 
-    /// Empties the places of the hours that have passed. A clock that goes back stays in the
-    /// hour that it had reached.
+    /// Empties the places of the hours that have passed. A clock that goes back a little stays
+    /// in the hour that it had reached; behind one that was far ahead all begins anew.
     fn advance(&mut self, hour: i64) {
+        if hour < self.hour - 1 {
+            self.hours = Default::default();
+            self.hour = hour;
+        }
         let passed = hour.saturating_sub(self.hour).max(0);
         for step in 1..=passed.min(LAST + 1) {
             self.hours[place(self.hour + step)] = Hour::default();
@@ -178,7 +185,7 @@ mod tests {
         let history = History::default();
         let id: OrganisationId = "a".parse().unwrap();
         let sample = |hour, signed, unsigned| {
-            history.sample(at(hour), &[(id.clone(), totals(signed, unsigned))]);
+            history.sample(at(hour), || vec![(id.clone(), totals(signed, unsigned))]);
         };
         sample(1000, 5, 1);
         sample(1000, 7, 1);
@@ -198,10 +205,13 @@ mod tests {
     fn clocks_and_counters_that_go_back_do_no_harm() {
         let history = History::default();
         let id: OrganisationId = "a".parse().unwrap();
-        let sample = |hour, signed| history.sample(at(hour), &[(id.clone(), totals(signed, 0))]);
+        let sample = |hour, signed| {
+            history.sample(at(hour), || vec![(id.clone(), totals(signed, 0))]);
+        };
         sample(1000, 5);
         sample(990, 6);
-        assert_eq!(history.day(&id, at(990)).0[HOURS - 1].signed, 6);
+        // Far back: what was before is of a time that was never.
+        assert_eq!(history.day(&id, at(990)).totals(), totals(1, 0));
         sample(1001, 2);
         assert_eq!(history.day(&id, at(1001)).0[HOURS - 1].signed, 2);
         sample(FAR, 3);
@@ -213,8 +223,8 @@ mod tests {
         let history = History::default();
         let ids: Vec<OrganisationId> = ["a", "b"].map(|id| id.parse().unwrap()).to_vec();
         let both: Vec<_> = ids.iter().map(|id| (id.clone(), totals(1, 1))).collect();
-        history.sample(at(1), &both);
-        history.sample(at(1), &both[1..]);
+        history.sample(at(1), || both.clone());
+        history.sample(at(1), || both[1..].to_vec());
         assert_eq!(history.days(at(1)).len(), 1);
         assert_eq!(history.day(&ids[0], at(1)), Day::default());
     }

@@ -131,7 +131,7 @@ fn not_found() -> Answer {
 
 impl Inner {
     fn sample(&self, now: Timestamp) {
-        self.history.sample(now, &self.metrics.totals());
+        self.history.sample(now, || self.metrics.totals());
     }
 
     fn all(&self, query: &str) -> String {

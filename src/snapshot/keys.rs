@@ -208,6 +208,13 @@ impl KeySet {
         self.keys.iter().map(|key| &key.held)
     }
 
+    /// How many are known not to be usable, as far as they have been read; 1 if the keyring
+    /// is not known.
+    pub(super) fn refused(&self) -> usize {
+        let is_refused = |key: &&SetKey| key.shared || key.held.is_refused();
+        usize::from(self.unknown) + self.keys.iter().filter(is_refused).count()
+    }
+
     /// Whether [`KeySet::choose`] looks at no disk.
     pub(super) fn is_read(&self) -> bool {
         self.keys.iter().all(|key| key.held.is_read())

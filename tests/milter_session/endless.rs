@@ -74,12 +74,14 @@ fn commands_beyond_measure_are_cut() {
 /// Fifty times what Postfix takes by default, from an MTA that wants an answer to each.
 #[test]
 fn mail_to_fifty_thousand_recipients_is_signed() {
-    const TURN: usize = 500;
+    // So few that the answers, each in a buffer of its own, never fill the socket while this
+    // side does not read.
+    const TURN: usize = 100;
     let (zegel, keys) = start("");
     let mut connection = greeted_with(&zegel, Offer::version(6).without(u32::MAX));
     let message = ours();
     assert!(connection.command(Command::Mail, b"<a@b>\0").goes_on());
-    for turn in 0..100 {
+    for turn in 0..500 {
         for number in 0..TURN {
             let address = format!("recipient-{turn}-{number}@elsewhere.example");
             let macros = strings(["{rcpt_addr}".as_bytes(), address.as_bytes()]);

@@ -10,7 +10,7 @@ mod status;
 mod top;
 
 use clap::Args;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use self::{
     client::Endpoint,
@@ -100,7 +100,13 @@ async fn page_of(endpoint: &Endpoint) -> Result<Page, String> {
     Page::parse(&answer.text).map_err(|error| error.to_string())
 }
 
-fn runtime() -> Result<Runtime, Failure> {
+/// Runs this to its end, and waits for nothing that it has left behind, such as a name that is
+/// still being looked up.
+fn on_runtime<T>(asking: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Other(format!("nothing can be asked: {error}")))
+    let runtime =
+        runtime.map_err(|error| Failure::Other(format!("nothing can be asked: {error}")))?;
+    let asked = runtime.block_on(asking);
+    runtime.shutdown_background();
+    Ok(asked)
 }

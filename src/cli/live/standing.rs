@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{
     Look,
-    figures::{Figures, KeeperFigures},
+    figures::{Figures, KeeperFigures, KeyFigures},
 };
+use crate::observe::metrics::OTHER;
 
 /// For so long a signing failure is news: mail that was put off comes again within it.
 const FAILURE_IS_NEWS: u64 = 3600;
@@ -122,6 +123,10 @@ fn of_signer(figures: &Figures, now: u64, attention: &mut Vec<String>) {
 
 fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
     for (id, keys) in &figures.organisations {
+        if id == OTHER {
+            of_others(keys, attention);
+            continue;
+        }
         for [domain, kind] in &keys.alarms {
             attention.push(format!(
                 "{id}: {kind} {domain}: see `zegel key list {id}` and docs/alerts.md"
@@ -143,6 +148,22 @@ fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
                 duration(age)
             ));
         }
+    }
+}
+
+/// Of organisations that have no series of their own, of which one or several are meant.
+fn of_others(keys: &KeyFigures, attention: &mut Vec<String>) {
+    let mut kinds: Vec<&str> = keys.alarms.iter().map(|[_, kind]| kind.as_str()).collect();
+    if keys.rotation_overdue > 0 {
+        kinds.push("rotation_overdue");
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    if !kinds.is_empty() {
+        attention.push(format!(
+            "of organisations beyond [http] organisations: {}: `zegel keeper --once` names them",
+            kinds.join(", ")
+        ));
     }
 }
 

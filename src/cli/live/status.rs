@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     Source, SourceArguments,
     figures::{Figures, KeeperFigures, KeyFigures, Organisation},
-    look_at_keeper, runtime,
+    look_at_keeper, on_runtime,
     screen::Screen,
     standing::{Standing, duration},
 };
@@ -41,14 +41,14 @@ pub(in crate::cli) fn run(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let source = Source::new(&arguments.source, arguments.keeper_url.as_deref(), context)?;
-    let (look, keeper) = runtime()?.block_on(async {
+    let (look, keeper) = on_runtime(async {
         let look = source.look().await;
         let keeper = match &source.keeper {
             Some(keeper) => Some((keeper.to_string(), look_at_keeper(keeper).await)),
             None => None,
         };
         (look, keeper)
-    });
+    })?;
     let standing = Standing::new(source.signer.to_string(), look, keeper, now());
     if arguments.json {
         context.output.json(&standing);

@@ -12,7 +12,7 @@ use tokio::{signal::ctrl_c, time::sleep};
 use super::{
     Look, Source, SourceArguments,
     figures::{Figures, Organisation},
-    runtime,
+    on_runtime,
     screen::Screen,
     standing::duration,
     status::name_of,
@@ -82,12 +82,12 @@ pub(in crate::cli) fn run(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let source = Source::new(&arguments.source, None, context)?;
-    runtime()?.block_on(async {
+    on_runtime(async {
         tokio::select! {
             result = watch(arguments, &source, context) => result,
             _ = ctrl_c() => Ok(Status::Good),
         }
-    })
+    })?
 }
 
 async fn watch(

@@ -126,6 +126,11 @@ impl Process {
         self.snapshot.show(facts);
     }
 
+    pub(super) fn key_problems(&self, refused: usize) {
+        let refused = i64::try_from(refused).unwrap_or(i64::MAX);
+        self.snapshot.key_problems.set(refused);
+    }
+
     pub(super) fn reload_succeeded(&self) {
         self.reloads_succeeded.inc();
         self.last_reload_succeeded.set(1);
@@ -179,7 +184,7 @@ impl SnapshotGauges {
             ),
             key_problems: gauge(
                 "key_problems",
-                "Keys and keyrings that were refused when the snapshot in use was made",
+                "Keys and keyrings of the snapshot in use that are refused, as far as they were read",
             ),
             connections: gauge(
                 "connections_limit",
