@@ -169,6 +169,22 @@ fn each_planted_danger_is_named() {
     examine(&setup, &file, &outside, "3.7.11").expect(0);
 }
 
+/// A setting that holds for both lists of milters is found for each.
+#[test]
+fn nothing_is_said_twice() {
+    let parameters = format!("{PARAMETERS}milter_protocol = 2\nmilter_command_timeout = 1s\n");
+    let done = examine(&setup(), &parameters, SERVICES, "3.7.11").expect(1);
+    let report = done.json();
+    let findings = report["findings"].as_array().unwrap();
+    for (index, finding) in findings.iter().enumerate() {
+        assert!(
+            !findings[..index].contains(finding),
+            "{finding} comes again"
+        );
+    }
+    assert_eq!(findings.len(), 2, "{report}");
+}
+
 #[test]
 fn what_a_service_says_counts_for_it() {
     let setup = setup();

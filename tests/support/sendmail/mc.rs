@@ -8,7 +8,7 @@ use super::super::{fragment, logins};
 use super::{HOST_NAME, SendmailOptions, root};
 
 /// The socket that the fragment names.
-const SOCKET: &str = "local:/run/zegel/relay.sock";
+const SOCKET: &str = "local:/run/zegel-socket/relay.sock";
 
 /// Another one, in a comment of the fragment.
 const SUBMISSION_SOCKET: &str = "local:/run/zegel/submission.sock";
