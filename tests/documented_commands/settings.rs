@@ -1,0 +1,98 @@
+//! The settings that the pages show are those of `conf/`, which the tests with real servers use.
+
+use super::{
+    page::{What, steps},
+    pages,
+    support::fragment,
+};
+
+/// What a page sets otherwise than `conf/`, and says why.
+const OTHERWISE: [&str; 2] = [
+    "smtpd_milters = { unix:zegel/relay.sock, default_action=tempfail, connect_timeout=10s }",
+    "non_smtpd_milters =",
+];
+
+/// The lines of these blocks of a page that are not commands.
+fn others(page: &str) -> Vec<String> {
+    let steps = steps(&pages()[page]);
+    let lines = steps.into_iter().filter_map(|step| match step.what {
+        What::Other(line) => Some(line.trim().to_owned()),
+        _ => None,
+    });
+    lines.collect()
+}
+
+/// What `postconf -e` is told on the page.
+fn told(page: &str) -> Vec<String> {
+    let steps = steps(&pages()[page]);
+    let settings = steps.into_iter().filter_map(|step| match step.what {
+        What::Command(command, _) => {
+            let setting = command.strip_prefix("postconf -e '")?;
+            Some(setting.split('\'').next()?.to_owned())
+        }
+        _ => None,
+    });
+    settings.collect()
+}
+
+/// Settings of `main.cf`, without comments.
+fn of_main_cf() -> Vec<String> {
+    let text = fragment("postfix/main.cf");
+    let lines = text.lines().map(str::trim_end);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_settings_of_postfix_are_those_that_are_tested() {
+    let ours = of_main_cf();
+    let told = told("docs/postfix.md");
+    for setting in &ours {
+        assert!(
+            told.contains(setting),
+            "docs/postfix.md is without {setting}"
+        );
+    }
+    for setting in told {
+        let is_known = ours.contains(&setting) || OTHERWISE.contains(&setting.as_str());
+        assert!(is_known, "conf/postfix/main.cf is without {setting}");
+    }
+    let readme = others("README.md");
+    let shown: Vec<&String> = readme
+        .iter()
+        .filter(|line| line.contains("milter"))
+        .collect();
+    assert!(shown.len() > 2, "{shown:?}");
+    for setting in shown {
+        assert!(
+            ours.contains(setting),
+            "conf/postfix/main.cf is without {setting}"
+        );
+    }
+}
+
+#[test]
+fn services_of_postfix_are_those_that_are_tested() {
+    let master = fragment("postfix/master.cf");
+    let options = others("docs/postfix.md");
+    let mut number = 0;
+    for option in options.iter().filter(|line| line.starts_with("-o ")) {
+        let is_there = master.lines().any(|line| line.trim() == option);
+        assert!(is_there, "conf/postfix/master.cf is without {option}");
+        number += 1;
+    }
+    assert!(number > 1, "{number} options are shown");
+}
+
+#[test]
+fn the_lines_of_sendmail_are_those_that_are_tested() {
+    let fragment = fragment("sendmail/zegel.mc");
+    let mut number = 0;
+    for line in others("docs/sendmail.md") {
+        if line.ends_with("dnl") {
+            assert!(fragment.contains(&line), "zegel.mc is without {line}");
+            number += 1;
+        }
+    }
+    assert!(number > 3, "{number} lines are shown");
+}
