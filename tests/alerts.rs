@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output},
 };
 
@@ -76,52 +76,6 @@ fn each_alert_has_its_page_and_its_tests() {
     }
 }
 
-/// What stands in the text like the name of a metric, without what a type adds.
-fn metrics_in(text: &str) -> BTreeSet<String> {
-    let word = |character: char| character.is_ascii_alphanumeric() || "_:".contains(character);
-    let words = text.split(|character| !word(character));
-    let names = words.filter_map(|word| word.strip_prefix("zegel_"));
-    let bare = |name: &str| {
-        let mut suffixes = ["_total", "_bucket", "_sum", "_count"].iter();
-        let bare = suffixes.find_map(|suffix| name.strip_suffix(suffix));
-        bare.unwrap_or(name).to_owned()
-    };
-    names.map(bare).collect()
-}
-
-fn source(folder: &Path, found: &mut String) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            source(&path, found);
-        } else if path.file_stem().is_some_and(|stem| stem != "tests") {
-            let text = fs::read_to_string(&path).unwrap();
-            found.push_str(text.split("#[cfg(test)]").next().unwrap());
-        }
-    }
-}
-
-#[test]
-fn every_metric_that_is_named_is_one_of_ours() {
-    let mut known = String::new();
-    source(Path::new("src/observe/metrics"), &mut known);
-    known.push_str(&read("src/observe/metrics.rs"));
-    for file in [RULES, DASHBOARD, RUNBOOK] {
-        let named = metrics_in(&read(file));
-        assert!(!named.is_empty(), "{file} names no metric");
-        for name in named {
-            assert!(
-                known.contains(&format!("\"{name}\"")),
-                "{file}: zegel_{name}"
-            );
-        }
-    }
-}
-
 #[test]
 fn the_dashboard_is_whole() {
     let dashboard: serde_json::Value = serde_json::from_str(&read(DASHBOARD)).unwrap();
@@ -132,7 +86,7 @@ fn the_dashboard_is_whole() {
         assert!(ids.insert(panel["id"].as_u64().unwrap()), "{panel}");
         for target in panel["targets"].as_array().unwrap() {
             let expression = target["expr"].as_str().unwrap();
-            assert!(!metrics_in(expression).is_empty(), "{expression}");
+            assert!(expression.contains("zegel_"), "{expression}");
         }
     }
 }
