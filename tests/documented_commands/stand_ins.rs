@@ -81,9 +81,9 @@ pub(crate) const STAND_INS: [(&str, &str, &str); 16] = [
     (
         "sendmailconfig",
         "Sendmail is only unpacked: makes the .cf as its real one does",
-        r#"cd ROOT/etc/mail
+        r"cd ROOT/etc/mail
            folder=CHECKOUT/target/sendmail-root/usr/share/sendmail/cf
-           exec m4 -D_CF_DIR_=$folder/ $folder/m4/cf.m4 sendmail.mc >sendmail.cf"#,
+           exec m4 -D_CF_DIR_=$folder/ $folder/m4/cf.m4 sendmail.mc >sendmail.cf",
     ),
     (
         "ssh",
