@@ -1,4 +1,5 @@
-//! What the documentation says of the tests is so: they exist.
+//! What the documentation refers to exists: tests, files, headings. Its commands are run by
+//! `documented_commands`.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -99,4 +100,76 @@ fn the_tests_that_are_named_exist() {
         }
     }
     assert!(named > FAULTS, "{named} tests are named");
+}
+
+/// The README and what is in `docs/`, by their names.
+fn pages() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let files = fs::read_dir(folder).expect("docs/");
+    let names = files.map(|file| file.expect("a page").file_name());
+    let names = names.map(|name| format!("docs/{}", name.to_string_lossy()));
+    names.chain(["README.md".to_owned()]).collect()
+}
+
+/// Where links go that are not to other sites, without those of code.
+fn links(text: &str) -> Vec<&str> {
+    let links = text.split("](").skip(1);
+    let links = links.filter_map(|rest| rest.split_once(')'));
+    let targets = links.map(|(target, _)| target);
+    targets
+        .filter(|target| !target.contains("://") && !target.contains([' ', '`']))
+        .collect()
+}
+
+/// A heading as a link names it.
+fn anchor(heading: &str) -> String {
+    let letters = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = letters.chars().filter_map(|letter| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        _ => letter.is_alphanumeric().then_some(letter),
+    });
+    kept.collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut number = 0;
+    for page in pages() {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().expect("a folder");
+        for link in links(&text) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() {
+                page.clone()
+            } else {
+                folder.join(file).display().to_string()
+            };
+            assert!(root.join(&target).exists(), "{page}: there is no {link}");
+            if !heading.is_empty() {
+                let text = read(&target);
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                assert!(
+                    headings.any(|line| anchor(line) == heading),
+                    "{page}: there is no {link}"
+                );
+            }
+            number += 1;
+        }
+    }
+    assert!(number > 50, "{number} links were found");
+}
+
+#[test]
+fn every_page_is_in_the_index() {
+    let index = read("docs/README.md");
+    let listed = links(&index);
+    for page in pages().iter().filter_map(|page| page.strip_prefix("docs/")) {
+        assert!(
+            page == "README.md" || listed.contains(&page),
+            "docs/README.md is without {page}"
+        );
+    }
+    assert!(links(&read("README.md")).contains(&"docs/README.md"));
 }

@@ -5,6 +5,7 @@
 
 mod page;
 mod settings;
+mod several_relays;
 mod stand_ins;
 #[path = "../support/mod.rs"]
 mod support;
@@ -36,77 +37,93 @@ fn pages() -> BTreeMap<String, String> {
     pages.collect()
 }
 
-/// Does all that a page says; gives what was not so, and how many commands there are.
-fn follow(name: &str, text: &str) -> (Vec<String>, usize) {
-    let world = World::new(text.contains("<!-- world: publish "));
-    let (mut wrong, mut number, mut last) = (Vec::new(), 0, 0);
-    for step in steps(text) {
-        let (command, status, shown) = match step.what {
-            What::World(what) => {
-                if let Some(said) = world.happen(&what) {
-                    wrong.push(format!("{name}:{}: {what}\n{said}", step.line));
-                }
-                continue;
+/// What is not there of a command that is not run.
+fn misses(command: &str) -> Option<String> {
+    let mut words = command.split_whitespace();
+    if words.next() == Some("tests/run") {
+        let is_there = support::checkout().join("tests/run").exists();
+        return (!is_there).then(|| "tests/run".to_owned());
+    }
+    let bench = words.skip_while(|word| *word != "--bench").nth(1)?;
+    let manifest = fs::read_to_string(support::checkout().join("Cargo.toml")).unwrap();
+    let is_there = manifest.contains(&format!("[[bench]]\nname = \"{bench}\""));
+    (!is_there).then(|| bench.to_owned())
+}
+
+/// What came of following a page.
+#[derive(Default)]
+struct Account {
+    /// What was not as the page says, with its place.
+    wrong: Vec<String>,
+    commands: usize,
+    /// The status of the last command, if the page has yet to show it.
+    status: i32,
+}
+
+impl Account {
+    /// Does all that a page says.
+    fn follow(name: &str, text: &str) -> Self {
+        let world = World::new(text.contains("<!-- world: publish "));
+        let mut account = Self::default();
+        for step in steps(text) {
+            if let Some(wrong) = account.step(&world, step.what) {
+                let place = format!("{name}:{}", step.line);
+                account.wrong.push(format!("{place}: {wrong}"));
             }
-            What::Other(_) => continue,
-            What::Session(command, shown) if command == "echo $?" => {
-                if shown != [last.to_string()] {
-                    wrong.push(format!("{name}:{}: the status was {last}", step.line));
-                }
-                last = 0;
-                continue;
-            }
-            What::Session(command, shown) => (command, None, Some(shown)),
-            What::Command(command, status) => (command, Some(status), None),
-        };
-        number += 1;
-        if last != 0 {
-            wrong.push(format!(
-                "{name}:{}: before it, the status was {last}",
-                step.line
-            ));
         }
-        last = 0;
+        if account.status != 0 {
+            let status = account.status;
+            account
+                .wrong
+                .push(format!("{name}: the last status is {status}"));
+        }
+        account
+    }
+
+    /// Gives what is wrong.
+    fn step(&mut self, world: &World, what: What) -> Option<String> {
+        match what {
+            What::Other(_) => None,
+            What::World(command) => world
+                .happen(&command)
+                .map(|said| format!("{command}\n{said}")),
+            What::Session(command, shown) if command == "echo $?" => {
+                let status = std::mem::take(&mut self.status);
+                (shown != [status.to_string()]).then(|| format!("the status was {status}"))
+            }
+            What::Session(command, shown) => self.session(world, &command, &shown),
+            What::Command(command, status) => self.command(world, &command, status),
+        }
+    }
+
+    fn command(&mut self, world: &World, command: &str, status: i32) -> Option<String> {
+        self.commands += 1;
         if NOT_RUN.iter().any(|(begin, _)| command.starts_with(begin)) {
-            continue;
+            return misses(command).map(|what| format!("there is no {what}"));
         }
         let is_endless = ENDLESS.iter().any(|begin| command.starts_with(begin));
-        let line = if is_endless {
-            format!("timeout 3 {command}\n[ $? = 124 ]")
+        let done = if is_endless && !command.contains("--once") {
+            world.run(&format!("timeout 3 {command}\n[ $? = 124 ]"))
         } else {
-            command.clone()
+            world.run(command)
         };
-        let done = world.run(&line);
-        if let Some(status) = status
-            && done.status != status
-        {
-            let (line, is) = (step.line, done.status);
-            wrong.push(format!(
-                "{name}:{line}: status {is}: {command}\n{}",
-                done.said
-            ));
-        }
-        if let Some(shown) = shown {
-            last = done.status;
-            let said: Vec<&str> = done.said.trim_end().lines().collect();
-            let shown: Vec<String> = shown
-                .join("\n")
-                .trim_end()
-                .lines()
-                .map(str::to_owned)
-                .collect();
-            if !is_as_shown(&said, &shown) {
-                wrong.push(format!(
-                    "{name}:{}: {command} says\n{}",
-                    step.line, done.said
-                ));
-            }
-        }
+        let is = done.status;
+        (is != status).then(|| format!("status {is}: {command}\n{}", done.said))
     }
-    if last != 0 {
-        wrong.push(format!("{name}: the last status is {last}"));
+
+    fn session(&mut self, world: &World, command: &str, shown: &[String]) -> Option<String> {
+        self.commands += 1;
+        let before = self.status;
+        let done = world.run(command);
+        self.status = done.status;
+        if before != 0 {
+            return Some(format!("the status of the command before it was {before}"));
+        }
+        let said: Vec<&str> = done.said.trim_end().lines().collect();
+        let blanks = shown.iter().rev().take_while(|line| line.trim().is_empty());
+        let shown = &shown[..shown.len() - blanks.count()];
+        (!is_as_shown(&said, shown)).then(|| format!("{command} says\n{}", done.said))
     }
-    (wrong, number)
 }
 
 #[test]
@@ -117,12 +134,12 @@ fn every_command_does_what_its_page_says() {
     thread::scope(|scope| {
         let chosen = pages.iter().filter(|(name, _)| name.contains(&only));
         let threads: Vec<_> = chosen
-            .map(|(name, text)| scope.spawn(|| follow(name, text)))
+            .map(|(name, text)| scope.spawn(|| Account::follow(name, text)))
             .collect();
         for thread in threads {
-            let (here, commands) = thread.join().unwrap();
-            wrong.extend(here);
-            number += commands;
+            let account = thread.join().unwrap();
+            wrong.extend(account.wrong);
+            number += account.commands;
         }
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -139,12 +156,12 @@ fn parse(command: &str) -> Result<(), String> {
     match zegel::cli::command().try_get_matches_from(words) {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {
+            // In running text a command is often named without all that it needs.
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::MissingRequiredArgument
             | ErrorKind::MissingSubcommand => Ok(()),
-            // In running text a command is often named without all that it needs.
-            ErrorKind::MissingRequiredArgument => Ok(()),
             _ => Err(error.to_string()),
         },
     }

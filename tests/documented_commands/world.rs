@@ -6,6 +6,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Write as _,
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -155,7 +156,7 @@ impl World {
     /// Gives what went wrong.
     pub(crate) fn happen(&self, what: &str) -> Option<String> {
         if what == "signer" {
-            self.start_signer();
+            self.start_signer_of("var/lib/zegel/keys");
         } else if let Some(organisation) = what.strip_prefix("publish ") {
             self.publish(organisation);
         } else {
@@ -163,6 +164,11 @@ impl World {
             return (done.status != 0).then_some(done.said);
         }
         None
+    }
+
+    /// Where that signer listens.
+    pub(crate) fn milter(&self) -> String {
+        format!("unix:{}", self.path("run/relay.sock").display())
     }
 
     /// Where commands are given, and what is different there.
@@ -187,13 +193,10 @@ impl World {
         command
     }
 
-    /// The signer of this host, with a socket of its own.
-    fn start_signer(&self) {
+    /// The signer over this keystore, with a socket of its own.
+    pub(crate) fn start_signer_of(&self, keystore: &str) {
         let settings = fs::read_to_string(self.path("etc/zegel/zegel.toml")).unwrap();
-        let socket = format!(
-            "socket = \"unix:{}\"",
-            self.path("run/relay.sock").display()
-        );
+        let socket = format!("socket = \"{}\"", self.milter());
         let line = |line: &str| {
             let is_socket = line.starts_with("socket = ");
             let line = if is_socket { &socket } else { line };
@@ -206,6 +209,7 @@ impl World {
         command.arg("-c");
         command.arg(format!("{GUARD} guard 'kill \"$daemon\"' {binary} run"));
         command.env("ZEGEL_CONFIG", self.path("etc/zegel/signer.toml"));
+        command.env("ZEGEL__KEYSTORE__PATH", self.path(keystore));
         let output = self.path("run/output");
         let mut signer = Supervised::start("the signer", command, &output);
         let log = || fs::read_to_string(&output).unwrap_or_default();
@@ -229,13 +233,15 @@ impl World {
                 let strings = strings.iter().map(ToString::to_string);
                 let strings: Vec<String> = strings.collect();
                 let name = key["name"].as_str().unwrap();
-                zones.push_str(&format!("{name}. TXT {}\n", strings.join(" ")));
+                writeln!(zones, "{name}. TXT {}", strings.join(" ")).unwrap();
             }
             let name = domain["domain"].as_str().unwrap();
-            zones.push_str(&format!(
+            write!(
+                zones,
                 "{name}. TXT \"v=spf1 ip4:192.0.2.0/24 -all\"\n\
                  _dmarc.{name}. TXT \"v=DMARC1; p=reject; rua=mailto:d@voorbeeld.example\"\n"
-            ));
+            )
+            .unwrap();
         }
         names.set_both("voorbeeld.example", &zones);
     }
