@@ -8,6 +8,8 @@
 //! - Any other block has no commands.
 //!
 //! `<!-- world: COMMAND -->` on a line of its own is done in between, and not shown.
+//! `<!-- elsewhere: WHY -->` says of the next block that it needs what is not here, such as an
+//! MTA at work, and what runs it: then every `zegel` in it only has to be one that exists.
 
 /// A command of a page, or what happens between two.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +25,8 @@ pub(crate) enum What {
     World(String),
     /// From an `sh` block, with the status that it must have.
     Command(String, i32),
+    /// A line of an `sh` block that something else runs.
+    Elsewhere(String),
     /// From a `console` block, with what it says.
     Session(String, Vec<String>),
     /// A line of any other block.
@@ -33,8 +37,13 @@ pub(crate) enum What {
 pub(crate) fn steps(text: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut lines = text.lines().zip(1..);
+    let mut elsewhere = false;
     while let Some((line, number)) = lines.next() {
         let what = line.trim();
+        if what.starts_with("<!-- elsewhere: ") {
+            elsewhere = true;
+            continue;
+        }
         if let Some(command) = what.strip_prefix("<!-- world: ") {
             let command = command.strip_suffix(" -->").expect("one line");
             steps.push(Step {
@@ -49,6 +58,12 @@ pub(crate) fn steps(text: &str) -> Vec<Step> {
                 .map(|(line, number)| (line.get(indent..).unwrap_or_default(), number))
                 .collect::<Vec<_>>();
             match language {
+                "sh" if std::mem::take(&mut elsewhere) => {
+                    steps.extend(block.iter().map(|(line, number)| Step {
+                        line: *number,
+                        what: What::Elsewhere((*line).to_owned()),
+                    }));
+                }
                 "sh" => steps.extend(commands(&block)),
                 "console" => steps.extend(session(&block)),
                 _ => steps.extend(block.iter().map(|(line, number)| Step {
