@@ -11,7 +11,7 @@ use super::{HOST_NAME, SendmailOptions, root};
 const SOCKET: &str = "local:/run/zegel-socket/relay.sock";
 
 /// Another one, in a comment of the fragment.
-const SUBMISSION_SOCKET: &str = "local:/run/zegel/submission.sock";
+const SUBMISSION_SOCKET: &str = "local:/run/zegel-socket/submission.sock";
 const COMMENT: &str = "dnl #     ";
 const SUBMISSION_FILTER: &str = "dnl #     MAIL_FILTER(`zegel-submission'";
 
