@@ -211,9 +211,14 @@ impl Life<'_> {
         self.wait_for(&format!("{selector} signs for {domain}"), |life| {
             life.state(selector, domain) == State::Active
         });
-        let active = self.publication(selector, domain).since;
+        let publication = self.publication(selector, domain);
+        let active = publication.since;
         let waited = active.duration_since(agreed).unsigned_abs();
-        assert!(active > agreed && waited >= SETTLE, "{waited:?}");
+        assert!(
+            active > agreed && waited >= SETTLE,
+            "all agreed at {agreed}: {publication:?}\n{}",
+            self.keeper.log()
+        );
         let sent = self.stream.sent().into_iter();
         let mut early = sent.filter(|sent| sent.domain == domain && sent.ended < active);
         assert!(!early.any(|sent| is_signed_by(&sent, selector)));
