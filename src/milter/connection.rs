@@ -16,9 +16,10 @@ use super::{
     dialogue::{Dialogue, Phase, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
-    turns::{LARGE_OCTETS, SigningTurn, Turn, Turns},
+    turns::{LARGE_OCTETS, Turn, Turns},
     wire::{Command, Event, Frames},
 };
+use crate::names::OrganisationId;
 
 /// After so many octets without a pause other connections have their turn.
 const TURN_OCTETS: usize = 128 * 1024;
@@ -118,22 +119,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if command != Command::Body {
                         self.watch.command(data.len())?;
                     }
-                    let mut turn = None;
-                    if command == Command::EndOfMessage {
-                        self.turn = None;
-                        match wait_to_sign(&mut self.dialogue, &self.turns, &mut self.watch).await {
-                            Ok(signing) => turn = signing,
-                            Err(end) => return self.give_up(end).await,
-                        }
-                    }
-                    let step = self.dialogue.command(command, data, &mut self.output)?;
-                    drop(turn);
-                    step
+                    self.dialogue.command(command, data, &mut self.output)?
                 }
             };
             match step {
                 Step::GoOn => self.phase(),
                 Step::ReadKeys(pending) => self.read_keys(pending).await?,
+                Step::ToSign(organisation) => self.sign(organisation).await?,
                 Step::Ended(ending) => self.end_message(ending).await?,
                 Step::Quit => return Err(End::Quit),
             }
@@ -156,6 +148,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
+    /// Signs when it is the organisation's turn. A message that has none in time is put off,
+    /// although it is whole.
+    async fn sign(&mut self, organisation: OrganisationId) -> Result<(), End> {
+        self.turn = None;
+        let turn = tokio::select! {
+            biased;
+            turn = self.turns.sign(organisation) => Ok(turn),
+            end = self.watch.until_end(false) => Err(end),
+        };
+        match turn {
+            Ok(turn) => {
+                let ending = self.dialogue.end_of_message();
+                drop(turn);
+                self.end_message(ending).await
+            }
+            Err(end) => {
+                let ending = self.dialogue.give_up();
+                let _ = self.end_message(ending).await;
+                Err(end)
+            }
+        }
+    }
+
     /// Only what has been handed over counts as signed.
     async fn end_message(&mut self, ending: Ending) -> Result<(), End> {
         write_ending(&ending, &mut self.output);
@@ -164,13 +179,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.phase();
         written?;
         self.watch.behind_message()
-    }
-
-    /// A whole message that had no turn in time: it is put off before the connection ends.
-    async fn give_up(&mut self, end: End) -> Result<(), End> {
-        let ending = self.dialogue.give_up();
-        let _ = self.end_message(ending).await;
-        Err(end)
     }
 
     /// Keeps time and turns in step with the dialogue.
@@ -195,21 +203,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.output.clear();
         written.map_err(|_| End::Unreachable)
-    }
-}
-
-/// Waits until the message that has come to its end may be signed, if it is to be.
-async fn wait_to_sign(
-    dialogue: &mut Dialogue,
-    turns: &Turns,
-    watch: &mut Watch,
-) -> Result<Option<SigningTurn>, End> {
-    let Some(organisation) = dialogue.end_comes() else {
-        return Ok(None);
-    };
-    tokio::select! {
-        biased;
-        turn = turns.sign(organisation) => Ok(Some(turn)),
-        end = watch.until_end(false) => Err(end),
     }
 }

@@ -55,6 +55,9 @@ pub(super) enum Step {
     GoOn,
     /// Keys have to be read for the decision, and [`Dialogue::keys_read`] called.
     ReadKeys(PendingDecision),
+    /// The message is complete, and to be signed for this organisation when it is its turn:
+    /// by [`Dialogue::end_of_message`].
+    ToSign(OrganisationId),
     /// The message is complete: its reply is to be written, and [`Dialogue::told`] called.
     Ended(Ending),
     /// The MTA takes its leave.
@@ -89,18 +92,6 @@ impl Dialogue {
     /// Where it stands.
     pub(super) fn phase(&self) -> Phase {
         self.phase
-    }
-
-    /// The end of the message has come, and is to be taken when it is its turn; whose message
-    /// it is, if it is to be signed.
-    pub(super) fn end_comes(&mut self) -> Option<OrganisationId> {
-        self.guard(Session::end_comes).flatten()
-    }
-
-    /// The end of a message that had no turn in time.
-    pub(super) fn give_up(&mut self) -> Ending {
-        self.guard(Session::fail);
-        self.end_of_message()
     }
 
     /// A piece of the body, of a BODY command or of the end of the message.
@@ -162,7 +153,11 @@ impl Dialogue {
             }
             Command::Body if self.phase == Phase::Body => Some(protocol::NO_REPLY_BODY),
             Command::EndOfMessage if self.phase == Phase::Body => {
-                return Ok(Step::Ended(self.end_of_message()));
+                let organisation = self.guard(Session::end_comes).flatten();
+                return Ok(match organisation {
+                    Some(organisation) => Step::ToSign(organisation),
+                    None => Step::Ended(self.end_of_message()),
+                });
             }
             Command::Abort => {
                 self.phase = Phase::Idle;
@@ -256,7 +251,8 @@ impl Dialogue {
         Ok(())
     }
 
-    fn end_of_message(&mut self) -> Ending {
+    /// Signs the message that is complete, or says why not.
+    pub(super) fn end_of_message(&mut self) -> Ending {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -274,6 +270,12 @@ impl Dialogue {
             self.listener.incomplete_message(&self.queue_id);
             Ending::Incomplete
         })
+    }
+
+    /// The end of a message that had no turn in time.
+    pub(super) fn give_up(&mut self) -> Ending {
+        self.guard(Session::fail);
+        self.end_of_message()
     }
 
     /// The final reply to a message has been written, or could not be.

@@ -25,7 +25,7 @@ pub struct ServiceParts {
     pub outbound: Outbound,
     /// Whether it only looks on.
     pub observe: bool,
-    /// The turns of large messages of all listeners together.
+    /// Who may work when, over all listeners.
     pub turns: Turns,
     /// Where the current snapshot is.
     pub snapshots: SnapshotHolder,
@@ -94,74 +94,4 @@ impl Service {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        task::yield_now,
-    };
-
-    use super::{super::traffic::Stage, *};
-    use crate::{
-        config::{Loaded, Settings},
-        keystore::Keystore,
-        snapshot::Snapshot,
-    };
-
-    fn service() -> Service {
-        let metrics = Metrics::new();
-        let folder = tempfile::tempdir().unwrap();
-        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
-        let loaded = Loaded {
-            settings: Settings::default(),
-            organisations: Vec::new(),
-            warnings: Vec::new(),
-        };
-        let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();
-        Service::new(ServiceParts {
-            name: "relay".into(),
-            outbound: Outbound::All,
-            observe: false,
-            turns: Turns::new(metrics.clone()),
-            snapshots: SnapshotHolder::new(built.snapshot),
-            metrics,
-        })
-    }
-
-    fn frame(kind: u8, data: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(data.len() + 1).unwrap();
-        [&length.to_be_bytes()[..], &[kind], data].concat()
-    }
-
-    /// An MTA that has the next message ready whenever one ends does not hold up the end.
-    #[tokio::test]
-    async fn a_busy_connection_ends_behind_its_message() {
-        let service = service();
-        let (mut mta, stream) = tokio::io::duplex(64 * 1024);
-        let served = service.clone();
-        let served = tokio::spawn(async move { served.serve(stream).await });
-        // No reply but the final ones.
-        let offer = [[0, 0, 0, 6], [0, 0, 0, 1], [0, 0x1f, 0xff, 0xff]].concat();
-        let begin = frame(b'M', b"<a@b.example>\0");
-        let end = [
-            frame(b'L', b"From\0 a@b.example\0"),
-            frame(b'N', b""),
-            frame(b'E', b""),
-        ]
-        .concat();
-        mta.write_all(&[frame(b'O', &offer), begin.clone()].concat())
-            .await
-            .unwrap();
-        while service.traffic.messages() == 0 {
-            yield_now().await;
-        }
-        service.traffic.enter(Stage::Draining);
-        let more = [begin, end.clone()].concat().repeat(10);
-        mta.write_all(&[end, more].concat()).await.unwrap();
-        served.await.unwrap();
-        let mut told = Vec::new();
-        mta.read_to_end(&mut told).await.unwrap();
-        let (agreement, replies) = told.split_at(17);
-        assert_eq!(agreement[4], b'O');
-        assert_eq!(replies, frame(b'a', b""));
-    }
-}
+pub(super) mod tests;

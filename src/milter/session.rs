@@ -182,7 +182,7 @@ impl Session {
         }
     }
 
-    /// The end of the message has come; whose it is, if it is to be signed.
+    /// The end of the message has come; whose it is, if there is something to sign.
     pub(super) fn end_comes(&mut self) -> Option<OrganisationId> {
         self.ended = Some(Instant::now());
         let State::Body(decided) = &self.message else {

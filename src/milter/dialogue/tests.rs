@@ -1,32 +1,5 @@
 use super::*;
-use crate::{
-    config::{Loaded, Outbound, Settings},
-    keystore::Keystore,
-    milter::turns::Turns,
-    observe::metrics::Metrics,
-    snapshot::{Snapshot, SnapshotHolder},
-};
-
-fn listener(metrics: &Metrics) -> Arc<ListenerContext> {
-    let folder = tempfile::tempdir().unwrap();
-    let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
-    let loaded = Loaded {
-        settings: Settings::default(),
-        organisations: Vec::new(),
-        warnings: Vec::new(),
-    };
-    let built = Snapshot::first(loaded, &keystore, metrics).unwrap();
-    Arc::new(ListenerContext {
-        name: "relay".into(),
-        outbound: Outbound::All,
-        snapshots: SnapshotHolder::new(built.snapshot),
-        metrics: metrics.listener("relay"),
-        without_organisation: metrics.without_organisation(),
-        all_metrics: metrics.clone(),
-        turns: Turns::new(metrics.clone()),
-        observe: false,
-    })
-}
+use crate::milter::service::tests::service;
 
 /// A message from nobody that is known here, with a panic before this command.
 fn message(dialogue: &mut Dialogue, panics_at: Option<Command>) -> Ending {
@@ -55,8 +28,8 @@ fn message(dialogue: &mut Dialogue, panics_at: Option<Command>) -> Ending {
 
 #[test]
 fn a_panic_costs_its_message_alone() {
-    let metrics = Metrics::new();
-    let mut dialogue = Dialogue::new(listener(&metrics));
+    let (service, _folder) = service();
+    let mut dialogue = Dialogue::new(Arc::clone(&service.context));
     let offer = [0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0];
     let agreed = dialogue.command(Command::Negotiate, &offer, &mut Vec::new());
     assert!(agreed.is_ok());
@@ -74,7 +47,7 @@ fn a_panic_costs_its_message_alone() {
             ending,
             Ending::Refused(message) if message.action == Action::Accept
         ));
-        let page = metrics.render().unwrap();
+        let page = service.context.all_metrics.render().unwrap();
         assert!(page.contains(&format!("zegel_panics_total {times}\n")));
     }
 }
