@@ -22,14 +22,13 @@ const REST: Duration = Duration::from_millis(25);
 pub(super) async fn care(snapshots: SnapshotHolder, metrics: Metrics, other_keys: Arc<Notify>) {
     loop {
         sleep(AT_FIRST).await;
-        let snapshot = snapshots.current();
-        let mut round = snapshot.key_care();
+        let mut round = snapshots.current().key_care();
         while let Some(rest) = turn(round).await {
             round = rest;
             sleep(REST).await;
         }
-        metrics.key_problems(snapshot.refused_keys());
-        drop(snapshot);
+        // If a reload came in between, it has asked for another round, which says it again.
+        metrics.key_problems(snapshots.current().refused_keys());
         other_keys.notified().await;
     }
 }

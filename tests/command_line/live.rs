@@ -116,6 +116,21 @@ fn what_needs_attention_is_told_with_the_way_out() {
     assert!(!done.out.contains("Nothing needs"), "{}", done.out);
 }
 
+/// A key that nobody has needed yet is looked at in the background.
+#[test]
+fn a_broken_key_is_told_before_there_is_mail_for_it() {
+    let [een, twee, _] = orgs();
+    let zegel = Zegel::start(&[een, twee.with_lost_keys()]);
+    let begun = Instant::now();
+    while zegel.metric("zegel_key_problems") < 1.0 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{}", zegel.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    run(&zegel, &["status"])
+        .expect(1)
+        .says(&["- keys or keyrings were refused (1): `zegel check` names them"]);
+}
+
 #[test]
 fn the_keeper_is_asked_too() {
     let http = Port::free();
