@@ -10,7 +10,7 @@ use super::{
     traffic::{ConnectionToken, MessageToken, Stage, Traffic},
     wire::Malformed,
 };
-use crate::observe::metrics::{Limit, ListenerMetrics, OpenConnection, OpenMessage};
+use crate::observe::metrics::{Counted, Limit, ListenerMetrics};
 
 /// How long an SMTP client may take between MAIL and the end of its data: libmilter's limit,
 /// which its documentation advises not to go below.
@@ -43,7 +43,7 @@ pub(super) struct Tenancy {
     pub(super) allowance: Allowance,
     /// Held, never read: dropping them counts the connection out.
     pub(super) _token: ConnectionToken,
-    pub(super) _open: OpenConnection,
+    pub(super) _open: Counted,
 }
 
 /// Why a connection ends.
@@ -79,7 +79,7 @@ pub(super) struct Watch {
     phase: Phase,
     /// Since when the connection is in its phase; header and body are one.
     since: Instant,
-    message: Option<(MessageToken, OpenMessage)>,
+    message: Option<(MessageToken, Counted)>,
     /// What is left until the end of a message.
     left: Allowance,
     /// Fires at the deadline or before it, and is then set anew: a deadline that moves

@@ -7,6 +7,7 @@
 //! Labels come from the configuration and from closed sets of words. Nothing that a
 //! message holds, such as an unknown domain, ever becomes a label.
 
+mod counted;
 mod histogram;
 pub mod keeper;
 mod limits;
@@ -17,6 +18,7 @@ mod process;
 mod queue;
 mod series;
 mod signatures;
+mod words;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -27,18 +29,19 @@ use prometheus_client::{
 };
 
 pub(super) use self::process::LostLines;
+pub use self::{
+    counted::Counted,
+    limits::Limit,
+    listeners::ListenerMetrics,
+    organisations::{OrganisationMetrics, Totals},
+    series::OTHER,
+};
 use self::{
     histogram::Histogram,
     listeners::ListenerFamilies,
     machine::Machine,
     organisations::{OrganisationCollector, Table},
     process::Process,
-};
-pub use self::{
-    limits::Limit,
-    listeners::{ListenerMetrics, OpenConnection, OpenMessage},
-    organisations::{OrganisationMetrics, Totals},
-    series::OTHER,
 };
 use crate::names::OrganisationId;
 

@@ -9,6 +9,7 @@ use prometheus_client::{
 
 use super::{
     Forecast, MessageHistograms, Outcome,
+    counted::Counted,
     limits::{Limit, LimitCounters},
 };
 
@@ -47,18 +48,14 @@ impl ListenerMetrics {
     }
 
     /// A connection was accepted. It counts as open until the value is dropped.
-    #[must_use = "the connection counts as open only while this lives"]
-    pub fn connection(&self) -> OpenConnection {
+    pub fn connection(&self) -> Counted {
         self.0.accepted.inc();
-        self.0.connections.inc();
-        OpenConnection(self.0.connections.clone())
+        Counted::new(&self.0.connections)
     }
 
     /// A message begins. It counts as in progress until the value is dropped.
-    #[must_use = "the message counts as in progress only while this lives"]
-    pub fn begin_message(&self) -> OpenMessage {
-        self.0.in_progress.inc();
-        OpenMessage(self.0.in_progress.clone())
+    pub fn begin_message(&self) -> Counted {
+        Counted::new(&self.0.in_progress)
     }
 
     /// A connection was closed at once, because there were too many.
@@ -84,26 +81,6 @@ impl ListenerMetrics {
     /// The system gave an error instead of a connection.
     pub fn accept_error(&self) {
         self.0.accept_errors.inc();
-    }
-}
-
-/// An open connection, counted in `zegel_connections`.
-#[derive(Debug)]
-pub struct OpenConnection(Gauge);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// A message in progress, counted in `zegel_messages_in_progress`.
-#[derive(Debug)]
-pub struct OpenMessage(Gauge);
-
-impl Drop for OpenMessage {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -6,11 +6,12 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use super::{
     SharedHistogram,
+    counted::Counted,
     histogram::{Histogram, SECONDS},
 };
 
 /// One queue.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Queue {
     waiting: Gauge,
     waited: SharedHistogram,
@@ -18,7 +19,9 @@ pub(super) struct Queue {
 
 /// One that waits, until this is dropped.
 pub(super) struct Waiting {
-    queue: Queue,
+    #[expect(dead_code, reason = "held, not read")]
+    counted: Counted,
+    waited: SharedHistogram,
     since: Instant,
 }
 
@@ -39,9 +42,9 @@ impl Queue {
     }
 
     pub(super) fn wait(&self) -> Waiting {
-        self.waiting.inc();
         Waiting {
-            queue: self.clone(),
+            counted: Counted::new(&self.waiting),
+            waited: self.waited.clone(),
             since: Instant::now(),
         }
     }
@@ -49,7 +52,6 @@ impl Queue {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.queue.waiting.dec();
-        self.queue.waited.0.observe_time(self.since.elapsed());
+        self.waited.0.observe_time(self.since.elapsed());
     }
 }
