@@ -162,13 +162,8 @@ impl Organisation {
 }
 
 fn listeners(page: &Page) -> BTreeMap<String, Listener> {
-    let mut listeners = BTreeMap::<String, Listener>::new();
-    let mut each = |name, take: fn(&mut Listener, &Sample)| {
-        for sample in page.of(name) {
-            let listener = listeners.entry(sample.label("listener").to_owned());
-            take(listener.or_default(), sample);
-        }
-    };
+    let mut listeners = ByLabel::<Listener>::new(page, "listener");
+    let mut each = |name, take| listeners.each(name, take);
     each("zegel_connections", |listener, sample| {
         listener.connections = sample.count();
     });
@@ -182,11 +177,20 @@ fn listeners(page: &Page) -> BTreeMap<String, Listener> {
         let result = sample.label("result").to_owned();
         listener.messages.insert(result, sample.count());
     });
-    listeners
+    listeners.found
 }
 
 fn organisations(page: &Page) -> BTreeMap<String, Organisation> {
-    let mut organisations = BTreeMap::<String, Organisation>::new();
+    let mut organisations = ByLabel::<Organisation>::new(page, "organisation");
+    organisations.each("zegel_unsigned_total", |organisation, sample| {
+        let reason = sample.label("reason").to_owned();
+        organisation.unsigned.insert(reason, sample.count());
+    });
+    organisations.each("zegel_hazards_total", |organisation, sample| {
+        let hazard = sample.label("hazard").to_owned();
+        organisation.hazards.insert(hazard, sample.count());
+    });
+    let mut organisations = organisations.found;
     let mut by_algorithm = BTreeMap::<(&str, &str), u64>::new();
     for sample in page.of("zegel_signed_total") {
         let place = (sample.label("organisation"), sample.label("algorithm"));
@@ -197,34 +201,38 @@ fn organisations(page: &Page) -> BTreeMap<String, Organisation> {
         // An organisation that signs twice has each message under both algorithms.
         organisation.signed = organisation.signed.max(count);
     }
-    for sample in page.of("zegel_unsigned_total") {
-        let organisation = organisations.entry(sample.label("organisation").to_owned());
-        let reason = sample.label("reason").to_owned();
-        organisation
-            .or_default()
-            .unsigned
-            .insert(reason, sample.count());
-    }
-    for sample in page.of("zegel_hazards_total") {
-        let organisation = organisations.entry(sample.label("organisation").to_owned());
-        let hazard = sample.label("hazard").to_owned();
-        organisation
-            .or_default()
-            .hazards
-            .insert(hazard, sample.count());
-    }
     organisations
+}
+
+/// What the series of a page say of each of those that one label names.
+struct ByLabel<'a, T> {
+    page: &'a Page,
+    label: &'static str,
+    found: BTreeMap<String, T>,
+}
+
+impl<'a, T: Default> ByLabel<'a, T> {
+    fn new(page: &'a Page, label: &'static str) -> Self {
+        Self {
+            page,
+            label,
+            found: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in every series of this name.
+    fn each(&mut self, name: &str, take: fn(&mut T, &Sample)) {
+        for sample in self.page.of(name) {
+            let one = self.found.entry(sample.label(self.label).to_owned());
+            take(one.or_default(), sample);
+        }
+    }
 }
 
 impl KeeperFigures {
     pub(super) fn of(page: &Page) -> Self {
-        let mut organisations = BTreeMap::<String, KeyFigures>::new();
-        let mut each = |name, take: fn(&mut KeyFigures, &Sample)| {
-            for sample in page.of(name) {
-                let keys = organisations.entry(sample.label("organisation").to_owned());
-                take(keys.or_default(), sample);
-            }
-        };
+        let mut organisations = ByLabel::<KeyFigures>::new(page, "organisation");
+        let mut each = |name, take| organisations.each(name, take);
         each("zegel_key_age_seconds", |keys, sample| {
             keys.keys.push(Key {
                 selector: sample.label("selector").to_owned(),
@@ -253,7 +261,9 @@ impl KeeperFigures {
         each("zegel_dns_last_check_timestamp_seconds", |keys, sample| {
             keys.last_check = sample.count();
         });
-        Self { organisations }
+        Self {
+            organisations: organisations.found,
+        }
     }
 }
 
