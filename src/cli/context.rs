@@ -7,10 +7,6 @@ use jiff::Timestamp;
 use super::{failure::Failure, output::Output};
 use crate::{
     config::{self, Loaded, distance},
-    keystore::{
-        Keyring,
-        lifecycle::{Situation, Timing},
-    },
     names::DomainName,
     organisation::Organisation,
 };
@@ -72,20 +68,6 @@ pub(super) fn organisation<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Organ
                 advice.unwrap_or_else(|| "see `zegel org list`".to_owned())
             ))
         })
-}
-
-/// The keys of an organisation, for [`crate::keystore::lifecycle`].
-pub(super) fn situation<'a>(
-    organisation: &'a Organisation,
-    keyring: &'a Keyring,
-    timing: &'a Timing,
-) -> Situation<'a> {
-    Situation {
-        keyring,
-        domains: &organisation.domains,
-        algorithms: &organisation.algorithms,
-        timing,
-    }
 }
 
 /// The domains that are named, each one of the organisation's.

@@ -34,6 +34,7 @@ pub use self::{
         AllowedUser, HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings,
         Outbound, Resolvers, Settings, SigningSettings, Socket,
     },
+    timing::situation,
 };
 use self::{
     folder::Memory,

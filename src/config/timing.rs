@@ -1,7 +1,13 @@
-//! The waits in the life of keys, as the settings have them.
+//! What the life of keys goes by, as the settings and the organisations have it.
 
 use super::settings::Settings;
-use crate::keystore::lifecycle::Timing;
+use crate::{
+    keystore::{
+        Keyring,
+        lifecycle::{Situation, Timing},
+    },
+    organisation::Organisation,
+};
 
 impl Settings {
     /// What [`crate::keystore::lifecycle`] goes by.
@@ -15,6 +21,20 @@ impl Settings {
             rotate_every: keeper.rotate_every,
             lead_time: keeper.lead_time,
         }
+    }
+}
+
+/// The keys of an organisation, with what it wants of them.
+pub fn situation<'a>(
+    organisation: &'a Organisation,
+    keyring: &'a Keyring,
+    timing: &'a Timing,
+) -> Situation<'a> {
+    Situation {
+        keyring,
+        domains: &organisation.domains,
+        algorithms: &organisation.algorithms,
+        timing,
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
+    config::situation,
     dkim::{Fingerprint, PublicKey},
     dns::{self, Code, Finding, Round, Severity},
     keystore::{
@@ -266,19 +267,6 @@ fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Optio
         _ => {}
     }
     Some(finding)
-}
-
-fn situation<'a>(
-    organisation: &'a Organisation,
-    keyring: &'a Keyring,
-    timing: &'a Timing,
-) -> Situation<'a> {
-    Situation {
-        keyring,
-        domains: &organisation.domains,
-        algorithms: &organisation.algorithms,
-        timing,
-    }
 }
 
 impl Checked {

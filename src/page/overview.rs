@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use super::standing::Standing;
 use crate::{
-    keystore::{
-        KeyringStamp, Keystore, View,
-        lifecycle::{Situation, Timing},
-    },
+    config::situation,
+    keystore::{KeyringStamp, Keystore, View, lifecycle::Timing},
     organisation::Organisation,
     snapshot::Snapshot,
 };
@@ -81,12 +79,7 @@ impl Row {
         });
         let (standing, stamp) = match read {
             Ok((keyring, stamp)) => {
-                let situation = Situation {
-                    keyring: &keyring,
-                    domains: &organisation.domains,
-                    algorithms: &organisation.algorithms,
-                    timing,
-                };
+                let situation = situation(organisation, &keyring, timing);
                 (Standing::of(&situation), stamp)
             }
             Err(problem) => (Standing::unknown(&problem), None),

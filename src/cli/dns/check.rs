@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::examination::{Examined, Subject, subjects};
 use crate::{
     cli::{
-        context::{self, Context, nearest, situation},
+        context::{self, Context, nearest},
         failure::Failure,
         look::in_one_round,
         output::{Output, Table, complain, printable},
         status::Status,
     },
-    config::Loaded,
+    config::{Loaded, situation},
     dns::{self, Finding, Severity},
     handover::Language,
     keystore::{Keyring, Keystore},

@@ -7,13 +7,12 @@ use jiff::Timestamp;
 use super::{activate, say_taken_up};
 use crate::{
     cli::{
-        context::situation,
         failure::Failure,
         look::{KeyRecord, Seen, look},
         output::{Output, complain},
         status::Status,
     },
-    config::Settings,
+    config::{Settings, situation},
     dns::{Finding, Language},
     keystore::{
         ForbiddenStep, KeyEntry, Keyring, Keystore, KeystoreError, State, Target,

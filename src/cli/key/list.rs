@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::{self, Context, situation},
+        context::{self, Context},
         failure::Failure,
         organisations::date,
         output::{Table, warn},
         status::Status,
     },
+    config::situation,
     dkim::{Algorithm, Fingerprint},
     keystore::{
         KeyEntry, Keystore, Publication,

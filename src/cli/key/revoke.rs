@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     cli::{
-        context::{self, Context, situation},
+        context::{self, Context},
         failure::Failure,
         output::{Output, warn},
         status::Status,
     },
-    config::Loaded,
+    config::{Loaded, situation},
     keystore::{
         KeyEntry, Keyring, Keystore, State,
         lifecycle::{Situation, revoke},

@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     cli::{
-        context::{self, Context, situation},
+        context::{self, Context},
         failure::Failure,
         output::Output,
         status::Status,
     },
+    config::situation,
     dkim::Algorithm,
     keystore::{
         Keystore,

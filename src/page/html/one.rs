@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::{frame, parts, records};
 use crate::{
+    config::situation,
     handover::Language,
     keystore::{KeyEntry, Keyring, Publication, lifecycle::Situation},
     names::DomainName,
@@ -83,13 +84,7 @@ fn reasons(one: &One<'_>) -> Markup {
 
 fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
     let timing = subject.snapshot.settings().timing();
-    let organisation = subject.organisation;
-    let situation = Situation {
-        keyring,
-        domains: &organisation.domains,
-        algorithms: &organisation.algorithms,
-        timing: &timing,
-    };
+    let situation = situation(subject.organisation, keyring, &timing);
     html! {
         table.keys role="table" {
             caption.hidden { "Keys by domain" }
@@ -114,7 +109,7 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
                             td role="cell" data-label="In DNS" {}
                             td.step role="cell" data-label="Next step" {
                                 (parts::urgency(Urgency::Now))
-                                p { (parts::prose(&words::no_key(&organisation.id))) }
+                                p { (parts::prose(&words::no_key(&subject.organisation.id))) }
                             }
                         }
                     }
