@@ -2,9 +2,9 @@
 //!
 //! SECURITY: whoever can reach the socket can read the metrics, which name organisations
 //! and listeners, and the status page if there is one. Nothing here can reach messages, and
-//! no request changes anything. A connection serves one request and lives for 10 seconds at most, and there are
-//! at most 64 of them, so a slow client holds up nobody but itself. hyper refuses requests
-//! with more than 100 fields or 400 KiB of them.
+//! no request changes anything. A connection serves one request and lives for 10 seconds at
+//! most, and there are at most 64 of them, so a slow client holds up nobody but itself. hyper
+//! refuses requests with more than 100 fields or 400 KiB of them.
 
 mod socket;
 mod status_page;
