@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::clock::Look;
 use crate::{
     config::situation,
     dkim::{Fingerprint, PublicKey},
@@ -34,7 +34,7 @@ pub(super) type Outcome = Result<Checked, KeystoreError>;
 
 /// Looks at organisations. Remembers public keys, so that a private one is read once.
 #[derive(Debug)]
-pub struct Checker {
+pub(super) struct Checker {
     keystore: Keystore,
     public_keys: Mutex<HashMap<Fingerprint, PublicKey>>,
     /// Held with the lock of the keystore, whose waiting has an end: on a slow disk the
@@ -44,19 +44,19 @@ pub struct Checker {
 
 /// What a check of one organisation found and did.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub(super) struct Checked {
     /// What is wrong, or could be better, in the DNS.
-    pub findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// What was changed.
-    pub changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     /// What somebody should be told.
-    pub alarms: Vec<Alarm>,
+    pub(super) alarms: Vec<Alarm>,
     /// Keys that were made.
-    pub made: Vec<Selector>,
+    pub(super) made: Vec<Selector>,
     /// Keys that can't be used, and others of the kind, one line each.
-    pub problems: Vec<String>,
+    pub(super) problems: Vec<String>,
     /// The keyring as it is now.
-    pub keyring: Keyring,
+    pub(super) keyring: Keyring,
 }
 
 /// What was seen of each key in each domain.
@@ -64,7 +64,7 @@ type Sights = HashMap<(Selector, DomainName), Sight>;
 
 impl Checker {
     /// For the keys of this keystore.
-    pub fn new(keystore: Keystore) -> Self {
+    pub(super) fn new(keystore: Keystore) -> Self {
         Self {
             keystore,
             public_keys: Mutex::default(),
@@ -78,20 +78,19 @@ impl Checker {
     ///
     /// When the keyring can't be read, or what is due can't be written: the keystore is then
     /// as it was. A key that can't be made is a problem in the answer.
-    pub async fn check(
+    pub(super) async fn check(
         &self,
         organisation: &Organisation,
-        (timing, moment): (&Timing, Moment),
+        (timing, look): (&Timing, Look),
         round: &Round,
     ) -> Outcome {
-        let begun = Instant::now();
         let mut checked = Checked::default();
         let keyring = self.keystore.read_keyring(&organisation.id)?;
         let situation = situation(organisation, &keyring, timing);
         let sights = self
             .look((organisation, &situation), round, &mut checked)
             .await;
-        let moment = later(moment, begun.elapsed());
+        let moment = look.by_now();
         tokio::task::block_in_place(|| {
             let wanted = self.apply((organisation, timing), moment, &sights, &mut checked)?;
             // From here on something is written, and to be told, whatever else fails.
@@ -244,13 +243,6 @@ impl Checker {
     }
 }
 
-/// When the looking, which took so long, was over: what was seen was there by then, and may
-/// not have been before.
-fn later(moment: Moment, taken: Duration) -> Moment {
-    let now = moment.now.checked_add(taken).unwrap_or(Timestamp::MAX);
-    Moment { now, ..moment }
-}
-
 /// What a finding is worth in the state that the key is in: nothing, if its record is to go
 /// anyway; less, if it is not there yet and nobody signs with it.
 fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Option<Finding> {
@@ -271,7 +263,7 @@ fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Optio
 
 impl Checked {
     /// Whether somebody should look at it.
-    pub fn needs_attention(&self) -> bool {
+    pub(super) fn needs_attention(&self) -> bool {
         let wrong = |finding: &Finding| finding.severity == Severity::Error;
         !self.alarms.is_empty() || !self.problems.is_empty() || self.findings.iter().any(wrong)
     }
@@ -388,12 +380,5 @@ mod tests {
                 "{state} {code:?}"
             );
         }
-    }
-
-    #[test]
-    fn what_was_seen_was_seen_in_the_end() {
-        let moment = Moment::steady(Timestamp::UNIX_EPOCH);
-        let then = later(moment, Duration::from_secs(90));
-        assert_eq!(then.now.as_second(), 90);
     }
 }

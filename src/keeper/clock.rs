@@ -9,6 +9,29 @@ use crate::keystore::lifecycle::{Clock, Moment};
 /// What the two clocks may differ by from one look to the next.
 const TOLERANCE: Duration = Duration::from_mins(1);
 
+/// A moment, and how long ago it was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    moment: Moment,
+    monotonic: Instant,
+}
+
+impl Look {
+    /// The moment that it is by now. What was looked at since was there in the end, and may
+    /// not have been before.
+    pub(super) fn by_now(self) -> Moment {
+        self.after(self.monotonic.elapsed())
+    }
+
+    fn after(self, elapsed: Duration) -> Moment {
+        let now = self.moment.now.checked_add(elapsed);
+        Moment {
+            now: now.unwrap_or(Timestamp::MAX),
+            ..self.moment
+        }
+    }
+}
+
 /// Both clocks at the last look.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
@@ -25,11 +48,11 @@ impl ClockWatch {
     }
 
     /// The moment, and whether the wall clock went along with the other since the last look.
-    pub(super) fn look(&mut self) -> Moment {
+    pub(super) fn look(&mut self) -> Look {
         let (wall, monotonic) = (Timestamp::now(), Instant::now());
         let moment = self.moment(wall, monotonic);
         *self = Self { wall, monotonic };
-        moment
+        Look { moment, monotonic }
     }
 
     fn moment(&self, now: Timestamp, monotonic: Instant) -> Moment {
@@ -62,5 +85,15 @@ mod tests {
         assert_eq!(after(7200, 3600), Clock::Jumped);
         assert_eq!(after(-10, 3600), Clock::Jumped);
         assert_eq!(after(3600, 10), Clock::Jumped);
+    }
+
+    #[test]
+    fn what_was_seen_was_seen_in_the_end() {
+        let look = Look {
+            moment: Moment::steady(Timestamp::UNIX_EPOCH),
+            monotonic: Instant::now(),
+        };
+        assert_eq!(look.after(Duration::from_secs(90)).now.as_second(), 90);
+        assert_eq!(look.after(Duration::MAX).now, Timestamp::MAX);
     }
 }

@@ -28,7 +28,6 @@ use tokio::{
     sync::watch,
 };
 
-pub use self::check::{Checked, Checker};
 use self::round::Rounds;
 use crate::{
     config::{self, HttpListen, Loaded, LogFormat, Problems},

@@ -119,11 +119,9 @@ impl Rounds {
             let (metrics, journal) = (self.metrics.clone(), Arc::clone(&self.journal));
             let organisation = organisation.clone();
             let clock = self.clocks.entry(organisation.id.clone());
-            let moment = clock.or_insert_with(ClockWatch::new).look();
+            let look = clock.or_insert_with(ClockWatch::new).look();
             checks.spawn(async move {
-                let outcome = checker
-                    .check(&organisation, (&timing, moment), &round)
-                    .await;
+                let outcome = checker.check(&organisation, (&timing, look), &round).await;
                 drop(place);
                 report((&organisation, &timing), outcome, (&metrics, &journal))
             });
