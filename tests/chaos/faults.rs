@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::stage::{Disk, first};
+use super::support::milter::{Connection, Message, Offer, Peer};
 use super::support::stage::wait_until;
 use super::support::zegel::Zegel;
 
@@ -17,6 +18,10 @@ const WITH: Duration = Duration::from_millis(700);
 const STOPPED: Duration = Duration::from_secs(3);
 /// Between the end of a process and the start of the next.
 const GONE: Duration = Duration::from_millis(300);
+/// What it is asked to hold while it may have no more memory: far more than what it has left.
+const LARGE_MESSAGES: usize = 64;
+const LARGE_FIELDS: usize = 16;
+const LARGE_FIELD: usize = 60_000;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
@@ -89,11 +94,14 @@ impl Fault {
                 }
                 Self::Reloaded => reload(zegel, times),
                 // Number 3 is the first that could be free.
-                Self::WithoutDescriptors => starve(zegel, "nofile", "3"),
-                // It has more than that: nothing can be added.
+                Self::WithoutDescriptors => starve(zegel, "nofile", "3", || {}),
+                // It has more than that: nothing can be added. The address space would be no
+                // limit, since the allocator has reserved much of it.
                 Self::WithoutMemory => {
-                    starve(zegel, "as", "1048576");
-                    deaths += u32::from(revive(zegel));
+                    starve(zegel, "data", "1048576", || {
+                        drop(begin_large_messages(zegel));
+                    });
+                    deaths += usize::from(revive(zegel));
                 }
                 Self::OnAFullDisk => {
                     disk.fill();
@@ -107,15 +115,34 @@ impl Fault {
         }
         let reloads = counted(zegel, "ok").saturating_sub(reloads);
         let failures = counted(zegel, "failed").saturating_sub(failures);
+        if self == Self::WithoutMemory {
+            assert!(
+                deaths > 0,
+                "there was memory left for {LARGE_MESSAGES} large messages"
+            );
+        }
         match self {
             Self::Nothing => String::new(),
             Self::Reloaded => format!("{reloads} good reloads, {failures} broken ones"),
-            Self::WithoutMemory => format!("{times} times; it ended {deaths} times"),
-            Self::WithoutDescriptors | Self::OnAFullDisk => {
-                format!("{times} times; reloads: {reloads} good, {failures} failed")
+            Self::WithoutMemory => {
+                let (times, deaths) = (how_often(times), how_often(deaths));
+                format!("{times}; it ended {deaths}")
             }
-            Self::Killed | Self::Stopped | Self::Restarted => format!("{times} times"),
+            Self::WithoutDescriptors | Self::OnAFullDisk => {
+                let times = how_often(times);
+                format!("{times}; reloads: {reloads} good, {failures} failed")
+            }
+            Self::Killed | Self::Stopped | Self::Restarted => how_often(times),
         }
+    }
+}
+
+fn how_often(times: usize) -> String {
+    match times {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{times} times"),
     }
 }
 
@@ -125,8 +152,8 @@ fn start_again(zegel: &mut Zegel) {
     thread::sleep(WITH);
 }
 
-/// Without a resource for a while, in which it is also told to reload.
-fn starve(zegel: &Zegel, resource: &str, limit: &str) {
+/// Without a resource for a while, in which it is also told to reload, and what else there is.
+fn starve(zegel: &Zegel, resource: &str, limit: &str, meanwhile: impl FnOnce()) {
     let process = zegel.id().to_string();
     let prlimit = |arguments: &[&str]| {
         let output = Command::new("prlimit")
@@ -144,10 +171,32 @@ fn starve(zegel: &Zegel, resource: &str, limit: &str) {
     if is_alive(zegel) {
         zegel.signal("HUP");
     }
+    meanwhile();
     thread::sleep(WITHOUT / 2);
     // Nothing where it has ended.
     prlimit(&[&format!("{option}={before}:")]);
     thread::sleep(WITH);
+}
+
+/// Messages that have been begun and stay so, each with nearly as many octets of fields as are
+/// allowed. Fewer when it ends over them.
+fn begin_large_messages(zegel: &Zegel) -> Vec<Connection> {
+    let field = format!("X-Large: {}\r\n", "x".repeat(LARGE_FIELD));
+    let text = format!(
+        "From: balie@voorbeeld.example\r\n{}\r\n",
+        field.repeat(LARGE_FIELDS)
+    );
+    let message = Message::parse(text.as_bytes());
+    let begin = || {
+        let mut connection = Connection::try_open(&zegel.milter()).ok()?;
+        connection.set_timeout(WITHOUT);
+        connection.set_write_timeout(WITHOUT);
+        connection.negotiate(Offer::POSTFIX).ok()?;
+        connection.greet(&Peer::local());
+        connection.show(&message);
+        Some(connection)
+    };
+    (0..LARGE_MESSAGES).map_while(|_| begin()).collect()
 }
 
 /// Starts it if it has ended, as its service manager does. True if so.
