@@ -88,12 +88,13 @@ fn split_at_crlf(text: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
-/// Takes out each CRLF that has a blank, or nothing, behind it.
+/// Takes out each CRLF that has a blank behind it, and one at the end.
 fn unfold(value: &[u8]) -> Vec<u8> {
+    let value = value.strip_suffix(CRLF).unwrap_or(value);
     let lines = split_at_crlf(value);
     let mut output = lines[0].to_vec();
     for line in &lines[1..] {
-        if !line.first().is_none_or(|&octet| is_blank(octet)) {
+        if !line.first().is_some_and(|&octet| is_blank(octet)) {
             output.extend(CRLF);
         }
         output.extend_from_slice(line);

@@ -167,6 +167,8 @@ mod tests {
             (b"Subject", b"\r\n \r\n x", b"subject:x"),
             (b"SUBJECT", b"a\t\tb", b"subject:a b"),
             (b"S", b" a\rb\nc\x0cd\r\ne", b"s:a\rb\nc\x0cd\r\ne"),
+            // An empty line is no fold. It ends the header section, so no message has it.
+            (b"S", b" one\r\nB\r\n\r\n", b"s:one\r\nB\r\n"),
         ] {
             let mut output = Vec::new();
             Canonicalisation::Relaxed.header_field(name, value, &mut output);
