@@ -49,6 +49,15 @@ pub(super) enum Phase {
     Body,
 }
 
+/// What of ours a message waited for until it was too late.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lateness {
+    /// The keys to sign it with were not read.
+    Keys,
+    /// There was no turn to sign it.
+    Turn,
+}
+
 /// What follows from a command.
 pub(super) enum Step {
     /// Nothing but what was written.
@@ -176,15 +185,29 @@ impl Dialogue {
         Ok(next.map_or(Step::GoOn, Step::ReadKeys))
     }
 
-    /// The keys have been read, or could not be.
+    /// The keys have been read. A panic there costs this message, which goes on without them.
     pub(super) fn keys_read(&mut self, decision: Option<Decision>) {
         if let Some(decision) = decision {
             self.guard(|session| session.resolved(decision));
         } else {
-            // A panic there; the message fails, alone.
             self.listener.all_metrics.panicked();
-            self.session.fail();
         }
+    }
+
+    /// The message is not signed, since something of ours came too late: its end says so.
+    pub(super) fn put_off(&mut self, lateness: Lateness) {
+        tracing::warn!(
+            queue_id = self.queue_id,
+            listener = self.listener.name,
+            "{}",
+            match lateness {
+                Lateness::Keys =>
+                    "the keys for a message were not read in time: is their disk slow?",
+                Lateness::Turn =>
+                    "a message had no turn to be signed in time: are the processors busy?",
+            }
+        );
+        self.guard(Session::put_off);
     }
 
     fn agreed(&self) -> Agreement {
@@ -270,12 +293,6 @@ impl Dialogue {
             self.listener.incomplete_message(&self.queue_id);
             Ending::Incomplete
         })
-    }
-
-    /// The end of a message that had no turn in time.
-    pub(super) fn give_up(&mut self) -> Ending {
-        self.guard(Session::fail);
-        self.end_of_message()
     }
 
     /// The final reply to a message has been written, or could not be.

@@ -44,8 +44,6 @@ enum State {
     None,
     /// From MAIL to the end of the header section.
     Header(Collected),
-    /// Behind the header section, while keys are read.
-    Reading(Box<Collected>),
     /// Behind the header section.
     Body(Box<Decided>),
     /// A step panicked: the message can't be trusted to be whole.
@@ -147,29 +145,32 @@ impl Session {
     /// The header section is complete: the decision falls, though nothing is said of it yet.
     ///
     /// Where a key has to be read first, [`Session::resolved`] is to be called before
-    /// anything else.
+    /// anything else; without that the message is not signed.
     pub(super) fn end_of_header(&mut self) -> Option<PendingDecision> {
         let State::Header(collected) = std::mem::replace(&mut self.message, State::None) else {
             return None;
         };
-        match self.decide(&collected) {
-            Ok(decision) => {
-                self.message = self.decided(collected, decision);
-                None
-            }
-            Err(pending) => {
-                self.message = State::Reading(Box::new(collected));
-                Some(pending)
-            }
-        }
+        let (decision, pending) = match self.decide(&collected) {
+            Ok(decision) => (decision, None),
+            Err(pending) => (pending.without_keys().clone(), Some(pending)),
+        };
+        self.message = self.decided(collected, decision);
+        pending
     }
 
     /// The keys have been read.
     pub(super) fn resolved(&mut self, decision: Decision) {
         self.message = match std::mem::replace(&mut self.message, State::None) {
-            State::Reading(collected) => self.decided(*collected, decision),
+            State::Body(decided) => self.decided(decided.collected, decision),
             other => other,
         };
+    }
+
+    /// Something that the message needs of us did not come in time: it is not signed.
+    pub(super) fn put_off(&mut self) {
+        if let State::Body(decided) = &mut self.message {
+            decided.decision.verdict = Err(Refusal::SigningFailure);
+        }
     }
 
     /// The next piece of the body.
@@ -198,7 +199,7 @@ impl Session {
         let begun = self.ended.take().unwrap_or_else(Instant::now);
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
-            State::None | State::Header(_) | State::Reading(_) | State::Failed => {
+            State::None | State::Header(_) | State::Failed => {
                 self.listener.incomplete_message(queue_id);
                 Ending::Incomplete
             }
