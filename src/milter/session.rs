@@ -7,6 +7,7 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
+    collected::Collected,
     context::ListenerContext,
     decision::{Circumstances, Decision, PendingDecision},
     negotiation::{Agreement, Insertion},
@@ -14,19 +15,11 @@ use super::{
     signing::{Body, Refused, Signed, Work},
 };
 use crate::{
-    dkim::{
-        Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace, VerificationError,
-    },
+    dkim::{Canonicalisation, CanonicalisationPair, LeadingSpace, VerificationError},
     names::OrganisationId,
-    observe::metrics::Limit,
     organisation::{Action, Refusal},
     snapshot::Snapshot,
 };
-
-/// So many From fields are kept of what is beyond `[limits]`, to know whose message it is
-/// that can't be signed: one tells that, and a second that it is nobody's. A frame bounds
-/// each to 1 MiB.
-const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
 
 /// A connection.
 pub(super) struct Session {
@@ -48,17 +41,6 @@ enum State {
     Body(Box<Decided>),
     /// A step panicked: the message can't be trusted to be whole.
     Failed,
-}
-
-/// A message as far as it has come.
-struct Collected {
-    /// Taken at MAIL: the message keeps it to its end.
-    snapshot: Arc<Snapshot>,
-    login: Option<String>,
-    header: HeaderSection,
-    header_is_whole: bool,
-    from_fields_beyond: usize,
-    octets: u64,
 }
 
 /// A message behind its header section.
@@ -119,14 +101,8 @@ impl Session {
 
     /// A message begins; nothing of the one before is left.
     pub(super) fn mail(&mut self, login: Option<String>) {
-        self.message = State::Header(Collected {
-            snapshot: self.listener.snapshot(),
-            login: login.filter(|login| !login.is_empty()),
-            header: HeaderSection::default(),
-            header_is_whole: true,
-            from_fields_beyond: 0,
-            octets: 0,
-        });
+        let login = login.filter(|login| !login.is_empty());
+        self.message = State::Header(Collected::new(self.listener.snapshot(), login));
     }
 
     /// The next header field, as the MTA shows it.
@@ -362,29 +338,4 @@ fn work<'a>(
 /// Whether every signature verifies.
 fn verified(work: &Work<'_>, signed: &Signed) -> Result<(), VerificationError> {
     work.verify(signed).into_iter().collect()
-}
-
-impl Collected {
-    /// Keeps a field as long as the header section is within `[limits]`; gives the limit
-    /// when it is reached.
-    fn push(&mut self, name: &[u8], value: &[u8]) -> Option<Limit> {
-        let limits = &self.snapshot.settings().limits;
-        let octets = self.header.octets() + name.len() + value.len();
-        self.octets += (name.len() + value.len()) as u64;
-        let over = if octets > limits.header_bytes {
-            Some(Limit::HeaderBytes)
-        } else {
-            (self.header.len() >= limits.header_fields).then_some(Limit::HeaderFields)
-        };
-        let first = over.filter(|_| self.header_is_whole);
-        self.header_is_whole &= over.is_none();
-        let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");
-        if self.header_is_whole {
-            self.header.push(name, value);
-        } else if is_from && self.from_fields_beyond < FROM_FIELDS_BEYOND_LIMITS {
-            self.from_fields_beyond += 1;
-            self.header.push(name, value);
-        }
-        first
-    }
 }
