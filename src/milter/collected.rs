@@ -12,7 +12,7 @@ const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
 
 /// A message as far as it has come.
 pub(super) struct Collected {
-    /// Taken at MAIL: the message keeps it to its end.
+    /// Taken when the content begins: the message keeps it to its end.
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) login: Option<String>,
     pub(super) header: HeaderSection,

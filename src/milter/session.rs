@@ -35,7 +35,9 @@ pub(super) struct Session {
 enum State {
     /// There is no message.
     None,
-    /// From MAIL to the end of the header section.
+    /// From MAIL until its content comes, with the login of the sender.
+    Envelope(Option<String>),
+    /// In the header section.
     Header(Collected),
     /// Behind the header section.
     Body(Box<Decided>),
@@ -101,12 +103,12 @@ impl Session {
 
     /// A message begins; nothing of the one before is left.
     pub(super) fn mail(&mut self, login: Option<String>) {
-        let login = login.filter(|login| !login.is_empty());
-        self.message = State::Header(Collected::new(self.listener.snapshot(), login));
+        self.message = State::Envelope(login.filter(|login| !login.is_empty()));
     }
 
     /// The next header field, as the MTA shows it.
     pub(super) fn header(&mut self, name: &[u8], value: &[u8]) {
+        self.begin_content();
         if let State::Header(collected) = &mut self.message {
             let value = match self.agreement.leading_space {
                 LeadingSpace::Ours => Cow::Borrowed(value),
@@ -123,6 +125,7 @@ impl Session {
     /// Where a key has to be read first, [`Session::resolved`] is to be called before
     /// anything else; without that the message is not signed.
     pub(super) fn end_of_header(&mut self) -> Option<PendingDecision> {
+        self.begin_content();
         let State::Header(collected) = std::mem::replace(&mut self.message, State::None) else {
             return None;
         };
@@ -175,7 +178,7 @@ impl Session {
         let begun = self.ended.take().unwrap_or_else(Instant::now);
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
-            State::None | State::Header(_) | State::Failed => {
+            State::None | State::Envelope(_) | State::Header(_) | State::Failed => {
                 self.listener.incomplete_message(queue_id);
                 Ending::Incomplete
             }
@@ -233,6 +236,15 @@ impl Session {
     /// What was collected can't be trusted any more.
     pub(super) fn fail(&mut self) {
         self.message = State::Failed;
+    }
+
+    /// The content begins, if it has not. The snapshot is taken only now: between MAIL and
+    /// this an SMTP client may be silent for hours, and a key be revoked meanwhile.
+    fn begin_content(&mut self) {
+        if let State::Envelope(login) = &mut self.message {
+            let collected = Collected::new(self.listener.snapshot(), login.take());
+            self.message = State::Header(collected);
+        }
     }
 
     fn decide(&self, collected: &Collected) -> Result<Decision, PendingDecision> {

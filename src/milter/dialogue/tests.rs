@@ -1,27 +1,44 @@
 use super::*;
-use crate::milter::service::tests::service;
+use crate::milter::service::{
+    Service,
+    tests::{revoke, service},
+};
 
-/// A message from nobody that is known here, with a panic before this command.
-fn message(dialogue: &mut Dialogue, panics_at: Option<Command>) -> Ending {
+fn agreed(service: &Service) -> Dialogue {
+    let mut dialogue = Dialogue::new(Arc::clone(&service.context));
+    let offer = [0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0];
+    let agreed = dialogue.command(Command::Negotiate, &offer, &mut Vec::new());
+    assert!(agreed.is_ok());
+    dialogue
+}
+
+/// A message of this author. What is to happen before a command does.
+fn message(
+    dialogue: &mut Dialogue,
+    author: &str,
+    mut happens: impl FnMut(&mut Dialogue, Command),
+) -> Ending {
+    let from = format!("From\0 {author}\0");
     for (command, data) in [
         (Command::Mail, &b"<a@b.example>\0"[..]),
-        (Command::Header, b"From\0 a@b.example\0"),
+        (Command::Header, from.as_bytes()),
         (Command::EndOfHeader, b""),
         (Command::Body, b""),
         (Command::EndOfMessage, b""),
     ] {
-        if panics_at == Some(command) {
-            let step: Option<()> = dialogue.guard(|_| panic!("of a test"));
-            assert!(step.is_none());
-        }
-        match dialogue.command(command, data, &mut Vec::new()) {
-            Ok(Step::GoOn) => {}
-            Ok(Step::Ended(ending)) => {
-                dialogue.told(&ending, true);
-                return ending;
+        happens(dialogue, command);
+        let ending = match dialogue.command(command, data, &mut Vec::new()) {
+            Ok(Step::GoOn) => continue,
+            Ok(Step::ReadKeys(pending)) => {
+                dialogue.keys_read(Some(pending.resolve()));
+                continue;
             }
+            Ok(Step::ToSign(_)) => dialogue.end_of_message(),
+            Ok(Step::Ended(ending)) => ending,
             _ => panic!("{command:?}"),
-        }
+        };
+        dialogue.told(&ending, true);
+        return ending;
     }
     panic!("no end");
 }
@@ -29,25 +46,50 @@ fn message(dialogue: &mut Dialogue, panics_at: Option<Command>) -> Ending {
 #[test]
 fn a_panic_costs_its_message_alone() {
     let (service, _folder) = service();
-    let mut dialogue = Dialogue::new(Arc::clone(&service.context));
-    let offer = [0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0];
-    let agreed = dialogue.command(Command::Negotiate, &offer, &mut Vec::new());
-    assert!(agreed.is_ok());
-    for (times, command) in (1..).zip([
+    let mut dialogue = agreed(&service);
+    for (times, panics_at) in (1..).zip([
         Command::Header,
         Command::EndOfHeader,
         Command::Body,
         Command::EndOfMessage,
     ]) {
         // Not even mail of others goes on as if nothing had been.
-        let ending = message(&mut dialogue, Some(command));
-        assert!(matches!(ending, Ending::Incomplete), "{command:?}");
-        let ending = message(&mut dialogue, None);
+        let ending = message(&mut dialogue, "a@b.example", |dialogue, command| {
+            if command == panics_at {
+                let step: Option<()> = dialogue.guard(|_| panic!("of a test"));
+                assert!(step.is_none());
+            }
+        });
+        assert!(matches!(ending, Ending::Incomplete), "{panics_at:?}");
+        let ending = message(&mut dialogue, "a@b.example", |_, _| {});
         assert!(matches!(
             ending,
             Ending::Refused(message) if message.action == Action::Accept
         ));
         let page = service.context.all_metrics.render().unwrap();
         assert!(page.contains(&format!("zegel_panics_total {times}\n")));
+    }
+}
+
+/// A key that is revoked while the client of a MAIL is silent signs no more.
+#[test]
+fn a_message_has_the_snapshot_of_the_moment_in_which_its_content_begins() {
+    for (revoked_before, is_signed) in [
+        (Command::Mail, false),
+        (Command::Header, false),
+        (Command::EndOfHeader, true),
+        (Command::EndOfMessage, true),
+    ] {
+        let (service, folder) = service();
+        let mut dialogue = agreed(&service);
+        let ending = message(&mut dialogue, "a@een.example", |_, command| {
+            if command == revoked_before {
+                let before = revoke(&service, &folder);
+                let is_held = Arc::strong_count(&before) > 1;
+                assert_eq!(is_held, is_signed, "{command:?}");
+            }
+        });
+        let signed = matches!(ending, Ending::Signed(_));
+        assert_eq!(signed, is_signed, "{revoked_before:?}");
     }
 }

@@ -21,7 +21,7 @@ use super::{super::traffic::Stage, *};
 use crate::{
     config,
     dkim::Algorithm,
-    keystore::{Evidence, Keystore, Target},
+    keystore::{Evidence, Keystore, Target, lifecycle},
     names::OrganisationId,
     snapshot::Snapshot,
 };
@@ -45,17 +45,37 @@ pub(in crate::milter) fn service() -> (Service, TempDir) {
     fs::create_dir(folder.path().join("orgs.d")).unwrap();
     fs::write(folder.path().join("orgs.d/een.toml"), organisation).unwrap();
     let metrics = Metrics::new();
-    let loaded = config::load(&file).unwrap();
-    let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();
+    let snapshot = snapshot(folder.path(), &metrics);
     let service = Service::new(ServiceParts {
         name: "relay".into(),
         outbound: Outbound::All,
         observe: false,
         turns: Turns::new(metrics.clone()),
-        snapshots: SnapshotHolder::new(built.snapshot),
+        snapshots: SnapshotHolder::new(snapshot),
         metrics,
     });
     (service, folder)
+}
+
+/// Of the files of [`service`] as they are now.
+fn snapshot(folder: &Path, metrics: &Metrics) -> Snapshot {
+    let loaded = config::load(&folder.join("zegel.toml")).unwrap();
+    let keystore = Keystore::open(&folder.join("keys")).unwrap();
+    let built = Snapshot::first(loaded, &keystore, metrics).unwrap();
+    built.snapshot
+}
+
+/// The key of [`service`] is revoked, and the snapshot replaced; gives the one before.
+pub(in crate::milter) fn revoke(service: &Service, folder: &TempDir) -> Arc<Snapshot> {
+    let keystore = Keystore::open(&folder.path().join("keys")).unwrap();
+    let organisation = ORGANISATION.parse().unwrap();
+    let keyring = keystore.read_keyring(&organisation).unwrap();
+    let now = Timestamp::now();
+    let changes = lifecycle::revoke(&keyring, &"s1".parse().unwrap(), now).unwrap();
+    let mut writer = keystore.writer().unwrap();
+    writer.apply(&organisation, &changes, now).unwrap();
+    let next = snapshot(folder.path(), &service.context.all_metrics);
+    service.context.snapshots.replace(next)
 }
 
 fn keystore(path: &Path) -> Keystore {
