@@ -117,13 +117,15 @@ impl Dialogue {
         data: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<Step, Malformed> {
+        if command == Command::Macros {
+            self.macros(data)?;
+            return Ok(Step::GoOn);
+        }
+        // It is for the command right behind the macros alone.
+        let login = self.login.take();
         let mut next = None;
         // The bit that leaves the reply out, for commands that have one.
         let left_out_by = match command {
-            Command::Macros => {
-                self.macros(data)?;
-                return Ok(Step::GoOn);
-            }
             // A client that was shown before would be forgotten, and with it what it may.
             Command::Negotiate if self.has_client && self.agreement.is_none() => {
                 return Err(Malformed);
@@ -143,7 +145,8 @@ impl Dialogue {
             Command::Mail => {
                 // The sender of the envelope decides nothing.
                 string(data)?;
-                self.mail();
+                self.phase = Phase::Envelope;
+                self.guard(|session| session.mail(login));
                 Some(protocol::NO_REPLY_MAIL)
             }
             Command::Recipient if self.phase == Phase::Envelope => {
@@ -178,7 +181,6 @@ impl Dialogue {
             // Out of order.
             _ => None,
         };
-        self.login = None;
         if left_out_by.is_some_and(|bit| self.agreed().wants_reply(bit)) {
             reply::go_on(output);
         }
@@ -254,12 +256,6 @@ impl Dialogue {
             self.queue_id.push_str(&String::from_utf8_lossy(id));
         }
         Ok(())
-    }
-
-    fn mail(&mut self) {
-        let login = self.login.take();
-        self.phase = Phase::Envelope;
-        self.guard(|session| session.mail(login));
     }
 
     fn header(&mut self, data: &[u8]) -> Result<(), Malformed> {

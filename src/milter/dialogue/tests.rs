@@ -93,3 +93,25 @@ fn a_message_has_the_snapshot_of_the_moment_in_which_its_content_begins() {
         assert_eq!(signed, is_signed, "{revoked_before:?}");
     }
 }
+
+/// Macros of a MAIL that come before the end of another message are not those of the next.
+#[test]
+fn a_login_is_for_the_command_behind_it() {
+    let (service, _folder) = service();
+    for given_before in [
+        Command::Header,
+        Command::EndOfHeader,
+        Command::Body,
+        Command::EndOfMessage,
+    ] {
+        let mut dialogue = agreed(&service);
+        message(&mut dialogue, "a@b.example", |dialogue, command| {
+            if command == given_before {
+                let macros = b"M{auth_authen}\0crm\0";
+                let step = dialogue.command(Command::Macros, macros, &mut Vec::new());
+                assert!(matches!(step, Ok(Step::GoOn)));
+            }
+        });
+        assert_eq!(dialogue.login, None, "{given_before:?}");
+    }
+}
