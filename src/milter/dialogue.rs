@@ -282,13 +282,19 @@ impl Dialogue {
         }
         let ending = self.guard(|session| session.end_of_message(&queue_id, now));
         self.queue_id = queue_id;
+        self.ending(ending)
+    }
+
+    /// What the MTA is told, of a message that was lost to a panic at its end as well.
+    fn ending(&self, ending: Option<Ending>) -> Ending {
+        let ending = ending.unwrap_or_else(|| {
+            self.listener.incomplete_message(&self.queue_id);
+            Ending::Incomplete
+        });
         if self.listener.observe {
             return Ending::Observed;
         }
-        ending.unwrap_or_else(|| {
-            self.listener.incomplete_message(&self.queue_id);
-            Ending::Incomplete
-        })
+        ending
     }
 
     /// The final reply to a message has been written, or could not be.

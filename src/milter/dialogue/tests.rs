@@ -115,3 +115,16 @@ fn a_login_is_for_the_command_behind_it() {
         assert_eq!(dialogue.login, None, "{given_before:?}");
     }
 }
+
+#[test]
+fn a_listener_that_looks_on_tells_of_a_panic_at_the_end() {
+    let (mut service, _folder) = service();
+    let context = Arc::get_mut(&mut service.context);
+    context.expect("nobody else has it").observe = true;
+    let mut dialogue = agreed(&service);
+    let lost: Option<Ending> = dialogue.guard(|_| panic!("of a test"));
+    assert!(matches!(dialogue.ending(lost), Ending::Observed));
+    let page = service.context.all_metrics.render().unwrap();
+    let counted = r#"zegel_observed_total{listener="relay",result="tempfailed"} 1"#;
+    assert!(page.contains(counted), "{page}");
+}
