@@ -240,6 +240,11 @@ impl HeaderRules {
             .any(|(rule, ..)| is_same(rule.as_str().as_bytes(), name))
     }
 
+    /// As many names as [`HeaderRules::select`] gives at most.
+    pub fn most_names(&self, header: &HeaderSection) -> usize {
+        header.len() + self.len()
+    }
+
     fn len(&self) -> usize {
         self.oversign.len() + self.oversign_if_present.len() + self.sign.len()
     }

@@ -37,5 +37,5 @@ pub use self::{
     message::{MalformedHeader, Message},
     signature::{FIELD_NAME, LeadingSpace, Signatory, SignatureField, SignedContent},
     tags::TagError,
-    verification::{Claims, ParsedSignature, VerificationError},
+    verification::{Claims, ParsedSignature, VerificationError, listed_names},
 };

@@ -170,6 +170,16 @@ impl ParsedSignature {
     }
 }
 
+/// How many names `h=` has in the value of a DKIM-Signature field: looks for the marks between
+/// them alone, as a stranger may list half a million.
+pub fn listed_names(value: &[u8]) -> usize {
+    let names = value.split(|&octet| octet == b';').find_map(|tag| {
+        let (name, names) = tag.split_at(memchr::memchr(b'=', tag)?);
+        (name.trim_ascii() == b"h").then_some(names)
+    });
+    names.map_or(0, |names| memchr::memchr_iter(b':', names).count() + 1)
+}
+
 /// What a DKIM-Signature field says of itself, right or wrong: to name one that
 /// [`ParsedSignature::parse`] refuses.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -302,4 +312,22 @@ fn without_signature(value: &str) -> String {
         }
     }
     output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted() {
+        for (value, names) in [
+            ("", 0),
+            ("v=1; h", 0),
+            ("z=a:b:c; bh=d:e; i=h=f:g", 0),
+            ("v=1; h=from; b=a", 1),
+            ("v=1;\r\n\th\t=\r\n from : to\r\n\t:to:; b=a:b", 4),
+        ] {
+            assert_eq!(listed_names(value.as_bytes()), names, "{value:?}");
+        }
+    }
 }

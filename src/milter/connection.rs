@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     context::ListenerContext,
     decision::PendingDecision,
-    dialogue::{Dialogue, Phase, Step, write_ending},
+    dialogue::{Dialogue, Lateness, Phase, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
     turns::{LARGE_OCTETS, Turn, Turns},
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             match step {
                 Step::GoOn => self.phase(),
-                Step::ReadKeys(pending) => self.read_keys(pending).await?,
+                Step::ReadKeys(pending) => self.read_keys(pending).await,
                 Step::ToSign(organisation) => self.sign(organisation).await?,
                 Step::Ended(ending) => self.end_message(ending).await?,
                 Step::Quit => return Err(End::Quit),
@@ -136,39 +136,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Has keys read that the message waits for: files, so not on this thread.
-    async fn read_keys(&mut self, pending: PendingDecision) -> Result<(), End> {
+    /// Has keys read that the message waits for: files, so not on this thread. A disk may
+    /// hang; the message is put off then, and the connection goes on.
+    async fn read_keys(&mut self, pending: PendingDecision) {
         self.turn = None;
         self.phase();
-        let decision = tokio::select! {
-            decision = spawn_blocking(move || pending.resolve()) => decision,
-            end = self.watch.until_end(false) => return Err(end),
-        };
-        self.dialogue.keys_read(decision.ok());
-        Ok(())
+        tokio::select! {
+            decision = spawn_blocking(move || pending.resolve()) => {
+                self.dialogue.keys_read(decision.ok());
+            }
+            () = self.watch.until_too_late() => self.dialogue.put_off(Lateness::Keys),
+        }
     }
 
     /// Signs when it is the organisation's turn. A message that has none in time is put off,
-    /// although it is whole.
+    /// although it is whole, and the connection goes on.
     async fn sign(&mut self, organisation: OrganisationId) -> Result<(), End> {
         self.turn = None;
         let turn = tokio::select! {
             biased;
-            turn = self.turns.sign(organisation) => Ok(turn),
-            end = self.watch.until_end(false) => Err(end),
+            turn = self.turns.sign(organisation) => Some(turn),
+            () = self.watch.until_too_late() => None,
         };
-        match turn {
-            Ok(turn) => {
-                let ending = self.dialogue.end_of_message();
-                drop(turn);
-                self.end_message(ending).await
-            }
-            Err(end) => {
-                let ending = self.dialogue.give_up();
-                let _ = self.end_message(ending).await;
-                Err(end)
-            }
+        if turn.is_none() {
+            self.dialogue.put_off(Lateness::Turn);
         }
+        let ending = self.dialogue.end_of_message();
+        drop(turn);
+        self.end_message(ending).await
     }
 
     /// Only what has been handed over counts as signed.

@@ -54,7 +54,7 @@ impl ListenerContext {
             result,
             reason = Refusal::SigningFailure.as_str(),
             would_be,
-            "{result}: the message did not come whole, or had no turn in time"
+            "{result}: the message did not come whole"
         );
         if self.observe {
             return self.metrics.observed(Forecast::Tempfailed, 0);

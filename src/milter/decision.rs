@@ -51,6 +51,11 @@ pub struct PendingDecision {
 }
 
 impl PendingDecision {
+    /// The decision for as long as the keys are not read, and if they never are.
+    pub fn without_keys(&self) -> &Decision {
+        &self.decision
+    }
+
     /// Reads the keys and decides. Blocks: not for a task on an async runtime.
     pub fn resolve(self) -> Decision {
         let mut decision = self.decision;

@@ -49,6 +49,15 @@ pub(super) enum Phase {
     Body,
 }
 
+/// What of ours a message waited for until it was too late.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lateness {
+    /// The keys to sign it with were not read.
+    Keys,
+    /// There was no turn to sign it.
+    Turn,
+}
+
 /// What follows from a command.
 pub(super) enum Step {
     /// Nothing but what was written.
@@ -108,13 +117,15 @@ impl Dialogue {
         data: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<Step, Malformed> {
+        if command == Command::Macros {
+            self.macros(data)?;
+            return Ok(Step::GoOn);
+        }
+        // It is for the command right behind the macros alone.
+        let login = self.login.take();
         let mut next = None;
         // The bit that leaves the reply out, for commands that have one.
         let left_out_by = match command {
-            Command::Macros => {
-                self.macros(data)?;
-                return Ok(Step::GoOn);
-            }
             // A client that was shown before would be forgotten, and with it what it may.
             Command::Negotiate if self.has_client && self.agreement.is_none() => {
                 return Err(Malformed);
@@ -134,7 +145,8 @@ impl Dialogue {
             Command::Mail => {
                 // The sender of the envelope decides nothing.
                 string(data)?;
-                self.mail();
+                self.phase = Phase::Envelope;
+                self.guard(|session| session.mail(login));
                 Some(protocol::NO_REPLY_MAIL)
             }
             Command::Recipient if self.phase == Phase::Envelope => {
@@ -169,22 +181,35 @@ impl Dialogue {
             // Out of order.
             _ => None,
         };
-        self.login = None;
         if left_out_by.is_some_and(|bit| self.agreed().wants_reply(bit)) {
             reply::go_on(output);
         }
         Ok(next.map_or(Step::GoOn, Step::ReadKeys))
     }
 
-    /// The keys have been read, or could not be.
+    /// The keys have been read. A panic there costs this message, which goes on without them.
     pub(super) fn keys_read(&mut self, decision: Option<Decision>) {
         if let Some(decision) = decision {
             self.guard(|session| session.resolved(decision));
         } else {
-            // A panic there; the message fails, alone.
             self.listener.all_metrics.panicked();
-            self.session.fail();
         }
+    }
+
+    /// The message is not signed, since something of ours came too late: its end says so.
+    pub(super) fn put_off(&mut self, lateness: Lateness) {
+        tracing::warn!(
+            queue_id = self.queue_id,
+            listener = self.listener.name,
+            "{}",
+            match lateness {
+                Lateness::Keys =>
+                    "the keys for a message were not read in time: is their disk slow?",
+                Lateness::Turn =>
+                    "a message had no turn to be signed in time: are the processors busy?",
+            }
+        );
+        self.guard(Session::put_off);
     }
 
     fn agreed(&self) -> Agreement {
@@ -233,12 +258,6 @@ impl Dialogue {
         Ok(())
     }
 
-    fn mail(&mut self) {
-        let login = self.login.take();
-        self.phase = Phase::Envelope;
-        self.guard(|session| session.mail(login));
-    }
-
     fn header(&mut self, data: &[u8]) -> Result<(), Malformed> {
         let (name, rest) = string(data)?;
         // What stands behind the value is not part of the message.
@@ -263,19 +282,19 @@ impl Dialogue {
         }
         let ending = self.guard(|session| session.end_of_message(&queue_id, now));
         self.queue_id = queue_id;
+        self.ending(ending)
+    }
+
+    /// What the MTA is told, of a message that was lost to a panic at its end as well.
+    fn ending(&self, ending: Option<Ending>) -> Ending {
+        let ending = ending.unwrap_or_else(|| {
+            self.listener.incomplete_message(&self.queue_id);
+            Ending::Incomplete
+        });
         if self.listener.observe {
             return Ending::Observed;
         }
-        ending.unwrap_or_else(|| {
-            self.listener.incomplete_message(&self.queue_id);
-            Ending::Incomplete
-        })
-    }
-
-    /// The end of a message that had no turn in time.
-    pub(super) fn give_up(&mut self) -> Ending {
-        self.guard(Session::fail);
-        self.end_of_message()
+        ending
     }
 
     /// The final reply to a message has been written, or could not be.

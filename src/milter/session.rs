@@ -7,6 +7,7 @@
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{
+    collected::Collected,
     context::ListenerContext,
     decision::{Circumstances, Decision, PendingDecision},
     negotiation::{Agreement, Insertion},
@@ -14,19 +15,11 @@ use super::{
     signing::{Body, Refused, Signed, Work},
 };
 use crate::{
-    dkim::{
-        Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace, VerificationError,
-    },
+    dkim::{Canonicalisation, CanonicalisationPair, LeadingSpace, VerificationError},
     names::OrganisationId,
-    observe::metrics::Limit,
     organisation::{Action, Refusal},
     snapshot::Snapshot,
 };
-
-/// So many From fields are kept of what is beyond `[limits]`, to know whose message it is
-/// that can't be signed: one tells that, and a second that it is nobody's. A frame bounds
-/// each to 1 MiB.
-const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
 
 /// A connection.
 pub(super) struct Session {
@@ -42,25 +35,14 @@ pub(super) struct Session {
 enum State {
     /// There is no message.
     None,
-    /// From MAIL to the end of the header section.
+    /// From MAIL until its content comes, with the login of the sender.
+    Envelope(Option<String>),
+    /// In the header section.
     Header(Collected),
-    /// Behind the header section, while keys are read.
-    Reading(Box<Collected>),
     /// Behind the header section.
     Body(Box<Decided>),
     /// A step panicked: the message can't be trusted to be whole.
     Failed,
-}
-
-/// A message as far as it has come.
-struct Collected {
-    /// Taken at MAIL: the message keeps it to its end.
-    snapshot: Arc<Snapshot>,
-    login: Option<String>,
-    header: HeaderSection,
-    header_is_whole: bool,
-    from_fields_beyond: usize,
-    octets: u64,
 }
 
 /// A message behind its header section.
@@ -121,18 +103,12 @@ impl Session {
 
     /// A message begins; nothing of the one before is left.
     pub(super) fn mail(&mut self, login: Option<String>) {
-        self.message = State::Header(Collected {
-            snapshot: self.listener.snapshot(),
-            login: login.filter(|login| !login.is_empty()),
-            header: HeaderSection::default(),
-            header_is_whole: true,
-            from_fields_beyond: 0,
-            octets: 0,
-        });
+        self.message = State::Envelope(login.filter(|login| !login.is_empty()));
     }
 
     /// The next header field, as the MTA shows it.
     pub(super) fn header(&mut self, name: &[u8], value: &[u8]) {
+        self.begin_content();
         if let State::Header(collected) = &mut self.message {
             let value = match self.agreement.leading_space {
                 LeadingSpace::Ours => Cow::Borrowed(value),
@@ -147,29 +123,33 @@ impl Session {
     /// The header section is complete: the decision falls, though nothing is said of it yet.
     ///
     /// Where a key has to be read first, [`Session::resolved`] is to be called before
-    /// anything else.
+    /// anything else; without that the message is not signed.
     pub(super) fn end_of_header(&mut self) -> Option<PendingDecision> {
+        self.begin_content();
         let State::Header(collected) = std::mem::replace(&mut self.message, State::None) else {
             return None;
         };
-        match self.decide(&collected) {
-            Ok(decision) => {
-                self.message = self.decided(collected, decision);
-                None
-            }
-            Err(pending) => {
-                self.message = State::Reading(Box::new(collected));
-                Some(pending)
-            }
-        }
+        let (decision, pending) = match self.decide(&collected) {
+            Ok(decision) => (decision, None),
+            Err(pending) => (pending.without_keys().clone(), Some(pending)),
+        };
+        self.message = self.decided(collected, decision);
+        pending
     }
 
     /// The keys have been read.
     pub(super) fn resolved(&mut self, decision: Decision) {
         self.message = match std::mem::replace(&mut self.message, State::None) {
-            State::Reading(collected) => self.decided(*collected, decision),
+            State::Body(decided) => self.decided(decided.collected, decision),
             other => other,
         };
+    }
+
+    /// Something that the message needs of us did not come in time: it is not signed.
+    pub(super) fn put_off(&mut self) {
+        if let State::Body(decided) = &mut self.message {
+            decided.decision.verdict = Err(Refusal::SigningFailure);
+        }
     }
 
     /// The next piece of the body.
@@ -198,7 +178,7 @@ impl Session {
         let begun = self.ended.take().unwrap_or_else(Instant::now);
         match std::mem::replace(&mut self.message, State::None) {
             State::Body(decided) => self.end(*decided, &self.report(queue_id, begun), now),
-            State::None | State::Header(_) | State::Reading(_) | State::Failed => {
+            State::None | State::Envelope(_) | State::Header(_) | State::Failed => {
                 self.listener.incomplete_message(queue_id);
                 Ending::Incomplete
             }
@@ -256,6 +236,15 @@ impl Session {
     /// What was collected can't be trusted any more.
     pub(super) fn fail(&mut self) {
         self.message = State::Failed;
+    }
+
+    /// The content begins, if it has not. The snapshot is taken only now: between MAIL and
+    /// this an SMTP client may be silent for hours, and a key be revoked meanwhile.
+    fn begin_content(&mut self) {
+        if let State::Envelope(login) = &mut self.message {
+            let collected = Collected::new(self.listener.snapshot(), login.take());
+            self.message = State::Header(collected);
+        }
     }
 
     fn decide(&self, collected: &Collected) -> Result<Decision, PendingDecision> {
@@ -361,29 +350,4 @@ fn work<'a>(
 /// Whether every signature verifies.
 fn verified(work: &Work<'_>, signed: &Signed) -> Result<(), VerificationError> {
     work.verify(signed).into_iter().collect()
-}
-
-impl Collected {
-    /// Keeps a field as long as the header section is within `[limits]`; gives the limit
-    /// when it is reached.
-    fn push(&mut self, name: &[u8], value: &[u8]) -> Option<Limit> {
-        let limits = &self.snapshot.settings().limits;
-        let octets = self.header.octets() + name.len() + value.len();
-        self.octets += (name.len() + value.len()) as u64;
-        let over = if octets > limits.header_bytes {
-            Some(Limit::HeaderBytes)
-        } else {
-            (self.header.len() >= limits.header_fields).then_some(Limit::HeaderFields)
-        };
-        let first = over.filter(|_| self.header_is_whole);
-        self.header_is_whole &= over.is_none();
-        let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");
-        if self.header_is_whole {
-            self.header.push(name, value);
-        } else if is_from && self.from_fields_beyond < FROM_FIELDS_BEYOND_LIMITS {
-            self.from_fields_beyond += 1;
-            self.header.push(name, value);
-        }
-        first
-    }
 }

@@ -8,7 +8,7 @@ use crate::{
     dkim::{
         BodyHasher, BodyInspector, CanonicalisationPair, FIELD_NAME, Hazard, Hazards,
         HeaderSection, ParsedSignature, Signatory, SignatureField, SignedContent,
-        VerificationError, allows_eight_bit,
+        VerificationError, allows_eight_bit, listed_names,
     },
     names::DomainName,
     observe::processor_time,
@@ -18,6 +18,9 @@ use crate::{
 
 /// What OpenDKIM reads of `h=`.
 const NAME_LIST_OCTETS: usize = 4096;
+/// So many names more than ours has now `h=` of an older signature of ours may have: it was
+/// made by other rules, before a reload or on another relay.
+const NAMES_OF_OTHER_RULES: usize = 1000;
 /// How many signatures in our name are verified, to see whether one is ours.
 const SIGNATURES_LOOKED_AT: usize = 4;
 
@@ -168,9 +171,12 @@ impl Work<'_> {
     /// Whether one of our keys has signed exactly this message before: a content filter may
     /// have brought it back (`d=` and `s=` are compared first, since anybody can write them).
     fn is_signed_already(&self, body_hash: &[u8; 32]) -> bool {
+        let most_names = self.rules.headers.most_names(self.header) + NAMES_OF_OTHER_RULES;
         self.header
             .fields()
             .filter(|field| field.is(FIELD_NAME))
+            // What lists more is none of ours, and each name would be looked for.
+            .filter(|field| listed_names(field.value) <= most_names)
             .filter_map(|field| ParsedSignature::parse(field.name, field.value).ok())
             .filter(|signature| signature.domain == *self.author)
             .filter(|signature| signature.canonicalisation.body == self.canonicalisation.body)
@@ -187,5 +193,56 @@ impl Work<'_> {
                             .is_ok()
                     })
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dkim::{Algorithm, SigningKey, key};
+
+    /// Signs a message again that our key has signed with so many names more than the rules
+    /// say.
+    fn again_with(more_names: usize) -> Result<(), Refusal> {
+        let pem = key::generate_pem(Algorithm::Ed25519Sha256, 0).unwrap();
+        let key = ActiveKey {
+            selector: "s1".parse().unwrap(),
+            signing_key: Arc::new(SigningKey::from_pem(pem.as_bytes()).unwrap()),
+        };
+        let (keys, rules) = ([Arc::new(key)], SigningSettings::default());
+        let author = "een.example".parse().unwrap();
+        let mut header = HeaderSection::default();
+        header.push(b"From", b" a@een.example");
+        let work = Work {
+            header: &header,
+            author: &author,
+            keys: &keys,
+            rules: &rules,
+            canonicalisation: rules.canonicalisation,
+            policy: &Policy::default(),
+            now: 1_800_000_000,
+        };
+        let mut names = rules.headers.select(&header);
+        names.resize(names.len() + more_names, "x-absent");
+        let body_hash = BodyHasher::new(rules.canonicalisation.body).finish();
+        let content = SignedContent::new(&header, names, body_hash, rules.canonicalisation);
+        let signature = content.sign(&work.signatory(&keys[0])).unwrap();
+        let mut header = header.clone();
+        header.push(FIELD_NAME.as_bytes(), signature.value().as_bytes());
+        let again = Work {
+            header: &header,
+            ..work
+        };
+        let signed = again.sign(Body::new(rules.canonicalisation));
+        signed.map(|_| ()).map_err(|refused| refused.refusal)
+    }
+
+    #[test]
+    fn a_signature_of_ours_is_known_unless_it_lists_what_nobody_would() {
+        assert_eq!(again_with(0), Err(Refusal::AlreadySigned));
+        let by_other_rules = again_with(NAMES_OF_OTHER_RULES);
+        assert_eq!(by_other_rules, Err(Refusal::AlreadySigned));
+        assert_eq!(again_with(2 * NAMES_OF_OTHER_RULES), Ok(()));
+        assert_eq!(again_with(500_000), Ok(()));
     }
 }

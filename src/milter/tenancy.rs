@@ -203,6 +203,16 @@ impl Watch {
         }
     }
 
+    /// Ends when a message has kept the MTA waiting for as long as it may, which is for us to
+    /// answer for: the limit is counted, and what is left of the message has its time anew.
+    /// Ends as well when the time of the listener is up, which is seen behind the message.
+    pub(super) async fn until_too_late(&mut self) {
+        if let End::TooLong(_) = self.until_end(false).await {
+            self.tenancy.metrics.limit_reached(Limit::Message);
+            self.since = Instant::now();
+        }
+    }
+
     /// The connection is closed; counted before the peer sees it.
     pub(super) fn ended(&self, end: &End, between_frames: bool) {
         match end {

@@ -188,7 +188,7 @@ impl Metrics {
         self.0.process.panicked();
     }
 
-    /// A message that should have been signed could not be.
+    /// A message could not be signed ([`Refusal::SigningFailure`](crate::organisation::Refusal)).
     pub fn signing_failed(&self) {
         self.0.process.signing_failed();
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::support::milter::{Command, Connection, Message, Offer, Outcome, Peer, Reply};
 use super::worlds::{Stage, World};
 
-/// MAIL is answered, so that it is known when the signer took its snapshot.
-const NOREPLY_MAIL: u32 = 0x4000;
+/// A header field is answered, so that it is known when the signer took its snapshot.
+const NOREPLY_HEADER: u32 = 0x80;
 /// Messages to a connection.
 const MESSAGES: usize = 50;
 
@@ -50,7 +50,7 @@ impl<'a> Client<'a> {
     pub(super) fn send_until(&self, stop: &AtomicBool) -> Tally {
         let mut tally = Tally::default();
         while !stop.load(Ordering::Relaxed) {
-            let offer = Offer::POSTFIX.without(NOREPLY_MAIL);
+            let offer = Offer::POSTFIX.without(NOREPLY_HEADER);
             let mut connection = Connection::negotiated(&self.stage.zegel.milter(), offer);
             connection.greet(&Peer::local());
             for number in 0..MESSAGES {
@@ -74,7 +74,7 @@ impl<'a> Client<'a> {
         for (command, data) in connection.events(&message) {
             let reply = connection.step(command, &data, &message.macros);
             assert!(reply.goes_on(), "{command:?}: {reply:?}");
-            if command == Command::Mail {
+            if command == Command::Header && worlds.is_empty() {
                 worlds = self.stage.since(confirmed);
                 // One of them has its messages outlast several reloads.
                 let pause = if self.number == 3 { 100 } else { 3 };

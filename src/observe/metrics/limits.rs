@@ -11,7 +11,8 @@ pub enum Limit {
     Connections,
     /// A connection was silent for too long between messages.
     Idle,
-    /// A message had too little of it come, or its reply taken, in time.
+    /// A message had too little of it come, or its reply taken, in time; or it had no key or
+    /// no turn to be signed, and was put off.
     Message,
     /// An SMTP client took too long between MAIL and its data: two hours, which is fixed.
     Envelope,

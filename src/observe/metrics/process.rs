@@ -77,7 +77,7 @@ impl Process {
             last_failure: moment(
                 registry,
                 "last_signing_failure_timestamp_seconds",
-                "When a message last could not be signed that should have been; 0 for never",
+                "When a message last had the reason signing_failure; 0 for never",
             ),
             snapshot: SnapshotGauges::register(registry),
             large: Queue::register(
