@@ -1,0 +1,221 @@
+//! Reading the keys of an organisation, and what becomes of one that can't be read.
+
+use std::{fmt, sync::Arc};
+
+use super::{KeySet, SetKey};
+use crate::{
+    keystore::{KeyEntry, Keyring, Keystore, Publication, State, View},
+    names::DomainName,
+    organisation::Organisation,
+    snapshot::held::{self, HeldKey},
+};
+
+/// What went wrong with keys, one line each, with the way out.
+#[derive(Default)]
+pub(in crate::snapshot) struct KeyProblems {
+    pub(in crate::snapshot) lines: Vec<String>,
+    /// Whether a keyring could not be read: nobody knows what has changed in it.
+    pub(in crate::snapshot) unread_keyrings: bool,
+}
+
+impl KeyProblems {
+    pub(super) fn add(&mut self, problem: impl fmt::Display) {
+        self.lines.push(problem.to_string());
+    }
+}
+
+/// Where keys come from.
+pub(in crate::snapshot) struct Source<'a> {
+    pub(in crate::snapshot) keystore: &'a Keystore,
+    pub(in crate::snapshot) view: &'a View,
+    pub(in crate::snapshot) reading: Reading,
+}
+
+/// When private keys are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::snapshot) enum Reading {
+    /// While the snapshot is made.
+    AtOnce,
+    /// When there is mail for them.
+    WhenNeeded,
+}
+
+impl KeySet {
+    /// Reads the keyring of an organisation, and its keys if that is due; what can't be read
+    /// any more comes from `before`. What has not changed is not read.
+    pub(in crate::snapshot) fn load(
+        organisation: &Arc<Organisation>,
+        source: &Source<'_>,
+        before: Option<&Arc<Self>>,
+        problems: &mut KeyProblems,
+    ) -> Arc<Self> {
+        if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
+            return before.of(organisation, before.stamp);
+        }
+        let (keyring, stamp) = match source.view.read_keyring(&organisation.id) {
+            Ok(read) => read,
+            Err(error) => {
+                problems.add(error);
+                problems.unread_keyrings = true;
+                return match before {
+                    Some(before) => before.of(organisation, None),
+                    None => Self::unknown(organisation),
+                };
+            }
+        };
+        if let Some(before) = before.filter(|before| !before.keys.is_empty())
+            && keyring.keys().is_empty()
+        {
+            // Keys are never taken out of a keyring, so the file was.
+            problems.add(format_args!(
+                "{}: the keyring of {} is gone; its keys stay in use as they were: restore \
+                 the folder from a backup before the next restart",
+                source.keystore.path().display(),
+                organisation.id
+            ));
+            return before.of(organisation, None);
+        }
+        Arc::new(Self {
+            organisation: Arc::clone(organisation),
+            keys: in_use(organisation, source, (&keyring, before), problems),
+            unknown: false,
+            stamp,
+        })
+    }
+
+    fn unknown(organisation: &Arc<Organisation>) -> Arc<Self> {
+        Arc::new(Self {
+            organisation: Arc::clone(organisation),
+            keys: Box::default(),
+            unknown: true,
+            stamp: None,
+        })
+    }
+
+    /// Whether nothing has to be read again. A key that was refused may have been mended.
+    fn is_current(&self, organisation: &Organisation, source: &Source<'_>) -> bool {
+        let known = self.organisation.domains == organisation.domains
+            && self.organisation.algorithms == organisation.algorithms;
+        let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
+        known
+            && !self.unknown
+            && !self.keys.iter().any(|key| key.held.is_refused())
+            && self.stamp.is_some_and(unchanged)
+    }
+
+    /// The keys that were held and are draining by now, if one of `successors` can't be used,
+    /// or could not be read just now: their records are still there, so mail need not wait for
+    /// the mending. Once their withdrawal is asked for, they may be gone.
+    fn stand_ins(
+        &self,
+        keyring: &Keyring,
+        successors: &[SetKey],
+        organisation: &Organisation,
+    ) -> Vec<SetKey> {
+        if successors.iter().all(|key| key.held.is_usable()) {
+            return Vec::new();
+        }
+        let is_draining = |entry: &&KeyEntry| {
+            let mut publications = entry.publications.values();
+            publications.any(|publication| usable_state(publication) == Some(State::Draining))
+        };
+        let hold = |entry: &KeyEntry| {
+            let held = self.find(&entry.fingerprint)?;
+            let is_successor = |key: &SetKey| key.held.identity().fingerprint == entry.fingerprint;
+            if successors.iter().any(is_successor) {
+                return None;
+            }
+            held.load(|problem| held::log(&problem));
+            // What can't be read just now may be when it is needed.
+            (!held.is_refused()).then(|| SetKey {
+                held: Arc::clone(held),
+                states: states(entry, organisation),
+                shared: false,
+            })
+        };
+        let draining = keyring.keys().iter().filter(is_draining);
+        draining.filter_map(hold).collect()
+    }
+}
+
+/// The keys of a keyring that sign, and those that stand in for one of them.
+fn in_use(
+    organisation: &Organisation,
+    source: &Source<'_>,
+    (keyring, before): (&Keyring, Option<&Arc<KeySet>>),
+    problems: &mut KeyProblems,
+) -> Box<[SetKey]> {
+    let active = keyring.keys().iter().filter_map(|entry| {
+        let states = states(entry, organisation);
+        let is_active = states.iter().any(|(_, state)| *state == State::Active);
+        let wanted = organisation.algorithms.contains(&entry.algorithm);
+        (is_active && wanted).then_some((entry, states))
+    });
+    let hold = |(entry, states): (&KeyEntry, _)| SetKey {
+        held: hold(organisation, source, (entry, before), problems),
+        states,
+        shared: false,
+    };
+    let mut keys: Vec<SetKey> = active.map(hold).collect();
+    if let Some(before) = before {
+        let stand_ins = before.stand_ins(keyring, &keys, organisation);
+        for stand_in in &stand_ins {
+            problems.add(format_args!(
+                "{}: the key {} of {} goes on signing in place of its successor",
+                source.keystore.path().display(),
+                stand_in.held.identity().selector,
+                organisation.id
+            ));
+        }
+        keys.extend(stand_ins);
+    }
+    keys.into()
+}
+
+/// The states that decide about signing, of the domains of the organisation.
+fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, State)]> {
+    let domains = organisation.domains.iter();
+    let states = domains.filter_map(|domain| {
+        let state = usable_state(entry.publications.get(domain)?)?;
+        Some((domain.clone(), state))
+    });
+    states.collect()
+}
+
+/// The state, if mail may be signed in it: with the key, or with it in place of another.
+fn usable_state(publication: &Publication) -> Option<State> {
+    match publication.state {
+        State::Active => Some(State::Active),
+        State::Draining if publication.withdrawal.is_none() => Some(State::Draining),
+        _ => None,
+    }
+}
+
+/// A key that is in use: the one that was held before, if it can be used.
+fn hold(
+    organisation: &Organisation,
+    source: &Source<'_>,
+    (entry, before): (&KeyEntry, Option<&Arc<KeySet>>),
+    problems: &mut KeyProblems,
+) -> Arc<HeldKey> {
+    let before = before.and_then(|before| before.find(&entry.fingerprint));
+    let before = before.filter(|held| !held.is_refused());
+    let identity = entry.identity();
+    let held = match before {
+        Some(held) if *held.identity() == identity => Arc::clone(held),
+        _ => Arc::new(HeldKey::new(source.keystore, &organisation.id, identity)),
+    };
+    if source.reading == Reading::WhenNeeded {
+        return held;
+    }
+    let mut problem = None;
+    let usable = held.load(|found| problem = Some(found)).is_some();
+    let stays = before.filter(|before| !usable && before.load(|_| ()).is_some());
+    if let Some(problem) = problem {
+        match stays {
+            Some(_) => problems.add(format_args!("{problem}; the key as it was stays in use")),
+            None => problems.add(problem),
+        }
+    }
+    stays.map_or(held, Arc::clone)
+}
