@@ -19,7 +19,7 @@ pub use self::{
 };
 use self::{
     held::HeldKey,
-    keys::{KeyProblems, KeySet, Reading, Source},
+    keys::{FoundKeys, KeyProblems, KeySet, Reading, Source},
     previous::Places,
 };
 use crate::{
@@ -36,8 +36,8 @@ pub struct Snapshot {
     loaded: Loaded,
     domains: HashMap<DomainName, Arc<Domain>>,
     /// In the order of the organisations, as their keyrings have them.
-    sets: Vec<Arc<KeySet>>,
-    /// The same, but for keys that several organisations have: those sign for none.
+    found: Vec<FoundKeys>,
+    /// Their sets, but for keys that several organisations have: those sign for none.
     in_use: Vec<Arc<KeySet>>,
     generation: GenerationStamp,
     unread_keyrings: bool,
@@ -142,12 +142,12 @@ impl Snapshot {
     /// How many keys and keyrings are refused, as far as anybody has read them: all of them
     /// after a round of [`KeyCare`].
     pub fn refused_keys(&self) -> usize {
-        let refused: usize = self.sets.iter().map(|set| set.refused()).sum();
+        let refused: usize = self.found.iter().map(|found| found.set.refused()).sum();
         refused.max(usize::from(self.unread_keyrings))
     }
 
     fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
-        self.sets.iter().flat_map(|set| set.held())
+        self.found.iter().flat_map(|found| found.set.held())
     }
 }
 
@@ -167,30 +167,35 @@ fn make(
     let mut problems = KeyProblems::default();
     let organisations = &loaded.organisations;
     let places = Places::new(organisations, previous);
-    let mut sets = Vec::with_capacity(organisations.len());
+    let mut found = Vec::with_capacity(organisations.len());
     if let Some(previous) = previous {
         // One after the other: mail needs the other processors.
         for (place, organisation) in organisations.iter().enumerate() {
-            let before = places.of(place).map(|before| &previous.sets[before]);
-            sets.push(KeySet::load(organisation, &source, before, &mut problems));
+            let before = places.of(place).map(|before| &previous.found[before]);
+            found.push(FoundKeys::load(
+                organisation,
+                &source,
+                before,
+                &mut problems,
+            ));
         }
     } else {
         let load = |organisation: &Arc<Organisation>| {
             let mut problems = KeyProblems::default();
-            let set = KeySet::load(organisation, &source, None, &mut problems);
-            (set, problems)
+            let keys = FoundKeys::load(organisation, &source, None, &mut problems);
+            (keys, problems)
         };
-        for (set, found) in files::each(organisations, load) {
-            sets.push(set);
-            problems.lines.extend(found.lines);
-            problems.unread_keyrings |= found.unread_keyrings;
+        for (keys, more) in files::each(organisations, load) {
+            found.push(keys);
+            problems.lines.extend(more.lines);
+            problems.unread_keyrings |= more.unread_keyrings;
         }
     }
-    let in_use = keys::without_shared(&sets, keystore, &mut problems);
+    let in_use = keys::without_shared(&found, keystore, &mut problems);
     let snapshot = Snapshot {
         domains: index((organisations, &in_use), metrics, &places, previous),
         loaded,
-        sets,
+        found,
         in_use,
         generation,
         unread_keyrings: problems.unread_keyrings,

@@ -6,13 +6,13 @@ mod shared;
 use std::sync::Arc;
 
 pub(super) use self::{
-    reading::{KeyProblems, Reading, Source},
+    reading::{FoundKeys, KeyProblems, Reading, Source},
     shared::without_shared,
 };
 use super::held::{self, HeldKey};
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::{KeyringStamp, State},
+    keystore::State,
     names::DomainName,
     organisation::Organisation,
     snapshot::{ActiveKey, Signing},
@@ -25,8 +25,6 @@ pub(super) struct KeySet {
     keys: Box<[SetKey]>,
     /// The keyring can't be read and has never been: nobody knows which keys are in use.
     unknown: bool,
-    /// Of the keyring as it was read; none when it must be read again.
-    stamp: Option<KeyringStamp>,
 }
 
 #[derive(Clone)]
@@ -38,21 +36,38 @@ struct SetKey {
     shared: bool,
 }
 
+impl SetKey {
+    /// Whether it is the same key for the same domains.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.held, &other.held) && self.states == other.states
+    }
+}
+
 impl KeySet {
     /// The same keys for what may be another state of the organisation.
-    fn of(
-        self: &Arc<Self>,
-        organisation: &Arc<Organisation>,
-        stamp: Option<KeyringStamp>,
-    ) -> Arc<Self> {
-        if Arc::ptr_eq(&self.organisation, organisation) && self.stamp == stamp {
+    fn of(self: &Arc<Self>, organisation: &Arc<Organisation>) -> Arc<Self> {
+        if Arc::ptr_eq(&self.organisation, organisation) {
             return Arc::clone(self);
         }
         Arc::new(Self {
             organisation: Arc::clone(organisation),
-            stamp,
             ..Self::clone(self)
         })
+    }
+
+    /// Whether these are its keys, for the same domains.
+    fn is_of(&self, keys: &[SetKey]) -> bool {
+        let mut pairs = self.keys.iter().zip(keys);
+        !self.unknown
+            && self.keys.len() == keys.len()
+            && pairs.all(|(one, other)| one.is_same(other))
+    }
+
+    /// Whether a key has its place here already and nothing stands in for any: then it is as
+    /// good as it was, read or not.
+    fn has_in_use(&self, key: &SetKey) -> bool {
+        let nothing_stands_in = self.keys.iter().all(|one| is_active(&one.states));
+        nothing_stands_in && self.keys.iter().any(|one| one.is_same(key))
     }
 
     fn find(&self, fingerprint: &Fingerprint) -> Option<&Arc<HeldKey>> {
@@ -140,4 +155,9 @@ impl KeySet {
                 && states.any(|(name, there)| name == domain && *there == state)
         })
     }
+}
+
+/// Whether a key signs, and does not merely stand in for another.
+fn is_active(states: &[(DomainName, State)]) -> bool {
+    states.iter().any(|(_, state)| *state == State::Active)
 }

@@ -1,5 +1,6 @@
 mod lazy;
 mod reuse;
+mod rewritten;
 
 use std::{
     fs,

@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{KeySet, SetKey};
+use super::{KeySet, SetKey, is_active};
 use crate::{
-    keystore::{KeyEntry, Keyring, Keystore, Publication, State, View},
+    keystore::{KeyEntry, Keyring, KeyringStamp, Keystore, Publication, State, View},
     names::DomainName,
     organisation::Organisation,
     snapshot::held::{self, HeldKey},
@@ -40,32 +40,39 @@ pub(in crate::snapshot) enum Reading {
     WhenNeeded,
 }
 
-impl KeySet {
+/// The keys of one organisation as a reload has found them.
+pub(in crate::snapshot) struct FoundKeys {
+    pub(in crate::snapshot) set: Arc<KeySet>,
+    /// Of the keyring as it was read; none when it must be read again. It is not of the set:
+    /// a keyring that is written again with the same in it is no other set.
+    stamp: Option<KeyringStamp>,
+}
+
+impl FoundKeys {
     /// Reads the keyring of an organisation, and its keys if that is due; what can't be read
     /// any more comes from `before`. What has not changed is not read.
     pub(in crate::snapshot) fn load(
         organisation: &Arc<Organisation>,
         source: &Source<'_>,
-        before: Option<&Arc<Self>>,
+        before: Option<&Self>,
         problems: &mut KeyProblems,
-    ) -> Arc<Self> {
+    ) -> Self {
         if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
-            return before.of(organisation, before.stamp);
+            return Self {
+                set: before.set.of(organisation),
+                stamp: before.stamp,
+            };
         }
+        let before = before.map(|before| &before.set);
         let (keyring, stamp) = match source.view.read_keyring(&organisation.id) {
             Ok(read) => read,
             Err(error) => {
                 problems.add(error);
                 problems.unread_keyrings = true;
-                return match before {
-                    Some(before) => before.of(organisation, None),
-                    None => Self::unknown(organisation),
-                };
+                return Self::unread(organisation, before);
             }
         };
-        if let Some(before) = before.filter(|before| !before.keys.is_empty())
-            && keyring.keys().is_empty()
-        {
+        if before.is_some_and(|before| !before.keys.is_empty()) && keyring.keys().is_empty() {
             // Keys are never taken out of a keyring, so the file was.
             problems.add(format_args!(
                 "{}: the keyring of {} is gone; its keys stay in use as they were: restore \
@@ -73,36 +80,46 @@ impl KeySet {
                 source.keystore.path().display(),
                 organisation.id
             ));
-            return before.of(organisation, None);
+            return Self::unread(organisation, before);
         }
-        Arc::new(Self {
-            organisation: Arc::clone(organisation),
-            keys: in_use(organisation, source, (&keyring, before), problems),
-            unknown: false,
-            stamp,
-        })
+        let keys = in_use(organisation, source, (&keyring, before), problems);
+        let set = match before {
+            Some(before) if before.is_of(&keys) => before.of(organisation),
+            _ => Arc::new(KeySet {
+                organisation: Arc::clone(organisation),
+                keys,
+                unknown: false,
+            }),
+        };
+        Self { set, stamp }
     }
 
-    fn unknown(organisation: &Arc<Organisation>) -> Arc<Self> {
-        Arc::new(Self {
-            organisation: Arc::clone(organisation),
-            keys: Box::default(),
-            unknown: true,
-            stamp: None,
-        })
+    fn unread(organisation: &Arc<Organisation>, before: Option<&Arc<KeySet>>) -> Self {
+        let set = match before {
+            Some(before) => before.of(organisation),
+            None => Arc::new(KeySet {
+                organisation: Arc::clone(organisation),
+                keys: Box::default(),
+                unknown: true,
+            }),
+        };
+        Self { set, stamp: None }
     }
 
     /// Whether nothing has to be read again. A key that was refused may have been mended.
     fn is_current(&self, organisation: &Organisation, source: &Source<'_>) -> bool {
-        let known = self.organisation.domains == organisation.domains
-            && self.organisation.algorithms == organisation.algorithms;
+        let set = &self.set;
+        let known = set.organisation.domains == organisation.domains
+            && set.organisation.algorithms == organisation.algorithms;
         let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
         known
-            && !self.unknown
-            && !self.keys.iter().any(|key| key.held.is_refused())
+            && !set.unknown
+            && !set.keys.iter().any(|key| key.held.is_refused())
             && self.stamp.is_some_and(unchanged)
     }
+}
 
+impl KeySet {
     /// The keys that were held and are draining by now, if one of `successors` can't be used,
     /// or could not be read just now: their records are still there, so mail need not wait for
     /// the mending. Once their withdrawal is asked for, they may be gone.
@@ -112,7 +129,9 @@ impl KeySet {
         successors: &[SetKey],
         organisation: &Organisation,
     ) -> Vec<SetKey> {
-        if successors.iter().all(|key| key.held.is_usable()) {
+        let is_good =
+            |key: &SetKey| key.held.is_usable() || !key.held.is_read() && self.has_in_use(key);
+        if successors.iter().all(is_good) {
             return Vec::new();
         }
         let is_draining = |entry: &&KeyEntry| {
@@ -145,18 +164,19 @@ fn in_use(
     (keyring, before): (&Keyring, Option<&Arc<KeySet>>),
     problems: &mut KeyProblems,
 ) -> Box<[SetKey]> {
-    let active = keyring.keys().iter().filter_map(|entry| {
+    let mut keys = Vec::new();
+    for entry in keyring.keys() {
         let states = states(entry, organisation);
-        let is_active = states.iter().any(|(_, state)| *state == State::Active);
-        let wanted = organisation.algorithms.contains(&entry.algorithm);
-        (is_active && wanted).then_some((entry, states))
-    });
-    let hold = |(entry, states): (&KeyEntry, _)| SetKey {
-        held: hold(organisation, source, (entry, before), problems),
-        states,
-        shared: false,
-    };
-    let mut keys: Vec<SetKey> = active.map(hold).collect();
+        if is_active(&states) && organisation.algorithms.contains(&entry.algorithm) {
+            let before = before.map(Arc::as_ref);
+            keys.push(hold(
+                (organisation, source),
+                (entry, states),
+                before,
+                problems,
+            ));
+        }
+    }
     if let Some(before) = before {
         let stand_ins = before.stand_ins(keyring, &keys, organisation);
         for stand_in in &stand_ins {
@@ -191,31 +211,40 @@ fn usable_state(publication: &Publication) -> Option<State> {
     }
 }
 
-/// A key that is in use: the one that was held before, if it can be used.
+/// A key that is in use: the one that was held before, if it can be used. It is read now,
+/// unless it was in use before as it is now.
 fn hold(
-    organisation: &Organisation,
-    source: &Source<'_>,
-    (entry, before): (&KeyEntry, Option<&Arc<KeySet>>),
+    (organisation, source): (&Organisation, &Source<'_>),
+    (entry, states): (&KeyEntry, Box<[(DomainName, State)]>),
+    before: Option<&KeySet>,
     problems: &mut KeyProblems,
-) -> Arc<HeldKey> {
-    let before = before.and_then(|before| before.find(&entry.fingerprint));
-    let before = before.filter(|held| !held.is_refused());
+) -> SetKey {
+    let held = before.and_then(|before| before.find(&entry.fingerprint));
+    let held = held.filter(|held| !held.is_refused());
     let identity = entry.identity();
-    let held = match before {
-        Some(held) if *held.identity() == identity => Arc::clone(held),
-        _ => Arc::new(HeldKey::new(source.keystore, &organisation.id, identity)),
+    let mut key = SetKey {
+        held: match held {
+            Some(held) if *held.identity() == identity => Arc::clone(held),
+            _ => Arc::new(HeldKey::new(source.keystore, &organisation.id, identity)),
+        },
+        states,
+        shared: false,
     };
-    if source.reading == Reading::WhenNeeded {
-        return held;
+    let is_known = before.is_some_and(|before| before.has_in_use(&key));
+    if is_known || source.reading == Reading::WhenNeeded {
+        return key;
     }
     let mut problem = None;
-    let usable = held.load(|found| problem = Some(found)).is_some();
-    let stays = before.filter(|before| !usable && before.load(|_| ()).is_some());
+    let usable = key.held.load(|found| problem = Some(found)).is_some();
+    let stays = held.filter(|held| !usable && held.load(|_| ()).is_some());
     if let Some(problem) = problem {
         match stays {
             Some(_) => problems.add(format_args!("{problem}; the key as it was stays in use")),
             None => problems.add(problem),
         }
     }
-    stays.map_or(held, Arc::clone)
+    if let Some(held) = stays {
+        key.held = Arc::clone(held);
+    }
+    key
 }

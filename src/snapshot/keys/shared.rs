@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{KeyProblems, KeySet, SetKey};
+use super::{FoundKeys, KeyProblems, KeySet, SetKey};
 use crate::{dkim::Fingerprint, keystore::Keystore, names::OrganisationId};
 
 /// Refuses a key that two organisations have: either could write in the name of the other
@@ -13,13 +13,14 @@ use crate::{dkim::Fingerprint, keystore::Keystore, names::OrganisationId};
 /// suffices for that, so that nothing is ever signed with such a key: one that is read is
 /// the one that its keyring names, or it is refused.
 pub(in crate::snapshot) fn without_shared(
-    sets: &[Arc<KeySet>],
+    found: &[FoundKeys],
     keystore: &Keystore,
     problems: &mut KeyProblems,
 ) -> Vec<Arc<KeySet>> {
-    let shared = shared(sets);
+    let sets = found.iter().map(|found| &found.set);
+    let shared = shared(sets.clone());
     if shared.is_empty() {
-        return sets.to_vec();
+        return sets.cloned().collect();
     }
     for holders in shared.values() {
         let names: Vec<&str> = holders.iter().map(OrganisationId::as_str).collect();
@@ -42,11 +43,13 @@ pub(in crate::snapshot) fn without_shared(
         }
         Arc::new(marked)
     };
-    sets.iter().map(mark).collect()
+    sets.map(mark).collect()
 }
 
 /// The keys that several organisations have, and which do.
-fn shared(sets: &[Arc<KeySet>]) -> HashMap<Fingerprint, BTreeSet<OrganisationId>> {
+fn shared<'a>(
+    sets: impl ExactSizeIterator<Item = &'a Arc<KeySet>>,
+) -> HashMap<Fingerprint, BTreeSet<OrganisationId>> {
     let mut first = HashMap::with_capacity(sets.len());
     let mut shared: HashMap<Fingerprint, BTreeSet<OrganisationId>> = HashMap::new();
     for set in sets {

@@ -231,12 +231,12 @@ fn a_successor_that_was_not_readable_just_then_leaves_the_key_in_its_place() {
         reading: Reading::WhenNeeded,
     };
     let mut problems = KeyProblems::default();
-    let before = &built.snapshot.sets[0];
-    let set = KeySet::load(&een, &source, Some(before), &mut problems);
-    assert_eq!(set.selectors(&een.domains[0]), ["s2"]);
+    let before = &built.snapshot.found[0];
+    let found = FoundKeys::load(&een, &source, Some(before), &mut problems);
+    assert_eq!(found.set.selectors(&een.domains[0]), ["s2"]);
     // It stays through further reloads of that kind.
-    let set = KeySet::load(&een, &source, Some(&set), &mut problems);
-    match set.choose(&een.domains[0]) {
+    let found = FoundKeys::load(&een, &source, Some(&found), &mut problems);
+    match found.set.choose(&een.domains[0]) {
         Signing::Active(keys) => assert_eq!(keys[0].selector.as_str(), "s1"),
         other => panic!("{other:?}"),
     }
