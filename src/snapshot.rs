@@ -19,7 +19,7 @@ pub use self::{
 };
 use self::{
     held::HeldKey,
-    keys::{FoundKeys, KeyProblems, KeySet, Reading, Source},
+    keys::{FoundKeys, KeySet, Reading, Source},
     previous::Places,
 };
 use crate::{
@@ -40,7 +40,6 @@ pub struct Snapshot {
     /// Their sets, but for keys that several organisations have: those sign for none.
     in_use: Vec<Arc<KeySet>>,
     generation: GenerationStamp,
-    unread_keyrings: bool,
 }
 
 /// A snapshot and what went wrong while it was made.
@@ -123,10 +122,10 @@ impl Snapshot {
         self.generation
     }
 
-    /// Whether a keyring could not be read, so that a key that was revoked may still be in
-    /// use: to be made anew, although the generation is the same.
+    /// Whether a keyring could not be read or is gone, so that a key that was revoked may still
+    /// be in use: to be made anew, although the generation is the same.
     pub fn has_unread_keyrings(&self) -> bool {
-        self.unread_keyrings
+        self.found.iter().any(FoundKeys::is_unread)
     }
 
     /// How the keys in use differ from those of an earlier snapshot, one line each.
@@ -139,11 +138,13 @@ impl Snapshot {
         KeyCare::new(self)
     }
 
-    /// How many keys and keyrings are refused, as far as anybody has read them: all of them
-    /// after a round of [`KeyCare`].
-    pub fn refused_keys(&self) -> usize {
-        let refused: usize = self.found.iter().map(|found| found.set.refused()).sum();
-        refused.max(usize::from(self.unread_keyrings))
+    /// How many keys and keyrings can't be used as they should be: refused, of two
+    /// organisations, unreadable or gone. Of the keys those that anybody has read count: all
+    /// of them after a round of [`KeyCare`].
+    pub fn key_problems(&self) -> usize {
+        let unread = self.found.iter().filter(|found| found.is_unread()).count();
+        let refused: usize = self.in_use.iter().map(|set| set.refused()).sum();
+        unread + refused
     }
 
     fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
@@ -164,7 +165,7 @@ fn make(
         view: &keystore.view()?,
         reading,
     };
-    let mut problems = KeyProblems::default();
+    let mut problems = Vec::new();
     let organisations = &loaded.organisations;
     let places = Places::new(organisations, previous);
     let mut found = Vec::with_capacity(organisations.len());
@@ -181,14 +182,13 @@ fn make(
         }
     } else {
         let load = |organisation: &Arc<Organisation>| {
-            let mut problems = KeyProblems::default();
+            let mut problems = Vec::new();
             let keys = FoundKeys::load(organisation, &source, None, &mut problems);
             (keys, problems)
         };
         for (keys, more) in files::each(organisations, load) {
             found.push(keys);
-            problems.lines.extend(more.lines);
-            problems.unread_keyrings |= more.unread_keyrings;
+            problems.extend(more);
         }
     }
     let in_use = keys::without_shared(&found, keystore, &mut problems);
@@ -198,11 +198,10 @@ fn make(
         found,
         in_use,
         generation,
-        unread_keyrings: problems.unread_keyrings,
     };
     Ok(Built {
         snapshot,
-        problems: problems.lines,
+        problems,
         has_lost: places.has_lost(previous),
     })
 }

@@ -30,8 +30,8 @@ use crate::{
 
 /// How often the generation of the keystore is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A keyring that could not be read is read again after so many looks, half a minute: the
-/// generation would not tell, and what it could not say may be a revocation.
+/// A keyring that could not be read, or was gone, is read again after so many looks, half a
+/// minute: the generation would not tell, and what it could not say may be a revocation.
 const LOOKS_UNTIL_AGAIN: u32 = 15;
 
 /// What is to be read anew.
@@ -226,7 +226,7 @@ impl Maker {
         for change in &key_changes {
             tracing::info!(target: KEYS, "reloaded: {change}");
         }
-        self.metrics.snapshot_in_use(&facts(&built));
+        self.metrics.snapshot_in_use(&facts(&built.snapshot));
         lock(&self.retired).push(self.snapshots.replace(built.snapshot));
         let now = self.snapshots.current();
         if built.has_lost {

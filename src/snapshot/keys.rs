@@ -6,7 +6,7 @@ mod shared;
 use std::sync::Arc;
 
 pub(super) use self::{
-    reading::{FoundKeys, KeyProblems, Reading, Source},
+    reading::{FoundKeys, Reading, Source},
     shared::without_shared,
 };
 use super::held::{self, HeldKey};
@@ -32,6 +32,8 @@ struct SetKey {
     held: Arc<HeldKey>,
     /// For which domains it signs, or did until another took its place.
     states: Box<[(DomainName, State)]>,
+    /// It is as it was: what the keyring has of it by now can't be used.
+    stays: bool,
     /// Another organisation has it too, so that it signs for neither.
     shared: bool,
 }
@@ -39,7 +41,14 @@ struct SetKey {
 impl SetKey {
     /// Whether it is the same key for the same domains.
     fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.held, &other.held) && self.states == other.states
+        Arc::ptr_eq(&self.held, &other.held)
+            && self.states == other.states
+            && self.stays == other.stays
+    }
+
+    /// Whether it is known that what the keyring has can't be used.
+    fn is_refused(&self) -> bool {
+        self.stays || self.held.is_refused()
     }
 }
 
@@ -80,11 +89,11 @@ impl KeySet {
         self.keys.iter().map(|key| &key.held)
     }
 
-    /// How many are known not to be usable, as far as they have been read; 1 if the keyring
-    /// is not known.
+    /// How many are known not to be usable as the keyring has them, as far as they have been
+    /// read.
     pub(super) fn refused(&self) -> usize {
-        let is_refused = |key: &&SetKey| key.shared || key.held.is_refused();
-        usize::from(self.unknown) + self.keys.iter().filter(is_refused).count()
+        let is_refused = |key: &&SetKey| key.shared || key.is_refused();
+        self.keys.iter().filter(is_refused).count()
     }
 
     /// Whether [`KeySet::choose`] looks at no disk.

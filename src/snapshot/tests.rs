@@ -1,4 +1,5 @@
 mod lazy;
+mod problems;
 mod reuse;
 mod rewritten;
 

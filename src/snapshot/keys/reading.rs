@@ -1,6 +1,6 @@
 //! Reading the keys of an organisation, and what becomes of one that can't be read.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{KeySet, SetKey, is_active};
 use crate::{
@@ -9,20 +9,6 @@ use crate::{
     organisation::Organisation,
     snapshot::held::{self, HeldKey},
 };
-
-/// What went wrong with keys, one line each, with the way out.
-#[derive(Default)]
-pub(in crate::snapshot) struct KeyProblems {
-    pub(in crate::snapshot) lines: Vec<String>,
-    /// Whether a keyring could not be read: nobody knows what has changed in it.
-    pub(in crate::snapshot) unread_keyrings: bool,
-}
-
-impl KeyProblems {
-    pub(super) fn add(&mut self, problem: impl fmt::Display) {
-        self.lines.push(problem.to_string());
-    }
-}
 
 /// Where keys come from.
 pub(in crate::snapshot) struct Source<'a> {
@@ -46,6 +32,8 @@ pub(in crate::snapshot) struct FoundKeys {
     /// Of the keyring as it was read; none when it must be read again. It is not of the set:
     /// a keyring that is written again with the same in it is no other set.
     stamp: Option<KeyringStamp>,
+    /// The keyring can't be read, or is gone: nobody knows what has changed in it.
+    unread: bool,
 }
 
 impl FoundKeys {
@@ -55,26 +43,25 @@ impl FoundKeys {
         organisation: &Arc<Organisation>,
         source: &Source<'_>,
         before: Option<&Self>,
-        problems: &mut KeyProblems,
+        problems: &mut Vec<String>,
     ) -> Self {
         if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
             return Self {
                 set: before.set.of(organisation),
-                stamp: before.stamp,
+                ..*before
             };
         }
         let before = before.map(|before| &before.set);
         let (keyring, stamp) = match source.view.read_keyring(&organisation.id) {
             Ok(read) => read,
             Err(error) => {
-                problems.add(error);
-                problems.unread_keyrings = true;
+                problems.push(error.to_string());
                 return Self::unread(organisation, before);
             }
         };
         if before.is_some_and(|before| !before.keys.is_empty()) && keyring.keys().is_empty() {
             // Keys are never taken out of a keyring, so the file was.
-            problems.add(format_args!(
+            problems.push(format!(
                 "{}: the keyring of {} is gone; its keys stay in use as they were: restore \
                  the folder from a backup before the next restart",
                 source.keystore.path().display(),
@@ -91,7 +78,11 @@ impl FoundKeys {
                 unknown: false,
             }),
         };
-        Self { set, stamp }
+        Self {
+            set,
+            stamp,
+            unread: false,
+        }
     }
 
     fn unread(organisation: &Arc<Organisation>, before: Option<&Arc<KeySet>>) -> Self {
@@ -103,7 +94,16 @@ impl FoundKeys {
                 unknown: true,
             }),
         };
-        Self { set, stamp: None }
+        Self {
+            set,
+            stamp: None,
+            unread: true,
+        }
+    }
+
+    /// Whether nobody knows what its keyring says by now.
+    pub(in crate::snapshot) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// Whether nothing has to be read again. A key that was refused may have been mended.
@@ -114,7 +114,7 @@ impl FoundKeys {
         let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
         known
             && !set.unknown
-            && !set.keys.iter().any(|key| key.held.is_refused())
+            && !set.keys.iter().any(SetKey::is_refused)
             && self.stamp.is_some_and(unchanged)
     }
 }
@@ -149,6 +149,7 @@ impl KeySet {
             (!held.is_refused()).then(|| SetKey {
                 held: Arc::clone(held),
                 states: states(entry, organisation),
+                stays: false,
                 shared: false,
             })
         };
@@ -162,7 +163,7 @@ fn in_use(
     organisation: &Organisation,
     source: &Source<'_>,
     (keyring, before): (&Keyring, Option<&Arc<KeySet>>),
-    problems: &mut KeyProblems,
+    problems: &mut Vec<String>,
 ) -> Box<[SetKey]> {
     let mut keys = Vec::new();
     for entry in keyring.keys() {
@@ -180,7 +181,7 @@ fn in_use(
     if let Some(before) = before {
         let stand_ins = before.stand_ins(keyring, &keys, organisation);
         for stand_in in &stand_ins {
-            problems.add(format_args!(
+            problems.push(format!(
                 "{}: the key {} of {} goes on signing in place of its successor",
                 source.keystore.path().display(),
                 stand_in.held.identity().selector,
@@ -217,7 +218,7 @@ fn hold(
     (organisation, source): (&Organisation, &Source<'_>),
     (entry, states): (&KeyEntry, Box<[(DomainName, State)]>),
     before: Option<&KeySet>,
-    problems: &mut KeyProblems,
+    problems: &mut Vec<String>,
 ) -> SetKey {
     let held = before.and_then(|before| before.find(&entry.fingerprint));
     let held = held.filter(|held| !held.is_refused());
@@ -228,6 +229,7 @@ fn hold(
             _ => Arc::new(HeldKey::new(source.keystore, &organisation.id, identity)),
         },
         states,
+        stays: false,
         shared: false,
     };
     let is_known = before.is_some_and(|before| before.has_in_use(&key));
@@ -239,11 +241,12 @@ fn hold(
     let stays = held.filter(|held| !usable && held.load(|_| ()).is_some());
     if let Some(problem) = problem {
         match stays {
-            Some(_) => problems.add(format_args!("{problem}; the key as it was stays in use")),
-            None => problems.add(problem),
+            Some(_) => problems.push(format!("{problem}; the key as it was stays in use")),
+            None => problems.push(problem.to_string()),
         }
     }
     if let Some(held) = stays {
+        key.stays = !Arc::ptr_eq(held, &key.held);
         key.held = Arc::clone(held);
     }
     key

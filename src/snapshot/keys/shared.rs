@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{FoundKeys, KeyProblems, KeySet, SetKey};
+use super::{FoundKeys, KeySet, SetKey};
 use crate::{dkim::Fingerprint, keystore::Keystore, names::OrganisationId};
 
 /// Refuses a key that two organisations have: either could write in the name of the other
@@ -15,7 +15,7 @@ use crate::{dkim::Fingerprint, keystore::Keystore, names::OrganisationId};
 pub(in crate::snapshot) fn without_shared(
     found: &[FoundKeys],
     keystore: &Keystore,
-    problems: &mut KeyProblems,
+    problems: &mut Vec<String>,
 ) -> Vec<Arc<KeySet>> {
     let sets = found.iter().map(|found| &found.set);
     let shared = shared(sets.clone());
@@ -24,7 +24,7 @@ pub(in crate::snapshot) fn without_shared(
     }
     for holders in shared.values() {
         let names: Vec<&str> = holders.iter().map(OrganisationId::as_str).collect();
-        problems.add(format_args!(
+        problems.push(format!(
             "{}: the organisations {} have the same key, which signs for none of them; \
              make a key for each with `zegel key generate ORG`",
             keystore.path().display(),

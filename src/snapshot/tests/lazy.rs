@@ -230,7 +230,7 @@ fn a_successor_that_was_not_readable_just_then_leaves_the_key_in_its_place() {
         view: &keystore.view().unwrap(),
         reading: Reading::WhenNeeded,
     };
-    let mut problems = KeyProblems::default();
+    let mut problems = Vec::new();
     let before = &built.snapshot.found[0];
     let found = FoundKeys::load(&een, &source, Some(before), &mut problems);
     assert_eq!(found.set.selectors(&een.domains[0]), ["s2"]);
