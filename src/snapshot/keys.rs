@@ -23,8 +23,9 @@ use crate::{
 pub(super) struct KeySet {
     organisation: Arc<Organisation>,
     keys: Box<[SetKey]>,
-    /// The keyring can't be read and has never been: nobody knows which keys are in use.
-    unknown: bool,
+    /// The organisation as it was when its keyring was read; none if that could never be read.
+    /// What it has got since may have a key in use that nobody knows of.
+    known: Option<Arc<Organisation>>,
 }
 
 #[derive(Clone)]
@@ -58,18 +59,38 @@ impl KeySet {
         if Arc::ptr_eq(&self.organisation, organisation) {
             return Arc::clone(self);
         }
+        let known = if self.knows(organisation) {
+            Some(organisation)
+        } else {
+            self.known.as_ref()
+        };
         Arc::new(Self {
             organisation: Arc::clone(organisation),
-            ..Self::clone(self)
+            keys: self.keys.clone(),
+            known: known.cloned(),
         })
     }
 
-    /// Whether these are its keys, for the same domains.
-    fn is_of(&self, keys: &[SetKey]) -> bool {
+    /// Whether these are its keys, for the same domains of the same organisation.
+    fn is_of(&self, organisation: &Organisation, keys: &[SetKey]) -> bool {
         let mut pairs = self.keys.iter().zip(keys);
-        !self.unknown
+        self.knows(organisation)
             && self.keys.len() == keys.len()
             && pairs.all(|(one, other)| one.is_same(other))
+    }
+
+    /// Whether the keyring was read with just these domains and algorithms in mind.
+    fn knows(&self, organisation: &Organisation) -> bool {
+        self.known.as_ref().is_some_and(|known| {
+            known.domains == organisation.domains && known.algorithms == organisation.algorithms
+        })
+    }
+
+    /// Whether a key may be in use that nobody knows of.
+    fn is_unknown(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
+        self.known.as_ref().is_none_or(|known| {
+            !known.domains.contains(domain) || !known.algorithms.contains(&algorithm)
+        })
     }
 
     /// Whether a key has its place here already and nothing stands in for any: then it is as
@@ -112,22 +133,24 @@ impl KeySet {
         active.collect()
     }
 
-    /// Whether no key is in use for a domain.
+    /// Whether no key is in use for a domain, and that is known.
     pub(super) fn is_awaiting(&self, domain: &DomainName) -> bool {
-        !self.unknown && self.selectors(domain).is_empty()
+        let mut algorithms = self.organisation.algorithms.iter();
+        self.selectors(domain).is_empty()
+            && !algorithms.any(|algorithm| self.is_unknown(domain, *algorithm))
     }
 
     /// What to sign with for a domain. Reads the keys that nobody has read yet, and waits
     /// for that.
     pub(super) fn choose(&self, domain: &DomainName) -> Signing {
-        if self.unknown {
-            return Signing::Unusable;
-        }
         let usable = |key: &SetKey| {
             let held = (!key.shared).then_some(&key.held)?;
             held.load(|problem| held::log(&problem)).cloned()
         };
         let choose = |algorithm: &Algorithm| {
+            if self.is_unknown(domain, *algorithm) {
+                return Some((*algorithm, None));
+            }
             let active = self.keys_of(domain, *algorithm, State::Active).next()?;
             let mut stand_ins = self.keys_of(domain, *algorithm, State::Draining);
             let key = usable(active).or_else(|| stand_ins.find_map(usable));

@@ -1,3 +1,4 @@
+mod gained;
 mod lazy;
 mod problems;
 mod reuse;

@@ -71,11 +71,11 @@ impl FoundKeys {
         }
         let keys = in_use(organisation, source, (&keyring, before), problems);
         let set = match before {
-            Some(before) if before.is_of(&keys) => before.of(organisation),
+            Some(before) if before.is_of(organisation, &keys) => before.of(organisation),
             _ => Arc::new(KeySet {
                 organisation: Arc::clone(organisation),
                 keys,
-                unknown: false,
+                known: Some(Arc::clone(organisation)),
             }),
         };
         Self {
@@ -91,7 +91,7 @@ impl FoundKeys {
             None => Arc::new(KeySet {
                 organisation: Arc::clone(organisation),
                 keys: Box::default(),
-                unknown: true,
+                known: None,
             }),
         };
         Self {
@@ -108,13 +108,9 @@ impl FoundKeys {
 
     /// Whether nothing has to be read again. A key that was refused may have been mended.
     fn is_current(&self, organisation: &Organisation, source: &Source<'_>) -> bool {
-        let set = &self.set;
-        let known = set.organisation.domains == organisation.domains
-            && set.organisation.algorithms == organisation.algorithms;
         let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
-        known
-            && !set.unknown
-            && !set.keys.iter().any(SetKey::is_refused)
+        self.set.knows(organisation)
+            && !self.set.keys.iter().any(SetKey::is_refused)
             && self.stamp.is_some_and(unchanged)
     }
 }
