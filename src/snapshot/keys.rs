@@ -111,9 +111,9 @@ impl KeySet {
     }
 
     /// How many are known not to be usable as the keyring has them, as far as they have been
-    /// read.
+    /// read; also those that sign on as they were.
     pub(super) fn refused(&self) -> usize {
-        let is_refused = |key: &&SetKey| key.shared || key.is_refused();
+        let is_refused = |key: &&SetKey| key.shared || key.stays || key.held.is_file_refused();
         self.keys.iter().filter(is_refused).count()
     }
 

@@ -23,7 +23,8 @@ fn a_key_of_two_organisations_counts_for_both_and_goes_on_counting() {
 fn a_keyring_that_is_gone_counts_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let keystore = keystore_with_key(folder.path(), "een");
-    let (path, away) = (keystore.path().join("een"), folder.path().join("away"));
+    let path = keystore.path().join("een/keyring.json");
+    let away = folder.path().join("away");
     let mut last = build(&["een"], &keystore, None);
     assert_eq!(last.snapshot.key_problems(), 0);
     fs::rename(&path, &away).unwrap();
@@ -65,6 +66,29 @@ fn two_unreadable_keyrings_and_a_refused_key_are_three() {
     let reloaded = build(&ids, &keystore, Some(&started.snapshot));
     assert_eq!(reloaded.snapshot.key_problems(), 3);
     assert_eq!(problems_after_care(&reloaded), 3);
+}
+
+/// It would not come back after a restart.
+#[test]
+fn a_key_that_signs_on_without_its_file_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let built = build(&["een"], &keystore, None);
+    assert_eq!(problems_after_care(&built), 0);
+    let (path, away) = (
+        keystore.path().join("een/s1.pem"),
+        folder.path().join("away"),
+    );
+    fs::rename(&path, &away).unwrap();
+    for _ in 0..2 {
+        assert_eq!(problems_after_care(&built), 1);
+        assert_eq!(keys(&built, "een.example"), "s1");
+    }
+    // A reload takes it over as it is, and says so from the first moment on.
+    let reloaded = build(&["een"], &keystore, Some(&built.snapshot));
+    assert_eq!(reloaded.snapshot.key_problems(), 1);
+    fs::rename(&away, &path).unwrap();
+    assert_eq!(problems_after_care(&reloaded), 0);
 }
 
 #[test]
