@@ -19,7 +19,7 @@ pub use self::{
 };
 use self::{
     held::HeldKey,
-    keys::{KeyProblems, KeySet, Reading, Source},
+    keys::{FoundKeys, KeySet, Reading, Source},
     previous::Places,
 };
 use crate::{
@@ -36,11 +36,10 @@ pub struct Snapshot {
     loaded: Loaded,
     domains: HashMap<DomainName, Arc<Domain>>,
     /// In the order of the organisations, as their keyrings have them.
-    sets: Vec<Arc<KeySet>>,
-    /// The same, but for keys that several organisations have: those sign for none.
+    found: Vec<FoundKeys>,
+    /// Their sets, but for keys that several organisations have: those sign for none.
     in_use: Vec<Arc<KeySet>>,
     generation: GenerationStamp,
-    unread_keyrings: bool,
 }
 
 /// A snapshot and what went wrong while it was made.
@@ -123,10 +122,10 @@ impl Snapshot {
         self.generation
     }
 
-    /// Whether a keyring could not be read, so that a key that was revoked may still be in
-    /// use: to be made anew, although the generation is the same.
+    /// Whether a keyring could not be read or is gone, so that a key that was revoked may still
+    /// be in use: to be made anew, although the generation is the same.
     pub fn has_unread_keyrings(&self) -> bool {
-        self.unread_keyrings
+        self.found.iter().any(FoundKeys::is_unread)
     }
 
     /// How the keys in use differ from those of an earlier snapshot, one line each.
@@ -139,15 +138,17 @@ impl Snapshot {
         KeyCare::new(self)
     }
 
-    /// How many keys and keyrings are refused, as far as anybody has read them: all of them
-    /// after a round of [`KeyCare`].
-    pub fn refused_keys(&self) -> usize {
-        let refused: usize = self.sets.iter().map(|set| set.refused()).sum();
-        refused.max(usize::from(self.unread_keyrings))
+    /// How many keys and keyrings can't be used as they should be: refused, of two
+    /// organisations, unreadable or gone. Of the keys those that anybody has read count: all
+    /// of them after a round of [`KeyCare`].
+    pub fn key_problems(&self) -> usize {
+        let unread = self.found.iter().filter(|found| found.is_unread()).count();
+        let refused: usize = self.in_use.iter().map(|set| set.refused()).sum();
+        unread + refused
     }
 
     fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
-        self.sets.iter().flat_map(|set| set.held())
+        self.found.iter().flat_map(|found| found.set.held())
     }
 }
 
@@ -164,40 +165,43 @@ fn make(
         view: &keystore.view()?,
         reading,
     };
-    let mut problems = KeyProblems::default();
+    let mut problems = Vec::new();
     let organisations = &loaded.organisations;
     let places = Places::new(organisations, previous);
-    let mut sets = Vec::with_capacity(organisations.len());
+    let mut found = Vec::with_capacity(organisations.len());
     if let Some(previous) = previous {
         // One after the other: mail needs the other processors.
         for (place, organisation) in organisations.iter().enumerate() {
-            let before = places.of(place).map(|before| &previous.sets[before]);
-            sets.push(KeySet::load(organisation, &source, before, &mut problems));
+            let before = places.of(place).map(|before| &previous.found[before]);
+            found.push(FoundKeys::load(
+                organisation,
+                &source,
+                before,
+                &mut problems,
+            ));
         }
     } else {
         let load = |organisation: &Arc<Organisation>| {
-            let mut problems = KeyProblems::default();
-            let set = KeySet::load(organisation, &source, None, &mut problems);
-            (set, problems)
+            let mut problems = Vec::new();
+            let keys = FoundKeys::load(organisation, &source, None, &mut problems);
+            (keys, problems)
         };
-        for (set, found) in files::each(organisations, load) {
-            sets.push(set);
-            problems.lines.extend(found.lines);
-            problems.unread_keyrings |= found.unread_keyrings;
+        for (keys, more) in files::each(organisations, load) {
+            found.push(keys);
+            problems.extend(more);
         }
     }
-    let in_use = keys::without_shared(&sets, keystore, &mut problems);
+    let in_use = keys::without_shared(&found, keystore, &mut problems);
     let snapshot = Snapshot {
         domains: index((organisations, &in_use), metrics, &places, previous),
         loaded,
-        sets,
+        found,
         in_use,
         generation,
-        unread_keyrings: problems.unread_keyrings,
     };
     Ok(Built {
         snapshot,
-        problems: problems.lines,
+        problems,
         has_lost: places.has_lost(previous),
     })
 }

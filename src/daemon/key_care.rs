@@ -28,7 +28,7 @@ pub(super) async fn care(snapshots: SnapshotHolder, metrics: Metrics, other_keys
             sleep(REST).await;
         }
         // If a reload came in between, it has asked for another round, which says it again.
-        metrics.key_problems(snapshots.current().refused_keys());
+        metrics.key_problems(snapshots.current().key_problems());
         other_keys.notified().await;
     }
 }

@@ -36,7 +36,7 @@ use crate::{
         readiness::Readiness,
     },
     page::Page,
-    snapshot::{Built, Snapshot, SnapshotHolder},
+    snapshot::{Snapshot, SnapshotHolder},
     sockets::{UnixSocket, bind_tcp},
 };
 
@@ -116,7 +116,7 @@ impl Daemon {
             tracing::error!(target: logging::KEYS, "{problem}");
         }
         warn_of_unsigned(&built.snapshot, &keystore);
-        metrics.snapshot_in_use(&facts(&built));
+        metrics.snapshot_in_use(&facts(&built.snapshot));
         let snapshots = SnapshotHolder::new(built.snapshot);
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
@@ -343,13 +343,12 @@ fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
     }
 }
 
-fn facts(built: &Built) -> SnapshotFacts {
-    let snapshot = &built.snapshot;
+fn facts(snapshot: &Snapshot) -> SnapshotFacts {
     SnapshotFacts {
         organisations: snapshot.organisations().len(),
         keystore_generation: snapshot.generation().number(),
         domains_without_key: snapshot.domains_without_key(),
-        key_problems: built.problems.len(),
+        key_problems: snapshot.key_problems(),
         connections: snapshot.settings().limits.connections,
         loaded_at: SystemTime::now(),
     }

@@ -30,8 +30,8 @@ use crate::{
 
 /// How often the generation of the keystore is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A keyring that could not be read is read again after so many looks, half a minute: the
-/// generation would not tell, and what it could not say may be a revocation.
+/// A keyring that could not be read, or was gone, is read again after so many looks, half a
+/// minute: the generation would not tell, and what it could not say may be a revocation.
 const LOOKS_UNTIL_AGAIN: u32 = 15;
 
 /// What is to be read anew.
@@ -144,11 +144,18 @@ impl Reloader {
 impl Maker {
     /// Whether the keystore is of another generation.
     fn look(&self) -> Result<bool, KeystoreError> {
-        lock(&self.retired).retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.drop_unheld();
         Ok(self.keystore.generation_stamp()? != self.snapshots.current().generation())
     }
 
+    /// Drops the snapshots that no message has any more.
+    fn drop_unheld(&self) {
+        lock(&self.retired).retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+
     fn reload(&self, due: Due) {
+        // Nobody looks at the keystore in a storm of signals.
+        self.drop_unheld();
         let before = self.snapshots.current();
         match due {
             // The configuration stays.
@@ -226,7 +233,7 @@ impl Maker {
         for change in &key_changes {
             tracing::info!(target: KEYS, "reloaded: {change}");
         }
-        self.metrics.snapshot_in_use(&facts(&built));
+        self.metrics.snapshot_in_use(&facts(&built.snapshot));
         lock(&self.retired).push(self.snapshots.replace(built.snapshot));
         let now = self.snapshots.current();
         if built.has_lost {
@@ -253,4 +260,39 @@ impl Maker {
 /// What is behind it is whole after a panic, too.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    /// Signals that come one upon the other leave no time for a look.
+    #[test]
+    fn reloads_upon_reloads_do_not_gather_snapshots() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
+        let loaded = Loaded {
+            settings: Settings::default(),
+            organisations: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let metrics = Metrics::new();
+        let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();
+        let reader = config::Reader::new(&folder.path().join("zegel.toml"));
+        let snapshots = SnapshotHolder::new(built.snapshot);
+        let reloader = Reloader::new(reader, keystore, metrics, snapshots.clone());
+        let maker = &reloader.maker;
+        let message = snapshots.current();
+        for _ in 0..9 {
+            maker.reload(Due::Keys);
+        }
+        // That of the message, and the last one.
+        assert_eq!(lock(&maker.retired).len(), 2);
+        drop(message);
+        maker.reload(Due::Keys);
+        assert_eq!(lock(&maker.retired).len(), 1);
+        maker.look().unwrap();
+        assert_eq!(lock(&maker.retired).len(), 0);
+    }
 }

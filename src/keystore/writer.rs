@@ -218,7 +218,7 @@ impl Writer {
     }
 
     /// Writes all changes of a plan, or none; the generation grows if they change what
-    /// signs, or any other state.
+    /// signs, any other state, or which records are given up.
     ///
     /// A key whose file cannot be used does not take the place of one that can: what would
     /// make it active is left out, and its problem is in the answer.
@@ -251,7 +251,7 @@ impl Writer {
             .filter(|change| change.event != Event::Checked)
             .map(|change| told_of(organisation, change))
             .collect();
-        let announcement = if changes.iter().any(Change::moves) {
+        let announcement = if changes.iter().any(Change::is_announced) {
             Announcement::Signer
         } else {
             Announcement::Nobody

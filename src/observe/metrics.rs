@@ -111,7 +111,7 @@ pub struct SnapshotFacts {
     pub keystore_generation: u64,
     /// How many domains that send have no key in use.
     pub domains_without_key: usize,
-    /// How many keys and keyrings were refused when it was made.
+    /// How many keys and keyrings can't be used as they should be, as far as is known yet.
     pub key_problems: usize,
     /// How many connections each listener may have.
     pub connections: usize,
@@ -208,9 +208,10 @@ impl Metrics {
         self.0.process.snapshot_in_use(facts);
     }
 
-    /// So many keys and keyrings of the snapshot in use are refused, now that all were read.
-    pub fn key_problems(&self, refused: usize) {
-        self.0.process.key_problems(refused);
+    /// So many keys and keyrings of the snapshot in use can't be used as they should be, now
+    /// that all were read.
+    pub fn key_problems(&self, problems: usize) {
+        self.0.process.key_problems(problems);
     }
 
     /// A reload put its snapshot into use; the load at the start is none.

@@ -85,7 +85,12 @@ impl fmt::Display for DomainKeys {
             Some(Signing::Awaiting) | None => self.set.selectors(&self.domain),
         };
         if selectors.is_empty() {
-            return formatter.write_str("awaiting a key");
+            let is_awaiting = self.is_awaiting();
+            return formatter.write_str(if is_awaiting {
+                "awaiting a key"
+            } else {
+                "unusable"
+            });
         }
         formatter.write_str(&selectors.join(" and "))
     }

@@ -40,6 +40,8 @@ struct ReadKey {
     key: Arc<ActiveKey>,
     /// Of the file as it was read; none when it must be read again.
     stamp: Mutex<Option<Stamp>>,
+    /// Whether the file is refused by now.
+    spoilt: AtomicBool,
 }
 
 /// Its file is refused, and that has been told. It stays so until the next reload.
@@ -76,6 +78,15 @@ impl HeldKey {
 
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.read.get(), Some(Err(Refused)))
+    }
+
+    /// Whether its file is refused, though the key as it was may be in use.
+    pub(super) fn is_file_refused(&self) -> bool {
+        match self.read.get() {
+            Some(Ok(read)) => read.spoilt.load(Ordering::Relaxed),
+            Some(Err(Refused)) => true,
+            None => false,
+        }
     }
 
     /// The key; nothing when it is refused, of which `tell` hears once. Reads its file if
@@ -132,11 +143,18 @@ impl HeldKey {
             .keystore
             .key_stamp(&self.organisation, &self.identity.selector);
         if now.is_some() && now == *stamp {
+            read.spoilt.store(false, Ordering::Relaxed);
             return;
         }
         match self.keystore.read_key(&self.organisation, &self.identity) {
-            Ok((_, now)) => *stamp = now,
+            Ok((_, now)) => {
+                *stamp = now;
+                read.spoilt.store(false, Ordering::Relaxed);
+            }
             Err(problem) => {
+                if !problem.is_of_the_moment() {
+                    read.spoilt.store(true, Ordering::Relaxed);
+                }
                 tracing::error!(target: KEYS, "{problem}; the key as it was stays in use");
             }
         }
@@ -150,6 +168,7 @@ impl HeldKey {
                 signing_key: Arc::new(key),
             }),
             stamp: Mutex::new(stamp),
+            spoilt: AtomicBool::new(false),
         })
     }
 }

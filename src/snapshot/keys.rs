@@ -1,60 +1,31 @@
-//! The private keys of an organisation: which of them are in use, and what becomes of one
-//! that can't be read.
+//! The private keys of an organisation that are in use, and which of them sign for a domain.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
-    fmt,
-    sync::Arc,
+mod reading;
+mod shared;
+
+use std::sync::Arc;
+
+pub(super) use self::{
+    reading::{FoundKeys, Reading, Source},
+    shared::without_shared,
 };
-
 use super::held::{self, HeldKey};
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::{KeyEntry, Keyring, KeyringStamp, Keystore, Publication, State, View},
-    names::{DomainName, OrganisationId},
+    keystore::State,
+    names::DomainName,
     organisation::Organisation,
     snapshot::{ActiveKey, Signing},
 };
-
-/// What went wrong with keys, one line each, with the way out.
-#[derive(Default)]
-pub(super) struct KeyProblems {
-    pub(super) lines: Vec<String>,
-    /// Whether a keyring could not be read: nobody knows what has changed in it.
-    pub(super) unread_keyrings: bool,
-}
-
-impl KeyProblems {
-    fn add(&mut self, problem: impl fmt::Display) {
-        self.lines.push(problem.to_string());
-    }
-}
-
-/// Where keys come from.
-pub(super) struct Source<'a> {
-    pub(super) keystore: &'a Keystore,
-    pub(super) view: &'a View,
-    pub(super) reading: Reading,
-}
-
-/// When private keys are read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Reading {
-    /// While the snapshot is made.
-    AtOnce,
-    /// When there is mail for them.
-    WhenNeeded,
-}
 
 /// The keys of one organisation that are in use for one of its domains.
 #[derive(Clone)]
 pub(super) struct KeySet {
     organisation: Arc<Organisation>,
     keys: Box<[SetKey]>,
-    /// The keyring can't be read and has never been: nobody knows which keys are in use.
-    unknown: bool,
-    /// Of the keyring as it was read; none when it must be read again.
-    stamp: Option<KeyringStamp>,
+    /// The organisation as it was when its keyring was read; none if that could never be read.
+    /// What it has got since may have a key in use that nobody knows of.
+    known: Option<Arc<Organisation>>,
 }
 
 #[derive(Clone)]
@@ -62,140 +33,71 @@ struct SetKey {
     held: Arc<HeldKey>,
     /// For which domains it signs, or did until another took its place.
     states: Box<[(DomainName, State)]>,
+    /// It is as it was: what the keyring has of it by now can't be used.
+    stays: bool,
     /// Another organisation has it too, so that it signs for neither.
     shared: bool,
 }
 
+impl SetKey {
+    /// Whether it is the same key for the same domains.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.held, &other.held)
+            && self.states == other.states
+            && self.stays == other.stays
+    }
+
+    /// Whether it is known that what the keyring has can't be used.
+    fn is_refused(&self) -> bool {
+        self.stays || self.held.is_refused()
+    }
+}
+
 impl KeySet {
-    /// Reads the keyring of an organisation, and its keys if that is due; what can't be read
-    /// any more comes from `before`. What has not changed is not read.
-    pub(super) fn load(
-        organisation: &Arc<Organisation>,
-        source: &Source<'_>,
-        before: Option<&Arc<Self>>,
-        problems: &mut KeyProblems,
-    ) -> Arc<Self> {
-        if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
-            return before.of(organisation, before.stamp);
-        }
-        let (keyring, stamp) = match source.view.read_keyring(&organisation.id) {
-            Ok(read) => read,
-            Err(error) => {
-                problems.add(error);
-                problems.unread_keyrings = true;
-                return match before {
-                    Some(before) => before.of(organisation, None),
-                    None => Arc::new(Self {
-                        organisation: Arc::clone(organisation),
-                        keys: Box::default(),
-                        unknown: true,
-                        stamp: None,
-                    }),
-                };
-            }
-        };
-        let place = source.keystore.path().display();
-        if let Some(before) = before.filter(|before| !before.keys.is_empty())
-            && keyring.keys().is_empty()
-        {
-            // Keys are never taken out of a keyring, so the file was.
-            problems.add(format_args!(
-                "{place}: the keyring of {} is gone; its keys stay in use as they were: restore \
-                 the folder from a backup before the next restart",
-                organisation.id
-            ));
-            return before.of(organisation, None);
-        }
-        let in_use = keyring.keys().iter().filter_map(|entry| {
-            let states = states(entry, organisation);
-            let is_active = states.iter().any(|(_, state)| *state == State::Active);
-            let wanted = organisation.algorithms.contains(&entry.algorithm);
-            (is_active && wanted).then_some((entry, states))
-        });
-        let hold = |(entry, states): (&KeyEntry, _)| SetKey {
-            held: hold(organisation, source, (entry, before), problems),
-            states,
-            shared: false,
-        };
-        let mut keys: Vec<SetKey> = in_use.map(hold).collect();
-        if let Some(before) = before {
-            let stand_ins = before.stand_ins(&keyring, &keys, organisation);
-            for stand_in in &stand_ins {
-                problems.add(format_args!(
-                    "{place}: the key {} of {} goes on signing in place of its successor",
-                    stand_in.held.identity().selector,
-                    organisation.id
-                ));
-            }
-            keys.extend(stand_ins);
-        }
-        Arc::new(Self {
-            organisation: Arc::clone(organisation),
-            keys: keys.into(),
-            unknown: false,
-            stamp,
-        })
-    }
-
-    /// Whether nothing has to be read again. A key that was refused may have been mended.
-    fn is_current(&self, organisation: &Organisation, source: &Source<'_>) -> bool {
-        let known = self.organisation.domains == organisation.domains
-            && self.organisation.algorithms == organisation.algorithms;
-        let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
-        known
-            && !self.unknown
-            && !self.keys.iter().any(|key| key.held.is_refused())
-            && self.stamp.is_some_and(unchanged)
-    }
-
     /// The same keys for what may be another state of the organisation.
-    fn of(
-        self: &Arc<Self>,
-        organisation: &Arc<Organisation>,
-        stamp: Option<KeyringStamp>,
-    ) -> Arc<Self> {
-        if Arc::ptr_eq(&self.organisation, organisation) && self.stamp == stamp {
+    fn of(self: &Arc<Self>, organisation: &Arc<Organisation>) -> Arc<Self> {
+        if Arc::ptr_eq(&self.organisation, organisation) {
             return Arc::clone(self);
         }
+        let known = if self.knows(organisation) {
+            Some(organisation)
+        } else {
+            self.known.as_ref()
+        };
         Arc::new(Self {
             organisation: Arc::clone(organisation),
-            stamp,
-            ..Self::clone(self)
+            keys: self.keys.clone(),
+            known: known.cloned(),
         })
     }
 
-    /// The keys that were held and are draining by now, if one of `successors` can't be used,
-    /// or could not be read just now: their records are still there, so mail need not wait for
-    /// the mending. Once their withdrawal is asked for, they may be gone.
-    fn stand_ins(
-        &self,
-        keyring: &Keyring,
-        successors: &[SetKey],
-        organisation: &Organisation,
-    ) -> Vec<SetKey> {
-        if successors.iter().all(|key| key.held.is_usable()) {
-            return Vec::new();
-        }
-        let is_draining = |entry: &&KeyEntry| {
-            let mut publications = entry.publications.values();
-            publications.any(|publication| usable_state(publication) == Some(State::Draining))
-        };
-        let hold = |entry: &KeyEntry| {
-            let held = self.find(&entry.fingerprint)?;
-            let is_successor = |key: &SetKey| key.held.identity().fingerprint == entry.fingerprint;
-            if successors.iter().any(is_successor) {
-                return None;
-            }
-            held.load(|problem| held::log(&problem));
-            // What can't be read just now may be when it is needed.
-            (!held.is_refused()).then(|| SetKey {
-                held: Arc::clone(held),
-                states: states(entry, organisation),
-                shared: false,
-            })
-        };
-        let draining = keyring.keys().iter().filter(is_draining);
-        draining.filter_map(hold).collect()
+    /// Whether these are its keys, for the same domains of the same organisation.
+    fn is_of(&self, organisation: &Organisation, keys: &[SetKey]) -> bool {
+        let mut pairs = self.keys.iter().zip(keys);
+        self.knows(organisation)
+            && self.keys.len() == keys.len()
+            && pairs.all(|(one, other)| one.is_same(other))
+    }
+
+    /// Whether the keyring was read with just these domains and algorithms in mind.
+    fn knows(&self, organisation: &Organisation) -> bool {
+        self.known.as_ref().is_some_and(|known| {
+            known.domains == organisation.domains && known.algorithms == organisation.algorithms
+        })
+    }
+
+    /// Whether a key may be in use that nobody knows of.
+    fn is_unknown(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
+        self.known.as_ref().is_none_or(|known| {
+            !known.domains.contains(domain) || !known.algorithms.contains(&algorithm)
+        })
+    }
+
+    /// Whether a key has its place here already and nothing stands in for any: then it is as
+    /// good as it was, read or not.
+    fn has_in_use(&self, key: &SetKey) -> bool {
+        let nothing_stands_in = self.keys.iter().all(|one| is_active(&one.states));
+        nothing_stands_in && self.keys.iter().any(|one| one.is_same(key))
     }
 
     fn find(&self, fingerprint: &Fingerprint) -> Option<&Arc<HeldKey>> {
@@ -208,11 +110,11 @@ impl KeySet {
         self.keys.iter().map(|key| &key.held)
     }
 
-    /// How many are known not to be usable, as far as they have been read; 1 if the keyring
-    /// is not known.
+    /// How many are known not to be usable as the keyring has them, as far as they have been
+    /// read; also those that sign on as they were.
     pub(super) fn refused(&self) -> usize {
-        let is_refused = |key: &&SetKey| key.shared || key.held.is_refused();
-        usize::from(self.unknown) + self.keys.iter().filter(is_refused).count()
+        let is_refused = |key: &&SetKey| key.shared || key.stays || key.held.is_file_refused();
+        self.keys.iter().filter(is_refused).count()
     }
 
     /// Whether [`KeySet::choose`] looks at no disk.
@@ -231,22 +133,24 @@ impl KeySet {
         active.collect()
     }
 
-    /// Whether no key is in use for a domain.
+    /// Whether no key is in use for a domain, and that is known.
     pub(super) fn is_awaiting(&self, domain: &DomainName) -> bool {
-        !self.unknown && self.selectors(domain).is_empty()
+        let mut algorithms = self.organisation.algorithms.iter();
+        self.selectors(domain).is_empty()
+            && !algorithms.any(|algorithm| self.is_unknown(domain, *algorithm))
     }
 
     /// What to sign with for a domain. Reads the keys that nobody has read yet, and waits
     /// for that.
     pub(super) fn choose(&self, domain: &DomainName) -> Signing {
-        if self.unknown {
-            return Signing::Unusable;
-        }
         let usable = |key: &SetKey| {
             let held = (!key.shared).then_some(&key.held)?;
             held.load(|problem| held::log(&problem)).cloned()
         };
         let choose = |algorithm: &Algorithm| {
+            if self.is_unknown(domain, *algorithm) {
+                return Some((*algorithm, None));
+            }
             let active = self.keys_of(domain, *algorithm, State::Active).next()?;
             let mut stand_ins = self.keys_of(domain, *algorithm, State::Draining);
             let key = usable(active).or_else(|| stand_ins.find_map(usable));
@@ -285,110 +189,7 @@ impl KeySet {
     }
 }
 
-/// The states that decide about signing, of the domains of the organisation.
-fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, State)]> {
-    let domains = organisation.domains.iter();
-    let states = domains.filter_map(|domain| {
-        let state = usable_state(entry.publications.get(domain)?)?;
-        Some((domain.clone(), state))
-    });
-    states.collect()
-}
-
-/// The state, if mail may be signed in it: with the key, or with it in place of another.
-fn usable_state(publication: &Publication) -> Option<State> {
-    match publication.state {
-        State::Active => Some(State::Active),
-        State::Draining if publication.withdrawal.is_none() => Some(State::Draining),
-        _ => None,
-    }
-}
-
-/// A key that is in use: the one that was held before, if it can be used.
-fn hold(
-    organisation: &Organisation,
-    source: &Source<'_>,
-    (entry, before): (&KeyEntry, Option<&Arc<KeySet>>),
-    problems: &mut KeyProblems,
-) -> Arc<HeldKey> {
-    let before = before.and_then(|before| before.find(&entry.fingerprint));
-    let before = before.filter(|held| !held.is_refused());
-    let identity = entry.identity();
-    let held = match before {
-        Some(held) if *held.identity() == identity => Arc::clone(held),
-        _ => Arc::new(HeldKey::new(source.keystore, &organisation.id, identity)),
-    };
-    if source.reading == Reading::WhenNeeded {
-        return held;
-    }
-    let mut problem = None;
-    let usable = held.load(|found| problem = Some(found)).is_some();
-    let stays = before.filter(|before| !usable && before.load(|_| ()).is_some());
-    if let Some(problem) = problem {
-        match stays {
-            Some(_) => problems.add(format_args!("{problem}; the key as it was stays in use")),
-            None => problems.add(problem),
-        }
-    }
-    stays.map_or(held, Arc::clone)
-}
-
-/// Refuses a key that two organisations have: either could write in the name of the other
-/// (a separate key pair for each organisation, whatever else may be). What the keyrings say
-/// suffices for that, so that nothing is ever signed with such a key: one that is read is
-/// the one that its keyring names, or it is refused.
-pub(super) fn without_shared(
-    sets: &[Arc<KeySet>],
-    keystore: &Keystore,
-    problems: &mut KeyProblems,
-) -> Vec<Arc<KeySet>> {
-    let shared = shared(sets);
-    if shared.is_empty() {
-        return sets.to_vec();
-    }
-    for holders in shared.values() {
-        let names: Vec<&str> = holders.iter().map(OrganisationId::as_str).collect();
-        problems.add(format_args!(
-            "{}: the organisations {} have the same key, which signs for none of them; \
-             make a key for each with `zegel key generate ORG`",
-            keystore.path().display(),
-            names.join(" and ")
-        ));
-    }
-    let keys: HashSet<Fingerprint> = shared.into_keys().collect();
-    let is_shared = |key: &SetKey| keys.contains(&key.held.identity().fingerprint);
-    let mark = |set: &Arc<KeySet>| {
-        if !set.keys.iter().any(is_shared) {
-            return Arc::clone(set);
-        }
-        let mut marked = KeySet::clone(set);
-        for key in &mut marked.keys {
-            key.shared = is_shared(key);
-        }
-        Arc::new(marked)
-    };
-    sets.iter().map(mark).collect()
-}
-
-/// The keys that several organisations have, and which do.
-fn shared(sets: &[Arc<KeySet>]) -> HashMap<Fingerprint, BTreeSet<OrganisationId>> {
-    let mut first = HashMap::with_capacity(sets.len());
-    let mut shared: HashMap<Fingerprint, BTreeSet<OrganisationId>> = HashMap::new();
-    for set in sets {
-        let id = &set.organisation.id;
-        for held in set.held() {
-            let fingerprint = held.identity().fingerprint;
-            match first.entry(fingerprint) {
-                Entry::Vacant(place) => {
-                    place.insert(id);
-                }
-                Entry::Occupied(other) if *other.get() != id => {
-                    let holders = shared.entry(fingerprint).or_default();
-                    holders.extend([(*other.get()).clone(), id.clone()]);
-                }
-                Entry::Occupied(_) => {}
-            }
-        }
-    }
-    shared
+/// Whether a key signs, and does not merely stand in for another.
+fn is_active(states: &[(DomainName, State)]) -> bool {
+    states.iter().any(|(_, state)| *state == State::Active)
 }

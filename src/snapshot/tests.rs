@@ -1,5 +1,8 @@
+mod gained;
 mod lazy;
+mod problems;
 mod reuse;
+mod rewritten;
 
 use std::{
     fs,

@@ -128,7 +128,7 @@ fn a_broken_key_is_told_before_there_is_mail_for_it() {
     }
     run(&zegel, &["status"])
         .expect(1)
-        .says(&["- keys or keyrings were refused (1): `zegel check` names them"]);
+        .says(&["- keys or keyrings cannot be used as they should (1): `zegel check` names them"]);
 }
 
 #[test]

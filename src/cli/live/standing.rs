@@ -93,7 +93,10 @@ fn of_signer(figures: &Figures, now: u64, attention: &mut Vec<String>) {
     let problems = figures.key_problems;
     say(
         problems > 0,
-        format!("keys or keyrings were refused ({problems}): `zegel check` names them"),
+        format!(
+            "keys or keyrings cannot be used as they should ({problems}): `zegel check` names \
+             them, and the log those that are gone"
+        ),
     );
     let since = figures
         .last_signing_failure
@@ -205,7 +208,7 @@ mod tests {
         let check = format!("zegel_dns_last_check_timestamp_seconds{{organisation=\"a\"}} {NOW}\n");
         assert_eq!(attention("", Some(&check)), Vec::<String>::new());
         for (signer, expected) in [
-            ("zegel_key_problems 2\n", "refused (2)"),
+            ("zegel_key_problems 2\n", "as they should (2)"),
             ("zegel_panics_total 1\n", "faults in Zegel"),
             (
                 "zegel_last_signing_failure_timestamp_seconds 1799999940.5\n",

@@ -38,6 +38,15 @@ impl Change {
         self.before
             .is_none_or(|before| before.state != self.after.state)
     }
+
+    /// Whether the signer is to hear of it: of another state, and of a record that is given
+    /// up, on which a draining key no longer stands in for its successor.
+    pub fn is_announced(&self) -> bool {
+        self.moves()
+            || self
+                .before
+                .is_some_and(|before| before.withdrawal != self.after.withdrawal)
+    }
 }
 
 /// What happens to a publication.

@@ -152,9 +152,13 @@ fn a_key_lives_and_gives_way_to_the_next() {
     for _ in 0..5 {
         assert_eq!(life.round(EVERYWHERE), [Event::Checked, Event::Checked]);
     }
+    // The state is the same, but a signer with s1 in the place of s2 has to hear of it.
+    let generation = life.fixture.keystore.generation().unwrap();
     assert_eq!(life.round(EVERYWHERE)[0], Event::WithdrawalAsked);
+    assert_eq!(life.fixture.keystore.generation().unwrap(), generation + 1);
     assert_eq!(life.next("s1").what, What::EmptyRecord);
     assert_eq!(life.round(EVERYWHERE)[0], Event::Checked);
+    assert_eq!(life.fixture.keystore.generation().unwrap(), generation + 1);
     assert_eq!(life.round(Sight::RevokedEverywhere)[0], Event::Withdrawn);
     assert_eq!(life.next("s1").what, What::RemoveRecord);
     assert_eq!(life.round(ABSENT)[0], Event::RecordGone);

@@ -126,9 +126,9 @@ impl Process {
         self.snapshot.show(facts);
     }
 
-    pub(super) fn key_problems(&self, refused: usize) {
-        let refused = i64::try_from(refused).unwrap_or(i64::MAX);
-        self.snapshot.key_problems.set(refused);
+    pub(super) fn key_problems(&self, problems: usize) {
+        let problems = i64::try_from(problems).unwrap_or(i64::MAX);
+        self.snapshot.key_problems.set(problems);
     }
 
     pub(super) fn reload_succeeded(&self) {
@@ -184,7 +184,7 @@ impl SnapshotGauges {
             ),
             key_problems: gauge(
                 "key_problems",
-                "Keys and keyrings of the snapshot in use that are refused, as far as they were read",
+                "Keys and keyrings that can't be used as they should be, as far as they were read",
             ),
             connections: gauge(
                 "connections_limit",

@@ -3,6 +3,13 @@
 use std::{os::unix::fs::PermissionsExt, sync::Barrier, thread};
 
 use super::*;
+use crate::{
+    keystore::{
+        Publication, Withdrawal,
+        lifecycle::{Change, Event},
+    },
+    names::Selector,
+};
 
 fn first(ids: &[&str], keystore: &Keystore) -> Built {
     Snapshot::first(loaded(ids), keystore, &Metrics::new()).unwrap()
@@ -174,29 +181,47 @@ fn lose_successor(keystore: &Keystore) {
 
 /// The record may be gone by then.
 #[test]
-fn a_key_whose_withdrawal_was_asked_for_stands_in_for_none() {
+fn a_key_whose_withdrawal_is_asked_for_stands_in_no_longer() {
     let folder = tempfile::tempdir().unwrap();
     let keystore = keystore_with_key(folder.path(), "een");
     let built = first(&["een"], &keystore);
     lose_successor(&keystore);
-    let path = keystore.path().join("een/keyring.json");
-    let text = fs::read_to_string(&path).unwrap();
-    let mut keyring: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let keys = keyring["keys"].as_array_mut().unwrap();
-    let old = keys.iter_mut().find(|key| key["selector"] == "s1").unwrap();
-    old["publications"]["een.example"]["withdrawal"] = "asked".into();
-    fs::write(&path, keyring.to_string()).unwrap();
-    let after = build(&["een"], &keystore, Some(&built.snapshot));
-    assert!(
-        !after
-            .problems
-            .iter()
-            .any(|line| line.contains("goes on signing"))
-    );
-    assert!(matches!(
-        keys_of(&after, "een.example").load(),
-        Signing::Unusable
-    ));
+    let standing_in = build(&["een"], &keystore, Some(&built.snapshot));
+    assert_eq!(keys(&standing_in, "een.example"), "s1");
+    let generation = keystore.generation().unwrap();
+    ask_for_withdrawal(&keystore);
+    // The running signer is told; one that was not there in between knows it as well.
+    assert_eq!(keystore.generation().unwrap(), generation + 1);
+    for before in [standing_in, built] {
+        let after = build(&["een"], &keystore, Some(&before.snapshot));
+        let goes_on = |line: &String| line.contains("goes on signing");
+        assert!(!after.problems.iter().any(goes_on), "{:?}", after.problems);
+        assert!(matches!(
+            keys_of(&after, "een.example").load(),
+            Signing::Unusable
+        ));
+    }
+}
+
+/// As the keeper does when `s1` has drained.
+fn ask_for_withdrawal(keystore: &Keystore) {
+    let een = organisation("een");
+    let selector: Selector = "s1".parse().unwrap();
+    let domain = &een.domains[0];
+    let keyring = keystore.read_keyring(&een.id).unwrap();
+    let before = keyring.key(&selector).unwrap().publications[domain];
+    let change = Change {
+        selector,
+        domain: domain.clone(),
+        before: Some(before),
+        after: Publication {
+            withdrawal: Some(Withdrawal::Asked),
+            ..before
+        },
+        event: Event::WithdrawalAsked,
+    };
+    let mut writer = keystore.writer().unwrap();
+    writer.apply(&een.id, &[change], Timestamp::now()).unwrap();
 }
 
 #[test]
@@ -230,13 +255,13 @@ fn a_successor_that_was_not_readable_just_then_leaves_the_key_in_its_place() {
         view: &keystore.view().unwrap(),
         reading: Reading::WhenNeeded,
     };
-    let mut problems = KeyProblems::default();
-    let before = &built.snapshot.sets[0];
-    let set = KeySet::load(&een, &source, Some(before), &mut problems);
-    assert_eq!(set.selectors(&een.domains[0]), ["s2"]);
+    let mut problems = Vec::new();
+    let before = &built.snapshot.found[0];
+    let found = FoundKeys::load(&een, &source, Some(before), &mut problems);
+    assert_eq!(found.set.selectors(&een.domains[0]), ["s2"]);
     // It stays through further reloads of that kind.
-    let set = KeySet::load(&een, &source, Some(&set), &mut problems);
-    match set.choose(&een.domains[0]) {
+    let found = FoundKeys::load(&een, &source, Some(&found), &mut problems);
+    match found.set.choose(&een.domains[0]) {
         Signing::Active(keys) => assert_eq!(keys[0].selector.as_str(), "s1"),
         other => panic!("{other:?}"),
     }

@@ -1,0 +1,249 @@
+//! Reading the keys of an organisation, and what becomes of one that can't be read.
+
+use std::sync::Arc;
+
+use super::{KeySet, SetKey, is_active};
+use crate::{
+    keystore::{KeyEntry, Keyring, KeyringStamp, Keystore, Publication, State, View},
+    names::DomainName,
+    organisation::Organisation,
+    snapshot::held::{self, HeldKey},
+};
+
+/// Where keys come from.
+pub(in crate::snapshot) struct Source<'a> {
+    pub(in crate::snapshot) keystore: &'a Keystore,
+    pub(in crate::snapshot) view: &'a View,
+    pub(in crate::snapshot) reading: Reading,
+}
+
+/// When private keys are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::snapshot) enum Reading {
+    /// While the snapshot is made.
+    AtOnce,
+    /// When there is mail for them.
+    WhenNeeded,
+}
+
+/// The keys of one organisation as a reload has found them.
+pub(in crate::snapshot) struct FoundKeys {
+    pub(in crate::snapshot) set: Arc<KeySet>,
+    /// Of the keyring as it was read; none when it must be read again. It is not of the set:
+    /// a keyring that is written again with the same in it is no other set.
+    stamp: Option<KeyringStamp>,
+    /// The keyring can't be read, or is gone: nobody knows what has changed in it.
+    unread: bool,
+}
+
+impl FoundKeys {
+    /// Reads the keyring of an organisation, and its keys if that is due; what can't be read
+    /// any more comes from `before`. What has not changed is not read.
+    pub(in crate::snapshot) fn load(
+        organisation: &Arc<Organisation>,
+        source: &Source<'_>,
+        before: Option<&Self>,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
+            return Self {
+                set: before.set.of(organisation),
+                ..*before
+            };
+        }
+        let before = before.map(|before| &before.set);
+        let (keyring, stamp) = match source.view.read_keyring(&organisation.id) {
+            Ok(read) => read,
+            Err(error) => {
+                problems.push(error.to_string());
+                return Self::unread(organisation, before);
+            }
+        };
+        if before.is_some_and(|before| !before.keys.is_empty()) && keyring.keys().is_empty() {
+            // Keys are never taken out of a keyring, so the file was.
+            problems.push(format!(
+                "{}: the keyring of {} is gone; its keys stay in use as they were: restore \
+                 the folder from a backup before the next restart",
+                source.keystore.path().display(),
+                organisation.id
+            ));
+            return Self::unread(organisation, before);
+        }
+        let keys = in_use(organisation, source, (&keyring, before), problems);
+        let set = match before {
+            Some(before) if before.is_of(organisation, &keys) => before.of(organisation),
+            _ => Arc::new(KeySet {
+                organisation: Arc::clone(organisation),
+                keys,
+                known: Some(Arc::clone(organisation)),
+            }),
+        };
+        Self {
+            set,
+            stamp,
+            unread: false,
+        }
+    }
+
+    fn unread(organisation: &Arc<Organisation>, before: Option<&Arc<KeySet>>) -> Self {
+        let set = match before {
+            Some(before) => before.of(organisation),
+            None => Arc::new(KeySet {
+                organisation: Arc::clone(organisation),
+                keys: Box::default(),
+                known: None,
+            }),
+        };
+        Self {
+            set,
+            stamp: None,
+            unread: true,
+        }
+    }
+
+    /// Whether nobody knows what its keyring says by now.
+    pub(in crate::snapshot) fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Whether nothing has to be read again. A key that was refused may have been mended.
+    fn is_current(&self, organisation: &Organisation, source: &Source<'_>) -> bool {
+        let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
+        self.set.knows(organisation)
+            && !self.set.keys.iter().any(SetKey::is_refused)
+            && self.stamp.is_some_and(unchanged)
+    }
+}
+
+impl KeySet {
+    /// The keys that were held and are draining by now, if one of `successors` can't be used,
+    /// or could not be read just now: their records are still there, so mail need not wait for
+    /// the mending. Once their withdrawal is asked for, they may be gone.
+    fn stand_ins(
+        &self,
+        keyring: &Keyring,
+        successors: &[SetKey],
+        organisation: &Organisation,
+    ) -> Vec<SetKey> {
+        let is_good =
+            |key: &SetKey| key.held.is_usable() || !key.held.is_read() && self.has_in_use(key);
+        if successors.iter().all(is_good) {
+            return Vec::new();
+        }
+        let is_draining = |entry: &&KeyEntry| {
+            let mut publications = entry.publications.values();
+            publications.any(|publication| usable_state(publication) == Some(State::Draining))
+        };
+        let hold = |entry: &KeyEntry| {
+            let held = self.find(&entry.fingerprint)?;
+            let is_successor = |key: &SetKey| key.held.identity().fingerprint == entry.fingerprint;
+            if successors.iter().any(is_successor) {
+                return None;
+            }
+            held.load(|problem| held::log(&problem));
+            // What can't be read just now may be when it is needed.
+            (!held.is_refused()).then(|| SetKey {
+                held: Arc::clone(held),
+                states: states(entry, organisation),
+                stays: false,
+                shared: false,
+            })
+        };
+        let draining = keyring.keys().iter().filter(is_draining);
+        draining.filter_map(hold).collect()
+    }
+}
+
+/// The keys of a keyring that sign, and those that stand in for one of them.
+fn in_use(
+    organisation: &Organisation,
+    source: &Source<'_>,
+    (keyring, before): (&Keyring, Option<&Arc<KeySet>>),
+    problems: &mut Vec<String>,
+) -> Box<[SetKey]> {
+    let mut keys = Vec::new();
+    for entry in keyring.keys() {
+        let states = states(entry, organisation);
+        if is_active(&states) && organisation.algorithms.contains(&entry.algorithm) {
+            let before = before.map(Arc::as_ref);
+            keys.push(hold(
+                (organisation, source),
+                (entry, states),
+                before,
+                problems,
+            ));
+        }
+    }
+    if let Some(before) = before {
+        let stand_ins = before.stand_ins(keyring, &keys, organisation);
+        for stand_in in &stand_ins {
+            problems.push(format!(
+                "{}: the key {} of {} goes on signing in place of its successor",
+                source.keystore.path().display(),
+                stand_in.held.identity().selector,
+                organisation.id
+            ));
+        }
+        keys.extend(stand_ins);
+    }
+    keys.into()
+}
+
+/// The states that decide about signing, of the domains of the organisation.
+fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, State)]> {
+    let domains = organisation.domains.iter();
+    let states = domains.filter_map(|domain| {
+        let state = usable_state(entry.publications.get(domain)?)?;
+        Some((domain.clone(), state))
+    });
+    states.collect()
+}
+
+/// The state, if mail may be signed in it: with the key, or with it in place of another.
+fn usable_state(publication: &Publication) -> Option<State> {
+    match publication.state {
+        State::Active => Some(State::Active),
+        State::Draining if publication.withdrawal.is_none() => Some(State::Draining),
+        _ => None,
+    }
+}
+
+/// A key that is in use: the one that was held before, if it can be used. It is read now,
+/// unless it was in use before as it is now.
+fn hold(
+    (organisation, source): (&Organisation, &Source<'_>),
+    (entry, states): (&KeyEntry, Box<[(DomainName, State)]>),
+    before: Option<&KeySet>,
+    problems: &mut Vec<String>,
+) -> SetKey {
+    let held = before.and_then(|before| before.find(&entry.fingerprint));
+    let held = held.filter(|held| !held.is_refused());
+    let identity = entry.identity();
+    let mut key = SetKey {
+        held: match held {
+            Some(held) if *held.identity() == identity => Arc::clone(held),
+            _ => Arc::new(HeldKey::new(source.keystore, &organisation.id, identity)),
+        },
+        states,
+        stays: false,
+        shared: false,
+    };
+    let is_known = before.is_some_and(|before| before.has_in_use(&key));
+    if is_known || source.reading == Reading::WhenNeeded {
+        return key;
+    }
+    let mut problem = None;
+    let usable = key.held.load(|found| problem = Some(found)).is_some();
+    let stays = held.filter(|held| !usable && held.load(|_| ()).is_some());
+    if let Some(problem) = problem {
+        match stays {
+            Some(_) => problems.push(format!("{problem}; the key as it was stays in use")),
+            None => problems.push(problem.to_string()),
+        }
+    }
+    if let Some(held) = stays {
+        key.stays = !Arc::ptr_eq(held, &key.held);
+        key.held = Arc::clone(held);
+    }
+    key
+}
