@@ -22,6 +22,7 @@
 //! | [`import`] | the configurations of other signers, and a plan for them |
 //! | [`milter`] | the way of a message: from the socket to the signature |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
+//! | [`http`] | metrics, health and the status page, served over HTTP |
 //! | [`daemon`] | start, reload, drain, stop |
 //! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
 //! | [`cli`] | the commands |
@@ -35,6 +36,7 @@ pub mod doctor;
 pub mod files;
 pub mod guard;
 pub mod handover;
+pub mod http;
 pub mod import;
 pub mod keeper;
 pub mod keystore;

@@ -27,10 +27,10 @@ use self::{
 };
 use crate::{
     config::{self, HttpListen, ListenerSettings, Loaded, LogFormat, Socket},
+    http::{self, HttpListener, HttpState},
     keystore::Keystore,
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
     observe::{
-        http::{self, HttpListener, HttpState, StatusPage},
         logging,
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
@@ -160,7 +160,7 @@ impl Daemon {
         snapshots: &SnapshotHolder,
         keystore: Keystore,
         metrics: &Metrics,
-    ) -> Option<Arc<dyn StatusPage>> {
+    ) -> Option<Page> {
         let snapshot = snapshots.current();
         let settings = snapshot.settings();
         if !settings.http_page || settings.http == HttpListen::Off {
@@ -168,7 +168,7 @@ impl Daemon {
         }
         let page = Page::new(snapshots.clone(), keystore, metrics.clone());
         self.background.spawn(page.clone().keep_history());
-        Some(Arc::new(page))
+        Some(page)
     }
 
     /// The TCP addresses that were bound, by the name of the listener; `http` for the pages.

@@ -32,9 +32,9 @@ use self::round::Rounds;
 use crate::{
     config::{self, HttpListen, Loaded, LogFormat, Problems},
     dns::DnsError,
+    http::{self, HttpListener, HttpState},
     keystore::{Keystore, KeystoreError},
     observe::{
-        http::{self, HttpListener, HttpState},
         logging::{self, LoggingError},
         metrics::keeper::KeeperMetrics,
         readiness::Readiness,

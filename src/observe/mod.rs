@@ -1,10 +1,8 @@
 //! What the signer shows of itself: metrics, health and the log.
 //!
 //! Nothing here sees a message or a key. Each third-party crate of this part is named in
-//! one place: `prometheus-client` in [`metrics`], `axum` in [`http`], `tracing-subscriber`
-//! in [`logging`].
+//! one place: `prometheus-client` in [`metrics`], `tracing-subscriber` in [`logging`].
 
-pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod processor_time;

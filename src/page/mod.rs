@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Nothing here is on the way of a message: a page is written on a thread of its own, one at
-//! a time ([`crate::observe::http`]), and the counters are only read.
+//! a time ([`crate::http`]), and the counters are only read.
 //!
 //! SECURITY: shows the ids and names of organisations, their domains, public keys and what
 //! the DNS shows; never a private key, a login or a network. Reads private keys for their
@@ -35,10 +35,7 @@ use self::{history::History, overview::Overview, request::Place};
 use crate::{
     handover::{Handover, HandoverError, Pack, Scope, needs_public_key},
     keystore::{Keyring, Keystore, KeystoreError, PublicKeys},
-    observe::{
-        http::{Answer, StatusPage},
-        metrics::Metrics,
-    },
+    observe::metrics::Metrics,
     organisation::Organisation,
     snapshot::{Snapshot, SnapshotHolder},
 };
@@ -98,8 +95,10 @@ impl fmt::Debug for Page {
     }
 }
 
-impl StatusPage for Page {
-    fn answer(&self, path: &str, query: &str) -> Answer {
+impl Page {
+    /// The answer for a path such as `/` or `/org/ID`, and the text after the question mark,
+    /// which may be empty. Reads files: not for a thread that others wait for.
+    pub fn answer(&self, path: &str, query: &str) -> Answer {
         match request::place(path) {
             Some(Place::Style) => found("text/css; charset=utf-8", html::STYLE.to_owned()),
             Some(Place::Seal) => found("image/svg+xml", html::SEAL.to_owned()),
@@ -109,6 +108,17 @@ impl StatusPage for Page {
             None => not_found(),
         }
     }
+}
+
+/// A page as it is sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// Whether there is such a page; if not, `body` says so.
+    pub found: bool,
+    /// The media type.
+    pub content_type: &'static str,
+    /// The page.
+    pub body: String,
 }
 
 const HTML: &str = "text/html; charset=utf-8";

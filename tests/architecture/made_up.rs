@@ -144,7 +144,7 @@ fn tests_may_import_anything_and_nothing_behind_them_is_missed() {
 
 #[test]
 fn a_crate_is_named_only_at_home() {
-    let root = ("lib.rs", "mod dkim; mod observe; mod config;");
+    let root = ("lib.rs", "mod dkim; mod observe; mod http; mod config;");
     let dkim = (
         "dkim.rs",
         "mod crypto; use ring as backend; fn f(ring: u8) -> u8 { ring }",
@@ -152,7 +152,7 @@ fn a_crate_is_named_only_at_home() {
     let crypto = ("dkim/crypto.rs", "mod der; use {rsa::X, aws_lc_rs};");
     let observe = (
         "observe.rs",
-        "mod http;\n#[derive(clap::Parser)]\nstruct A;\nfn f() -> ::axum::Router { hickory_resolver::new(); <A>::axum::x(); return ::rsa::y(); }",
+        "mod logging;\n#[derive(clap::Parser)]\nstruct A;\nfn f() -> ::axum::Router { hickory_resolver::new(); <A>::axum::x(); return ::rsa::y(); }",
     );
     assert_found(
         &[
@@ -162,9 +162,10 @@ fn a_crate_is_named_only_at_home() {
             ("dkim/crypto/der.rs", "fn f() { rsa::g(); }"),
             observe,
             (
-                "observe/http.rs",
+                "http.rs",
                 "use axum::{self, Router}; fn f() { axum::serve(); }",
             ),
+            ("observe/logging.rs", ""),
             ("config.rs", ""),
         ],
         &[

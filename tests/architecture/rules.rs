@@ -13,6 +13,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["snapshot"],
     &["dns", "handover", "doctor", "import"],
     &["milter", "page"],
+    &["http"],
     &["daemon", "keeper"],
     &["cli"],
     &["main"],
@@ -38,7 +39,7 @@ pub(crate) const HOMES: &[Home] = &[
     },
     Home {
         crates: &["axum"],
-        module: "observe::http",
+        module: "http",
     },
     Home {
         crates: &["hyper", "hyper_util", "http_body_util"],

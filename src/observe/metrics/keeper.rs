@@ -20,10 +20,11 @@ use prometheus_client::{
 };
 
 use super::{
+    Exposition,
     machine::{self, Machine},
     series::{self, OTHER},
 };
-use crate::{names::OrganisationId, observe::http::Exposition};
+use crate::names::OrganisationId;
 
 /// What a check found out about one organisation.
 #[derive(Clone, Debug)]

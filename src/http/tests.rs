@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{config::HttpListen, sockets::SocketError};
+use crate::{config::HttpListen, observe::metrics::Metrics, sockets::SocketError};
 
 struct Server {
     address: SocketAddr,

@@ -5,7 +5,6 @@
 //! `localhost` or an address, never a name that somebody else could point here.
 
 use std::{
-    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
     time::Instant,
@@ -20,23 +19,7 @@ use axum::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What writes the status page.
-pub trait StatusPage: fmt::Debug + Send + Sync {
-    /// The answer for a path such as `/` or `/org/ID`, and the text after the question mark,
-    /// which may be empty. Reads files: not for a thread that others wait for.
-    fn answer(&self, path: &str, query: &str) -> Answer;
-}
-
-/// A page as it is sent.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Answer {
-    /// Whether there is such a page; if not, `body` says so.
-    pub found: bool,
-    /// The media type.
-    pub content_type: &'static str,
-    /// The page.
-    pub body: String,
-}
+use crate::page::Page;
 
 /// Requests beyond these are told to come back: health and metrics need connections too.
 const WAITING: usize = 8;
@@ -49,7 +32,7 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 
 #[derive(Clone, Debug)]
 struct Served {
-    by: Arc<dyn StatusPage>,
+    by: Page,
     /// Whether it is reached by a network address, so that browsers come here by names.
     checks_host: bool,
     waiting: Arc<Semaphore>,
@@ -58,7 +41,7 @@ struct Served {
 }
 
 /// The addresses of the page.
-pub(super) fn router(page: Arc<dyn StatusPage>, checks_host: bool) -> Router {
+pub(super) fn router(page: Page, checks_host: bool) -> Router {
     let served = Served {
         by: page,
         checks_host,

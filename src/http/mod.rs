@@ -9,7 +9,7 @@
 mod socket;
 mod status_page;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -21,31 +21,15 @@ use axum::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
+pub use self::socket::HttpListener;
 use self::socket::LimitedListener;
-pub use self::{
-    socket::HttpListener,
-    status_page::{Answer, StatusPage},
+use crate::{
+    observe::{
+        metrics::{CONTENT_TYPE, Exposition},
+        readiness::Readiness,
+    },
+    page::Page,
 };
-use crate::observe::{
-    metrics::{CONTENT_TYPE, Metrics},
-    readiness::Readiness,
-};
-
-/// What writes a page of metrics.
-pub trait Exposition: fmt::Debug + Send + Sync {
-    /// The page for a scrape, of the type [`CONTENT_TYPE`]; it may have megabytes.
-    ///
-    /// # Errors
-    ///
-    /// None is known: a `String` can be written to at any time.
-    fn render(&self) -> Result<String, fmt::Error>;
-}
-
-impl Exposition for Metrics {
-    fn render(&self) -> Result<String, fmt::Error> {
-        Metrics::render(self)
-    }
-}
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -55,7 +39,7 @@ pub struct HttpState {
     /// For `/health/ready`.
     pub readiness: Readiness,
     /// What `/` shows; none: there is no such page.
-    pub page: Option<Arc<dyn StatusPage>>,
+    pub page: Option<Page>,
 }
 
 /// Serves until `shutdown` completes; requests in progress then have two seconds.
