@@ -20,7 +20,8 @@
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
-//! | [`milter`] | the way of a message: from the socket to the signature |
+//! | [`signer`] | whether a message is signed and as whom, and the signatures |
+//! | [`milter`] | the milter protocol: from the socket of an MTA to its reply |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
 //! | [`http`] | metrics, health and the status page, served over HTTP |
 //! | [`daemon`] | start, reload, drain, stop |
@@ -46,5 +47,6 @@ pub mod observe;
 pub mod organisation;
 pub mod page;
 pub mod shell;
+pub mod signer;
 pub mod snapshot;
 pub mod sockets;

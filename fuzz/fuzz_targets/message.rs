@@ -14,11 +14,11 @@ use zegel::{
         Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace, Message, NEVER_SIGNED,
         ParsedSignature, SignatureField,
     },
-    milter::{
+    organisation::{Action, Policy, Refusal},
+    signer::{
         decision::{Circumstances, Decision, PendingDecision},
         signing::{Body, Signed, Work},
     },
-    organisation::{Action, Policy, Refusal},
     snapshot::Snapshot,
 };
 use zegel_fuzz::{canonical, from, input, verify, world};

@@ -2,8 +2,8 @@
 
 use crate::{
     dkim::Hazard,
-    milter::{decision::Decision, signing::Refused},
     organisation::Refusal,
+    signer::{decision::Decision, signing::Refused},
 };
 
 /// One sentence or two for a refusal.

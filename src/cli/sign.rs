@@ -14,8 +14,8 @@ use super::{
     trial::{CircumstanceArguments, Trial, build},
 };
 use crate::{
-    milter::{decision::Decision, signing::Refused},
     organisation::{Action, Refusal},
+    signer::{decision::Decision, signing::Refused},
     snapshot::Built,
 };
 

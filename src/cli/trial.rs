@@ -13,12 +13,12 @@ use crate::{
     config::{ListenerSettings, Settings},
     dkim::{Message, VerificationError},
     keystore::Keystore,
-    milter::{
+    observe::metrics::Metrics,
+    organisation::Refusal,
+    signer::{
         decision::{Circumstances, Decision, PendingDecision},
         signing::{Body, Refused, Signed, Work},
     },
-    observe::metrics::Metrics,
-    organisation::Refusal,
     snapshot::{ActiveKey, Built, Snapshot},
 };
 

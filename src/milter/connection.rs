@@ -12,14 +12,13 @@ use tokio::{
 
 use super::{
     context::ListenerContext,
-    decision::PendingDecision,
     dialogue::{Dialogue, Lateness, Phase, Step, write_ending},
     session::Ending,
     tenancy::{End, Tenancy, Watch},
     turns::{LARGE_OCTETS, Turn, Turns},
     wire::{Command, Event, Frames},
 };
-use crate::names::OrganisationId;
+use crate::{names::OrganisationId, signer::decision::PendingDecision};
 
 /// After so many octets without a pause other connections have their turn.
 const TURN_OCTETS: usize = 128 * 1024;

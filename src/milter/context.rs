@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{decision::Decision, turns::Turns};
+use super::turns::Turns;
 use crate::{
     config::Outbound,
     observe::{
@@ -10,6 +10,7 @@ use crate::{
         metrics::{Forecast, ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
     },
     organisation::Refusal,
+    signer::decision::Decision,
     snapshot::{Snapshot, SnapshotHolder},
 };
 

@@ -22,7 +22,6 @@ use std::{
 use super::{
     address,
     context::ListenerContext,
-    decision::{Decision, PendingDecision},
     negotiation::{Agreement, Insertion, protocol},
     session::{Ending, Session, SignedMessage},
     wire::{Command, Malformed, macro_value, reply, string},
@@ -31,6 +30,7 @@ use crate::{
     dkim::FIELD_NAME,
     names::OrganisationId,
     organisation::{Action, Refusal},
+    signer::decision::{Decision, PendingDecision},
 };
 
 /// A queue id is shorter by far; what is longer is cut in the log.

@@ -6,16 +6,15 @@
 //!    place for it, and [`tenancy`] limits its time,
 //! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
 //!    their order and tells the [`session`],
-//! 3. the session has the header section [`collected`] and asks for a [`decision`],
+//! 3. the session has the header section [`collected`] and asks for a [`decision`](crate::signer::decision),
 //! 4. the body passes through `dkim`; a large one, and each signature, waits for its place in
-//!    the [`turns`], and [`signing`] ends the message with signatures or a refusal,
+//!    the [`turns`], and [`signing`](crate::signer::signing) ends the message with signatures or a refusal,
 //! 5. the connection writes the reply, and [`report`] says what became of the message.
 
 mod address;
 mod collected;
 mod connection;
 mod context;
-pub mod decision;
 mod dialogue;
 mod door;
 mod fair_queue;
@@ -25,7 +24,6 @@ mod report;
 mod server;
 mod service;
 mod session;
-pub mod signing;
 mod tenancy;
 mod traffic;
 mod turns;

@@ -4,11 +4,7 @@
 
 use std::time::Instant;
 
-use super::{
-    context::ListenerContext,
-    decision::Decision,
-    signing::{Refused, Signed},
-};
+use super::context::ListenerContext;
 use crate::{
     dkim::{Hazards, VerificationError},
     names::DomainName,
@@ -17,6 +13,10 @@ use crate::{
         metrics::{Forecast, Outcome},
     },
     organisation::{Action, Refusal},
+    signer::{
+        decision::Decision,
+        signing::{Refused, Signed},
+    },
 };
 
 /// Reports on one message.

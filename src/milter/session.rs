@@ -9,15 +9,17 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 use super::{
     collected::Collected,
     context::ListenerContext,
-    decision::{Circumstances, Decision, PendingDecision},
     negotiation::{Agreement, Insertion},
     report::Report,
-    signing::{Body, Refused, Signed, Work},
 };
 use crate::{
     dkim::{Canonicalisation, CanonicalisationPair, LeadingSpace, VerificationError},
     names::OrganisationId,
     organisation::{Action, Refusal},
+    signer::{
+        decision::{Circumstances, Decision, PendingDecision},
+        signing::{Body, Refused, Signed, Work},
+    },
     snapshot::Snapshot,
 };
 

@@ -12,6 +12,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["observe"],
     &["snapshot"],
     &["dns", "handover", "doctor", "import"],
+    &["signer"],
     &["milter", "page"],
     &["http"],
     &["daemon", "keeper"],

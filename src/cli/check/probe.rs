@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::{
     config::SigningSettings,
     dkim::{FIELD_NAME, Message, ParsedSignature, PublicKey},
-    milter::signing::{Body, Work},
     names::DomainName,
     organisation::Policy,
+    signer::signing::{Body, Work},
     snapshot::ActiveKey,
 };
 

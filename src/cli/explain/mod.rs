@@ -23,9 +23,9 @@ use super::{
 use crate::{
     dkim::{Algorithm, FIELD_NAME, Hazard, Hazards, ParsedSignature},
     keystore::{Keyring, State},
-    milter::signing::{Refused, Signed},
     names::{DomainName, OrganisationId, Selector},
     organisation::Action,
+    signer::signing::{Refused, Signed},
     snapshot::Built,
 };
 

@@ -6,8 +6,8 @@ use super::Explanation;
 use crate::{
     cli::trial::{CircumstanceArguments, Trial},
     dkim::AuthorRefusal,
-    milter::decision::Decision,
     organisation::{Ground, Refusal},
+    signer::decision::Decision,
 };
 
 /// One step.
