@@ -24,6 +24,7 @@
 //! | [`milter`] | the milter protocol: from the socket of an MTA to its reply |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
 //! | [`http`] | metrics, health and the status page, served over HTTP |
+//! | [`process`] | how signer and keeper begin, and why they end |
 //! | [`daemon`] | start, reload, drain, stop |
 //! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
 //! | [`cli`] | the commands |
@@ -46,6 +47,7 @@ pub mod names;
 pub mod observe;
 pub mod organisation;
 pub mod page;
+pub mod process;
 pub mod shell;
 pub mod signer;
 pub mod snapshot;

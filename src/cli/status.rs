@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::process::EXIT_CONFIGURATION;
+
 /// What a command ends with; scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Status {
@@ -21,7 +23,7 @@ impl Status {
             Self::Good => 0,
             Self::Finding => 1,
             Self::Usage => 2,
-            Self::Configuration => 78,
+            Self::Configuration => EXIT_CONFIGURATION,
         }
     }
 }

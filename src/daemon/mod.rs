@@ -8,7 +8,6 @@
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
-mod error;
 mod inherited;
 mod key_care;
 mod reload;
@@ -20,13 +19,13 @@ use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Syste
 use sd_notify::NotifyState;
 use tokio::{sync::watch, task::JoinSet};
 
-pub use self::{error::RunError, inherited::InheritedSockets, signals::Signals};
+pub use self::{inherited::InheritedSockets, signals::Signals};
 use self::{
     reload::{Due, Reloader},
     signals::Wish,
 };
 use crate::{
-    config::{self, HttpListen, ListenerSettings, Loaded, LogFormat, Socket},
+    config::{self, HttpListen, ListenerSettings, Loaded, Socket},
     http::{self, HttpListener, HttpState},
     keystore::Keystore,
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
@@ -36,6 +35,7 @@ use crate::{
         readiness::Readiness,
     },
     page::Page,
+    process::{self, RunError},
     snapshot::{Snapshot, SnapshotHolder},
     sockets::{UnixSocket, bind_tcp},
 };
@@ -47,21 +47,10 @@ const TASKS_BETWEEN_EVENTS: u32 = 4;
 
 /// `zegel run`: serves until SIGTERM or SIGINT.
 pub fn run(config_file: &Path) -> ExitCode {
-    let mut format = LogFormat::Text;
-    match serve(config_file, &mut format) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            logging::last_words(format, &error);
-            error.exit_code()
-        }
-    }
+    process::run(config_file, serve)
 }
 
-fn serve(config_file: &Path, format: &mut LogFormat) -> Result<(), RunError> {
-    let mut reader = config::Reader::new(config_file);
-    let loaded = reader.load()?;
-    *format = loaded.settings.log.format;
-    let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
+fn serve(reader: config::Reader, loaded: Loaded) -> Result<ExitCode, RunError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -80,7 +69,7 @@ fn serve(config_file: &Path, format: &mut LogFormat) -> Result<(), RunError> {
     });
     // A reload that was given up may still be reading.
     runtime.shutdown_background();
-    result
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// A signer that serves.
@@ -244,7 +233,11 @@ impl Daemon {
     }
 
     async fn serve_http(&mut self, address: &HttpListen, state: HttpState) -> Result<(), RunError> {
-        let listener = HttpListener::bind(address).await.map_err(RunError::Http)?;
+        let listener = HttpListener::bind(address).await;
+        let listener = listener.map_err(|source| RunError::Http {
+            setting: "http.listen",
+            source,
+        })?;
         let Some(listener) = listener else {
             return Ok(());
         };

@@ -17,10 +17,7 @@ mod clock;
 mod journal;
 mod round;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use jiff::Timestamp;
 use tokio::{
@@ -30,20 +27,13 @@ use tokio::{
 
 use self::round::Rounds;
 use crate::{
-    config::{self, HttpListen, Loaded, LogFormat, Problems},
-    dns::DnsError,
+    config::{HttpListen, Loaded, Reader},
     http::{self, HttpListener, HttpState},
-    keystore::{Keystore, KeystoreError},
-    observe::{
-        logging::{self, LoggingError},
-        metrics::keeper::KeeperMetrics,
-        readiness::Readiness,
-    },
+    keystore::Keystore,
+    observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
+    process::{self, RunError},
     sockets::SocketError,
 };
-
-/// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
-const EXIT_CONFIGURATION: u8 = 78;
 
 /// How long the keeper works.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,66 +44,39 @@ pub enum Duty {
     Always,
 }
 
-/// Why the keeper does not start.
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error("{0}")]
-    Configuration(#[from] Problems),
-    #[error("{0}")]
-    Logging(#[from] LoggingError),
-    #[error("{0}")]
-    Keystore(#[from] KeystoreError),
-    #[error("keeper.resolvers: {0}")]
-    Resolvers(#[from] DnsError),
-    #[error("keeper.http: {0}")]
-    Http(#[from] SocketError),
-    #[error("{0}")]
-    System(#[from] std::io::Error),
-}
-
-/// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
-pub fn run(config_file: &Path, duty: Duty) -> ExitCode {
-    let mut format = LogFormat::Text;
-    match keep(config_file, duty, &mut format) {
-        Ok(Attention::NotNeeded) => ExitCode::SUCCESS,
-        Ok(Attention::Needed) => ExitCode::FAILURE,
-        Err(error) => {
-            logging::last_words(format, &error);
-            match error {
-                StartError::Configuration(_) | StartError::Logging(_) => {
-                    ExitCode::from(EXIT_CONFIGURATION)
-                }
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
-}
-
-/// Whether a round found what somebody should look at.
+/// Whether a round found what someone should look at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Attention {
     NotNeeded,
     Needed,
 }
 
-fn keep(config_file: &Path, duty: Duty, format: &mut LogFormat) -> Result<Attention, StartError> {
-    let loaded = config::load(config_file)?;
-    *format = loaded.settings.log.format;
-    let _log = logging::init(loaded.settings.log.format, &loaded.settings.log.filter)?;
+/// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
+pub fn run(config_file: &Path, duty: Duty) -> ExitCode {
+    process::run(config_file, |reader, loaded| keep(reader, loaded, duty))
+}
+
+fn keep(reader: Reader, loaded: Loaded, duty: Duty) -> Result<ExitCode, RunError> {
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     // Held to the end: a second keeper is told who has it.
     let _lock = keystore.keep(Timestamp::now())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config_file.to_owned(), (loaded, keystore), duty))
+    Ok(
+        match runtime.block_on(serve(reader, loaded, keystore, duty))? {
+            Attention::NotNeeded => ExitCode::SUCCESS,
+            Attention::Needed => ExitCode::FAILURE,
+        },
+    )
 }
 
 async fn serve(
-    config_file: PathBuf,
-    (loaded, keystore): (Loaded, Keystore),
+    reader: Reader,
+    loaded: Loaded,
+    keystore: Keystore,
     duty: Duty,
-) -> Result<Attention, StartError> {
+) -> Result<Attention, RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Without this it would end the keeper.
@@ -121,9 +84,13 @@ async fn serve(
     let metrics = KeeperMetrics::with_series(loaded.settings.organisation_series);
     let stop = watch::Sender::new(false);
     if duty == Duty::Always {
-        serve_http(&loaded.settings.keeper.http, &metrics, &stop).await?;
+        let served = serve_http(&loaded.settings.keeper.http, &metrics, &stop).await;
+        served.map_err(|source| RunError::Http {
+            setting: "keeper.http",
+            source,
+        })?;
     }
-    let mut rounds = Rounds::new(config_file, loaded, keystore, metrics)?;
+    let mut rounds = Rounds::new(reader, loaded, keystore, metrics)?;
     let wish = rounds.wish();
     let work = rounds.work(duty);
     tokio::pin!(work);

@@ -2,8 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +20,7 @@ use super::{
     journal::Journal,
 };
 use crate::{
-    config::{self, Loaded},
+    config::{self, Loaded, Reader},
     dns::{DnsError, Limits, Observer},
     keystore::{Keystore, lifecycle::Timing},
     names::OrganisationId,
@@ -34,7 +33,8 @@ const AT_ONCE: usize = 32;
 
 /// One round after another.
 pub(super) struct Rounds {
-    config_file: PathBuf,
+    /// Also while it reads, on a thread of its own.
+    reader: Arc<Mutex<Reader>>,
     loaded: Loaded,
     observer: Observer,
     checker: Arc<Checker>,
@@ -50,14 +50,14 @@ pub(super) struct Rounds {
 
 impl Rounds {
     pub(super) fn new(
-        config_file: PathBuf,
+        reader: Reader,
         loaded: Loaded,
         keystore: Keystore,
         metrics: KeeperMetrics,
     ) -> Result<Self, DnsError> {
         let observer = Observer::new(&loaded.settings.keeper.resolvers, Limits::default())?;
         Ok(Self {
-            config_file,
+            reader: Arc::new(Mutex::new(reader)),
             loaded,
             observer,
             checker: Arc::new(Checker::new(keystore)),
@@ -150,9 +150,13 @@ impl Rounds {
 
     /// Between two rounds: what can't be used leaves things as they were.
     async fn reload(&mut self) {
-        let file = self.config_file.clone();
+        let reader = Arc::clone(&self.reader);
         // Many files take long, and signals are heard meanwhile.
-        let Ok(loaded) = spawn_blocking(move || config::load(&file)).await else {
+        let read = move || {
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            reader.load()
+        };
+        let Ok(loaded) = spawn_blocking(read).await else {
             return;
         };
         match loaded {

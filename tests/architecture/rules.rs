@@ -14,7 +14,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["dns", "handover", "doctor", "import"],
     &["signer"],
     &["milter", "page"],
-    &["http"],
+    &["http", "process"],
     &["daemon", "keeper"],
     &["cli"],
     &["main"],

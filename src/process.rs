@@ -1,15 +1,40 @@
-//! Why the signer does not start, or does not go on.
+//! What `zegel run` and `zegel keeper` have in common as processes: they read the
+//! configuration, start the log, work, and say why they end.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use crate::{
-    config::Problems, keystore::KeystoreError, observe::logging::LoggingError, sockets::SocketError,
+    config::{Loaded, LogFormat, Problems, Reader},
+    dns::DnsError,
+    keystore::KeystoreError,
+    observe::logging::{self, LoggingError},
+    sockets::SocketError,
 };
 
 /// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
-const EXIT_CONFIGURATION: u8 = 78;
+pub const EXIT_CONFIGURATION: u8 = 78;
 
-/// Why the signer does not start, or does not go on.
+/// Reads the configuration, starts the log and does `work`, with the reader that has read the
+/// configuration and can read what changes in it later. Why that fails is said on stderr.
+pub fn run(
+    config_file: &Path,
+    work: impl FnOnce(Reader, Loaded) -> Result<ExitCode, RunError>,
+) -> ExitCode {
+    let mut format = LogFormat::Text;
+    let start_and_work = || {
+        let mut reader = Reader::new(config_file);
+        let loaded = reader.load()?;
+        format = loaded.settings.log.format;
+        let _log = logging::init(format, &loaded.settings.log.filter)?;
+        work(reader, loaded)
+    };
+    start_and_work().unwrap_or_else(|error| {
+        logging::last_words(format, &error);
+        error.exit_code()
+    })
+}
+
+/// Why the signer or the keeper does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// `zegel.toml` or an organisation file.
@@ -21,6 +46,17 @@ pub enum RunError {
     /// The keystore as a whole.
     #[error("{0}")]
     Keystore(#[from] KeystoreError),
+    /// `keeper.resolvers`.
+    #[error("keeper.resolvers: {0}")]
+    Resolvers(#[from] DnsError),
+    /// The HTTP socket.
+    #[error("{setting}: {source}")]
+    Http {
+        /// The key path of its address.
+        setting: &'static str,
+        /// What is wrong.
+        source: SocketError,
+    },
     /// A milter socket.
     #[error("listener {name}: {source}")]
     Listener {
@@ -58,17 +94,14 @@ pub enum RunError {
     /// A listener came to an end by itself.
     #[error("a listener has ended, which it never should: the log says why")]
     ListenerEnded,
-    /// The HTTP socket.
-    #[error("http.listen: {0}")]
-    Http(SocketError),
     /// The system.
     #[error("{0}")]
     System(#[from] std::io::Error),
 }
 
 impl RunError {
-    /// 78 where the configuration is to be mended, 1 where the system is.
-    pub(super) fn exit_code(&self) -> ExitCode {
+    /// 78 where the configuration needs a change, 1 where the system does.
+    fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration(_)
             | Self::Logging(_)
