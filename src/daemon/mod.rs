@@ -14,7 +14,7 @@ mod reload;
 mod signals;
 mod watchdog;
 
-use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, path::Path, process::ExitCode, time::SystemTime};
 
 use sd_notify::NotifyState;
 use tokio::{sync::watch, task::JoinSet};
@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     config::{self, HttpListen, ListenerSettings, Loaded, Socket},
-    http::{self, HttpListener, HttpState},
+    http::{self, HttpListener, HttpState, Role},
     keystore::Keystore,
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
     observe::{
@@ -122,9 +122,11 @@ impl Daemon {
         let page = daemon.page(&snapshots, keystore, &metrics);
         let parts = bind_all(&snapshots, &mut inherited, (&metrics, &readiness)).await?;
         let state = HttpState {
-            metrics: Arc::new(metrics.clone()),
+            role: Role::Signer {
+                metrics: metrics.clone(),
+                page,
+            },
             readiness,
-            page,
         };
         daemon.serve_http(&snapshot.settings().http, state).await?;
         for parts in parts {

@@ -1,4 +1,8 @@
-//! `/metrics`, `/health/live` and `/health/ready` over HTTP/1, and the status page at `/`.
+//! `/metrics`, `/health/live` and `/health/ready` over HTTP/1, and the status page at `/`; and
+//! the client that asks for them.
+//!
+//! hyper alone, on both ends: one request to a connection, and a handful of paths that are
+//! matched in [`site`]. A framework above it has nothing to do here.
 //!
 //! SECURITY: whoever can reach the socket can read the metrics, which name organisations
 //! and listeners, and the status page if there is one. Nothing here can reach messages, and
@@ -6,40 +10,50 @@
 //! most, and there are at most 64 of them, so a slow client holds up nobody but itself. hyper
 //! refuses requests with more than 100 fields or 400 KiB of them.
 
-mod socket;
-mod status_page;
+mod client;
+mod listener;
+mod site;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    middleware,
-    response::{IntoResponse, Response},
-    routing,
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use tokio::{sync::Semaphore, time::timeout};
+
+use self::site::Site;
+pub use self::{
+    client::{Endpoint, Reply},
+    listener::HttpListener,
 };
-use tokio::sync::{Semaphore, oneshot};
-
-pub use self::socket::HttpListener;
-use self::socket::LimitedListener;
 use crate::{
     observe::{
-        metrics::{CONTENT_TYPE, Exposition},
+        metrics::{Metrics, keeper::KeeperMetrics},
         readiness::Readiness,
     },
     page::Page,
 };
 
-/// What the pages show.
+/// What is served.
 #[derive(Clone, Debug)]
 pub struct HttpState {
-    /// For `/metrics`.
-    pub metrics: Arc<dyn Exposition>,
+    /// Whose metrics, and what else that process shows.
+    pub role: Role,
     /// For `/health/ready`.
     pub readiness: Readiness,
-    /// What `/` shows; none: there is no such page.
-    pub page: Option<Page>,
+}
+
+/// The process that serves.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// `zegel run`.
+    Signer {
+        /// For `/metrics`.
+        metrics: Metrics,
+        /// What `/` shows; none: there is no such page.
+        page: Option<Page>,
+    },
+    /// `zegel keeper`.
+    Keeper(KeeperMetrics),
 }
 
 /// Serves until `shutdown` completes; requests in progress then have two seconds.
@@ -80,91 +94,37 @@ async fn serve_within(
     state: HttpState,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let (stopped, stopping) = oneshot::channel::<()>();
-    let signal = async move {
-        shutdown.await;
-        // Nobody listens any more if the server below has ended by itself.
-        let _ = stopped.send(());
-    };
-    let has_address = listener.tcp_address().is_some();
-    let listener = LimitedListener::new(listener, limits.connections, limits.lifetime);
-    let server = axum::serve(listener, router(state, has_address)).with_graceful_shutdown(signal);
-    let deadline = async {
-        // An error means that the signal was dropped with the server: it has ended.
-        let _ = stopping.await;
-        tokio::time::sleep(limits.grace).await;
-    };
-    tokio::select! {
-        _ = server => {}
-        () = deadline => tracing::debug!("HTTP clients that did not finish in time were left"),
+    let site = Arc::new(Site::new(state, listener.tcp_address().is_some()));
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let connections = GracefulShutdown::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let next = async {
+            // Never an error, since the semaphore is never closed.
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept_patiently().await)
+        };
+        let (permit, stream) = tokio::select! {
+            () = &mut shutdown => break,
+            next = next => next,
+        };
+        let site = Arc::clone(&site);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let site = Arc::clone(&site);
+            async move { Ok::<_, Infallible>(site.answer(&request.into_parts().0).await) }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection = timeout(limits.lifetime, connections.watch(connection));
+        tokio::spawn(async move {
+            // Whatever ends it is the client's doing, and the client knows.
+            let _ = connection.await;
+            drop(permit);
+        });
     }
-}
-
-fn router(mut state: HttpState, has_address: bool) -> Router {
-    let page = state.page.take();
-    let state = Pages {
-        state,
-        rendering: Arc::new(Semaphore::new(1)),
-    };
-    let router = Router::new()
-        .route("/metrics", routing::get(metrics))
-        .route("/health/live", routing::get(live))
-        .route("/health/ready", routing::get(ready))
-        .with_state(state);
-    let router = match page {
-        Some(page) => router.merge(status_page::router(page, has_address)),
-        None => router,
-    };
-    router.layer(middleware::map_response(finish))
-}
-
-#[derive(Clone, Debug)]
-struct Pages {
-    state: HttpState,
-    /// One page at a time: with many organisations each takes megabytes and a whole core.
-    rendering: Arc<Semaphore>,
-}
-
-async fn metrics(State(pages): State<Pages>) -> Response {
-    // The semaphore is never closed.
-    let turn = pages.rendering.acquire_owned().await;
-    let metrics = Arc::clone(&pages.state.metrics);
-    let render = move || {
-        // Until the page is done, though its client may be gone: pages must not pile up.
-        let _turn = turn;
-        metrics.render()
-    };
-    let Ok(Ok(page)) = tokio::task::spawn_blocking(render).await else {
-        tracing::error!("the metrics could not be written");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response()
-}
-
-async fn live() -> &'static str {
-    "alive\n"
-}
-
-async fn ready(State(pages): State<Pages>) -> Response {
-    match pages.state.readiness.check() {
-        Ok(()) => "ready\n".into_response(),
-        Err(missing) => {
-            let page = format!("not ready: {missing}\n");
-            (StatusCode::SERVICE_UNAVAILABLE, page).into_response()
-        }
+    drop(listener);
+    if timeout(limits.grace, connections.shutdown()).await.is_err() {
+        tracing::debug!("HTTP clients that did not finish in time were left");
     }
-}
-
-/// One request to a connection; no answer is true for longer than it takes to read.
-async fn finish(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@ use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
+    sync::oneshot,
     task::JoinHandle,
     time::{Instant, timeout},
 };
 
 use super::*;
-use crate::{config::HttpListen, observe::metrics::Metrics, sockets::SocketError};
+use crate::{config::HttpListen, observe::metrics::CONTENT_TYPE, sockets::SocketError};
 
 struct Server {
     address: SocketAddr,
@@ -21,9 +22,11 @@ fn state() -> HttpState {
     let metrics = Metrics::new();
     metrics.listener("relay");
     HttpState {
-        metrics: Arc::new(metrics),
+        role: Role::Signer {
+            metrics,
+            page: None,
+        },
         readiness: Readiness::default(),
-        page: None,
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::{
 use self::round::Rounds;
 use crate::{
     config::{HttpListen, Loaded, Reader},
-    http::{self, HttpListener, HttpState},
+    http::{self, HttpListener, HttpState, Role},
     keystore::Keystore,
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
     process::{self, RunError},
@@ -125,9 +125,8 @@ async fn serve_http(
     let keeping = readiness.listener("keeper");
     keeping.accepting();
     let state = HttpState {
-        metrics: std::sync::Arc::new(metrics.clone()),
+        role: Role::Keeper(metrics.clone()),
         readiness,
-        page: None,
     };
     let mut receiver = stop.subscribe();
     tokio::spawn(async move {

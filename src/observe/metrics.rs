@@ -235,22 +235,6 @@ impl Metrics {
     }
 }
 
-/// What writes a page of metrics.
-pub trait Exposition: fmt::Debug + Send + Sync {
-    /// The page for a scrape, of the type [`CONTENT_TYPE`]; it may have megabytes.
-    ///
-    /// # Errors
-    ///
-    /// None is known: a `String` can be written to at any time.
-    fn render(&self) -> Result<String, fmt::Error>;
-}
-
-impl Exposition for Metrics {
-    fn render(&self) -> Result<String, fmt::Error> {
-        Metrics::render(self)
-    }
-}
-
 #[derive(Debug)]
 struct Inner {
     registry: Registry,

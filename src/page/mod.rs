@@ -96,6 +96,11 @@ impl fmt::Debug for Page {
 }
 
 impl Page {
+    /// Whether a path leads to one of these pages, though the organisation may be unknown.
+    pub fn has(path: &str) -> bool {
+        request::place(path).is_some() || path.starts_with("/org/")
+    }
+
     /// The answer for a path such as `/` or `/org/ID`, and the text after the question mark,
     /// which may be empty. Reads files: not for a thread that others wait for.
     pub fn answer(&self, path: &str, query: &str) -> Answer {

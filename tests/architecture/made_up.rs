@@ -112,8 +112,8 @@ fn what_has_no_place_is_found() {
 fn text_is_no_code() {
     let names = (
         "names.rs",
-        "//! [`crate::config`]\n/// crate::config::X, axum::Y\n// use crate::config;\n/* crate::config */\n\
-         const A: &str = \"use crate::config;\"; const B: &str = r#\"axum::Router\"#; const C: char = '\"';",
+        "//! [`crate::config`]\n/// crate::config::X, hyper::Y\n// use crate::config;\n/* crate::config */\n\
+         const A: &str = \"use crate::config;\"; const B: &str = r#\"hyper::Router\"#; const C: char = '\"';",
     );
     assert_found(&[ROOT, names, DKIM, ("config.rs", "")], &[]);
 }
@@ -125,7 +125,7 @@ fn tests_may_import_anything_and_nothing_behind_them_is_missed() {
         "#[cfg(test)]\nuse crate::config::{A};\n#[cfg(test)]\n#[path = \"names_tests.rs\"]\nmod tests;\n\
          #[cfg(all(test, unix))]\nmod inline { mod more; use crate::config::B; }\n\
          #[cfg(test)]\nimpl<const N: usize> Thing<N> { fn f() { crate::config::c(); } }\n\
-         #[cfg(test)]\npub(crate) const fn f() { axum::serve() }\n\
+         #[cfg(test)]\npub(crate) const fn f() { hyper::serve() }\n\
          #[cfg(not(test))]\nuse crate::config::D;",
     );
     assert_found(
@@ -152,7 +152,7 @@ fn a_crate_is_named_only_at_home() {
     let crypto = ("dkim/crypto.rs", "mod der; use {rsa::X, aws_lc_rs};");
     let observe = (
         "observe.rs",
-        "mod logging;\n#[derive(clap::Parser)]\nstruct A;\nfn f() -> ::axum::Router { hickory_resolver::new(); <A>::axum::x(); return ::rsa::y(); }",
+        "mod logging;\n#[derive(clap::Parser)]\nstruct A;\nfn f() -> ::hyper::Router { hickory_resolver::new(); <A>::hyper::x(); return ::rsa::y(); }",
     );
     assert_found(
         &[
@@ -163,7 +163,7 @@ fn a_crate_is_named_only_at_home() {
             observe,
             (
                 "http.rs",
-                "use axum::{self, Router}; fn f() { axum::serve(); }",
+                "use hyper::{self, Router}; fn f() { hyper::serve(); }",
             ),
             ("observe/logging.rs", ""),
             ("config.rs", ""),
@@ -171,7 +171,7 @@ fn a_crate_is_named_only_at_home() {
         &[
             "src/dkim.rs:1: the crate `ring` is named only in `crate::dkim::crypto`",
             "src/observe.rs:2: the crate `clap`",
-            "src/observe.rs:4: the crate `axum`",
+            "src/observe.rs:4: the crate `hyper`",
             "src/observe.rs:4: the crate `hickory_resolver` is named only in `crate::dns`",
             "src/observe.rs:4: the crate `rsa`",
         ],

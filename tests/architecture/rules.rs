@@ -39,12 +39,8 @@ pub(crate) const HOMES: &[Home] = &[
         module: "config::source",
     },
     Home {
-        crates: &["axum"],
-        module: "http",
-    },
-    Home {
         crates: &["hyper", "hyper_util", "http_body_util"],
-        module: "cli::live::client",
+        module: "http",
     },
     Home {
         crates: &["prometheus_client"],

@@ -119,7 +119,7 @@ pub(crate) fn local_names(tokens: &[TokenTree], found: &mut BTreeSet<String>) {
                 let rest = &tokens[at + 1..];
                 let end = rest.iter().position(|token| is_punct(Some(token), ';'));
                 let imported = leaves(&rest[..end.unwrap_or(rest.len())]).into_iter();
-                // `use axum;` and `use axum::{self}` leave the crate what it is.
+                // `use hyper;` and `use hyper::{self}` leave the crate what it is.
                 let imported = imported.filter(|leaf| leaf.segments != [leaf.local.clone()]);
                 found.extend(imported.map(|leaf| leaf.local));
             }

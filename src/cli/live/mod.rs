@@ -1,7 +1,6 @@
 //! A look at processes that run, by the metrics that they show: `zegel status` and `zegel top`.
 //! Nothing is changed, and no key is read.
 
-mod client;
 mod figures;
 mod page;
 mod screen;
@@ -13,11 +12,11 @@ use clap::Args;
 use tokio::runtime::Builder;
 
 use self::{
-    client::Endpoint,
     figures::{Figures, KeeperFigures},
     page::Page,
 };
 use super::{context::Context, failure::Failure};
+use crate::http::Endpoint;
 
 pub(super) use self::{
     status::{StatusArguments, run as status},

@@ -20,7 +20,6 @@ use prometheus_client::{
 };
 
 use super::{
-    Exposition,
     machine::{self, Machine},
     series::{self, OTHER},
 };
@@ -145,10 +144,14 @@ impl KeeperMetrics {
         organisations.give_place(&organisation, self.table.series);
         organisations.facts.insert(organisation, Arc::new(facts));
     }
-}
 
-impl Exposition for KeeperMetrics {
-    fn render(&self) -> Result<String, fmt::Error> {
+    /// The page for a scrape, of the type [`CONTENT_TYPE`](super::CONTENT_TYPE); it may have
+    /// megabytes.
+    ///
+    /// # Errors
+    ///
+    /// None is known: a `String` can be written to at any time.
+    pub fn render(&self) -> Result<String, fmt::Error> {
         self.machine.render(&self.registry)
     }
 }

@@ -21,23 +21,25 @@ const LARGEST_PAGE: usize = 512 * 1024 * 1024;
 
 /// Where a process serves its pages.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Endpoint {
+pub enum Endpoint {
     /// Host and port.
     Tcp(String, u16),
     /// A socket file.
     Unix(PathBuf),
 }
 
-/// A page.
+/// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) is_good: bool,
-    pub(super) text: String,
+pub struct Reply {
+    /// Whether the status says that it is what was asked for.
+    pub is_good: bool,
+    /// The body.
+    pub text: String,
 }
 
 impl Endpoint {
     /// Where the configuration says; none if that is nowhere, or a port that nobody knows.
-    pub(super) fn of(listen: &HttpListen) -> Option<Self> {
+    pub fn of(listen: &HttpListen) -> Option<Self> {
         match listen {
             HttpListen::Off => None,
             HttpListen::Unix(path) => Some(Self::Unix(path.clone())),
@@ -50,7 +52,11 @@ impl Endpoint {
     }
 
     /// `http://HOST:PORT` or `unix:/PATH`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// How it is written.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let advice = "write http://127.0.0.1:9465 or unix:/run/zegel/http.sock";
         if let Some(path) = text.strip_prefix("unix:") {
             let path = PathBuf::from(path);
@@ -78,13 +84,13 @@ impl Endpoint {
     /// # Errors
     ///
     /// Why there is none, for people.
-    pub(super) async fn get(&self, path: &str) -> Result<Answer, String> {
+    pub async fn get(&self, path: &str) -> Result<Reply, String> {
         let answer = timeout(PATIENCE, self.ask(path)).await;
         let answer = answer.map_err(|_| "no answer in 12 seconds".to_owned())?;
         answer.map_err(|error| error.to_string())
     }
 
-    async fn ask(&self, path: &str) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+    async fn ask(&self, path: &str) -> Result<Reply, Box<dyn Error + Send + Sync>> {
         match self {
             Self::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
@@ -124,7 +130,7 @@ async fn request(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     host: &str,
     path: &str,
-) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+) -> Result<Reply, Box<dyn Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let request = Request::get(path)
@@ -136,7 +142,7 @@ async fn request(
     let octets = body.collect().await?.to_bytes();
     driver.abort();
     let text = String::from_utf8(octets.into()).map_err(|_| "the answer is not UTF-8")?;
-    Ok(Answer { is_good, text })
+    Ok(Reply { is_good, text })
 }
 
 #[cfg(test)]
