@@ -11,8 +11,9 @@
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
+//! | [`keys`] | the keys of an organisation: what a keyring says, their states, what comes next; pure |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
-//! | [`keystore`] | private keys on disk, and what is known of their records |
+//! | [`keystore`] | a folder with keyrings and private keys: read, locked, written, audited |
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
@@ -41,6 +42,7 @@ pub mod handover;
 pub mod http;
 pub mod import;
 pub mod keeper;
+pub mod keys;
 pub mod keystore;
 pub mod milter;
 pub mod names;

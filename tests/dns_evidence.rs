@@ -10,7 +10,7 @@ use zegel::dkim::key::{Algorithm, PublicKey, generate_pem};
 use zegel::dns::{
     Code, Finding, Limits, Observation, Observer, Round, judge, judge_parked, judge_sending,
 };
-use zegel::keystore::lifecycle::Sight;
+use zegel::keys::Sight;
 
 const EVERYWHERE: Sight = Sight::Everywhere {
     ttl: Duration::from_mins(1),

@@ -11,7 +11,8 @@ use std::{
 use jiff::Timestamp;
 use zegel::{
     dkim::{Algorithm, SigningKey, key::normalise_pem},
-    keystore::{Evidence, KeyEntry, Keyring, Keystore, Publication},
+    keys::{Evidence, KeyEntry, Keyring, Publication},
+    keystore::Keystore,
 };
 
 use crate::{

@@ -25,7 +25,8 @@ use jiff::Timestamp;
 use support::name_world::World;
 use support::open_folder;
 use zegel::dkim::Algorithm;
-use zegel::keystore::{Evidence, Keystore, NewKey, Target};
+use zegel::keys::Evidence;
+use zegel::keystore::{Keystore, NewKey, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
 const ORGANISATIONS: usize = 5000;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use zegel::{
     config::{Limits, SigningSettings},
-    keystore::{Evidence, Keystore, Target},
+    keys::Evidence, keystore::{Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
     observe::metrics::Metrics,
     snapshot::Snapshot,

@@ -21,7 +21,8 @@ use crate::{
     config::{HttpListen, ListenerSettings, Loaded, Outbound, Reader, Settings, Socket},
     daemon::{Daemon, InheritedSockets, Signals},
     dkim::{Algorithm, Message, ParsedSignature, PublicKey},
-    keystore::{Evidence, Keystore, State, Target},
+    keys::{Evidence, State},
+    keystore::{Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
     organisation::{Organisation, Policy, SelectorTemplate},
 };

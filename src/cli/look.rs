@@ -12,7 +12,7 @@ use crate::{
     config::Resolvers,
     dkim::PublicKey,
     dns::{DnsError, Finding, Limits, Observer, Round, judge},
-    keystore::lifecycle::Sight,
+    keys::Sight,
     names::{DomainName, Selector},
 };
 

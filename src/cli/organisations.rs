@@ -13,7 +13,8 @@ use super::{
 use crate::{
     config::Loaded,
     dkim::Algorithm,
-    keystore::{Keyring, Keystore, State},
+    keys::{Keyring, State},
+    keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::{Organisation, Policy, Senders},
 };

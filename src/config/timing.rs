@@ -2,15 +2,12 @@
 
 use super::settings::Settings;
 use crate::{
-    keystore::{
-        Keyring,
-        lifecycle::{Situation, Timing},
-    },
+    keys::{Keyring, Situation, Timing},
     organisation::Organisation,
 };
 
 impl Settings {
-    /// What [`crate::keystore::lifecycle`] goes by.
+    /// What [`crate::keys`] goes by.
     pub fn timing(&self) -> Timing {
         let keeper = &self.keeper;
         Timing {

@@ -13,7 +13,7 @@ use crate::{
         key::PublicKey,
         record::{Record, RecordError},
     },
-    keystore::lifecycle::Sight,
+    keys::Sight,
 };
 
 /// How far the key can be seen, and everything that is to be said about its record.

@@ -6,7 +6,7 @@ use super::{
     resolver::DnsError,
     view::{View, listed, view, view_of_texts},
 };
-use crate::{dkim::key::PublicKey, keystore::lifecycle::Sight};
+use crate::{dkim::key::PublicKey, keys::Sight};
 
 /// Collects findings: one for each code and thing seen, with all servers that showed it.
 pub(super) struct Report {

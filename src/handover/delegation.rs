@@ -18,7 +18,7 @@ use super::{
     schedule::date,
 };
 use crate::{
-    keystore::{KeyEntry, Publication, State, Withdrawal},
+    keys::{KeyEntry, Publication, State, Withdrawal},
     names::{DomainName, OrganisationId, Selector},
 };
 

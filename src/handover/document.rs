@@ -7,7 +7,7 @@ use super::{
     pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
     record::ResourceRecord,
 };
-use crate::keystore::State;
+use crate::keys::State;
 
 /// A part of a document.
 #[derive(Clone, Debug, Eq, PartialEq)]

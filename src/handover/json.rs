@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::State,
+    keys::State,
     names::{DomainName, OrganisationId, Selector},
 };
 

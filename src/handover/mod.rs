@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use crate::{
     config::Settings,
     dkim::PublicKey,
-    keystore::{Keyring, Publication, State},
+    keys::{Keyring, Publication, State},
     names::{DomainName, Selector},
     organisation::Organisation,
 };
@@ -83,7 +83,7 @@ pub enum HandoverError {
 
 /// Whether the record of a key holds its public half for any domain: not once it is
 /// revoked, or no longer needed, everywhere.
-pub fn needs_public_key(entry: &crate::keystore::KeyEntry) -> bool {
+pub fn needs_public_key(entry: &crate::keys::KeyEntry) -> bool {
     entry.publications.values().any(holds_key)
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::{KeyEntry, Publication, State, Withdrawal},
+    keys::{KeyEntry, Publication, State, Withdrawal},
     names::{DomainName, OrganisationId, Selector},
 };
 

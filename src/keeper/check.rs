@@ -12,11 +12,11 @@ use crate::{
     config::situation,
     dkim::{Fingerprint, PublicKey},
     dns::{self, Code, Finding, Round, Severity},
-    keystore::{
-        ChangeRefusal, KeyEntry, KeyProblem, Keyring, Keystore, KeystoreError, NewKey, State,
-        Target, Writer,
-        lifecycle::{Alarm, AlarmKind, Change, Moment, Sight, Situation, Timing, WantedKey, What},
+    keys::{
+        Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
+        State, Timing, WantedKey, What,
     },
+    keystore::{KeyProblem, Keystore, KeystoreError, NewKey, Target, Writer},
     names::{DomainName, Selector},
     observe::metrics::keeper::Facts,
     organisation::Organisation,
@@ -314,7 +314,7 @@ fn next_steps(situation: &Situation<'_>) -> BTreeMap<(String, &'static str), i64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keystore::{Publication, Withdrawal};
+    use crate::keys::{Publication, Withdrawal};
 
     fn severity(state: State, withdrawal: Option<Withdrawal>, code: Code) -> Option<Severity> {
         let domain: DomainName = "een.example".parse().unwrap();

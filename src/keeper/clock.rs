@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::keystore::lifecycle::{Clock, Moment};
+use crate::keys::{Clock, Moment};
 
 /// What the two clocks may differ by from one look to the next.
 const TOLERANCE: Duration = Duration::from_mins(1);

@@ -9,10 +9,8 @@ use std::{
 use super::check::Checked;
 use crate::{
     dns::{Code, Finding},
-    keystore::{
-        KeystoreError,
-        lifecycle::{Alarm, AlarmKind, Event},
-    },
+    keys::{Alarm, AlarmKind, Event},
+    keystore::KeystoreError,
     names::{DomainName, OrganisationId, Selector},
     observe::logging::KEYS,
 };

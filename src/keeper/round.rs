@@ -22,7 +22,8 @@ use super::{
 use crate::{
     config::{self, Loaded, Reader},
     dns::{DnsError, Limits, Observer},
-    keystore::{Keystore, lifecycle::Timing},
+    keys::Timing,
+    keystore::Keystore,
     names::OrganisationId,
     observe::metrics::keeper::KeeperMetrics,
     organisation::Organisation,

@@ -13,16 +13,18 @@ use super::{
     Target,
     files::Folder,
     problem::{FileError, KeystoreError},
-    publication::{Evidence, Publication},
 };
-use crate::names::DomainName;
+use crate::{
+    keys::{Evidence, Publication},
+    names::DomainName,
+};
 
 pub(super) const NAME: &str = "audit.log";
 
 /// What is told of one change.
 pub(super) struct Entry<'a> {
     pub(super) target: Target<'a>,
-    /// One word, such as `generated` or those of [`super::lifecycle::Event`].
+    /// One word, such as `generated` or those of [`crate::keys::Event`].
     pub(super) event: &'static str,
     /// Whose word it was done on, where it was somebody's.
     pub(super) evidence: Option<Evidence>,

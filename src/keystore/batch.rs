@@ -14,12 +14,13 @@ use super::{
     audit::{AuditLog, Entry},
     files::{Folder, Prepared, Secrecy},
     key_file,
-    keyring::{KeyEntry, Keyring},
     problem::{KeyProblem, KeyRefusal},
-    publication::{Evidence, Publication},
     writer::{NewKey, Writer, told},
 };
-use crate::names::{DomainName, OrganisationId};
+use crate::{
+    keys::{Evidence, KeyEntry, Keyring, Publication},
+    names::{DomainName, OrganisationId},
+};
 
 /// The most keys that are added in one go: their folders are all open meanwhile.
 pub const BATCH: usize = 256;

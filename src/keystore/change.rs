@@ -16,9 +16,9 @@ use super::{
     GENERATION, KEYRING, Keystore,
     audit::{AuditLog, Entry, Told},
     files::{Folder, Prepared},
-    keyring::Keyring,
     problem::KeystoreError,
 };
+use crate::keys::Keyring;
 
 /// Who hears of a change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -16,11 +16,8 @@ mod audit;
 mod batch;
 mod change;
 mod files;
-mod keyring;
-pub mod lifecycle;
 mod lock;
 mod problem;
-mod publication;
 mod reading;
 mod view;
 mod writer;
@@ -36,9 +33,7 @@ use jiff::Timestamp;
 use self::files::{Folder, Secrecy};
 pub use self::{
     batch::{Addition, BATCH},
-    keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
-    publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Withdrawal},
     reading::{Key, OrganisationKeys, PublicKeys},
     view::{KeyringStamp, View},
     writer::{NewKey, Writer},
@@ -46,6 +41,7 @@ pub use self::{
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
     files::Stamp,
+    keys::{Evidence, KeyEntry},
     names::{DomainName, OrganisationId, Selector},
 };
 

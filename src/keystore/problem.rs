@@ -5,12 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    keyring::{ChangeRefusal, KeyringProblem},
-    publication::ForbiddenStep,
-};
 use crate::{
     dkim::key::{Fingerprint, KeyError},
+    keys::{ChangeRefusal, ForbiddenStep, KeyringProblem},
     names::{DomainName, OrganisationId, Selector},
     shell,
 };

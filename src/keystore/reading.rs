@@ -6,9 +6,7 @@ use super::{
     KEY_SUFFIX, KEYRING, Keystore,
     files::{Folder, Secrecy},
     key_file,
-    keyring::{KeyEntry, KeyIdentity, Keyring},
     problem::{KeyProblem, KeyRefusal, KeystoreError},
-    publication::State,
 };
 use crate::{
     dkim::{
@@ -16,6 +14,7 @@ use crate::{
         key::{Algorithm, SigningKey},
     },
     files::Stamp,
+    keys::{KeyEntry, KeyIdentity, Keyring, State},
     names::{DomainName, OrganisationId, Selector},
 };
 

@@ -5,11 +5,10 @@ use super::{
     KEYRING, Keystore,
     files::{Folder, Secrecy},
     folder_in,
-    keyring::Keyring,
     problem::KeystoreError,
     reading::parse_keyring,
 };
-use crate::{files::Stamp, names::OrganisationId};
+use crate::{files::Stamp, keys::Keyring, names::OrganisationId};
 
 /// A keystore with its folder open.
 #[derive(Debug)]

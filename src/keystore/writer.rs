@@ -13,14 +13,12 @@ use super::{
     change::{Announcement, PreparedChange, announce_left_over},
     files::{Folder, Prepared},
     key_file,
-    keyring::{KeyEntry, Keyring},
-    lifecycle::{Change, Event},
     lock::{Lock, PATIENCE},
     problem::{KeyProblem, KeyRefusal, KeystoreError},
-    publication::{Evidence, Publication},
 };
 use crate::{
     dkim::key::{self, Algorithm, Fingerprint, SigningKey},
+    keys::{Change, Event, Evidence, KeyEntry, Keyring, Publication},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -224,7 +222,7 @@ impl Writer {
     /// make it active is left out, and its problem is in the answer.
     ///
     /// # Errors
-    /// When the keyring was changed in the meantime ([`super::ChangeRefusal::Stale`]: make a new
+    /// When the keyring was changed in the meantime ([`crate::keys::ChangeRefusal::Stale`]: make a new
     /// plan), when the changes break a rule of the life of keys, and when writing fails.
     pub fn apply(
         &mut self,

@@ -34,7 +34,8 @@ use jiff::Timestamp;
 use self::{history::History, overview::Overview, request::Place};
 use crate::{
     handover::{Handover, HandoverError, Pack, Scope, needs_public_key},
-    keystore::{Keyring, Keystore, KeystoreError, PublicKeys},
+    keys::Keyring,
+    keystore::{Keystore, KeystoreError, PublicKeys},
     observe::metrics::Metrics,
     organisation::Organisation,
     snapshot::{Snapshot, SnapshotHolder},

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::standing::Standing;
 use crate::{
     config::situation,
-    keystore::{KeyringStamp, Keystore, View, lifecycle::Timing},
+    keys::Timing,
+    keystore::{KeyringStamp, Keystore, View},
     organisation::Organisation,
     snapshot::Snapshot,
 };

@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    keystore::{
-        KeyEntry, Keyring, Publication, Revocation, State,
-        lifecycle::{Situation, What, Why},
-    },
+    keys::{KeyEntry, Keyring, Publication, Revocation, Situation, State, What, Why},
     names::{DomainName, Selector},
 };
 

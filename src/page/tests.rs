@@ -3,10 +3,7 @@ use std::{collections::BTreeMap, fs};
 use super::*;
 use crate::{
     config,
-    keystore::{
-        Publication, State, Withdrawal,
-        lifecycle::{Situation, Why},
-    },
+    keys::{Publication, Situation, State, Why, Withdrawal},
     names::DomainName,
     page::standing::{Standing, Urgency},
 };

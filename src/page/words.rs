@@ -4,10 +4,7 @@ use jiff::Timestamp;
 
 use super::standing::{Headline, Urgency};
 use crate::{
-    keystore::{
-        State,
-        lifecycle::{What, Why},
-    },
+    keys::{State, What, Why},
     names::OrganisationId,
 };
 

@@ -10,7 +10,8 @@ use std::sync::{
 use crate::{
     dkim::SigningKey,
     files::Stamp,
-    keystore::{KeyIdentity, KeyProblem, Keystore},
+    keys::KeyIdentity,
+    keystore::{KeyProblem, Keystore},
     names::{OrganisationId, Selector},
     observe::logging::KEYS,
 };

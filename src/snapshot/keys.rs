@@ -12,7 +12,7 @@ pub(super) use self::{
 use super::held::{self, HeldKey};
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keystore::State,
+    keys::State,
     names::DomainName,
     organisation::Organisation,
     snapshot::{ActiveKey, Signing},

@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     dkim::Algorithm,
-    keystore::{Evidence, Target},
+    keys::Evidence,
+    keystore::Target,
     names::OrganisationId,
     organisation::{Policy, SelectorTemplate},
 };

@@ -77,13 +77,13 @@ fn an_inline_path_is_found_also_in_macros_types_attributes_and_behind_super() {
 
 #[test]
 fn neighbours_on_a_step_do_not_import_each_other() {
-    let root = ("lib.rs", "mod organisation; mod keystore;");
-    let organisation = ("organisation.rs", "use crate::keystore::Key;");
-    let keystore = ("keystore.rs", "use crate::organisation;");
+    let root = ("lib.rs", "mod organisation; mod keys;");
+    let organisation = ("organisation.rs", "use crate::keys::Keyring;");
+    let keys = ("keys.rs", "use crate::organisation;");
     assert_found(
-        &[root, organisation, keystore],
+        &[root, organisation, keys],
         &[
-            "src/keystore.rs:1: `keystore` may not import `crate::organisation`: they share a step",
+            "src/keys.rs:1: `keys` may not import `crate::organisation`: they share a step",
             "src/organisation.rs:1: `organisation` may not import",
         ],
     );
@@ -219,6 +219,22 @@ fn dkim_is_pure() {
         ],
         &expected,
     );
+}
+
+#[test]
+fn keys_are_pure_and_have_dates_but_no_clock() {
+    let keys = (
+        "keys/mod.rs",
+        "use jiff::Timestamp;\nfn f() -> Timestamp { jiff::Timestamp::UNIX_EPOCH }\n\
+         fn g() { Timestamp::now() }\nfn h() { jiff::Timestamp::now() }\n\
+         use std::path::PathBuf;\nuse std::fs;\nfn i() { jiff::Zoned::now() }",
+    );
+    let dkim = ("dkim.rs", "use jiff::Timestamp;");
+    let line = |number: u8| format!("src/keys/mod.rs:{number}: `keys` is pure");
+    let mut expected = vec!["src/dkim.rs:1: `dkim` is pure".to_owned()];
+    expected.extend([3, 4, 5, 6, 7].map(line));
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    assert_found(&[("lib.rs", "mod dkim; mod keys;"), keys, dkim], &expected);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use super::source::{Crate, File, NamedPath};
 pub(crate) const ORDER: &[&[&str]] = &[
     &["names", "shell", "files", "sockets", "guard"],
     &["dkim"],
-    &["organisation", "keystore"],
+    &["keys", "organisation"],
+    &["keystore"],
     &["config"],
     &["observe"],
     &["snapshot"],
@@ -79,10 +80,13 @@ pub(crate) const HOMES: &[Home] = &[
 /// They come with mail_auth and live with it.
 const RESOLVER_CRATES: &str = "hickory_";
 
-/// What `dkim` has no business with: tasks, files, the network, the clock, the environment.
+/// The modules that are pure.
+const PURE: &[&str] = &["dkim", "keys"];
+
+/// What pure modules have no business with: tasks, files, the network, the clock, the
+/// environment.
 const IMPURE: &[&str] = &[
     "tokio",
-    "jiff",
     "rustix",
     "std::fs",
     "std::net",
@@ -92,8 +96,12 @@ const IMPURE: &[&str] = &[
     "std::thread",
     "std::time::SystemTime",
     "std::time::Instant",
+    "std::path",
     "crate::sockets",
 ];
+
+/// `dkim` has no use for dates either; `keys` calculates with those that it is given.
+const DATES: &str = "jiff";
 
 /// The longest that a file may be without its tests.
 const LINES: usize = 400;
@@ -192,15 +200,20 @@ fn away_from_home(file: &File, path: &NamedPath) -> Option<String> {
 }
 
 fn impure(file: &File, path: &NamedPath) -> Option<String> {
-    if file.module.first()? != "dkim" {
+    let own = file.module.first()?;
+    if !PURE.contains(&own.as_str()) {
         return None;
     }
     let text = path.segments.join("::");
     let whole = text.trim_end_matches("::*");
     let below = |name: &str, top: &str| name == top || name.starts_with(&format!("{top}::"));
+    let dates = (own == "dkim").then_some(&DATES);
     let broken = IMPURE.iter().find(|rule| {
         // `use std::time` would let the clock in under another name.
         below(whole, rule) || (path.imported && below(rule, whole))
     });
-    broken.map(|rule| format!("`dkim` is pure and does not name `{rule}` (here `{text}`)"))
+    let broken = broken
+        .or(dates.filter(|rule| below(whole, rule)))
+        .or(path.asks_clock().then_some(&"now"));
+    broken.map(|rule| format!("`{own}` is pure and does not name `{rule}` (here `{text}`)"))
 }

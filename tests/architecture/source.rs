@@ -39,6 +39,13 @@ pub(crate) struct NamedPath {
     pub(crate) imported: bool,
 }
 
+impl NamedPath {
+    /// Whether it is called `now`, as every clock is: `Timestamp::now`, `Instant::now`.
+    pub(crate) fn asks_clock(&self) -> bool {
+        self.segments.last().is_some_and(|last| last == "now")
+    }
+}
+
 /// A file that `mod` leads to.
 struct Visit {
     name: String,
@@ -119,9 +126,9 @@ impl<'a> Reader<'a> {
         let mut declared = BTreeSet::new();
         use_tree::local_names(&tokens, &mut declared);
         reader.walk(&tokens);
-        // A module or an import of that name hides the crate.
+        // A module or an import of that name hides the crate; a clock is a clock by any name.
         let paths = &mut reader.file.paths;
-        paths.retain(|path| !declared.contains(&path.segments[0]));
+        paths.retain(|path| !declared.contains(&path.segments[0]) || path.asks_clock());
         for path in &mut reader.file.paths {
             if path.segments[0].starts_with("::") {
                 path.segments[0].drain(..2);

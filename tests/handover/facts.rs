@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
 use zegel::{
     handover::{DomainTasks, HandoverError, KeyPack, Pack, Scope, Task, operator_zone},
-    keystore::Keyring,
+    keys::Keyring,
     names::DomainName,
     organisation::SelectorTemplate,
 };

@@ -7,7 +7,7 @@ use zegel::{
     config::Settings,
     dkim::{Algorithm, PublicKey},
     handover::{Handover, Pack, Scope},
-    keystore::Keyring,
+    keys::Keyring,
     names::{DomainName, Selector},
     organisation::{Organisation, Policy, SelectorTemplate},
 };

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use zegel::{
     dkim::Algorithm,
-    keystore::{
-        Keyring, Revocation, State, Withdrawal,
-        lifecycle::{Change, Event, LONGEST_TTL, Sight, Timing},
-    },
+    keys::{Change, Event, Keyring, LONGEST_TTL, Revocation, Sight, State, Timing, Withdrawal},
     names::{DomainName, Selector},
 };
 

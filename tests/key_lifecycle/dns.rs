@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zegel::keystore::lifecycle::{Sight, What};
+use zegel::keys::{Sight, What};
 
 use super::{
     book::{Place, Table},

@@ -5,11 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zegel::{
     dkim::key::{Algorithm, Fingerprint},
-    keystore::{
-        ChangeRefusal, Evidence, KeyEntry, Keyring, Publication, State,
-        lifecycle::{
-            self, Change, Clock, Event, Insistence, Moment, Sight, Situation, Timing, WantedKey,
-        },
+    keys::{
+        self, Change, ChangeRefusal, Clock, Event, Evidence, Insistence, KeyEntry, Keyring, Moment,
+        Publication, Sight, Situation, State, Timing, WantedKey,
     },
     names::{DomainName, Selector},
 };
@@ -255,10 +253,10 @@ impl World {
         let place = (&selector, &self.domains[..]);
         let now = self.now();
         let changes = match self.random.below(8) {
-            0 => lifecycle::revoke(&self.keyring, &selector, now),
-            1 => lifecycle::abort(&self.keyring, place, now),
-            2 => lifecycle::withdraw(&self.keyring, place, Insistence::WhenDue, now),
-            3 => lifecycle::withdraw(&self.keyring, place, Insistence::Force, now),
+            0 => keys::revoke(&self.keyring, &selector, now),
+            1 => keys::abort(&self.keyring, place, now),
+            2 => keys::withdraw(&self.keyring, place, Insistence::WhenDue, now),
+            3 => keys::withdraw(&self.keyring, place, Insistence::Force, now),
             4 => {
                 for wanted in self.situation().roll() {
                     self.make(&wanted);

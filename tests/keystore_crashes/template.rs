@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use zegel::config;
 use zegel::dkim::Algorithm;
-use zegel::keystore::lifecycle::{Moment, Sight, Situation};
-use zegel::keystore::{Evidence, Keystore, Target};
+use zegel::keys::Evidence;
+use zegel::keys::{Moment, Sight, Situation};
+use zegel::keystore::{Keystore, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
 use crate::support::open_folder;

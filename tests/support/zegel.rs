@@ -12,7 +12,8 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 use zegel::dkim::{Algorithm, key::generate_pem};
-use zegel::keystore::{Evidence, Keystore, State, Target};
+use zegel::keys::{Evidence, State};
+use zegel::keystore::{Keystore, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
 use super::open_folder;

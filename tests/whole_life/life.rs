@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use zegel::keystore::lifecycle::Why;
-use zegel::keystore::{KeyEntry, Keyring, Publication, State};
+use zegel::keys::Why;
+use zegel::keys::{KeyEntry, Keyring, Publication, State};
 use zegel::names::{DomainName, OrganisationId};
 
 use super::administrator::Administrator;

@@ -13,8 +13,8 @@ mod stream;
 use std::thread;
 use std::time::Duration;
 
-use zegel::keystore::State;
-use zegel::keystore::lifecycle::Why;
+use zegel::keys::State;
+use zegel::keys::Why;
 
 use life::{Life, Stage};
 

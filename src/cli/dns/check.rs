@@ -17,7 +17,8 @@ use crate::{
     config::{Loaded, situation},
     dns::{self, Finding, Severity},
     handover::Language,
-    keystore::{Keyring, Keystore},
+    keys::Keyring,
+    keystore::Keystore,
     names::DomainName,
     organisation::Organisation,
 };

@@ -11,7 +11,8 @@ use crate::{
     cli::look::{KeyRecord, Seen, word},
     dkim::{Algorithm, PublicKey},
     dns::{Code, Finding, Round, judge_parked, judge_sending},
-    keystore::{KeyProblem, Keystore, Publication, State, lifecycle::Situation},
+    keys::{Publication, Situation, State},
+    keystore::{KeyProblem, Keystore},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, FIELD_NAME, Hazard, Hazards, ParsedSignature},
-    keystore::{Keyring, State},
+    keys::{Keyring, State},
     names::{DomainName, OrganisationId, Selector},
     organisation::Action,
     signer::signing::{Refused, Signed},

@@ -17,7 +17,8 @@ use crate::{
     cli::failure::Failure,
     config::{self, Settings},
     import::{Code, PlannedKey, PlannedOrganisation, Taken, organisation_file, settings_file},
-    keystore::{Addition, BATCH, KeyEntry, Keystore, KeystoreError, Target},
+    keys::KeyEntry,
+    keystore::{Addition, BATCH, Keystore, KeystoreError, Target},
     names::OrganisationId,
 };
 

@@ -11,7 +11,8 @@ use crate::{
         output::Output,
         status::Status,
     },
-    keystore::{Evidence, KeyEntry, Keyring, Keystore, State, Target},
+    keys::{Evidence, KeyEntry, Keyring, State},
+    keystore::{Keystore, Target},
     names::{DomainName, Selector},
     organisation::Organisation,
 };

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::{
     cli::{failure::Failure, output::Output},
     dkim::Algorithm,
-    keystore::{KeyEntry, Keystore, KeystoreError},
+    keys::KeyEntry,
+    keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
 };
 

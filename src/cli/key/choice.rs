@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{context::nearest, failure::Failure},
-    keystore::{KeyEntry, Keyring, State},
+    keys::{KeyEntry, Keyring, State},
     names::{DomainName, Selector},
     organisation::Organisation,
 };

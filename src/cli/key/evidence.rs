@@ -14,10 +14,8 @@ use crate::{
     },
     config::{Settings, situation},
     dns::{Finding, Language},
-    keystore::{
-        ForbiddenStep, KeyEntry, Keyring, Keystore, KeystoreError, State, Target,
-        lifecycle::{Change, Event, Moment, Sight, What},
-    },
+    keys::{Change, Event, ForbiddenStep, KeyEntry, Keyring, Moment, Sight, State, What},
+    keystore::{Keystore, KeystoreError, Target},
     names::DomainName,
     organisation::Organisation,
 };

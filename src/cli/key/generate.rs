@@ -15,7 +15,8 @@ use crate::{
         status::Status,
     },
     dkim::Algorithm,
-    keystore::{KeyEntry, Keystore, NewKey, Target},
+    keys::KeyEntry,
+    keystore::{Keystore, NewKey, Target},
     names::{DomainName, Selector},
     organisation::Organisation,
 };

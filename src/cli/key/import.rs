@@ -23,7 +23,8 @@ use crate::{
         output::warn,
         status::Status,
     },
-    keystore::{Evidence, Keystore, KeystoreError, NewKey, Target},
+    keys::Evidence,
+    keystore::{Keystore, KeystoreError, NewKey, Target},
     names::{DomainName, Selector},
 };
 

@@ -14,10 +14,8 @@ use crate::{
     },
     config::situation,
     dkim::{Algorithm, Fingerprint},
-    keystore::{
-        KeyEntry, Keystore, Publication,
-        lifecycle::{NextStep, Situation},
-    },
+    keys::{KeyEntry, NextStep, Publication, Situation},
+    keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };

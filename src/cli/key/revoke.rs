@@ -16,10 +16,8 @@ use crate::{
         status::Status,
     },
     config::{Loaded, situation},
-    keystore::{
-        KeyEntry, Keyring, Keystore, State,
-        lifecycle::{Situation, revoke},
-    },
+    keys::{KeyEntry, Keyring, Situation, State, revoke},
+    keystore::Keystore,
     names::Selector,
     organisation::Organisation,
 };

@@ -17,10 +17,8 @@ use crate::{
     },
     config::situation,
     dkim::Algorithm,
-    keystore::{
-        Keystore,
-        lifecycle::{CommandError, Situation, abort},
-    },
+    keys::{CommandError, Situation, abort},
+    keystore::Keystore,
     names::{DomainName, Selector},
     organisation::Organisation,
 };

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::{addition::Addition, choice::list, generate::free_selector};
 use crate::{
     cli::{failure::Failure, output::Output},
-    keystore::{Keystore, NewKey, Target, lifecycle::WantedKey},
+    keys::WantedKey,
+    keystore::{Keystore, NewKey, Target},
     organisation::Organisation,
 };
 

@@ -10,10 +10,8 @@ use crate::{
         failure::Failure,
         status::Status,
     },
-    keystore::{
-        Keystore,
-        lifecycle::{CommandError, Insistence, withdraw},
-    },
+    keys::{CommandError, Insistence, withdraw},
+    keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
 };
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::keystore::lifecycle::{
-    AlarmKind, Change, CommandError, Event, Insistence, Moment, Sight, Situation, Timing, What,
-    abort, revoke, withdraw,
+use crate::keys::{
+    AlarmKind, Change, CommandError, Event, Insistence, Moment, Revocation, Sight, Situation,
+    Timing, What, Withdrawal, abort, revoke, withdraw,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -69,7 +69,7 @@ impl Life {
         })
     }
 
-    fn next(&self, selector: &str) -> crate::keystore::lifecycle::NextStep {
+    fn next(&self, selector: &str) -> crate::keys::NextStep {
         let domain = &self.domains[0];
         self.with_situation(|now| now.next_step(now.keyring.key(&name(selector)).unwrap(), domain))
     }

@@ -9,6 +9,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use tempfile::TempDir;
 
 use super::*;
+use crate::keys::{Keyring, Publication, State};
 
 /// A keystore in a folder of its own, which goes away with it.
 struct Fixture {

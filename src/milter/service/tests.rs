@@ -21,7 +21,8 @@ use super::{super::traffic::Stage, *};
 use crate::{
     config,
     dkim::Algorithm,
-    keystore::{Evidence, Keystore, Target, lifecycle},
+    keys::{self, Evidence},
+    keystore::{Keystore, Target},
     names::OrganisationId,
     snapshot::Snapshot,
 };
@@ -71,7 +72,7 @@ pub(in crate::milter) fn revoke(service: &Service, folder: &TempDir) -> Arc<Snap
     let organisation = ORGANISATION.parse().unwrap();
     let keyring = keystore.read_keyring(&organisation).unwrap();
     let now = Timestamp::now();
-    let changes = lifecycle::revoke(&keyring, &"s1".parse().unwrap(), now).unwrap();
+    let changes = keys::revoke(&keyring, &"s1".parse().unwrap(), now).unwrap();
     let mut writer = keystore.writer().unwrap();
     writer.apply(&organisation, &changes, now).unwrap();
     let next = snapshot(folder.path(), &service.context.all_metrics);

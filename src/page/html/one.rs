@@ -7,7 +7,7 @@ use super::{frame, parts, records};
 use crate::{
     config::situation,
     handover::Language,
-    keystore::{KeyEntry, Keyring, Publication, lifecycle::Situation},
+    keys::{KeyEntry, Keyring, Publication, Situation},
     names::DomainName,
     page::{
         Subject,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::{
-    keystore::State,
+    keys::State,
     page::{
         history::Day,
         plot::{self, plot},

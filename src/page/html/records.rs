@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::{
     handover::{DomainPack, DomainTasks, Format, KeyPack, Language, Pack, ResourceRecord, Task},
-    keystore::State,
+    keys::State,
     page::request::PackFormat,
 };
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{KeySet, SetKey, is_active};
 use crate::{
-    keystore::{KeyEntry, Keyring, KeyringStamp, Keystore, Publication, State, View},
+    keys::{KeyEntry, Keyring, Publication, State},
+    keystore::{KeyringStamp, Keystore, View},
     names::DomainName,
     organisation::Organisation,
     snapshot::held::{self, HeldKey},

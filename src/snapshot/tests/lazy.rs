@@ -4,10 +4,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Barrier, thread};
 
 use super::*;
 use crate::{
-    keystore::{
-        Publication, Withdrawal,
-        lifecycle::{Change, Event},
-    },
+    keys::{Change, Event, Publication, Withdrawal},
     names::Selector,
 };
 

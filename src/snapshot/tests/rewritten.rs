@@ -2,10 +2,7 @@
 //! it writes down when it has looked; mostly nothing else has changed.
 
 use super::*;
-use crate::keystore::{
-    Publication,
-    lifecycle::{Change, Event},
-};
+use crate::keys::{Change, Event, Publication};
 
 fn first(loaded: &Loaded, keystore: &Keystore) -> Built {
     Snapshot::first(loaded.clone(), keystore, &Metrics::new()).unwrap()

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Event, Sight, Why,
-    time::{Gap, LONGEST_TTL, Moment, Timing, elapsed, later},
+    plan::Event,
+    publication::{Publication, State, Why, Withdrawal},
+    situation::Sight,
+    timing::{Gap, LONGEST_TTL, Moment, Timing, elapsed, later},
 };
-use crate::keystore::publication::{Publication, State, Withdrawal};
 
 /// A check of one publication.
 pub(super) struct Check<'a> {

@@ -1,17 +1,13 @@
 //! Which keys are to be made, and what someone should be told.
 
 use super::{
-    Alarm, AlarmKind, Change, Event, Moment, Plan, Sight, Situation, Step, WantedKey, Why,
-    time::{Gap, elapsed},
+    keyring::KeyEntry,
+    plan::{Alarm, AlarmKind, Change, Event, Plan, WantedKey},
+    publication::{Publication, Revocation, State, Why},
+    situation::{Sight, Situation, Step},
+    timing::{Gap, Moment, elapsed},
 };
-use crate::{
-    dkim::key::Algorithm,
-    keystore::{
-        keyring::KeyEntry,
-        publication::{Publication, Revocation, State},
-    },
-    names::DomainName,
-};
+use crate::{dkim::key::Algorithm, names::DomainName};
 
 impl<'a> Situation<'a> {
     /// The keys to be made for a rotation that starts now, whatever the age of those that

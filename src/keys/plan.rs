@@ -1,8 +1,8 @@
 //! What is due: changes, keys to be made, and alarms.
 
+use super::publication::Publication;
 use crate::{
     dkim::key::Algorithm,
-    keystore::publication::Publication,
     names::{DomainName, Selector},
 };
 

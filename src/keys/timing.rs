@@ -114,6 +114,6 @@ pub(super) fn elapsed(then: Timestamp, now: Timestamp) -> Option<Duration> {
 }
 
 /// The last moment that there is, at most.
-pub(in crate::keystore) fn later(then: Timestamp, duration: Duration) -> Timestamp {
+pub(super) fn later(then: Timestamp, duration: Duration) -> Timestamp {
     then.checked_add(duration).unwrap_or(Timestamp::MAX)
 }

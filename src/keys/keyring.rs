@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    lifecycle::{Change, Event, later},
+    plan::{Change, Event},
     publication::{Evidence, ForbiddenStep, Publication, State},
+    timing::later,
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
@@ -277,7 +278,7 @@ impl Keyring {
     }
 
     /// Creates the publications that `domains` do not have yet. False without such a key.
-    pub(super) fn add_domains(
+    pub(crate) fn add_domains(
         &mut self,
         selector: &Selector,
         domains: &[DomainName],

@@ -1,45 +1,18 @@
-//! The life of the keys of one organisation: what was seen in DNS, and the time, give the
-//! steps that are due.
-//!
-//! Nothing here looks at DNS, a clock or a file. The rules that hold whatever happens:
-//!
-//! - a key signs only after its record was seen everywhere, at every check that could
-//!   conclude anything, for [`Timing::settle_time`]; unless the operator assumes it;
-//! - for a domain and an algorithm at most one key is active, and a key stops signing only
-//!   when another takes its place in the same write, or when it is revoked;
-//! - a record is given up only after [`Timing::drain_time`];
-//! - a failure to look concludes nothing;
-//! - time counts only between two checks that are not too far apart ([`Timing::patience`]):
-//!   a clock that jumps takes no step.
-
-mod commands;
-mod next_step;
-mod plan;
-mod step;
-mod successor;
-mod time;
-mod why;
+//! What is due for the keys of one organisation, as the DNS and the time have it.
 
 use std::time::Duration;
 
 use super::{
+    check::Check,
     keyring::{KeyEntry, Keyring},
-    publication::{Publication, State, Withdrawal},
+    plan::{Change, Event, Plan},
+    publication::{Publication, State, Why, Withdrawal},
+    timing::{Gap, Moment, Timing, later},
 };
 use crate::{
     dkim::key::Algorithm,
     names::{DomainName, Selector},
 };
-
-pub(super) use self::time::later;
-pub use self::{
-    commands::{CommandError, Insistence, abort, revoke, withdraw},
-    next_step::{NextStep, What},
-    plan::{Alarm, AlarmKind, Change, Event, Plan, WantedKey},
-    time::{Clock, LONGEST_TTL, Moment, Timing, UNKNOWN_TTL},
-    why::Why,
-};
-use self::{step::Check, time::Gap};
 
 /// What the DNS of one domain showed of one key at one moment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,7 +41,7 @@ pub enum Sight {
 }
 
 impl Sight {
-    fn why(self) -> Why {
+    pub(super) fn why(self) -> Why {
         match self {
             Self::Everywhere { .. } => Why::Signing,
             Self::Absent { .. } => Why::NotSeen,
@@ -94,10 +67,10 @@ pub struct Situation<'a> {
 }
 
 /// A change, and where its key is in the keyring.
-struct Step {
-    position: usize,
-    sight: Sight,
-    change: Change,
+pub(super) struct Step {
+    pub(super) position: usize,
+    pub(super) sight: Sight,
+    pub(super) change: Change,
 }
 
 impl<'a> Situation<'a> {
@@ -185,12 +158,12 @@ impl<'a> Situation<'a> {
         }
     }
 
-    fn is_configured(&self, key: &KeyEntry, domain: &DomainName) -> bool {
+    pub(super) fn is_configured(&self, key: &KeyEntry, domain: &DomainName) -> bool {
         self.domains.contains(domain) && self.algorithms.contains(&key.algorithm)
     }
 
     /// The active key, and where it is in the keyring.
-    fn active(
+    pub(super) fn active(
         &self,
         domain: &DomainName,
         algorithm: Algorithm,
@@ -199,7 +172,7 @@ impl<'a> Situation<'a> {
             .find(|(_, publication)| publication.state == State::Active)
     }
 
-    fn keys_of(
+    pub(super) fn keys_of(
         &self,
         domain: &DomainName,
         algorithm: Algorithm,
@@ -255,7 +228,7 @@ impl<'a> Situation<'a> {
     }
 
     /// Whether the time since the last check of anything that is looked at counts.
-    fn gap(&self, moment: Moment) -> Gap {
+    pub(super) fn gap(&self, moment: Moment) -> Gap {
         let checked = self
             .watched()
             .filter_map(|(key, domain)| key.publications.get(domain)?.checked)

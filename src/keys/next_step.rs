@@ -5,14 +5,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Situation, Why, later};
-use crate::{
-    keystore::{
-        keyring::KeyEntry,
-        publication::{State, Withdrawal},
-    },
-    names::{DomainName, Selector},
+use super::{
+    keyring::KeyEntry,
+    publication::{State, Why, Withdrawal},
+    situation::Situation,
+    timing::later,
 };
+use crate::names::{DomainName, Selector};
 
 /// The next step in the life of a key, for one domain.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

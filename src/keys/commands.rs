@@ -4,14 +4,12 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Event, Why};
-use crate::{
-    keystore::{
-        keyring::{KeyEntry, Keyring},
-        publication::{Publication, Revocation, State, Withdrawal},
-    },
-    names::{DomainName, Selector},
+use super::{
+    keyring::{KeyEntry, Keyring},
+    plan::{Change, Event},
+    publication::{Publication, Revocation, State, Why, Withdrawal},
 };
+use crate::names::{DomainName, Selector};
 
 /// Whether a record may be given up before it is known that no mail needs it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
