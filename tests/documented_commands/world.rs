@@ -119,9 +119,15 @@ impl World {
         }
     }
 
+    /// By a process of its own: a file that this one has open for writing may be inherited by a
+    /// command that another page starts at that moment, and could not be executed until then.
     fn write_program(&self, place: &str, script: &str) {
-        self.write(place, script);
-        fs::set_permissions(self.path(place), fs::Permissions::from_mode(0o755)).unwrap();
+        self.write("script", script);
+        let installed = Command::new("/usr/bin/install")
+            .args(["-m", "755"])
+            .args([self.path("script"), self.path(place)])
+            .status();
+        assert!(installed.unwrap().success(), "{place}");
     }
 
     fn write(&self, place: &str, text: &str) {
