@@ -15,10 +15,7 @@ use zegel::{
         ParsedSignature, SignatureField,
     },
     organisation::{Action, Policy, Refusal},
-    signer::{
-        decision::{Circumstances, Decision, PendingDecision},
-        signing::{Body, Signed, Work},
-    },
+    signer::{Body, Circumstances, Signed, Work, decide},
     snapshot::Snapshot,
 };
 use zegel_fuzz::{canonical, from, input, verify, world};
@@ -47,11 +44,10 @@ fuzz_target!(|input: &[u8]| {
         client: Some(client),
         header_is_whole: who & 64 == 0,
     };
-    let decision = Decision::new(&SNAPSHOT, &message.header, &circumstances)
-        .unwrap_or_else(PendingDecision::resolve);
-    let Ok(keys) = &decision.verdict else {
+    let decision = decide(&SNAPSHOT, &message.header, &circumstances).read_keys();
+    if decision.verdict.is_err() {
         return;
-    };
+    }
     let author = decision.author.as_ref().expect("it is signed for someone");
     check_decision(&message.header, author.as_str(), &circumstances);
 
@@ -67,14 +63,11 @@ fuzz_target!(|input: &[u8]| {
         hazard: [Action::Accept, Action::Tempfail][usize::from(how >> 7)],
         ..Policy::default()
     };
+    let work = Work::new(&decision, &SNAPSHOT, &message.header, canonicalisation, NOW);
     let work = Work {
-        header: &message.header,
-        author,
-        keys,
         rules: &SETTINGS[usize::from(how >> 2 & 1)],
-        canonicalisation,
         policy: &policy,
-        now: NOW,
+        ..work.expect("it was decided to sign")
     };
     let sign = |work: &Work<'_>| {
         let mut passing = Body::new(canonicalisation);

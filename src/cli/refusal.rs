@@ -3,7 +3,7 @@
 use crate::{
     dkim::Hazard,
     organisation::Refusal,
-    signer::{decision::Decision, signing::Refused},
+    signer::{Decision, Refused},
 };
 
 /// One sentence or two for a refusal.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     organisation::{Action, Refusal},
-    signer::{decision::Decision, signing::Refused},
+    signer::{Decision, Refused},
     snapshot::Built,
 };
 

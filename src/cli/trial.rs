@@ -14,11 +14,7 @@ use crate::{
     dkim::{Message, VerificationError},
     keystore::Keystore,
     observe::metrics::Metrics,
-    organisation::Refusal,
-    signer::{
-        decision::{Circumstances, Decision, PendingDecision},
-        signing::{Body, Refused, Signed, Work},
-    },
+    signer::{Body, Circumstances, Decision, Refused, Signed, Work, decide, exceeded_limit},
     snapshot::{ActiveKey, Built, Snapshot},
 };
 
@@ -77,16 +73,14 @@ impl<'a> Trial<'a> {
             outbound: &listener.outbound,
             login: arguments.login(),
             client: Some(arguments.client.to_canonical()),
-            header_is_whole: header.octets() <= settings.limits.header_bytes
-                && header.len() <= settings.limits.header_fields,
+            header_is_whole: exceeded_limit(&settings.limits, header.octets(), header.len())
+                .is_none(),
         };
-        let decision = Decision::new(snapshot, header, &circumstances)
-            .unwrap_or_else(PendingDecision::resolve);
         Ok(Self {
             snapshot,
             message,
             listener,
-            decision,
+            decision: decide(snapshot, header, &circumstances).read_keys(),
             now: context::now(),
         })
     }
@@ -113,19 +107,13 @@ impl<'a> Trial<'a> {
     }
 
     fn work(&self) -> Result<Work<'_>, Refused> {
-        let keys = self.decision.verdict.as_ref().map_err(|&refusal| refusal)?;
-        let Ok(author) = &self.decision.author else {
-            return Err(Refusal::SigningFailure.into());
-        };
-        Ok(Work {
-            header: &self.message.header,
-            author,
-            keys,
-            rules: self.snapshot.signing(),
-            canonicalisation: self.snapshot.signing().canonicalisation,
-            policy: self.decision.policy(self.snapshot),
-            now: self.now,
-        })
+        Work::new(
+            &self.decision,
+            self.snapshot,
+            &self.message.header,
+            self.snapshot.signing().canonicalisation,
+            self.now,
+        )
     }
 }
 

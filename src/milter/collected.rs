@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::{dkim::HeaderSection, observe::metrics::Limit, snapshot::Snapshot};
+use crate::{
+    dkim::HeaderSection, observe::metrics::Limit, signer::exceeded_limit, snapshot::Snapshot,
+};
 
 /// So many From fields are kept of what is beyond `[limits]`, to know whose message it is
 /// that can't be signed: one tells that, and a second that it is nobody's. A frame bounds
@@ -41,11 +43,7 @@ impl Collected {
         let limits = &self.snapshot.settings().limits;
         let octets = self.header.octets() + name.len() + value.len();
         self.octets += (name.len() + value.len()) as u64;
-        let over = if octets > limits.header_bytes {
-            Some(Limit::HeaderBytes)
-        } else {
-            (self.header.len() >= limits.header_fields).then_some(Limit::HeaderFields)
-        };
+        let over = exceeded_limit(limits, octets, self.header.len() + 1);
         let first = over.filter(|_| self.header_is_whole);
         self.header_is_whole &= over.is_none();
         let is_from = name.trim_ascii_end().eq_ignore_ascii_case(b"from");

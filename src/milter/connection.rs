@@ -18,7 +18,7 @@ use super::{
     turns::{LARGE_OCTETS, Turn, Turns},
     wire::{Command, Event, Frames},
 };
-use crate::{names::OrganisationId, signer::decision::PendingDecision};
+use crate::{names::OrganisationId, signer::PendingDecision};
 
 /// After so many octets without a pause other connections have their turn.
 const TURN_OCTETS: usize = 128 * 1024;
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.turn = None;
         self.phase();
         tokio::select! {
-            decision = spawn_blocking(move || pending.resolve()) => {
+            decision = spawn_blocking(move || pending.read_keys()) => {
                 self.dialogue.keys_read(decision.ok());
             }
             () = self.watch.until_too_late() => self.dialogue.put_off(Lateness::Keys),

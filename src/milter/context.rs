@@ -10,7 +10,7 @@ use crate::{
         metrics::{Forecast, ListenerMetrics, Metrics, OrganisationMetrics, Outcome},
     },
     organisation::Refusal,
-    signer::decision::Decision,
+    signer::Decision,
     snapshot::{Snapshot, SnapshotHolder},
 };
 

@@ -30,7 +30,7 @@ use crate::{
     dkim::FIELD_NAME,
     names::OrganisationId,
     organisation::{Action, Refusal},
-    signer::decision::{Decision, PendingDecision},
+    signer::{Decision, PendingDecision},
 };
 
 /// A queue id is shorter by far; what is longer is cut in the log.

@@ -6,9 +6,9 @@
 //!    place for it, and [`tenancy`] limits its time,
 //! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
 //!    their order and tells the [`session`],
-//! 3. the session has the header section [`collected`] and asks for a [`decision`](crate::signer::decision),
+//! 3. the session has the header section [`collected`] and asks for a [decision](crate::signer::decide),
 //! 4. the body passes through `dkim`; a large one, and each signature, waits for its place in
-//!    the [`turns`], and [`signing`](crate::signer::signing) ends the message with signatures or a refusal,
+//!    the [`turns`], and [the signer](crate::signer::Work) ends the message with signatures or a refusal,
 //! 5. the connection writes the reply, and [`report`] says what became of the message.
 
 mod address;

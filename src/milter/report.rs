@@ -13,10 +13,7 @@ use crate::{
         metrics::{Forecast, Outcome},
     },
     organisation::{Action, Refusal},
-    signer::{
-        decision::Decision,
-        signing::{Refused, Signed},
-    },
+    signer::{Decision, Refused, Signed},
 };
 
 /// Reports on one message.

@@ -17,8 +17,7 @@ use crate::{
     names::OrganisationId,
     organisation::{Action, Refusal},
     signer::{
-        decision::{Circumstances, Decision, PendingDecision},
-        signing::{Body, Refused, Signed, Work},
+        Body, Circumstances, Decision, PendingDecision, Refused, Ruling, Signed, Work, decide,
     },
     snapshot::Snapshot,
 };
@@ -132,8 +131,8 @@ impl Session {
             return None;
         };
         let (decision, pending) = match self.decide(&collected) {
-            Ok(decision) => (decision, None),
-            Err(pending) => (pending.without_keys().clone(), Some(pending)),
+            Ruling::Decided(decision) => (decision, None),
+            Ruling::AwaitingKeys(pending) => (pending.without_keys().clone(), Some(pending)),
         };
         self.message = self.decided(collected, decision);
         pending
@@ -249,7 +248,7 @@ impl Session {
         }
     }
 
-    fn decide(&self, collected: &Collected) -> Result<Decision, PendingDecision> {
+    fn decide(&self, collected: &Collected) -> Ruling {
         let circumstances = Circumstances {
             listener: &self.listener.name,
             outbound: &self.listener.outbound,
@@ -257,7 +256,7 @@ impl Session {
             client: self.client,
             header_is_whole: collected.header_is_whole,
         };
-        Decision::new(&collected.snapshot, &collected.header, &circumstances)
+        decide(&collected.snapshot, &collected.header, &circumstances)
     }
 
     fn decided(&self, collected: Collected, mut decision: Decision) -> State {
@@ -293,7 +292,13 @@ impl Session {
             body,
         } = decided;
         let canonicalisation = self.canonicalisation(&collected.snapshot);
-        let work = work(&collected, &decision, (canonicalisation, now));
+        let work = Work::new(
+            &decision,
+            &collected.snapshot,
+            &collected.header,
+            canonicalisation,
+            now,
+        );
         let result =
             work.and_then(|work| Ok((work, work.sign(body.ok_or(Refusal::SigningFailure)?)?)));
         if self.listener.observe {
@@ -327,26 +332,6 @@ impl Session {
             }
         }
     }
-}
-
-fn work<'a>(
-    collected: &'a Collected,
-    decision: &'a Decision,
-    (canonicalisation, now): (CanonicalisationPair, u64),
-) -> Result<Work<'a>, Refused> {
-    let keys = decision.verdict.as_ref().map_err(|&refusal| refusal)?;
-    let Ok(author) = &decision.author else {
-        return Err(Refusal::SigningFailure.into());
-    };
-    Ok(Work {
-        header: &collected.header,
-        author,
-        keys,
-        rules: collected.snapshot.signing(),
-        canonicalisation,
-        policy: decision.policy(&collected.snapshot),
-        now,
-    })
 }
 
 /// Whether every signature verifies.

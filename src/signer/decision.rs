@@ -5,9 +5,10 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    config::Outbound,
+    config::{Limits, Outbound},
     dkim::{AuthorRefusal, HeaderSection, author_domain},
     names::DomainName,
+    observe::metrics::Limit,
     organisation::{Action, Ground, Policy, Refusal, Sender},
     snapshot::{ActiveKey, Domain, DomainKeys, Signing, Snapshot},
 };
@@ -23,8 +24,16 @@ pub struct Circumstances<'a> {
     pub login: Option<&'a str>,
     /// The address of the SMTP client, as the MTA gives it.
     pub client: Option<IpAddr>,
-    /// Whether the header section is whole: within `[limits]`.
+    /// Whether the header section is whole: it [exceeds](exceeded_limit) no limit.
     pub header_is_whole: bool,
+}
+
+/// The limit that a header section of this size exceeds, if it does.
+pub fn exceeded_limit(limits: &Limits, octets: usize, fields: usize) -> Option<Limit> {
+    if octets > limits.header_bytes {
+        return Some(Limit::HeaderBytes);
+    }
+    (fields > limits.header_fields).then_some(Limit::HeaderFields)
 }
 
 /// What is known of a message when its header section is complete.
@@ -42,6 +51,26 @@ pub struct Decision {
     pub verdict: Result<Arc<[Arc<ActiveKey>]>, Refusal>,
 }
 
+/// How far the header section decides.
+#[derive(Clone, Debug)]
+pub enum Ruling {
+    /// Nothing is left to be found out.
+    Decided(Decision),
+    /// The keys of the message have to be read first.
+    AwaitingKeys(PendingDecision),
+}
+
+impl Ruling {
+    /// The decision, for which keys are read where that has to be. Blocks then: not for a
+    /// task on an async runtime.
+    pub fn read_keys(self) -> Decision {
+        match self {
+            Self::Decided(decision) => decision,
+            Self::AwaitingKeys(pending) => pending.read_keys(),
+        }
+    }
+}
+
 /// A message that is to be signed with keys that nobody has read yet.
 #[derive(Clone, Debug)]
 pub struct PendingDecision {
@@ -57,7 +86,7 @@ impl PendingDecision {
     }
 
     /// Reads the keys and decides. Blocks: not for a task on an async runtime.
-    pub fn resolve(self) -> Decision {
+    pub fn read_keys(self) -> Decision {
         let mut decision = self.decision;
         let keys = decision.domain.as_ref().and_then(|one| one.keys.as_ref());
         if let Some(keys) = keys {
@@ -67,54 +96,59 @@ impl PendingDecision {
     }
 }
 
-impl Decision {
-    /// Decides on the header section alone; hazards and older signatures come later. Looks
-    /// at no disk.
-    ///
-    /// # Errors
-    ///
-    /// Nothing is wrong: the keys have to be read first.
-    pub fn new(
-        snapshot: &Snapshot,
-        header: &HeaderSection,
-        of: &Circumstances<'_>,
-    ) -> Result<Self, PendingDecision> {
-        let author = author(header);
-        let domain = author
-            .as_ref()
-            .ok()
-            .and_then(|author| snapshot.domain(author))
-            .cloned();
-        let sender = Sender {
-            login: of.login,
-            client: of.client,
-            listener: of.listener,
-        };
-        let outbound = of.outbound.ground(&sender);
-        let permission = domain.as_deref().and_then(|domain| {
+/// Decides on the header section alone; hazards and older signatures come later. Looks at no
+/// disk.
+pub fn decide(snapshot: &Snapshot, header: &HeaderSection, of: &Circumstances<'_>) -> Ruling {
+    let author = author(header);
+    let domain = author
+        .as_ref()
+        .ok()
+        .and_then(|author| snapshot.domain(author))
+        .cloned();
+    let sender = Sender {
+        login: of.login,
+        client: of.client,
+        listener: of.listener,
+    };
+    let mut decision = Decision {
+        permission: domain.as_deref().and_then(|domain| {
             let senders = domain.organisation.senders.as_ref();
             senders.map_or(Some(Ground::Anybody), |senders| senders.ground(&sender))
-        });
-        let keys = keys_for(author.as_ref(), domain.as_deref(), (outbound, permission));
-        let verdict = match keys.map(DomainKeys::ready) {
-            Err(refusal) => Some(Err(refusal)),
-            Ok(signing) => signing.map(|signing| verdict(signing, of.header_is_whole)),
-        };
-        let is_known = verdict.is_some();
-        let decision = Self {
-            author,
-            domain,
-            outbound,
-            permission,
-            verdict: verdict.unwrap_or(Err(Refusal::SigningFailure)),
-        };
-        if is_known {
-            return Ok(decision);
-        }
-        Err(PendingDecision {
+        }),
+        outbound: of.outbound.ground(&sender),
+        author,
+        domain,
+        // As long as the keys are not read.
+        verdict: Err(Refusal::SigningFailure),
+    };
+    let verdict = match decision.keys().map(DomainKeys::ready) {
+        Err(refusal) => Some(Err(refusal)),
+        Ok(signing) => signing.map(|signing| verdict(signing, of.header_is_whole)),
+    };
+    let Some(verdict) = verdict else {
+        return Ruling::AwaitingKeys(PendingDecision {
             decision,
             header_is_whole: of.header_is_whole,
-        })
+        });
+    };
+    decision.verdict = verdict;
+    Ruling::Decided(decision)
+}
+
+impl Decision {
+    /// The keys to sign with, if it is for us to sign; the first refusal in this order counts.
+    fn keys(&self) -> Result<&DomainKeys, Refusal> {
+        self.outbound.ok_or(Refusal::NotOutbound)?;
+        self.author.as_ref().map_err(|refusal| match refusal {
+            AuthorRefusal::Missing => Refusal::FromMissing,
+            AuthorRefusal::Repeated => Refusal::FromRepeated,
+            AuthorRefusal::SeveralMailboxes => Refusal::FromSeveralMailboxes,
+            AuthorRefusal::Unparsable => Refusal::FromUnparsable,
+        })?;
+        let domain = self.domain.as_ref().ok_or(Refusal::UnknownDomain)?;
+        let keys = domain.keys.as_ref().ok_or(Refusal::ParkedDomain)?;
+        self.permission.ok_or(Refusal::UnauthorisedSender)?;
+        Ok(keys)
     }
 
     /// What the MTA is told if the message is not signed for this reason.
@@ -137,25 +171,6 @@ fn author(header: &HeaderSection) -> Result<DomainName, AuthorRefusal> {
         return Err(AuthorRefusal::Unparsable);
     }
     author_domain(header.values("from"))
-}
-
-/// The keys to sign with, if it is for us to sign.
-fn keys_for<'a>(
-    author: Result<&DomainName, &AuthorRefusal>,
-    domain: Option<&'a Domain>,
-    (outbound, permission): (Option<Ground>, Option<Ground>),
-) -> Result<&'a DomainKeys, Refusal> {
-    outbound.ok_or(Refusal::NotOutbound)?;
-    author.map_err(|refusal| match refusal {
-        AuthorRefusal::Missing => Refusal::FromMissing,
-        AuthorRefusal::Repeated => Refusal::FromRepeated,
-        AuthorRefusal::SeveralMailboxes => Refusal::FromSeveralMailboxes,
-        AuthorRefusal::Unparsable => Refusal::FromUnparsable,
-    })?;
-    let domain = domain.ok_or(Refusal::UnknownDomain)?;
-    let keys = domain.keys.as_ref().ok_or(Refusal::ParkedDomain)?;
-    permission.ok_or(Refusal::UnauthorisedSender)?;
-    Ok(keys)
 }
 
 fn verdict(signing: &Signing, header_is_whole: bool) -> Result<Arc<[Arc<ActiveKey>]>, Refusal> {

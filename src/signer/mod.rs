@@ -1,8 +1,14 @@
 //! The signer: whether a message is signed and as whom, and the signatures.
 //!
-//! [`decision`] looks at the header section, [`signing`] at the whole message. Both are pure
-//! but for a key that has to be read first. The milter, `zegel explain`, `zegel sign` and
-//! `zegel check` all come through here, so that they say the same.
+//! [`decide`] looks at the header section, [`Work`] at the whole message. The milter,
+//! `zegel explain`, `zegel sign` and `zegel check` all come through here, so that they say
+//! the same. No disk is looked at but for keys that nobody has read yet
+//! ([`PendingDecision::read_keys`]).
 
-pub mod decision;
-pub mod signing;
+mod decision;
+mod signing;
+
+pub use self::{
+    decision::{Circumstances, Decision, PendingDecision, Ruling, decide, exceeded_limit},
+    signing::{Body, Refused, Signed, Work},
+};

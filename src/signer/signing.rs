@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::decision::Decision;
 use crate::{
     config::SigningSettings,
     dkim::{
@@ -13,7 +14,7 @@ use crate::{
     names::DomainName,
     observe::processor_time,
     organisation::{Action, Policy, Refusal},
-    snapshot::ActiveKey,
+    snapshot::{ActiveKey, Snapshot},
 };
 
 /// What OpenDKIM reads of `h=`.
@@ -95,7 +96,34 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// What is to be done for a message that was decided on. `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When the decision is not to sign.
+    pub fn new(
+        decision: &'a Decision,
+        snapshot: &'a Snapshot,
+        header: &'a HeaderSection,
+        canonicalisation: CanonicalisationPair,
+        now: u64,
+    ) -> Result<Self, Refused> {
+        let keys = decision.verdict.as_ref().map_err(|&refusal| refusal)?;
+        let Ok(author) = &decision.author else {
+            return Err(Refusal::SigningFailure.into());
+        };
+        Ok(Self {
+            header,
+            author,
+            keys,
+            rules: snapshot.signing(),
+            canonicalisation,
+            policy: decision.policy(snapshot),
+            now,
+        })
+    }
+
     /// Signs with all keys or with none.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::{
     names::{DomainName, OrganisationId},
     observe::metrics::Metrics,
     organisation::Organisation,
-    snapshot::{ActiveKey, DomainKeys, Signing, Snapshot},
+    snapshot::{ActiveKey, Signing, Snapshot},
 };
 
 /// Adds what is found.
@@ -83,22 +83,22 @@ fn examine_organisation(
     let names = organisation.domains.iter().chain(&organisation.parked);
     let domains = names.map(|name| {
         let domain = snapshot.domain(name);
-        let signing = domain.and_then(|one| one.keys.as_ref());
-        let (state, keys) = match &signing.map(DomainKeys::load) {
+        let signing = domain.and_then(|one| Some((one, one.keys.as_ref()?.load())));
+        let (state, keys) = match &signing {
             None => (DomainState::Parked, Vec::new()),
             // Why is among the problems of the snapshot.
-            Some(Signing::Unusable) => (DomainState::Unusable, Vec::new()),
-            Some(Signing::Awaiting) => {
+            Some((_, Signing::Unusable)) => (DomainState::Unusable, Vec::new()),
+            Some((_, Signing::Awaiting)) => {
                 warn_of_missing(organisation, name, &[], findings);
                 (DomainState::AwaitingKey, Vec::new())
             }
-            Some(Signing::Active(keys)) => {
+            Some((domain, Signing::Active(keys))) => {
                 warn_of_missing(organisation, name, keys, findings);
                 let probe = Probe {
-                    domain: name,
+                    snapshot,
+                    name,
+                    domain,
                     keys,
-                    rules: snapshot.signing(),
-                    policy: &organisation.policy,
                     now: context::now(),
                 };
                 (try_keys(&probe, &organisation.id, findings), checked(keys))
@@ -121,7 +121,7 @@ fn try_keys(probe: &Probe<'_>, id: &OrganisationId, findings: &mut Findings) -> 
     match probe.run() {
         Ok(()) => DomainState::Signs,
         Err(error) => {
-            let text = format!("{} of {id}: {error}; make a new key", probe.domain);
+            let text = format!("{} of {id}: {error}; make a new key", probe.name);
             findings.problems.push(text.into());
             DomainState::ProbeFailed
         }

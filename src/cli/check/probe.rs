@@ -4,22 +4,21 @@
 use std::sync::Arc;
 
 use crate::{
-    config::SigningSettings,
     dkim::{FIELD_NAME, Message, ParsedSignature, PublicKey},
     names::DomainName,
-    organisation::Policy,
-    signer::signing::{Body, Work},
-    snapshot::ActiveKey,
+    organisation::Ground,
+    signer::{Body, Decision, Work},
+    snapshot::{ActiveKey, Domain, Snapshot},
 };
 
 const BODY: &[u8] = b"One line,\r\nand another. \r\n\r\n";
 
 /// What a probe is signed with.
 pub(super) struct Probe<'a> {
-    pub(super) domain: &'a DomainName,
-    pub(super) keys: &'a [Arc<ActiveKey>],
-    pub(super) rules: &'a SigningSettings,
-    pub(super) policy: &'a Policy,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) name: &'a DomainName,
+    pub(super) domain: &'a Arc<Domain>,
+    pub(super) keys: &'a Arc<[Arc<ActiveKey>]>,
     pub(super) now: u64,
 }
 
@@ -30,24 +29,29 @@ impl Probe<'_> {
         let text = format!(
             "From: zegel <probe@{}>\r\nTo: probe@example.com\r\nSubject: probe\r\n\
              Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n\r\n",
-            self.domain
+            self.name
         );
         let message = Message::parse(text.as_bytes()).map_err(|error| error.to_string())?;
-        let canonicalisation = self.rules.canonicalisation;
+        // It comes from nobody: what decides on senders has no say.
+        let decision = Decision {
+            author: Ok(self.name.clone()),
+            domain: Some(Arc::clone(self.domain)),
+            outbound: Some(Ground::Anybody),
+            permission: Some(Ground::Anybody),
+            verdict: Ok(Arc::clone(self.keys)),
+        };
+        let canonicalisation = self.snapshot.signing().canonicalisation;
         let mut body = Body::new(canonicalisation);
         body.update(BODY);
-        let work = Work {
-            header: &message.header,
-            author: self.domain,
-            keys: self.keys,
-            rules: self.rules,
+        let signed = Work::new(
+            &decision,
+            self.snapshot,
+            &message.header,
             canonicalisation,
-            policy: self.policy,
-            now: self.now,
-        };
-        let signed = work
-            .sign(body)
-            .map_err(|refused| format!("a probe cannot be signed: {}", refused.refusal))?;
+            self.now,
+        )
+        .and_then(|work| work.sign(body))
+        .map_err(|refused| format!("a probe cannot be signed: {}", refused.refusal))?;
         for (key, field) in self.keys.iter().zip(&signed.fields) {
             self.verify(&message, key, field.value()).map_err(|error| {
                 format!(

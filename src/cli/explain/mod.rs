@@ -25,7 +25,7 @@ use crate::{
     keys::{Keyring, State},
     names::{DomainName, OrganisationId, Selector},
     organisation::Action,
-    signer::signing::{Refused, Signed},
+    signer::{Refused, Signed},
     snapshot::Built,
 };
 

@@ -7,7 +7,7 @@ use crate::{
     cli::trial::{CircumstanceArguments, Trial},
     dkim::AuthorRefusal,
     organisation::{Ground, Refusal},
-    signer::decision::Decision,
+    signer::Decision,
 };
 
 /// One step.

@@ -30,7 +30,7 @@ fn message(
         let ending = match dialogue.command(command, data, &mut Vec::new()) {
             Ok(Step::GoOn) => continue,
             Ok(Step::ReadKeys(pending)) => {
-                dialogue.keys_read(Some(pending.resolve()));
+                dialogue.keys_read(Some(pending.read_keys()));
                 continue;
             }
             Ok(Step::ToSign(_)) => dialogue.end_of_message(),
