@@ -1,9 +1,12 @@
 //! The shape of the source, as the crate root and the design describe it: imports go one
-//! way, each heavy crate is named in one place, `dkim` is pure, and no file grows too long.
+//! way, each heavy crate is named in one place, `dkim` is pure, no file and no function grows
+//! too long, and the modules of one room do not go round in circles.
 //!
-//! Tests are not held to it: neither what stands under `#[cfg(test)]` nor files that are
-//! reached only from there.
+//! Tests are held to the length of files only: neither what stands under `#[cfg(test)]` nor
+//! files that are reached only from there have to keep to the rest.
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/made_up.rs"]
 mod made_up;
 #[path = "architecture/rules.rs"]
@@ -16,13 +19,54 @@ mod use_tree;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use self::{
-    rules::{HOMES, ORDER, violations},
+    rules::{HOMES, ORDER, unexcused, violations},
     source::Crate,
 };
 
+/// What broke a rule on the day that the rule came: functions (`file::function`) and files that
+/// are too long, modules that go round in circles. Nothing is added, and what has been put
+/// right has to leave; what only moves keeps its line under its new name.
+const EXCUSED: &[&str] = &[
+    "src/dns/advice.rs::english",
+    "src/dns/advice.rs::dutch",
+    "src/dns/policy_advice.rs::english",
+    "src/dns/policy_advice.rs::dutch",
+    "src/doctor/postfix_rules.rs::connected",
+    "src/doctor/sendmail.rs::examine",
+    "src/doctor/socket.rs::examine",
+    "src/milter/dialogue.rs::command",
+    "cli::import::report",
+    "cli::import::write",
+    "cli::key::activate",
+    "cli::key::evidence",
+    "dkim::header",
+    "dkim::picker",
+    "dkim::key",
+    "dkim::pem",
+    "dkim::public_key",
+    "dkim::record",
+    "dns::advice",
+    "dns::finding",
+    "dns::policy_advice",
+    "dns::discovery",
+    "dns::observation",
+    "dns::resolver",
+    "dns::round",
+    "handover::delegation",
+    "handover::pack",
+    "handover::document",
+    "handover::guidance",
+    "keys::check",
+    "keys::situation",
+    "observe::metrics::limits",
+    "observe::metrics::listeners",
+    "snapshot::domain",
+    "snapshot::keys",
+];
+
 #[test]
 fn the_source_keeps_to_the_rules() {
-    let found = violations(&Crate::read(&sources()));
+    let found = unexcused(&violations(&Crate::read(&sources())), EXCUSED);
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 

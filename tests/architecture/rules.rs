@@ -1,6 +1,9 @@
 //! The rules, and what breaks them.
 
-use super::source::{Crate, File, NamedPath};
+use super::{
+    circles::circles,
+    source::{Crate, File, Function, NamedPath},
+};
 
 /// The modules below the crate root. Each may import from the steps before its own, and from
 /// nothing else; what shares a step is apart.
@@ -103,11 +106,78 @@ const IMPURE: &[&str] = &[
 /// `dkim` has no use for dates either; `keys` calculates with those that it is given.
 const DATES: &str = "jiff";
 
-/// The longest that a file may be without its tests.
-const LINES: usize = 400;
+/// The longest that a file may be with its tests.
+const FILE_LINES: usize = 600;
 
-/// Everything that breaks a rule, as `file:line: what, and which rule`.
-pub(crate) fn violations(source: &Crate) -> Vec<String> {
+/// The longest that a function outside tests may be, from `fn` to its closing brace.
+const FUNCTION_LINES: usize = 60;
+
+/// Something that breaks a rule.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    /// As `file:line: what, and which rule`.
+    pub(crate) text: String,
+    /// What would have to be excused: a file, `file::function`, the modules of a circle. Empty
+    /// where there is no excuse.
+    pub(crate) offenders: Vec<String>,
+}
+
+/// Everything that breaks a rule.
+pub(crate) fn violations(source: &Crate) -> Vec<Violation> {
+    let unexcused = broken(source).into_iter().map(|text| Violation {
+        text,
+        offenders: Vec::new(),
+    });
+    let mut found: Vec<Violation> = unexcused.collect();
+    found.extend(long(source));
+    found.extend(circles(source));
+    found
+}
+
+/// The violations that are not excused, and the excuses that nobody needs any more.
+pub(crate) fn unexcused(found: &[Violation], excused: &[&str]) -> Vec<String> {
+    let is_excused = |offender: &String| excused.contains(&offender.as_str());
+    let (forgiven, rest): (Vec<&Violation>, Vec<&Violation>) = found
+        .iter()
+        .partition(|one| !one.offenders.is_empty() && one.offenders.iter().all(is_excused));
+    let needless = excused.iter().filter(|name| {
+        !forgiven
+            .iter()
+            .any(|one| one.offenders.iter().any(|offender| offender == *name))
+    });
+    let needless =
+        needless.map(|name| format!("{name}: keeps to the rules; take it out of EXCUSED"));
+    rest.iter()
+        .map(|one| one.text.clone())
+        .chain(needless)
+        .collect()
+}
+
+fn long(source: &Crate) -> Vec<Violation> {
+    let files = source.files.iter().map(|file| (&file.name, file.lines));
+    let tests = source.tests.iter().map(|(name, lines)| (name, *lines));
+    let files = files.chain(tests).filter(|(_, lines)| *lines > FILE_LINES);
+    let files = files.map(|(name, lines)| Violation {
+        text: format!("{name}:{FILE_LINES}: {lines} lines; {FILE_LINES} is the most"),
+        offenders: vec![name.clone()],
+    });
+    let functions = source.files.iter().flat_map(|file| {
+        let long = file
+            .functions
+            .iter()
+            .filter(|function| function.lines > FUNCTION_LINES);
+        long.map(|Function { name, line, lines }| Violation {
+            text: format!(
+                "{}:{line}: `{name}` has {lines} lines; {FUNCTION_LINES} is the most",
+                file.name
+            ),
+            offenders: vec![format!("{}::{name}", file.name)],
+        })
+    });
+    files.chain(functions).collect()
+}
+
+fn broken(source: &Crate) -> Vec<String> {
     let mut found = source.problems.clone();
     for file in &source.files {
         found.extend(placeless(file));
@@ -124,13 +194,6 @@ pub(crate) fn violations(source: &Crate) -> Vec<String> {
                     .flatten()
                     .map(|rule| format!("{place}: {rule}")),
             );
-        }
-        if file.lines > LINES {
-            let lines = file.lines;
-            found.push(format!(
-                "{}:{LINES}: {lines} lines without tests; split it, {LINES} is the most",
-                file.name
-            ));
         }
     }
     found

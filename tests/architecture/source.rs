@@ -11,6 +11,8 @@ use super::use_tree;
 pub(crate) struct Crate {
     /// Without the files that belong to tests alone.
     pub(crate) files: Vec<File>,
+    /// The files that belong to tests alone, with their number of lines.
+    pub(crate) tests: Vec<(String, usize)>,
     /// What could not be read, in words.
     pub(crate) problems: Vec<String>,
 }
@@ -23,8 +25,38 @@ pub(crate) struct File {
     pub(crate) module: Vec<String>,
     /// What it names, in the order of the text.
     pub(crate) paths: Vec<NamedPath>,
-    /// Without what stands under `#[cfg(test)]`.
+    /// Paths to other modules of the crate, also those that begin with a name of this file.
+    pub(crate) links: Vec<Link>,
+    /// Those outside tests that have a body.
+    pub(crate) functions: Vec<Function>,
+    /// Every module that stands in this file: its own and the inline ones.
+    pub(crate) modules: Vec<Vec<String>>,
+    /// With what stands under `#[cfg(test)]`.
     pub(crate) lines: usize,
+}
+
+/// A function with a body.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// Where `fn` stands, from 1.
+    pub(crate) line: usize,
+    /// From `fn` to the closing brace.
+    pub(crate) lines: usize,
+}
+
+/// A path below `crate`.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) line: usize,
+    /// Without `crate`.
+    pub(crate) segments: Vec<String>,
+    /// The module in which it stands.
+    pub(crate) within: Vec<String>,
+    /// What an import is called here.
+    pub(crate) local: Option<String>,
+    /// Whether it only hands a name on: a `pub use` of what this file does not use itself.
+    pub(crate) handed_on: bool,
 }
 
 /// A path in the text.
@@ -58,6 +90,7 @@ impl Crate {
     pub(crate) fn read(sources: &BTreeMap<String, String>) -> Self {
         let mut found = Self {
             files: Vec::new(),
+            tests: Vec::new(),
             problems: Vec::new(),
         };
         let mut reached = BTreeSet::new();
@@ -76,7 +109,9 @@ impl Crate {
                 Ok(reader) => {
                     open.extend(reader.children);
                     found.problems.extend(reader.problems);
-                    if !visit.test {
+                    if visit.test {
+                        found.tests.push((visit.name, reader.file.lines));
+                    } else {
                         found.files.push(reader.file);
                     }
                 }
@@ -99,6 +134,8 @@ struct Reader<'a> {
     /// Where it stands: the module of the file and the inline modules around.
     module: Vec<String>,
     test: bool,
+    /// Every word outside `use`.
+    words: BTreeSet<String>,
     children: Vec<Visit>,
     problems: Vec<String>,
 }
@@ -115,10 +152,14 @@ impl<'a> Reader<'a> {
                 name: visit.name.clone(),
                 module: visit.module.clone(),
                 paths: Vec::new(),
+                links: Vec::new(),
+                functions: Vec::new(),
+                modules: vec![visit.module.clone()],
                 lines: text.lines().count(),
             },
             module: visit.module.clone(),
             test: visit.test,
+            words: BTreeSet::new(),
             children: Vec::new(),
             problems: Vec::new(),
         };
@@ -126,6 +167,7 @@ impl<'a> Reader<'a> {
         let mut declared = BTreeSet::new();
         use_tree::local_names(&tokens, &mut declared);
         reader.walk(&tokens);
+        reader.finish_links();
         // A module or an import of that name hides the crate; a clock is a clock by any name.
         let paths = &mut reader.file.paths;
         paths.retain(|path| !declared.contains(&path.segments[0]) || path.asks_clock());
@@ -153,11 +195,27 @@ impl<'a> Reader<'a> {
                     self.module(&tokens[at..], file_of_module.take())
                 }
                 TokenTree::Ident(word) if word == "use" && !is_punct(tokens.get(at + 1), '<') => {
-                    self.imports(&tokens[at..])
+                    let public = at
+                        .checked_sub(1)
+                        .is_some_and(|before| match &tokens[before] {
+                            // Of `pub(super) use`.
+                            TokenTree::Group(group) => group.delimiter() == Delimiter::Parenthesis,
+                            word => is_word(word, "pub"),
+                        });
+                    self.imports(&tokens[at..], public)
                 }
-                TokenTree::Ident(_) => self.inline_path(tokens, at),
+                TokenTree::Ident(word) => {
+                    if word == "fn" {
+                        self.function(&tokens[at..]);
+                    }
+                    self.inline_path(tokens, at)
+                }
                 TokenTree::Group(group) => {
-                    self.walk(&inside(group));
+                    let inner = inside(group);
+                    // `pub(in …)` names a place, and nothing that is there.
+                    if !inner.first().is_some_and(|first| is_word(first, "in")) {
+                        self.walk(&inner);
+                    }
                     1
                 }
                 _ => 1,
@@ -179,6 +237,7 @@ impl<'a> Reader<'a> {
             }
             Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => {
                 self.module.push(name);
+                self.file.modules.push(self.module.clone());
                 self.walk(&inside(body));
                 self.module.pop();
                 3
@@ -226,13 +285,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn imports(&mut self, tokens: &[TokenTree]) -> usize {
+    fn imports(&mut self, tokens: &[TokenTree], public: bool) -> usize {
         let end = tokens.iter().position(|token| is_punct(Some(token), ';'));
         let end = end.unwrap_or(tokens.len());
         for leaf in use_tree::leaves(&tokens[1..end]) {
-            self.name(leaf.segments, leaf.line, true);
+            self.name(leaf.segments, leaf.line, Some((leaf.local, public)));
         }
         end
+    }
+
+    /// Notes the function that begins with this `fn`, if it has a name and a body.
+    fn function(&mut self, tokens: &[TokenTree]) {
+        let Some(TokenTree::Ident(name)) = tokens.get(1) else {
+            return;
+        };
+        let end = tokens.iter().find(|token| match token {
+            TokenTree::Punct(end) => end.as_char() == ';',
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+            _ => false,
+        });
+        if let Some(TokenTree::Group(body)) = end {
+            let line = tokens[0].span().start().line;
+            self.file.functions.push(Function {
+                name: name.to_string(),
+                line,
+                lines: body.span_close().end().line + 1 - line,
+            });
+        }
     }
 
     /// A path of at least two segments in the code. Gives the number of tokens that it read.
@@ -244,18 +323,21 @@ impl<'a> Reader<'a> {
         let arrow = is_punct(before(4), '-') || is_punct(before(4), '=');
         let goes_on = after_colons && is_punct(before(3), '>') && !arrow;
         if segments.len() < 2 || goes_on || is_punct(before(1), '.') {
+            self.words.extend(segments);
             return read;
         }
         if after_colons {
             segments[0] = format!("::{}", segments[0]);
         }
         let line = tokens[at].span().start().line;
-        self.name(segments, line, false);
+        self.words.extend(segments.iter().cloned());
+        self.name(segments, line, None);
         read
     }
 
-    /// Notes a path, with `self` and `super` as they are seen from the root.
-    fn name(&mut self, mut segments: Vec<String>, line: usize, imported: bool) {
+    /// Notes a path, with `self` and `super` as they are seen from the root. An import has the
+    /// name that it goes by here, and whether it is public.
+    fn name(&mut self, mut segments: Vec<String>, line: usize, import: Option<(String, bool)>) {
         let relative = |segment: &&String| matches!(segment.as_str(), "self" | "super");
         let relative = segments.iter().take_while(relative).count();
         if relative > 0 {
@@ -269,13 +351,68 @@ impl<'a> Reader<'a> {
             segments.extend_from_slice(&self.module[..known]);
             segments.extend(rest);
         }
-        if !segments.is_empty() {
-            self.file.paths.push(NamedPath {
-                line,
-                segments,
-                imported,
-            });
+        if segments.is_empty() {
+            return;
         }
+        let imported = import.is_some();
+        let (local, handed_on) = import.unzip();
+        self.file.links.push(Link {
+            line,
+            segments: segments.clone(),
+            within: self.module.clone(),
+            local,
+            handed_on: handed_on.unwrap_or(false),
+        });
+        self.file.paths.push(NamedPath {
+            line,
+            segments,
+            imported,
+        });
+    }
+
+    /// Leaves those links that stay in the crate, from its root.
+    fn finish_links(&mut self) {
+        let mut links = std::mem::take(&mut self.file.links);
+        let imports: Vec<Link> = links
+            .iter()
+            .filter(|link| link.local.is_some())
+            .cloned()
+            .collect();
+        let inline = self.file.modules.iter().cloned();
+        let children: BTreeSet<Vec<String>> = inline
+            .chain(self.children.iter().map(|child| child.module.clone()))
+            .collect();
+        for link in &mut links {
+            // A name that was imported, or a module below this one, may come first.
+            for _ in 0..4 {
+                let first = link.segments[0].clone();
+                let mut child = link.within.clone();
+                child.push(first.clone());
+                let import = imports.iter().find(|import| {
+                    import.local.as_ref() == Some(&first) && import.segments[0] != first
+                });
+                let mut start = if children.contains(&child) {
+                    child.insert(0, "crate".to_owned());
+                    child
+                } else if let Some(import) = import {
+                    import.segments.clone()
+                } else {
+                    break;
+                };
+                start.extend(link.segments.drain(1..));
+                link.segments = start;
+            }
+            let own = link
+                .local
+                .as_ref()
+                .is_some_and(|local| self.words.contains(local));
+            link.handed_on &= !own;
+        }
+        links.retain(|link| link.segments[0] == "crate");
+        for link in &mut links {
+            link.segments.remove(0);
+        }
+        self.file.links = links;
     }
 
     /// Passes over an item under `#[cfg(test)]`; gives where the text goes on.
@@ -287,13 +424,14 @@ impl<'a> Reader<'a> {
             at += 2;
         }
         let end = at + item_length(&tokens[at..]);
-        let first = tokens[from].span().start().line;
-        let last = tokens[end - 1].span().end().line;
-        self.file.lines -= last + 1 - first;
-
         let outside = std::mem::replace(&mut self.test, true);
-        let paths = self.file.paths.len();
-        let lines = self.file.lines;
+        let file = &self.file;
+        let [paths, links, functions, modules] = [
+            file.paths.len(),
+            file.links.len(),
+            file.functions.len(),
+            file.modules.len(),
+        ];
         let module = tokens[at..end]
             .iter()
             .position(|token| is_word(token, "mod"));
@@ -301,7 +439,9 @@ impl<'a> Reader<'a> {
             self.module(&tokens[at + module..end], path);
         }
         self.file.paths.truncate(paths);
-        self.file.lines = lines;
+        self.file.links.truncate(links);
+        self.file.functions.truncate(functions);
+        self.file.modules.truncate(modules);
         self.test = outside;
         end
     }
