@@ -161,6 +161,37 @@ fn every_link_leads_somewhere() {
     assert!(number > 50, "{number} links were found");
 }
 
+/// The files of source that a page names, with the function behind `::` where there is one.
+/// Of what is below `src/` that may be left out.
+fn sources(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(quoted).filter_map(|name| {
+        let (file, function) = name.split_once("::").unwrap_or((name, ""));
+        let is_path = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
+        (file.ends_with(".rs") && file.chars().all(is_path)).then_some((file, function))
+    })
+}
+
+#[test]
+fn every_file_that_is_named_exists() {
+    let mut number = 0;
+    for page in pages() {
+        for (file, function) in sources(&read(&page)) {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let below_src = format!("src/{file}");
+            let places = [file, below_src.as_str()];
+            let place = places.into_iter().find(|place| root.join(place).exists());
+            let place = place.unwrap_or_else(|| panic!("{page}: there is no {file}"));
+            assert!(
+                function.is_empty() || read(place).contains(&format!("fn {function}(")),
+                "{page}: there is no {file}::{function}"
+            );
+            number += 1;
+        }
+    }
+    assert!(number > 100, "{number} files are named");
+}
+
 #[test]
 fn every_page_is_in_the_index() {
     let index = read("docs/README.md");
