@@ -15,6 +15,7 @@ use super::{
     tree::{Node, Value},
 };
 use crate::{
+    dkim::NEVER_SIGNED,
     names::{DomainName, FieldName},
     organisation::Action,
 };
@@ -163,18 +164,12 @@ pub(super) fn domain(node: &Node) -> Result<DomainName, Fault> {
 
 /// The name of a header field that may be signed.
 pub(super) fn field_name(node: &Node) -> Result<FieldName, Fault> {
-    const NEVER: [&str; 4] = [
-        "received",
-        "return-path",
-        "authentication-results",
-        "dkim-signature",
-    ];
     let text = text(node)?;
     let name: FieldName = text.parse().map_err(|error| {
         let text = format!("{} is no name of a header field: {error}", quoted(text));
         Fault::new(text, "write a name such as List-Id, without a colon")
     })?;
-    if NEVER.contains(&name.as_str()) {
+    if NEVER_SIGNED.contains(&name.as_str()) {
         return Err(Fault::new(
             format!("{text} must not be signed"),
             "take it out: it is added or changed on the way, and the signature would break",
