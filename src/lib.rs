@@ -6,6 +6,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`names`] | domains, selectors, organisations, field names: parsed once, always valid |
+//! | [`words`] | closed lists of words, how bad a finding is, languages |
 //! | [`shell`] | words for commands that an operator is told to run |
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
@@ -54,3 +55,4 @@ pub mod shell;
 pub mod signer;
 pub mod snapshot;
 pub mod sockets;
+pub mod words;

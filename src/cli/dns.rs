@@ -20,9 +20,10 @@ use super::{
     status::Status,
 };
 use crate::{
-    handover::{self, Format, Handover, HandoverError, Language, Scope, needs_public_key},
+    handover::{self, Format, Handover, HandoverError, Scope, needs_public_key},
     keystore::{Keystore, PublicKeys},
     names::DomainName,
+    words::Language,
 };
 
 #[derive(Debug, Subcommand)]
@@ -191,7 +192,7 @@ impl From<HandoverError> for Failure {
 
 impl ValueEnum for Format {
     fn value_variants<'a>() -> &'a [Self] {
-        Self::ALL
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -201,7 +202,7 @@ impl ValueEnum for Format {
 
 impl ValueEnum for Language {
     fn value_variants<'a>() -> &'a [Self] {
-        Self::ALL
+        &Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

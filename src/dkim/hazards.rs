@@ -2,48 +2,27 @@
 //! receiver does.
 
 use super::{Field, HeaderSection};
+use crate::words::words;
 
 /// The longest line that mail servers pass on unbroken (RFC 5322 §2.1.1), without its CRLF.
 const LINE_OCTETS: usize = 998;
 
-/// One kind of hazard.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Hazard {
-    /// A line over 998 bytes: Postfix breaks it behind us.
-    LongLine,
-    /// A CR without LF or an LF without CR: verifiers disagree on it.
-    BareCrLf,
-    /// A NUL, FF or VT in a signed field or a NUL in the body: verifiers disagree on it.
-    ControlCharacter,
-    /// A blank before the colon of a field: some verifiers drop it, some do not.
-    BlankBeforeColon,
-    /// An 8-bit body that does not say so: the next server may recode it.
-    UndeclaredEightBit,
-    /// More than 4,096 octets of names in `h=`: OpenDKIM reads no further.
-    LongNameList,
-}
-
-impl Hazard {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::LongLine,
-        Self::BareCrLf,
-        Self::ControlCharacter,
-        Self::BlankBeforeColon,
-        Self::UndeclaredEightBit,
-        Self::LongNameList,
-    ];
-
-    /// The word for it: metric label, log, `explain`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LongLine => "long_line",
-            Self::BareCrLf => "bare_cr_lf",
-            Self::ControlCharacter => "control_character",
-            Self::BlankBeforeColon => "blank_before_colon",
-            Self::UndeclaredEightBit => "undeclared_eight_bit",
-            Self::LongNameList => "long_name_list",
-        }
+words! {
+    /// One kind of hazard; its word is for metric labels, the log and `explain`.
+    #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    pub enum Hazard {
+        /// A line over 998 bytes: Postfix breaks it behind us.
+        LongLine = "long_line",
+        /// A CR without LF or an LF without CR: verifiers disagree on it.
+        BareCrLf = "bare_cr_lf",
+        /// A NUL, FF or VT in a signed field or a NUL in the body: verifiers disagree on it.
+        ControlCharacter = "control_character",
+        /// A blank before the colon of a field: some verifiers drop it, some do not.
+        BlankBeforeColon = "blank_before_colon",
+        /// An 8-bit body that does not say so: the next server may recode it.
+        UndeclaredEightBit = "undeclared_eight_bit",
+        /// More than 4,096 octets of names in `h=`: OpenDKIM reads no further.
+        LongNameList = "long_name_list",
     }
 }
 

@@ -1,5 +1,7 @@
 //! DMARC records (RFC 9989 §4.7) and which of them speaks for a domain (§4.10). Pure.
 
+use crate::words::words;
+
 /// What a DMARC record says, as far as it matters for advice.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DmarcRecord {
@@ -19,29 +21,22 @@ pub struct DmarcRecord {
     pub reports: Vec<String>,
 }
 
-/// What receivers are asked to do.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Wish {
-    /// `none`
-    None,
-    /// `quarantine`
-    Quarantine,
-    /// `reject`
-    Reject,
+words! {
+    /// What receivers are asked to do.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub enum Wish {
+        /// `none`
+        None = "none",
+        /// `quarantine`
+        Quarantine = "quarantine",
+        /// `reject`
+        Reject = "reject",
+    }
 }
 
 impl Wish {
-    /// Its word in the record.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Quarantine => "quarantine",
-            Self::Reject => "reject",
-        }
-    }
-
     fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::Quarantine, Self::Reject]
+        Self::ALL
             .into_iter()
             .find(|wish| text.eq_ignore_ascii_case(wish.as_str()))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    finding::{Code, Finding, Severity},
+    finding::{Code, Finding},
     observation::{Observation, Outcome, Text},
     report::Report,
     view::{View, listed, view},
@@ -14,6 +14,7 @@ use crate::{
         record::{Record, RecordError},
     },
     keys::Sight,
+    words::Severity,
 };
 
 /// How far the key can be seen, and everything that is to be said about its record.

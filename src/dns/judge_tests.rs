@@ -87,7 +87,7 @@ fn an_address_without_a_route_does_not_count_when_its_server_answered() {
     ]);
     let (sight, findings) = judge(&other, &key);
     assert_eq!(sight, Sight::Unknown);
-    assert_eq!(codes(&findings), [(Code::Unreachable, Severity::Error)]);
+    assert_eq!(codes(&findings), [(Code::Unreachable, Severity::Act)]);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn resolvers_may_lag_but_not_all_fail() {
     assert_eq!(seen_by(vec![text(&key.record())]), (EVERYWHERE, vec![]));
     let behind = vec![(Code::ResolverBehind, Severity::Note)];
     assert_eq!(seen_by(vec![Outcome::NoSuchName]), (EVERYWHERE, behind));
-    let servfail = vec![(Code::Servfail, Severity::Error)];
+    let servfail = vec![(Code::Servfail, Severity::Act)];
     assert_eq!(seen_by(vec![failed()]), (Sight::Unknown, servfail.clone()));
     let one_of_two = vec![failed(), text(&key.record())];
     assert_eq!(seen_by(one_of_two), (EVERYWHERE, servfail));

@@ -17,7 +17,6 @@ mod finding;
 mod judge;
 mod observation;
 mod policy;
-mod policy_advice;
 mod policy_judge;
 mod rate;
 mod report;
@@ -28,7 +27,7 @@ mod view;
 pub use self::{
     dmarc::{DmarcError, DmarcRecord, Wish},
     exchange::Silence,
-    finding::{Code, Finding, Language, Severity},
+    finding::{Code, Finding},
     judge::{judge, judge_unknown},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, Text, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},

@@ -2,10 +2,11 @@
 
 use super::{
     dmarc::{DmarcRecord, Wish},
-    finding::{Code, Finding, Severity, shown},
+    finding::{Code, Finding, shown},
     policy::{MailPolicy, SpfVerdict},
     resolver::DnsError,
 };
+use crate::words::Severity;
 
 /// What a parked domain should have (and what internet.nl checks for).
 pub const PARKED_SPF: &str = "v=spf1 -all";
@@ -33,7 +34,7 @@ pub fn judge_parked(policy: &MailPolicy) -> Vec<Finding> {
         && (record.policy != Wish::Reject || record.testing)
     {
         let seen = report.dmarc_text();
-        report.add(Code::DmarcNotParked, Severity::Error, seen, PARKED_DMARC);
+        report.add(Code::DmarcNotParked, Severity::Act, seen, PARKED_DMARC);
     }
     report.parked_mx();
     match &policy.has_keys {
@@ -82,7 +83,7 @@ impl<'a> PolicyReport<'a> {
 
     fn unknown(&mut self, error: &DnsError) {
         let seen = shown(&error.to_string());
-        self.add(Code::PolicyUnknown, Severity::Error, seen, "an answer");
+        self.add(Code::PolicyUnknown, Severity::Act, seen, "an answer");
     }
 
     fn spf(&mut self) {
@@ -97,12 +98,12 @@ impl<'a> PolicyReport<'a> {
             Err(error) => return self.unknown(error),
             Ok([]) => {
                 let seen = "no SPF record".to_owned();
-                return self.add(Code::SpfMissing, Severity::Error, seen, &wanted);
+                return self.add(Code::SpfMissing, Severity::Act, seen, &wanted);
             }
             Ok([text]) => text,
             Ok(texts) => {
                 let seen = shown(&texts.join(" | "));
-                return self.add(Code::SpfTwoRecords, Severity::Error, seen, "one SPF record");
+                return self.add(Code::SpfTwoRecords, Severity::Act, seen, "one SPF record");
             }
         };
         for (relay, verdict) in &policy.relays {
@@ -110,15 +111,15 @@ impl<'a> PolicyReport<'a> {
             match verdict {
                 SpfVerdict::Pass => {}
                 SpfVerdict::NotAllowed | SpfVerdict::None => {
-                    self.add(Code::SpfRelay, Severity::Error, shown(text), &expected);
+                    self.add(Code::SpfRelay, Severity::Act, shown(text), &expected);
                 }
                 SpfVerdict::Broken => {
-                    self.add(Code::SpfBroken, Severity::Error, shown(text), &expected);
+                    self.add(Code::SpfBroken, Severity::Act, shown(text), &expected);
                     break;
                 }
                 SpfVerdict::Unknown => {
                     let seen = format!("SPF of {} for {relay}: no answer", policy.domain);
-                    self.add(Code::PolicyUnknown, Severity::Error, seen, "an answer");
+                    self.add(Code::PolicyUnknown, Severity::Act, seen, "an answer");
                 }
             }
         }
@@ -160,7 +161,7 @@ impl<'a> PolicyReport<'a> {
             },
             _ => (Code::DmarcTwoRecords, seen, "one DMARC record"),
         };
-        self.add(code, Severity::Error, seen, expected);
+        self.add(code, Severity::Act, seen, expected);
         None
     }
 
@@ -241,7 +242,7 @@ impl<'a> PolicyReport<'a> {
                     [] => "no SPF record".to_owned(),
                     _ => shown(&texts.join(" | ")),
                 };
-                self.add(Code::SpfNotParked, Severity::Error, seen, PARKED_SPF);
+                self.add(Code::SpfNotParked, Severity::Act, seen, PARKED_SPF);
             }
         }
     }

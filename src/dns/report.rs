@@ -1,12 +1,12 @@
 //! Findings, collected answer by answer.
 
 use super::{
-    finding::{Code, Finding, Severity, shown},
+    finding::{Code, Finding, shown},
     observation::{Link, Observation, Outcome, ServerAnswer},
     resolver::DnsError,
     view::{View, listed, view, view_of_texts},
 };
-use crate::{dkim::key::PublicKey, keys::Sight};
+use crate::{dkim::key::PublicKey, keys::Sight, words::Severity};
 
 /// Collects findings: one for each code and thing seen, with all servers that showed it.
 pub(super) struct Report {
@@ -80,7 +80,7 @@ impl Report {
         };
         let server = Some("the configured resolvers".to_owned());
         let seen = shown(&error.to_string());
-        self.add_seen_at(code, Severity::Error, &link.name, (server, seen));
+        self.add_seen_at(code, Severity::Act, &link.name, (server, seen));
     }
 
     pub(super) fn answer(
@@ -105,16 +105,16 @@ impl Report {
                     add(Code::Blanks, Severity::Note, seen);
                 }
             }
-            View::Revoked { .. } => add(Code::Revoked, Severity::Error, "p= is empty".to_owned()),
+            View::Revoked { .. } => add(Code::Revoked, Severity::Act, "p= is empty".to_owned()),
             View::Absent => {
                 let (code, seen) = absence(observation, link, answer);
-                add(code, Severity::Error, seen);
+                add(code, Severity::Act, seen);
             }
-            View::Wrong(code, seen) => add(*code, Severity::Error, seen.clone()),
+            View::Wrong(code, seen) => add(*code, Severity::Act, seen.clone()),
             View::Elsewhere { .. } => {}
             View::Unknown | View::Ignored => {
                 let severity = match view {
-                    View::Unknown => Severity::Error,
+                    View::Unknown => Severity::Act,
                     _ => Severity::Warning,
                 };
                 let (code, seen) = failure(&answer.outcome);
@@ -132,7 +132,7 @@ impl Report {
         let seen = names.join(" → ");
         self.add_seen_at(
             Code::AliasLoop,
-            Severity::Error,
+            Severity::Act,
             &observation.name,
             (None, seen),
         );
@@ -158,11 +158,11 @@ impl Report {
                 .map(|(answer, (kind, _))| format!("{}: {kind}", answer.server))
                 .collect();
             let seen = seen.join("; ");
-            self.add(Code::ServersDisagree, Severity::Error, link, (None, seen));
+            self.add(Code::ServersDisagree, Severity::Act, link, (None, seen));
             for answer in definite {
                 if answer.outcome == Outcome::NoSuchName {
                     let seen = "NXDOMAIN".to_owned();
-                    let severity = Severity::Error;
+                    let severity = Severity::Act;
                     self.add(Code::NxdomainAtOne, severity, link, (Some(answer), seen));
                 }
             }
@@ -188,7 +188,7 @@ impl Report {
                 Outcome::Failure(word) => {
                     failed += 1;
                     let seen = word.clone();
-                    self.add_seen_at(Code::Servfail, Severity::Error, name, (server, seen));
+                    self.add_seen_at(Code::Servfail, Severity::Act, name, (server, seen));
                 }
                 Outcome::Texts { texts, ttl } => {
                     answered += 1;

@@ -14,30 +14,10 @@ pub use self::{
     sendmail::examine as examine_sendmail,
     socket::{Account, Seen, examine as examine_socket, unreachable},
 };
-use crate::config::{ListenerSettings, Socket};
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Mail leaves unsigned, is lost, or is signed for strangers.
-    Danger,
-    /// Under circumstances, or a signature may break.
-    Warning,
-    /// Worth to be known; nothing need be done.
-    Note,
-}
-
-impl Severity {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Danger => "danger",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
+use crate::{
+    config::{ListenerSettings, Socket},
+    words::Severity,
+};
 
 /// Something that was found.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

@@ -2,11 +2,13 @@
 
 mod mail;
 
+use std::cmp::Reverse;
+
 use super::{
-    Finding, Ours, Severity, milter_address,
+    Finding, Ours, milter_address,
     postfix::{Milter, Postfix, Service, seconds},
 };
-use crate::{config::ListenerSettings, shell};
+use crate::{config::ListenerSettings, shell, words::Severity};
 
 /// Everything that is to be said.
 pub fn examine(postfix: &Postfix, ours: Ours<'_>) -> Vec<Finding> {
@@ -27,7 +29,7 @@ pub fn examine(postfix: &Postfix, ours: Ours<'_>) -> Vec<Finding> {
             findings.push(finding);
         }
     }
-    findings.sort_by_key(|finding| finding.severity);
+    findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
 }
 
@@ -100,7 +102,7 @@ impl<'a> Examination<'a> {
         let mut all = services.iter();
         if all.all(|service| self.links(*service, "smtpd_milters").is_empty()) {
             self.add(
-                Severity::Danger,
+                Severity::Act,
                 "not_connected",
                 (
                     "smtpd_milters names no listener of Zegel".to_owned(),
@@ -134,7 +136,7 @@ impl<'a> Examination<'a> {
             .contains("no_milters")
         {
             self.add(
-                Severity::Danger,
+                Severity::Act,
                 "no_milters",
                 (
                     "receive_override_options in main.cf has no_milters".to_owned(),
@@ -282,7 +284,7 @@ impl<'a> Examination<'a> {
         let severity = if action == "quarantine" {
             Severity::Warning
         } else {
-            Severity::Danger
+            Severity::Act
         };
         self.add(
             severity,
@@ -302,7 +304,7 @@ impl<'a> Examination<'a> {
         };
         if link.milter.address.starts_with("unix:/") {
             self.add(
-                Severity::Danger,
+                Severity::Act,
                 "socket_outside_chroot",
                 (
                     format!(
@@ -343,7 +345,7 @@ impl<'a> Examination<'a> {
         let (sum, listener) = sums.max().unwrap_or_default();
         if sum > self.ours.connections {
             self.add(
-                Severity::Danger,
+                Severity::Act,
                 "connections",
                 (
                     format!(

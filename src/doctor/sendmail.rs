@@ -1,7 +1,12 @@
 //! What is dangerous in a sendmail.cf.
 
-use super::{Finding, Ours, Severity};
-use crate::config::{ListenerSettings, Socket};
+use std::cmp::Reverse;
+
+use super::{Finding, Ours};
+use crate::{
+    config::{ListenerSettings, Socket},
+    words::Severity,
+};
 
 /// Everything that is to be said of a sendmail.cf.
 pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
@@ -27,7 +32,7 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
         .collect();
     if linked.is_empty() {
         add(
-            Severity::Danger,
+            Severity::Act,
             "not_connected",
             "no filter (X line) is a listener of Zegel".to_owned(),
             "mail leaves unsigned",
@@ -45,7 +50,7 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
         let name = filter.name;
         if !in_use.contains(&name) && !ports.contains(name) {
             add(
-                Severity::Danger,
+                Severity::Act,
                 "filter_not_used",
                 format!("the filter {name} is not among InputMailFilters"),
                 "it is defined and not used: mail leaves unsigned",
@@ -60,7 +65,7 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
             _ => continue,
         };
         add(
-            Severity::Danger,
+            Severity::Act,
             "default_action",
             format!("the filter {name} has F={flags}"),
             why,
@@ -91,7 +96,7 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
                 .to_owned(),
         );
     }
-    findings.sort_by_key(|finding| finding.severity);
+    findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
 }
 

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Finding, Severity};
-use crate::shell;
+use super::Finding;
+use crate::{shell, words::Severity};
 
 /// Who connects.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Seen {
 /// What is to be said of an address on which nobody answers.
 pub fn unreachable(address: SocketAddr) -> Finding {
     Finding {
-        severity: Severity::Danger,
+        severity: Severity::Act,
         code: "socket_missing",
         found: format!("nobody answers on {address}"),
         why: "the MTA cannot connect, and all mail has its default action",
@@ -70,7 +70,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     };
     let Some(socket) = seen.last().filter(|last| last.path == path) else {
         return vec![finding(
-            Severity::Danger,
+            Severity::Act,
             "socket_missing",
             format!("{shown} is not there"),
             "the MTA cannot connect, and all mail has its default action",
@@ -80,7 +80,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     let mut findings = Vec::new();
     if !socket.is_socket {
         findings.push(finding(
-            Severity::Danger,
+            Severity::Act,
             "no_socket",
             format!("{shown} is not a socket"),
             "the MTA cannot connect, and Zegel leaves alone what is not its own",
@@ -89,7 +89,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     }
     if socket.mode & 0o002 != 0 {
         findings.push(finding(
-            Severity::Danger,
+            Severity::Act,
             "socket_for_everyone",
             format!("{shown} has mode {:04o}", socket.mode & 0o7777),
             "every user of this host can have mail signed",
@@ -102,7 +102,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     let (folders, _) = seen.split_at(seen.len() - 1);
     for folder in folders.iter().filter(|folder| !folder.grants(account, 1)) {
         findings.push(finding(
-            Severity::Danger,
+            Severity::Act,
             "folder_closed",
             format!("{} cannot enter {}", account.name, folder.path.display()),
             "the MTA cannot come to the socket, and all mail has its default action",
@@ -111,7 +111,7 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     }
     if !socket.grants(account, 2) {
         findings.push(finding(
-            Severity::Danger,
+            Severity::Act,
             "socket_closed",
             format!(
                 "{} cannot write to {shown} (mode {:04o}, user {}, group {})",

@@ -3,7 +3,8 @@
 //! A sentence holds `{name}` for what is filled in and backquotes around what is typed or
 //! seen literally. What is filled in is never read for either of the two.
 
-use super::{Language, dutch::DUTCH, english::ENGLISH};
+use super::{dutch::DUTCH, english::ENGLISH};
+use crate::words::{Language, filled};
 
 /// The sentences of a language.
 pub(super) fn of(language: Language) -> &'static Catalogue {
@@ -110,7 +111,7 @@ pub(super) fn fill(sentence: &str, values: &[(&str, &str)]) -> Inlines {
         if piece.is_empty() {
             continue;
         }
-        let piece = substitute(piece, values);
+        let piece = filled(piece, values);
         inlines.push(if place % 2 == 0 {
             Inline::Text(piece)
         } else {
@@ -136,27 +137,6 @@ pub(super) fn code(text: impl Into<String>) -> Inlines {
 /// Something to read, as a whole sentence.
 pub(super) fn words(text: impl Into<String>) -> Inlines {
     vec![Inline::Text(text.into())]
-}
-
-fn substitute(piece: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(piece.len());
-    let mut rest = piece;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let known = after.split_once('}').and_then(|(name, after)| {
-            let value = values.iter().find(|(key, _)| *key == name)?;
-            Some((value.1, after))
-        });
-        if let Some((value, after)) = known {
-            filled.push_str(value);
-            rest = after;
-        } else {
-            filled.push('{');
-            rest = after;
-        }
-    }
-    filled.push_str(rest);
-    filled
 }
 
 #[cfg(test)]

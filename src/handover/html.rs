@@ -1,10 +1,10 @@
 //! One page that needs nothing from elsewhere and runs nothing.
 
 use super::{
-    Language,
     catalogue::{Inline, Inlines, plain},
     document::Block,
 };
+use crate::words::Language;
 
 /// Values are selected whole by one click (`user-select: all`), and broken anywhere on
 /// screen without a character that would be copied.

@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
-    pack::{DomainPack, DomainTasks, KeyPack, Pack},
+    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
     record::ResourceRecord,
 };
 use crate::{
@@ -52,7 +52,7 @@ struct Key<'a> {
     fingerprint: Fingerprint,
     state: State,
     since: Timestamp,
-    task: &'static str,
+    task: Task,
     urgent: bool,
     date: Option<Date>,
     name: &'a str,
@@ -132,7 +132,7 @@ fn key<'a>(domain: &DomainPack, key: &'a KeyPack) -> Key<'a> {
         fingerprint: key.fingerprint,
         state: key.publication.state,
         since: key.publication.since,
-        task: key.task.as_str(),
+        task: key.task,
         urgent: key.urgent,
         date: key.date,
         name: &key.name,

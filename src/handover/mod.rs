@@ -24,7 +24,7 @@ mod schedule;
 mod text;
 mod zone;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -34,6 +34,7 @@ use crate::{
     keys::{Keyring, Publication, State},
     names::{DomainName, Selector},
     organisation::Organisation,
+    words::{Language, words},
 };
 
 pub use self::{
@@ -92,67 +93,22 @@ fn holds_key(publication: &Publication) -> bool {
         && publication.withdrawal.is_none()
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident: $what:literal; $($(#[$variant_doc:meta])* $variant:ident = $word:literal),*) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub enum $name { $($(#[$variant_doc])* $variant),* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The word on the command line.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                let mut all = Self::ALL.iter().copied();
-                all.find(|one| one.as_str() == text).ok_or(UnknownWord($what))
-            }
-        }
-    };
-}
-
 words! {
     /// What a pack is written as.
-    Format: "text, zone, json, html or markdown";
-    /// For a ticket or a mail.
-    Text = "text",
-    /// Lines for a zone file (RFC 1035 §5.1), as BIND, NSD and Knot read them.
-    Zone = "zone",
-    /// For programs; see `docs/hand-over.md` for its shape. Has no language.
-    Json = "json",
-    /// One page, without scripts and without anything from elsewhere.
-    Html = "html",
-    /// CommonMark.
-    Markdown = "markdown"
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum Format {
+        /// For a ticket or a mail.
+        Text = "text",
+        /// Lines for a zone file (RFC 1035 §5.1), as BIND, NSD and Knot read them.
+        Zone = "zone",
+        /// For programs; see `docs/hand-over.md` for its shape. Has no language.
+        Json = "json",
+        /// One page, without scripts and without anything from elsewhere.
+        Html = "html",
+        /// CommonMark.
+        Markdown = "markdown",
+    }
 }
-
-words! {
-    /// The language of the reader.
-    Language: "nl or en";
-    /// Dutch.
-    Dutch = "nl",
-    /// English.
-    English = "en"
-}
-
-/// Not one of the words that are known; holds those.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("it must be {0}")]
-pub struct UnknownWord(&'static str);
 
 impl Pack {
     /// Writes it. Ends with a newline.

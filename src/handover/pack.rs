@@ -11,8 +11,10 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
+    dns::{PARKED_DMARC, PARKED_SPF},
     keys::{KeyEntry, Publication, State, Withdrawal},
     names::{DomainName, OrganisationId, Selector},
+    words::words,
 };
 
 /// How long a withdrawn key is still named, after its record was to be removed.
@@ -104,28 +106,18 @@ pub struct KeyPack {
     pub record: Option<ResourceRecord>,
 }
 
-/// What a DNS administrator does with a record.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Task {
-    /// Make it, beside those that are there.
-    Add,
-    /// Give it an empty `p=` (RFC 6376 §3.6.1: the key is revoked).
-    Empty,
-    /// Leave it.
-    Keep,
-    /// Take it away.
-    Remove,
-}
-
-impl Task {
-    /// The word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Keep => "keep",
-            Self::Empty => "empty",
-            Self::Remove => "remove",
-        }
+words! {
+    /// What a DNS administrator does with a record.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub enum Task {
+        /// Make it, beside those that are there.
+        Add = "add",
+        /// Give it an empty `p=` (RFC 6376 §3.6.1: the key is revoked).
+        Empty = "empty",
+        /// Leave it.
+        Keep = "keep",
+        /// Take it away.
+        Remove = "remove",
     }
 }
 
@@ -231,13 +223,13 @@ impl Handover<'_> {
         DomainTasks::Parked {
             records: vec![
                 null_mx(domain.to_string()),
-                text(domain.to_string(), "v=spf1 -all"),
-                text(format!("_dmarc.{domain}"), "v=DMARC1; p=reject;"),
+                text(domain.to_string(), PARKED_SPF),
+                text(format!("_dmarc.{domain}"), PARKED_DMARC),
             ],
             // DMARC finds the record of the domain above by itself (RFC 9989).
             wildcards: vec![
                 null_mx(format!("*.{domain}")),
-                text(format!("*.{domain}"), "v=spf1 -all"),
+                text(format!("*.{domain}"), PARKED_SPF),
             ],
             remove: former
                 .map(|entry| entry.selector.record_name(domain))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::names::DomainName;
+use crate::{dns::NULL_MX, names::DomainName};
 
 /// The time to live that is advised for every record, in seconds.
 ///
@@ -61,7 +61,7 @@ impl Data {
         match self {
             Self::Text(text) => text.clone(),
             Self::Alias(target) => format!("{target}."),
-            Self::NullMx => "0 .".to_owned(),
+            Self::NullMx => NULL_MX.to_owned(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
+use crate::words::{Severity, words};
+
 /// A line of a file of the other signer.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Place {
@@ -29,125 +31,99 @@ impl Serialize for Place {
     }
 }
 
-/// Whether somebody has to do something.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// A human has to look at it.
-    Act,
-    /// It is good to know.
-    Note,
+words! {
+    /// What a finding is about; `docs/migration.md` has them all.
+    #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    pub enum Code {
+        /// A key of domains that are not obviously one organisation's.
+        SharedKey = "shared_key",
+        /// An RSA key below 2048 bits.
+        WeakKey = "weak_key",
+        /// There is no such key file.
+        MissingKey = "missing_key",
+        /// What is there is not a key that signs, or cannot be read.
+        UnusableKey = "unusable_key",
+        /// Others than its owner can read a key file.
+        UnsafeKeyFile = "unsafe_key_file",
+        /// The keystore has the key or the selector for something else already.
+        KeystoreRefusal = "keystore_refusal",
+        /// One key under several selectors.
+        SeveralSelectors = "several_selectors",
+        /// Several keys of an organisation under one selector.
+        SelectorTwice = "selector_twice",
+        /// A domain is named more than once, with other keys.
+        SeveralKeys = "several_keys",
+        /// A domain is named more than once, to the same effect.
+        DomainTwice = "domain_twice",
+        /// `*@*` or the like: mail of every domain.
+        CatchAll = "catch_all",
+        /// A pattern for domains that are not named.
+        WildcardPattern = "wildcard_pattern",
+        /// Signed for some addresses of a domain only.
+        SingleAddress = "single_address",
+        /// A line that the other signer never comes to.
+        NeverMatches = "never_matches",
+        /// `d=` is another domain than that of From.
+        OtherDomain = "other_domain",
+        /// What decides on `d=` is not the From field.
+        NotFrom = "not_from",
+        /// Mail of subdomains was signed as well.
+        Subdomains = "subdomains",
+        /// Not a selector by RFC 6376 §3.1.
+        BadSelector = "bad_selector",
+        /// Not a domain name.
+        BadDomain = "bad_domain",
+        /// A line that cannot be understood.
+        BadEntry = "bad_entry",
+        /// A key that is named, and that no table has.
+        UnknownKeyName = "unknown_key_name",
+        /// A key that no domain uses.
+        UnusedKey = "unused_key",
+        /// A data set that is not in a file: LDAP, SQL, Lua, a database.
+        DataSet = "data_set",
+        /// A file that cannot be read.
+        UnreadableFile = "unreadable_file",
+        /// A setting that Zegel has no counterpart of, and that decides what is signed.
+        UnsupportedOption = "unsupported_option",
+        /// A setting that is not known at all.
+        UnknownOption = "unknown_option",
+        /// A setting that signatures can do without.
+        DroppedOption = "dropped_option",
+        /// A client that is named and not numbered, or exempted.
+        ClientName = "client_name",
+        /// A rule by which mail of the whole world is outbound.
+        OpenNetworks = "open_networks",
+        /// The body was signed in part (`l=`).
+        BodyLength = "body_length",
+        /// SHA-1.
+        Sha1 = "sha1",
+        /// It was only being tested.
+        Testing = "testing",
+        /// It did not sign at all.
+        SignsNothing = "signs_nothing",
+        /// It verifies incoming mail too.
+        Verifies = "verifies",
+        /// A domain that another organisation has.
+        DomainTaken = "domain_taken",
+        /// An organisation without a key that can sign.
+        NoKey = "no_key",
+        /// The domain cannot be in a configuration of Zegel.
+        Configuration = "configuration",
+    }
 }
 
-macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident, $word:literal, $severity:ident;)*) => {
-        /// What a finding is about. The words never change; `docs/migration.md` has them all.
-        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub enum Code {
-            $($(#[$doc])* $name,)*
+impl Code {
+    /// Whether a human has to look at it, or it is only good to know.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::DomainTwice
+            | Self::UnusedKey
+            | Self::DroppedOption
+            | Self::BodyLength
+            | Self::Sha1
+            | Self::Verifies => Severity::Note,
+            _ => Severity::Act,
         }
-
-        impl Code {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// One word, for scripts.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
-            }
-
-            /// Whether a human has to look at it.
-            pub fn severity(self) -> Severity {
-                match self {
-                    $(Self::$name => Severity::$severity,)*
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// A key of domains that are not obviously one organisation's.
-    SharedKey, "shared_key", Act;
-    /// An RSA key below 2048 bits.
-    WeakKey, "weak_key", Act;
-    /// There is no such key file.
-    MissingKey, "missing_key", Act;
-    /// What is there is not a key that signs, or cannot be read.
-    UnusableKey, "unusable_key", Act;
-    /// Others than its owner can read a key file.
-    UnsafeKeyFile, "unsafe_key_file", Act;
-    /// The keystore has the key or the selector for something else already.
-    KeystoreRefusal, "keystore_refusal", Act;
-    /// One key under several selectors.
-    SeveralSelectors, "several_selectors", Act;
-    /// Several keys of an organisation under one selector.
-    SelectorTwice, "selector_twice", Act;
-    /// A domain is named more than once, with other keys.
-    SeveralKeys, "several_keys", Act;
-    /// A domain is named more than once, to the same effect.
-    DomainTwice, "domain_twice", Note;
-    /// `*@*` or the like: mail of every domain.
-    CatchAll, "catch_all", Act;
-    /// A pattern for domains that are not named.
-    WildcardPattern, "wildcard_pattern", Act;
-    /// Signed for some addresses of a domain only.
-    SingleAddress, "single_address", Act;
-    /// A line that the other signer never comes to.
-    NeverMatches, "never_matches", Act;
-    /// `d=` is another domain than that of From.
-    OtherDomain, "other_domain", Act;
-    /// What decides on `d=` is not the From field.
-    NotFrom, "not_from", Act;
-    /// Mail of subdomains was signed as well.
-    Subdomains, "subdomains", Act;
-    /// Not a selector by RFC 6376 §3.1.
-    BadSelector, "bad_selector", Act;
-    /// Not a domain name.
-    BadDomain, "bad_domain", Act;
-    /// A line that cannot be understood.
-    BadEntry, "bad_entry", Act;
-    /// A key that is named, and that no table has.
-    UnknownKeyName, "unknown_key_name", Act;
-    /// A key that no domain uses.
-    UnusedKey, "unused_key", Note;
-    /// A data set that is not in a file: LDAP, SQL, Lua, a database.
-    DataSet, "data_set", Act;
-    /// A file that cannot be read.
-    UnreadableFile, "unreadable_file", Act;
-    /// A setting that Zegel has no counterpart of, and that decides what is signed.
-    UnsupportedOption, "unsupported_option", Act;
-    /// A setting that is not known at all.
-    UnknownOption, "unknown_option", Act;
-    /// A setting that signatures can do without.
-    DroppedOption, "dropped_option", Note;
-    /// A client that is named and not numbered, or exempted.
-    ClientName, "client_name", Act;
-    /// A rule by which mail of the whole world is outbound.
-    OpenNetworks, "open_networks", Act;
-    /// The body was signed in part (`l=`).
-    BodyLength, "body_length", Note;
-    /// SHA-1.
-    Sha1, "sha1", Note;
-    /// It was only being tested.
-    Testing, "testing", Act;
-    /// It did not sign at all.
-    SignsNothing, "signs_nothing", Act;
-    /// It verifies incoming mail too.
-    Verifies, "verifies", Note;
-    /// A domain that another organisation has.
-    DomainTaken, "domain_taken", Act;
-    /// An organisation without a key that can sign.
-    NoKey, "no_key", Act;
-    /// The domain cannot be in a configuration of Zegel.
-    Configuration, "configuration", Act;
-}
-
-impl Serialize for Code {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -22,7 +22,7 @@ mod tests;
 
 pub use self::{
     files::Files,
-    finding::{Code, Finding, Place, Severity},
+    finding::{Code, Finding, Place},
     plan::{KeyFacts, Plan, PlannedKey, PlannedOrganisation, Taken, plan},
     setup::{Hints, KeySource, Secret, Setup, Signing},
     text::{organisation_file, settings_file},

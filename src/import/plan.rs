@@ -3,7 +3,10 @@
 mod groups;
 mod naming;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
 pub use self::naming::Taken;
 use self::{
@@ -103,7 +106,9 @@ pub fn plan(setup: Setup, keys: &BTreeMap<KeySource, KeyFacts>, taken: &Taken) -
         let place = finding.place.clone();
         said.insert((finding.code, place, finding.found.clone()))
     });
-    planner.findings.sort_by_key(|finding| finding.severity);
+    planner
+        .findings
+        .sort_by_key(|finding| Reverse(finding.severity));
     Plan {
         organisations,
         hints: setup.hints,

@@ -11,7 +11,7 @@ use super::clock::Look;
 use crate::{
     config::situation,
     dkim::{Fingerprint, PublicKey},
-    dns::{self, Code, Finding, Round, Severity},
+    dns::{self, Code, Finding, Round},
     keys::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
         State, Timing, WantedKey, What,
@@ -20,6 +20,7 @@ use crate::{
     names::{DomainName, Selector},
     observe::metrics::keeper::Facts,
     organisation::Organisation,
+    words::Severity,
 };
 
 /// The size of the RSA keys that are made, in bits.
@@ -264,7 +265,7 @@ fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Optio
 impl Checked {
     /// Whether somebody should look at it.
     pub(super) fn needs_attention(&self) -> bool {
-        let wrong = |finding: &Finding| finding.severity == Severity::Error;
+        let wrong = |finding: &Finding| finding.severity == Severity::Act;
         !self.alarms.is_empty() || !self.problems.is_empty() || self.findings.iter().any(wrong)
     }
 
@@ -330,7 +331,7 @@ mod tests {
         let key: KeyEntry = serde_json::from_value(json).unwrap();
         let finding = Finding {
             code,
-            severity: Severity::Error,
+            severity: Severity::Act,
             domain: domain.to_string(),
             selector: None,
             name: String::new(),
@@ -345,26 +346,21 @@ mod tests {
     fn a_record_that_is_to_go_may_be_gone() {
         let asked = Some(Withdrawal::Asked);
         for (state, withdrawal, code, expected) in [
-            (State::Active, None, Code::Missing, Some(Severity::Error)),
+            (State::Active, None, Code::Missing, Some(Severity::Act)),
             (
                 State::Generated,
                 None,
                 Code::Missing,
                 Some(Severity::Warning),
             ),
-            (
-                State::Generated,
-                None,
-                Code::Mismatch,
-                Some(Severity::Error),
-            ),
-            (State::Draining, None, Code::Missing, Some(Severity::Error)),
+            (State::Generated, None, Code::Mismatch, Some(Severity::Act)),
+            (State::Draining, None, Code::Missing, Some(Severity::Act)),
             (State::Draining, asked, Code::Missing, None),
             (
                 State::Draining,
                 asked,
                 Code::Unreachable,
-                Some(Severity::Error),
+                Some(Severity::Act),
             ),
             (
                 State::Withdrawn,

@@ -1,83 +1,41 @@
 //! What is done with a message that is not signed, and the reason for it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-/// Why a message was not signed: the metric label, the word in the log and in `explain`.
-///
-/// Closed on purpose: every unsigned message has exactly one of these.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Refusal {
-    /// The listener's rule says that this is not outbound mail.
-    NotOutbound,
-    /// No organisation has the From domain.
-    UnknownDomain,
-    /// The From domain never sends mail.
-    ParkedDomain,
-    /// There is no From field.
-    FromMissing,
-    /// There are several From fields.
-    FromRepeated,
-    /// The From field names several mailboxes, or a group.
-    FromSeveralMailboxes,
-    /// The From field is not what RFC 5322 and RFC 6532 allow.
-    FromUnparsable,
-    /// The organisation does not allow this sender to use its domains.
-    UnauthorisedSender,
-    /// The organisation has no key in use for this domain yet.
-    AwaitingKey,
-    /// A valid signature of ours is already there.
-    AlreadySigned,
-    /// Signing was tried and failed.
-    SigningFailure,
-    /// The message is larger or slower than `[limits]` allows.
-    LimitExceeded,
-    /// The message holds what breaks signatures on their way, and the policy refuses it.
-    Hazard,
-}
+use crate::words::words;
 
-impl Refusal {
-    /// All of them, in the order of the design.
-    pub const ALL: [Self; 13] = [
-        Self::NotOutbound,
-        Self::UnknownDomain,
-        Self::ParkedDomain,
-        Self::FromMissing,
-        Self::FromRepeated,
-        Self::FromSeveralMailboxes,
-        Self::FromUnparsable,
-        Self::UnauthorisedSender,
-        Self::AwaitingKey,
-        Self::AlreadySigned,
-        Self::SigningFailure,
-        Self::LimitExceeded,
-        Self::Hazard,
-    ];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotOutbound => "not_outbound",
-            Self::UnknownDomain => "unknown_domain",
-            Self::ParkedDomain => "parked_domain",
-            Self::FromMissing => "from_missing",
-            Self::FromRepeated => "from_repeated",
-            Self::FromSeveralMailboxes => "from_several_mailboxes",
-            Self::FromUnparsable => "from_unparsable",
-            Self::UnauthorisedSender => "unauthorised_sender",
-            Self::AwaitingKey => "awaiting_key",
-            Self::AlreadySigned => "already_signed",
-            Self::SigningFailure => "signing_failure",
-            Self::LimitExceeded => "limit_exceeded",
-            Self::Hazard => "hazard",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+words! {
+    /// Why a message was not signed: the metric label, the word in the log and in `explain`.
+    ///
+    /// Closed on purpose: every unsigned message has exactly one of these.
+    #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+    pub enum Refusal {
+        /// The listener's rule says that this is not outbound mail.
+        NotOutbound = "not_outbound",
+        /// No organisation has the From domain.
+        UnknownDomain = "unknown_domain",
+        /// The From domain never sends mail.
+        ParkedDomain = "parked_domain",
+        /// There is no From field.
+        FromMissing = "from_missing",
+        /// There are several From fields.
+        FromRepeated = "from_repeated",
+        /// The From field names several mailboxes, or a group.
+        FromSeveralMailboxes = "from_several_mailboxes",
+        /// The From field is not what RFC 5322 and RFC 6532 allow.
+        FromUnparsable = "from_unparsable",
+        /// The organisation does not allow this sender to use its domains.
+        UnauthorisedSender = "unauthorised_sender",
+        /// The organisation has no key in use for this domain yet.
+        AwaitingKey = "awaiting_key",
+        /// A valid signature of ours is already there.
+        AlreadySigned = "already_signed",
+        /// Signing was tried and failed.
+        SigningFailure = "signing_failure",
+        /// The message is larger or slower than `[limits]` allows.
+        LimitExceeded = "limit_exceeded",
+        /// The message holds what breaks signatures on their way, and the policy refuses it.
+        Hazard = "hazard",
     }
 }
 

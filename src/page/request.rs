@@ -1,9 +1,6 @@
 //! What is asked for: the path and the text after the question mark.
 
-use crate::{
-    handover::{Format, Language},
-    page::standing::Urgency,
-};
+use crate::{handover::Format, page::standing::Urgency, words::Language};
 
 /// A page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -202,7 +199,7 @@ pub(super) fn language(query: &str) -> Language {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     let asked = pairs.find(|(key, _)| key == "lang");
     asked
-        .and_then(|(_, word)| word.parse().ok())
+        .and_then(|(_, word)| Language::ALL.into_iter().find(|one| one.as_str() == word))
         .unwrap_or(Language::Dutch)
 }
 

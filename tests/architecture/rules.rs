@@ -8,14 +8,15 @@ use super::{
 /// The modules below the crate root. Each may import from the steps before its own, and from
 /// nothing else; what shares a step is apart.
 pub(crate) const ORDER: &[&[&str]] = &[
-    &["names", "shell", "files", "sockets", "guard"],
+    &["names", "words", "shell", "files", "sockets", "guard"],
     &["dkim"],
     &["keys", "organisation"],
     &["keystore"],
     &["config"],
     &["observe"],
     &["snapshot"],
-    &["dns", "handover", "doctor", "import"],
+    &["dns"],
+    &["handover", "doctor", "import"],
     &["signer"],
     &["milter", "page"],
     &["http", "process"],

@@ -80,11 +80,11 @@ fn each_planted_danger_is_named() {
     for (parameters, expected) in [
         (
             changed("action = tempfail", "action = accept"),
-            "danger default_action",
+            "act default_action",
         ),
         (
             changed("action = tempfail", "action = reject"),
-            "danger default_action",
+            "act default_action",
         ),
         (
             changed("action = tempfail", "action = quarantine"),
@@ -95,7 +95,7 @@ fn each_planted_danger_is_named() {
                 milters,
                 "smtpd_milters = { unix:zegel/relay.sock, default_action=accept }",
             ),
-            "danger default_action",
+            "act default_action",
         ),
         (
             changed(
@@ -120,9 +120,9 @@ fn each_planted_danger_is_named() {
         ),
         (
             changed("newline = normalize", "newline = no"),
-            "danger bare_newline",
+            "act bare_newline",
         ),
-        (added("default_process_limit = 1000"), "danger connections"),
+        (added("default_process_limit = 1000"), "act connections"),
         (
             added("content_filter = smtp:[127.0.0.1]:10024"),
             "warning before_content_filter",
@@ -139,7 +139,7 @@ fn each_planted_danger_is_named() {
         (added("smtputf8_enable = no"), "note no_smtputf8"),
         (
             added("receive_override_options = no_milters"),
-            "danger no_milters",
+            "act no_milters",
         ),
     ] {
         let done = examine(&setup, &parameters, SERVICES, "3.7.11");
@@ -152,10 +152,7 @@ fn each_planted_danger_is_named() {
     }
     let none = changed(milters, "smtpd_milters = inet:localhost:11332");
     let found = codes(&examine(&setup, &none, SERVICES, "3.7.11").expect(1));
-    assert_eq!(
-        found,
-        ["danger not_connected", "warning local_mail_unsigned"]
-    );
+    assert_eq!(found, ["act not_connected", "warning local_mail_unsigned"]);
     // A port by its name, and a file by its path: which a chroot hides.
     let port = changed(
         milters,
@@ -164,7 +161,7 @@ fn each_planted_danger_is_named() {
     examine(&setup, &port, SERVICES, "3.7.11").expect(0);
     let file = changed(milters, "smtpd_milters = unix:/run/zegel/file.sock");
     let found = codes(&examine(&setup, &file, SERVICES, "3.7.11").expect(1));
-    assert_eq!(found, ["danger socket_outside_chroot"]);
+    assert_eq!(found, ["act socket_outside_chroot"]);
     let outside = SERVICES.replace("-       y ", "-       n ");
     examine(&setup, &file, &outside, "3.7.11").expect(0);
 }
@@ -193,7 +190,7 @@ fn what_a_service_says_counts_for_it() {
     assert_eq!(found, ["warning submission_unsigned"]);
     let other = SERVICES.replace("smtpd_sasl_auth_enable=yes", "milter_default_action=accept");
     let found = codes(&examine(&setup, PARAMETERS, &other, "3.7.11").expect(1));
-    assert_eq!(found, ["danger default_action"]);
+    assert_eq!(found, ["act default_action"]);
 }
 
 #[test]
@@ -236,7 +233,7 @@ fn the_files_that_we_ship_are_sound_to_the_real_postconf() {
 
     // The socket is not there yet.
     let missing = codes(&run().expect(1));
-    assert_eq!(missing, ["danger socket_missing", "note nul"]);
+    assert_eq!(missing, ["act socket_missing", "note nul"]);
     let socket = spool.join("zegel/relay.sock");
     let _listener = UnixListener::bind(&socket).unwrap();
     set_mode(&socket, 0o660);
@@ -244,7 +241,7 @@ fn the_files_that_we_ship_are_sound_to_the_real_postconf() {
     set_mode(&socket, 0o666);
     assert_eq!(
         codes(&run().expect(1)),
-        ["danger socket_for_everyone", "note nul"]
+        ["act socket_for_everyone", "note nul"]
     );
     let text = setup
         .run(["doctor", "--postfix", folder.to_str().unwrap()])
@@ -273,11 +270,11 @@ fn sendmail_is_known_too() {
                  Xzegel, S=local:/run/zegel/file.sock, F=T, T=C:10s;S:15s\n";
     examine(sound).expect(0);
     for (old, new, expected) in [
-        ("F=T, ", "", "danger default_action"),
-        ("F=T", "F=R", "danger default_action"),
-        ("Filters=zegel", "Filters=", "danger filter_not_used"),
+        ("F=T, ", "", "act default_action"),
+        ("F=T", "F=R", "act default_action"),
+        ("Filters=zegel", "Filters=", "act filter_not_used"),
         ("{auth_authen}", "{x}", "warning login_unknown"),
-        ("file.sock", "other.sock", "danger not_connected"),
+        ("file.sock", "other.sock", "act not_connected"),
         (
             "O Input",
             "DMexample.org\nO Input",

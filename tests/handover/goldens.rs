@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use zegel::handover::{Format, Language, operator_zone};
+use zegel::{
+    handover::{Format, operator_zone},
+    words::Language,
+};
 
 use crate::fixture::{Fixture, folder};
 
@@ -39,8 +42,8 @@ fn every_format_in_every_language() {
         let pack = fixture.pack(delegation);
         for format in Format::ALL {
             for language in Language::ALL {
-                let extension = extension(*format);
-                let text = pack.render(*format, *language);
+                let extension = extension(format);
+                let text = pack.render(format, language);
                 match format {
                     Format::Json => check(&format!("{name}.{extension}"), &text),
                     _ => check(&format!("{name}.{language}.{extension}"), &text),
@@ -65,7 +68,7 @@ fn nothing_is_left_to_fill_in_and_nothing_is_secret() {
         let pack = fixture.pack(delegation);
         for format in [Format::Text, Format::Zone, Format::Markdown] {
             for language in Language::ALL {
-                let text = pack.render(format, *language);
+                let text = pack.render(format, language);
                 assert!(!text.contains(['{', '}']), "{format} {language}");
                 assert!(!text.contains("PRIVATE"), "{format} {language}");
                 assert!(text.ends_with('\n') && !text.contains("\n\n\n\n"));

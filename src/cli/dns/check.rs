@@ -15,12 +15,12 @@ use crate::{
         status::Status,
     },
     config::{Loaded, situation},
-    dns::{self, Finding, Severity},
-    handover::Language,
+    dns::Finding,
     keys::Keyring,
     keystore::Keystore,
     names::DomainName,
     organisation::Organisation,
+    words::{Language, Severity},
 };
 
 #[derive(Args, Debug)]
@@ -76,19 +76,15 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
             .iter()
             .flat_map(|examined| &examined.findings)
             .all(|finding| finding.severity == Severity::Note);
-    let language = match arguments.lang {
-        Language::Dutch => dns::Language::Dutch,
-        Language::English => dns::Language::English,
-    };
     if arguments.json {
         let domains = examined.iter();
-        let domains = domains.map(|examined| reported(examined, language));
+        let domains = domains.map(|examined| reported(examined, arguments.lang));
         context.output.json(&Report {
             good,
             domains: domains.collect(),
         });
     } else {
-        print(&examined, language, &mut context.output);
+        print(&examined, arguments.lang, &mut context.output);
     }
     Ok(if good { Status::Good } else { Status::Finding })
 }
@@ -172,7 +168,7 @@ fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Fai
     Ok(examined.into_iter().map(|(_, examined)| examined).collect())
 }
 
-fn reported(examined: &Examined, language: dns::Language) -> ReportedDomain<'_> {
+fn reported(examined: &Examined, language: Language) -> ReportedDomain<'_> {
     let findings = examined.findings.iter();
     let findings = findings.map(|finding| ReportedFinding {
         finding,
@@ -184,7 +180,7 @@ fn reported(examined: &Examined, language: dns::Language) -> ReportedDomain<'_> 
     }
 }
 
-fn print(examined: &[Examined], language: dns::Language, output: &mut Output) {
+fn print(examined: &[Examined], language: Language, output: &mut Output) {
     let findings = || {
         examined.iter().flat_map(|examined| {
             let findings = examined.findings.iter();
@@ -195,7 +191,7 @@ fn print(examined: &[Examined], language: dns::Language, output: &mut Output) {
         let mut table = Table::new(["SEVERITY", "CODE", "ORGANISATION", "NAME"]);
         for (organisation, finding) in findings() {
             table.row([
-                severity(finding.severity).to_owned(),
+                word(finding.severity).to_owned(),
                 finding.code.as_str().to_owned(),
                 organisation.to_string(),
                 finding.name.clone(),
@@ -216,13 +212,13 @@ fn print(examined: &[Examined], language: dns::Language, output: &mut Output) {
         "looked at {} domains and {} key records: {} errors, {} warnings, {} notes",
         examined.len(),
         examined.iter().map(|one| one.keys.len()).sum::<usize>(),
-        count(Severity::Error),
+        count(Severity::Act),
         count(Severity::Warning),
         count(Severity::Note)
     ));
 }
 
-fn print_finding(finding: &Finding, language: dns::Language, output: &mut Output) {
+fn print_finding(finding: &Finding, language: Language, output: &mut Output) {
     output.line(format_args!(
         "{} at {}",
         finding.code.as_str(),
@@ -240,10 +236,10 @@ fn print_finding(finding: &Finding, language: dns::Language, output: &mut Output
     output.line("");
 }
 
-fn severity(severity: Severity) -> &'static str {
+/// For people.
+fn word(severity: Severity) -> &'static str {
     match severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
+        Severity::Act => "error",
+        other => other.as_str(),
     }
 }

@@ -3,6 +3,7 @@
 mod system;
 
 use std::{
+    cmp::Reverse,
     io::ErrorKind,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -22,7 +23,8 @@ use super::{
 };
 use crate::{
     config::{ListenerSettings, Socket},
-    doctor::{self, Finding, Ours, Postfix, Severity},
+    doctor::{self, Finding, Ours, Postfix},
+    words::Severity,
 };
 
 /// Where Sendmail has its settings.
@@ -118,7 +120,7 @@ fn look(arguments: &DoctorArguments, ours: Ours<'_>) -> Result<(String, Vec<Find
     let postfix = Postfix::parse(&ask("-n")?, &ask("-M")?, Some(&version));
     let mut findings = doctor::examine_postfix(&postfix, ours);
     findings.extend(sockets(ours.listeners, Some(&postfix)));
-    findings.sort_by_key(|finding| finding.severity);
+    findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok((named(Some(version.trim())), findings))
 }
 
@@ -188,7 +190,10 @@ impl Report {
         for finding in &self.findings {
             output.line(format_args!(
                 "{}: {} [{}]\n    why: {}\n    do:  {}",
-                finding.severity.as_str(),
+                match finding.severity {
+                    Severity::Act => "danger",
+                    other => other.as_str(),
+                },
                 printable(&finding.found),
                 finding.code,
                 finding.why,
@@ -202,7 +207,7 @@ impl Report {
         output.line(format_args!(
             "{}: dangers: {}, warnings: {}, notes: {}",
             printable(&self.mta),
-            count(Severity::Danger),
+            count(Severity::Act),
             count(Severity::Warning),
             count(Severity::Note)
         ));

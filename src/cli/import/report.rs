@@ -1,6 +1,6 @@
 //! What an import did, or would do.
 
-use std::path::PathBuf;
+use std::{cmp::Reverse, path::PathBuf};
 
 use serde::Serialize;
 
@@ -11,8 +11,9 @@ use crate::{
         status::Status,
     },
     dkim::Algorithm,
-    import::{Code, Finding, Hints, Plan, PlannedOrganisation, Severity},
+    import::{Code, Finding, Hints, Plan, PlannedOrganisation},
     names::{DomainName, OrganisationId, Selector},
+    words::Severity,
 };
 
 /// Serialised for `--json`.
@@ -107,7 +108,8 @@ impl Report {
     /// Adds what came to light while it was written.
     pub(super) fn say(&mut self, code: Code, found: String, done: &str) {
         self.findings.push(Finding::new(code, found, done));
-        self.findings.sort_by_key(|finding| finding.severity);
+        self.findings
+            .sort_by_key(|finding| Reverse(finding.severity));
     }
 
     pub(super) fn status(&self) -> Status {

@@ -13,11 +13,12 @@ use crate::{
         status::Status,
     },
     config::{Settings, situation},
-    dns::{Finding, Language},
+    dns::Finding,
     keys::{Change, Event, ForbiddenStep, KeyEntry, Keyring, Moment, Sight, State, What},
     keystore::{Keystore, KeystoreError, Target},
     names::DomainName,
     organisation::Organisation,
+    words::Language,
 };
 
 /// Looks for the record in the domains of `target`, writes down what was seen, and lets the

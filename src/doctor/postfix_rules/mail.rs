@@ -1,6 +1,7 @@
 //! What is done to mail around the milter.
 
-use super::{Examination, Severity};
+use super::Examination;
+use crate::words::Severity;
 
 impl Examination<'_> {
     pub(super) fn bare_newline(&mut self) {
@@ -35,7 +36,7 @@ impl Examination<'_> {
                 None => "smtpd_forbid_bare_newline is not set".to_owned(),
             };
             self.add(
-                Severity::Danger,
+                Severity::Act,
                 "bare_newline",
                 (found, WHY, command.to_owned()),
             );

@@ -6,7 +6,6 @@ use maud::{Markup, html};
 use super::{frame, parts, records};
 use crate::{
     config::situation,
-    handover::Language,
     keys::{KeyEntry, Keyring, Publication, Situation},
     names::DomainName,
     page::{
@@ -15,6 +14,7 @@ use crate::{
         standing::{self, Urgency},
         words,
     },
+    words::Language,
 };
 
 /// All that it is made from.

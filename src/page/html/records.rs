@@ -4,9 +4,10 @@
 use maud::{Markup, html};
 
 use crate::{
-    handover::{DomainPack, DomainTasks, Format, KeyPack, Language, Pack, ResourceRecord, Task},
+    handover::{DomainPack, DomainTasks, Format, KeyPack, Pack, ResourceRecord, Task},
     keys::State,
     page::request::PackFormat,
+    words::Language,
 };
 
 pub(super) fn records(pack: &Pack, language: Language) -> Markup {

@@ -1,0 +1,412 @@
+//! `zegel check`: the configuration, the keystore, and a probe for every domain.
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    context::{self, Context},
+    output::{Output, Table, complain, warn},
+    status::Status,
+};
+use crate::{
+    config::{self, Loaded, Problem},
+    dkim::{Algorithm, FIELD_NAME, Message, ParsedSignature, PublicKey},
+    keystore::{Keystore, KeystoreError},
+    names::{DomainName, OrganisationId, Selector},
+    observe::metrics::Metrics,
+    organisation::{Ground, Organisation},
+    signer::{Body, Decision, Work},
+    snapshot::{ActiveKey, Domain, Signing, Snapshot},
+    words::Severity,
+};
+
+/// Of the probe.
+const BODY: &[u8] = b"One line,\r\nand another. \r\n\r\n";
+
+#[derive(Args, Debug)]
+pub(super) struct CheckArguments {
+    /// Print JSON, problems and warnings included
+    #[arg(long)]
+    json: bool,
+}
+
+/// All that was found.
+#[derive(Default, Serialize)]
+struct Report {
+    config: PathBuf,
+    good: bool,
+    problems: Vec<Finding>,
+    warnings: Vec<Finding>,
+    organisations: Vec<CheckedOrganisation>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    severity: Severity,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+#[derive(Serialize)]
+struct CheckedOrganisation {
+    id: OrganisationId,
+    name: String,
+    domains: Vec<CheckedDomain>,
+}
+
+#[derive(Serialize)]
+struct CheckedDomain {
+    domain: DomainName,
+    state: DomainState,
+    keys: Vec<CheckedKey>,
+}
+
+#[derive(Serialize)]
+struct CheckedKey {
+    selector: Selector,
+    algorithm: Algorithm,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum DomainState {
+    /// The probe was signed and verified.
+    Signs,
+    AwaitingKey,
+    /// A key in use can't be used: mail is tempfailed.
+    Unusable,
+    ProbeFailed,
+    Parked,
+}
+
+pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Status {
+    let mut report = Report {
+        config: context.config_file().to_owned(),
+        ..Report::default()
+    };
+    let status = match config::load(context.config_file()) {
+        Err(problems) => {
+            for problem in &problems.0 {
+                report.add(Finding::of_configuration(Severity::Act, problem));
+            }
+            Status::Configuration
+        }
+        Ok(loaded) => {
+            report.examine(loaded);
+            if report.problems.is_empty() {
+                Status::Good
+            } else {
+                Status::Finding
+            }
+        }
+    };
+    report.good = status == Status::Good;
+    if arguments.json {
+        context.output.json(&report);
+    } else {
+        report.print(&mut context.output);
+    }
+    status
+}
+
+impl Finding {
+    fn of_configuration(severity: Severity, problem: &Problem) -> Self {
+        Self {
+            severity,
+            message: problem.to_string(),
+            file: Some(problem.file.clone()),
+            line: problem.place.line,
+            key: Some(problem.place.key.clone()).filter(|key| !key.is_empty()),
+        }
+    }
+}
+
+impl Report {
+    fn add(&mut self, finding: Finding) {
+        match finding.severity {
+            Severity::Act => self.problems.push(finding),
+            Severity::Warning | Severity::Note => self.warnings.push(finding),
+        }
+    }
+
+    fn say(&mut self, severity: Severity, message: &impl ToString) {
+        self.add(Finding {
+            severity,
+            message: message.to_string(),
+            file: None,
+            line: None,
+            key: None,
+        });
+    }
+
+    /// Looks at everything that a signer with this configuration would use, and at what it
+    /// would not.
+    fn examine(&mut self, loaded: Loaded) {
+        for warning in &loaded.warnings {
+            self.add(Finding::of_configuration(Severity::Warning, warning));
+        }
+        let keystore = match Keystore::open(&loaded.settings.keystore_path) {
+            Ok(keystore) => keystore,
+            // Nothing to sign for: a keystore can wait.
+            Err(error @ KeystoreError::NoKeystore(_)) if loaded.organisations.is_empty() => {
+                return self.say(Severity::Warning, &error);
+            }
+            Err(error) => return self.say(Severity::Act, &error),
+        };
+        match Snapshot::build(loaded, &keystore, &Metrics::new(), None) {
+            Err(error) => self.say(Severity::Act, &error),
+            Ok(built) => {
+                for problem in built.problems {
+                    self.say(Severity::Act, &problem);
+                }
+                self.examine_keystore(&built.snapshot, &keystore);
+                for organisation in built.snapshot.organisations() {
+                    let checked = self.examine_organisation(&built.snapshot, organisation);
+                    self.organisations.push(checked);
+                }
+            }
+        }
+    }
+
+    /// What the signer does not look at: keys that are not in use, and files that nobody
+    /// asked for.
+    fn examine_keystore(&mut self, snapshot: &Snapshot, keystore: &Keystore) {
+        let problems = self.problems.iter();
+        let known: HashSet<String> = problems.map(|problem| problem.message.clone()).collect();
+        for organisation in snapshot.organisations() {
+            // An error is among the problems of the snapshot.
+            let Ok(keys) = keystore.load_organisation(&organisation.id) else {
+                continue;
+            };
+            let refused = keys.refused.iter().map(ToString::to_string);
+            for problem in refused.filter(|problem| !known.contains(problem)) {
+                self.say(Severity::Act, &problem);
+            }
+            for warning in &keys.warnings {
+                self.say(Severity::Warning, &warning);
+            }
+        }
+        let organisations = snapshot.organisations().iter();
+        let ids: HashSet<&OrganisationId> = organisations.map(|known| &known.id).collect();
+        match keystore.organisations() {
+            Err(error) => self.say(Severity::Act, &error),
+            Ok(folders) => {
+                for folder in folders.iter().filter(|folder| !ids.contains(folder)) {
+                    let place = keystore.path().join(folder.as_str());
+                    let text = format!(
+                        "{}: there are keys of {folder}, which is no organisation in orgs.d; \
+                         keep them until its last mail is delivered",
+                        place.display()
+                    );
+                    self.say(Severity::Warning, &text);
+                }
+            }
+        }
+    }
+
+    fn examine_organisation(
+        &mut self,
+        snapshot: &Snapshot,
+        organisation: &Organisation,
+    ) -> CheckedOrganisation {
+        let names = organisation.domains.iter().chain(&organisation.parked);
+        let domains = names.map(|name| {
+            let domain = snapshot.domain(name);
+            let signing = domain.and_then(|one| Some((one, one.keys.as_ref()?.load())));
+            let (state, keys) = match &signing {
+                None => (DomainState::Parked, Vec::new()),
+                // Why is among the problems of the snapshot.
+                Some((_, Signing::Unusable)) => (DomainState::Unusable, Vec::new()),
+                Some((_, Signing::Awaiting)) => {
+                    self.warn_of_missing(organisation, name, &[]);
+                    (DomainState::AwaitingKey, Vec::new())
+                }
+                Some((domain, Signing::Active(keys))) => {
+                    self.warn_of_missing(organisation, name, keys);
+                    let probe = Probe {
+                        snapshot,
+                        name,
+                        domain,
+                        keys,
+                        now: context::now(),
+                    };
+                    let keys = keys.iter().map(|key| CheckedKey {
+                        selector: key.selector.clone(),
+                        algorithm: key.signing_key.algorithm(),
+                    });
+                    (self.try_keys(&probe, &organisation.id), keys.collect())
+                }
+            };
+            CheckedDomain {
+                domain: name.clone(),
+                state,
+                keys,
+            }
+        });
+        CheckedOrganisation {
+            id: organisation.id.clone(),
+            name: organisation.name.clone(),
+            domains: domains.collect(),
+        }
+    }
+
+    fn try_keys(&mut self, probe: &Probe<'_>, id: &OrganisationId) -> DomainState {
+        match probe.run() {
+            Ok(()) => DomainState::Signs,
+            Err(error) => {
+                let text = format!("{} of {id}: {error}; make a new key", probe.name);
+                self.say(Severity::Act, &text);
+                DomainState::ProbeFailed
+            }
+        }
+    }
+
+    fn warn_of_missing(
+        &mut self,
+        organisation: &Organisation,
+        name: &DomainName,
+        keys: &[Arc<ActiveKey>],
+    ) {
+        let id = &organisation.id;
+        if keys.is_empty() {
+            let text = format!(
+                "{name} of {id} has no key in use, so its mail is not signed; see `zegel key \
+                 list {id}`"
+            );
+            return self.say(Severity::Warning, &text);
+        }
+        for algorithm in &organisation.algorithms {
+            let mut algorithms = keys.iter().map(|key| key.signing_key.algorithm());
+            if !algorithms.any(|one| one == *algorithm) {
+                let text = format!(
+                    "{name} of {id} has no {algorithm} key in use; see `zegel key list {id}`"
+                );
+                self.say(Severity::Warning, &text);
+            }
+        }
+    }
+
+    /// For people.
+    fn print(&self, output: &mut Output) {
+        for problem in &self.problems {
+            complain(&problem.message);
+        }
+        for warning in &self.warnings {
+            warn(&warning.message);
+        }
+        if !self.organisations.is_empty() {
+            output.line(self.table());
+        }
+        let domains = self.organisations.iter();
+        let domains: usize = domains.map(|checked| checked.domains.len()).sum();
+        output.line(format_args!(
+            "{}: organisations: {}, domains: {domains}, problems: {}, warnings: {}",
+            self.config.display(),
+            self.organisations.len(),
+            self.problems.len(),
+            self.warnings.len(),
+        ));
+    }
+
+    fn table(&self) -> Table<4> {
+        let mut table = Table::new(["ORGANISATION", "DOMAIN", "STATE", "KEYS"]);
+        for organisation in &self.organisations {
+            for domain in &organisation.domains {
+                let keys = domain.keys.iter();
+                let keys: Vec<String> = keys
+                    .map(|key| format!("{} ({})", key.selector, key.algorithm))
+                    .collect();
+                table.row([
+                    organisation.id.to_string(),
+                    domain.domain.to_string(),
+                    domain.state.as_str().to_owned(),
+                    keys.join(", "),
+                ]);
+            }
+        }
+        table
+    }
+}
+
+impl DomainState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Signs => "signs",
+            Self::AwaitingKey => "awaiting key",
+            Self::Unusable => "UNUSABLE",
+            Self::ProbeFailed => "PROBE FAILED",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// A message of our own, signed by the keys of a domain and verified by their records: the
+/// whole way but for the MTA and the DNS.
+struct Probe<'a> {
+    snapshot: &'a Snapshot,
+    name: &'a DomainName,
+    domain: &'a Arc<Domain>,
+    keys: &'a Arc<[Arc<ActiveKey>]>,
+    now: u64,
+}
+
+impl Probe<'_> {
+    /// Signs with every key, and verifies every signature with what the record of its key
+    /// says. An error names the key that failed.
+    fn run(&self) -> Result<(), String> {
+        let text = format!(
+            "From: zegel <probe@{}>\r\nTo: probe@example.com\r\nSubject: probe\r\n\
+             Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n\r\n",
+            self.name
+        );
+        let message = Message::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+        // It comes from nobody: what decides on senders has no say.
+        let decision = Decision {
+            author: Ok(self.name.clone()),
+            domain: Some(Arc::clone(self.domain)),
+            outbound: Some(Ground::Anybody),
+            permission: Some(Ground::Anybody),
+            verdict: Ok(Arc::clone(self.keys)),
+        };
+        let canonicalisation = self.snapshot.signing().canonicalisation;
+        let mut body = Body::new(canonicalisation);
+        body.update(BODY);
+        let signed = Work::new(
+            &decision,
+            self.snapshot,
+            &message.header,
+            canonicalisation,
+            self.now,
+        )
+        .and_then(|work| work.sign(body))
+        .map_err(|refused| format!("a probe cannot be signed: {}", refused.refusal))?;
+        for (key, field) in self.keys.iter().zip(&signed.fields) {
+            self.verify(&message, key, field.value()).map_err(|error| {
+                format!(
+                    "a probe signed by {} does not verify: {error}",
+                    key.selector
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn verify(&self, message: &Message<'_>, key: &ActiveKey, value: &str) -> Result<(), String> {
+        let signature = ParsedSignature::parse(FIELD_NAME.as_bytes(), value.as_bytes())
+            .map_err(|error| error.to_string())?;
+        let mut hasher = signature.body_hasher();
+        hasher.update(BODY);
+        let record = key.signing_key.public_key().record();
+        let public_key = PublicKey::from_record(&record).map_err(|error| error.to_string())?;
+        signature
+            .verify(&message.header, &hasher.finish(), &public_key, self.now)
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,104 @@
+//! Words that several rooms say, each written down once: closed lists of them, how bad a
+//! finding is, languages, and sentences that are filled in.
+
+/// An enum whose values have one word each: in JSON, in labels, in logs, on the command line.
+macro_rules! words {
+    (
+        $(#[$about:meta])*
+        $visibility:vis enum $name:ident {
+            $($(#[$about_one:meta])* $variant:ident = $word:literal,)+
+        }
+    ) => {
+        $(#[$about])*
+        $visibility enum $name {
+            $($(#[$about_one])* $variant,)+
+        }
+
+        impl $name {
+            /// All of them, in their order.
+            $visibility const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+
+            /// The word for it, which never changes.
+            $visibility const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                formatter.pad(self.as_str())
+            }
+        }
+
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+pub(crate) use words;
+
+words! {
+    /// How bad a finding is; the greater, the worse.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub enum Severity {
+        /// Nothing has to be done.
+        Note = "note",
+        /// It works, and something should be put right.
+        Warning = "warning",
+        /// Someone has to act: mail is or will be unsigned, lost or not verifiable, or nobody
+        /// can tell.
+        Act = "act",
+    }
+}
+
+words! {
+    /// The language of a reader who looks after the DNS of an organisation.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum Language {
+        /// Dutch.
+        Dutch = "nl",
+        /// English.
+        English = "en",
+    }
+}
+
+/// A sentence with `{name}` filled in for each name in `values`. Any other placeholder stays as
+/// it is, and what is filled in is not read again.
+pub fn filled(sentence: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(sentence.len());
+    let mut rest = sentence;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let known = after.split_once('}').and_then(|(name, after)| {
+            let (_, value) = values.iter().find(|(key, _)| *key == name)?;
+            Some((value, after))
+        });
+        let (piece, after) = known.unwrap_or((&"{", after));
+        filled.push_str(piece);
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_the_greatest() {
+        assert_eq!(Severity::ALL.into_iter().max(), Some(Severity::Act));
+        assert!(Severity::ALL.is_sorted());
+    }
+
+    #[test]
+    fn only_known_placeholders_are_filled_in_and_only_once() {
+        let values = [("x", "{y}"), ("y", "2")];
+        assert_eq!(filled("{x} {y}{y} {z} {", &values), "{y} 22 {z} {");
+    }
+}
