@@ -4,7 +4,7 @@ use std::{error::Error, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, Uri, client::conn::http1, header};
+use hyper::{Request, StatusCode, Uri, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -16,8 +16,8 @@ use crate::config::HttpListen;
 
 /// What the server gives one request, and a bit.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// 100,000 organisations make some 60 MiB.
-const LARGEST_PAGE: usize = 512 * 1024 * 1024;
+/// 100,000 organisations make some 20 MiB.
+const LARGEST_BODY: usize = 512 * 1024 * 1024;
 
 /// Where a process serves its pages.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,8 +31,8 @@ pub enum Endpoint {
 /// What came back.
 #[derive(Debug)]
 pub struct Reply {
-    /// Whether the status says that it is what was asked for.
-    pub is_good: bool,
+    /// What kind of answer it is.
+    pub status: StatusCode,
     /// The body.
     pub text: String,
 }
@@ -94,7 +94,14 @@ impl Endpoint {
         match self {
             Self::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                request(stream, host, path).await
+                let address = stream.peer_addr()?;
+                let reply = request(stream, &self.to_string(), path).await?;
+                if reply.status != StatusCode::MISDIRECTED_REQUEST {
+                    return Ok(reply);
+                }
+                // A name could be anybody's; the address behind it could not.
+                let stream = TcpStream::connect(address).await?;
+                request(stream, &address.to_string(), path).await
             }
             Self::Unix(socket) => {
                 request(UnixStream::connect(socket).await?, "localhost", path).await
@@ -137,12 +144,12 @@ async fn request(
         .header(header::HOST, host)
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
-    let is_good = response.status().is_success();
-    let body = Limited::new(response.into_body(), LARGEST_PAGE);
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LARGEST_BODY);
     let octets = body.collect().await?.to_bytes();
     driver.abort();
     let text = String::from_utf8(octets.into()).map_err(|_| "the answer is not UTF-8")?;
-    Ok(Reply { is_good, text })
+    Ok(Reply { status, text })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! `/metrics`, `/health/live` and `/health/ready` over HTTP/1, and the status page at `/`; and
-//! the client that asks for them.
+//! `/metrics`, `/status.json`, `/health/live` and `/health/ready` over HTTP/1, and the status page
+//! at `/`; and the client that asks for them.
 //!
 //! hyper alone, on both ends: one request to a connection, and a handful of paths that are
 //! matched in [`site`]. A framework above it has nothing to do here.
 //!
-//! SECURITY: whoever can reach the socket can read the metrics, which name organisations
-//! and listeners, and the status page if there is one. Nothing here can reach messages, and
+//! SECURITY: whoever can reach the socket can read the metrics and the status, which name
+//! organisations and listeners, and the status page if there is one. Nothing here can reach messages, and
 //! no request changes anything. A connection serves one request and lives for 10 seconds at
 //! most, and there are at most 64 of them, so a slow client holds up nobody but itself. hyper
 //! refuses requests with more than 100 fields or 400 KiB of them.
@@ -36,7 +36,7 @@ use crate::{
 /// What is served.
 #[derive(Clone, Debug)]
 pub struct HttpState {
-    /// Whose metrics, and what else that process shows.
+    /// Whose numbers, and what else that process shows.
     pub role: Role,
     /// For `/health/ready`.
     pub readiness: Readiness,
@@ -47,7 +47,7 @@ pub struct HttpState {
 pub enum Role {
     /// `zegel run`.
     Signer {
-        /// For `/metrics`.
+        /// For `/metrics` and `/status.json`.
         metrics: Metrics,
         /// What `/` shows; none: there is no such page.
         page: Option<Page>,

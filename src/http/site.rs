@@ -2,8 +2,9 @@
 //!
 //! SECURITY: whoever can reach the socket reads the status page; it has no key but public
 //! records. A page of elsewhere can't read it through the browser of an operator: the host of a
-//! request is `localhost` or an address, never a name that someone else could point here. Of
-//! `/metrics` the host is not looked at, since a Prometheus may ask by any name.
+//! request is `localhost` or an address, never a name that someone else could point here. The
+//! same holds for `/status.json`. Of `/metrics` the host is not looked at, since a Prometheus may
+//! ask by any name.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -21,7 +22,10 @@ use hyper::{
 use tokio::sync::Semaphore;
 
 use super::{HttpState, Role};
-use crate::{observe::metrics::CONTENT_TYPE, page::Page};
+use crate::{
+    observe::{metrics::CONTENT_TYPE, status::Ask},
+    page::Page,
+};
 
 /// Requests for the status page beyond these are told to come back: health and metrics need
 /// connections too.
@@ -39,8 +43,9 @@ pub(super) struct Site {
     state: HttpState,
     /// Whether it is reached by a network address, so that browsers come here by names.
     checks_host: bool,
-    /// One at a time of the metrics: with many organisations each takes megabytes and a core.
-    metrics_turn: Arc<Semaphore>,
+    /// One at a time of the metrics and of the status for programs: with many organisations each
+    /// takes megabytes and a core.
+    numbers_turn: Arc<Semaphore>,
     /// One at a time of the status page: it takes a core, and mail needs the others.
     page_turn: Arc<Semaphore>,
     page_waiting: Arc<Semaphore>,
@@ -49,6 +54,7 @@ pub(super) struct Site {
 /// What a path leads to.
 enum Target<'a> {
     Metrics,
+    Status,
     Live,
     Ready,
     Page(&'a Page),
@@ -59,7 +65,7 @@ impl Site {
         Self {
             state,
             checks_host,
-            metrics_turn: Arc::new(Semaphore::new(1)),
+            numbers_turn: Arc::new(Semaphore::new(1)),
             page_turn: Arc::new(Semaphore::new(1)),
             page_waiting: Arc::new(Semaphore::new(WAITING)),
         }
@@ -73,6 +79,7 @@ impl Site {
                 &[(header::ALLOW, "GET,HEAD")],
             ),
             Some(Target::Metrics) => self.metrics().await,
+            Some(Target::Status) => self.status(request).await,
             Some(Target::Live) => text(StatusCode::OK, "alive\n"),
             Some(Target::Ready) => match self.state.readiness.check() {
                 Ok(()) => text(StatusCode::OK, "ready\n"),
@@ -95,6 +102,7 @@ impl Site {
     fn target(&self, path: &str) -> Option<Target<'_>> {
         match (path, &self.state.role) {
             ("/metrics", _) => Some(Target::Metrics),
+            ("/status.json", _) => Some(Target::Status),
             ("/health/live", _) => Some(Target::Live),
             ("/health/ready", _) => Some(Target::Ready),
             (path, Role::Signer { page, .. }) if Page::has(path) => page.as_ref().map(Target::Page),
@@ -104,7 +112,7 @@ impl Site {
 
     async fn metrics(&self) -> Answer {
         // Never an error, since the semaphore is never closed.
-        let turn = Arc::clone(&self.metrics_turn).acquire_owned().await;
+        let turn = Arc::clone(&self.numbers_turn).acquire_owned().await;
         let role = self.state.role.clone();
         let render = move || match role {
             Role::Signer { metrics, .. } => metrics.render(),
@@ -117,11 +125,41 @@ impl Site {
         body(StatusCode::OK, CONTENT_TYPE, page)
     }
 
+    async fn status(&self, request: &request::Parts) -> Answer {
+        if let Some(refused) = self.refused_host(&request.headers) {
+            return refused;
+        }
+        let ask: Ask = match request.uri.query().unwrap_or_default().parse() {
+            Ok(ask) => ask,
+            Err(advice) => return text(StatusCode::BAD_REQUEST, format!("{advice}\n")),
+        };
+        let turn = Arc::clone(&self.numbers_turn).acquire_owned().await;
+        let role = self.state.role.clone();
+        let not_ready = self.state.readiness.check().err();
+        let not_ready = not_ready.map(|missing| missing.to_string());
+        let write = move || match role {
+            Role::Signer { metrics, .. } => serde_json::to_vec(&metrics.status(not_ready, &ask)),
+            Role::Keeper(metrics) => serde_json::to_vec(&metrics.status(not_ready)),
+        };
+        let Some(Ok(status)) = on_own_thread(turn, write).await else {
+            tracing::error!("the status could not be written");
+            return empty(StatusCode::INTERNAL_SERVER_ERROR);
+        };
+        body(StatusCode::OK, "application/json", status)
+    }
+
+    /// The answer to a request that gives this socket the name of something else.
+    fn refused_host(&self, headers: &HeaderMap) -> Option<Answer> {
+        let host = headers.get(header::HOST);
+        let is_ours = host.is_some_and(|host| host.to_str().is_ok_and(is_address));
+        let advice = "open this page by its address or as localhost: a proxy in front of it \
+                      sends Host: localhost\n";
+        (self.checks_host && !is_ours).then(|| text(StatusCode::MISDIRECTED_REQUEST, advice))
+    }
+
     async fn page(&self, page: &Page, request: &request::Parts) -> Answer {
-        if self.checks_host && !is_for_this_host(&request.headers) {
-            let advice = "open this page by its address or as localhost: a proxy in front of it \
-                          sends Host: localhost\n";
-            return text(StatusCode::MISDIRECTED_REQUEST, advice);
+        if let Some(refused) = self.refused_host(&request.headers) {
+            return refused;
         }
         let Ok(waiting) = Arc::clone(&self.page_waiting).try_acquire_owned() else {
             let busy = text(StatusCode::SERVICE_UNAVAILABLE, "too busy\n");
@@ -192,11 +230,6 @@ fn with(mut answer: Answer, fields: &[(HeaderName, &str)]) -> Answer {
         }
     }
     answer
-}
-
-fn is_for_this_host(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST);
-    host.is_some_and(|host| host.to_str().is_ok_and(is_address))
 }
 
 /// Whether a `Host` field is an address or `localhost`, with or without a port.

@@ -16,6 +16,7 @@ mod machine;
 mod organisations;
 mod process;
 mod queue;
+mod ranking;
 mod series;
 mod signatures;
 mod words;
@@ -42,8 +43,10 @@ use self::{
     machine::Machine,
     organisations::{OrganisationCollector, Table},
     process::Process,
+    ranking::Samples,
 };
-use crate::names::OrganisationId;
+use super::status::{Ask, Role, SignerFigures, SignerStatus, VERSION};
+use crate::{dkim, names::OrganisationId};
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -146,6 +149,7 @@ impl Metrics {
             messages,
             process,
             organisations,
+            samples: Samples::new(),
         }))
     }
 
@@ -233,6 +237,35 @@ impl Metrics {
     pub fn render(&self) -> Result<String, fmt::Error> {
         self.0.machine.render(&self.0.registry)
     }
+
+    /// The same numbers for programs, and what keeps the signer from being ready. Without
+    /// [`Ask::top`] it may have megabytes too.
+    pub fn status(&self, not_ready: Option<String>, ask: &Ask) -> SignerStatus {
+        let inner = &self.0;
+        let mut all = inner.organisations.all();
+        let mut top = None;
+        if let Some(count) = ask.top {
+            let first = inner.samples.top(all, count, ask);
+            top = Some(first.0);
+            all = first.1;
+        }
+        let mut figures = SignerFigures {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            backend: dkim::BACKEND.to_owned(),
+            started: inner.machine.started(),
+            listeners: inner.listeners.figures(),
+            organisations: all.iter().map(|one| one.figures()).collect(),
+            ..SignerFigures::default()
+        };
+        inner.process.fill(&mut figures);
+        SignerStatus {
+            version: VERSION,
+            role: Role::Signer,
+            not_ready,
+            top,
+            figures,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -243,6 +276,7 @@ struct Inner {
     messages: MessageHistograms,
     process: Process,
     organisations: Arc<Table>,
+    samples: Samples,
 }
 
 #[derive(Clone, Debug)]

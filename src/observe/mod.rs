@@ -7,3 +7,4 @@ pub mod logging;
 pub mod metrics;
 pub mod processor_time;
 pub mod readiness;
+pub mod status;

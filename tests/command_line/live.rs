@@ -1,8 +1,10 @@
 //! `zegel status` and `zegel top`, of a signer that has signed mail.
 
 use std::{
+    collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     process::Stdio,
     time::{Duration, Instant},
@@ -16,7 +18,7 @@ use crate::{
         keeper::Keeper,
         milter::{Message, send},
         port::Port,
-        zegel::{Org, Zegel},
+        zegel::{Org, Zegel, get},
     },
 };
 
@@ -276,4 +278,145 @@ fn top_ends_with_its_reader() {
         .read_to_string(&mut said)
         .unwrap();
     assert_eq!((top.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+/// What a process says of itself, to other programs.
+fn status_of(address: SocketAddr, query: &str) -> Value {
+    let answer = get(address, &format!("/status.json{query}")).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
+    serde_json::from_str(body).unwrap()
+}
+
+/// The names of all fields, but for those that are named after what they are of.
+fn fields(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(name.clone());
+                let is_map = [
+                    "organisations",
+                    "listeners",
+                    "messages",
+                    "unsigned",
+                    "hazards",
+                ];
+                match value {
+                    Value::Object(inner) if is_map.contains(&name.as_str()) => {
+                        inner.values().for_each(|value| fields(value, found));
+                    }
+                    _ => fields(value, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn signer_and_keeper_tell_programs_what_the_reference_says() {
+    let port = Port::free();
+    let settings = format!(
+        "[keeper]\nresolvers = [\"127.0.0.1:1\"]\nhttp = \"127.0.0.1:{}\"\n\
+         check_every = \"2s\"\n",
+        port.number()
+    );
+    let zegel = Zegel::with_settings(&orgs(), &settings);
+    for domain in ["een.example", "een.example", "twee.example"] {
+        send_from(&zegel, domain);
+    }
+    let signer = status_of(zegel.http_address(), "");
+    assert_eq!(
+        (&signer["version"], &signer["role"]),
+        (&1.into(), &"signer".into())
+    );
+    assert_eq!(
+        (&signer["not_ready"], &signer["top"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(signer["figures"]["organisations"]["een"]["signed"], 2);
+    assert_eq!(
+        signer["figures"]["listeners"]["relay"]["messages"]["signed"],
+        2
+    );
+    let first = status_of(zegel.http_address(), "?top=1&by=unsigned");
+    assert_eq!(first["top"]["organisations"][0]["id"], "twee");
+    let organisations = first["figures"]["organisations"].as_object().unwrap();
+    assert_eq!(organisations.keys().collect::<Vec<_>>(), ["twee"]);
+    let wrong = get(zegel.http_address(), "/status.json?by=colour").unwrap();
+    assert!(wrong.starts_with("HTTP/1.1 400 "), "{wrong}");
+    assert!(
+        wrong.contains("by=colour: write one of rate, signed"),
+        "{wrong}"
+    );
+
+    let keeper = Keeper::start(&zegel.path(""), &port);
+    let address = SocketAddr::from(([127, 0, 0, 1], port.number()));
+    let begun = Instant::now();
+    let keeper = loop {
+        let status = status_of(address, "");
+        if status["figures"]["organisations"]["twee"]["next_steps"][0].is_object() {
+            break status;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "{}", keeper.log());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(
+        (&keeper["version"], &keeper["role"]),
+        (&1.into(), &"keeper".into())
+    );
+    let key = &keeper["figures"]["organisations"]["een"]["keys"][0];
+    assert_eq!(key["state"], "active");
+
+    let reference = fs::read_to_string("docs/status-json.md").unwrap();
+    let mut found = BTreeSet::new();
+    for status in [&signer, &first, &keeper] {
+        fields(status, &mut found);
+    }
+    assert!(found.len() > 40, "{found:?}");
+    for field in found {
+        assert!(
+            reference.contains(&format!("`{field}`")),
+            "{field} is not in the reference"
+        );
+    }
+    // Each asked as if it were the other.
+    let url = format!("http://{}", zegel.http_address());
+    run(&zegel, &["status", "--keeper-url", &url])
+        .expect(1)
+        .says(&["- the keeper at 127.0.0.1:", " is a signer"]);
+}
+
+/// By a name that is not `localhost`, which the status page does not answer to.
+#[test]
+fn a_name_is_as_good_as_the_address_behind_it() {
+    let zegel = Zegel::start(&orgs()[..1]);
+    // A name without a dot is looked up as an address of old: 127.1 is 127.0.0.1.
+    let url = format!("http://127.1:{}", zegel.http_address().port());
+    let arguments = ["status", "--url", &url];
+    finish(self::zegel().args(arguments), b"")
+        .expect(0)
+        .says(&["signer ready at 127.1:", "Nothing needs attention."]);
+}
+
+/// As a Zegel of before `/status.json` does.
+#[test]
+fn a_signer_that_is_older_is_told_apart_from_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let older = "has no /status.json: it is older than this zegel";
+    let done = finish(self::zegel().args(["status", "--url", &url]), b"").expect(1);
+    let done = done.says(&["signer unknown at", "- the signer at 127.0.0.1:", older]);
+    assert!(!done.out.contains("no signer answers"), "{}", done.out);
+    finish(self::zegel().args(["top", "--once", "--url", &url]), b"")
+        .expect(1)
+        .complains(&[older]);
 }

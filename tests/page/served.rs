@@ -89,6 +89,23 @@ fn names_of_others_are_no_hosts_of_ours() {
     }
     let answer = request(&zegel, "GET /", "");
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let numbers = request(
+        &zegel,
+        "GET /status.json",
+        "Host: attacker.example\r\nOrigin: http://attacker.example\r\n",
+    );
+    assert!(numbers.starts_with("HTTP/1.1 421 "), "{numbers}");
+    assert!(!numbers.contains("relay"), "{numbers}");
+    let numbers = get(&zegel, "/status.json");
+    assert!(numbers.starts_with("HTTP/1.1 200 "), "{numbers}");
+    assert!(
+        numbers.contains("content-type: application/json\r\n"),
+        "{numbers}"
+    );
+    assert!(
+        !numbers.to_lowercase().contains("access-control"),
+        "{numbers}"
+    );
     // Prometheus comes by names.
     let answer = request(&zegel, "GET /metrics", "Host: relay.example\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

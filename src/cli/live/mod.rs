@@ -1,22 +1,20 @@
-//! A look at processes that run, by the metrics that they show: `zegel status` and `zegel top`.
+//! A look at processes that run, by their `/status.json`: `zegel status` and `zegel top`.
 //! Nothing is changed, and no key is read.
 
-mod figures;
-mod page;
 mod screen;
 mod standing;
 mod status;
 mod top;
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use tokio::runtime::Builder;
 
-use self::{
-    figures::{Figures, KeeperFigures},
-    page::Page,
-};
 use super::{context::Context, failure::Failure};
-use crate::http::Endpoint;
+use crate::{
+    http::Endpoint,
+    observe::status::{Ask, Role, SignerStatus, UnreadableStatus, read_status},
+};
 
 pub(super) use self::{
     status::{StatusArguments, run as status},
@@ -36,13 +34,6 @@ struct Source {
     signer: Endpoint,
     /// None if it shows nothing, or if nobody said where.
     keeper: Option<Endpoint>,
-}
-
-/// What a signer shows.
-struct Look {
-    /// What keeps it from being ready, if anything does.
-    not_ready: Option<String>,
-    figures: Figures,
 }
 
 impl Source {
@@ -78,25 +69,56 @@ impl Source {
     }
 
     /// Looks at the signer.
-    async fn look(&self) -> Result<Look, String> {
-        let ready = self.signer.get("/health/ready").await?;
-        let not_ready = (!ready.is_good).then(|| ready.text.trim().to_owned());
-        let figures = Figures::of(&page_of(&self.signer).await?);
-        Ok(Look { not_ready, figures })
+    async fn look(&self, ask: &Ask) -> Result<SignerStatus, LookError> {
+        look(&self.signer, Role::Signer, &format!("/status.json?{ask}")).await
     }
 }
 
-/// Looks at a keeper.
-async fn look_at_keeper(keeper: &Endpoint) -> Result<KeeperFigures, String> {
-    Ok(KeeperFigures::of(&page_of(keeper).await?))
+/// Why nothing is known of a process. The text stands behind its role and its address.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+enum LookError {
+    /// Nobody answers.
+    #[error("{0}")]
+    Away(String),
+    /// It is a Zegel of before `/status.json`, or something else.
+    #[error(
+        "has no /status.json: it is older than this zegel ({}), and is to be upgraded or asked \
+         with its own",
+        env!("CARGO_PKG_VERSION")
+    )]
+    Old,
+    /// It does not tell.
+    #[error("answers with {0}")]
+    Refused(String),
+    #[error("{0}")]
+    Unreadable(#[from] UnreadableStatus),
 }
 
-async fn page_of(endpoint: &Endpoint) -> Result<Page, String> {
-    let answer = endpoint.get("/metrics").await?;
-    if !answer.is_good {
-        return Err("it has no metrics".to_owned());
+impl LookError {
+    /// The whole sentence.
+    fn of(&self, role: Role, endpoint: &str) -> String {
+        let role = role.as_str();
+        match self {
+            Self::Away(error) => format!("no {role} answers at {endpoint}: {error}"),
+            other => format!("the {role} at {endpoint} {other}"),
+        }
     }
-    Page::parse(&answer.text).map_err(|error| error.to_string())
+}
+
+async fn look<T: DeserializeOwned>(
+    endpoint: &Endpoint,
+    role: Role,
+    path: &str,
+) -> Result<T, LookError> {
+    let reply = endpoint.get(path).await.map_err(LookError::Away)?;
+    if reply.status == 404 {
+        return Err(LookError::Old);
+    }
+    if !reply.status.is_success() {
+        let text = format!("{}: {}", reply.status, reply.text.trim());
+        return Err(LookError::Refused(text));
+    }
+    Ok(read_status(role, &reply.text)?)
 }
 
 /// Runs this to its end, and waits for nothing that it has left behind, such as a name that is

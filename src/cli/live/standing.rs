@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::{
-    Look,
-    figures::{Figures, KeeperFigures, KeyFigures},
+use super::LookError;
+use crate::observe::{
+    metrics::OTHER,
+    status::{KeeperFigures, KeeperStatus, KeyFigures, Role, SignerFigures, SignerStatus},
 };
-use crate::observe::metrics::OTHER;
 
 /// For so long a signing failure is news: mail that was put off comes again within it.
 const FAILURE_IS_NEWS: u64 = 3600;
@@ -16,12 +16,12 @@ const CHECK_IS_OLD: u64 = 6 * 3600;
 /// Everything that `zegel status` says.
 #[derive(Debug, Serialize)]
 pub(super) struct Standing {
-    /// `ready`, `not ready`, or `away` if nobody answers.
+    /// `ready`, `not ready`, `away` if nobody answers, or `unknown` if the answer can't be read.
     pub(super) state: &'static str,
     /// Where it was asked.
     pub(super) signer: String,
     /// None if it does not answer.
-    pub(super) figures: Option<Figures>,
+    pub(super) figures: Option<SignerFigures>,
     /// None if it was not asked, or does not answer.
     pub(super) keeper: Option<KeeperFigures>,
     /// What somebody should look at, one line each, with the way out.
@@ -29,13 +29,13 @@ pub(super) struct Standing {
 }
 
 /// What was heard of the keeper, if it was asked.
-pub(super) type KeeperLook = Option<(String, Result<KeeperFigures, String>)>;
+pub(super) type KeeperLook = Option<(String, Result<KeeperStatus, LookError>)>;
 
 impl Standing {
     /// `now` is in seconds since 1970.
     pub(super) fn new(
         signer: String,
-        look: Result<Look, String>,
+        look: Result<SignerStatus, LookError>,
         keeper: KeeperLook,
         now: u64,
     ) -> Self {
@@ -47,26 +47,26 @@ impl Standing {
                 } else {
                     "ready"
                 };
-                attention.extend(look.not_ready.map(|why| format!("the signer is {why}")));
+                attention.extend(
+                    look.not_ready
+                        .map(|why| format!("the signer is not ready: {why}")),
+                );
                 of_signer(&look.figures, now, &mut attention);
                 (state, Some(look.figures))
             }
             Err(error) => {
-                attention.push(format!(
-                    "no signer answers at {signer}: {error}; see `systemctl status zegel`"
-                ));
-                ("away", None)
+                attention.push(unanswered(&error, Role::Signer, &signer));
+                let is_away = matches!(error, LookError::Away(_));
+                (if is_away { "away" } else { "unknown" }, None)
             }
         };
         let keeper = keeper.and_then(|(endpoint, look)| match look {
-            Ok(figures) => {
-                of_keeper(&figures, now, &mut attention);
-                Some(figures)
+            Ok(look) => {
+                of_keeper(&look.figures, now, &mut attention);
+                Some(look.figures)
             }
             Err(error) => {
-                attention.push(format!(
-                    "no keeper answers at {endpoint}: {error}; see `systemctl status zegel-keeper`"
-                ));
+                attention.push(unanswered(&error, Role::Keeper, &endpoint));
                 None
             }
         });
@@ -80,7 +80,17 @@ impl Standing {
     }
 }
 
-fn of_signer(figures: &Figures, now: u64, attention: &mut Vec<String>) {
+/// With the way out.
+fn unanswered(error: &LookError, role: Role, endpoint: &str) -> String {
+    let unit = match (error, role) {
+        (LookError::Away(_), Role::Signer) => "; see `systemctl status zegel`",
+        (LookError::Away(_), Role::Keeper) => "; see `systemctl status zegel-keeper`",
+        _ => "",
+    };
+    format!("{}{unit}", error.of(role, endpoint))
+}
+
+fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
     let mut say = |is_so: bool, text: String| {
         if is_so {
             attention.push(text);
@@ -189,71 +199,145 @@ pub(super) fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::live::page::Page;
+    use crate::observe::status::{ListenerFigures, VERSION};
 
     const NOW: u64 = 1_800_000_000;
 
-    fn attention(signer: &str, keeper: Option<&str>) -> Vec<String> {
-        let page = |text: &str| Page::parse(&format!("{text}# EOF\n")).unwrap();
-        let look = Look {
+    fn signer(figures: SignerFigures) -> SignerStatus {
+        SignerStatus {
+            version: VERSION,
+            role: Role::Signer,
             not_ready: None,
-            figures: Figures::of(&page(&format!("zegel_last_reload_successful 1\n{signer}"))),
-        };
-        let keeper = keeper.map(|text| ("k".to_owned(), Ok(KeeperFigures::of(&page(text)))));
-        Standing::new("s".to_owned(), Ok(look), keeper, NOW).attention
+            top: None,
+            figures,
+        }
+    }
+
+    fn well() -> SignerFigures {
+        SignerFigures {
+            last_reload_successful: true,
+            ..SignerFigures::default()
+        }
+    }
+
+    fn attention(figures: SignerFigures, keys: Option<(&str, KeyFigures)>) -> Vec<String> {
+        let keeper = keys.map(|(id, keys)| {
+            let organisations = [(id.to_owned(), keys)].into();
+            let status = KeeperStatus {
+                version: VERSION,
+                role: Role::Keeper,
+                not_ready: None,
+                figures: KeeperFigures { organisations },
+            };
+            ("k".to_owned(), Ok(status))
+        });
+        Standing::new("s".to_owned(), Ok(signer(figures)), keeper, NOW).attention
     }
 
     #[test]
-    fn what_deserves_attention() {
-        let check = format!("zegel_dns_last_check_timestamp_seconds{{organisation=\"a\"}} {NOW}\n");
-        assert_eq!(attention("", Some(&check)), Vec::<String>::new());
-        for (signer, expected) in [
-            ("zegel_key_problems 2\n", "as they should (2)"),
-            ("zegel_panics_total 1\n", "faults in Zegel"),
+    fn what_deserves_attention_of_a_signer() {
+        assert_eq!(attention(well(), None), Vec::<String>::new());
+        let failed = |time| SignerFigures {
+            last_signing_failure: Some(time),
+            ..well()
+        };
+        assert_eq!(attention(failed(NOW - 10_000), None), Vec::<String>::new());
+        let full = ListenerFigures {
+            connections: 2,
+            ..ListenerFigures::default()
+        };
+        for (figures, expected) in [
+            (SignerFigures::default(), "cannot be loaded"),
             (
-                "zegel_last_signing_failure_timestamp_seconds 1799999940.5\n",
-                "could not be signed 1m ago",
+                SignerFigures {
+                    key_problems: 2,
+                    ..well()
+                },
+                "as they should (2)",
             ),
             (
-                "zegel_connections_limit 2\nzegel_connections{listener=\"a\"} 2\n",
-                "limits.connections (2) is reached",
+                SignerFigures {
+                    panics: 1,
+                    ..well()
+                },
+                "faults in Zegel",
+            ),
+            (failed(NOW - 60), "could not be signed 1m ago"),
+            (
+                SignerFigures {
+                    connections_limit: 2,
+                    listeners: [("a".to_owned(), full)].into(),
+                    ..well()
+                },
+                "a: limits.connections (2) is reached",
             ),
         ] {
-            let said = attention(signer, None);
+            let said = attention(figures, None);
             assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
         }
-        let long_ago = "zegel_last_signing_failure_timestamp_seconds 1799990000.0\n";
-        assert_eq!(attention(long_ago, None), Vec::<String>::new());
-        for (keeper, expected) in [
+    }
+
+    #[test]
+    fn what_deserves_attention_of_a_keeper() {
+        let checked = KeyFigures {
+            last_check: NOW,
+            ..KeyFigures::default()
+        };
+        let said = attention(well(), Some(("a", checked.clone())));
+        assert_eq!(said, Vec::<String>::new());
+        let overdue = KeyFigures {
+            rotation_overdue: 1,
+            ..checked.clone()
+        };
+        let gone = KeyFigures {
+            alarms: vec![["a.nl", "active_gone"].map(str::to_owned)],
+            ..checked
+        };
+        let old = KeyFigures {
+            last_check: NOW - 100_000,
+            ..KeyFigures::default()
+        };
+        for (id, keys, expected) in [
+            ("a", overdue, "a: a key is longer in use"),
+            ("a", gone.clone(), "a: active_gone a.nl"),
             (
-                "zegel_rotation_overdue{organisation=\"a\"} 1\n",
-                "longer in use",
+                OTHER,
+                gone,
+                "organisations: active_gone: `zegel keeper --once`",
             ),
-            (
-                "zegel_key_alarm{organisation=\"a\",domain=\"a.nl\",kind=\"active_gone\"} 1\n",
-                "a: active_gone a.nl",
-            ),
+            ("a", old, "not looked at for 1d 3h"),
         ] {
-            let said = attention("", Some(&format!("{keeper}{check}")));
+            let said = attention(well(), Some((id, keys)));
             assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
         }
-        let old = "zegel_dns_last_check_timestamp_seconds{organisation=\"a\"} 1799900000\n";
-        assert!(attention("", Some(old))[0].contains("not looked at for 1d 3h"));
     }
 
     #[test]
     fn who_does_not_answer_deserves_attention() {
-        let keeper = Some(("k".to_owned(), Err("refused".to_owned())));
-        let standing = Standing::new("s".to_owned(), Err("refused".to_owned()), keeper, NOW);
+        let away = LookError::Away("refused".to_owned());
+        let keeper = Some(("k".to_owned(), Err(away.clone())));
+        let standing = Standing::new("s".to_owned(), Err(away), keeper, NOW);
         assert_eq!(standing.state, "away");
-        assert_eq!(standing.attention.len(), 2);
-        let look = Look {
-            not_ready: Some("not ready: draining".to_owned()),
-            figures: Figures::of(&Page::default()),
+        assert_eq!(
+            standing.attention,
+            [
+                "no signer answers at s: refused; see `systemctl status zegel`",
+                "no keeper answers at k: refused; see `systemctl status zegel-keeper`",
+            ]
+        );
+        let keeper = Some(("k".to_owned(), Err(LookError::Old)));
+        let standing = Standing::new("s".to_owned(), Err(LookError::Old), keeper, NOW);
+        assert_eq!(standing.state, "unknown");
+        for said in standing.attention {
+            assert!(said.contains("has no /status.json: it is older"), "{said}");
+        }
+        let look = SignerStatus {
+            not_ready: Some("draining".to_owned()),
+            ..signer(well())
         };
         let standing = Standing::new("s".to_owned(), Ok(look), None, NOW);
         assert_eq!(standing.state, "not ready");
-        assert!(standing.attention[0].contains("draining"));
+        assert_eq!(standing.attention, ["the signer is not ready: draining"]);
     }
 
     #[test]

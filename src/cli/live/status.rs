@@ -4,17 +4,18 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    Source, SourceArguments,
-    figures::{Figures, KeeperFigures, KeyFigures, Organisation},
-    look_at_keeper, on_runtime,
+    Source, SourceArguments, look, on_runtime,
     screen::Screen,
     standing::{Standing, duration},
 };
-use crate::cli::{
-    context::{Context, now},
-    failure::Failure,
-    output::{Table, printable},
-    status::Status,
+use crate::{
+    cli::{
+        context::{Context, now},
+        failure::Failure,
+        output::{Table, printable},
+        status::Status,
+    },
+    observe::status::{Ask, KeeperFigures, KeyFigures, OrganisationFigures, Role, SignerFigures},
 };
 
 #[derive(Args, Debug)]
@@ -41,15 +42,18 @@ pub(in crate::cli) fn run(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let source = Source::new(&arguments.source, arguments.keeper_url.as_deref(), context)?;
-    let (look, keeper) = on_runtime(async {
-        let look = source.look().await;
+    let (signer, keeper) = on_runtime(async {
+        let signer = source.look(&Ask::default()).await;
         let keeper = match &source.keeper {
-            Some(keeper) => Some((keeper.to_string(), look_at_keeper(keeper).await)),
+            Some(keeper) => {
+                let look = look(keeper, Role::Keeper, "/status.json").await;
+                Some((keeper.to_string(), look))
+            }
             None => None,
         };
-        (look, keeper)
+        (signer, keeper)
     })?;
-    let standing = Standing::new(source.signer.to_string(), look, keeper, now());
+    let standing = Standing::new(source.signer.to_string(), signer, keeper, now());
     if arguments.json {
         context.output.json(&standing);
     } else {
@@ -95,7 +99,7 @@ fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {
     lines
 }
 
-fn process(figures: &Figures) -> [String; 3] {
+fn process(figures: &SignerFigures) -> [String; 3] {
     let time = |seconds: u64| {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -130,7 +134,7 @@ fn process(figures: &Figures) -> [String; 3] {
     ]
 }
 
-fn listeners(figures: &Figures) -> String {
+fn listeners(figures: &SignerFigures) -> String {
     let mut table = Table::new([
         "LISTENER",
         "CONNECTIONS",
@@ -160,8 +164,8 @@ fn listeners(figures: &Figures) -> String {
     table.to_string()
 }
 
-fn organisations(figures: &Figures, keeper: &KeeperFigures, count: usize) -> String {
-    let (nothing, no_keys) = (Organisation::default(), KeyFigures::default());
+fn organisations(figures: &SignerFigures, keeper: &KeeperFigures, count: usize) -> String {
+    let (nothing, no_keys) = (OrganisationFigures::default(), KeyFigures::default());
     let ids = figures.organisations.keys();
     let mut ids: Vec<&String> = ids.chain(keeper.organisations.keys()).collect();
     ids.sort_unstable();

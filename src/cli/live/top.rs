@@ -1,27 +1,22 @@
 //! `zegel top`: who sends now, over and over.
 
-use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use tokio::{signal::ctrl_c, time::sleep};
 
 use super::{
-    Look, Source, SourceArguments,
-    figures::{Figures, Organisation},
-    on_runtime,
-    screen::Screen,
-    standing::duration,
+    LookError, Source, SourceArguments, on_runtime, screen::Screen, standing::duration,
     status::name_of,
 };
-use crate::cli::{
-    context::{Context, now},
-    failure::Failure,
-    output::{Table, printable},
-    status::Status,
+use crate::{
+    cli::{
+        context::{Context, now},
+        failure::Failure,
+        output::{Table, printable},
+        status::Status,
+    },
+    observe::status::{Ask, Order, OrganisationFigures, Role, SignerFigures, SignerStatus},
 };
 
 /// Without a terminal that says how many there is room for.
@@ -51,20 +46,22 @@ pub(in crate::cli) struct TopArguments {
     once: bool,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Order {
-    /// Messages a second
-    Rate,
-    /// Messages that were signed, since the start
-    Signed,
-    /// Messages that were not signed, since the start
-    Unsigned,
-    /// Messages that could not be signed, since the start
-    Failures,
-    /// Hazards, since the start
-    Hazards,
-    /// By the id
-    Name,
+impl ValueEnum for Order {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Rate => "Messages a second",
+            Self::Signed => "Messages that were signed, since the start",
+            Self::Unsigned => "Messages that were not signed, since the start",
+            Self::Failures => "Messages that could not be signed, since the start",
+            Self::Hazards => "Hazards, since the start",
+            Self::Name => "By the id",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -95,35 +92,42 @@ async fn watch(
     source: &Source,
     context: &mut Context,
 ) -> Result<Status, Failure> {
-    let failure =
-        |error| Failure::Other(format!("no signer answers at {}: {error}", source.signer));
+    let signer = source.signer.to_string();
+    let failure = |error: &LookError| Failure::Other(error.of(Role::Signer, &signer));
+    let mut ask = Ask {
+        by: arguments.by,
+        ..Ask::default()
+    };
     // There is nothing to show without a first one.
-    let first = source.look().await.map_err(failure)?;
-    let mut before = (Instant::now(), first.figures);
+    ask.top = Some(0);
+    let mut before = (
+        Instant::now(),
+        source.look(&ask).await.map_err(|error| failure(&error))?,
+    );
     loop {
         sleep(arguments.interval).await;
-        let look = source.look().await;
-        let taken = Instant::now();
         let screen = Screen::of_output();
+        let room = screen
+            .rows()
+            .map_or(ORGANISATIONS, |rows| rows.saturating_sub(OTHER_LINES));
+        ask.top = Some(arguments.count.unwrap_or(room));
+        ask.since = before.1.top.as_ref().map(|top| top.sample);
+        let look = source.look(&ask).await;
+        let taken = Instant::now();
         let lines = match &look {
             Ok(look) => {
                 let seconds = (taken - before.0).as_secs_f64();
-                frame(
-                    &source.signer.to_string(),
-                    (look, &before.1, seconds),
-                    arguments,
-                    screen,
-                )
+                frame(&signer, look, &before.1.figures, seconds, screen)
             }
-            Err(error) if arguments.once => return Err(failure(error.clone())),
-            Err(error) => vec![screen.red(&printable(&failure(error.clone()).to_string()))],
+            Err(error) if arguments.once => return Err(failure(error)),
+            Err(error) => vec![screen.red(&printable(&failure(error).to_string()))],
         };
         show(&lines, screen, arguments.once, context);
         if !context.output.flush() || arguments.once {
             return Ok(Status::Good);
         }
         if let Ok(look) = look {
-            before = (taken, look.figures);
+            before = (taken, look);
         }
     }
 }
@@ -147,19 +151,11 @@ fn show(lines: &[String], screen: Screen, once: bool, context: &mut Context) {
     }
 }
 
-/// An organisation between two looks.
-struct Row<'a> {
-    id: &'a str,
-    organisation: &'a Organisation,
-    /// Messages a second.
-    signed: f64,
-    unsigned: f64,
-}
-
 fn frame(
     signer: &str,
-    (look, before, seconds): (&Look, &Figures, f64),
-    arguments: &TopArguments,
+    look: &SignerStatus,
+    before: &SignerFigures,
+    seconds: f64,
     screen: Screen,
 ) -> Vec<String> {
     let figures = &look.figures;
@@ -168,12 +164,12 @@ fn frame(
         format!("{rate:.1} {result}")
     };
     let results = ["signed", "unsigned", "tempfailed", "rejected", "observed"].map(rate);
-    let state = look.not_ready.as_deref().unwrap_or("ready");
-    let in_progress: u64 = figures
-        .listeners
-        .values()
-        .map(|one| one.messages_in_progress)
-        .sum();
+    let state = match &look.not_ready {
+        Some(missing) => format!("not ready: {missing}"),
+        None => "ready".to_owned(),
+    };
+    let listeners = figures.listeners.values();
+    let in_progress: u64 = listeners.map(|one| one.messages_in_progress).sum();
     let up = duration(now().saturating_sub(figures.started));
     let mut lines = vec![
         screen.bold(&printable(&format!("zegel at {signer}: {state}, up {up}"))),
@@ -184,37 +180,11 @@ fn frame(
         )),
         String::new(),
     ];
-    let room = screen
-        .rows()
-        .map_or(ORGANISATIONS, |rows| rows.saturating_sub(OTHER_LINES));
-    let count = arguments.count.unwrap_or(room);
-    let table = table(
-        &rows(&before.organisations, &figures.organisations, seconds),
-        arguments.by,
-        count,
-    );
+    let table = table(look);
     let mut table = table.lines();
     lines.extend(table.next().map(|headings| screen.bold(headings)));
     lines.extend(table.map(|line| screen.fit(line)));
     lines
-}
-
-fn rows<'a>(
-    before: &BTreeMap<String, Organisation>,
-    after: &'a BTreeMap<String, Organisation>,
-    seconds: f64,
-) -> Vec<Row<'a>> {
-    let nothing = Organisation::default();
-    let row = |(id, organisation): (&'a String, &'a Organisation)| {
-        let before = before.get(id).unwrap_or(&nothing);
-        Row {
-            id,
-            organisation,
-            signed: rate(before.signed, organisation.signed, seconds),
-            unsigned: rate(before.all_unsigned(), organisation.all_unsigned(), seconds),
-        }
-    };
-    after.iter().map(row).collect()
 }
 
 /// A counter that is less than before began anew: the signer was started again.
@@ -224,20 +194,8 @@ fn rate(before: u64, after: u64, seconds: f64) -> f64 {
     more as f64 / seconds.max(f64::MIN_POSITIVE)
 }
 
-fn table(rows: &[Row<'_>], order: Order, count: usize) -> String {
-    let mut rows: Vec<&Row<'_>> = rows.iter().collect();
-    // They are in the order of their ids, which decides among equals.
-    match order {
-        Order::Rate => rows.sort_by(|left, right| {
-            let sum = |row: &Row<'_>| row.signed + row.unsigned;
-            sum(right).total_cmp(&sum(left))
-        }),
-        Order::Signed => rows.sort_by_key(|row| Reverse(row.organisation.signed)),
-        Order::Unsigned => rows.sort_by_key(|row| Reverse(row.organisation.all_unsigned())),
-        Order::Failures => rows.sort_by_key(|row| Reverse(row.organisation.failures())),
-        Order::Hazards => rows.sort_by_key(|row| Reverse(row.organisation.all_hazards())),
-        Order::Name => {}
-    }
+/// The organisations as the signer has put them in order.
+fn table(look: &SignerStatus) -> String {
     let mut table = Table::new([
         "ORGANISATION",
         "SIGNED/s",
@@ -247,15 +205,18 @@ fn table(rows: &[Row<'_>], order: Order, count: usize) -> String {
         "HAZARDS",
         "WHY UNSIGNED",
     ]);
-    for row in rows.into_iter().take(count) {
+    let nothing = OrganisationFigures::default();
+    for rates in look.top.iter().flat_map(|top| &top.organisations) {
+        let organisations = &look.figures.organisations;
+        let organisation = organisations.get(&rates.id).unwrap_or(&nothing);
         table.row([
-            name_of(row.id),
-            format!("{:.1}", row.signed),
-            format!("{:.1}", row.unsigned),
-            row.organisation.signed.to_string(),
-            row.organisation.all_unsigned().to_string(),
-            row.organisation.all_hazards().to_string(),
-            row.organisation.reasons(),
+            name_of(&rates.id),
+            format!("{:.1}", rates.signed_per_second),
+            format!("{:.1}", rates.unsigned_per_second),
+            organisation.signed.to_string(),
+            organisation.all_unsigned().to_string(),
+            organisation.all_hazards().to_string(),
+            organisation.reasons(),
         ]);
     }
     table.to_string()
@@ -264,40 +225,50 @@ fn table(rows: &[Row<'_>], order: Order, count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::status::{Rates, Top, VERSION};
 
-    fn organisation(signed: u64, unsigned: u64) -> Organisation {
-        Organisation {
-            signed,
-            unsigned: [("awaiting_key".to_owned(), unsigned)].into(),
-            hazards: BTreeMap::new(),
+    #[test]
+    fn a_counter_that_is_less_than_before_began_anew() {
+        for (before, after, expected) in [(10, 14, 2.0), (100, 2, 1.0), (7, 7, 0.0)] {
+            assert!((rate(before, after, 2.0) - expected).abs() < 1e-9);
         }
     }
 
     #[test]
-    fn rates_are_differences_and_a_restart_begins_anew() {
-        let before = [
-            ("a".to_owned(), organisation(10, 0)),
-            ("b".to_owned(), organisation(100, 7)),
-        ];
-        let after = [
-            ("a".to_owned(), organisation(14, 3)),
-            ("b".to_owned(), organisation(2, 7)),
-            ("c\u{1b}[2J".to_owned(), organisation(1, 0)),
-        ];
-        let (before, after) = (BTreeMap::from(before), BTreeMap::from(after));
-        let rows = rows(&before, &after, 2.0);
-        let rates: Vec<_> = rows.iter().map(|row| (row.signed, row.unsigned)).collect();
-        assert_eq!(rates, [(2.0, 1.5), (1.0, 0.0), (0.5, 0.0)]);
-        let first = |order, count| {
-            let table = table(&rows, order, count);
-            assert!(!table.contains('\u{1b}'), "{table}");
-            let names = table.lines().skip(1).map(|line| line[..1].to_owned());
-            names.collect::<String>()
+    fn rows_are_as_the_signer_gives_them_and_no_text_is_too_odd() {
+        let rates = |id: &str, signed_per_second| Rates {
+            id: id.to_owned(),
+            signed_per_second,
+            unsigned_per_second: 1.25,
         };
-        assert_eq!(first(Order::Rate, 9), "abc");
-        assert_eq!(first(Order::Unsigned, 9), "bac");
-        assert_eq!(first(Order::Signed, 2), "ab");
-        assert_eq!(first(Order::Name, 1), "a");
+        let odd = "c\u{1b}[2J";
+        let organisation = OrganisationFigures {
+            signed: 7,
+            ..OrganisationFigures::default()
+        };
+        let look = SignerStatus {
+            version: VERSION,
+            role: Role::Signer,
+            not_ready: None,
+            top: Some(Top {
+                organisations: vec![rates(odd, 0.5), rates("a", 2.0), rates("", 0.0)],
+                ..Top::default()
+            }),
+            figures: SignerFigures {
+                organisations: [("a".to_owned(), organisation)].into(),
+                ..SignerFigures::default()
+            },
+        };
+        let table = table(&look);
+        assert!(!table.contains('\u{1b}'), "{table}");
+        let rows: Vec<Vec<&str>> = table
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(rows[0][1..], ["0.5", "1.2", "0", "0", "0"]);
+        assert_eq!(rows[1], ["a", "2.0", "1.2", "7", "0", "0"]);
+        assert_eq!(rows[2], ["(none)", "0.0", "1.2", "0", "0", "0"]);
     }
 
     #[test]

@@ -23,7 +23,10 @@ use super::{
     machine::{self, Machine},
     series::{self, OTHER},
 };
-use crate::names::OrganisationId;
+use crate::{
+    names::OrganisationId,
+    observe::status::{KeeperFigures, KeeperStatus, Key, KeyFigures, NextStep, Role, VERSION},
+};
 
 /// What a check found out about one organisation.
 #[derive(Clone, Debug)]
@@ -154,6 +157,23 @@ impl KeeperMetrics {
     pub fn render(&self) -> Result<String, fmt::Error> {
         self.machine.render(&self.registry)
     }
+
+    /// The same for programs, and what keeps the keeper from being ready; it may have megabytes
+    /// too.
+    pub fn status(&self, not_ready: Option<String>) -> KeeperStatus {
+        let (own, others) = self.table.own_and_others();
+        let all = shown(&own, &others).into_iter();
+        KeeperStatus {
+            version: VERSION,
+            role: Role::Keeper,
+            not_ready,
+            figures: KeeperFigures {
+                organisations: all
+                    .map(|(id, rows)| (id.to_owned(), figures(rows)))
+                    .collect(),
+            },
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -162,14 +182,7 @@ struct KeyCollector(Arc<Table>);
 impl Collector for KeyCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (own, others) = self.0.own_and_others();
-        let now = Timestamp::now();
-        let own = own.iter();
-        let mut all: Vec<(&str, [Rows<'_>; GAUGES.len()])> = own
-            .map(|facts| (facts.organisation.as_str(), rows(facts, now)))
-            .collect();
-        if !others.is_empty() {
-            all.push((OTHER, together(&others, now)));
-        }
+        let all = shown(&own, &others);
         for (place, gauge) in GAUGES.iter().enumerate() {
             let mut metric =
                 encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;
@@ -236,6 +249,50 @@ const GAUGES: [Gauge; 6] = [
 /// The series that an organisation has of one gauge: the values of the further labels, of
 /// which the last is from a closed set, and the value.
 type Rows<'a> = Vec<([&'a str; 2], i64)>;
+
+/// What is shown of each organisation, under its label.
+fn shown<'a>(
+    own: &'a [Arc<Facts>],
+    others: &'a [Arc<Facts>],
+) -> Vec<(&'a str, [Rows<'a>; GAUGES.len()])> {
+    let now = Timestamp::now();
+    let own = own
+        .iter()
+        .map(|facts| (facts.organisation.as_str(), rows(facts, now)));
+    let others = (!others.is_empty()).then(|| (OTHER, together(others, now)));
+    own.chain(others).collect()
+}
+
+/// The same rows for programs.
+fn figures([ages, steps, overdue, findings, alarms, checked]: [Rows<'_>; 6]) -> KeyFigures {
+    let number = |value| u64::try_from(value).unwrap_or(0);
+    let only = |rows: Rows<'_>| rows.first().map_or(0, |(_, value)| number(*value));
+    let words = |rows: Rows<'_>| {
+        rows.into_iter()
+            .map(|(words, _)| words.map(str::to_owned))
+            .collect()
+    };
+    let keys = ages.into_iter().map(|([selector, state], age)| Key {
+        selector: selector.to_owned(),
+        state: state.to_owned(),
+        age_seconds: number(age),
+    });
+    let next_steps = steps
+        .into_iter()
+        .map(|([selector, step], domains)| NextStep {
+            selector: selector.to_owned(),
+            step: step.to_owned(),
+            domains: number(domains),
+        });
+    KeyFigures {
+        keys: keys.collect(),
+        next_steps: next_steps.collect(),
+        alarms: words(alarms),
+        findings: words(findings),
+        rotation_overdue: only(overdue),
+        last_check: only(checked),
+    }
+}
 
 /// What is shown of one organisation, in the order of [`GAUGES`].
 fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
@@ -319,6 +376,18 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }
+        let keys = &metrics.status(None).figures.organisations["een"];
+        let states: Vec<&str> = keys.keys.iter().map(|key| key.state.as_str()).collect();
+        assert_eq!(states, ["active", "draining"]);
+        assert!(keys.keys.iter().all(|key| key.selector == "s1"));
+        let step = &keys.next_steps[0];
+        assert_eq!(
+            (step.selector.as_str(), step.step.as_str(), step.domains),
+            ("s1", "restore_record", 2)
+        );
+        assert_eq!(keys.alarms, [["een.example", "active_gone"]]);
+        assert_eq!(keys.findings, [["een.example", "dkim.missing"]]);
+        assert_eq!((keys.rotation_overdue, keys.last_check), (1, 1_790_000_000));
         facts.findings.clear();
         facts.rotation_overdue = false;
         metrics.checked(facts);
@@ -368,6 +437,14 @@ mod tests {
             assert_eq!(lines_with(&page, line), [line], "{page}");
         }
         assert!(lines_with(&page, "\"c").is_empty(), "{page}");
+        let organisations = metrics.status(None).figures.organisations;
+        assert_eq!(
+            organisations.keys().collect::<Vec<_>>(),
+            ["a", "b", "other"]
+        );
+        let others = &organisations["other"];
+        assert_eq!(others.alarms, [["", "active_gone"]]);
+        assert_eq!((others.rotation_overdue, others.last_check), (2, 1200));
         // One goes, and the next in the order has its place.
         metrics.organisations(ids[1..].iter());
         let page = metrics.render().unwrap();

@@ -1,6 +1,10 @@
 //! What is counted for each listener.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -11,7 +15,9 @@ use super::{
     Forecast, MessageHistograms, Outcome,
     counted::Counted,
     limits::{Limit, LimitCounters},
+    process::number,
 };
+use crate::observe::status::ListenerFigures;
 
 /// The metrics of one listener, resolved: each call is a few atomic additions. A clone
 /// counts into the same ones.
@@ -82,6 +88,25 @@ impl ListenerMetrics {
     pub fn accept_error(&self) {
         self.0.accept_errors.inc();
     }
+
+    fn figures(&self) -> ListenerFigures {
+        let listener = &self.0;
+        let messages = [
+            ("signed", &listener.signed),
+            ("unsigned", &listener.unsigned),
+            ("tempfailed", &listener.tempfailed),
+            ("rejected", &listener.rejected),
+            ("observed", &listener.observed),
+        ];
+        ListenerFigures {
+            connections: number(&listener.connections),
+            connections_refused: listener.refused.get(),
+            messages_in_progress: number(&listener.in_progress),
+            messages: messages
+                .map(|(result, counter)| (result.to_owned(), counter.get()))
+                .into(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -118,6 +143,8 @@ pub(super) struct ListenerFamilies {
     limits: Family<Labels, Counter>,
     protocol_errors: Family<Labels, Counter>,
     accept_errors: Family<Labels, Counter>,
+    /// By its name; one stays, as its series do.
+    resolved: Mutex<BTreeMap<String, ListenerMetrics>>,
 }
 
 impl ListenerFamilies {
@@ -150,6 +177,7 @@ impl ListenerFamilies {
             accept_errors: counter("accept_errors", "Failures to accept a connection"),
             connections: Family::default(),
             in_progress: Family::default(),
+            resolved: Mutex::default(),
         };
         registry.register(
             "messages_in_progress",
@@ -171,7 +199,7 @@ impl ListenerFamilies {
             family.get_or_create_owned(&labels)
         };
         let result = |result: &str| count(&self.messages, result);
-        ListenerMetrics(Arc::new(Listener {
+        let metrics = ListenerMetrics(Arc::new(Listener {
             signed: result("signed"),
             unsigned: result("unsigned"),
             tempfailed: result("tempfailed"),
@@ -187,6 +215,18 @@ impl ListenerFamilies {
             protocol_errors: self.protocol_errors.get_or_create_owned(&listener),
             accept_errors: self.accept_errors.get_or_create_owned(&listener),
             messages: messages.clone(),
-        }))
+        }));
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        resolved.insert(name.to_owned(), metrics.clone());
+        metrics
+    }
+
+    /// What all of them have counted.
+    pub(super) fn figures(&self) -> BTreeMap<String, ListenerFigures> {
+        let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let figures = resolved
+            .iter()
+            .map(|(name, metrics)| (name.clone(), metrics.figures()));
+        figures.collect()
     }
 }

@@ -27,21 +27,31 @@ pub(super) fn registry() -> Registry {
 
 /// The process; its names begin with `process_`.
 #[derive(Debug)]
-pub(super) struct Machine(Registry);
+pub(super) struct Machine {
+    registry: Registry,
+    started: SystemTime,
+}
 
 impl Machine {
     /// The process begins about now.
     pub(super) fn new() -> Self {
+        let started = SystemTime::now();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(MachineCollector(SystemTime::now())));
-        Self(registry)
+        registry.register_collector(Box::new(MachineCollector(started)));
+        Self { registry, started }
+    }
+
+    /// When the process began, in seconds since 1970.
+    pub(super) fn started(&self) -> u64 {
+        let begun = self.started.duration_since(UNIX_EPOCH);
+        begun.unwrap_or_default().as_secs()
     }
 
     /// The page of both.
     pub(super) fn render(&self, registry: &Registry) -> Result<String, fmt::Error> {
         let mut page = String::new();
         text::encode_registry(&mut page, registry)?;
-        text::encode_registry(&mut page, &self.0)?;
+        text::encode_registry(&mut page, &self.registry)?;
         text::encode_eof(&mut page)?;
         Ok(page)
     }

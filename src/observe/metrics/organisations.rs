@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     names::{OrganisationId, Selector},
+    observe::status::OrganisationFigures,
     organisation::Refusal,
 };
 
@@ -175,7 +176,7 @@ enum Label {
 }
 
 #[derive(Debug)]
-struct Counters {
+pub(super) struct Counters {
     label: Label,
     signed: Signatures,
     /// In the order of [`Refusal::ALL`].
@@ -193,7 +194,7 @@ impl Counters {
         })
     }
 
-    fn label(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         match &self.label {
             Label::None => "",
             Label::Other => OTHER,
@@ -213,8 +214,41 @@ impl Counters {
             .map(|(reason, count)| (reason.as_str(), count))
     }
 
-    fn hazards(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(super) fn hazards(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.hazards.get().into_iter().flat_map(|words| words.all())
+    }
+
+    /// In messages. An organisation that signs twice has each message under both algorithms.
+    pub(super) fn totals(&self) -> Totals {
+        let of_algorithm = |algorithm| {
+            let all = self.signed.all();
+            let same = all.filter(move |(_, other, _)| *other == algorithm);
+            same.map(|(_, _, count)| count).sum()
+        };
+        let algorithms = self.signed.all().map(|(_, algorithm, _)| algorithm);
+        Totals {
+            signed: algorithms.map(of_algorithm).max().unwrap_or(0),
+            unsigned: self.unsigned().map(|(_, count)| count).sum(),
+        }
+    }
+
+    /// Messages that could not be signed and should have been.
+    pub(super) fn failures(&self) -> u64 {
+        let failures = [Refusal::SigningFailure, Refusal::LimitExceeded].map(Refusal::as_str);
+        let unsigned = self
+            .unsigned()
+            .filter(|(reason, _)| failures.contains(reason));
+        unsigned.map(|(_, count)| count).sum()
+    }
+
+    pub(super) fn figures(&self) -> (String, OrganisationFigures) {
+        let owned = |(word, count): (&str, u64)| (word.to_owned(), count);
+        let figures = OrganisationFigures {
+            signed: self.totals().signed,
+            unsigned: self.unsigned().map(owned).collect(),
+            hazards: self.hazards().map(owned).collect(),
+        };
+        (self.label().to_owned(), figures)
     }
 }
 
@@ -279,13 +313,18 @@ impl Table {
         own.map(|own| own.unsigned().collect()).unwrap_or_default()
     }
 
-    /// A copy, so that a scrape holds no lock while it writes megabytes.
-    fn all(&self) -> Vec<Arc<Counters>> {
+    /// A copy, so that a scrape holds no lock while it writes megabytes. Who has counted nothing
+    /// is left out.
+    pub(super) fn all(&self) -> Vec<Arc<Counters>> {
         let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
         let entries = [&self.none].into_iter().chain(by_id.values());
         let with_events = entries.filter_map(|entry| entry.counters.get());
         let own = with_events.filter(|counters| !matches!(counters.label, Label::Other));
-        own.chain([&self.places.other]).map(Arc::clone).collect()
+        let other = &self.places.other;
+        let has_counted = other.totals() != Totals::default() || other.hazards().next().is_some();
+        own.chain(has_counted.then_some(other))
+            .map(Arc::clone)
+            .collect()
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     SnapshotFacts,
     queue::{Queue, Waiting},
 };
+use crate::observe::status::SignerFigures;
 
 /// A time in seconds since 1970, or 0.
 type Moment = Gauge<f64, AtomicU64>;
@@ -126,6 +127,23 @@ impl Process {
         self.snapshot.show(facts);
     }
 
+    /// Writes what it counts into the figures.
+    pub(super) fn fill(&self, figures: &mut SignerFigures) {
+        let snapshot = &self.snapshot;
+        figures.loaded = whole(self.last_reload.get());
+        figures.snapshot_generation = number(&snapshot.generation);
+        figures.keystore_generation = number(&snapshot.keystore_generation);
+        figures.last_reload_successful = self.last_reload_succeeded.get() == 1;
+        figures.reloads_failed = self.reloads_failed.get();
+        figures.organisations_in_use = number(&snapshot.organisations);
+        figures.domains_without_key = number(&snapshot.without_key);
+        figures.key_problems = number(&snapshot.key_problems);
+        figures.panics = self.panics.get();
+        figures.last_signing_failure =
+            Some(whole(self.last_failure.get())).filter(|time| *time > 0);
+        figures.connections_limit = number(&snapshot.connections);
+    }
+
     pub(super) fn key_problems(&self, problems: usize) {
         let problems = i64::try_from(problems).unwrap_or(i64::MAX);
         self.snapshot.key_problems.set(problems);
@@ -204,6 +222,21 @@ impl SnapshotGauges {
         set(&self.key_problems, facts.key_problems as u64);
         set(&self.connections, facts.connections as u64);
     }
+}
+
+/// The value of a gauge of things; none has less than nothing.
+pub(super) fn number(gauge: &Gauge) -> u64 {
+    u64::try_from(gauge.get()).unwrap_or(0)
+}
+
+/// Whole seconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "below 0 it is 0, as NaN is; what is too much is the most"
+)]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
 }
 
 fn moment(registry: &mut Registry, name: &str, help: &str) -> Moment {

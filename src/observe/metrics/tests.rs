@@ -1,7 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::{names::Selector, organisation::Refusal};
+use crate::{names::Selector, observe::status::Order, organisation::Refusal};
 
 fn id(text: &str) -> OrganisationId {
     text.parse().unwrap()
@@ -353,4 +353,225 @@ fn threads_lose_no_count() {
         &metrics,
         r#"zegel_signed_total{organisation="busy",selector="s1",algorithm="ed25519-sha256"} 4000"#,
     );
+}
+
+fn ask(query: &str) -> Ask {
+    query.parse().unwrap()
+}
+
+/// The ids in their order.
+fn first(metrics: &Metrics, query: &str) -> Vec<String> {
+    let status = metrics.status(None, &ask(query));
+    let rates = status.top.unwrap().organisations;
+    let ids: Vec<String> = rates.into_iter().map(|one| one.id).collect();
+    let known: Vec<&String> = status.figures.organisations.keys().collect();
+    let mut sorted: Vec<&String> = ids.iter().collect();
+    sorted.sort();
+    assert_eq!(known, sorted, "{query}");
+    ids
+}
+
+#[test]
+fn the_status_has_the_numbers_of_the_page() {
+    let metrics = Metrics::with_series(1);
+    let relay = metrics.listener("relay");
+    let _open = (relay.connection(), relay.begin_message());
+    relay.connection_refused();
+    relay.message(Outcome::Tempfailed, 1);
+    relay.observed(Forecast::Signed, 1);
+    let one = metrics.organisation(&id("een"));
+    // Two keys one after the other, and a second algorithm beside them.
+    for (selector, algorithm, count) in [
+        ("a", "rsa-sha256", 3),
+        ("b", "rsa-sha256", 4),
+        ("c", "ed25519-sha256", 6),
+    ] {
+        for _ in 0..count {
+            one.signed(&selector.parse().unwrap(), algorithm);
+        }
+    }
+    one.unsigned(Refusal::AwaitingKey);
+    one.hazard("long_line");
+    metrics
+        .organisation(&id("twee"))
+        .unsigned(Refusal::SigningFailure);
+    metrics.panicked();
+    metrics.reload_failed();
+    metrics.signing_failed();
+    metrics.snapshot_in_use(&SnapshotFacts {
+        organisations: 3,
+        keystore_generation: 17,
+        domains_without_key: 2,
+        key_problems: 1,
+        connections: 50,
+        loaded_at: UNIX_EPOCH + Duration::from_millis(1_800_000_000_500),
+    });
+    let status = metrics.status(Some("starting".to_owned()), &Ask::default());
+    let text = serde_json::to_string(&status).unwrap();
+    let status: SignerStatus = crate::observe::status::read_status(Role::Signer, &text).unwrap();
+    assert_eq!(
+        (status.not_ready.as_deref(), status.top),
+        (Some("starting"), None)
+    );
+    let figures = status.figures;
+    assert_eq!(figures.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(figures.backend, dkim::BACKEND);
+    assert_line(
+        &metrics,
+        &format!("process_start_time_seconds {}", figures.started),
+    );
+    assert_eq!(
+        (figures.loaded, figures.connections_limit),
+        (1_800_000_000, 50)
+    );
+    assert_eq!(
+        (figures.snapshot_generation, figures.keystore_generation),
+        (1, 17)
+    );
+    assert_eq!(
+        (figures.organisations_in_use, figures.domains_without_key),
+        (3, 2)
+    );
+    assert_eq!((figures.key_problems, figures.panics), (1, 1));
+    assert_eq!(
+        (figures.last_reload_successful, figures.reloads_failed),
+        (false, 1)
+    );
+    assert!(figures.last_signing_failure.unwrap() >= figures.started);
+    let relay = &figures.listeners["relay"];
+    assert_eq!((relay.connections, relay.messages_in_progress), (1, 1));
+    assert_eq!((relay.connections_refused, relay.messages.len()), (1, 5));
+    assert_eq!(
+        (relay.messages["tempfailed"], relay.messages["observed"]),
+        (1, 1)
+    );
+    let [none, een, other] = ["", "een", OTHER].map(|id| &figures.organisations[id]);
+    assert_eq!(figures.organisations.len(), 3);
+    assert_eq!(
+        (een.signed, een.all_unsigned(), een.hazards["long_line"]),
+        (7, 1, 1)
+    );
+    assert_eq!((other.signed, other.unsigned["signing_failure"]), (0, 1));
+    assert_eq!(
+        (none.unsigned["unknown_domain"], none.all_unsigned()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn the_first_organisations_are_those_that_were_asked_for() {
+    let metrics = Metrics::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| metrics.organisation(&id(name)));
+    for _ in 0..3 {
+        a.signed(&selector(), "rsa-sha256");
+        b.unsigned(Refusal::AwaitingKey);
+    }
+    b.signed(&selector(), "rsa-sha256");
+    c.unsigned(Refusal::LimitExceeded);
+    c.hazard("long_line");
+    for (query, expected) in [
+        ("top=2&by=signed", vec!["a", "b"]),
+        ("top=9&by=signed", vec!["a", "b", "", "c"]),
+        ("top=2&by=unsigned", vec!["b", "c"]),
+        ("top=1&by=failures", vec!["c"]),
+        ("top=1&by=hazards", vec!["c"]),
+        ("top=2&by=name", vec!["", "a"]),
+        ("top=3", vec!["b", "a", "c"]),
+        ("top=0", vec![]),
+    ] {
+        assert_eq!(first(&metrics, query), expected, "{query}");
+    }
+    assert_eq!(metrics.status(None, &ask("top=1")).top.unwrap().of, 4);
+}
+
+#[test]
+fn rates_are_right_whoever_was_among_the_first_before() {
+    let metrics = Metrics::new();
+    let slow = metrics.organisation(&id("slow"));
+    for _ in 0..5 {
+        slow.signed(&selector(), "rsa-sha256");
+    }
+    std::thread::sleep(Duration::from_millis(600));
+    let before = metrics.status(None, &ask("top=1")).top.unwrap();
+    assert_eq!(before.organisations[0].id, "slow");
+    // One that was not in the answer, and one that had no mail at all.
+    let fast = metrics.organisation(&id("fast"));
+    for _ in 0..20 {
+        fast.unsigned(Refusal::AwaitingKey);
+    }
+    slow.signed(&selector(), "rsa-sha256");
+    let query = format!("top=2&since={}", before.sample);
+    let top = metrics.status(None, &ask(&query)).top.unwrap();
+    let grown: Vec<(&str, f64, f64)> = top
+        .organisations
+        .iter()
+        .map(|one| {
+            let [signed, unsigned] = [one.signed_per_second, one.unsigned_per_second];
+            (
+                one.id.as_str(),
+                signed * top.seconds,
+                unsigned * top.seconds,
+            )
+        })
+        .collect();
+    let expected = [("fast", 0.0, 20.0), ("slow", 1.0, 0.0)];
+    for ((id, signed, unsigned), expected) in grown.into_iter().zip(expected) {
+        assert_eq!((id, signed.round(), unsigned.round()), expected);
+    }
+    // Of a signer that was started again, or of a copy that is gone: since the oldest.
+    let top = metrics.status(None, &ask("top=1&since=0")).top.unwrap();
+    let signed = top.organisations[0].unsigned_per_second * top.seconds;
+    assert_eq!(
+        (top.organisations[0].id.as_str(), signed.round()),
+        ("fast", 20.0)
+    );
+}
+
+#[test]
+fn an_organisation_that_goes_and_comes_back_begins_anew() {
+    let metrics = Metrics::new();
+    let sign = |count| {
+        let organisation = metrics.organisation(&id("a"));
+        (0..count).for_each(|_| organisation.signed(&selector(), "rsa-sha256"));
+    };
+    sign(100);
+    std::thread::sleep(Duration::from_millis(600));
+    let sample = metrics.status(None, &ask("top=1")).top.unwrap().sample;
+    assert_eq!(sample, 1);
+    metrics.retain_organisations(|_| false);
+    sign(2);
+    let top = metrics.status(None, &ask("top=1&since=1")).top.unwrap();
+    let signed = top.organisations[0].signed_per_second * top.seconds;
+    assert!((signed - 2.0).abs() < 0.1, "{signed}");
+}
+
+/// Someone who looks every two seconds fetches little, however many there are.
+#[test]
+fn the_first_of_a_hundred_thousand_are_a_small_answer() {
+    let metrics = Metrics::new();
+    for number in 0..100_000 {
+        let name = format!("organisation-with-a-long-name-{number:06}");
+        let organisation = metrics.organisation(&id(&name));
+        organisation.signed(&selector(), "rsa-sha256");
+        for refusal in Refusal::ALL {
+            organisation.unsigned(refusal);
+        }
+        organisation.hazard("long_line");
+        if number == 70_000 {
+            organisation.signed(&selector(), "rsa-sha256");
+        }
+    }
+    let busiest = "organisation-with-a-long-name-070000";
+    assert_eq!(first(&metrics, "top=1"), [busiest]);
+    assert_eq!(first(&metrics, "top=1&by=signed"), [busiest]);
+    for order in Order::ALL {
+        let query = format!("top=50&by={}", order.as_str());
+        let begun = std::time::Instant::now();
+        let status = metrics.status(None, &ask(&query));
+        let text = serde_json::to_vec(&status).unwrap();
+        let took = begun.elapsed();
+        assert!(text.len() < 40_000, "{query}: {} octets", text.len());
+        assert!(took < Duration::from_secs(5), "{query}: {took:?}");
+        assert_eq!(status.top.unwrap().of, 100_001);
+    }
 }
