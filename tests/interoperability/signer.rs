@@ -124,6 +124,7 @@ pub(crate) struct Signed {
     pub(crate) signatures: Vec<(String, String)>,
     /// The names in `h=`.
     pub(crate) names: Vec<String>,
+    pub(crate) canonicalisation: CanonicalisationPair,
 }
 
 /// Signs; the result is the message as a receiver gets it.
@@ -155,6 +156,7 @@ pub(crate) fn sign(random: &mut Random, mail: &Mail, order: &Order<'_>) -> Signe
         bytes: mail.bytes(&top),
         signatures,
         names: listed,
+        canonicalisation: order.canonicalisation,
     }
 }
 

@@ -46,6 +46,12 @@ impl Records {
         Self(lines.lines().map(split).collect())
     }
 
+    /// The names, in lower case, and the texts.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let records = self.0.iter();
+        records.map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     fn write(&self, path: &Path) {
         let mut lines = String::new();
         for (name, text) in &self.0 {
