@@ -1,7 +1,11 @@
 //! What the documentation refers to exists: tests, files, headings. Its commands are run by
 //! `documented_commands`.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 const RESULTS: [&str; 4] = ["held", "otherwise", "in part", "not there"];
 const FAULTS: usize = 40;
@@ -203,4 +207,36 @@ fn every_page_is_in_the_index() {
         );
     }
     assert!(links(&read("README.md")).contains(&"docs/README.md"));
+}
+
+/// The stories of `docs/architecture.md`, and how many files each may send its reader to.
+const STORIES: [(&str, usize); 3] = [("One message", 22), ("One key", 24), ("One reload", 18)];
+
+#[test]
+fn the_stories_lead_through_few_files() {
+    let page = read("docs/architecture.md");
+    let sections: BTreeMap<&str, &str> = page
+        .split("\n## ")
+        .filter_map(|section| section.split_once('\n'))
+        .collect();
+    for (title, most) in STORIES {
+        let story = sections.get(title);
+        let story = story.unwrap_or_else(|| panic!("docs/architecture.md is without {title}"));
+        if story.trim() == "To be written." {
+            continue;
+        }
+        let files: BTreeSet<&str> = quoted(story)
+            .map(|name| name.split_once("::").map_or(name, |(file, _)| file))
+            .filter(|file| file.starts_with("src/"))
+            .collect();
+        for file in &files {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            assert!(path.is_file(), "{title}: there is no file {file}");
+        }
+        let number = files.len();
+        assert!(
+            (most / 2..=most).contains(&number),
+            "{title} leads through {number} files; {most} is the most: {files:#?}"
+        );
+    }
 }
