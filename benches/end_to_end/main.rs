@@ -19,6 +19,7 @@
 
 mod account;
 mod daemon;
+mod foreign_engine;
 mod load;
 mod message;
 mod options;
@@ -41,6 +42,10 @@ use crate::options::{Options, Scenario};
 
 fn main() {
     let options = Options::parse();
+    if let Some(config_file) = &options.foreign_engine {
+        foreign_engine::serve(config_file).expect("a milter");
+        return;
+    }
     match options.scenario {
         Scenario::Throughput => throughput::run(&options),
         Scenario::Growth => scenarios::growth(&options),

@@ -20,7 +20,7 @@ pub(crate) struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "zegel,opendkim,opendkim-refile,rspamd,dkim-milter"
+        default_value = "zegel,zegel-indymilter,opendkim,opendkim-refile,rspamd,dkim-milter"
     )]
     pub(crate) peers: Vec<Peer>,
     /// How often each is measured; the medians are printed.
@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Seconds between two reloads of the scenario `soak`.
     #[arg(long, default_value_t = 5)]
     pub(crate) reload_every: u64,
+    /// This process is the peer `zegel-indymilter`, with this configuration.
+    #[arg(long, hide = true)]
+    pub(crate) foreign_engine: Option<PathBuf>,
     /// Cargo says so.
     #[arg(long, hide = true)]
     bench: bool,

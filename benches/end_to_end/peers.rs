@@ -64,6 +64,8 @@ impl World<'_> {
 pub(crate) enum Peer {
     /// Ours.
     Zegel,
+    /// Our signer behind the protocol engine of indymilter.
+    ZegelIndymilter,
     /// OpenDKIM with its tables as plain files.
     Opendkim,
     /// OpenDKIM with its signing table as patterns (`refile:`).
@@ -79,6 +81,7 @@ impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Zegel => "Zegel",
+            Self::ZegelIndymilter => "Zegel, indymilter",
             Self::Opendkim => "OpenDKIM (file)",
             Self::OpendkimRefile => "OpenDKIM (refile)",
             Self::Rspamd => "rspamd",
@@ -92,8 +95,10 @@ impl Peer {
     /// How to get it, if it is nowhere.
     pub(crate) fn program(self, zegel: &Path) -> Result<PathBuf, String> {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/dkim-milter");
+        let itself = std::env::current_exe().map_err(|error| error.to_string())?;
         let (places, advice): (&[PathBuf], _) = match self {
             Self::Zegel => (&[zegel.to_owned()], "name it with --zegel"),
+            Self::ZegelIndymilter => (&[itself], "this bench is it"),
             Self::Opendkim | Self::OpendkimRefile => (
                 &["/usr/sbin/opendkim".into()],
                 "run tests/install-packages, or apt-get install opendkim",
@@ -123,7 +128,14 @@ impl Peer {
             .expect("a temporary folder");
         let path = folder.path().display().to_string();
         let arguments = match self {
-            Self::Zegel => zegel(folder.path(), world),
+            Self::Zegel => {
+                write_zegel(folder.path(), world);
+                strings(["run", "--config", "{folder}/zegel.toml"])
+            }
+            Self::ZegelIndymilter => {
+                write_zegel(folder.path(), world);
+                strings(["--foreign-engine", "{folder}/zegel.toml"])
+            }
             Self::Opendkim => opendkim(folder.path(), world, false),
             Self::OpendkimRefile => opendkim(folder.path(), world, true),
             Self::Rspamd => rspamd(folder.path(), world),
@@ -149,7 +161,7 @@ fn write(path: &Path, text: &str) {
 }
 
 /// With everything at its default; the keystore in the documented form, written at once.
-fn zegel(folder: &Path, world: &World<'_>) -> Vec<String> {
+fn write_zegel(folder: &Path, world: &World<'_>) {
     let path = folder.display();
     let settings = format!(
         "[keystore]\npath = \"{path}/keys\"\n[http]\nlisten = \"unix:{path}/http.sock\"\n\
@@ -164,7 +176,6 @@ fn zegel(folder: &Path, world: &World<'_>) -> Vec<String> {
         write(&folder.join(format!("orgs.d/{}.toml", id(number))), &text);
         write_keys(&folder.join("keys").join(id(number)), number, world);
     });
-    strings(["run", "--config", "{folder}/zegel.toml"])
 }
 
 /// The file in `orgs.d/`.
