@@ -20,7 +20,7 @@ use super::{
     FILE_OCTETS,
     organisation_file::{self, Domains, Surroundings},
     problem::{Report, Site},
-    tree,
+    source,
 };
 use crate::{
     files::{self, Stamp},
@@ -162,7 +162,7 @@ impl Folder<'_> {
             }),
             report: &report,
         };
-        let root = tree::parse(&Site::file(Path::new(name)), &text, &report)?;
+        let root = source::parse(&Site::file(Path::new(name)), &text, &report)?;
         let read = organisation_file::read(root, id, &surroundings, &mut Domains::new())?;
         if !report.is_empty() {
             return None;

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use super::{
     problem::{Fault, Report, Site},
-    section::Section,
+    section::{
+        List, Section, network, owned_text, quoted, socket_address, socket_path, text, truth,
+    },
     settings::{AllowedUser, ListenerSettings, Outbound, Socket},
-    tree::{Node, Value},
-    values::{network, owned_text, quoted, socket_address, socket_path, text, truth},
+    source::{Node, Value},
 };
 use crate::sockets::user_number;
 
@@ -271,8 +272,6 @@ fn read_outbound(node: Node, report: &Report) -> Outbound {
     section.finish();
     Outbound::Rule {
         authenticated: authenticated.unwrap_or(false),
-        networks: networks
-            .map(super::section::List::into_values)
-            .unwrap_or_default(),
+        networks: networks.map(List::into_values).unwrap_or_default(),
     }
 }

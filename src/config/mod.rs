@@ -2,18 +2,14 @@
 //! checked whole. Every problem is reported at once, with its place and the way out.
 
 mod changes;
-mod file;
 mod folder;
-mod http;
 mod listener;
 mod organisation_file;
 mod problem;
 mod section;
 mod settings;
+mod settings_file;
 mod source;
-mod timing;
-mod tree;
-mod values;
 
 #[cfg(test)]
 mod tests;
@@ -32,9 +28,8 @@ pub use self::{
     problem::{Place, Problem, Problems},
     settings::{
         AllowedUser, HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings,
-        Outbound, Resolvers, Settings, SigningSettings, Socket,
+        Outbound, Resolvers, Settings, SigningSettings, Socket, situation,
     },
-    timing::situation,
 };
 use self::{
     folder::Memory,
@@ -124,7 +119,7 @@ fn load_anew(
         .map_err(|fault| report.problem(&site, fault))
         .ok()
         .and_then(|text| source::read(&site, &text, environment, &report));
-    let settings = root.map(|root| file::read(root, &report));
+    let settings = root.map(|root| settings_file::read(root, &report));
     let defaults = Settings::default();
     let surroundings = Surroundings {
         policy: settings
@@ -183,7 +178,7 @@ fn read_organisations(
         let text = read_text(&file, Kind::Organisation)
             .map_err(|fault| report.problem(&site, fault))
             .ok()?;
-        let root = tree::parse(&site, &text, report)?;
+        let root = source::parse(&site, &text, report)?;
         organisation_file::read(root, id, surroundings, &mut taken).map(Arc::new)
     };
     names.into_iter().filter_map(read).collect()

@@ -3,11 +3,10 @@
 use std::{collections::HashMap, path::Path};
 
 use super::{
-    file::read_policy,
     problem::{Fault, Report, Site},
-    section::{List, Section, distance},
-    tree::{Node, Value},
-    values::{domain, network, owned_text, quoted, text, word},
+    section::{List, Section, distance, domain, network, owned_text, quoted, text, word},
+    settings_file::read_policy,
+    source::{Node, Value},
 };
 use crate::{
     dkim::key::Algorithm,

@@ -9,14 +9,17 @@ use std::{
 };
 
 use super::{
-    http, listener,
+    listener::{self, check_reach},
     problem::{Fault, Report, Site},
-    section::{List, Section, distance},
-    settings::{
-        KeeperSettings, Limits, LogFormat, LogSettings, Resolvers, Settings, SigningSettings,
+    section::{
+        List, Section, action, address, distance, duration, field_name, number, quoted,
+        socket_address, socket_path, text, truth, word,
     },
-    tree::{Node, Value},
-    values::{action, address, duration, field_name, number, quoted, socket_address, text, word},
+    settings::{
+        HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings, Resolvers,
+        Settings, SigningSettings, Socket,
+    },
+    source::{Node, Value},
 };
 use crate::{
     dkim::{Canonicalisation, CanonicalisationPair, HeaderRules},
@@ -38,9 +41,9 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
     let folder = root.site.file.parent().unwrap_or(Path::new("")).to_owned();
     let mut section = Section::new(root, report);
     let listeners = listener::read(section.take("listener"), report);
-    let http = http::read_section(section.section("http"), &defaults);
+    let http = read_http(section.section("http"), &defaults);
     let (keeper, keeper_http) = read_keeper(section.section("keeper"));
-    http::check(&http, (&keeper.http, &keeper_http), &listeners, report);
+    check_http(&http, (&keeper.http, &keeper_http), &listeners, report);
     let settings = Settings {
         keystore_path: read_keystore(section.section("keystore"), &folder)
             .unwrap_or(defaults.keystore_path),
@@ -194,6 +197,88 @@ fn read_limits(mut section: Section<'_>) -> Limits {
     limits
 }
 
+/// The `[http]` table, and where its `listen` is written.
+struct Http {
+    listen: HttpListen,
+    organisation_series: usize,
+    site: Site,
+    allow_remote: Option<bool>,
+    /// Whether the status page is served; as written, or else only to this host.
+    page: bool,
+}
+
+/// More than there are organisations anywhere.
+const MOST_SERIES: usize = 10_000_000;
+
+fn read_http(mut section: Section<'_>, defaults: &Settings) -> Http {
+    let site = section.site_of("listen");
+    let series = section.read("organisations", |node| number(node, 0..=MOST_SERIES));
+    let listen = section
+        .read("listen", http_address)
+        .unwrap_or_else(|| defaults.http.clone());
+    let page = section.read("page", truth);
+    let http = Http {
+        page: page.unwrap_or(listen.is_local()),
+        listen,
+        organisation_series: series.unwrap_or(defaults.organisation_series),
+        site,
+        allow_remote: section.read("allow_remote", truth),
+    };
+    section.finish();
+    http
+}
+
+/// An address with a port, `unix:/path` or `off`.
+fn http_address(node: &Node) -> Result<HttpListen, Fault> {
+    let text = text(node)?;
+    if text == "off" {
+        return Ok(HttpListen::Off);
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket_path(path).map(HttpListen::Unix);
+    }
+    let address = socket_address(text).map_err(|fault| Fault {
+        advice: "write 127.0.0.1:9465, [::1]:9465, unix:/run/zegel/http.sock or off".into(),
+        ..fault
+    })?;
+    Ok(HttpListen::Tcp(address))
+}
+
+/// Checks the reach of the sockets of signer and keeper, and that nothing else is on them.
+fn check_http(
+    http: &Http,
+    (keeper, keeper_site): (&HttpListen, &Site),
+    listeners: &[ListenerSettings],
+    report: &Report,
+) {
+    for (listen, site) in [(&http.listen, &http.site), (keeper, keeper_site)] {
+        if let HttpListen::Tcp(address) = listen {
+            check_reach(*address, http.allow_remote, site, report);
+        }
+        if let Some(listener) = listeners
+            .iter()
+            .find(|other| is_same(&other.socket, listen))
+        {
+            let text = format!("the listener {} is on this socket too", listener.name);
+            report.problem(site, Fault::new(text, "choose another for one of them"));
+        }
+    }
+    let free_port = matches!(keeper, HttpListen::Tcp(address) if address.port() == 0);
+    if *keeper == http.listen && *keeper != HttpListen::Off && !free_port {
+        let text = "http.listen is on this socket too: signer and keeper are two processes";
+        let advice = "choose another, such as 127.0.0.1:9466";
+        report.problem(keeper_site, Fault::new(text, advice));
+    }
+}
+
+fn is_same(socket: &Socket, listen: &HttpListen) -> bool {
+    match (socket, listen) {
+        (Socket::Unix { path, .. }, HttpListen::Unix(other)) => path == other,
+        (Socket::Tcp(address), HttpListen::Tcp(other)) => address == other && address.port() != 0,
+        _ => false,
+    }
+}
+
 fn read_log(mut section: Section<'_>) -> LogSettings {
     let defaults = LogSettings::default();
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
@@ -254,7 +339,7 @@ fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
             .list("relay_addresses", address)
             .map(List::into_values)
             .unwrap_or_default(),
-        http: section.read("http", http::listen).unwrap_or(defaults.http),
+        http: section.read("http", http_address).unwrap_or(defaults.http),
     };
     if settings.lead_time >= settings.rotate_every {
         let text = "a successor would be made before the key itself";
