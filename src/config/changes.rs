@@ -8,10 +8,7 @@ use std::{
 
 use humantime::format_duration;
 
-use super::{
-    Loaded,
-    settings::{KeeperSettings, LogFormat, Outbound, Resolvers, Settings, Socket},
-};
+use super::settings::{KeeperSettings, Loaded, LogFormat, Outbound, Resolvers, Settings, Socket};
 use crate::{
     dkim::{Algorithm, HeaderRules},
     names::{DomainName, OrganisationId},

@@ -161,6 +161,17 @@ impl Report {
         self.warnings.borrow_mut().push(site.problem(fault));
     }
 
+    /// Puts what another one holds behind what is here.
+    pub(super) fn take_over(&self, other: &Self) {
+        let pairs = [
+            (&self.problems, &other.problems),
+            (&self.warnings, &other.warnings),
+        ];
+        for (own, other) in pairs {
+            own.borrow_mut().append(&mut other.borrow_mut());
+        }
+    }
+
     /// Whether there is nothing to report.
     pub(super) fn is_empty(&self) -> bool {
         self.problems.borrow().is_empty() && self.warnings.borrow().is_empty()

@@ -4,16 +4,30 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use ipnet::IpNet;
 
+use super::problem::Problem;
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
     organisation::{Ground, Organisation, Policy, Sender, network_of},
 };
+
+/// A configuration without problems.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Loaded {
+    /// What `zegel.toml` and the environment say.
+    pub settings: Settings,
+    /// In the order of their files; no domain is in two of them. One whose file has not
+    /// changed is the same one after a reload.
+    pub organisations: Vec<Arc<Organisation>>,
+    /// What deserves attention.
+    pub warnings: Vec<Problem>,
+}
 
 /// Everything that `zegel.toml` says, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,17 +1,95 @@
-//! The texts of the configuration as trees of values that know where they stand: a TOML file,
+//! The files of the configuration, and their texts as trees of values that know where they stand: a TOML file,
 //! and over `zegel.toml` the environment. The `config` crate is named only here.
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     ffi::OsString,
+    fs::File,
+    io::{self, Read},
     ops::Range,
+    os::fd::AsFd,
     path::Path,
 };
 
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, Stat},
+    io::Errno,
+    path::Arg,
+};
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Fault, Report, Site};
+use crate::{files::Stamp, shell};
+
+/// A file that is larger is not read: it is no configuration.
+const FILE_OCTETS: u64 = 16 * 1024 * 1024;
+
+/// The text of the file `name` of a folder, which is found at `path`; with its stamp from
+/// before it was read, if any change since then gives it another one.
+pub(super) fn read_text(
+    folder: impl AsFd,
+    name: impl Arg,
+    path: &Path,
+) -> Result<(String, Option<Stamp>), Fault> {
+    let is_no_file = || Fault::new("this is no file", "put a text file in its place");
+    // A pipe is not waited for.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(folder, name, flags, Mode::empty());
+    let file = opened.map_err(|error| match error {
+        // A socket.
+        Errno::NXIO => is_no_file(),
+        _ => unreadable(path, &error.into()),
+    })?;
+    let stat = rustix::fs::fstat(&file).map_err(|error| unreadable(path, &error.into()))?;
+    let octets = u64::try_from(stat.st_size).unwrap_or_default();
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(is_no_file());
+    }
+    let is_too_large = || Fault::new("the file is larger than 16 MiB", "see what it really is");
+    if octets > FILE_OCTETS {
+        return Err(is_too_large());
+    }
+    if is_world_writable(&stat) {
+        return Err(open_to_all(path));
+    }
+    let stamp = Stamp::from(&stat).settled();
+    // With room for the reading that finds the end.
+    let mut bytes = Vec::with_capacity(usize::try_from(octets).unwrap_or_default() + 1);
+    let read = File::from(file)
+        .take(FILE_OCTETS + 1)
+        .read_to_end(&mut bytes);
+    let read = read.map_err(|error| unreadable(path, &error))? as u64;
+    if read > FILE_OCTETS {
+        return Err(is_too_large());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', valid).count() + 1;
+        let text = format!("line {line} is not UTF-8");
+        Fault::new(text, "save the file in UTF-8")
+    })?;
+    // One that is being written has no stamp.
+    Ok((text, stamp.filter(|_| read == octets)))
+}
+
+pub(super) fn is_world_writable(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).contains(Mode::WOTH)
+}
+
+pub(super) fn open_to_all(path: &Path) -> Fault {
+    Fault::new(
+        "every user of this host may change this",
+        format!("run: chmod o-w {}", shell::quoted_path(path)),
+    )
+}
+
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(
+        format!("cannot be read: {error}"),
+        format!("see who may read it: namei -l {}", path.display()),
+    )
+}
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -142,21 +220,30 @@ const PREFIX: &str = "ZEGEL__";
 /// What the `config` crate calls the origin of a value from the environment.
 const ENVIRONMENT_ORIGIN: &str = "the environment";
 
-/// Reads the text of `zegel.toml`, lays the variables `ZEGEL__SECTION__KEY` over it, and
-/// gives every value its place. Nothing when the text is not TOML.
+/// Reads `zegel.toml`, lays the variables `ZEGEL__SECTION__KEY` over it, and gives every value
+/// its place. Nothing when that can't be done.
 pub(super) fn read(
-    file: &Site,
-    text: &str,
+    file: &Path,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     report: &Report,
 ) -> Option<Node> {
+    let site = Site::file(file);
+    let text = if file.try_exists().unwrap_or(true) {
+        read_text(CWD, file, file).map(|(text, _)| text)
+    } else {
+        Err(Fault::new(
+            "there is no such file",
+            "make it (an empty file has every default), or name another with --config FILE",
+        ))
+    };
+    let text = text.map_err(|fault| report.problem(&site, fault)).ok()?;
     let overrides = overrides(environment, report);
-    let written = parse(file, text, report)?;
+    let written = parse(&site, &text, report)?;
     if !plain_keys(&written, report) {
         return None;
     }
     let merged = ::config::Config::builder()
-        .add_source(::config::File::from_str(text, ::config::FileFormat::Toml))
+        .add_source(::config::File::from_str(&text, ::config::FileFormat::Toml))
         .add_source(
             ::config::Environment::with_prefix("ZEGEL")
                 .prefix_separator("__")
@@ -165,9 +252,9 @@ pub(super) fn read(
         )
         .build();
     match merged {
-        Ok(merged) => Some(locate(merged.cache, Some(&written), file)),
+        Ok(merged) => Some(locate(merged.cache, Some(&written), &site)),
         Err(error) => {
-            let site = number_out_of_range(&written).unwrap_or(file);
+            let site = number_out_of_range(&written).unwrap_or(&site);
             let advice = "write a smaller number";
             report.problem(site, Fault::new(error.to_string(), advice));
             None

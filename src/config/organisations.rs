@@ -1,0 +1,482 @@
+//! The organisations of `orgs.d/`, one file each: all files at once where there are many, and
+//! of those that were read before only the ones that have changed since.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::fs::AtFlags;
+
+use super::{
+    problem::{Fault, Report, Site},
+    section::{List, Section, distance, domain, network, owned_text, quoted, text, word},
+    settings_file::read_policy,
+    source::{self, Node, Value},
+};
+use crate::{
+    dkim::key::Algorithm,
+    files::{self, Stamp},
+    names::{DomainName, OrganisationId},
+    organisation::{Organisation, Policy, SelectorTemplate, Senders},
+};
+
+/// The longest domain name in its text form (RFC 1035 §2.3.4).
+const DOMAIN_OCTETS: usize = 253;
+
+/// What `zegel.toml` says that organisations are read against.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Surroundings {
+    pub(super) policy: Policy,
+    /// The names of the listeners; none when `zegel.toml` could not be read.
+    pub(super) listeners: Option<Vec<String>>,
+}
+
+/// What came of the files when they were last read and all of them were good.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    surroundings: Option<Surroundings>,
+    /// In the order of the names of the files.
+    files: Vec<Known>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    organisation: Arc<Organisation>,
+    /// None when a change could leave no trace: then it is read again.
+    stamp: Option<Stamp>,
+}
+
+/// A file of which something has to be told, and what could be made of it all the same.
+struct Faulty {
+    organisation: Option<Arc<Organisation>>,
+    report: Report,
+}
+
+impl Memory {
+    /// The organisations in the files of this folder. Every problem of every file is
+    /// reported, in the order of the files.
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        surroundings: Surroundings,
+        report: &Report,
+    ) -> Vec<Arc<Organisation>> {
+        let folder = match Folder::open(path, report) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let fault = Fault::new(
+                    "there is no such folder, so there are no organisations",
+                    "make it, with one file for each organisation, such as voorbeeld.toml",
+                );
+                report.warning(&Site::file(path), fault);
+                return Vec::new();
+            }
+            Err(error) => {
+                report.problem(&Site::file(path), source::unreadable(path, &error));
+                return Vec::new();
+            }
+        };
+        let may_be_as_before = self.surroundings.as_ref() == Some(&surroundings);
+        let named = self.with_known(&folder.names);
+        let read = files::each(&named, |(name, known)| match known {
+            Some(known) if may_be_as_before && folder.is_unchanged(name, known) => {
+                Ok(Known::clone(known))
+            }
+            _ => folder.read(name, *known, &surroundings),
+        });
+        // Domains that nobody has taken since are as far apart as they were.
+        let mut pairs = read.iter().zip(&named);
+        let are_apart = pairs.all(|(new, (_, old))| match (new, old) {
+            (Ok(new), Some(old)) => old.has_domains_of(new),
+            _ => false,
+        });
+        let is_good = folder.report(&read, are_apart, report);
+        let organisations = read.iter().filter_map(organisation).cloned().collect();
+        if is_good {
+            self.files = read.into_iter().filter_map(Result::ok).collect();
+            self.surroundings = Some(surroundings);
+        }
+        organisations
+    }
+
+    /// Each name with what is known of that file; both are in the same order.
+    fn with_known<'a>(&'a self, names: &'a [OsString]) -> Vec<(&'a OsStr, Option<&'a Known>)> {
+        let mut files = self.files.iter().peekable();
+        let find = |name: &'a OsString| {
+            while files.next_if(|known| known.comes_before(name)).is_some() {}
+            let known = files.next_if(|known| known.is_in(name));
+            (name.as_os_str(), known)
+        };
+        names.iter().map(find).collect()
+    }
+}
+
+fn organisation(read: &Result<Known, Box<Faulty>>) -> Option<&Arc<Organisation>> {
+    match read {
+        Ok(known) => Some(&known.organisation),
+        Err(faulty) => faulty.organisation.as_ref(),
+    }
+}
+
+impl Known {
+    fn is_in(&self, name: &OsStr) -> bool {
+        let stem = name.as_bytes().strip_suffix(b".toml");
+        stem == Some(self.organisation.id.as_str().as_bytes())
+    }
+
+    fn comes_before(&self, name: &OsStr) -> bool {
+        let own = self.organisation.id.as_str().bytes();
+        !self.is_in(name) && own.chain(*b".toml").lt(name.as_bytes().iter().copied())
+    }
+
+    fn has_domains_of(&self, other: &Self) -> bool {
+        let (own, other) = (&self.organisation, &other.organisation);
+        Arc::ptr_eq(own, other) || (own.domains == other.domains && own.parked == other.parked)
+    }
+}
+
+/// `orgs.d/`, opened.
+struct Folder {
+    path: PathBuf,
+    handle: File,
+    /// Of the files of organisations, in their order.
+    names: Vec<OsString>,
+}
+
+impl Folder {
+    fn open(path: &Path, report: &Report) -> io::Result<Self> {
+        let entries = fs::read_dir(path)?;
+        let handle = File::open(path)?;
+        if source::is_world_writable(&rustix::fs::fstat(&handle)?) {
+            report.problem(&Site::file(path), source::open_to_all(path));
+        }
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            // Hidden files, and locks of Emacs (.#voorbeeld.toml).
+            if name.as_bytes().starts_with(b".") {
+                continue;
+            }
+            // A link may lead to a folder, too.
+            let is_folder = match entry.file_type() {
+                Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+                _ => entry.path().is_dir(),
+            };
+            if is_folder {
+                let text = "subfolders are not read";
+                let advice = "put the files of organisations into orgs.d itself";
+                report.warning(&Site::file(&entry.path()), Fault::new(text, advice));
+            } else if Path::new(&name).extension() == Some(OsStr::new("toml")) {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(Self {
+            path: path.to_owned(),
+            handle,
+            names,
+        })
+    }
+
+    fn is_unchanged(&self, name: &OsStr, known: &Known) -> bool {
+        let stat = known
+            .stamp
+            .and_then(|_| rustix::fs::statat(&self.handle, name, AtFlags::empty()).ok());
+        stat.is_some_and(|stat| known.stamp == Some(Stamp::from(&stat)))
+    }
+
+    fn read(
+        &self,
+        name: &OsStr,
+        known: Option<&Known>,
+        surroundings: &Surroundings,
+    ) -> Result<Known, Box<Faulty>> {
+        let report = Report::default();
+        let path = self.path.join(name);
+        let site = Site::file(&path);
+        let id = id(name).unwrap_or_else(|fault| {
+            report.problem(&site, fault);
+            // What is in the file is checked all the same.
+            "x".parse().expect("this is an id")
+        });
+        let (read, stamp) = match source::read_text(&self.handle, name, &path) {
+            Ok((text, stamp)) => {
+                let root = source::parse(&site, &text, &report);
+                let read = root.map(|root| read_organisation(root, id, surroundings, &report));
+                (read, stamp)
+            }
+            Err(fault) => {
+                report.problem(&site, fault);
+                (None, None)
+            }
+        };
+        match read {
+            Some(read) if report.is_empty() => {
+                let same = known.filter(|known| *known.organisation == read);
+                let same = same.map(|known| Arc::clone(&known.organisation));
+                Ok(Known {
+                    organisation: same.unwrap_or_else(|| Arc::new(read)),
+                    stamp,
+                })
+            }
+            read => Err(Box::new(Faulty {
+                organisation: read.map(Arc::new),
+                report,
+            })),
+        }
+    }
+
+    /// Reports what is wrong with each file in its order, and each domain that two files
+    /// have, unless the domains are known to be apart. Whether nothing was reported.
+    fn report(
+        &self,
+        read: &[Result<Known, Box<Faulty>>],
+        are_apart: bool,
+        report: &Report,
+    ) -> bool {
+        let mut is_good = true;
+        let mut first_with = HashMap::new();
+        for (place, file) in read.iter().enumerate() {
+            if let Err(faulty) = file {
+                is_good = false;
+                report.take_over(&faulty.report);
+            }
+            let Some(organisation) = organisation(file).filter(|_| !are_apart) else {
+                continue;
+            };
+            for name in organisation.domains.iter().chain(&organisation.parked) {
+                match first_with.entry(name) {
+                    Entry::Vacant(free) => {
+                        free.insert(place);
+                    }
+                    // What is twice in one file was reported with that file.
+                    Entry::Occupied(first) if *first.get() == place => {}
+                    Entry::Occupied(first) => {
+                        is_good = false;
+                        let (first, site) = (*first.get(), self.site_of(place, name));
+                        report.problem(&site, is_taken(name, &self.site_of(first, name)));
+                    }
+                }
+            }
+        }
+        is_good
+    }
+
+    /// Where this domain is written in a file. Places are not kept, so the file is read again.
+    fn site_of(&self, place: usize, name: &DomainName) -> Site {
+        let report = Report::default();
+        let path = self.path.join(&self.names[place]);
+        let file = Site::file(&path);
+        let text = source::read_text(&self.handle, &self.names[place], &path).ok();
+        let root = text.and_then(|(text, _)| source::parse(&file, &text, &report));
+        let written = root.and_then(|root| {
+            let mut section = Section::new(root, &report);
+            let lists = ["domains", "parked"].map(|key| section.list(key, domain));
+            let mut items = lists.into_iter().flatten().flat_map(|list| list.items);
+            items.find(|(item, _)| item == name)
+        });
+        written.map_or_else(|| file.child("domains"), |(_, site)| site)
+    }
+}
+
+/// The id that a file gives its organisation.
+fn id(file: &OsStr) -> Result<OrganisationId, Fault> {
+    let stem = Path::new(file).file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    stem.parse().map_err(|error| {
+        Fault::new(
+            format!("{} is no id for an organisation: {error}", quoted(&stem)),
+            "rename the file: a to z, 0 to 9 and -, at most 40 of them, then .toml",
+        )
+    })
+}
+
+/// Reads the tree of an organisation. What is wrong is reported, and is left out or has its
+/// default.
+fn read_organisation(
+    root: Node,
+    id: OrganisationId,
+    surroundings: &Surroundings,
+    report: &Report,
+) -> Organisation {
+    let mut section = Section::new(root, report);
+    let name = section.read("name", owned_text);
+    let nothing = |key| section.length(key).is_none_or(|length| length == 0);
+    if nothing("domains") && nothing("parked") {
+        let advice = "name each From domain: domains = [\"voorbeeld.nl\"]";
+        let fault = Fault::new("the organisation has no domains", advice);
+        report.problem(&section.site_of("domains"), fault);
+    }
+    let domains = section.list("domains", domain);
+    let parked = section.list("parked", domain);
+    let mut first = HashMap::new();
+    for (domain, site) in domains.iter().chain(&parked).flat_map(|list| &list.items) {
+        match first.entry(domain) {
+            Entry::Vacant(free) => {
+                free.insert(site);
+            }
+            Entry::Occupied(first) => report.problem(site, is_taken(domain, first.get())),
+        }
+    }
+    let contact = section.read("contact", contact);
+    let selector = read_selector(&mut section, &id, domains.as_ref());
+    let algorithms = read_algorithms(&mut section);
+    let senders = section.take("senders");
+    let senders = senders.map(|node| read_senders(node, surroundings, report));
+    let policy = read_policy(section.section("policy"), surroundings.policy);
+    section.finish();
+    Organisation {
+        name: name.unwrap_or_else(|| id.to_string()),
+        domains: domains.map(List::into_values).unwrap_or_default(),
+        parked: parked.map(List::into_values).unwrap_or_default(),
+        contact,
+        selector,
+        algorithms,
+        senders,
+        policy,
+        id,
+    }
+}
+
+fn is_taken(domain: &DomainName, first: &Site) -> Fault {
+    Fault::new(
+        format!("{domain} is also in {} of {first}", first.key),
+        "take it out of one of the two: a domain belongs to one organisation, and is either sent \
+         from or parked",
+    )
+}
+
+fn contact(node: &Node) -> Result<String, Fault> {
+    let text = text(node)?;
+    let valid = text.rsplit_once('@').is_some_and(|(local, domain)| {
+        let unfit = |letter: char| letter.is_whitespace() || "<>,;".contains(letter);
+        !local.is_empty() && !local.contains(unfit) && domain.parse::<DomainName>().is_ok()
+    });
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        let what = format!("{} is no mail address", quoted(text));
+        Err(Fault::new(what, "write one such as dns@voorbeeld.nl"))
+    }
+}
+
+fn read_selector(
+    section: &mut Section<'_>,
+    id: &OrganisationId,
+    domains: Option<&List<DomainName>>,
+) -> SelectorTemplate {
+    const ADVICE: &str = "write letters, digits and hyphens with {org}, {year} and {half}, \
+                          such as {org}-{year}{half}, which is the default";
+    let site = section.site_of("selector");
+    let report = section.report;
+    let is_written = section.written("selector").is_some();
+    let template = section.read("selector", owned_text);
+    let in_its_place = || SelectorTemplate::new("s", id).expect("a letter is a selector");
+    let template = match &template {
+        Some(template) => template,
+        None if is_written => return in_its_place(),
+        None => SelectorTemplate::DEFAULT,
+    };
+    let selector = match SelectorTemplate::new(template, id) {
+        Ok(selector) => selector,
+        Err(error) => {
+            let text = format!("{} is no template for selectors: {error}", quoted(template));
+            report.problem(&site, Fault::new(text, ADVICE));
+            return in_its_place();
+        }
+    };
+    // On every date it is as long as on this one.
+    let sample = selector.render(jiff::civil::date(2026, 1, 1));
+    for (domain, site) in domains.iter().flat_map(|list| &list.items) {
+        // Room for the "-999" of a further key.
+        if sample.record_name(domain).len() + "-999".len() > DOMAIN_OCTETS {
+            let text = "with the selector before it, this name is too long for the DNS";
+            report.problem(site, Fault::new(text, "choose a shorter selector"));
+        }
+    }
+    selector
+}
+
+fn read_algorithms(section: &mut Section<'_>) -> Vec<Algorithm> {
+    let algorithms = [Algorithm::RsaSha256, Algorithm::Ed25519Sha256];
+    let choices = algorithms.map(|algorithm| (algorithm.as_str(), algorithm));
+    let list = section.list("algorithms", |node| {
+        if matches!(&node.value, Value::Text(text) if text == "rsa-sha1") {
+            let advice = "write rsa-sha256: SHA-1 is no longer accepted (RFC 8301 §3.1)";
+            return Err(Fault::new("rsa-sha1 must not be used", advice));
+        }
+        word(node, &choices)
+    });
+    let Some(list) = list else {
+        return vec![Algorithm::RsaSha256];
+    };
+    if list.empty {
+        let fault = Fault::new(
+            "there is no algorithm",
+            "write algorithms = [\"rsa-sha256\"]",
+        );
+        section.report.problem(&list.site, fault);
+    }
+    let mut seen = Vec::new();
+    for (algorithm, site) in &list.items {
+        if seen.contains(algorithm) {
+            let text = format!("{} is named more than once", algorithm.as_str());
+            section
+                .report
+                .problem(site, Fault::new(text, "name it once"));
+        } else {
+            seen.push(*algorithm);
+        }
+    }
+    list.into_values()
+}
+
+fn read_senders(node: Node, surroundings: &Surroundings, report: &Report) -> Senders {
+    let is_table = matches!(node.value, Value::Table(_));
+    let mut section = Section::new(node, report);
+    let anyone = ["auth", "networks", "listeners"]
+        .iter()
+        .any(|key| section.length(key).is_some_and(|length| length > 0));
+    if is_table && !anyone {
+        let text = "by this table nobody may send";
+        let advice = "fill in auth, networks or listeners, or take [senders] out: \
+                      then any outbound mail may use these domains";
+        report.problem(&section.site, Fault::new(text, advice));
+    }
+    let senders = Senders {
+        auth: values(section.list("auth", owned_text)),
+        networks: values(section.list("networks", network)),
+        listeners: values(section.list("listeners", |node| {
+            known_listener(text(node)?, surroundings.listeners.as_deref())
+        })),
+    };
+    section.finish();
+    senders
+}
+
+fn values<T>(list: Option<List<T>>) -> Vec<T> {
+    list.map(List::into_values).unwrap_or_default()
+}
+
+fn known_listener(name: &str, listeners: Option<&[String]>) -> Result<String, Fault> {
+    let is_unknown = |names: &&[String]| !names.iter().any(|known| known == name);
+    let Some(listeners) = listeners.filter(is_unknown) else {
+        return Ok(name.to_owned());
+    };
+    let nearest = listeners.iter().min_by_key(|known| distance(name, known));
+    let advice = match nearest {
+        Some(nearest) if distance(name, nearest) <= 2 => format!("did you mean {nearest}?"),
+        _ => format!("zegel.toml has: {}", listeners.join(", ")),
+    };
+    Err(Fault::new(
+        format!("there is no listener {}", quoted(name)),
+        advice,
+    ))
+}
