@@ -1,187 +1,322 @@
-//! What a reload changes, for the log.
+//! What a reload changes, as values; the log has a line of each.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt::Display,
+    fmt::{self, Display},
     sync::Arc,
 };
 
 use humantime::format_duration;
 
-use super::settings::{KeeperSettings, Loaded, LogFormat, Outbound, Resolvers, Settings, Socket};
+use super::settings::{
+    KeeperSettings, Limits, ListenerSettings, Loaded, LogFormat, LogSettings, Outbound, Resolvers,
+    Settings, SigningSettings, Socket,
+};
 use crate::{
     dkim::{Algorithm, HeaderRules},
     names::{DomainName, OrganisationId},
     organisation::{Action, Organisation, Policy, Senders},
 };
 
-/// Keys, or beginnings of keys, that a running process cannot change.
-const FIXED: [&str; 5] = ["keystore.path", "listener", "http.", "log.", "keeper.http"];
-
-/// What differs, one line each: settings as `limits.idle: 10m -> 5m`, then organisations.
-pub fn diff(old: &Loaded, new: &Loaded) -> Vec<String> {
-    let mut lines: Vec<String> = changed(&old.settings, &new.settings)
-        .into_iter()
-        .map(|change| change.line)
-        .collect();
-    organisations(old, new, &mut lines);
-    lines
+/// Something that a reload changes; displayed as its line in the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Change {
+    /// What changes: a key path such as `limits.idle`, or something of an organisation.
+    pub key: String,
+    /// None of what was not there.
+    pub before: Option<Value>,
+    /// None of what is no more.
+    pub after: Option<Value>,
+    /// When it does.
+    pub effect: Effect,
 }
 
-/// The changes that take effect only after a restart, one line each; empty when the new
-/// configuration can be used as it is.
-pub fn needs_restart(old: &Loaded, new: &Loaded) -> Vec<String> {
-    changed(&old.settings, &new.settings)
-        .into_iter()
-        .filter(|change| FIXED.iter().any(|fixed| change.key.starts_with(fixed)))
-        .map(|change| change.line)
-        .collect()
+/// What a setting was or is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Value {
+    /// In the words of the configuration.
+    Text(String),
+    /// Of these it is said which came and which went.
+    Domains(Vec<DomainName>),
 }
 
-struct Change {
+/// When a change takes effect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// With the reload that finds it.
+    AtOnce,
+    /// At the next start of the signer.
+    AtStartOfSigner,
+    /// At the next start of the keeper.
+    AtStartOfKeeper,
+    /// In each of the two processes at its next start.
+    AtStartOfBoth,
+}
+
+/// As `limits.idle: 10m -> 5m` or `domains of a: +b.nl -c.nl`.
+impl Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match (&self.before, &self.after) {
+            (Some(Value::Domains(before)), Some(Value::Domains(after))) => {
+                let (before, after): (BTreeSet<_>, BTreeSet<_>) =
+                    (before.iter().collect(), after.iter().collect());
+                let added = after.difference(&before).map(|name| format!(" +{name}"));
+                let removed = before.difference(&after).map(|name| format!(" -{name}"));
+                write!(
+                    formatter,
+                    "{key}:{}",
+                    added.chain(removed).collect::<String>()
+                )
+            }
+            (Some(before), Some(after)) => write!(formatter, "{key}: {before} -> {after}"),
+            (Some(Value::Text(before)), None) => write!(formatter, "{key} removed (was {before})"),
+            (Some(Value::Domains(_)) | None, None) => write!(formatter, "{key} removed"),
+            (None, Some(after)) => write!(formatter, "{key} added: {after}"),
+        }
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Domains(domains) => formatter.write_str(&list(domains)),
+        }
+    }
+}
+
+/// What differs: the settings in the order of their keys, then the organisations.
+pub fn changes(old: &Loaded, new: &Loaded) -> Vec<Change> {
+    let (before, after) = (described(&old.settings), described(&new.settings));
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let settings = keys.into_iter().filter_map(|key| {
+        let (before, after) = (before.get(key), after.get(key));
+        let effect = after.or(before)?.effect;
+        let text = |setting: &Setting| Value::Text(setting.value.clone());
+        change(key.clone(), before.map(text), after.map(text), effect)
+    });
+    let mut changes = settings.collect();
+    organisations(&old.organisations, &new.organisations, &mut changes);
+    changes
+}
+
+fn change(
     key: String,
-    line: String,
-}
-
-fn changed(old: &Settings, new: &Settings) -> Vec<Change> {
-    let (old, new) = (described(old), described(new));
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let change = |key: &String| {
-        let line = match (old.get(key), new.get(key)) {
-            (Some(before), Some(after)) if before == after => return None,
-            (Some(before), Some(after)) => format!("{key}: {before} -> {after}"),
-            (Some(before), None) => format!("{key} removed (was {before})"),
-            (None, Some(after)) => format!("{key} added: {after}"),
-            (None, None) => return None,
-        };
-        let key = key.clone();
-        Some(Change { key, line })
+    before: Option<Value>,
+    after: Option<Value>,
+    effect: Effect,
+) -> Option<Change> {
+    let is_same = match (&before, &after) {
+        // Their order says nothing.
+        (Some(Value::Domains(before)), Some(Value::Domains(after))) => {
+            before.iter().collect::<BTreeSet<_>>() == after.iter().collect()
+        }
+        _ => before == after,
     };
-    keys.into_iter().filter_map(change).collect()
+    (!is_same).then_some(Change {
+        key,
+        before,
+        after,
+        effect,
+    })
 }
 
-/// Every setting by its key.
-fn described(settings: &Settings) -> BTreeMap<String, String> {
-    let limits = &settings.limits;
-    let signing = &settings.signing;
-    let expire = signing
-        .expire
-        .map_or("off".into(), |expire| format_duration(expire).to_string());
-    let canonicalization = signing.canonicalisation.to_string();
-    let format = match settings.log.format {
+/// One key of `zegel.toml`.
+pub(super) struct Setting {
+    value: String,
+    /// When a change of it takes effect.
+    effect: Effect,
+}
+
+/// Every setting by its key. All patterns below name every field, so that a setting which is
+/// added does not compile before it is decided when it takes effect.
+pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
+    let Settings {
+        keystore_path,
+        listeners,
+        signing,
+        policy,
+        limits,
+        http,
+        organisation_series,
+        http_page,
+        log: LogSettings { format, filter },
+        keeper,
+    } = settings;
+    let mut described = Described::default();
+    let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
+    both("keystore.path", &keystore_path.display());
+    both("http.organisations", organisation_series);
+    let format = match format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
-    let plain = [
-        (
-            "keystore.path",
-            settings.keystore_path.display().to_string(),
-        ),
-        ("signing.canonicalization", canonicalization),
-        ("signing.expire", expire),
-        ("limits.connections", limits.connections.to_string()),
-        ("limits.idle", format_duration(limits.idle).to_string()),
-        (
-            "limits.message",
-            format_duration(limits.message).to_string(),
-        ),
-        ("limits.header_bytes", limits.header_bytes.to_string()),
-        ("limits.header_fields", limits.header_fields.to_string()),
-        ("limits.commands", limits.commands.to_string()),
-        ("limits.command_bytes", limits.command_bytes.to_string()),
-        ("http.listen", settings.http.to_string()),
-        (
-            "http.organisations",
-            settings.organisation_series.to_string(),
-        ),
-        ("http.page", settings.http_page.to_string()),
-        ("log.format", format.into()),
-        ("log.filter", settings.log.filter.clone()),
-    ];
-    let all = plain.into_iter().chain(describe_keeper(&settings.keeper));
-    let mut described: BTreeMap<String, String> =
-        all.map(|(key, value)| (key.to_owned(), value)).collect();
-    describe_listeners(settings, &mut described);
-    describe_headers(&signing.headers, &mut described);
-    for (key, action) in actions(settings.policy) {
-        described.insert(format!("policy.{key}"), word(action).into());
+    both("log.format", &format);
+    both("log.filter", filter);
+    described.add("http.listen", Effect::AtStartOfSigner, http);
+    described.add("http.page", Effect::AtStartOfSigner, http_page);
+    for listener in listeners {
+        described.add_listener(listener);
     }
-    described
+    described.add_signing(signing);
+    for (key, action) in actions(*policy) {
+        described.add(format!("policy.{key}"), Effect::AtOnce, word(action));
+    }
+    described.add_limits(limits);
+    described.add_keeper(keeper);
+    described.0
 }
 
-fn describe_keeper(keeper: &KeeperSettings) -> [(&'static str, String); 8] {
-    let resolvers = match &keeper.resolvers {
-        Resolvers::System => "system".into(),
-        Resolvers::Addresses(addresses) => list(addresses),
-    };
-    [
-        ("keeper.resolvers", resolvers),
-        (
-            "keeper.check_every",
-            format_duration(keeper.check_every).to_string(),
-        ),
-        (
-            "keeper.rotate_every",
-            format_duration(keeper.rotate_every).to_string(),
-        ),
-        (
-            "keeper.lead_time",
-            format_duration(keeper.lead_time).to_string(),
-        ),
-        ("keeper.settle", format_duration(keeper.settle).to_string()),
-        ("keeper.drain", format_duration(keeper.drain).to_string()),
-        ("keeper.relay_addresses", list(&keeper.relay_addresses)),
-        ("keeper.http", keeper.http.to_string()),
-    ]
-}
+#[derive(Default)]
+struct Described(BTreeMap<String, Setting>);
 
-fn describe_listeners(settings: &Settings, described: &mut BTreeMap<String, String>) {
-    for listener in &settings.listeners {
-        let key = |part| format!("listener {} {part}", listener.name);
-        described.insert(key("socket"), listener.socket.to_string());
-        if let Socket::Unix { mode, group, .. } = &listener.socket {
-            described.insert(key("mode"), format!("{mode:04o}"));
-            let group = group
-                .clone()
-                .unwrap_or_else(|| "that of the process".into());
-            described.insert(key("group"), group);
+impl Described {
+    fn add(&mut self, key: impl Into<String>, effect: Effect, value: impl Display) {
+        let value = value.to_string();
+        self.0.insert(key.into(), Setting { value, effect });
+    }
+
+    fn add_listener(&mut self, listener: &ListenerSettings) {
+        let ListenerSettings {
+            name,
+            socket,
+            allow_users,
+            outbound,
+            observe,
+        } = listener;
+        let mut add = |part: &str, value: &dyn Display| {
+            self.add(
+                format!("listener {name} {part}"),
+                Effect::AtStartOfSigner,
+                value,
+            );
+        };
+        add("socket", socket);
+        if let Socket::Unix {
+            path: _,
+            mode,
+            group,
+        } = socket
+        {
+            add("mode", &format!("{mode:04o}"));
+            add("group", &group.as_deref().unwrap_or("that of the process"));
         }
-        if let Some(users) = &listener.allow_users {
-            described.insert(key("allow_users"), list(users));
+        if let Some(users) = allow_users {
+            add("allow_users", &list(users));
         }
-        let outbound = match &listener.outbound {
-            Outbound::All => "all".into(),
+        match outbound {
+            Outbound::All => add("outbound", &"all"),
             Outbound::Rule {
                 authenticated,
                 networks,
-            } => format!("authenticated {authenticated}, networks {}", list(networks)),
-        };
-        described.insert(key("outbound"), outbound);
-        if listener.observe {
-            described.insert(key("observe"), "true".into());
+            } => {
+                let networks = list(networks);
+                let rule = format!("authenticated {authenticated}, networks {networks}");
+                add("outbound", &rule);
+            }
+        }
+        if *observe {
+            add("observe", &true);
         }
     }
-}
 
-fn describe_headers(headers: &HeaderRules, described: &mut BTreeMap<String, String>) {
-    for (key, names) in [
-        ("sign", &headers.sign),
-        ("oversign", &headers.oversign),
-        ("oversign_if_present", &headers.oversign_if_present),
-    ] {
-        described.insert(format!("signing.headers.{key}"), list(names));
+    fn add_signing(&mut self, signing: &SigningSettings) {
+        let SigningSettings {
+            canonicalisation,
+            expire,
+            headers:
+                HeaderRules {
+                    sign,
+                    oversign,
+                    oversign_if_present,
+                },
+        } = signing;
+        let mut add = |key: &str, value: &dyn Display| {
+            self.add(format!("signing.{key}"), Effect::AtOnce, value);
+        };
+        add("canonicalization", canonicalisation);
+        match expire {
+            Some(expire) => add("expire", &format_duration(*expire)),
+            None => add("expire", &"off"),
+        }
+        add("headers.sign", &list(sign));
+        add("headers.oversign", &list(oversign));
+        add("headers.oversign_if_present", &list(oversign_if_present));
+    }
+
+    fn add_limits(&mut self, limits: &Limits) {
+        let Limits {
+            connections,
+            idle,
+            message,
+            header_bytes,
+            header_fields,
+            commands,
+            command_bytes,
+        } = limits;
+        let mut add = |key: &str, value: &dyn Display| {
+            self.add(format!("limits.{key}"), Effect::AtOnce, value);
+        };
+        add("connections", connections);
+        add("idle", &format_duration(*idle));
+        add("message", &format_duration(*message));
+        add("header_bytes", header_bytes);
+        add("header_fields", header_fields);
+        add("commands", commands);
+        add("command_bytes", command_bytes);
+    }
+
+    fn add_keeper(&mut self, keeper: &KeeperSettings) {
+        let KeeperSettings {
+            resolvers,
+            check_every,
+            rotate_every,
+            lead_time,
+            settle,
+            drain,
+            relay_addresses,
+            http,
+        } = keeper;
+        self.add("keeper.http", Effect::AtStartOfKeeper, http);
+        let mut add = |key: &str, value: &dyn Display| {
+            self.add(format!("keeper.{key}"), Effect::AtOnce, value);
+        };
+        match resolvers {
+            Resolvers::System => add("resolvers", &"system"),
+            Resolvers::Addresses(addresses) => add("resolvers", &list(addresses)),
+        }
+        for (key, duration) in [
+            ("check_every", check_every),
+            ("rotate_every", rotate_every),
+            ("lead_time", lead_time),
+            ("settle", settle),
+            ("drain", drain),
+        ] {
+            add(key, &format_duration(*duration));
+        }
+        add("relay_addresses", &list(relay_addresses));
     }
 }
 
 fn actions(policy: Policy) -> [(&'static str, Action); 7] {
+    let Policy {
+        unknown_domain,
+        bad_from,
+        unauthorised_sender,
+        awaiting_key,
+        parked_domain,
+        signing_failure,
+        hazard,
+    } = policy;
     [
-        ("unknown_domain", policy.unknown_domain),
-        ("bad_from", policy.bad_from),
-        ("unauthorised_sender", policy.unauthorised_sender),
-        ("awaiting_key", policy.awaiting_key),
-        ("parked_domain", policy.parked_domain),
-        ("signing_failure", policy.signing_failure),
-        ("hazard", policy.hazard),
+        ("unknown_domain", unknown_domain),
+        ("bad_from", bad_from),
+        ("unauthorised_sender", unauthorised_sender),
+        ("awaiting_key", awaiting_key),
+        ("parked_domain", parked_domain),
+        ("signing_failure", signing_failure),
+        ("hazard", hazard),
     ]
 }
 
@@ -194,31 +329,50 @@ fn word(action: Action) -> &'static str {
 }
 
 fn list<T: Display>(items: &[T]) -> String {
-    let words: Vec<String> = items.iter().map(ToString::to_string).collect();
-    if words.is_empty() {
-        "none".into()
-    } else {
-        words.join(" ")
+    if items.is_empty() {
+        return "none".into();
     }
+    let words: Vec<String> = items.iter().map(ToString::to_string).collect();
+    words.join(" ")
 }
 
-fn organisations(old: &Loaded, new: &Loaded, lines: &mut Vec<String>) {
-    let (old, new) = without_common_ends(&old.organisations, &new.organisations);
+fn organisations(old: &[Arc<Organisation>], new: &[Arc<Organisation>], changes: &mut Vec<Change>) {
+    let (old, new) = without_common_ends(old, new);
     let (before, after) = (by_id(old), by_id(new));
+    let domains = |organisation: &&Arc<Organisation>| Value::Domains(organisation.domains.clone());
     for organisation in old {
         if !after.contains_key(&organisation.id) {
-            lines.push(format!("organisation {} removed", organisation.id));
+            let key = format!("organisation {}", organisation.id);
+            changes.extend(change(
+                key,
+                Some(domains(&organisation)),
+                None,
+                Effect::AtOnce,
+            ));
         }
     }
     for organisation in new {
-        match before.get(&organisation.id) {
-            None => lines.push(format!(
-                "organisation {} added: {}",
-                organisation.id,
-                list(&organisation.domains)
-            )),
-            Some(before) => compare(before, organisation, lines),
+        let id = &organisation.id;
+        let Some(before) = before.get(id) else {
+            let key = format!("organisation {id}");
+            changes.extend(change(
+                key,
+                None,
+                Some(domains(&organisation)),
+                Effect::AtOnce,
+            ));
+            continue;
+        };
+        if Arc::ptr_eq(before, organisation) || *before == organisation {
+            continue;
         }
+        let pairs = described_organisation(before).into_iter();
+        changes.extend(pairs.zip(described_organisation(organisation)).filter_map(
+            |((what, before), (_, after))| {
+                let key = format!("{what} of {id}");
+                change(key, Some(before), Some(after), Effect::AtOnce)
+            },
+        ));
     }
 }
 
@@ -241,177 +395,54 @@ fn without_common_ends<'a>(
 }
 
 fn by_id(organisations: &[Arc<Organisation>]) -> HashMap<&OrganisationId, &Arc<Organisation>> {
-    let organisations = organisations.iter();
     organisations
+        .iter()
         .map(|organisation| (&organisation.id, organisation))
         .collect()
 }
 
-fn compare(old: &Arc<Organisation>, new: &Arc<Organisation>, lines: &mut Vec<String>) {
-    if Arc::ptr_eq(old, new) || old == new {
-        return;
-    }
-    let id = &new.id;
-    for (what, before, after) in [
-        ("domains", &old.domains, &new.domains),
-        ("parked", &old.parked, &new.parked),
-    ] {
-        let change = set_change(before, after);
-        if !change.is_empty() {
-            lines.push(format!("{what} of {id}: {change}"));
+/// All that an organisation's file says.
+fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
+    let Organisation {
+        id: _,
+        name,
+        domains,
+        parked,
+        contact,
+        selector,
+        algorithms,
+        senders,
+        policy,
+    } = organisation;
+    let algorithms: Vec<&str> = algorithms.iter().copied().map(Algorithm::as_str).collect();
+    let senders = match senders {
+        None => "any outbound mail".to_owned(),
+        Some(Senders {
+            auth,
+            networks,
+            listeners,
+        }) => {
+            let (auth, networks, listeners) = (list(auth), list(networks), list(listeners));
+            format!("logins {auth}, networks {networks}, listeners {listeners}")
         }
-    }
-    let contact = |organisation: &Organisation| {
-        let contact = organisation.contact.as_deref();
-        contact.unwrap_or("none").to_owned()
     };
-    let algorithms = |organisation: &Organisation| {
-        let words = organisation
-            .algorithms
-            .iter()
-            .copied()
-            .map(Algorithm::as_str);
-        list(&words.collect::<Vec<_>>())
-    };
-    for (what, before, after) in [
-        ("name", old.name.clone(), new.name.clone()),
-        ("contact", contact(old), contact(new)),
+    let texts = [
+        ("name", name.clone()),
+        ("contact", contact.as_deref().unwrap_or("none").to_owned()),
+        ("selector", selector.to_string()),
+        ("algorithms", list(&algorithms)),
+        ("senders", senders),
+    ];
+    let mut described = vec![
+        ("domains".to_owned(), Value::Domains(domains.clone())),
+        ("parked".to_owned(), Value::Domains(parked.clone())),
+    ];
+    described.extend(texts.map(|(what, text)| (what.to_owned(), Value::Text(text))));
+    described.extend(actions(*policy).map(|(key, action)| {
         (
-            "selector",
-            old.selector.to_string(),
-            new.selector.to_string(),
-        ),
-        ("algorithms", algorithms(old), algorithms(new)),
-        (
-            "senders",
-            senders(old.senders.as_ref()),
-            senders(new.senders.as_ref()),
-        ),
-    ] {
-        if before != after {
-            lines.push(format!("{what} of {id}: {before} -> {after}"));
-        }
-    }
-    for ((key, before), (_, after)) in actions(old.policy).into_iter().zip(actions(new.policy)) {
-        if before != after {
-            lines.push(format!(
-                "policy.{key} of {id}: {} -> {}",
-                word(before),
-                word(after)
-            ));
-        }
-    }
-}
-
-/// `+a.nl -b.nl`; empty when only the order differs.
-fn set_change(before: &[DomainName], after: &[DomainName]) -> String {
-    let (before, after): (BTreeSet<_>, BTreeSet<_>) =
-        (before.iter().collect(), after.iter().collect());
-    let added = after.difference(&before).map(|domain| format!("+{domain}"));
-    let removed = before.difference(&after).map(|domain| format!("-{domain}"));
-    added.chain(removed).collect::<Vec<_>>().join(" ")
-}
-
-fn senders(senders: Option<&Senders>) -> String {
-    senders.map_or("any outbound mail".into(), |senders| {
-        format!(
-            "logins {}, networks {}, listeners {}",
-            list(&senders.auth),
-            list(&senders.networks),
-            list(&senders.listeners)
+            format!("policy.{key}"),
+            Value::Text(word(action).to_owned()),
         )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{AllowedUser, ListenerSettings, Outbound};
-
-    fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
-        let organisation = |id: &str, domain: &str| {
-            let id = id.parse().unwrap();
-            Arc::new(Organisation {
-                name: "Voorbeeld".into(),
-                domains: vec![domain.parse().unwrap()],
-                parked: Vec::new(),
-                contact: None,
-                selector: crate::organisation::SelectorTemplate::new("{org}", &id).unwrap(),
-                algorithms: vec![Algorithm::RsaSha256],
-                senders: None,
-                policy: Policy::default(),
-                id,
-            })
-        };
-        let mut loaded = Loaded {
-            settings: Settings::default(),
-            organisations: vec![organisation("a", "a.nl"), organisation("b", "b.nl")],
-            warnings: Vec::new(),
-        };
-        change(&mut loaded);
-        loaded
-    }
-
-    #[test]
-    fn nothing_changed() {
-        let same = loaded(|_| {});
-        assert!(diff(&same, &same).is_empty());
-        assert!(needs_restart(&same, &same).is_empty());
-    }
-
-    #[test]
-    fn each_change_has_its_line() {
-        let old = loaded(|_| {});
-        let new = loaded(|loaded| {
-            loaded.settings.limits.idle = std::time::Duration::from_mins(5);
-            loaded.settings.policy.hazard = Action::Reject;
-            let [first, second] = &mut loaded.organisations[..] else {
-                panic!("two organisations")
-            };
-            let first = Arc::make_mut(first);
-            first.domains = vec!["c.nl".parse().unwrap()];
-            first.senders = Some(Senders::default());
-            Arc::make_mut(second).id = "x".parse().unwrap();
-        });
-        let expected = [
-            "limits.idle: 2h 10s -> 5m",
-            "policy.hazard: accept -> reject",
-            "organisation b removed",
-            "domains of a: +c.nl -a.nl",
-            "senders of a: any outbound mail -> logins none, networks none, listeners none",
-            "organisation x added: b.nl",
-        ];
-        assert_eq!(diff(&old, &new), expected);
-        assert!(needs_restart(&old, &new).is_empty());
-    }
-
-    #[test]
-    fn what_needs_a_restart() {
-        let old = loaded(|_| {});
-        let new = loaded(|loaded| {
-            loaded.settings.keystore_path = "/keys".into();
-            loaded.settings.listeners.push(ListenerSettings {
-                name: "news".into(),
-                socket: Socket::Inherited("news".into()),
-                allow_users: Some(vec![AllowedUser {
-                    name: "postfix".into(),
-                    number: 101,
-                }]),
-                outbound: Outbound::All,
-                observe: true,
-            });
-            loaded.settings.log.filter = "debug".into();
-            loaded.settings.log.format = LogFormat::Json;
-        });
-        let expected = [
-            "keystore.path: /var/lib/zegel/keys -> /keys",
-            "listener news allow_users added: postfix (101)",
-            "listener news observe added: true",
-            "listener news outbound added: all",
-            "listener news socket added: fd:news",
-            "log.filter: info -> debug",
-            "log.format: text -> json",
-        ];
-        assert_eq!(needs_restart(&old, &new), expected);
-    }
+    }));
+    described
 }

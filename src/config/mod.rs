@@ -20,11 +20,11 @@ use std::{
 
 pub(crate) use self::section::distance;
 pub use self::{
-    changes::{diff, needs_restart},
+    changes::{Change, Effect, Value, changes},
     problem::{Place, Problem, Problems},
     settings::{
-        AllowedUser, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded, LogFormat,
-        LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket, situation,
+        AllowedUser, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded, LogFilter,
+        LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket, situation,
     },
 };
 use self::{

@@ -16,8 +16,8 @@ use super::{
         socket_address, socket_path, text, truth, word,
     },
     settings::{
-        HttpListen, KeeperSettings, Limits, ListenerSettings, LogFormat, LogSettings, Resolvers,
-        Settings, SigningSettings, Socket,
+        HttpListen, KeeperSettings, Limits, ListenerSettings, LogFilter, LogFormat, LogSettings,
+        Resolvers, Settings, SigningSettings, Socket,
     },
     source::{Node, Value},
 };
@@ -292,29 +292,17 @@ fn read_log(mut section: Section<'_>) -> LogSettings {
     settings
 }
 
-/// Finds the usual slips: what is no level would be taken for the name of a module, and
-/// nothing would be logged.
-fn filter(node: &Node) -> Result<String, Fault> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let text = text(node)?;
-    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-    // Directives with spans are left to the logging itself.
-    let directives = text
-        .split(',')
-        .filter(|directive| !directive.contains(['[', '{']));
-    for directive in directives {
-        let level = directive.rsplit('=').next().unwrap_or(directive).trim();
-        if !is_level(level) {
-            let nearest = LEVELS.iter().min_by_key(|known| distance(level, known));
-            let advice = format!(
-                "write a level ({}), or module=level; did you mean {}?",
-                LEVELS.join(", "),
-                nearest.unwrap_or(&"info")
-            );
-            return Err(Fault::new(format!("{} is no level", quoted(level)), advice));
-        }
-    }
-    Ok(text.to_owned())
+fn filter(node: &Node) -> Result<LogFilter, Fault> {
+    LogFilter::new(text(node)?).map_err(|word| {
+        let levels = LogFilter::LEVELS;
+        let nearest = levels.iter().min_by_key(|known| distance(&word, known));
+        let advice = format!(
+            "write a level ({}), or module=level; did you mean {}?",
+            levels.join(", "),
+            nearest.unwrap_or(&"info")
+        );
+        Fault::new(format!("{} is no level", quoted(&word)), advice)
+    })
 }
 
 /// The settings, and where `http` is written.

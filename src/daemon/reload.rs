@@ -22,7 +22,7 @@ use tokio::{
 
 use super::facts;
 use crate::{
-    config::{self, Loaded},
+    config::{self, Change, Effect, Loaded},
     keystore::{Keystore, KeystoreError},
     observe::{logging::KEYS, metrics::Metrics},
     snapshot::{Built, Snapshot, SnapshotHolder},
@@ -159,7 +159,7 @@ impl Maker {
         let before = self.snapshots.current();
         match due {
             // The configuration stays.
-            Due::Keys => self.build(before.loaded().clone(), &before),
+            Due::Keys => self.build(before.loaded().clone(), &[], &before),
             Due::Everything => {
                 let read = lock(&self.reader).load();
                 match read {
@@ -179,13 +179,16 @@ impl Maker {
         if let Some(reason) = self.reason_against(before, &loaded) {
             return self.failed(&reason);
         }
-        for line in config::needs_restart(before.loaded(), &loaded) {
-            tracing::warn!("takes effect at the next start only: {line}");
+        let changes = config::changes(before.loaded(), &loaded);
+        let is_at_once = |change: &Change| change.effect == Effect::AtOnce;
+        let (changes, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_at_once);
+        for change in later {
+            tracing::warn!("takes effect at the next start only: {change}");
         }
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        self.build(loaded, before);
+        self.build(loaded, &changes, before);
     }
 
     /// Why a configuration without problems may still not be put into use while serving.
@@ -211,23 +214,20 @@ impl Maker {
         })
     }
 
-    fn build(&self, loaded: Loaded, before: &Snapshot) {
+    /// `changes`: those of the configuration that take effect with this snapshot.
+    fn build(&self, loaded: Loaded, changes: &[Change], before: &Snapshot) {
         match Snapshot::build(loaded, &self.keystore, &self.metrics, Some(before)) {
-            Ok(built) => self.put_into_use(built, before),
+            Ok(built) => self.put_into_use(built, changes, before),
             Err(error) => self.failed(&error.to_string()),
         }
     }
 
-    fn put_into_use(&self, built: Built, before: &Snapshot) {
+    fn put_into_use(&self, built: Built, changes: &[Change], before: &Snapshot) {
         for problem in &built.problems {
             tracing::error!(target: KEYS, "{problem}");
         }
-        let (old, new) = (before.loaded(), built.snapshot.loaded());
-        let later = config::needs_restart(old, new);
-        let mut changes = config::diff(old, new);
-        changes.retain(|line| !later.contains(line));
         let key_changes = built.snapshot.key_changes(before);
-        for change in &changes {
+        for change in changes {
             tracing::info!("reloaded: {change}");
         }
         for change in &key_changes {

@@ -20,7 +20,7 @@ use super::{
     journal::Journal,
 };
 use crate::{
-    config::{self, Loaded, Reader},
+    config::{self, Effect, Loaded, Reader},
     dns::{DnsError, Limits, Observer},
     keys::Timing,
     keystore::Keystore,
@@ -172,12 +172,17 @@ impl Rounds {
             Ok(observer) => self.observer = observer,
             Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
         }
-        for line in config::diff(&self.loaded, &loaded) {
-            tracing::info!("reloaded: {line}");
+        let changes = config::changes(&self.loaded, &loaded);
+        for change in &changes {
+            tracing::info!("reloaded: {change}");
         }
-        let restart = config::needs_restart(&self.loaded, &loaded);
-        for line in restart.iter().filter(|line| concerns_keeper(line)) {
-            tracing::warn!("takes effect at the next start only: {line}");
+        for change in changes {
+            if matches!(
+                change.effect,
+                Effect::AtStartOfKeeper | Effect::AtStartOfBoth
+            ) {
+                tracing::warn!("takes effect at the next start only: {change}");
+            }
         }
         self.complaint.clear();
         self.loaded = loaded;
@@ -193,12 +198,6 @@ impl Rounds {
             self.complaint.push_str(complaint);
         }
     }
-}
-
-/// The others are those of the signer.
-fn concerns_keeper(line: &str) -> bool {
-    let begins = ["keystore.path", "keeper.http", "http.organisations", "log."];
-    begins.iter().any(|begin| line.starts_with(begin))
 }
 
 /// Says what a check found.

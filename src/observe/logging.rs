@@ -17,7 +17,7 @@ use std::{
     os::unix::fs::MetadataExt,
 };
 
-use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter,
     fmt::{self as lines, MakeWriter},
@@ -28,7 +28,7 @@ use tracing_subscriber::{
 use self::format::{JournalPriority, OneLine};
 pub use self::gathering::LogGuard;
 use super::metrics::LostLines;
-use crate::config::LogFormat;
+use crate::config::{LogFilter, LogFormat};
 
 /// The target of the one line that each message has.
 pub const MESSAGES: &str = "zegel::message";
@@ -39,20 +39,6 @@ pub const KEYS: &str = "zegel::key";
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter has nothing in it.
-    #[error("log.filter is empty; write a level, such as \"info\"")]
-    Empty,
-    /// A word that is neither a level nor `target=level`; often a level with a typing error.
-    #[error(
-        "log.filter = {filter:?}: {word:?} is not a level; write error, warn, info, debug, \
-         trace or off, or TARGET=LEVEL"
-    )]
-    Word {
-        /// As configured.
-        filter: String,
-        /// The part that is wrong.
-        word: String,
-    },
     /// The filter cannot be understood.
     #[error(
         "log.filter = {filter:?}: {source}; write levels (error, warn, info, debug, trace, \
@@ -72,13 +58,13 @@ pub enum LoggingError {
     Thread(#[from] io::Error),
 }
 
-/// Starts the log of the process on stderr. `filter` is a level, or several of
-/// `TARGET=LEVEL` with commas between. The last lines are written when the guard is dropped.
+/// Starts the log of the process on stderr. The last lines are written when the guard is
+/// dropped.
 ///
 /// # Errors
 ///
 /// The filter is wrong, or there is a log already.
-pub fn init(format: LogFormat, filter: &str) -> Result<LogGuard, LoggingError> {
+pub fn init(format: LogFormat, filter: &LogFilter) -> Result<LogGuard, LoggingError> {
     let style = match (format, Destination::of_stderr()) {
         (LogFormat::Json, _) => Style::Json,
         (LogFormat::Text, Destination::Terminal) => Style::Coloured,
@@ -154,11 +140,21 @@ enum Style {
 const QUIET: &str = "h2=warn,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn,\
                      hyper=warn,hyper_util=warn,mail_auth=warn";
 
-fn subscriber<W>(style: Style, filter: &str, writer: W) -> Result<impl Subscriber, LoggingError>
+fn subscriber<W>(
+    style: Style,
+    filter: &LogFilter,
+    writer: W,
+) -> Result<impl Subscriber, LoggingError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = parse(filter)?;
+    // What comes later wins, so the setting can ask for any of the quiet ones.
+    let words: Vec<&str> = std::iter::once(QUIET).chain(filter.words()).collect();
+    let parsed = EnvFilter::builder().parse(words.join(","));
+    let filter = parsed.map_err(|source| LoggingError::Filter {
+        filter: filter.to_string(),
+        source,
+    })?;
     let layer = layer(style, writer).with_filter(filter);
     Ok(Registry::default().with(layer))
 }
@@ -185,44 +181,6 @@ where
             layer.event_format(JournalPriority(text)).boxed()
         }
     }
-}
-
-fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
-    // What comes later wins, so the setting can ask for any of the quiet ones.
-    let mut all = vec![QUIET];
-    for word in words(filter) {
-        // EnvFilter takes a word alone for a target: "inof" would silence everything else.
-        if !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err() {
-            return Err(LoggingError::Word {
-                filter: filter.to_owned(),
-                word: word.to_owned(),
-            });
-        }
-        all.push(word);
-    }
-    if all.len() == 1 {
-        return Err(LoggingError::Empty);
-    }
-    let parsed = EnvFilter::builder().parse(all.join(","));
-    parsed.map_err(|source| LoggingError::Filter {
-        filter: filter.to_owned(),
-        source,
-    })
-}
-
-/// The parts between commas, but those in the brackets of a span.
-fn words(filter: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0_usize;
-    let outside = move |character| {
-        match character {
-            '[' | '{' => depth += 1,
-            ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        character == ',' && depth == 0
-    };
-    let words = filter.split(outside).map(str::trim);
-    words.filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

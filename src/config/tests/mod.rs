@@ -1,6 +1,7 @@
 //! The configuration as a whole: folders with files in, settings or problems out.
 
 mod again;
+mod changes;
 mod files;
 mod listeners;
 mod organisations;
@@ -179,7 +180,7 @@ fn the_environment_wins() {
     ];
     let settings = good(&[file], &environment).settings;
     assert_eq!(settings.log.format, LogFormat::Json);
-    assert_eq!(settings.log.filter, "warn");
+    assert_eq!(settings.log.filter.to_string(), "warn");
     assert_eq!(settings.limits.connections, 50);
     assert_eq!(settings.limits.idle, Duration::from_mins(5));
     assert_eq!(settings.signing.headers.oversign.len(), 2);

@@ -220,6 +220,21 @@ const CASES: &[(&str, &str, &str)] = &[
         "mean debug?",
     ),
     (
+        "[log]\nfilter = \"zegel=info=debug\"",
+        "zegel.toml:2: log.filter: \"info=debug\" is no level",
+        "mean debug?",
+    ),
+    (
+        "[log]\nfilter = \",\"",
+        "zegel.toml:2: log.filter: \",\" is no level",
+        "write a level",
+    ),
+    (
+        "[log]\nfilter = \"info,zegel\"",
+        "zegel.toml:2: log.filter: \"zegel\" is no level",
+        "module=level",
+    ),
+    (
         "[log]\nfilter = 5",
         "zegel.toml:2: log.filter: this is a number",
         "in quotes",

@@ -23,7 +23,8 @@ impl Write for Memory {
 fn log(style: Style, filter: &str, events: impl FnOnce()) -> String {
     let memory = Memory::default();
     let writer = memory.clone();
-    let subscriber = subscriber(style, filter, move || writer.clone()).unwrap();
+    let filter = LogFilter::new(filter).unwrap();
+    let subscriber = subscriber(style, &filter, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, events);
     String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
 }
@@ -110,28 +111,16 @@ fn the_filter_chooses() {
     assert_eq!(log("off"), 0);
 }
 
+/// What [`LogFilter`] leaves to the log itself.
 #[test]
 fn wrong_filters_name_the_setting() {
-    for (filter, expected) in [
-        ("", "log.filter is empty"),
-        (" ", "log.filter is empty"),
-        ("inof", "\"inof\" is not a level"),
-        ("info,zegel", "\"zegel\" is not a level"),
-        (",", "log.filter is empty"),
-        ("zegel=loud", "log.filter = \"zegel=loud\": "),
-        ("zegel=info=debug", "log.filter = \"zegel=info=debug\": "),
-    ] {
-        let error = match subscriber(Style::Plain, filter, io::sink) {
-            Ok(_) => panic!("{filter:?} was accepted"),
-            Err(error) => error.to_string(),
-        };
-        assert!(error.contains(expected), "{error}");
-        assert!(error.starts_with("log.filter"), "{error}");
-    }
-}
-
-#[test]
-fn commas_in_the_brackets_of_a_span_are_no_separators() {
-    let parts: Vec<&str> = words("info, zegel[message{id=1,to=2}]=debug,warn").collect();
-    assert_eq!(parts, ["info", "zegel[message{id=1,to=2}]=debug", "warn"]);
+    let filter = LogFilter::new("zegel[a{b=c}=info]x").unwrap();
+    let error = match subscriber(Style::Plain, &filter, io::sink) {
+        Ok(_) => panic!("{filter} was accepted"),
+        Err(error) => error.to_string(),
+    };
+    assert!(
+        error.starts_with("log.filter = \"zegel[a{b=c}=info]x\": "),
+        "{error}"
+    );
 }
