@@ -1,32 +1,32 @@
 //! Everything that a message is decided and signed with, immutable and swapped whole:
 //! configuration, organisations and keys. A message keeps the snapshot it started with.
 
-mod care;
-mod changes;
-mod domain;
 mod held;
 mod keys;
-mod previous;
+mod reading;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 
-pub use self::{
-    care::KeyCare,
-    domain::{Domain, DomainKeys, Signing},
-    held::ActiveKey,
-};
 use self::{
     held::HeldKey,
-    keys::{FoundKeys, KeySet, Reading, Source},
-    previous::Places,
+    keys::KeySet,
+    reading::{FoundKeys, Reading, Source},
+};
+pub use self::{
+    held::{ActiveKey, KeyCare},
+    keys::{Domain, DomainKeys, Signing},
 };
 use crate::{
     config::{Loaded, Settings, SigningSettings},
     files,
     keystore::{GenerationStamp, Keystore, KeystoreError},
-    names::DomainName,
+    names::{DomainName, OrganisationId},
     observe::metrics::Metrics,
     organisation::Organisation,
 };
@@ -130,12 +130,12 @@ impl Snapshot {
 
     /// How the keys in use differ from those of an earlier snapshot, one line each.
     pub fn key_changes(&self, previous: &Self) -> Vec<String> {
-        changes::changes(previous, self)
+        changes(previous, self)
     }
 
     /// A round of care for all keys.
     pub fn key_care(&self) -> KeyCare {
-        KeyCare::new(self)
+        KeyCare::new(self.held().cloned().collect())
     }
 
     /// How many keys and keyrings can't be used as they should be: refused, of two
@@ -191,7 +191,7 @@ fn make(
             problems.extend(more);
         }
     }
-    let in_use = keys::without_shared(&found, keystore, &mut problems);
+    let in_use = reading::without_shared(&found, keystore, &mut problems);
     let snapshot = Snapshot {
         domains: index((organisations, &in_use), metrics, &places, previous),
         loaded,
@@ -248,6 +248,103 @@ fn index(
         }
     }
     domains
+}
+
+/// Finds organisations by their ids: fast when they are asked for in their order, as those
+/// of the next snapshot are.
+struct Finder<'a> {
+    organisations: &'a [Arc<Organisation>],
+    next: usize,
+    by_id: OnceCell<HashMap<&'a OrganisationId, usize>>,
+}
+
+impl Finder<'_> {
+    fn find(&mut self, id: &OrganisationId) -> Option<usize> {
+        let is_next = |one: &Arc<Organisation>| one.id == *id;
+        if !self.organisations.get(self.next).is_some_and(is_next) {
+            let by_id = self.by_id.get_or_init(|| {
+                let ids = self.organisations.iter().map(|one| &one.id);
+                ids.zip(0..).collect()
+            });
+            self.next = *by_id.get(id)?;
+        }
+        self.next += 1;
+        Some(self.next - 1)
+    }
+}
+
+/// The places that the organisations had in the snapshot before.
+struct Places(Vec<Option<usize>>);
+
+impl Places {
+    fn new(organisations: &[Arc<Organisation>], previous: Option<&Snapshot>) -> Self {
+        let mut finder = Finder {
+            organisations: previous.map_or(&[], Snapshot::organisations),
+            next: 0,
+            by_id: OnceCell::new(),
+        };
+        let places = organisations.iter().map(|one| finder.find(&one.id));
+        Self(places.collect())
+    }
+
+    fn of(&self, place: usize) -> Option<usize> {
+        self.0.get(place).copied().flatten()
+    }
+
+    /// What differs between the two: the places in the snapshot before, of what has gone or
+    /// was otherwise, and then those in the next one.
+    fn differences(
+        &self,
+        previous: Option<&Snapshot>,
+        (organisations, in_use): (&[Arc<Organisation>], &[Arc<KeySet>]),
+    ) -> (Vec<usize>, Vec<usize>) {
+        let mut old = vec![true; previous.map_or(0, |previous| previous.in_use.len())];
+        let mut new = Vec::new();
+        for (place, (organisation, set)) in organisations.iter().zip(in_use).enumerate() {
+            let before = self.of(place).zip(previous).filter(|(before, previous)| {
+                Arc::ptr_eq(&previous.organisations()[*before], organisation)
+                    && Arc::ptr_eq(&previous.in_use[*before], set)
+            });
+            match before {
+                Some((before, _)) => old[before] = false,
+                None => new.push(place),
+            }
+        }
+        let old = old.into_iter().enumerate();
+        let old = old.filter_map(|(place, differs)| differs.then_some(place));
+        (old.collect(), new)
+    }
+
+    /// Whether an organisation has gone.
+    fn has_lost(&self, previous: Option<&Snapshot>) -> bool {
+        let found = self.0.iter().flatten().count();
+        previous.is_some_and(|previous| found < previous.organisations().len())
+    }
+}
+
+/// One line for each domain, sorted. What both share is not looked at.
+fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let organisations = new.organisations();
+    let places = Places::new(organisations, Some(old));
+    let (before, after) = places.differences(Some(old), (organisations, &new.in_use));
+    let before = before.into_iter().map(|place| &old.organisations()[place]);
+    let after = after.into_iter().map(|place| &organisations[place]);
+    let names: BTreeSet<&DomainName> = before
+        .chain(after)
+        .flat_map(|one| one.domains.iter().chain(&one.parked))
+        .collect();
+    let describe = |snapshot: &Snapshot, name: &DomainName| {
+        let domain = snapshot.domain(name);
+        match domain.and_then(|domain| domain.keys.as_ref()) {
+            None => "none".to_owned(),
+            Some(keys) => keys.to_string(),
+        }
+    };
+    let lines = names.into_iter().filter_map(|name| {
+        let (before, after) = (describe(old, name), describe(new, name));
+        (before != after).then(|| format!("keys of {name}: {before} -> {after}"))
+    });
+    lines.collect()
 }
 
 /// Where the current snapshot is: read by every message, replaced by a reload.

@@ -53,8 +53,6 @@ const EXCUSED: &[&str] = &[
     "keys::situation",
     "observe::metrics::limits",
     "observe::metrics::listeners",
-    "snapshot::domain",
-    "snapshot::keys",
 ];
 
 #[test]

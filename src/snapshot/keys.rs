@@ -1,42 +1,136 @@
 //! The private keys of an organisation that are in use, and which of them sign for a domain.
 
-mod reading;
-mod shared;
-
-use std::sync::Arc;
-
-pub(super) use self::{
-    reading::{FoundKeys, Reading, Source},
-    shared::without_shared,
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
 };
-use super::held::{self, HeldKey};
+
+use super::held::{self, ActiveKey, HeldKey};
 use crate::{
     dkim::{Algorithm, Fingerprint},
     keys::State,
     names::DomainName,
+    observe::metrics::OrganisationMetrics,
     organisation::Organisation,
-    snapshot::{ActiveKey, Signing},
 };
+
+/// A domain of an organisation.
+#[derive(Debug)]
+pub struct Domain {
+    /// The organisation that has it.
+    pub organisation: Arc<Organisation>,
+    /// The counters of that organisation.
+    pub metrics: OrganisationMetrics,
+    /// What to sign with; nothing for a parked domain.
+    pub keys: Option<DomainKeys>,
+}
+
+/// The keys of a domain that are in use. Their files are read when they are first needed.
+pub struct DomainKeys {
+    domain: DomainName,
+    set: Arc<KeySet>,
+    signing: OnceLock<Signing>,
+}
+
+/// What to sign with for a domain.
+#[derive(Clone, Debug)]
+pub enum Signing {
+    /// At least one, in the order of the organisation's algorithms.
+    Active(Arc<[Arc<ActiveKey>]>),
+    /// None yet.
+    Awaiting,
+    /// There is one and it can't be used: mail must not leave unsigned because of that.
+    Unusable,
+}
+
+impl DomainKeys {
+    pub(super) fn new(domain: &DomainName, set: &Arc<KeySet>) -> Self {
+        Self {
+            domain: domain.clone(),
+            set: Arc::clone(set),
+            signing: OnceLock::new(),
+        }
+    }
+
+    /// What to sign with, if that is known already; nothing when a key has to be read for
+    /// that ([`DomainKeys::load`]). Looks at no disk and waits for nobody.
+    pub fn ready(&self) -> Option<&Signing> {
+        let known = self.signing.get();
+        known.or_else(|| self.set.is_read().then(|| self.choose()))
+    }
+
+    /// What to sign with. Reads the keys that nobody has read yet, and then blocks: not for
+    /// a task on an async runtime. A key is read once, however many messages wait for it;
+    /// what is wrong with it is logged then. What could not be read for want of something
+    /// is read again the next time.
+    pub fn load(&self) -> Signing {
+        let chosen = self.set.choose(&self.domain);
+        match self.ready() {
+            Some(signing) => signing.clone(),
+            None => chosen,
+        }
+    }
+
+    fn choose(&self) -> &Signing {
+        self.signing.get_or_init(|| self.set.choose(&self.domain))
+    }
+
+    /// Whether the domain has no key in use; this is known without reading one.
+    pub fn is_awaiting(&self) -> bool {
+        self.set.is_awaiting(&self.domain)
+    }
+}
+
+/// The selectors, or why there are none; of keys that nobody has read yet, those that the
+/// keyring has.
+impl fmt::Display for DomainKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let selectors = match self.ready() {
+            Some(Signing::Unusable) => return formatter.write_str("unusable"),
+            Some(Signing::Active(keys)) => keys.iter().map(|key| key.selector.as_str()).collect(),
+            Some(Signing::Awaiting) | None => self.set.selectors(&self.domain),
+        };
+        if selectors.is_empty() {
+            let is_awaiting = self.is_awaiting();
+            return formatter.write_str(if is_awaiting {
+                "awaiting a key"
+            } else {
+                "unusable"
+            });
+        }
+        formatter.write_str(&selectors.join(" and "))
+    }
+}
+
+impl fmt::Debug for DomainKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DomainKeys")
+            .field("domain", &self.domain)
+            .field("signing", &self.signing)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The keys of one organisation that are in use for one of its domains.
 #[derive(Clone)]
 pub(super) struct KeySet {
-    organisation: Arc<Organisation>,
-    keys: Box<[SetKey]>,
+    pub(super) organisation: Arc<Organisation>,
+    pub(super) keys: Box<[SetKey]>,
     /// The organisation as it was when its keyring was read; none if that could never be read.
     /// What it has got since may have a key in use that nobody knows of.
-    known: Option<Arc<Organisation>>,
+    pub(super) known: Option<Arc<Organisation>>,
 }
 
 #[derive(Clone)]
-struct SetKey {
-    held: Arc<HeldKey>,
+pub(super) struct SetKey {
+    pub(super) held: Arc<HeldKey>,
     /// For which domains it signs, or did until another took its place.
-    states: Box<[(DomainName, State)]>,
+    pub(super) states: Box<[(DomainName, State)]>,
     /// It is as it was: what the keyring has of it by now can't be used.
-    stays: bool,
+    pub(super) stays: bool,
     /// Another organisation has it too, so that it signs for neither.
-    shared: bool,
+    pub(super) shared: bool,
 }
 
 impl SetKey {
@@ -48,14 +142,14 @@ impl SetKey {
     }
 
     /// Whether it is known that what the keyring has can't be used.
-    fn is_refused(&self) -> bool {
+    pub(super) fn is_refused(&self) -> bool {
         self.stays || self.held.is_refused()
     }
 }
 
 impl KeySet {
     /// The same keys for what may be another state of the organisation.
-    fn of(self: &Arc<Self>, organisation: &Arc<Organisation>) -> Arc<Self> {
+    pub(super) fn of(self: &Arc<Self>, organisation: &Arc<Organisation>) -> Arc<Self> {
         if Arc::ptr_eq(&self.organisation, organisation) {
             return Arc::clone(self);
         }
@@ -72,7 +166,7 @@ impl KeySet {
     }
 
     /// Whether these are its keys, for the same domains of the same organisation.
-    fn is_of(&self, organisation: &Organisation, keys: &[SetKey]) -> bool {
+    pub(super) fn is_of(&self, organisation: &Organisation, keys: &[SetKey]) -> bool {
         let mut pairs = self.keys.iter().zip(keys);
         self.knows(organisation)
             && self.keys.len() == keys.len()
@@ -80,7 +174,7 @@ impl KeySet {
     }
 
     /// Whether the keyring was read with just these domains and algorithms in mind.
-    fn knows(&self, organisation: &Organisation) -> bool {
+    pub(super) fn knows(&self, organisation: &Organisation) -> bool {
         self.known.as_ref().is_some_and(|known| {
             known.domains == organisation.domains && known.algorithms == organisation.algorithms
         })
@@ -95,12 +189,12 @@ impl KeySet {
 
     /// Whether a key has its place here already and nothing stands in for any: then it is as
     /// good as it was, read or not.
-    fn has_in_use(&self, key: &SetKey) -> bool {
+    pub(super) fn has_in_use(&self, key: &SetKey) -> bool {
         let nothing_stands_in = self.keys.iter().all(|one| is_active(&one.states));
         nothing_stands_in && self.keys.iter().any(|one| one.is_same(key))
     }
 
-    fn find(&self, fingerprint: &Fingerprint) -> Option<&Arc<HeldKey>> {
+    pub(super) fn find(&self, fingerprint: &Fingerprint) -> Option<&Arc<HeldKey>> {
         let mut held = self.keys.iter().map(|key| &key.held);
         held.find(|held| held.identity().fingerprint == *fingerprint)
     }
@@ -190,6 +284,6 @@ impl KeySet {
 }
 
 /// Whether a key signs, and does not merely stand in for another.
-fn is_active(states: &[(DomainName, State)]) -> bool {
+pub(super) fn is_active(states: &[(DomainName, State)]) -> bool {
     states.iter().any(|(_, state)| *state == State::Active)
 }

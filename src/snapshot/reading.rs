@@ -1,26 +1,32 @@
 //! Reading the keys of an organisation, and what becomes of one that can't be read.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
 
-use super::{KeySet, SetKey, is_active};
+use super::{
+    held::{self, HeldKey},
+    keys::{KeySet, SetKey, is_active},
+};
 use crate::{
+    dkim::Fingerprint,
     keys::{KeyEntry, Keyring, Publication, State},
     keystore::{KeyringStamp, Keystore, View},
-    names::DomainName,
+    names::{DomainName, OrganisationId},
     organisation::Organisation,
-    snapshot::held::{self, HeldKey},
 };
 
 /// Where keys come from.
-pub(in crate::snapshot) struct Source<'a> {
-    pub(in crate::snapshot) keystore: &'a Keystore,
-    pub(in crate::snapshot) view: &'a View,
-    pub(in crate::snapshot) reading: Reading,
+pub(super) struct Source<'a> {
+    pub(super) keystore: &'a Keystore,
+    pub(super) view: &'a View,
+    pub(super) reading: Reading,
 }
 
 /// When private keys are read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::snapshot) enum Reading {
+pub(super) enum Reading {
     /// While the snapshot is made.
     AtOnce,
     /// When there is mail for them.
@@ -28,8 +34,8 @@ pub(in crate::snapshot) enum Reading {
 }
 
 /// The keys of one organisation as a reload has found them.
-pub(in crate::snapshot) struct FoundKeys {
-    pub(in crate::snapshot) set: Arc<KeySet>,
+pub(super) struct FoundKeys {
+    pub(super) set: Arc<KeySet>,
     /// Of the keyring as it was read; none when it must be read again. It is not of the set:
     /// a keyring that is written again with the same in it is no other set.
     stamp: Option<KeyringStamp>,
@@ -40,7 +46,7 @@ pub(in crate::snapshot) struct FoundKeys {
 impl FoundKeys {
     /// Reads the keyring of an organisation, and its keys if that is due; what can't be read
     /// any more comes from `before`. What has not changed is not read.
-    pub(in crate::snapshot) fn load(
+    pub(super) fn load(
         organisation: &Arc<Organisation>,
         source: &Source<'_>,
         before: Option<&Self>,
@@ -103,7 +109,7 @@ impl FoundKeys {
     }
 
     /// Whether nobody knows what its keyring says by now.
-    pub(in crate::snapshot) fn is_unread(&self) -> bool {
+    pub(super) fn is_unread(&self) -> bool {
         self.unread
     }
 
@@ -247,4 +253,67 @@ fn hold(
         key.held = Arc::clone(held);
     }
     key
+}
+
+/// Refuses a key that two organisations have: either could write in the name of the other
+/// (a separate key pair for each organisation, whatever else may be). What the keyrings say
+/// suffices for that, so that nothing is ever signed with such a key: one that is read is
+/// the one that its keyring names, or it is refused.
+pub(super) fn without_shared(
+    found: &[FoundKeys],
+    keystore: &Keystore,
+    problems: &mut Vec<String>,
+) -> Vec<Arc<KeySet>> {
+    let sets = found.iter().map(|found| &found.set);
+    let shared = shared(sets.clone());
+    if shared.is_empty() {
+        return sets.cloned().collect();
+    }
+    for holders in shared.values() {
+        let names: Vec<&str> = holders.iter().map(OrganisationId::as_str).collect();
+        problems.push(format!(
+            "{}: the organisations {} have the same key, which signs for none of them; \
+             make a key for each with `zegel key generate ORG`",
+            keystore.path().display(),
+            names.join(" and ")
+        ));
+    }
+    let keys: HashSet<Fingerprint> = shared.into_keys().collect();
+    let is_shared = |key: &SetKey| keys.contains(&key.held.identity().fingerprint);
+    let mark = |set: &Arc<KeySet>| {
+        if !set.keys.iter().any(is_shared) {
+            return Arc::clone(set);
+        }
+        let mut marked = KeySet::clone(set);
+        for key in &mut marked.keys {
+            key.shared = is_shared(key);
+        }
+        Arc::new(marked)
+    };
+    sets.map(mark).collect()
+}
+
+/// The keys that several organisations have, and which do.
+fn shared<'a>(
+    sets: impl ExactSizeIterator<Item = &'a Arc<KeySet>>,
+) -> HashMap<Fingerprint, BTreeSet<OrganisationId>> {
+    let mut first = HashMap::with_capacity(sets.len());
+    let mut shared: HashMap<Fingerprint, BTreeSet<OrganisationId>> = HashMap::new();
+    for set in sets {
+        let id = &set.organisation.id;
+        for held in set.held() {
+            let fingerprint = held.identity().fingerprint;
+            match first.entry(fingerprint) {
+                Entry::Vacant(place) => {
+                    place.insert(id);
+                }
+                Entry::Occupied(other) if *other.get() != id => {
+                    let holders = shared.entry(fingerprint).or_default();
+                    holders.extend([(*other.get()).clone(), id.clone()]);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+    shared
 }
