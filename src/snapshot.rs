@@ -23,7 +23,7 @@ pub use self::{
     keys::{Domain, DomainKeys, Signing},
 };
 use crate::{
-    config::{Loaded, Settings, SigningSettings},
+    config::{Change, Effect, Loaded, Settings, SigningSettings, Value},
     files,
     keystore::{GenerationStamp, Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
@@ -35,9 +35,9 @@ use crate::{
 pub struct Snapshot {
     loaded: Loaded,
     domains: HashMap<DomainName, Arc<Domain>>,
-    /// In the order of the organisations, as their keyrings have them.
+    /// The keys of each organisation as its keyring has them; in the order of organisations.
     found: Vec<FoundKeys>,
-    /// Their sets, but for keys that several organisations have: those sign for none.
+    /// The same, with each key marked that several organisations have: it signs for none.
     in_use: Vec<Arc<KeySet>>,
     generation: GenerationStamp,
 }
@@ -53,11 +53,11 @@ pub struct Built {
 }
 
 impl Snapshot {
-    /// Puts all together, and reads the keys of all organisations that `previous` does not
-    /// have as they are now.
+    /// Makes a snapshot, and reads the keys of each organisation that has changed since
+    /// `previous`.
     ///
-    /// What can't be read any more is taken from `previous`, if that had it, and named among
-    /// the problems; nothing that is wrong with one organisation touches another.
+    /// What can't be read any more is taken from `previous` if it is there, and is named among
+    /// the problems. What is wrong with one organisation touches no other.
     ///
     /// # Errors
     ///
@@ -68,11 +68,11 @@ impl Snapshot {
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Result<Built, KeystoreError> {
-        make(loaded, (keystore, Reading::AtOnce), metrics, previous)
+        make(loaded, keystore, Reading::AtOnce, metrics, previous)
     }
 
-    /// The first snapshot of a signer: reads the keyrings alone. A key is read when it is
-    /// needed, or by [`KeyCare`] before that.
+    /// Makes the first snapshot of a signer. It reads the keyrings only; a key is read when
+    /// mail needs it, or by [`KeyCare`] before that.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Snapshot {
         keystore: &Keystore,
         metrics: &Metrics,
     ) -> Result<Built, KeystoreError> {
-        make(loaded, (keystore, Reading::WhenNeeded), metrics, None)
+        make(loaded, keystore, Reading::WhenNeeded, metrics, None)
     }
 
     /// What `zegel.toml` says.
@@ -117,20 +117,44 @@ impl Snapshot {
         keys.filter(|keys| keys.is_awaiting()).count()
     }
 
-    /// The generation of the keystore that the keys are of.
+    /// The generation of the keystore from which the keys were read.
     pub fn generation(&self) -> GenerationStamp {
         self.generation
     }
 
-    /// Whether a keyring could not be read or is gone, so that a key that was revoked may still
-    /// be in use: to be made anew, although the generation is the same.
+    /// Whether a keyring could not be read or is gone, so that a revoked key may still be in
+    /// use. Then a new snapshot is due although the generation is the same.
     pub fn has_unread_keyrings(&self) -> bool {
         self.found.iter().any(FoundKeys::is_unread)
     }
 
-    /// How the keys in use differ from those of an earlier snapshot, one line each.
-    pub fn key_changes(&self, previous: &Self) -> Vec<String> {
-        changes(previous, self)
+    /// How the keys in use differ from those of an earlier snapshot: domain by domain, in
+    /// their order. What both snapshots share is not looked at.
+    pub fn key_changes(&self, previous: &Self) -> Vec<Change> {
+        let places = Places::new(self.organisations(), Some(previous));
+        let differences = places.differences(Some(previous), self.organisations(), &self.in_use);
+        let before = differences.old.into_iter();
+        let before = before.map(|place| &previous.organisations()[place]);
+        let after = differences.new.into_iter();
+        let after = after.map(|place| &self.organisations()[place]);
+        let names: BTreeSet<&DomainName> = before
+            .chain(after)
+            .flat_map(|one| one.domains.iter().chain(&one.parked))
+            .collect();
+        let describe = |snapshot: &Self, name: &DomainName| {
+            let domain = snapshot.domain(name);
+            let keys = domain.and_then(|domain| domain.keys.as_ref());
+            Value::Text(keys.map_or_else(|| "none".to_owned(), ToString::to_string))
+        };
+        let changes = names.into_iter().map(|name| Change {
+            key: format!("keys of {name}"),
+            before: Some(describe(previous, name)),
+            after: Some(describe(self, name)),
+            effect: Effect::AtOnce,
+        });
+        changes
+            .filter(|change| change.before != change.after)
+            .collect()
     }
 
     /// A round of care for all keys.
@@ -138,9 +162,9 @@ impl Snapshot {
         KeyCare::new(self.held().cloned().collect())
     }
 
-    /// How many keys and keyrings can't be used as they should be: refused, of two
-    /// organisations, unreadable or gone. Of the keys those that anybody has read count: all
-    /// of them after a round of [`KeyCare`].
+    /// How many keys and keyrings can't be used as they should be: refused, shared by two
+    /// organisations, unreadable or gone. A key counts once someone has read it; after a round
+    /// of [`KeyCare`] all have been read.
     pub fn key_problems(&self) -> usize {
         let unread = self.found.iter().filter(|found| found.is_unread()).count();
         let refused: usize = self.in_use.iter().map(|set| set.refused()).sum();
@@ -154,11 +178,12 @@ impl Snapshot {
 
 fn make(
     loaded: Loaded,
-    (keystore, reading): (&Keystore, Reading),
+    keystore: &Keystore,
+    reading: Reading,
     metrics: &Metrics,
     previous: Option<&Snapshot>,
 ) -> Result<Built, KeystoreError> {
-    // Read first: what is written meanwhile makes for one more reload, not for a lost one.
+    // Read first: what is written meanwhile then causes one more reload, and is not missed.
     let generation = keystore.generation_stamp()?;
     let source = Source {
         keystore,
@@ -170,7 +195,7 @@ fn make(
     let places = Places::new(organisations, previous);
     let mut found = Vec::with_capacity(organisations.len());
     if let Some(previous) = previous {
-        // One after the other: mail needs the other processors.
+        // One after the other, for mail needs the other processors.
         for (place, organisation) in organisations.iter().enumerate() {
             let before = places.of(place).map(|before| &previous.found[before]);
             found.push(FoundKeys::load(
@@ -191,9 +216,9 @@ fn make(
             problems.extend(more);
         }
     }
-    let in_use = reading::without_shared(&found, keystore, &mut problems);
+    let in_use = reading::mark_shared(&found, keystore, &mut problems);
     let snapshot = Snapshot {
-        domains: index((organisations, &in_use), metrics, &places, previous),
+        domains: index(organisations, &in_use, metrics, &places, previous),
         loaded,
         found,
         in_use,
@@ -206,9 +231,10 @@ fn make(
     })
 }
 
-/// All domains by their names; those of which nothing has changed are the ones of `previous`.
+/// All domains by name. A domain of which nothing has changed is that of `previous`.
 fn index(
-    (organisations, in_use): (&[Arc<Organisation>], &[Arc<KeySet>]),
+    organisations: &[Arc<Organisation>],
+    in_use: &[Arc<KeySet>],
     metrics: &Metrics,
     places: &Places,
     previous: Option<&Snapshot>,
@@ -217,19 +243,23 @@ fn index(
         previous.domains.clone()
     } else {
         let numbers = organisations.iter();
-        let numbers = numbers.map(|one| one.domains.len() + one.parked.len());
-        HashMap::with_capacity(numbers.sum())
+        HashMap::with_capacity(
+            numbers
+                .map(|one| one.domains.len() + one.parked.len())
+                .sum(),
+        )
     };
-    let (old, new) = places.differences(previous, (organisations, in_use));
-    // First of all what has gone: a domain may have moved from one organisation to another.
-    let old = previous.into_iter().flat_map(|previous| {
-        let organisations = previous.organisations();
-        old.iter().map(|place| &organisations[*place])
-    });
-    for name in old.flat_map(|one| one.domains.iter().chain(&one.parked)) {
-        domains.remove(name);
+    let differences = places.differences(previous, organisations, in_use);
+    if let Some(previous) = previous {
+        // First what has gone: a domain may have moved from one organisation to another.
+        for place in differences.old {
+            let organisation = &previous.organisations()[place];
+            for name in organisation.domains.iter().chain(&organisation.parked) {
+                domains.remove(name);
+            }
+        }
     }
-    for place in new {
+    for place in differences.new {
         let (organisation, set) = (&organisations[place], &in_use[place]);
         let counters = metrics.organisation(&organisation.id);
         let mut insert = |name: &DomainName, keys| {
@@ -250,8 +280,8 @@ fn index(
     domains
 }
 
-/// Finds organisations by their ids: fast when they are asked for in their order, as those
-/// of the next snapshot are.
+/// Finds organisations by their ids. It is fast when they are asked for in their order, as
+/// the next snapshot does.
 struct Finder<'a> {
     organisations: &'a [Arc<Organisation>],
     next: usize,
@@ -273,7 +303,16 @@ impl Finder<'_> {
     }
 }
 
-/// The places that the organisations had in the snapshot before.
+/// What differs between a snapshot and the one before it, by places of organisations.
+struct Differences {
+    /// In the snapshot before: what has gone, or was otherwise.
+    old: Vec<usize>,
+    /// In the next one: what has come, or is otherwise.
+    new: Vec<usize>,
+}
+
+/// For each organisation the place that it had in the snapshot before. So what both have in
+/// common is found without a look at all that is the same.
 struct Places(Vec<Option<usize>>);
 
 impl Places {
@@ -291,14 +330,14 @@ impl Places {
         self.0.get(place).copied().flatten()
     }
 
-    /// What differs between the two: the places in the snapshot before, of what has gone or
-    /// was otherwise, and then those in the next one.
+    /// What differs between the two.
     fn differences(
         &self,
         previous: Option<&Snapshot>,
-        (organisations, in_use): (&[Arc<Organisation>], &[Arc<KeySet>]),
-    ) -> (Vec<usize>, Vec<usize>) {
-        let mut old = vec![true; previous.map_or(0, |previous| previous.in_use.len())];
+        organisations: &[Arc<Organisation>],
+        in_use: &[Arc<KeySet>],
+    ) -> Differences {
+        let mut is_other = vec![true; previous.map_or(0, |previous| previous.in_use.len())];
         let mut new = Vec::new();
         for (place, (organisation, set)) in organisations.iter().zip(in_use).enumerate() {
             let before = self.of(place).zip(previous).filter(|(before, previous)| {
@@ -306,13 +345,17 @@ impl Places {
                     && Arc::ptr_eq(&previous.in_use[*before], set)
             });
             match before {
-                Some((before, _)) => old[before] = false,
+                Some((before, _)) => is_other[before] = false,
                 None => new.push(place),
             }
         }
-        let old = old.into_iter().enumerate();
-        let old = old.filter_map(|(place, differs)| differs.then_some(place));
-        (old.collect(), new)
+        let old = is_other.into_iter().enumerate();
+        Differences {
+            old: old
+                .filter_map(|(place, is_other)| is_other.then_some(place))
+                .collect(),
+            new,
+        }
     }
 
     /// Whether an organisation has gone.
@@ -320,31 +363,6 @@ impl Places {
         let found = self.0.iter().flatten().count();
         previous.is_some_and(|previous| found < previous.organisations().len())
     }
-}
-
-/// One line for each domain, sorted. What both share is not looked at.
-fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
-    let organisations = new.organisations();
-    let places = Places::new(organisations, Some(old));
-    let (before, after) = places.differences(Some(old), (organisations, &new.in_use));
-    let before = before.into_iter().map(|place| &old.organisations()[place]);
-    let after = after.into_iter().map(|place| &organisations[place]);
-    let names: BTreeSet<&DomainName> = before
-        .chain(after)
-        .flat_map(|one| one.domains.iter().chain(&one.parked))
-        .collect();
-    let describe = |snapshot: &Snapshot, name: &DomainName| {
-        let domain = snapshot.domain(name);
-        match domain.and_then(|domain| domain.keys.as_ref()) {
-            None => "none".to_owned(),
-            Some(keys) => keys.to_string(),
-        }
-    };
-    let lines = names.into_iter().filter_map(|name| {
-        let (before, after) = (describe(old, name), describe(new, name));
-        (before != after).then(|| format!("keys of {name}: {before} -> {after}"))
-    });
-    lines.collect()
 }
 
 /// Where the current snapshot is: read by every message, replaced by a reload.
@@ -362,9 +380,9 @@ impl SnapshotHolder {
         self.0.load_full()
     }
 
-    /// Puts another one in its place, and gives the one that was there. Messages in progress
-    /// keep theirs. To be held until nobody else does: what is dropped with the last holder
-    /// takes its time, which no message should.
+    /// Puts another snapshot in its place and returns the one that was there. Messages in
+    /// progress keep theirs. Hold it until nobody else does: the last holder drops it, which
+    /// takes time that no message should spend.
     #[must_use = "a message would have to drop it"]
     pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         self.0.swap(Arc::new(snapshot))

@@ -1,6 +1,7 @@
-//! A private key of a snapshot: read when it is first needed, once, and then kept.
+//! A private key of a snapshot: read once, when mail first needs it, and then kept; and the care
+//! for all keys while mail passes.
 //!
-//! Snapshots share it: a reload reads nothing again of what has not changed.
+//! Snapshots share the key, so a reload does not read again what has not changed.
 
 use std::{
     sync::{
@@ -36,7 +37,7 @@ pub(super) struct HeldKey {
     read: OnceLock<Result<ReadKey, Refused>>,
     /// Held while its file is read.
     reading: Mutex<()>,
-    /// Found good, and forgotten again.
+    /// Was read, found good, and forgotten again.
     tried: AtomicBool,
 }
 
@@ -44,11 +45,11 @@ struct ReadKey {
     key: Arc<ActiveKey>,
     /// Of the file as it was read; none when it must be read again.
     stamp: Mutex<Option<Stamp>>,
-    /// Whether the file is refused by now.
+    /// Whether the file has come to be refused since.
     spoilt: AtomicBool,
 }
 
-/// Its file is refused, and that has been told. It stays so until the next reload.
+/// Its file is refused, and someone was told. It stays so until the next reload.
 struct Refused;
 
 impl HeldKey {
@@ -71,7 +72,7 @@ impl HeldKey {
         &self.identity
     }
 
-    /// Whether it is known if it can be used: [`HeldKey::load`] looks at no disk then.
+    /// Whether it is known if it can be used, so that [`HeldKey::load`] looks at no disk.
     pub(super) fn is_read(&self) -> bool {
         self.read.get().is_some()
     }
@@ -93,11 +94,11 @@ impl HeldKey {
         }
     }
 
-    /// The key; nothing when it is refused, of which `tell` hears once. Reads its file if
-    /// nobody has done so yet: whoever comes meanwhile waits for that one reading.
+    /// The key; nothing when it is refused, of which `tell` hears once. Reads the file if nobody
+    /// has done so yet; whoever comes meanwhile waits for that one reading.
     ///
-    /// Where the system can't read the file for want of something, such as descriptors,
-    /// `tell` hears of it each time, and the next one who needs the key tries again.
+    /// If the system can't read the file for want of something, such as descriptors, `tell`
+    /// hears of it each time, and whoever needs the key next tries again.
     pub(super) fn load(&self, tell: impl FnOnce(Box<KeyProblem>)) -> Option<&Arc<ActiveKey>> {
         if self.read.get().is_none() {
             let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,8 +114,8 @@ impl HeldKey {
                         Err(Refused)
                     }
                 };
-                // Nobody else sets it while the lock is held, but `try_out`, which found
-                // the same.
+                // While the lock is held only `try_out` may have set it, and it found the
+                // same.
                 let _ = self.read.set(read);
             }
         }
@@ -122,7 +123,7 @@ impl HeldKey {
         read.ok().map(|read| &read.key)
     }
 
-    /// Reads its file once to see whether it can be used, and forgets it if it can.
+    /// Reads its file once to see whether the key can be used, and forgets the key if it can.
     pub(super) fn try_out(&self) {
         if self.is_read() || self.tried.swap(true, Ordering::Relaxed) {
             return;
@@ -136,8 +137,8 @@ impl HeldKey {
         }
     }
 
-    /// Reads its file again if that has changed. Whatever is wrong with it now, the key
-    /// stays in use.
+    /// Reads its file again if the file has changed. Whatever is wrong with the file now, the
+    /// key stays in use.
     pub(super) fn look_again(&self) {
         let Some(Ok(read)) = self.read.get() else {
             return;
@@ -177,17 +178,18 @@ impl HeldKey {
     }
 }
 
-/// For keys that are read while mail passes.
+/// Tells of a key that is read while mail passes.
 pub(super) fn log(problem: &KeyProblem) {
     tracing::error!(target: KEYS, "{problem}");
 }
 
 /// So many keys are kept ahead of their mail; an RSA key of 2048 bits takes 6.5 KiB of memory
-/// with aws-lc. Of the rest it is only seen whether they can be used; each is kept once it
-/// is needed.
+/// with aws-lc. The rest are only tried, to see whether they can be used; each is kept once mail
+/// needs it.
 const KEPT_AHEAD: usize = 16_384;
 
-/// One round along all keys of a snapshot.
+/// A round along all keys of a snapshot: those that no mail has needed yet are read ahead of it,
+/// and the files of the others are looked at again.
 pub struct KeyCare {
     keys: std::vec::IntoIter<Arc<HeldKey>>,
     /// How many more keys may be kept.

@@ -39,7 +39,7 @@ pub enum Signing {
     Active(Arc<[Arc<ActiveKey>]>),
     /// None yet.
     Awaiting,
-    /// There is one and it can't be used: mail must not leave unsigned because of that.
+    /// There is one, but it can't be used. Mail must not leave unsigned because of that.
     Unusable,
 }
 
@@ -52,17 +52,17 @@ impl DomainKeys {
         }
     }
 
-    /// What to sign with, if that is known already; nothing when a key has to be read for
-    /// that ([`DomainKeys::load`]). Looks at no disk and waits for nobody.
+    /// What to sign with, if that is known already. If not, a key has to be read first
+    /// ([`DomainKeys::load`]). Looks at no disk and waits for nobody.
     pub fn ready(&self) -> Option<&Signing> {
         let known = self.signing.get();
         known.or_else(|| self.set.is_read().then(|| self.choose()))
     }
 
-    /// What to sign with. Reads the keys that nobody has read yet, and then blocks: not for
-    /// a task on an async runtime. A key is read once, however many messages wait for it;
-    /// what is wrong with it is logged then. What could not be read for want of something
-    /// is read again the next time.
+    /// What to sign with. Reads the keys that nobody has read yet and blocks meanwhile, so it is
+    /// not for a task on an async runtime. A key is read once, however many messages wait for
+    /// it; what is wrong with it is logged then. What could not be read for want of something,
+    /// such as descriptors, is read again the next time.
     pub fn load(&self) -> Signing {
         let chosen = self.set.choose(&self.domain);
         match self.ready() {
@@ -75,14 +75,14 @@ impl DomainKeys {
         self.signing.get_or_init(|| self.set.choose(&self.domain))
     }
 
-    /// Whether the domain has no key in use; this is known without reading one.
+    /// Whether the domain has no key in use. No key is read for this.
     pub fn is_awaiting(&self) -> bool {
         self.set.is_awaiting(&self.domain)
     }
 }
 
-/// The selectors, or why there are none; of keys that nobody has read yet, those that the
-/// keyring has.
+/// The selectors, or why there are none. For keys that nobody has read yet it takes the word of
+/// the keyring.
 impl fmt::Display for DomainKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let selectors = match self.ready() {
@@ -117,19 +117,19 @@ impl fmt::Debug for DomainKeys {
 pub(super) struct KeySet {
     pub(super) organisation: Arc<Organisation>,
     pub(super) keys: Box<[SetKey]>,
-    /// The organisation as it was when its keyring was read; none if that could never be read.
-    /// What it has got since may have a key in use that nobody knows of.
+    /// The organisation as it was when its keyring was last read; none if it never was. For
+    /// what it was given since, a key may be in use that nobody knows of.
     pub(super) known: Option<Arc<Organisation>>,
 }
 
 #[derive(Clone)]
 pub(super) struct SetKey {
     pub(super) held: Arc<HeldKey>,
-    /// For which domains it signs, or did until another took its place.
+    /// The domains for which it signs, or did until another key took its place.
     pub(super) states: Box<[(DomainName, State)]>,
-    /// It is as it was: what the keyring has of it by now can't be used.
+    /// It stays as it was, since what the keyring has of it now can't be used.
     pub(super) stays: bool,
-    /// Another organisation has it too, so that it signs for neither.
+    /// Another organisation has it too, so it signs for neither.
     pub(super) shared: bool,
 }
 
@@ -141,14 +141,14 @@ impl SetKey {
             && self.stays == other.stays
     }
 
-    /// Whether it is known that what the keyring has can't be used.
+    /// Whether the key that the keyring has is known to be unusable.
     pub(super) fn is_refused(&self) -> bool {
         self.stays || self.held.is_refused()
     }
 }
 
 impl KeySet {
-    /// The same keys for what may be another state of the organisation.
+    /// The same keys, for the organisation as it is now.
     pub(super) fn of(self: &Arc<Self>, organisation: &Arc<Organisation>) -> Arc<Self> {
         if Arc::ptr_eq(&self.organisation, organisation) {
             return Arc::clone(self);
@@ -165,7 +165,7 @@ impl KeySet {
         })
     }
 
-    /// Whether these are its keys, for the same domains of the same organisation.
+    /// Whether it has just these keys, and was read for the same domains and algorithms.
     pub(super) fn is_of(&self, organisation: &Organisation, keys: &[SetKey]) -> bool {
         let mut pairs = self.keys.iter().zip(keys);
         self.knows(organisation)
@@ -173,22 +173,23 @@ impl KeySet {
             && pairs.all(|(one, other)| one.is_same(other))
     }
 
-    /// Whether the keyring was read with just these domains and algorithms in mind.
+    /// Whether the keyring was last read for just these domains and algorithms.
     pub(super) fn knows(&self, organisation: &Organisation) -> bool {
         self.known.as_ref().is_some_and(|known| {
             known.domains == organisation.domains && known.algorithms == organisation.algorithms
         })
     }
 
-    /// Whether a key may be in use that nobody knows of.
+    /// Whether a key may be in use that nobody knows of, since the keyring was not read for
+    /// this domain and algorithm.
     fn is_unknown(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
         self.known.as_ref().is_none_or(|known| {
             !known.domains.contains(domain) || !known.algorithms.contains(&algorithm)
         })
     }
 
-    /// Whether a key has its place here already and nothing stands in for any: then it is as
-    /// good as it was, read or not.
+    /// Whether it has this key already and no key stands in for another. Then the key is as good
+    /// as it was, read or not.
     pub(super) fn has_in_use(&self, key: &SetKey) -> bool {
         let nothing_stands_in = self.keys.iter().all(|one| is_active(&one.states));
         nothing_stands_in && self.keys.iter().any(|one| one.is_same(key))
@@ -204,20 +205,19 @@ impl KeySet {
         self.keys.iter().map(|key| &key.held)
     }
 
-    /// How many are known not to be usable as the keyring has them, as far as they have been
-    /// read; also those that sign on as they were.
+    /// How many keys are known to be unusable as the keyring has them, with those that go on
+    /// signing as they were. A key that nobody has read does not count.
     pub(super) fn refused(&self) -> usize {
         let is_refused = |key: &&SetKey| key.shared || key.stays || key.held.is_file_refused();
         self.keys.iter().filter(is_refused).count()
     }
 
-    /// Whether [`KeySet::choose`] looks at no disk.
+    /// Whether all have been read, so that [`KeySet::choose`] looks at no disk.
     pub(super) fn is_read(&self) -> bool {
         self.keys.iter().all(|key| key.held.is_read())
     }
 
-    /// The selectors that are in use for a domain, as far as that is known without reading
-    /// a key.
+    /// The selectors in use for a domain, as the keyring has them: no key is read for this.
     pub(super) fn selectors(&self, domain: &DomainName) -> Vec<&str> {
         let algorithms = self.organisation.algorithms.iter();
         let active = algorithms.filter_map(|algorithm| {
@@ -227,15 +227,15 @@ impl KeySet {
         active.collect()
     }
 
-    /// Whether no key is in use for a domain, and that is known.
+    /// Whether it is known that no key is in use for a domain.
     pub(super) fn is_awaiting(&self, domain: &DomainName) -> bool {
         let mut algorithms = self.organisation.algorithms.iter();
         self.selectors(domain).is_empty()
             && !algorithms.any(|algorithm| self.is_unknown(domain, *algorithm))
     }
 
-    /// What to sign with for a domain. Reads the keys that nobody has read yet, and waits
-    /// for that.
+    /// What to sign with for a domain. Reads the keys that nobody has read yet, and blocks
+    /// meanwhile.
     pub(super) fn choose(&self, domain: &DomainName) -> Signing {
         let usable = |key: &SetKey| {
             let held = (!key.shared).then_some(&key.held)?;
@@ -256,8 +256,7 @@ impl KeySet {
         if chosen.is_empty() {
             return Signing::Awaiting;
         }
-        // Many verifiers know RSA only: without a signature of it the mail is as good as
-        // unsigned.
+        // Many verifiers know RSA only. For them mail without an RSA signature is unsigned.
         let lacks = |(algorithm, key): &(Algorithm, Option<_>)| {
             key.is_none() && *algorithm == Algorithm::RsaSha256
         };

@@ -1,4 +1,5 @@
-//! Reading the keys of an organisation, and what becomes of one that can't be read.
+//! Reads the keyrings and keys of the organisations, and decides what signs in place of a key
+//! that can't be read.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
@@ -33,19 +34,19 @@ pub(super) enum Reading {
     WhenNeeded,
 }
 
-/// The keys of one organisation as a reload has found them.
+/// The keys of one organisation as the snapshot found them.
 pub(super) struct FoundKeys {
     pub(super) set: Arc<KeySet>,
-    /// Of the keyring as it was read; none when it must be read again. It is not of the set:
-    /// a keyring that is written again with the same in it is no other set.
+    /// Of the keyring as it was read; none when it must be read again. It is no part of the
+    /// set: a keyring that is written again with the same keys makes no other set.
     stamp: Option<KeyringStamp>,
-    /// The keyring can't be read, or is gone: nobody knows what has changed in it.
+    /// The keyring can't be read or is gone, so nobody knows what has changed in it.
     unread: bool,
 }
 
 impl FoundKeys {
-    /// Reads the keyring of an organisation, and its keys if that is due; what can't be read
-    /// any more comes from `before`. What has not changed is not read.
+    /// Reads the keyring of an organisation, and its keys if `source` says so. What can't be
+    /// read any more is taken from `before`; what has not changed is not read.
     pub(super) fn load(
         organisation: &Arc<Organisation>,
         source: &Source<'_>,
@@ -76,7 +77,7 @@ impl FoundKeys {
             ));
             return Self::unread(organisation, before);
         }
-        let keys = in_use(organisation, source, (&keyring, before), problems);
+        let keys = in_use(organisation, source, &keyring, before, problems);
         let set = match before {
             Some(before) if before.is_of(organisation, &keys) => before.of(organisation),
             _ => Arc::new(KeySet {
@@ -108,12 +109,13 @@ impl FoundKeys {
         }
     }
 
-    /// Whether nobody knows what its keyring says by now.
+    /// Whether nobody knows what its keyring says now.
     pub(super) fn is_unread(&self) -> bool {
         self.unread
     }
 
-    /// Whether nothing has to be read again. A key that was refused may have been mended.
+    /// Whether nothing has to be read again. A key that was refused has to: its file may have
+    /// been put right.
     fn is_current(&self, organisation: &Organisation, source: &Source<'_>) -> bool {
         let unchanged = |stamp| source.view.is_unchanged(&organisation.id, &stamp);
         self.set.knows(organisation)
@@ -123,9 +125,9 @@ impl FoundKeys {
 }
 
 impl KeySet {
-    /// The keys that were held and are draining by now, if one of `successors` can't be used,
-    /// or could not be read just now: their records are still there, so mail need not wait for
-    /// the mending. Once their withdrawal is asked for, they may be gone.
+    /// The keys of this set that have begun to drain, if one of their `successors` can't be used
+    /// or could not be read just now. Their records are still in the DNS, so mail need not wait
+    /// until someone fixes the successor. Once a withdrawal is asked for, that is not certain.
     fn stand_ins(
         &self,
         keyring: &Keyring,
@@ -148,7 +150,7 @@ impl KeySet {
                 return None;
             }
             held.load(|problem| held::log(&problem));
-            // What can't be read just now may be when it is needed.
+            // What can't be read just now may be readable when it is needed.
             (!held.is_refused()).then(|| SetKey {
                 held: Arc::clone(held),
                 states: states(entry, organisation),
@@ -161,11 +163,12 @@ impl KeySet {
     }
 }
 
-/// The keys of a keyring that sign, and those that stand in for one of them.
+/// The keys of a keyring that sign, and those that stand in for one that can't.
 fn in_use(
     organisation: &Organisation,
     source: &Source<'_>,
-    (keyring, before): (&Keyring, Option<&Arc<KeySet>>),
+    keyring: &Keyring,
+    before: Option<&Arc<KeySet>>,
     problems: &mut Vec<String>,
 ) -> Box<[SetKey]> {
     let mut keys = Vec::new();
@@ -173,12 +176,8 @@ fn in_use(
         let states = states(entry, organisation);
         if is_active(&states) && organisation.algorithms.contains(&entry.algorithm) {
             let before = before.map(Arc::as_ref);
-            keys.push(hold(
-                (organisation, source),
-                (entry, states),
-                before,
-                problems,
-            ));
+            let key = hold(organisation, source, entry, states, before, problems);
+            keys.push(key);
         }
     }
     if let Some(before) = before {
@@ -196,7 +195,7 @@ fn in_use(
     keys.into()
 }
 
-/// The states that decide about signing, of the domains of the organisation.
+/// For each domain of the organisation the state of this key, where that bears on signing.
 fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, State)]> {
     let domains = organisation.domains.iter();
     let states = domains.filter_map(|domain| {
@@ -206,7 +205,7 @@ fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, St
     states.collect()
 }
 
-/// The state, if mail may be signed in it: with the key, or with it in place of another.
+/// The state, if the key may sign in it, be it in place of another key.
 fn usable_state(publication: &Publication) -> Option<State> {
     match publication.state {
         State::Active => Some(State::Active),
@@ -215,11 +214,13 @@ fn usable_state(publication: &Publication) -> Option<State> {
     }
 }
 
-/// A key that is in use: the one that was held before, if it can be used. It is read now,
-/// unless it was in use before as it is now.
+/// A key that is in use. If it was held before and can be used, it is the same one. It is read
+/// now, unless it was in use before just as it is now.
 fn hold(
-    (organisation, source): (&Organisation, &Source<'_>),
-    (entry, states): (&KeyEntry, Box<[(DomainName, State)]>),
+    organisation: &Organisation,
+    source: &Source<'_>,
+    entry: &KeyEntry,
+    states: Box<[(DomainName, State)]>,
     before: Option<&KeySet>,
     problems: &mut Vec<String>,
 ) -> SetKey {
@@ -255,11 +256,10 @@ fn hold(
     key
 }
 
-/// Refuses a key that two organisations have: either could write in the name of the other
-/// (a separate key pair for each organisation, whatever else may be). What the keyrings say
-/// suffices for that, so that nothing is ever signed with such a key: one that is read is
-/// the one that its keyring names, or it is refused.
-pub(super) fn without_shared(
+/// The sets in use, with each key marked that several organisations have: with it either could
+/// write in the name of the other, so it signs for none. No key has to be read to find them:
+/// a key file that is not the key which its keyring names is refused anyway.
+pub(super) fn mark_shared(
     found: &[FoundKeys],
     keystore: &Keystore,
     problems: &mut Vec<String>,
@@ -293,7 +293,7 @@ pub(super) fn without_shared(
     sets.map(mark).collect()
 }
 
-/// The keys that several organisations have, and which do.
+/// The keys that several organisations have, with those organisations.
 fn shared<'a>(
     sets: impl ExactSizeIterator<Item = &'a Arc<KeySet>>,
 ) -> HashMap<Fingerprint, BTreeSet<OrganisationId>> {

@@ -80,6 +80,12 @@ fn domain<'a>(built: &'a Built, name: &str) -> &'a Arc<Domain> {
     built.snapshot.domain(&name.parse().unwrap()).unwrap()
 }
 
+/// The lines of the log on what a reload changes of the keys.
+fn key_changes(after: &Built, before: &Built) -> Vec<String> {
+    let changes = after.snapshot.key_changes(&before.snapshot);
+    changes.iter().map(ToString::to_string).collect()
+}
+
 /// A whole round of care.
 fn take_care(snapshot: &Snapshot) {
     while snapshot.key_care().work(Duration::MAX) {}

@@ -91,7 +91,7 @@ fn a_domain_that_is_new_is_not_said_to_await_a_key() {
     fs::write(keystore.path().join("een/keyring.json"), "{").unwrap();
     let after = next(&grown(), &keystore, &before);
     assert_eq!(
-        after.snapshot.key_changes(&before.snapshot),
+        key_changes(&after, &before),
         ["keys of een.test: none -> unusable"]
     );
 }

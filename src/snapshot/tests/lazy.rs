@@ -82,7 +82,7 @@ fn a_key_that_is_refused_when_it_is_needed_harms_its_own_organisation_alone() {
         Some(Signing::Active(_))
     ));
     assert_eq!(
-        after.snapshot.key_changes(&built.snapshot),
+        key_changes(&after, &built),
         ["keys of een.example: unusable -> s1"]
     );
 }
