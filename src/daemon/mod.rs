@@ -1,39 +1,33 @@
 //! The signer as a process: start, reload, drain, stop.
 //!
-//! Start order: configuration, log, keyrings, sockets, and only then "ready"; private keys
-//! are read when there is mail for them, or in the background before that. A reload makes
-//! what has changed anew and swaps all in whole, or keeps what there was and says why. On
-//! SIGTERM no connection is accepted any more, messages in progress come to their end, and
-//! the health page goes last.
+//! It starts in this order: configuration, log, keyrings, sockets, and only then "ready".
+//! Private keys are read when mail needs them, or in the background before that. A reload makes
+//! anew what has changed and puts the whole into use, or keeps what there was and says why. On
+//! SIGTERM it accepts no more connections, finishes the messages in progress, and closes the
+//! health page last.
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
-mod inherited;
-mod key_care;
 mod reload;
-mod signals;
-mod watchdog;
+mod systemd;
 
-use std::{net::SocketAddr, path::Path, process::ExitCode, time::SystemTime};
+use std::{io, net::SocketAddr, path::Path, process::ExitCode};
 
 use sd_notify::NotifyState;
-use tokio::{sync::watch, task::JoinSet};
-
-pub use self::{inherited::InheritedSockets, signals::Signals};
-use self::{
-    reload::{Due, Reloader},
-    signals::Wish,
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
 };
+
+use self::reload::{Due, Reloader, care_for_keys, facts};
+pub use self::systemd::InheritedSockets;
 use crate::{
     config::{self, HttpListen, ListenerSettings, Loaded, Socket},
     http::{self, HttpListener, HttpState, Role},
     keystore::Keystore,
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
-    observe::{
-        logging,
-        metrics::{Metrics, SnapshotFacts},
-        readiness::Readiness,
-    },
+    observe::{logging, metrics::Metrics, readiness::Readiness},
     page::Page,
     process::{self, RunError},
     snapshot::{Snapshot, SnapshotHolder},
@@ -41,8 +35,8 @@ use crate::{
 };
 
 /// After so many tasks a busy thread looks for what has come in. A task is a signature or a
-/// piece of a body, 100 to 300 µs, and looking costs one: tokio's 61 would keep a message
-/// waiting for 10 ms before anybody knows of it.
+/// piece of a body, 100 to 300 µs, and a look costs 1 µs: with the 61 of tokio a message would
+/// wait for 10 ms before anyone knows of it.
 const TASKS_BETWEEN_EVENTS: u32 = 4;
 
 /// `zegel run`: serves until SIGTERM or SIGINT.
@@ -64,7 +58,7 @@ fn serve(reader: config::Reader, loaded: Loaded) -> Result<ExitCode, RunError> {
         // Before anything can send one.
         let signals = Signals::install()?;
         let daemon = Daemon::start(reader, loaded, inherited).await?;
-        tell_systemd(&[NotifyState::Ready]);
+        systemd::tell(&[NotifyState::Ready]);
         daemon.run(signals).await
     });
     // A reload that was given up may still be reading.
@@ -87,8 +81,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Reads the keyrings, binds all sockets and serves on them. `reader` has read `loaded`,
-    /// and reads what has changed since when it is told to.
+    /// Reads the keyrings, binds all sockets and serves on them. `reader` is the one that has
+    /// read `loaded`; a reload reads with it what has changed since.
     ///
     /// # Errors
     ///
@@ -120,7 +114,7 @@ impl Daemon {
             stop_http: watch::Sender::new(false),
         };
         let page = daemon.page(&snapshots, keystore, &metrics);
-        let parts = bind_all(&snapshots, &mut inherited, (&metrics, &readiness)).await?;
+        let parts = bind_all(&snapshots, &mut inherited, &metrics, &readiness).await?;
         let state = HttpState {
             role: Role::Signer {
                 metrics: metrics.clone(),
@@ -135,7 +129,7 @@ impl Daemon {
         let other_keys = daemon.reloader.other_keys();
         daemon
             .background
-            .spawn(key_care::care(snapshots, metrics, other_keys));
+            .spawn(care_for_keys(snapshots, metrics, other_keys));
         tracing::info!(
             organisations = snapshot.organisations().len(),
             listeners = snapshot.settings().listeners.len(),
@@ -174,7 +168,7 @@ impl Daemon {
     /// When a listener ends by itself; the others have been drained then.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), RunError> {
         self.background
-            .spawn(watchdog::ping(self.readiness.clone()));
+            .spawn(systemd::ping_watchdog(self.readiness.clone()));
         let result = loop {
             let due = tokio::select! {
                 wish = signals.next() => match wish {
@@ -190,16 +184,16 @@ impl Daemon {
                 break Ok(());
             }
         };
-        tell_systemd(&[NotifyState::Stopping]);
+        systemd::tell(&[NotifyState::Stopping]);
         self.stop().await;
         result
     }
 
-    /// Reloads, anew for every SIGHUP that comes meanwhile; gives up when it is to stop.
+    /// Reloads, and once more for each SIGHUP that comes meanwhile; gives up when told to stop.
     async fn reload(&mut self, due: Due, signals: &mut Signals) -> Wish {
         let mut due = Some(due);
         while let Some(now_due) = due.take() {
-            tell_of_reload();
+            systemd::tell_of_reload();
             let work = self.reloader.reload(now_due);
             tokio::pin!(work);
             loop {
@@ -211,7 +205,7 @@ impl Daemon {
                     },
                 }
             }
-            tell_systemd(&[NotifyState::Ready]);
+            systemd::tell(&[NotifyState::Ready]);
         }
         Wish::Reload
     }
@@ -250,6 +244,44 @@ impl Daemon {
         self.http.spawn(http::serve(listener, state, stop));
         Ok(())
     }
+}
+
+/// SIGHUP reloads, SIGTERM and SIGINT stop.
+pub struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on; a storm of one signal counts once.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn install() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wish {
+    Reload,
+    Stop,
 }
 
 fn stopped(sender: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
@@ -295,7 +327,8 @@ async fn bind(
 async fn bind_all(
     snapshots: &SnapshotHolder,
     inherited: &mut InheritedSockets,
-    (metrics, readiness): (&Metrics, &Readiness),
+    metrics: &Metrics,
+    readiness: &Readiness,
 ) -> Result<Vec<ListenerParts>, RunError> {
     let turns = Turns::new(metrics.clone());
     let mut parts = Vec::new();
@@ -338,17 +371,6 @@ fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
     }
 }
 
-fn facts(snapshot: &Snapshot) -> SnapshotFacts {
-    SnapshotFacts {
-        organisations: snapshot.organisations().len(),
-        keystore_generation: snapshot.generation().number(),
-        domains_without_key: snapshot.domains_without_key(),
-        key_problems: snapshot.key_problems(),
-        connections: snapshot.settings().limits.connections,
-        loaded_at: SystemTime::now(),
-    }
-}
-
 /// Where a panic was, and not what it says: that may quote the message at hand.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -358,18 +380,4 @@ fn log_panics() {
             "panic: please report this place"
         );
     }));
-}
-
-/// With the time, by which `Type=notify-reload` tells this reload from one before it.
-fn tell_of_reload() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell_systemd(&[NotifyState::Reloading, now]),
-        Err(_) => tell_systemd(&[NotifyState::Reloading]),
-    }
-}
-
-fn tell_systemd(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd could not be told");
-    }
 }

@@ -1,9 +1,10 @@
-//! Reloading: all anew, or all as it was.
+//! Reloading: the new state as a whole, or the old one as it was; and the care for keys after
+//! that.
 //!
-//! SIGHUP reads the configuration and the keys; it takes effect whole or not at all. Another
-//! `generation` of the keystore reads the keys alone, so that a rotation works while somebody
-//! has `zegel.toml` half edited. Either way one organisation's broken key leaves that
-//! organisation with its last good keys and touches no other.
+//! SIGHUP reads the configuration and the keys; it takes effect whole or not at all. A new
+//! `generation` of the keystore reads the keys alone, so that a rotation works while someone
+//! has `zegel.toml` half edited. In both cases an organisation with a broken key keeps its last
+//! good keys, and no other organisation is touched.
 //!
 //! All of it is done on a thread of its own, and what has not changed is neither read nor
 //! made again: no message waits for a reload.
@@ -11,30 +12,39 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
     sync::Notify,
     task::spawn_blocking,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
-use super::facts;
 use crate::{
     config::{self, Change, Effect, Loaded},
     keystore::{Keystore, KeystoreError},
-    observe::{logging::KEYS, metrics::Metrics},
-    snapshot::{Built, Snapshot, SnapshotHolder},
+    observe::{
+        logging::KEYS,
+        metrics::{Metrics, SnapshotFacts},
+    },
+    snapshot::{Built, KeyCare, Snapshot, SnapshotHolder},
 };
 
 /// How often the generation of the keystore is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A keyring that could not be read, or was gone, is read again after so many looks, half a
-/// minute: the generation would not tell, and what it could not say may be a revocation.
+/// minute: the generation would not tell of it, and the keyring may hold a revocation.
 const LOOKS_UNTIL_AGAIN: u32 = 15;
 
-/// What is to be read anew.
+/// Mail that waited for the start or the reload goes first.
+const CARE_BEGINS_AFTER: Duration = Duration::from_secs(2);
+/// Care works a little, and up to one key longer, and then rests: a sixth of one processor at
+/// most, so that mail does not feel it.
+const CARE_WORKS_FOR: Duration = Duration::from_millis(5);
+const CARE_RESTS_FOR: Duration = Duration::from_millis(25);
+
+/// What to read again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Due {
     /// The configuration and the keys.
@@ -46,7 +56,7 @@ pub(super) enum Due {
 /// Says when snapshots are to be made, and has them made.
 pub(super) struct Reloader {
     maker: Arc<Maker>,
-    /// When the generation is looked at next; kept here, since signals interrupt the wait.
+    /// When to look at the generation next; kept here, since signals interrupt the wait.
     next_look: Instant,
     /// What was last said of a keystore that can't be looked at, so that it is said once.
     complaint: String,
@@ -54,17 +64,18 @@ pub(super) struct Reloader {
     looks: u32,
 }
 
-/// Makes snapshots and puts them into use. Reads files: not for a task on the runtime.
+/// Makes snapshots and puts them into use. It reads files, so no task on the runtime may do
+/// this.
 struct Maker {
     reader: Mutex<config::Reader>,
     keystore: Keystore,
     metrics: Metrics,
     snapshots: SnapshotHolder,
-    /// The names of the listeners, which are those of the start.
+    /// The names of the listeners that this process has: those of its start.
     listeners: Vec<String>,
-    /// Snapshots that messages may still have. They are dropped here, where nobody waits.
+    /// Snapshots that messages may still use. They are dropped here, where nobody waits for it.
     retired: Mutex<Vec<Arc<Snapshot>>>,
-    /// Told that there are other keys to care for.
+    /// Notified when there are other keys to care for.
     other_keys: Arc<Notify>,
 }
 
@@ -94,12 +105,13 @@ impl Reloader {
         }
     }
 
-    /// Told after each reload: there are other keys to care for.
+    /// Notified after each reload, when there are other keys to care for.
     pub(super) fn other_keys(&self) -> Arc<Notify> {
         Arc::clone(&self.maker.other_keys)
     }
 
-    /// Ends when the keystore is of another generation than the snapshot in use.
+    /// Waits until a reload of the keys is due, mostly since the keystore has another
+    /// generation than the snapshot in use.
     pub(super) async fn keystore_changed(&mut self) {
         loop {
             sleep_until(self.next_look).await;
@@ -110,7 +122,7 @@ impl Reloader {
             };
             match looked {
                 Ok(has_changed) => {
-                    // Whatever took the keystore away may have brought another one back.
+                    // The keystore that is back may be another one.
                     let is_back = !std::mem::take(&mut self.complaint).is_empty();
                     self.looks = self.looks.wrapping_add(1);
                     let again = self.looks.is_multiple_of(LOOKS_UNTIL_AGAIN)
@@ -154,7 +166,7 @@ impl Maker {
     }
 
     fn reload(&self, due: Due) {
-        // Nobody looks at the keystore in a storm of signals.
+        // In a storm of signals nobody looks at the keystore, where this is done otherwise.
         self.drop_unheld();
         let before = self.snapshots.current();
         match due {
@@ -194,7 +206,7 @@ impl Maker {
     /// Why a configuration without problems may still not be put into use while serving.
     fn reason_against(&self, before: &Snapshot, loaded: &Loaded) -> Option<String> {
         if loaded.organisations.is_empty() && !before.organisations().is_empty() {
-            // More likely a folder that was moved or not mounted than a wish.
+            // More likely the folder was moved, or not mounted, than that this is meant.
             return Some(
                 "there are no organisations any more: put the files of orgs.d back, or restart \
                  if that is meant"
@@ -257,7 +269,44 @@ impl Maker {
     }
 }
 
-/// What is behind it is whole after a panic, too.
+pub(super) fn facts(snapshot: &Snapshot) -> SnapshotFacts {
+    SnapshotFacts {
+        organisations: snapshot.organisations().len(),
+        keystore_generation: snapshot.generation().number(),
+        domains_without_key: snapshot.domains_without_key(),
+        key_problems: snapshot.key_problems(),
+        connections: snapshot.settings().limits.connections,
+        loaded_at: SystemTime::now(),
+    }
+}
+
+/// Goes along all keys once, and once more after each reload; after a round it is known how many
+/// of them can't be used.
+pub(super) async fn care_for_keys(
+    snapshots: SnapshotHolder,
+    metrics: Metrics,
+    other_keys: Arc<Notify>,
+) {
+    loop {
+        sleep(CARE_BEGINS_AFTER).await;
+        let mut round = snapshots.current().key_care();
+        while let Some(rest) = turn_of_care(round).await {
+            round = rest;
+            sleep(CARE_RESTS_FOR).await;
+        }
+        // If a reload came meanwhile, it has asked for another round, which counts again.
+        metrics.key_problems(snapshots.current().key_problems());
+        other_keys.notified().await;
+    }
+}
+
+/// What is left of the round; nothing when it is done.
+async fn turn_of_care(mut round: KeyCare) -> Option<KeyCare> {
+    let work = move || round.work(CARE_WORKS_FOR).then_some(round);
+    spawn_blocking(work).await.ok().flatten()
+}
+
+/// What a mutex here guards is whole even after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -267,7 +316,7 @@ mod tests {
     use super::*;
     use crate::config::Settings;
 
-    /// Signals that come one upon the other leave no time for a look.
+    /// Signals that follow each other closely leave no time for a look.
     #[test]
     fn reloads_upon_reloads_do_not_gather_snapshots() {
         let folder = tempfile::tempdir().unwrap();

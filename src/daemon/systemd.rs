@@ -1,14 +1,19 @@
-//! Sockets that systemd made and passes on (sd_listen_fds(3)): a restart then refuses no
-//! connection, since the kernel keeps them waiting.
+//! systemd: the sockets that it made and passes on (sd_listen_fds(3)), what it is told of the
+//! signer, and its watchdog.
 
-use std::io;
+use std::{io, time::Duration};
 
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, UnixListener};
+use sd_notify::NotifyState;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    time::{sleep, timeout},
+};
 
-use crate::milter::BoundSocket;
+use crate::{milter::BoundSocket, observe::readiness::Readiness};
 
-/// The sockets that this process was started with, by name.
+/// The sockets that this process was started with, by name. Since the kernel keeps connections
+/// waiting on them, a restart refuses none.
 pub struct InheritedSockets {
     sockets: ListenFd,
     names: Vec<String>,
@@ -67,5 +72,41 @@ impl InheritedSockets {
         };
         socket.set_nonblocking(true)?;
         Ok(Some(BoundSocket::Tcp(TcpListener::from_std(socket)?)))
+    }
+}
+
+/// With the time, by which `Type=notify-reload` tells this reload from one before it.
+pub(super) fn tell_of_reload() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+pub(super) fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// So many pings may be lost until systemd ends the process.
+const PINGS: u32 = 4;
+
+/// Pings the watchdog of systemd (`WatchdogSec=`) for as long as systemd wants it. It hears
+/// from us only while connections can be accepted: a timer that pings whatever happens would
+/// prove that there is a timer. Here each ping takes the runtime a round through every
+/// listener, to where it accepts.
+pub(super) async fn ping_watchdog(readiness: Readiness) {
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let rest = (period / PINGS).max(Duration::from_millis(1));
+    loop {
+        if timeout(rest, readiness.answer()).await.is_ok() {
+            tell(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!("a listener does not answer: systemd is not told that all is well");
+        }
+        sleep(rest).await;
     }
 }
