@@ -1,4 +1,4 @@
-//! Whether the wall clock can be believed: it is held against one that cannot be set.
+//! Whether the wall clock can be believed: it is compared with one that nobody can set.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// The moment that it is by now. What was looked at since was there in the end, and may
-    /// not have been before.
+    /// The moment that it is now. What was looked at meanwhile was there in the end, but perhaps
+    /// not before.
     pub(super) fn by_now(self) -> Moment {
         self.after(self.monotonic.elapsed())
     }

@@ -1,5 +1,5 @@
-//! What the log says of organisations: what happens, and of what lasts only its begin and its
-//! end.
+//! What the log says of organisations: what happens to them; and of what lasts, only that it
+//! begins and that it ends.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -96,7 +96,8 @@ impl Journal {
         news
     }
 
-    /// What else lasts is not known now: it stays as it was.
+    /// Whether a failure is another than the last. What else lasts is not known now, so it stays
+    /// as it was.
     fn is_new_failure(&self, organisation: &OrganisationId, failure: &Matter) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let matters = said.entry(organisation.clone()).or_default();

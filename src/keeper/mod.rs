@@ -25,7 +25,8 @@ use tokio::{
     sync::watch,
 };
 
-use self::round::Rounds;
+pub use self::round::Duty;
+use self::round::{Attention, Rounds};
 use crate::{
     config::{HttpListen, Loaded, Reader},
     http::{self, HttpListener, HttpState, Role},
@@ -34,22 +35,6 @@ use crate::{
     process::{self, RunError},
     sockets::SocketError,
 };
-
-/// How long the keeper works.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Duty {
-    /// One round, for a timer.
-    Once,
-    /// Until it is told to stop.
-    Always,
-}
-
-/// Whether a round found what someone should look at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Attention {
-    NotNeeded,
-    Needed,
-}
 
 /// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
 pub fn run(config_file: &Path, duty: Duty) -> ExitCode {

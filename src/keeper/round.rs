@@ -1,4 +1,4 @@
-//! When which organisation is looked at.
+//! The rounds of the keeper: when it looks at which organisation, and what it says of that.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,6 @@ use tokio::{
 };
 
 use super::{
-    Attention, Duty,
     check::{Checker, Outcome},
     clock::ClockWatch,
     journal::Journal,
@@ -32,16 +31,32 @@ use crate::{
 /// Organisations that are looked at together; the questions have limits of their own.
 const AT_ONCE: usize = 32;
 
+/// How long the keeper works.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Duty {
+    /// One round, for a timer.
+    Once,
+    /// Until it is told to stop.
+    Always,
+}
+
+/// Whether a round found what someone should look at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Attention {
+    NotNeeded,
+    Needed,
+}
+
 /// One round after another.
 pub(super) struct Rounds {
-    /// Also while it reads, on a thread of its own.
+    /// Shared with the thread that reads.
     reader: Arc<Mutex<Reader>>,
     loaded: Loaded,
     observer: Observer,
     checker: Arc<Checker>,
     journal: Arc<Journal>,
     metrics: KeeperMetrics,
-    /// Somebody wants the next round to begin now.
+    /// Notified when someone wants the next round to begin now.
     wish: Arc<Notify>,
     /// What was last said of a configuration that can't be used, so that it is said once.
     complaint: String,
@@ -93,7 +108,7 @@ impl Rounds {
         }
     }
 
-    /// Looks at all organisations, each at its place in the time of the round.
+    /// Looks at all organisations, spread over the first half of the time of a round.
     async fn round(&mut self, duty: Duty, begun: Instant) -> Attention {
         let round = Arc::new(self.observer.round());
         let places = Arc::new(Semaphore::new(AT_ONCE));
@@ -102,7 +117,7 @@ impl Rounds {
             Duty::Once => Duration::ZERO,
             Duty::Always => {
                 let count = u32::try_from(organisations.len().max(1)).unwrap_or(u32::MAX);
-                // The second half is left for what takes long.
+                // The second half is left for checks that take long.
                 self.loaded.settings.keeper.check_every / 2 / count
             }
         };
@@ -124,7 +139,7 @@ impl Rounds {
             checks.spawn(async move {
                 let outcome = checker.check(&organisation, (&timing, look), &round).await;
                 drop(place);
-                report((&organisation, &timing), outcome, (&metrics, &journal))
+                report(&organisation, &timing, outcome, &metrics, &journal)
             });
         }
         let mut attention = Attention::NotNeeded;
@@ -149,10 +164,10 @@ impl Rounds {
         attention
     }
 
-    /// Between two rounds: what can't be used leaves things as they were.
+    /// Reads the configuration between two rounds. If it can't be used, all stays as it was.
     async fn reload(&mut self) {
         let reader = Arc::clone(&self.reader);
-        // Many files take long, and signals are heard meanwhile.
+        // Many files take long to read, and signals must be heard meanwhile.
         let read = move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             reader.load()
@@ -202,11 +217,13 @@ impl Rounds {
 
 /// Says what a check found.
 fn report(
-    (organisation, timing): (&Organisation, &Timing),
-    checked: Outcome,
-    (metrics, journal): (&KeeperMetrics, &Journal),
+    organisation: &Organisation,
+    timing: &Timing,
+    outcome: Outcome,
+    metrics: &KeeperMetrics,
+    journal: &Journal,
 ) -> Attention {
-    match checked {
+    match outcome {
         Ok(checked) => {
             metrics.checked(checked.facts((organisation, timing), Timestamp::now()));
             journal.checked(&organisation.id, &checked);
