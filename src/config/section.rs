@@ -1,5 +1,5 @@
-//! A table that is read key by key, and then has nothing left; and the readers of single
-//! values: a node in, the value or what is wrong with it out.
+//! A table that is read key by key until nothing is left; and the readers of single values,
+//! each from a node to the value, or to what is wrong with it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,8 +21,8 @@ use crate::{
     organisation::Action,
 };
 
-/// A table under examination: each key is taken out by name, with the function that reads
-/// it; [`Section::finish`] reports what nobody took.
+/// A table that is being read: each key is taken out by its name, with the function that reads
+/// it. [`Section::finish`] reports the keys that are left.
 pub(super) struct Section<'r> {
     pub(super) site: Site,
     pub(super) report: &'r Report,
@@ -149,7 +149,7 @@ impl<'r> Section<'r> {
         Some(list)
     }
 
-    /// Reports the keys that nobody took, each with the nearest that exists.
+    /// Reports the keys that are left, each with the nearest that exists.
     pub(super) fn finish(self) {
         for (key, node) in &self.entries {
             let nearest = self

@@ -43,7 +43,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
     let listeners = listener::read(section.take("listener"), report);
     let http = read_http(section.section("http"), &defaults);
     let (keeper, keeper_http) = read_keeper(section.section("keeper"));
-    check_http(&http, (&keeper.http, &keeper_http), &listeners, report);
+    check_http(&http, &keeper.http, &keeper_http, &listeners, report);
     let settings = Settings {
         keystore_path: read_keystore(section.section("keystore"), &folder)
             .unwrap_or(defaults.keystore_path),
@@ -119,8 +119,8 @@ fn expire(node: &Node) -> Result<Option<Duration>, Fault> {
     }
 }
 
-/// A list that is written takes the place of the built-in one, and its names are taken out
-/// of the built-in lists that are left.
+/// A list that is written replaces the built-in one, and its names leave the other built-in
+/// lists.
 fn read_headers(mut section: Section<'_>) -> HeaderRules {
     const KEYS: [&str; 3] = ["sign", "oversign", "oversign_if_present"];
     let lists = KEYS.map(|key| section.list(key, field_name));
@@ -247,7 +247,8 @@ fn http_address(node: &Node) -> Result<HttpListen, Fault> {
 /// Checks the reach of the sockets of signer and keeper, and that nothing else is on them.
 fn check_http(
     http: &Http,
-    (keeper, keeper_site): (&HttpListen, &Site),
+    keeper: &HttpListen,
+    keeper_site: &Site,
     listeners: &[ListenerSettings],
     report: &Report,
 ) {

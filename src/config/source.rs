@@ -1,5 +1,5 @@
-//! The files of the configuration, and their texts as trees of values that know where they stand: a TOML file,
-//! and over `zegel.toml` the environment. The `config` crate is named only here.
+//! The files of the configuration: read, parsed to trees of values that know where they stand,
+//! and for `zegel.toml` with the environment over it. The `config` crate is named only here.
 
 use std::{
     borrow::Cow,
@@ -25,7 +25,7 @@ use crate::{files::Stamp, shell};
 /// A file that is larger is not read: it is no configuration.
 const FILE_OCTETS: u64 = 16 * 1024 * 1024;
 
-/// The text of the file `name` of a folder, which is found at `path`; with its stamp from
+/// The text of the file `name` in a folder, whose path is `path`; and the stamp that it had
 /// before it was read, if any change since then gives it another one.
 pub(super) fn read_text(
     folder: impl AsFd,
@@ -54,7 +54,7 @@ pub(super) fn read_text(
         return Err(open_to_all(path));
     }
     let stamp = Stamp::from(&stat).settled();
-    // With room for the reading that finds the end.
+    // One octet more than there are, so that the reading finds the end.
     let mut bytes = Vec::with_capacity(usize::try_from(octets).unwrap_or_default() + 1);
     let read = File::from(file)
         .take(FILE_OCTETS + 1)
@@ -69,7 +69,7 @@ pub(super) fn read_text(
         let text = format!("line {line} is not UTF-8");
         Fault::new(text, "save the file in UTF-8")
     })?;
-    // One that is being written has no stamp.
+    // A file that is being written is read again the next time.
     Ok((text, stamp.filter(|_| read == octets)))
 }
 
@@ -135,8 +135,8 @@ impl Value {
     }
 }
 
-/// Parses a file; every syntax error becomes a problem, and then there is no tree, for what
-/// the parser made of the rest may not be what was meant.
+/// Parses a file. Every syntax error becomes a problem, and then there is no tree: what the
+/// parser made of the rest may not be what was meant.
 pub(super) fn parse(file: &Site, text: &str, report: &Report) -> Option<Node> {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -286,9 +286,9 @@ fn overrides(
     found.into_iter().collect()
 }
 
-/// The `config` crate does not tell upper from lower case, and goes by no order: of two
-/// variables for one setting, or for a section and a part of it, chance would choose.
-/// Returns those that are refused.
+/// Refuses all but one of the variables that set the same thing, be it a section and a part
+/// of it, and returns their names. The `config` crate does not tell upper from lower case and
+/// keeps no order, so chance would choose between them.
 fn refuse_conflicts(variables: &BTreeMap<String, String>, report: &Report) -> Vec<String> {
     let mut refused = Vec::new();
     let mut refuse = |name: &String, text| {
