@@ -9,8 +9,8 @@ use std::{
 use humantime::format_duration;
 
 use super::settings::{
-    KeeperSettings, Limits, ListenerSettings, Loaded, LogFormat, LogSettings, Outbound, Resolvers,
-    Settings, SigningSettings, Socket,
+    KeeperSettings, Limits, ListenerSettings, Loaded, LogSettings, Outbound, Resolvers, Settings,
+    SigningSettings, Socket,
 };
 use crate::{
     dkim::{Algorithm, HeaderRules},
@@ -148,11 +148,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
     both("keystore.path", &keystore_path.display());
     both("http.organisations", organisation_series);
-    let format = match format {
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
-    };
-    both("log.format", &format);
+    both("log.format", format);
     both("log.filter", filter);
     described.add("http.listen", Effect::AtStartOfSigner, http);
     described.add("http.page", Effect::AtStartOfSigner, http_page);
@@ -161,7 +157,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     }
     described.add_signing(signing);
     for (key, action) in actions(*policy) {
-        described.add(format!("policy.{key}"), Effect::AtOnce, word(action));
+        described.add(format!("policy.{key}"), Effect::AtOnce, action);
     }
     described.add_limits(limits);
     described.add_keeper(keeper);
@@ -320,14 +316,6 @@ fn actions(policy: Policy) -> [(&'static str, Action); 7] {
     ]
 }
 
-fn word(action: Action) -> &'static str {
-    match action {
-        Action::Accept => "accept",
-        Action::Tempfail => "tempfail",
-        Action::Reject => "reject",
-    }
-}
-
 fn list<T: Display>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".into();
@@ -438,11 +426,9 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
         ("parked".to_owned(), Value::Domains(parked.clone())),
     ];
     described.extend(texts.map(|(what, text)| (what.to_owned(), Value::Text(text))));
-    described.extend(actions(*policy).map(|(key, action)| {
-        (
-            format!("policy.{key}"),
-            Value::Text(word(action).to_owned()),
-        )
-    }));
+    described.extend(
+        actions(*policy)
+            .map(|(key, action)| (format!("policy.{key}"), Value::Text(action.to_string()))),
+    );
     described
 }

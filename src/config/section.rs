@@ -284,12 +284,7 @@ pub(super) fn word<T: Copy>(node: &Node, choices: &[(&str, T)]) -> Result<T, Fau
 
 /// An action of the policy.
 pub(super) fn action(node: &Node) -> Result<Action, Fault> {
-    let choices = [
-        ("accept", Action::Accept),
-        ("tempfail", Action::Tempfail),
-        ("reject", Action::Reject),
-    ];
-    word(node, &choices)
+    word(node, &Action::ALL.map(|action| (action.as_str(), action)))
 }
 
 /// A number within bounds; with `K` or `M` (1024, 1024²) when it is a text.

@@ -15,6 +15,7 @@ use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
     organisation::{Ground, Organisation, Policy, Sender, network_of},
+    words::words,
 };
 
 /// A configuration without problems.
@@ -364,13 +365,15 @@ impl fmt::Display for LogFilter {
     }
 }
 
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogFormat {
-    /// For people and the journal.
-    Text,
-    /// One JSON object a line.
-    Json,
+words! {
+    /// The form of a log line.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum LogFormat {
+        /// For people and the journal.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
 }
 
 /// The `[keeper]` table.

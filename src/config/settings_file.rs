@@ -282,7 +282,7 @@ fn is_same(socket: &Socket, listen: &HttpListen) -> bool {
 
 fn read_log(mut section: Section<'_>) -> LogSettings {
     let defaults = LogSettings::default();
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
     let settings = LogSettings {
         format: section
             .read("format", |node| word(node, &formats))

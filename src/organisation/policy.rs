@@ -39,16 +39,18 @@ words! {
     }
 }
 
-/// What the MTA is told of a message that was not signed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Let it pass as it came.
-    Accept,
-    /// 451 4.7.1: try again later.
-    Tempfail,
-    /// 550 5.7.1.
-    Reject,
+words! {
+    /// What the MTA is told of a message that was not signed.
+    #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Action {
+        /// Let it pass as it came.
+        Accept = "accept",
+        /// 451 4.7.1: try again later.
+        Tempfail = "tempfail",
+        /// 550 5.7.1.
+        Reject = "reject",
+    }
 }
 
 /// The `[policy]` table: one action for each kind of refusal.
