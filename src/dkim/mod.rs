@@ -27,7 +27,7 @@ mod tags;
 mod verification;
 
 pub use self::{
-    author::{AuthorRefusal, author_domain},
+    author::{AuthorRefusal, author_domain, named_domains},
     body::{BodyCanonicaliser, BodyHasher},
     canonicalisation::{Canonicalisation, CanonicalisationPair, UnknownCanonicalisation},
     crypto::BACKEND,

@@ -56,7 +56,10 @@ impl Value {
     /// What the parser must say if it is the only field.
     pub(crate) fn answer(&self) -> Result<&'static str, AuthorRefusal> {
         match self {
-            Self::One(mailbox) => mailbox.name.ok_or(AuthorRefusal::Unparsable),
+            Self::One(mailbox) => mailbox.answer(false).ok_or(AuthorRefusal::Unparsable),
+            Self::EmptyElements { mailbox, .. } => {
+                mailbox.answer(true).ok_or(AuthorRefusal::SeveralMailboxes)
+            }
             Self::Nobody(_) => Err(AuthorRefusal::Unparsable),
             _ => Err(AuthorRefusal::SeveralMailboxes),
         }
@@ -80,41 +83,104 @@ pub(crate) struct Mailbox {
     gaps: Vec<&'static str>,
 }
 
+/// A mailbox as it is sent.
+#[derive(Default)]
+struct Written {
+    text: String,
+    /// Where the mailbox ends, without what follows.
+    end: usize,
+    /// A comment within the address, or something around a dot.
+    is_broken: bool,
+}
+
+impl Written {
+    fn gap(&mut self, gap: &str, is_fine: bool) {
+        self.text += gap;
+        self.is_broken |= !is_fine;
+    }
+}
+
 impl Mailbox {
     fn text(&self) -> String {
+        self.written().text
+    }
+
+    /// The domain, if all readers are to see it: RFC 5322 without what divides them.
+    fn answer(&self, has_separators: bool) -> Option<&'static str> {
+        let written = self.written();
+        let has_quotes = self.local_part.contains('"');
+        let is_bare = matches!(self.form, Form::Bare);
+        let name = if is_bare { "" } else { self.display_name };
+        let has_hidden_end = [name, self.local_part]
+            .iter()
+            .any(|text| text.contains(['\\', '\r']))
+            || written.text.contains("(\\");
+        let names_another = written.text.split('@').skip(1).any(|rest| {
+            let rest = rest.trim_start().to_lowercase();
+            let behind = rest.strip_prefix(&self.written.to_lowercase());
+            behind.is_none_or(|behind| behind.starts_with(char::is_alphanumeric))
+        });
+        let is_refused = written.is_broken
+            || has_hidden_end && (is_bare || has_quotes)
+            || has_quotes && !self.written.is_ascii()
+            || written.text[written.end..].starts_with('(')
+            || names_another && (has_hidden_end || has_separators);
+        self.name.filter(|_| !is_refused)
+    }
+
+    fn written(&self) -> Written {
         let mut gaps = self.gaps.iter().copied().cycle();
         let mut gap = || gaps.next().unwrap_or_default();
-        let mut text = String::from(gap());
+        let has_no_comment = |gap: &str| !gap.contains('(');
+        let mut written = Written::default();
+        written.text += gap();
         if !matches!(self.form, Form::Bare) {
-            text += self.display_name;
-            text += gap();
-            text += "<";
-            text += gap();
+            written.text += self.display_name;
+            written.text += gap();
+            written.text += "<";
+            let inside = gap();
+            written.gap(inside, has_no_comment(inside));
         }
         if matches!(self.form, Form::Route) {
             for part in ["@", "route.example", ",", "@", "legit", ".", "example", ":"] {
-                text += part;
-                text += gap();
+                written.text += part;
+                written.text += gap();
             }
         }
-        text += self.local_part;
-        text += gap();
-        text += "@";
+        written.text += self.local_part;
+        let before = gap();
+        written.gap(before, has_no_comment(before));
+        written.text += "@";
         if self.name.is_some() {
-            for label in self.written.split_inclusive('.') {
-                text += gap();
-                text += label.trim_end_matches('.');
-                text += gap();
-                text += if label.ends_with('.') { "." } else { "" };
+            for (number, label) in self.written.split('.').enumerate() {
+                let (dot, before) = (if number > 0 { "." } else { "" }, gap());
+                written.text += dot;
+                written.gap(
+                    before,
+                    before.is_empty() || number == 0 && has_no_comment(before),
+                );
+                written.text += label;
+                written.end = written.text.len();
+                let is_last =
+                    self.written.ends_with(label) && self.written.split('.').count() == number + 1;
+                let after = gap();
+                let is_outside = is_last && matches!(self.form, Form::Bare);
+                written.gap(
+                    after,
+                    after.is_empty() || is_outside || is_last && has_no_comment(after),
+                );
             }
         } else {
-            text += self.written;
+            written.text += self.written;
         }
         if !matches!(self.form, Form::Bare) {
-            text += gap();
-            text += ">";
+            let inside = gap();
+            written.gap(inside, has_no_comment(inside));
+            written.text += ">";
+            written.end = written.text.len();
         }
-        text + gap()
+        written.text += gap();
+        written
     }
 }
 
@@ -142,13 +208,16 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
 }
 
 fn mailbox() -> impl Strategy<Value = Mailbox> {
-    let form = prop_oneof![4 => Just(Form::Bare), 8 => Just(Form::Angle), 1 => Just(Form::Route)];
+    let form = prop_oneof![1 => Just(Form::Bare), 2 => Just(Form::Angle)];
     (
         form,
         select(&DISPLAY_NAMES[..]),
         select(&LOCAL_PARTS[..]),
         select(&DOMAINS[..]),
-        vec(select(&GAPS[..]), 1..20),
+        prop_oneof![
+            vec(select(&GAPS[..]), 1..20),
+            vec(select(&["", "", " "][..]), 1..20)
+        ],
     )
         .prop_map(
             |(form, display_name, local_part, (written, name), gaps)| Mailbox {
@@ -162,18 +231,23 @@ fn mailbox() -> impl Strategy<Value = Mailbox> {
         )
 }
 
+/// Without a domain that could be meant, or so that some readers find another one.
 fn broken_mailbox() -> impl Strategy<Value = Mailbox> {
-    (mailbox(), select(&NO_DOMAINS[..])).prop_map(|(mailbox, written)| Mailbox {
-        written,
+    let broken = |mailbox| Mailbox {
         name: None,
         ..mailbox
-    })
+    };
+    prop_oneof![
+        2 => (mailbox(), select(&NO_DOMAINS[..])).prop_map(move |(mailbox, written)| broken(Mailbox { written, ..mailbox })),
+        1 => (mailbox(), select(&NO_LOCAL_PARTS[..])).prop_map(move |(mailbox, local_part)| broken(Mailbox { local_part, ..mailbox })),
+        1 => mailbox().prop_map(move |mailbox| broken(Mailbox { form: Form::Route, ..mailbox })),
+    ]
 }
 
 /// A domain as it is written, and the name that it is.
 type Domain = (&'static str, &'static str);
 
-const DOMAINS: [Domain; 12] = [
+const DOMAINS: [Domain; 11] = [
     ("b.example", "b.example"),
     ("B.Example", "b.example"),
     ("legit.example", "legit.example"),
@@ -183,13 +257,14 @@ const DOMAINS: [Domain; 12] = [
     ("bücher.example", "xn--bcher-kva.example"),
     ("Bücher.EXAMPLE", "xn--bcher-kva.example"),
     ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
-    ("faß.example", "xn--fa-hia.example"),
     ("市.例え.example", "xn--7st.xn--r8jz45g.example"),
     ("bücher.xn--fa-hia", "xn--bcher-kva.xn--fa-hia"),
 ];
 
 /// What is written as a domain and must never become one.
-const NO_DOMAINS: [&str; 14] = [
+const NO_DOMAINS: [&str; 16] = [
+    "faß.example",
+    "bücher.νέος",
     "b.example.",
     ".b.example",
     "b..example",
@@ -206,7 +281,19 @@ const NO_DOMAINS: [&str; 14] = [
     "b'c.example",
 ];
 
-const LOCAL_PARTS: [&str; 14] = [
+/// What ends an address for some reader, and an encoded word.
+const NO_LOCAL_PARTS: [&str; 8] = [
+    "\"x@legit.example\"",
+    "\"<x@legit.example>\"",
+    "\"a,b\"",
+    "\">\"",
+    "\"a\\\\\"",
+    "\"a\" b",
+    "\"a\"\"b\"",
+    "=?utf-8?Q?a?=",
+];
+
+const LOCAL_PARTS: [&str; 10] = [
     "a",
     "first.last",
     "a+tag",
@@ -214,11 +301,7 @@ const LOCAL_PARTS: [&str; 14] = [
     "zoë",
     "\"a b\"",
     "\"\"",
-    "\"x@legit.example\"",
-    "\"<x@legit.example>\"",
-    "\"a,b\"",
     "\"a\\\"b\"",
-    "\"a\\\\\"",
     "\"a\r\n b\"",
     "\"(\"",
 ];

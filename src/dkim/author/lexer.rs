@@ -1,5 +1,5 @@
-//! The tokens of RFC 5322 §3.2: atoms, quoted strings, domain literals and specials.
-//! Comments and folding white space between them are checked and passed over.
+//! The tokens of RFC 5322 §3.2: atoms, quoted strings and specials. Comments and folding
+//! white space between them are checked and passed over.
 
 /// The deepest nesting of comments that is read.
 pub(super) const COMMENT_DEPTH: usize = 50;
@@ -10,87 +10,106 @@ pub(super) struct SyntaxError;
 
 /// A token, without the CFWS around it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Token<'a> {
-    /// A run of `atext` (RFC 5322 §3.2.3, RFC 6532 §3.2), never empty.
-    Atom(&'a str),
+pub(super) struct Token<'a> {
+    pub(super) kind: Kind,
+    pub(super) text: &'a [u8],
+    /// Where the text begins.
+    pub(super) start: usize,
+    /// What stands between this token and the one before.
+    pub(super) gap: Gap,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// A run of `atext` (RFC 5322 §3.2.3) and of octets beyond ASCII, never empty.
+    Atom,
     /// A quoted string with its quotes and its backslashes.
-    Quoted(&'a str),
-    /// A domain literal.
-    Literal,
-    /// One of `. , : ; @ < >`.
+    Quoted,
+    /// One of `. , : ; @ < > [ ]`.
     Special(u8),
+}
+
+/// What CFWS there is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Gap {
+    Nothing,
+    Blank,
+    Comment,
 }
 
 /// Reads tokens from the left; each octet is looked at a bounded number of times.
 #[derive(Clone, Copy)]
 pub(super) struct Lexer<'a> {
-    text: &'a str,
+    text: &'a [u8],
     position: usize,
+    /// Whether a quoted string or a comment holds what some readers take for its end: a
+    /// quoted pair, a comment of its own, a fold, or (Ruby's Mail) two blanks in a comment.
+    pub(super) has_hidden_end: bool,
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, position: 0 }
-    }
-
-    /// The octets read so far: where the last token ended.
-    pub(super) fn position(self) -> usize {
-        self.position
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            position: 0,
+            has_hidden_end: false,
+        }
     }
 
     /// The next token; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Token<'a>>, SyntaxError> {
-        self.pass_comments_and_space()?;
+        let gap = self.pass_comments_and_space()?;
         let start = self.position;
         let Some(octet) = self.peek() else {
             return Ok(None);
         };
-        let token = match octet {
+        let kind = match octet {
             b'"' => {
                 self.pass_quoted_string()?;
-                Token::Quoted(&self.text[start..self.position])
+                Kind::Quoted
             }
-            b'[' => {
-                self.pass_domain_literal()?;
-                Token::Literal
-            }
-            b'.' | b',' | b':' | b';' | b'@' | b'<' | b'>' => {
+            b'.' | b',' | b':' | b';' | b'@' | b'<' | b'>' | b'[' | b']' => {
                 self.position += 1;
-                Token::Special(octet)
+                Kind::Special(octet)
             }
             _ => {
                 self.pass_atom()?;
-                Token::Atom(&self.text[start..self.position])
+                Kind::Atom
             }
         };
-        Ok(Some(token))
-    }
-
-    /// Reads the next token only if it is this special.
-    pub(super) fn take_special(&mut self, special: u8) -> Result<bool, SyntaxError> {
-        let mut ahead = *self;
-        let found = ahead.next()? == Some(Token::Special(special));
-        if found {
-            *self = ahead;
-        }
-        Ok(found)
+        Ok(Some(Token {
+            kind,
+            text: &self.text[start..self.position],
+            start,
+            gap,
+        }))
     }
 
     fn peek(self) -> Option<u8> {
-        self.text.as_bytes().get(self.position).copied()
+        self.text.get(self.position).copied()
     }
 
     /// CFWS, with `obs-FWS`: any run of comments, blanks and folds.
-    fn pass_comments_and_space(&mut self) -> Result<(), SyntaxError> {
+    fn pass_comments_and_space(&mut self) -> Result<Gap, SyntaxError> {
+        let mut gap = Gap::Nothing;
         let mut depth = 0_usize;
         while let Some(octet) = self.peek() {
             match octet {
                 b' ' | b'\t' | b'\r' | b'\n' => {
+                    let mut blanks = self.text[self.position..].iter().take(2);
+                    self.has_hidden_end |= depth > 0 && blanks.all(u8::is_ascii_whitespace);
                     self.pass_blank_or_fold()?;
+                    if gap == Gap::Nothing {
+                        gap = Gap::Blank;
+                    }
                     continue;
                 }
                 b'(' if depth == COMMENT_DEPTH => return Err(SyntaxError),
-                b'(' => depth += 1,
+                b'(' => {
+                    gap = Gap::Comment;
+                    self.has_hidden_end |= depth > 0;
+                    depth += 1;
+                }
                 _ if depth == 0 => break,
                 b')' => depth -= 1,
                 b'\\' => {
@@ -104,7 +123,11 @@ impl<'a> Lexer<'a> {
             }
             self.position += 1;
         }
-        if depth == 0 { Ok(()) } else { Err(SyntaxError) }
+        if depth == 0 {
+            Ok(gap)
+        } else {
+            Err(SyntaxError)
+        }
     }
 
     fn pass_quoted_string(&mut self) -> Result<(), SyntaxError> {
@@ -115,23 +138,15 @@ impl<'a> Lexer<'a> {
                     self.position += 1;
                     return Ok(());
                 }
-                b'\\' => self.pass_quoted_pair()?,
-                b' ' | b'\t' | b'\r' | b'\n' => self.pass_blank_or_fold()?,
-                _ => self.pass_character()?,
-            }
-        }
-    }
-
-    fn pass_domain_literal(&mut self) -> Result<(), SyntaxError> {
-        self.position += 1;
-        loop {
-            match self.peek().ok_or(SyntaxError)? {
-                b']' => {
-                    self.position += 1;
-                    return Ok(());
+                // Whose end addressparser does not see.
+                b'\\' if self.text[self.position..].starts_with(b"\\\\\"") => {
+                    return Err(SyntaxError);
                 }
-                b'[' | b'\\' => return Err(SyntaxError),
-                b' ' | b'\t' | b'\r' | b'\n' => self.pass_blank_or_fold()?,
+                b'\\' => self.pass_quoted_pair()?,
+                octet @ (b' ' | b'\t' | b'\r' | b'\n') => {
+                    self.has_hidden_end |= b"\r\n".contains(&octet);
+                    self.pass_blank_or_fold()?;
+                }
                 _ => self.pass_character()?,
             }
         }
@@ -152,20 +167,24 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// A backslash and what it quotes: a visible character or a blank (RFC 5322 §3.2.1).
+    /// A backslash and what it quotes: a visible character or a blank (RFC 5322 §3.2.1). Who
+    /// drops octets that are no UTF-8, as authheaders does, finds another one quoted.
     fn pass_quoted_pair(&mut self) -> Result<(), SyntaxError> {
+        self.has_hidden_end = true;
         self.position += 1;
         match self.peek() {
-            Some(b' ' | b'\t') => self.position += 1,
-            _ => self.pass_character()?,
+            Some(b' ' | b'\t') => {
+                self.position += 1;
+                Ok(())
+            }
+            Some(_) if self.character().is_none() => Err(SyntaxError),
+            _ => self.pass_character(),
         }
-        Ok(())
     }
 
     /// One blank, or a line break with the blank that makes it a fold.
     fn pass_blank_or_fold(&mut self) -> Result<(), SyntaxError> {
-        let rest = &self.text.as_bytes()[self.position..];
-        self.position += match rest {
+        self.position += match self.text[self.position..] {
             [b' ' | b'\t', ..] => 1,
             [b'\n', b' ' | b'\t', ..] => 2,
             [b'\r', b'\n', b' ' | b'\t', ..] => 3,
@@ -174,16 +193,24 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// One visible character: no control and no line separator of any kind.
+    /// One visible character: no control and no line separator of any kind. An octet that
+    /// is no UTF-8 is a letter of a charset that nobody told us.
     fn pass_character(&mut self) -> Result<(), SyntaxError> {
-        match self.text[self.position..].chars().next() {
-            Some('\u{2028}' | '\u{2029}') | None => Err(SyntaxError),
-            Some(character) if character.is_control() => Err(SyntaxError),
-            Some(character) => {
-                self.position += character.len_utf8();
-                Ok(())
-            }
-        }
+        self.position += match self.character() {
+            Some('\u{2028}' | '\u{2029}') => return Err(SyntaxError),
+            Some(character) if character.is_control() => return Err(SyntaxError),
+            Some(character) => character.len_utf8(),
+            None if self.position == self.text.len() => return Err(SyntaxError),
+            None => 1,
+        };
+        Ok(())
+    }
+
+    /// The character that begins here, if it is UTF-8.
+    fn character(self) -> Option<char> {
+        let rest = &self.text[self.position..];
+        let longest = &rest[..rest.len().min(4)];
+        longest.utf8_chunks().next()?.valid().chars().next()
     }
 }
 

@@ -22,6 +22,7 @@ fn composition_kills() {
             "any@attack.example,(admin@legit.example)",
             "=?utf-8?B?PGFkbWluQGxlZ2l0LmV4YW1wbGU+?= <a@b.example>,<any@attack.example>",
             "legit.example:<any@attack.example>;",
+            "<any@attack.example>;<admin@legit.example>",
         ],
     );
     all_are(
@@ -34,7 +35,6 @@ fn composition_kills() {
             "any@attack.example <admin@legit.example>",
             "admin@legit.example <any@attack.example>",
             "<any@attack.example>:<admin@legit.example>",
-            "<any@attack.example>;<admin@legit.example>",
             "<admin@legit.example>\\,<any@attack.example>",
             "admin@legit.example\\,<any@attack.example>",
             "admin@legit.example\\0<any@attack.example>",
@@ -60,30 +60,37 @@ fn composition_kills() {
     );
 }
 
-/// Legal, and read in more than one way out there: the signature must be for the domain of
-/// the mailbox, so that what a lax reader finds instead is not aligned with it.
+/// Legal: what no reader takes for anything but the mailbox is signed for its domain, and what
+/// some read in another way is not signed.
 #[test]
 fn composition_kills_with_one_legal_mailbox() {
     all_are(
         Ok("legit.example"),
         &[
-            "<@attack.example,@any.example:admin@legit.example>",
-            "admin@legit.example(any@attack.example)",
+            "admin@legit.example (any@attack.example)",
             "(<any@attack.example>) admin@legit.example",
             "\"<any@attack.example>\" <admin@legit.example>",
             "\"any@attack.example,\" <admin@legit.example>",
-            "\"any@attack.example\"@legit.example",
             "=?utf-8?B?PGFueUBhdHRhY2suZXhhbXBsZT4=?= <admin@legit.example>",
         ],
     );
     all_are(
         Ok("attack.example"),
         &[
-            "<@legit.example:any@attack.example>",
-            "any@attack.example(admin@legit.example)",
+            "any@attack.example (admin@legit.example)",
             "\"admin@legit.example\" <any@attack.example>",
             "admin%legit.example@attack.example",
             "legit.example <any@attack.example>",
+        ],
+    );
+    all_are(
+        BAD,
+        &[
+            "<@attack.example,@any.example:admin@legit.example>",
+            "<@legit.example:any@attack.example>",
+            "\"any@attack.example\"@legit.example",
+            "admin@legit.example(any@attack.example)",
+            "any@attack.example(admin@legit.example)",
         ],
     );
 }

@@ -11,11 +11,10 @@ fn lists_and_groups() {
             "a@b.example,a@b.example",
             "<a@b.example>,<c@d.example>",
             "Anna <a@b.example>, \"Bert, C.\" <c@d.example>",
-            "a@b.example,",
-            ",a@b.example",
-            ",,a@b.example,,",
-            "a@b.example (c), (d)",
-            "a@[192.0.2.1], a@b.example",
+            "a@b.example; c@d.example",
+            "a@b.example, (c@d.example)",
+            "\"c@d.example\" <a@b.example>,",
+            "g:;;",
             "g:;",
             "g: ;",
             "g:,;",
@@ -32,8 +31,22 @@ fn lists_and_groups() {
         ],
     );
     all_are(
+        Ok("b.example"),
+        &[
+            "a@b.example,",
+            ",a@b.example",
+            ",,a@b.example,,",
+            "a@b.example (c), (d)",
+            "a@b.example;",
+            "Anna <a@b.example>, ;",
+            "\"a@b.example\" <a@b.example>,",
+        ],
+    );
+    all_are(
         BAD,
         &[
+            "a@[192.0.2.1], a@b.example",
+            "Berg, Anna <a@b.example>",
             ",",
             ",,",
             "g:",
@@ -41,9 +54,7 @@ fn lists_and_groups() {
             "g: h: a@b.example;;",
             "g:; a@b.example",
             "a@b.example g:;",
-            "g:;;",
             "g: a@b.example c@d.example;",
-            "a@b.example; c@d.example",
             "a@b.example, c",
             "a@b.example, <>",
             "a@b.example,, (",
@@ -59,7 +70,7 @@ fn lists_and_groups() {
 #[test]
 fn obsolete_routes() {
     all_are(
-        Ok("c.example"),
+        BAD,
         &[
             "<@a.example:b@c.example>",
             "Anna <@a.example,@b.example:b@c.example>",
@@ -122,6 +133,10 @@ fn examples_of_rfc_5322() {
     // §A.5
     all_are(
         Ok("silly.test"),
+        &["Pete(A nice \\) chap) <pete@silly.test>"],
+    );
+    all_are(
+        BAD,
         &["Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>"],
     );
     all_are(
@@ -135,21 +150,22 @@ fn examples_of_rfc_5322() {
     // §A.6.1 and §A.6.3
     all_are(
         Ok("machine.example"),
+        &["Joe Q. Public <john.q.public@machine.example>"],
+    );
+    all_are(
+        BAD,
         &[
-            "Joe Q. Public <john.q.public@machine.example>",
             "John Doe <jdoe@machine(comment).  example>",
+            "jdoe@test  . example",
+            "Mary Smith <@node.test:mary@example.net>",
         ],
     );
     all_are(
-        SEVERAL,
+        BAD,
         &["Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example"],
     );
     all_are(
         Ok("example.net"),
-        &[
-            "Mary Smith <@node.test:mary@example.net>",
-            "Mary Smith\r\n          <mary@example.net>",
-        ],
+        &["Mary Smith\r\n          <mary@example.net>"],
     );
-    all_are(Ok("test.example"), &["jdoe@test  . example"]);
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod attacks;
 mod lists;
+mod readers;
 mod surroundings;
 
 use std::iter;
@@ -23,6 +24,15 @@ fn all_are(expected: Result<&str, AuthorRefusal>, values: &[&str]) {
     for value in values {
         let found = of_one(value.as_bytes());
         assert_eq!(found.as_deref(), expected.as_ref().copied(), "{value:?}");
+    }
+}
+
+#[track_caller]
+fn all_octets_are(expected: Result<&str, AuthorRefusal>, values: &[&[u8]]) {
+    for value in values {
+        let found = of_one(value);
+        let text = value.escape_ascii();
+        assert_eq!(found.as_deref(), expected.as_ref().copied(), "{text}");
     }
 }
 
