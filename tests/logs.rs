@@ -162,7 +162,7 @@ fn assert_lines(lines: &Lines, observed: bool) {
             "unknown.example",
         ),
         ("Q-NONE", "unsigned", "from_missing", "", ""),
-        ("Q-TWICE", "unsigned", "from_repeated", "", ""),
+        ("Q-TWICE", "unsigned", "from_repeated", "een", ""),
         ("Q-ODD", "unsigned", "from_unparsable", "", ""),
     ] {
         let listener = if observed { "looking" } else { "relay" };

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     config::{Limits, Outbound},
-    dkim::{AuthorRefusal, HeaderSection, author_domain},
+    dkim::{AuthorRefusal, HeaderSection, author_domain, named_domains},
     names::DomainName,
     observe::metrics::Limit,
     organisation::{Action, Ground, Policy, Refusal, Sender},
@@ -41,7 +41,9 @@ pub fn exceeded_limit(limits: &Limits, octets: usize, fields: usize) -> Option<L
 pub struct Decision {
     /// The domain of the one mailbox in the one From field, if there is one.
     pub author: Result<DomainName, AuthorRefusal>,
-    /// What our configuration says of that domain, if it is ours.
+    /// What our configuration says of that domain, if it is ours. Where there is none, a
+    /// domain that the From fields name, if all of those that are ours are one organisation's:
+    /// such mail counts as its mail, and its policy holds.
     pub domain: Option<Arc<Domain>>,
     /// What makes the message outbound; none if it is not.
     pub outbound: Option<Ground>,
@@ -100,11 +102,11 @@ impl PendingDecision {
 /// disk.
 pub fn decide(snapshot: &Snapshot, header: &HeaderSection, of: &Circumstances<'_>) -> Ruling {
     let author = author(header);
-    let domain = author
-        .as_ref()
-        .ok()
-        .and_then(|author| snapshot.domain(author))
-        .cloned();
+    let domain = match &author {
+        Ok(author) => snapshot.domain(author),
+        Err(_) => named_domain(snapshot, header),
+    };
+    let domain = domain.cloned();
     let sender = Sender {
         login: of.login,
         client: of.client,
@@ -171,6 +173,15 @@ fn author(header: &HeaderSection) -> Result<DomainName, AuthorRefusal> {
         return Err(AuthorRefusal::Unparsable);
     }
     author_domain(header.values("from"))
+}
+
+/// The first domain of ours that the From fields name, if no other organisation's is there.
+fn named_domain<'a>(snapshot: &'a Snapshot, header: &HeaderSection) -> Option<&'a Arc<Domain>> {
+    let mut ours =
+        named_domains(header.values("from")).filter_map(|domain| snapshot.domain(&domain));
+    let first = ours.next()?;
+    ours.all(|other| other.organisation.id == first.organisation.id)
+        .then_some(first)
 }
 
 fn verdict(signing: &Signing, header_is_whole: bool) -> Result<Arc<[Arc<ActiveKey>]>, Refusal> {

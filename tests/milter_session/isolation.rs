@@ -34,6 +34,73 @@ fn start() -> Zegel {
     Zegel::with_settings(&orgs, "[policy]\nbad_from = \"reject\"\n")
 }
 
+/// Counted under it, and treated by its own `bad_from`; if it names several, as before.
+#[test]
+fn a_refused_from_field_is_of_the_organisation_that_it_names() {
+    let strict = Org::new("strict", &["strict.example", "news.strict.example"]);
+    let orgs = [
+        strict
+            .parked(&["old.strict.example"])
+            .more("[policy]\nbad_from = \"reject\"\n"),
+        Org::new("mild", &["mild.example"]).more("[policy]\nbad_from = \"accept\"\n"),
+    ];
+    let zegel = Zegel::with_settings(&orgs, "[policy]\nbad_from = \"tempfail\"\n");
+    let mut connection = connect(&zegel, Offer::POSTFIX, "127.0.0.1:40000");
+    let several = "from_several_mailboxes";
+    let bad = "from_unparsable";
+    for (from, reason, organisation) in [
+        (
+            "From: a@strict.example, b@elsewhere.example",
+            several,
+            "strict",
+        ),
+        (
+            "From: b@elsewhere.example, a@strict.example",
+            several,
+            "strict",
+        ),
+        (
+            "From: a@strict.example, a@News.Strict.Example",
+            several,
+            "strict",
+        ),
+        (
+            "From: \"x@elsewhere.example\"@strict.example",
+            bad,
+            "strict",
+        ),
+        ("From: <@strict.example:b@elsewhere.example>", bad, "strict"),
+        ("From: Anna a@old.strict.example", bad, "strict"),
+        (
+            "From: a@strict.example\r\nFrom: b@c.example",
+            "from_repeated",
+            "strict",
+        ),
+        ("From: <a@mild.example", bad, "mild"),
+        ("From: g: a@mild.example;", several, "mild"),
+        ("From: a@mild.example, b@strict.example", several, ""),
+        ("From: a@sub.mild.example, b@elsewhere.example", several, ""),
+        ("From: mild.example", bad, ""),
+        ("Reply-To: a@strict.example", "from_missing", ""),
+    ] {
+        let labels = format!("{{organisation=\"{organisation}\",reason=\"{reason}\"}}");
+        let series = format!("zegel_unsigned_total{labels}");
+        let before = zegel.counter(&series);
+        let text = format!("Subject: x\r\n{from}\r\n\r\ntext\r\n");
+        let outcome = connection.send_message(&Message::parse(text.as_bytes()));
+        let expected = match organisation {
+            "strict" => Reply::Refuse(format!("550 5.7.1 Message cannot be signed ({reason})")),
+            "mild" => Reply::Accept,
+            _ => Reply::Refuse(format!(
+                "451 4.7.1 Message cannot be signed ({reason}), try again later"
+            )),
+        };
+        assert_eq!(outcome.reply, expected, "{from}");
+        assert!(outcome.inserted.is_empty(), "{from}");
+        assert_eq!(zegel.counter(&series), before + 1, "{from}: {series}");
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Author {
     Alfa,

@@ -30,7 +30,7 @@ fn cases() -> Vec<Case> {
         case(("unknown_domain", ""), "From: jan@onbekend.example\r\n"),
         case(("from_missing", ""), "Reply-To: jan@voorbeeld.example\r\n"),
         case(
-            ("from_repeated", ""),
+            ("from_repeated", "voorbeeld"),
             "From: jan@voorbeeld.example\r\nFrom: piet@voorbeeld.example\r\n",
         ),
         case(
