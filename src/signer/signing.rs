@@ -1,7 +1,7 @@
 //! The end of a message: what its body held, whether we have signed it before, and the
 //! signatures. The milter and the commands both come through here.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::decision::Decision;
 use crate::{
@@ -136,7 +136,7 @@ impl<'a> Work<'a> {
         let hazards = self.hazards(&names, body.inspector);
         let refused = |refusal| Refused { refusal, hazards };
         let body_hash = body.hasher.finish();
-        if self.is_signed_already(&body_hash) {
+        if self.is_signed_already(&names, &body_hash) {
             return Err(refused(Refusal::AlreadySigned));
         }
         if !hazards.is_empty() && self.policy.hazard != Action::Accept {
@@ -196,9 +196,10 @@ impl<'a> Work<'a> {
         hazards | body.finish(allows_eight_bit(self.header))
     }
 
-    /// Whether one of our keys has signed exactly this message before: a content filter may
-    /// have brought it back (`d=` and `s=` are compared first, since anybody can write them).
-    fn is_signed_already(&self, body_hash: &[u8; 32]) -> bool {
+    /// Whether one of our keys has signed exactly this message before, and as much of it as
+    /// these names say: a content filter may have brought it back (`d=` and `s=` are compared
+    /// first, since anybody can write them).
+    fn is_signed_already(&self, names: &[&str], body_hash: &[u8; 32]) -> bool {
         let most_names = self.rules.headers.most_names(self.header) + NAMES_OF_OTHER_RULES;
         self.header
             .fields()
@@ -208,6 +209,7 @@ impl<'a> Work<'a> {
             .filter_map(|field| ParsedSignature::parse(field.name, field.value).ok())
             .filter(|signature| signature.domain == *self.author)
             .filter(|signature| signature.canonicalisation.body == self.canonicalisation.body)
+            .filter(|signature| self.is_as_strong(signature, names))
             // The header section is canonicalised for each: a message may hold thousands.
             .take(SIGNATURES_LOOKED_AT)
             .any(|signature| {
@@ -222,6 +224,26 @@ impl<'a> Work<'a> {
                     })
             })
     }
+
+    /// Whether a signature holds no longer than one of today, and signs each of these names at
+    /// least as often: one that signs less lets a field be changed, or added (RFC 6376 §8.15).
+    fn is_as_strong(&self, signature: &ParsedSignature, names: &[&str]) -> bool {
+        let latest = self
+            .rules
+            .expire
+            .map(|duration| self.now.saturating_add(duration.as_secs()));
+        if latest.is_some_and(|latest| signature.expiration.is_none_or(|end| end > latest)) {
+            return false;
+        }
+        let mut left: HashMap<String, usize> = HashMap::new();
+        for name in &signature.names {
+            *left.entry(name.to_ascii_lowercase()).or_default() += 1;
+        }
+        names.iter().all(|name| {
+            let left = left.get_mut(&name.to_ascii_lowercase());
+            left.is_some_and(|count| count.checked_sub(1).map(|less| *count = less).is_some())
+        })
+    }
 }
 
 #[cfg(test)]
@@ -229,18 +251,42 @@ mod tests {
     use super::*;
     use crate::dkim::{Algorithm, SigningKey, key};
 
-    /// Signs a message again that our key has signed with so many names more than the rules
-    /// say.
-    fn again_with(more_names: usize) -> Result<(), Refusal> {
+    /// A message that our key has signed by other rules is to be signed.
+    struct Before {
+        /// `h=` of the older signature, made of what it is today.
+        names: fn(&mut Vec<&str>),
+        expiration: Option<u64>,
+        /// How long a signature holds today.
+        expire: Option<Duration>,
+        /// A field that was added behind the older signature.
+        added: Option<(&'static str, &'static str)>,
+    }
+
+    const AS_TODAY: Before = Before {
+        names: |_| {},
+        expiration: None,
+        expire: None,
+        added: None,
+    };
+    const NOW: u64 = 1_800_000_000;
+
+    fn again(before: &Before) -> Result<(), Refusal> {
         let pem = key::generate_pem(Algorithm::Ed25519Sha256, 0).unwrap();
         let key = ActiveKey {
             selector: "s1".parse().unwrap(),
             signing_key: Arc::new(SigningKey::from_pem(pem.as_bytes()).unwrap()),
         };
-        let (keys, rules) = ([Arc::new(key)], SigningSettings::default());
+        let (keys, rules) = (
+            [Arc::new(key)],
+            SigningSettings {
+                expire: before.expire,
+                ..SigningSettings::default()
+            },
+        );
         let author = "een.example".parse().unwrap();
         let mut header = HeaderSection::default();
         header.push(b"From", b" a@een.example");
+        header.push(b"Subject", b" one");
         let work = Work {
             header: &header,
             author: &author,
@@ -248,15 +294,22 @@ mod tests {
             rules: &rules,
             canonicalisation: rules.canonicalisation,
             policy: &Policy::default(),
-            now: 1_800_000_000,
+            now: NOW,
         };
         let mut names = rules.headers.select(&header);
-        names.resize(names.len() + more_names, "x-absent");
+        (before.names)(&mut names);
         let body_hash = BodyHasher::new(rules.canonicalisation.body).finish();
         let content = SignedContent::new(&header, names, body_hash, rules.canonicalisation);
-        let signature = content.sign(&work.signatory(&keys[0])).unwrap();
+        let signatory = Signatory {
+            expiration: before.expiration,
+            ..work.signatory(&keys[0])
+        };
+        let signature = content.sign(&signatory).unwrap();
         let mut header = header.clone();
         header.push(FIELD_NAME.as_bytes(), signature.value().as_bytes());
+        if let Some((name, value)) = before.added {
+            header.push(name.as_bytes(), value.as_bytes());
+        }
         let again = Work {
             header: &header,
             ..work
@@ -267,10 +320,62 @@ mod tests {
 
     #[test]
     fn a_signature_of_ours_is_known_unless_it_lists_what_nobody_would() {
-        assert_eq!(again_with(0), Err(Refusal::AlreadySigned));
-        let by_other_rules = again_with(NAMES_OF_OTHER_RULES);
-        assert_eq!(by_other_rules, Err(Refusal::AlreadySigned));
-        assert_eq!(again_with(2 * NAMES_OF_OTHER_RULES), Ok(()));
-        assert_eq!(again_with(500_000), Ok(()));
+        let known = Err(Refusal::AlreadySigned);
+        let with = |names| again(&Before { names, ..AS_TODAY });
+        assert_eq!(again(&AS_TODAY), known);
+        assert_eq!(
+            with(|names| names.resize(names.len() + NAMES_OF_OTHER_RULES, "x-absent")),
+            known
+        );
+        assert_eq!(
+            with(|names| names.resize(names.len() + 2 * NAMES_OF_OTHER_RULES, "x-absent")),
+            Ok(())
+        );
+        assert_eq!(with(|names| names.resize(500_000, "x-absent")), Ok(()));
+    }
+
+    #[test]
+    fn a_weaker_signature_of_ours_does_not_count() {
+        let known = Err(Refusal::AlreadySigned);
+        for names in [
+            // Only From; without the Subject; each once, so that another may be added.
+            (|names| names.retain(|name| *name == "from")) as fn(&mut Vec<&str>),
+            |names| *names = vec!["from"],
+            |names| names.retain(|name| !name.eq_ignore_ascii_case("subject")),
+            |names| names.retain(|name| !name.eq_ignore_ascii_case("reply-to")),
+            |names| names.retain(|name| !name.eq_ignore_ascii_case("cc")),
+            |names| {
+                names.sort_unstable();
+                names.dedup();
+            },
+        ] {
+            assert_eq!(again(&Before { names, ..AS_TODAY }), Ok(()));
+        }
+        // In another order, and with more, it is as strong.
+        for names in [(|names| names.reverse()) as fn(&mut Vec<&str>), |names| {
+            names.extend(["from", "list-id", "x-mailer"])
+        }] {
+            assert_eq!(again(&Before { names, ..AS_TODAY }), known);
+        }
+        // A field that is signed today came later; one that is not is of no matter.
+        let added = Some(("Message-ID", " <1@een.example>"));
+        assert_eq!(again(&Before { added, ..AS_TODAY }), Ok(()));
+        let added = Some(("X-Spam-Status", " No"));
+        assert_eq!(again(&Before { added, ..AS_TODAY }), known);
+        // It must not hold longer than one of today.
+        let expire = Some(Duration::from_hours(24));
+        for (expiration, expected) in [
+            (None, Ok(())),
+            (Some(NOW + 86_401), Ok(())),
+            (Some(NOW + 86_400), known),
+            (Some(NOW + 60), known),
+        ] {
+            let before = Before {
+                expiration,
+                expire,
+                ..AS_TODAY
+            };
+            assert_eq!(again(&before), expected, "{expiration:?}");
+        }
     }
 }
