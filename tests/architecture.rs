@@ -51,8 +51,6 @@ const EXCUSED: &[&str] = &[
     "handover::guidance",
     "keys::check",
     "keys::situation",
-    "observe::metrics::limits",
-    "observe::metrics::listeners",
 ];
 
 #[test]

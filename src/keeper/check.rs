@@ -18,7 +18,7 @@ use crate::{
     },
     keystore::{KeyProblem, Keystore, KeystoreError, NewKey, Target, Writer},
     names::{DomainName, Selector},
-    observe::metrics::keeper::Facts,
+    observe::metrics::keeper::{Facts, KeyFacts},
     organisation::Organisation,
     words::Severity,
 };
@@ -283,7 +283,11 @@ impl Checked {
             let mut states: Vec<_> = states.collect();
             states.sort_unstable();
             states.dedup();
-            (key.selector.to_string(), key.created, states)
+            KeyFacts {
+                selector: key.selector.to_string(),
+                created: key.created,
+                states,
+            }
         };
         Facts {
             organisation: organisation.id.clone(),

@@ -7,43 +7,33 @@
 //! Labels come from the configuration and from closed sets of words. Nothing that a
 //! message holds, such as an unknown domain, ever becomes a label.
 
-mod counted;
+mod counters;
 mod histogram;
 pub mod keeper;
-mod limits;
 mod listeners;
 mod machine;
 mod organisations;
 mod process;
 mod queue;
 mod ranking;
-mod series;
-mod signatures;
-mod words;
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 
-use prometheus_client::{
-    encoding::{EncodeMetric, MetricEncoder},
-    metrics::MetricType,
-    registry::Registry,
-};
+use prometheus_client::registry::Registry;
 
 pub(super) use self::process::LostLines;
-pub use self::{
-    counted::Counted,
-    limits::Limit,
-    listeners::ListenerMetrics,
-    organisations::{OrganisationMetrics, Totals},
-    series::OTHER,
-};
 use self::{
-    histogram::Histogram,
     listeners::ListenerFamilies,
     machine::Machine,
     organisations::{OrganisationCollector, Table},
     process::Process,
     ranking::Samples,
+};
+pub use self::{
+    listeners::{Forecast, Limit, ListenerMetrics, Outcome},
+    organisations::{OTHER, OrganisationMetrics, Totals},
+    process::SnapshotFacts,
+    queue::Counted,
 };
 use super::status::{Ask, Role, SignerFigures, SignerStatus, VERSION};
 use crate::{dkim, names::OrganisationId};
@@ -54,73 +44,6 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// All metrics of the process. A clone is a handle to the same ones.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
-
-/// What became of a message: the label `result` of `zegel_messages_total`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// Signed and accepted.
-    Signed,
-    /// Accepted as it came.
-    Unsigned,
-    /// Answered with 451.
-    Tempfailed,
-    /// Answered with 550.
-    Rejected,
-}
-
-/// What would have become of a message on a listener that only looks on: the label `result`
-/// of `zegel_observed_total`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Forecast {
-    /// Signed, and the signature verifies.
-    Signed,
-    /// Signed, with a signature that does not verify: a fault of ours.
-    Unverified,
-    /// Accepted as it came.
-    Unsigned,
-    /// Answered with 451.
-    Tempfailed,
-    /// Answered with 550.
-    Rejected,
-}
-
-impl Forecast {
-    const ALL: [Self; 5] = [
-        Self::Signed,
-        Self::Unverified,
-        Self::Unsigned,
-        Self::Tempfailed,
-        Self::Rejected,
-    ];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Signed => "signed",
-            Self::Unverified => "unverified",
-            Self::Unsigned => "unsigned",
-            Self::Tempfailed => "tempfailed",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-/// What is shown of the snapshot in use.
-#[derive(Clone, Copy, Debug)]
-pub struct SnapshotFacts {
-    /// How many organisations it has.
-    pub organisations: usize,
-    /// The generation of the keystore that it was made from.
-    pub keystore_generation: u64,
-    /// How many domains that send have no key in use.
-    pub domains_without_key: usize,
-    /// How many keys and keyrings can't be used as they should be, as far as is known yet.
-    pub key_problems: usize,
-    /// How many connections each listener may have.
-    pub connections: usize,
-    /// When it came into use.
-    pub loaded_at: SystemTime,
-}
 
 impl Metrics {
     /// All at zero; every organisation may have series of its own.
@@ -137,7 +60,6 @@ impl Metrics {
     pub fn with_series(series: usize) -> Self {
         let mut registry = machine::registry();
         let listeners = ListenerFamilies::register(&mut registry);
-        let messages = MessageHistograms::register(&mut registry);
         let process = Process::register(&mut registry);
         let organisations = Arc::new(Table::new(series));
         let collector = OrganisationCollector(Arc::clone(&organisations));
@@ -146,7 +68,6 @@ impl Metrics {
             registry,
             machine: Machine::new(),
             listeners,
-            messages,
             process,
             organisations,
             samples: Samples::new(),
@@ -155,8 +76,7 @@ impl Metrics {
 
     /// The metrics of the listener of this name; all of its series exist from now on.
     pub fn listener(&self, name: &str) -> ListenerMetrics {
-        let inner = &self.0;
-        inner.listeners.resolve(name, &inner.messages)
+        self.0.listeners.resolve(name)
     }
 
     /// The counters of this organisation: the same ones each time. Takes a lock, so it is
@@ -273,57 +193,9 @@ struct Inner {
     registry: Registry,
     machine: Machine,
     listeners: ListenerFamilies,
-    messages: MessageHistograms,
     process: Process,
     organisations: Arc<Table>,
     samples: Samples,
-}
-
-#[derive(Clone, Debug)]
-struct MessageHistograms {
-    seconds: SharedHistogram,
-    processor: SharedHistogram,
-    octets: SharedHistogram,
-}
-
-impl MessageHistograms {
-    fn register(registry: &mut Registry) -> Self {
-        let histograms = Self {
-            seconds: SharedHistogram(Arc::new(Histogram::new(&histogram::SECONDS))),
-            processor: SharedHistogram(Arc::new(Histogram::new(&histogram::SECONDS))),
-            octets: SharedHistogram(Arc::new(Histogram::new(&histogram::OCTETS))),
-        };
-        registry.register(
-            "sign_seconds",
-            "From the end of a message that was signed to the reply",
-            histograms.seconds.clone(),
-        );
-        registry.register(
-            "signing_cpu_seconds",
-            "Processor time of the signatures of a message, and of canonicalising its header",
-            histograms.processor.clone(),
-        );
-        registry.register(
-            "message_bytes",
-            "Size of messages as received",
-            histograms.octets.clone(),
-        );
-        histograms
-    }
-}
-
-/// One histogram that the registry and all listeners have.
-#[derive(Clone, Debug)]
-struct SharedHistogram(Arc<Histogram>);
-
-impl EncodeMetric for SharedHistogram {
-    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
-        self.0.encode(encoder)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        self.0.metric_type()
-    }
 }
 
 #[cfg(test)]

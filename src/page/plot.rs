@@ -37,11 +37,12 @@ pub(super) fn plot(day: &Day) -> Plot {
         // Both together are never higher than the plot.
         let unsigned = height(hour.unsigned, plot.most).min(HEIGHT - signed.min(HEIGHT - 1));
         let signed = signed.min(HEIGHT - unsigned);
-        bar(&mut plot.signed, place, (HEIGHT - signed, signed));
+        bar(&mut plot.signed, place, HEIGHT - signed, signed);
         bar(
             &mut plot.unsigned,
             place,
-            (HEIGHT - signed - unsigned, unsigned),
+            HEIGHT - signed - unsigned,
+            unsigned,
         );
     }
     plot
@@ -56,7 +57,7 @@ fn height(number: u32, most: u64) -> usize {
     usize::try_from(scaled).unwrap_or(HEIGHT).clamp(1, HEIGHT)
 }
 
-fn bar(path: &mut String, place: usize, (top, height): (usize, usize)) {
+fn bar(path: &mut String, place: usize, top: usize, height: usize) {
     if height > 0 {
         // A String can be written to at any time.
         let _ = write!(path, "M{} {top}h3v{height}h-3z", 4 * place);

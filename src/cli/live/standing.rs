@@ -28,15 +28,19 @@ pub(super) struct Standing {
     pub(super) attention: Vec<String>,
 }
 
-/// What was heard of the keeper, if it was asked.
-pub(super) type KeeperLook = Option<(String, Result<KeeperStatus, LookError>)>;
+/// What was heard of a keeper.
+pub(super) struct KeeperLook {
+    /// Where it was asked.
+    pub(super) endpoint: String,
+    pub(super) status: Result<KeeperStatus, LookError>,
+}
 
 impl Standing {
     /// `now` is in seconds since 1970.
     pub(super) fn new(
         signer: String,
         look: Result<SignerStatus, LookError>,
-        keeper: KeeperLook,
+        keeper: Option<KeeperLook>,
         now: u64,
     ) -> Self {
         let mut attention = Vec::new();
@@ -60,13 +64,13 @@ impl Standing {
                 (if is_away { "away" } else { "unknown" }, None)
             }
         };
-        let keeper = keeper.and_then(|(endpoint, look)| match look {
-            Ok(look) => {
-                of_keeper(&look.figures, now, &mut attention);
-                Some(look.figures)
+        let keeper = keeper.and_then(|keeper| match keeper.status {
+            Ok(status) => {
+                of_keeper(&status.figures, now, &mut attention);
+                Some(status.figures)
             }
             Err(error) => {
-                attention.push(unanswered(&error, Role::Keeper, &endpoint));
+                attention.push(unanswered(&error, Role::Keeper, &keeper.endpoint));
                 None
             }
         });
@@ -220,8 +224,15 @@ mod tests {
         }
     }
 
+    fn keeper(status: Result<KeeperStatus, LookError>) -> KeeperLook {
+        KeeperLook {
+            endpoint: "k".to_owned(),
+            status,
+        }
+    }
+
     fn attention(figures: SignerFigures, keys: Option<(&str, KeyFigures)>) -> Vec<String> {
-        let keeper = keys.map(|(id, keys)| {
+        let asked = keys.map(|(id, keys)| {
             let organisations = [(id.to_owned(), keys)].into();
             let status = KeeperStatus {
                 version: VERSION,
@@ -229,9 +240,9 @@ mod tests {
                 not_ready: None,
                 figures: KeeperFigures { organisations },
             };
-            ("k".to_owned(), Ok(status))
+            keeper(Ok(status))
         });
-        Standing::new("s".to_owned(), Ok(signer(figures)), keeper, NOW).attention
+        Standing::new("s".to_owned(), Ok(signer(figures)), asked, NOW).attention
     }
 
     #[test]
@@ -315,8 +326,8 @@ mod tests {
     #[test]
     fn who_does_not_answer_deserves_attention() {
         let away = LookError::Away("refused".to_owned());
-        let keeper = Some(("k".to_owned(), Err(away.clone())));
-        let standing = Standing::new("s".to_owned(), Err(away), keeper, NOW);
+        let asked = Some(keeper(Err(away.clone())));
+        let standing = Standing::new("s".to_owned(), Err(away), asked, NOW);
         assert_eq!(standing.state, "away");
         assert_eq!(
             standing.attention,
@@ -325,8 +336,8 @@ mod tests {
                 "no keeper answers at k: refused; see `systemctl status zegel-keeper`",
             ]
         );
-        let keeper = Some(("k".to_owned(), Err(LookError::Old)));
-        let standing = Standing::new("s".to_owned(), Err(LookError::Old), keeper, NOW);
+        let asked = Some(keeper(Err(LookError::Old)));
+        let standing = Standing::new("s".to_owned(), Err(LookError::Old), asked, NOW);
         assert_eq!(standing.state, "unknown");
         for said in standing.attention {
             assert!(said.contains("has no /status.json: it is older"), "{said}");

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     Source, SourceArguments, look, on_runtime,
     screen::Screen,
-    standing::{Standing, duration},
+    standing::{KeeperLook, Standing, duration},
 };
 use crate::{
     cli::{
@@ -45,10 +45,10 @@ pub(in crate::cli) fn run(
     let (signer, keeper) = on_runtime(async {
         let signer = source.look(&Ask::default()).await;
         let keeper = match &source.keeper {
-            Some(keeper) => {
-                let look = look(keeper, Role::Keeper, "/status.json").await;
-                Some((keeper.to_string(), look))
-            }
+            Some(endpoint) => Some(KeeperLook {
+                endpoint: endpoint.to_string(),
+                status: look(endpoint, Role::Keeper, "/status.json").await,
+            }),
             None => None,
         };
         (signer, keeper)

@@ -2,13 +2,17 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
     metrics::MetricType,
+    registry::Registry,
 };
 
 /// How a histogram counts: in whole small units, shown in large ones.
@@ -115,6 +119,42 @@ impl EncodeMetric for Histogram {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Histogram
+    }
+}
+
+/// A histogram that the registry has too. A clone counts into the same one.
+#[derive(Clone, Debug)]
+pub(super) struct SharedHistogram(Arc<Histogram>);
+
+impl SharedHistogram {
+    /// An empty one, which is in the registry.
+    pub(super) fn register(
+        registry: &mut Registry,
+        name: &str,
+        help: &str,
+        scale: &'static Scale,
+    ) -> Self {
+        let histogram = Self(Arc::new(Histogram::new(scale)));
+        registry.register(name, help, histogram.clone());
+        histogram
+    }
+
+    pub(super) fn observe(&self, value: u64) {
+        self.0.observe(value);
+    }
+
+    pub(super) fn observe_time(&self, time: Duration) {
+        self.0.observe_time(time);
+    }
+}
+
+impl EncodeMetric for SharedHistogram {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.0.metric_type()
     }
 }
 

@@ -21,7 +21,7 @@ use prometheus_client::{
 
 use super::{
     machine::{self, Machine},
-    series::{self, OTHER},
+    organisations::{OTHER, may_be_own},
 };
 use crate::{
     names::OrganisationId,
@@ -41,10 +41,21 @@ pub struct Facts {
     pub alarms: BTreeSet<(String, &'static str)>,
     /// Whether a key is longer in use than it should be.
     pub rotation_overdue: bool,
-    /// Selector, creation and states of each key.
-    pub keys: Vec<(String, Timestamp, Vec<&'static str>)>,
+    /// Each key.
+    pub keys: Vec<KeyFacts>,
     /// The next step of each key, by its selector, and in how many domains it is that.
     pub next_steps: BTreeMap<(String, &'static str), i64>,
+}
+
+/// What a check found out about one key.
+#[derive(Clone, Debug)]
+pub struct KeyFacts {
+    /// Its selector.
+    pub selector: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Each state that it has in some domain.
+    pub states: Vec<&'static str>,
 }
 
 /// The metrics of the keeper; a cheap handle.
@@ -72,7 +83,7 @@ struct Organisations {
 
 impl Organisations {
     fn give_place(&mut self, organisation: &OrganisationId, series: usize) {
-        if self.own.len() < series && series::may_be_own(organisation) {
+        if self.own.len() < series && may_be_own(organisation) {
             self.own.insert(organisation.clone());
         }
     }
@@ -297,13 +308,10 @@ fn figures([ages, steps, overdue, findings, alarms, checked]: [Rows<'_>; 6]) -> 
 /// What is shown of one organisation, in the order of [`GAUGES`].
 fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
     let mut ages = Rows::new();
-    for (selector, created, states) in &facts.keys {
-        let age = now.duration_since(*created).as_secs();
-        ages.extend(
-            states
-                .iter()
-                .map(|state| ([selector.as_str(), *state], age)),
-        );
+    for key in &facts.keys {
+        let age = now.duration_since(key.created).as_secs();
+        let states = key.states.iter();
+        ages.extend(states.map(|state| ([key.selector.as_str(), *state], age)));
     }
     let steps = facts.next_steps.iter();
     let steps = steps.map(|((selector, step), domains)| ([selector.as_str(), *step], *domains));
@@ -355,11 +363,7 @@ mod tests {
             findings: [("een.example".to_owned(), "dkim.missing")].into(),
             alarms: [("een.example".to_owned(), "active_gone")].into(),
             rotation_overdue: true,
-            keys: vec![(
-                "s1".to_owned(),
-                Timestamp::now(),
-                vec!["active", "draining"],
-            )],
+            keys: vec![key(&["active", "draining"])],
             next_steps: [(("s1".to_owned(), "restore_record"), 2)].into(),
         };
         metrics.checked(facts.clone());
@@ -398,6 +402,14 @@ mod tests {
         assert!(!metrics.render().unwrap().contains("een"));
     }
 
+    fn key(states: &[&'static str]) -> KeyFacts {
+        KeyFacts {
+            selector: "s1".to_owned(),
+            created: Timestamp::now(),
+            states: states.to_vec(),
+        }
+    }
+
     fn facts(organisation: &OrganisationId, checked: i64) -> Facts {
         Facts {
             organisation: organisation.clone(),
@@ -405,7 +417,7 @@ mod tests {
             findings: [(format!("{organisation}.example"), "dkim.missing")].into(),
             alarms: [(format!("{organisation}.example"), "active_gone")].into(),
             rotation_overdue: true,
-            keys: vec![("s1".to_owned(), Timestamp::now(), vec!["active"])],
+            keys: vec![key(&["active"])],
             next_steps: [(("s1".to_owned(), "restore_record"), 3)].into(),
         }
     }

@@ -12,12 +12,111 @@ use prometheus_client::{
 };
 
 use super::{
-    Forecast, MessageHistograms, Outcome,
-    counted::Counted,
-    limits::{Limit, LimitCounters},
-    process::number,
+    histogram::{OCTETS, SECONDS, SharedHistogram},
+    process::{number, registered},
+    queue::Counted,
 };
 use crate::observe::status::ListenerFigures;
+
+/// What became of a message: the label `result` of `zegel_messages_total`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Signed and accepted.
+    Signed,
+    /// Accepted as it came.
+    Unsigned,
+    /// Answered with 451.
+    Tempfailed,
+    /// Answered with 550.
+    Rejected,
+}
+
+/// What would have become of a message on a listener that only looks on: the label `result`
+/// of `zegel_observed_total`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forecast {
+    /// Signed, and the signature verifies.
+    Signed,
+    /// Signed, with a signature that does not verify: a fault of ours.
+    Unverified,
+    /// Accepted as it came.
+    Unsigned,
+    /// Answered with 451.
+    Tempfailed,
+    /// Answered with 550.
+    Rejected,
+}
+
+impl Forecast {
+    const ALL: [Self; 5] = [
+        Self::Signed,
+        Self::Unverified,
+        Self::Unsigned,
+        Self::Tempfailed,
+        Self::Rejected,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Unverified => "unverified",
+            Self::Unsigned => "unsigned",
+            Self::Tempfailed => "tempfailed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// A bound of `[limits]`: the label `limit` of `zegel_limits_reached_total`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// A connection more than there may be.
+    Connections,
+    /// A connection was silent for too long between messages.
+    Idle,
+    /// A message had too little of it come, or its reply taken, in time; or it had no key or
+    /// no turn to be signed, and was put off.
+    Message,
+    /// An SMTP client took too long between MAIL and its data: two hours, which is fixed.
+    Envelope,
+    /// The header section of a message is too large.
+    HeaderBytes,
+    /// The header section of a message has too many fields.
+    HeaderFields,
+    /// Too many commands without the end of a message.
+    Commands,
+    /// Too many octets of commands without the end of a message.
+    CommandBytes,
+}
+
+impl Limit {
+    /// All of them, each in the place of its number.
+    const ALL: [Self; 8] = [
+        Self::Connections,
+        Self::Idle,
+        Self::Message,
+        Self::Envelope,
+        Self::HeaderBytes,
+        Self::HeaderFields,
+        Self::Commands,
+        Self::CommandBytes,
+    ];
+
+    /// The key in `[limits]`, where there is one.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Idle => "idle",
+            Self::Message => "message",
+            Self::Envelope => "envelope",
+            Self::HeaderBytes => "header_bytes",
+            Self::HeaderFields => "header_fields",
+            Self::Commands => "commands",
+            Self::CommandBytes => "command_bytes",
+        }
+    }
+}
 
 /// The metrics of one listener, resolved: each call is a few atomic additions. A clone
 /// counts into the same ones.
@@ -35,7 +134,7 @@ impl ListenerMetrics {
             Outcome::Rejected => &listener.rejected,
         };
         counter.inc();
-        listener.messages.octets.0.observe(octets);
+        listener.messages.octets.observe(octets);
     }
 
     /// A message of this many octets was accepted as it came, on a listener that looks on.
@@ -43,14 +142,14 @@ impl ListenerMetrics {
         let listener = &self.0;
         listener.observed.inc();
         listener.forecasts[forecast as usize].inc();
-        listener.messages.octets.0.observe(octets);
+        listener.messages.octets.observe(octets);
     }
 
     /// A message was signed: from its end to the reply, and the processor time of that.
     pub fn signing_took(&self, elapsed: Duration, processor: Duration) {
         let messages = &self.0.messages;
-        messages.seconds.0.observe_time(elapsed);
-        messages.processor.0.observe_time(processor);
+        messages.seconds.observe_time(elapsed);
+        messages.processor.observe_time(processor);
     }
 
     /// A connection was accepted. It counts as open until the value is dropped.
@@ -129,7 +228,7 @@ struct Listener {
     messages: MessageHistograms,
 }
 
-pub(super) type Labels = Vec<(&'static str, String)>;
+type Labels = Vec<(&'static str, String)>;
 
 #[derive(Debug)]
 pub(super) struct ListenerFamilies {
@@ -143,56 +242,59 @@ pub(super) struct ListenerFamilies {
     limits: Family<Labels, Counter>,
     protocol_errors: Family<Labels, Counter>,
     accept_errors: Family<Labels, Counter>,
+    histograms: MessageHistograms,
     /// By its name; one stays, as its series do.
     resolved: Mutex<BTreeMap<String, ListenerMetrics>>,
 }
 
 impl ListenerFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let mut counter = |name, help| {
-            let family = Family::<Labels, Counter>::default();
-            registry.register(name, help, family.clone());
-            family
-        };
-        let families = Self {
-            messages: counter("messages", "Messages that got their reply"),
-            observed: counter(
+        Self {
+            messages: registered(registry, "messages", "Messages that got their reply"),
+            observed: registered(
+                registry,
                 "observed",
                 "Messages that were only looked at, by what would have become of them",
             ),
-            accepted: counter("connections_accepted", "Connections that were served"),
-            refused: counter(
+            accepted: registered(
+                registry,
+                "connections_accepted",
+                "Connections that were served",
+            ),
+            refused: registered(
+                registry,
                 "connections_refused",
                 "Connections closed at once, being over the limit",
             ),
-            peers_refused: counter(
+            peers_refused: registered(
+                registry,
                 "peers_refused",
                 "Connections closed at once, being of a user that may not connect",
             ),
-            limits: counter("limits_reached", "Bounds of [limits] that were reached"),
-            protocol_errors: counter(
+            limits: registered(
+                registry,
+                "limits_reached",
+                "Bounds of [limits] that were reached",
+            ),
+            protocol_errors: registered(
+                registry,
                 "protocol_errors",
                 "Sessions ended because the peer broke the milter protocol",
             ),
-            accept_errors: counter("accept_errors", "Failures to accept a connection"),
-            connections: Family::default(),
-            in_progress: Family::default(),
+            accept_errors: registered(registry, "accept_errors", "Failures to accept a connection"),
+            in_progress: registered(
+                registry,
+                "messages_in_progress",
+                "Messages from their MAIL to their reply",
+            ),
+            connections: registered(registry, "connections", "Open milter connections"),
+            histograms: MessageHistograms::register(registry),
             resolved: Mutex::default(),
-        };
-        registry.register(
-            "messages_in_progress",
-            "Messages from their MAIL to their reply",
-            families.in_progress.clone(),
-        );
-        registry.register(
-            "connections",
-            "Open milter connections",
-            families.connections.clone(),
-        );
-        families
+        }
     }
 
-    pub(super) fn resolve(&self, name: &str, messages: &MessageHistograms) -> ListenerMetrics {
+    /// The metrics of the listener of this name; all of its series exist from now on.
+    pub(super) fn resolve(&self, name: &str) -> ListenerMetrics {
         let listener = vec![("listener", name.to_owned())];
         let count = |family: &Family<Labels, Counter>, result: &str| {
             let labels = [listener.clone(), vec![("result", result.to_owned())]].concat();
@@ -214,7 +316,7 @@ impl ListenerFamilies {
             limits: LimitCounters::resolve(&self.limits, name),
             protocol_errors: self.protocol_errors.get_or_create_owned(&listener),
             accept_errors: self.accept_errors.get_or_create_owned(&listener),
-            messages: messages.clone(),
+            messages: self.histograms.clone(),
         }));
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         resolved.insert(name.to_owned(), metrics.clone());
@@ -228,5 +330,52 @@ impl ListenerFamilies {
             .iter()
             .map(|(name, metrics)| (name.clone(), metrics.figures()));
         figures.collect()
+    }
+}
+
+/// How often each was reached at one listener.
+#[derive(Debug)]
+struct LimitCounters([Counter; Limit::ALL.len()]);
+
+impl LimitCounters {
+    fn resolve(family: &Family<Labels, Counter>, listener: &str) -> Self {
+        Self(Limit::ALL.map(|limit| {
+            family.get_or_create_owned(&vec![
+                ("listener", listener.to_owned()),
+                ("limit", limit.as_str().to_owned()),
+            ])
+        }))
+    }
+
+    fn reached(&self, limit: Limit) {
+        self.0[limit as usize].inc();
+    }
+}
+
+/// What is measured of every message, at whichever listener.
+#[derive(Clone, Debug)]
+struct MessageHistograms {
+    seconds: SharedHistogram,
+    processor: SharedHistogram,
+    octets: SharedHistogram,
+}
+
+impl MessageHistograms {
+    fn register(registry: &mut Registry) -> Self {
+        let mut histogram =
+            |name, help, scale| SharedHistogram::register(registry, name, help, scale);
+        Self {
+            seconds: histogram(
+                "sign_seconds",
+                "From the end of a message that was signed to the reply",
+                &SECONDS,
+            ),
+            processor: histogram(
+                "signing_cpu_seconds",
+                "Processor time of the signatures of a message, and of canonicalising its header",
+                &SECONDS,
+            ),
+            octets: histogram("message_bytes", "Size of messages as received", &OCTETS),
+        }
     }
 }

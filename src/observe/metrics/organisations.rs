@@ -4,8 +4,10 @@
 //! With 100,000 organisations each possible series would be millions, so a series is
 //! shown from its first event on, and the counters of what is rare are allocated then.
 //!
-//! Only so many organisations have series of their own ([`super::series`]). Which it is
-//! decided once, by the first event: what a counter has counted never moves to another.
+//! At most `[http] organisations` of them have series of their own, so that a page and the
+//! Prometheus that reads it stay of a size. Who does is decided once, by its first event, and
+//! holds until the organisation or the process ends. The others are summed as [`OTHER`]. Nobody
+//! moves to or from there meanwhile: `rate()` would take that for mail.
 
 use std::{
     collections::BTreeMap,
@@ -22,16 +24,21 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use super::{
-    series::{self, OTHER},
-    signatures::Signatures,
-    words::Words,
-};
+use super::counters::{Signatures, Words};
 use crate::{
     names::{OrganisationId, Selector},
     observe::status::OrganisationFigures,
     organisation::Refusal,
 };
+
+/// The label of organisations that have no series of their own.
+pub const OTHER: &str = "other";
+
+/// Whether an organisation may have series of its own: one that is called [`OTHER`] would
+/// have those of all others.
+pub(super) fn may_be_own(organisation: &OrganisationId) -> bool {
+    organisation.as_str() != OTHER
+}
 
 /// The counters of one organisation. A clone counts into the same ones.
 #[derive(Clone, Debug)]
@@ -139,7 +146,7 @@ struct Places {
 impl Places {
     /// The counters of an organisation that has its first event: its own, if there is a place.
     fn counters(this: &Arc<Self>, organisation: Option<&OrganisationId>) -> Arc<Counters> {
-        let own = organisation.filter(|id| series::may_be_own(id));
+        let own = organisation.filter(|id| may_be_own(id));
         let one_more = |taken| (taken < this.most).then_some(taken + 1);
         match own {
             Some(id) if this.taken.fetch_update(Relaxed, Relaxed, one_more).is_ok() => {

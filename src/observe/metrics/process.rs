@@ -7,14 +7,31 @@ use std::{
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
 use super::{
-    SnapshotFacts,
+    histogram::{SECONDS, SharedHistogram},
     queue::{Queue, Waiting},
 };
 use crate::observe::status::SignerFigures;
+
+/// What is shown of the snapshot in use.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotFacts {
+    /// How many organisations it has.
+    pub organisations: usize,
+    /// The generation of the keystore that it was made from.
+    pub keystore_generation: u64,
+    /// How many domains that send have no key in use.
+    pub domains_without_key: usize,
+    /// How many keys and keyrings can't be used as they should be, as far as is known yet.
+    pub key_problems: usize,
+    /// How many connections each listener may have.
+    pub connections: usize,
+    /// When it came into use.
+    pub loaded_at: SystemTime,
+}
 
 /// A time in seconds since 1970, or 0.
 type Moment = Gauge<f64, AtomicU64>;
@@ -57,7 +74,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let (reloads_succeeded, reloads_failed) = reloads(registry);
-        let last_reload_succeeded = gauge(
+        let last_reload_succeeded: Gauge = registered(
             registry,
             "last_reload_successful",
             "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
@@ -66,43 +83,51 @@ impl Process {
         let help = "Lines of the log that stderr did not take";
         registry.register("log_lines_lost", help, LostLines::of_process().0);
         Self {
-            panics: panics(registry),
+            panics: registered(
+                registry,
+                "panics",
+                "Callbacks that panicked; the message was tempfailed",
+            ),
             reloads_succeeded,
             reloads_failed,
             last_reload_succeeded,
-            last_reload: moment(
+            last_reload: registered(
                 registry,
                 "last_reload_timestamp_seconds",
                 "When the configuration in use was loaded",
             ),
-            last_failure: moment(
+            last_failure: registered(
                 registry,
                 "last_signing_failure_timestamp_seconds",
                 "When a message last had the reason signing_failure; 0 for never",
             ),
             snapshot: SnapshotGauges::register(registry),
-            large: Queue::register(
-                registry,
-                (
+            large: Queue {
+                waiting: registered(
+                    registry,
                     "large_messages_waiting",
                     "Large messages that wait for their turn on a processor",
                 ),
-                (
+                waited: SharedHistogram::register(
+                    registry,
                     "large_message_wait_seconds",
                     "How long large messages waited for their turn, of those that had to",
+                    &SECONDS,
                 ),
-            ),
-            to_sign: Queue::register(
-                registry,
-                (
+            },
+            to_sign: Queue {
+                waiting: registered(
+                    registry,
                     "signing_queue_messages",
                     "Messages that have come whole and wait to be signed",
                 ),
-                (
+                waited: SharedHistogram::register(
+                    registry,
                     "signing_queue_seconds",
                     "From the end of a message until it was its turn to be signed",
+                    &SECONDS,
                 ),
-            ),
+            },
         }
     }
 
@@ -160,17 +185,9 @@ impl Process {
     }
 }
 
-fn panics(registry: &mut Registry) -> Counter {
-    let panics = Counter::default();
-    let help = "Callbacks that panicked; the message was tempfailed";
-    registry.register("panics", help, panics.clone());
-    panics
-}
-
 fn reloads(registry: &mut Registry) -> (Counter, Counter) {
-    let reloads = Family::<[(&str, &str); 1], Counter>::default();
     let help = "Reloads of the configuration and keys";
-    registry.register("reload", help, reloads.clone());
+    let reloads: Family<[(&str, &str); 1], Counter> = registered(registry, "reload", help);
     let result = |word| reloads.get_or_create_owned(&[("result", word)]);
     (result("ok"), result("failed"))
 }
@@ -188,7 +205,7 @@ struct SnapshotGauges {
 
 impl SnapshotGauges {
     fn register(registry: &mut Registry) -> Self {
-        let mut gauge = |name, help| gauge(registry, name, help);
+        let mut gauge = |name, help| registered(registry, name, help);
         Self {
             generation: gauge(
                 "snapshot_generation",
@@ -239,19 +256,17 @@ fn whole(seconds: f64) -> u64 {
     seconds as u64
 }
 
-fn moment(registry: &mut Registry, name: &str, help: &str) -> Moment {
-    let moment = Moment::default();
-    registry.register(name, help, moment.clone());
-    moment
+/// A metric at its beginning, which is in the registry.
+pub(super) fn registered<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: Metric + Clone + Default,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 fn set(moment: &Moment, time: SystemTime) {
     let since_epoch = time.duration_since(UNIX_EPOCH);
     moment.set(since_epoch.unwrap_or_default().as_secs_f64());
-}
-
-fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
-    let gauge = Gauge::default();
-    registry.register(name, help, gauge.clone());
-    gauge
 }

@@ -1,20 +1,35 @@
-//! Messages that wait for something: how many do, and how long they did.
+//! What counts for as long as it is there, and messages that wait for something: how many do,
+//! and how long they did.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::metrics::gauge::Gauge;
 
-use super::{
-    SharedHistogram,
-    counted::Counted,
-    histogram::{Histogram, SECONDS},
-};
+use super::histogram::SharedHistogram;
+
+/// One more in a gauge, until it is dropped.
+#[derive(Debug)]
+#[must_use = "it counts only while it lives"]
+pub struct Counted(Gauge);
+
+impl Counted {
+    pub(super) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 /// One queue.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Gauge,
-    waited: SharedHistogram,
+    pub(super) waiting: Gauge,
+    pub(super) waited: SharedHistogram,
 }
 
 /// One that waits, until this is dropped.
@@ -26,21 +41,6 @@ pub(super) struct Waiting {
 }
 
 impl Queue {
-    /// A queue with a gauge and a histogram, each given by its name and help.
-    pub(super) fn register(
-        registry: &mut Registry,
-        waiting: (&str, &str),
-        waited: (&str, &str),
-    ) -> Self {
-        let queue = Self {
-            waiting: Gauge::default(),
-            waited: SharedHistogram(Arc::new(Histogram::new(&SECONDS))),
-        };
-        registry.register(waiting.0, waiting.1, queue.waiting.clone());
-        registry.register(waited.0, waited.1, queue.waited.clone());
-        queue
-    }
-
     pub(super) fn wait(&self) -> Waiting {
         Waiting {
             counted: Counted::new(&self.waiting),
@@ -52,6 +52,6 @@ impl Queue {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.waited.0.observe_time(self.since.elapsed());
+        self.waited.observe_time(self.since.elapsed());
     }
 }

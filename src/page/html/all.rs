@@ -31,7 +31,7 @@ pub(in crate::page) fn all(all: &All<'_>) -> String {
     let main = html! {
         h1 { (words::count(part.all, "organisation", "organisations")) }
         (tally(part, wish))
-        (parts::figure(all.sum, (all.started, all.now)))
+        (parts::figure(all.sum, all.started, all.now))
         (search(part, wish))
         @if part.rows.is_empty() {
             p.nothing { "No organisation is found. " a href="/" { "Show all" } }

@@ -50,7 +50,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
         }
         section aria-labelledby="mail" {
             h2 #mail { "Mail" }
-            (parts::figure(one.day, (one.started, one.now)))
+            (parts::figure(one.day, one.started, one.now))
             (reasons(one))
         }
         section aria-labelledby="records" {
@@ -99,7 +99,7 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
                 @for domain in domains(subject, keyring) {
                     @let keys = keys_of(keyring, domain);
                     @for (entry, publication) in &keys {
-                        (row(&situation, entry, (domain, publication)))
+                        (row(&situation, entry, domain, publication))
                     }
                     @if keys.is_empty() {
                         tr role="row" {
@@ -154,7 +154,8 @@ fn domain_heading(domain: &DomainName) -> Markup {
 fn row(
     situation: &Situation<'_>,
     entry: &KeyEntry,
-    (domain, publication): (&DomainName, &Publication),
+    domain: &DomainName,
+    publication: &Publication,
 ) -> Markup {
     let step = situation.next_step(entry, domain);
     let urgency = standing::urgency(&step.what, situation.keyring, (domain, publication));

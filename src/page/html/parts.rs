@@ -32,7 +32,7 @@ pub(super) fn bars(day: &Day) -> Markup {
 }
 
 /// The bars with their numbers, as a picture of its own.
-pub(super) fn figure(day: &Day, (started, now): (Timestamp, Timestamp)) -> Markup {
+pub(super) fn figure(day: &Day, started: Timestamp, now: Timestamp) -> Markup {
     let totals = day.totals();
     let bars_of = plot(day);
     let hour = |hours_ago: i64| {

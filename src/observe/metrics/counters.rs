@@ -1,4 +1,5 @@
-//! Signatures of an organisation by the key that made them, without a lock.
+//! Counters without a lock: by word, and by the key that signed. Each takes its place when it
+//! first counts.
 
 use std::sync::{
     OnceLock,
@@ -6,6 +7,41 @@ use std::sync::{
 };
 
 use crate::names::Selector;
+
+/// A counter for each of at most `N` words, which take their places as they come.
+#[derive(Debug)]
+pub(super) struct Words<const N: usize> {
+    places: [(OnceLock<&'static str>, AtomicU64); N],
+    /// What came when all places were taken.
+    others: AtomicU64,
+}
+
+impl<const N: usize> Words<N> {
+    pub(super) fn add(&self, word: &'static str) {
+        let place = self
+            .places
+            .iter()
+            .find(|(name, _)| *name.get_or_init(|| word) == word);
+        let count = place.map_or(&self.others, |(_, count)| count);
+        count.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let places = self.places.iter();
+        let named = places.filter_map(|(name, count)| Some((*name.get()?, count.load(Relaxed))));
+        let others = Some(("other", self.others.load(Relaxed))).filter(|(_, count)| *count > 0);
+        named.chain(others)
+    }
+}
+
+impl<const N: usize> Default for Words<N> {
+    fn default() -> Self {
+        Self {
+            places: std::array::from_fn(|_| Default::default()),
+            others: AtomicU64::new(0),
+        }
+    }
+}
 
 /// A counter for each key, in the order of their first signatures. An organisation signs with
 /// a few in the life of a process, so the right one is soon found.
@@ -56,6 +92,16 @@ impl Signatures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_beyond_the_places_are_counted_together() {
+        let words = Words::<2>::default();
+        for word in ["a", "b", "c", "a", "d"] {
+            words.add(word);
+        }
+        let all: Vec<_> = words.all().collect();
+        assert_eq!(all, [("a", 2), ("b", 1), ("other", 2)]);
+    }
 
     #[test]
     fn each_key_counts_by_itself() {
