@@ -172,7 +172,10 @@ fn sources(text: &str) -> impl Iterator<Item = (&str, &str)> {
     prose.flat_map(quoted).filter_map(|name| {
         let (file, function) = name.split_once("::").unwrap_or((name, ""));
         let is_path = |letter: char| letter.is_ascii_alphanumeric() || "_-./".contains(letter);
-        (file.ends_with(".rs") && file.chars().all(is_path)).then_some((file, function))
+        let is_source = file
+            .strip_suffix(".rs")
+            .is_some_and(|stem| stem.chars().all(is_path));
+        is_source.then_some((file, function))
     })
 }
 
