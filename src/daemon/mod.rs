@@ -225,7 +225,7 @@ impl Daemon {
             self.addresses.push((parts.service.name.clone(), address));
         }
         let stop = stopped(&self.stop_listeners);
-        self.listeners.spawn(milter::serve(parts, stop));
+        self.listeners.spawn(milter::listen(parts, stop));
     }
 
     async fn serve_http(&mut self, address: &HttpListen, state: HttpState) -> Result<(), RunError> {

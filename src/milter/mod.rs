@@ -1,37 +1,34 @@
-//! The milter: what an MTA sends becomes a session, and the session says what to insert.
+//! The milter protocol: what an MTA says becomes a message, and what becomes of that is its
+//! reply.
 //!
 //! The way of a message, from top to bottom:
 //!
-//! 1. [`listener`] accepts the connection if its [`door`] lets the peer in, [`service`] has a
-//!    place for it, and [`tenancy`] limits its time,
-//! 2. [`connection`] reads it, [`wire`] cuts it into commands, [`dialogue`] takes them in
-//!    their order and tells the [`session`],
-//! 3. the session has the header section [`collected`] and asks for a [decision](crate::signer::decide),
-//! 4. the body passes through `dkim`; a large one, and each signature, waits for its place in
-//!    the [`turns`], and [the signer](crate::signer::Work) ends the message with signatures or a refusal,
+//! 1. [`listener`] accepts the connection if its door lets the peer in and the [`service`]
+//!    has a place for it,
+//! 2. [`connection`] reads it until its [`deadline`], [`wire`] cuts what comes into commands,
+//!    and [`dialogue`] takes them in their order, by what the [`negotiation`] agreed upon,
+//! 3. [`transaction`] is the message: it collects the header section, has
+//!    [the signer](crate::signer) decide, and lets the body pass through its hash,
+//! 4. a large message, and each signature, waits for its place in the [`turns`]; then the
+//!    signer signs or refuses,
 //! 5. the connection writes the reply, and [`report`] says what became of the message.
+//!
+//! [`drain`] is the end of a listener.
 
-mod address;
-mod collected;
 mod connection;
-mod context;
+mod deadline;
 mod dialogue;
-mod door;
-mod fair_queue;
+mod drain;
 mod listener;
 mod negotiation;
 mod report;
-mod server;
 mod service;
-mod session;
-mod tenancy;
-mod traffic;
+mod transaction;
 mod turns;
 mod wire;
 
 pub use self::{
-    door::BoundSocket,
-    server::{ListenerParts, serve},
+    listener::{BoundSocket, ListenerParts, listen},
     service::{Service, ServiceParts},
     turns::Turns,
 };

@@ -3,129 +3,131 @@
 //! We ask for as little as possible, and only for what is offered: an MTA closes the
 //! connection when more is asked for. Every version from 2 to 6 will do.
 
+use std::{collections::HashMap, ffi::CStr};
+
+use bytes::Bytes;
+use indymilter::{
+    Actions, MacroStage, ProtoOpts,
+    message::{
+        PROTOCOL_VERSION, Version,
+        command::{CommandKind, OptNegPayload},
+        reply::Reply,
+    },
+};
+
 use super::wire::Malformed;
 use crate::dkim::LeadingSpace;
 
-/// The newest version of the protocol that we speak, and the oldest.
-const NEWEST_VERSION: u32 = 6;
-const OLDEST_VERSION: u32 = 2;
+const OLDEST_VERSION: Version = 2;
 
-/// What a milter may do (`SMFIF_…`).
-mod action {
-    pub(super) const ADD_HEADER: u32 = 0x1;
-    pub(super) const REQUEST_MACROS: u32 = 0x100;
-}
+/// What decides nothing need not be sent, and nothing needs a reply before the end of the
+/// message.
+const WISHES: ProtoOpts = ProtoOpts::LEADING_SPACE
+    .union(ProtoOpts::NO_HELO)
+    .union(ProtoOpts::NO_RCPT)
+    .union(ProtoOpts::NO_UNKNOWN)
+    .union(ProtoOpts::NO_DATA)
+    .union(ProtoOpts::NOREPLY_CONNECT)
+    .union(ProtoOpts::NOREPLY_HELO)
+    .union(ProtoOpts::NOREPLY_MAIL)
+    .union(ProtoOpts::NOREPLY_RCPT)
+    .union(ProtoOpts::NOREPLY_DATA)
+    .union(ProtoOpts::NOREPLY_HEADER)
+    .union(ProtoOpts::NOREPLY_EOH)
+    .union(ProtoOpts::NOREPLY_BODY)
+    .union(ProtoOpts::NOREPLY_UNKNOWN);
 
-/// What the two sides do (`SMFIP_…`).
-pub(super) mod protocol {
-    pub(in crate::milter) const NO_REPLY_HEADER: u32 = 0x80;
-    pub(in crate::milter) const NO_REPLY_CONNECT: u32 = 0x1000;
-    pub(in crate::milter) const NO_REPLY_HELO: u32 = 0x2000;
-    pub(in crate::milter) const NO_REPLY_MAIL: u32 = 0x4000;
-    pub(in crate::milter) const NO_REPLY_RECIPIENT: u32 = 0x8000;
-    pub(in crate::milter) const NO_REPLY_DATA: u32 = 0x1_0000;
-    pub(in crate::milter) const NO_REPLY_UNKNOWN: u32 = 0x2_0000;
-    pub(in crate::milter) const NO_REPLY_END_OF_HEADER: u32 = 0x4_0000;
-    pub(in crate::milter) const NO_REPLY_BODY: u32 = 0x8_0000;
-    pub(super) const LEADING_SPACE: u32 = 0x10_0000;
-    const NO_HELO: u32 = 0x2;
-    const NO_RECIPIENT: u32 = 0x8;
-    const NO_UNKNOWN: u32 = 0x100;
-    const NO_DATA: u32 = 0x200;
+/// The macros that we ask for: who has logged in, and the queue id. `{mail_addr}` is always
+/// defined, so that the frame always comes.
+const MACROS: [(MacroStage, &CStr); 2] = [
+    (MacroStage::Mail, c"{auth_authen} {auth_type} {mail_addr}"),
+    (MacroStage::Eom, c"i"),
+];
 
-    /// What decides nothing need not be sent, and nothing needs a reply before the end of
-    /// the message.
-    pub(super) const WISHES: u32 = LEADING_SPACE
-        | NO_HELO
-        | NO_RECIPIENT
-        | NO_UNKNOWN
-        | NO_DATA
-        | NO_REPLY_CONNECT
-        | NO_REPLY_HELO
-        | NO_REPLY_MAIL
-        | NO_REPLY_RECIPIENT
-        | NO_REPLY_DATA
-        | NO_REPLY_HEADER
-        | NO_REPLY_END_OF_HEADER
-        | NO_REPLY_BODY
-        | NO_REPLY_UNKNOWN;
-}
-
-/// The macros that are asked for, by the number of their stage (`SMFIM_…`): who has logged
-/// in, and the queue id. `{mail_addr}` is always defined, so that the frame always comes.
-const MACROS: [(u32, &str); 2] = [(2, "{auth_authen} {auth_type} {mail_addr}"), (5, "i")];
-
-/// What the MTA agreed to, as far as it touches us.
+/// What both sides have agreed to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Agreement {
-    pub(super) leading_space: LeadingSpace,
-    pub(super) insertion: Insertion,
-    protocol: u32,
-}
-
-/// Whether header fields may be inserted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Insertion {
-    Allowed,
-    Forbidden,
+    version: Version,
+    actions: Actions,
+    options: ProtoOpts,
 }
 
 impl Agreement {
     /// Before anything is agreed upon: every command has a reply.
     pub(super) const NONE: Self = Self {
-        leading_space: LeadingSpace::AddedByMta,
-        insertion: Insertion::Forbidden,
-        protocol: 0,
+        version: OLDEST_VERSION,
+        actions: Actions::empty(),
+        options: ProtoOpts::empty(),
     };
 
-    /// Agrees to what is offered, as far as it is wanted. The data of our reply is appended
-    /// to `answer`.
-    pub(super) fn on(offer: &[u8], answer: &mut Vec<u8>) -> Result<Self, Malformed> {
-        // A later version may offer more behind the three.
-        let (&offer, _) = offer.split_first_chunk::<12>().ok_or(Malformed)?;
-        let [version, actions, protocol] = words(offer);
-        if version < OLDEST_VERSION {
+    /// Agrees to what is offered, as far as it is wanted.
+    pub(super) fn on(offer: &[u8]) -> Result<Self, Malformed> {
+        // A later version may offer more behind these three.
+        let offer = OptNegPayload::parse_buffer(Bytes::copy_from_slice(offer));
+        let offer = offer.map_err(|_| Malformed)?;
+        if offer.version < OLDEST_VERSION {
             return Err(Malformed);
         }
-        let wanted = actions & (action::ADD_HEADER | action::REQUEST_MACROS);
-        let agreed = protocol & protocol::WISHES;
-        for word in [version.min(NEWEST_VERSION), wanted, agreed] {
-            answer.extend_from_slice(&word.to_be_bytes());
-        }
-        if actions & action::REQUEST_MACROS != 0 {
-            for (stage, macros) in MACROS {
-                answer.extend_from_slice(&stage.to_be_bytes());
-                answer.extend_from_slice(macros.as_bytes());
-                answer.push(0);
-            }
-        }
         Ok(Self {
-            leading_space: if agreed & protocol::LEADING_SPACE == 0 {
-                LeadingSpace::AddedByMta
-            } else {
-                LeadingSpace::Ours
-            },
-            insertion: if actions & action::ADD_HEADER == 0 {
-                Insertion::Forbidden
-            } else {
-                Insertion::Allowed
-            },
-            protocol: agreed,
+            version: offer.version.min(PROTOCOL_VERSION),
+            actions: offer.actions & (Actions::ADD_HEADER | Actions::REQUEST_MACROS),
+            options: offer.opts & WISHES,
         })
     }
 
-    /// Whether a command whose reply can be left out by this bit has one.
-    pub(super) fn wants_reply(self, left_out_by: u32) -> bool {
-        self.protocol & left_out_by == 0
+    /// What the MTA is told of it.
+    pub(super) fn reply(self) -> Reply {
+        let macros = if self.actions.contains(Actions::REQUEST_MACROS) {
+            MACROS
+                .map(|(stage, names)| (stage, names.to_owned()))
+                .into()
+        } else {
+            HashMap::new()
+        };
+        Reply::OptNeg {
+            version: self.version,
+            actions: self.actions,
+            opts: self.options,
+            macros,
+        }
     }
-}
 
-fn words(octets: [u8; 12]) -> [u32; 3] {
-    let mut words = [0; 3];
-    for (word, octets) in words.iter_mut().zip(octets.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*octets);
+    /// Whose the blank in front of a field's value is.
+    pub(super) fn leading_space(self) -> LeadingSpace {
+        if self.options.contains(ProtoOpts::LEADING_SPACE) {
+            LeadingSpace::Ours
+        } else {
+            LeadingSpace::AddedByMta
+        }
     }
-    words
+
+    /// Whether header fields may be inserted.
+    pub(super) fn allows_insertion(self) -> bool {
+        self.actions.contains(Actions::ADD_HEADER)
+    }
+
+    /// Whether the MTA waits for a reply to this command before it goes on. (That of an
+    /// offer and of the end of a message are of another kind.)
+    pub(super) fn wants_reply(self, command: CommandKind) -> bool {
+        let left_out_by = match command {
+            CommandKind::ConnInfo => ProtoOpts::NOREPLY_CONNECT,
+            CommandKind::Helo => ProtoOpts::NOREPLY_HELO,
+            CommandKind::Mail => ProtoOpts::NOREPLY_MAIL,
+            CommandKind::Rcpt => ProtoOpts::NOREPLY_RCPT,
+            CommandKind::Data => ProtoOpts::NOREPLY_DATA,
+            CommandKind::Header => ProtoOpts::NOREPLY_HEADER,
+            CommandKind::Eoh => ProtoOpts::NOREPLY_EOH,
+            CommandKind::BodyChunk => ProtoOpts::NOREPLY_BODY,
+            CommandKind::Unknown => ProtoOpts::NOREPLY_UNKNOWN,
+            CommandKind::Abort
+            | CommandKind::BodyEnd
+            | CommandKind::DefMacros
+            | CommandKind::OptNeg
+            | CommandKind::Quit
+            | CommandKind::QuitNc => return false,
+        };
+        !self.options.contains(left_out_by)
+    }
 }
 
 #[cfg(test)]
@@ -139,24 +141,49 @@ mod tests {
             .collect()
     }
 
+    fn answer(agreement: Agreement) -> Vec<u8> {
+        let message = agreement.reply().into_message();
+        assert_eq!(message.kind, b'O');
+        message.buffer.to_vec()
+    }
+
     #[test]
     fn nothing_is_asked_for_that_is_not_offered() {
-        let mut answer = Vec::new();
-        let agreement = Agreement::on(&offer(2, 0, 0), &mut answer).unwrap();
-        assert_eq!(answer, offer(2, 0, 0));
+        let agreement = Agreement::on(&offer(2, 0, 0)).unwrap();
+        assert_eq!(answer(agreement), offer(2, 0, 0));
         assert_eq!(agreement, Agreement::NONE);
     }
 
     #[test]
     fn the_offer_of_postfix() {
-        let mut answer = Vec::new();
-        let agreement = Agreement::on(&offer(6, 0x1ff, 0x1f_ffff), &mut answer).unwrap();
+        let agreement = Agreement::on(&offer(6, 0x1ff, 0x1f_ffff)).unwrap();
         let macros = b"\0\0\0\x02{auth_authen} {auth_type} {mail_addr}\0\0\0\0\x05i\0";
         let expected = [&offer(6, 0x101, 0x1f_f38a)[..], macros].concat();
-        assert_eq!(answer, expected);
-        assert_eq!(agreement.leading_space, LeadingSpace::Ours);
-        assert_eq!(agreement.insertion, Insertion::Allowed);
-        assert!(!agreement.wants_reply(protocol::NO_REPLY_BODY));
+        assert_eq!(answer(agreement), expected);
+        assert_eq!(agreement.leading_space(), LeadingSpace::Ours);
+        assert!(agreement.allows_insertion());
+        assert!(!agreement.wants_reply(CommandKind::BodyChunk));
+    }
+
+    #[test]
+    fn each_reply_is_left_out_by_a_bit_of_its_own() {
+        for (command, bit) in [
+            (CommandKind::Header, 0x80),
+            (CommandKind::ConnInfo, 0x1000),
+            (CommandKind::Helo, 0x2000),
+            (CommandKind::Mail, 0x4000),
+            (CommandKind::Rcpt, 0x8000),
+            (CommandKind::Data, 0x1_0000),
+            (CommandKind::Unknown, 0x2_0000),
+            (CommandKind::Eoh, 0x4_0000),
+            (CommandKind::BodyChunk, 0x8_0000),
+        ] {
+            assert!(Agreement::NONE.wants_reply(command));
+            let all = Agreement::on(&offer(6, 0, 0x1f_ffff)).unwrap();
+            assert!(!all.wants_reply(command));
+            let all_others = Agreement::on(&offer(6, 0, 0x1f_ffff & !bit)).unwrap();
+            assert!(all_others.wants_reply(command), "{command:?}");
+        }
     }
 
     #[test]
@@ -167,8 +194,8 @@ mod tests {
             vec![0, 0, 0, 6],
             vec![],
         ] {
-            assert_eq!(Agreement::on(&data, &mut Vec::new()), Err(Malformed));
+            assert_eq!(Agreement::on(&data), Err(Malformed));
         }
-        assert!(Agreement::on(&offer(99, 0, 0), &mut Vec::new()).is_ok());
+        assert!(Agreement::on(&offer(99, 0, 0)).is_ok());
     }
 }

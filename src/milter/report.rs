@@ -2,17 +2,17 @@
 //! (`docs/logging.md`), and the metrics. Never its subject, its body or its recipients, and
 //! never who has sent it but the domain.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
-use super::context::ListenerContext;
+use super::service::ListenerContext;
 use crate::{
     dkim::{Hazards, VerificationError},
     names::DomainName,
     observe::{
         logging,
-        metrics::{Forecast, Outcome},
+        metrics::{Forecast, OrganisationMetrics, Outcome},
     },
-    organisation::{Action, Refusal},
+    organisation::{Action, Policy, Refusal},
     signer::{Decision, Refused, Signed},
 };
 
@@ -20,35 +20,44 @@ use crate::{
 pub(super) struct Report<'a> {
     pub(super) listener: &'a ListenerContext,
     pub(super) queue_id: &'a str,
-    /// When the end of the message came.
-    pub(super) begun: Instant,
+    /// When the message was complete.
+    pub(super) complete: Instant,
+}
+
+/// What a message that is signed in secret shows, on a listener that only looks on.
+pub(super) struct Rehearsal {
+    pub(super) hazards: Hazards,
+    /// Whether every signature verifies.
+    pub(super) verified: Result<(), VerificationError>,
 }
 
 impl Report<'_> {
     pub(super) fn signed(&self, decision: &Decision, signed: &Signed, octets: u64) {
-        let metrics = self.listener.organisation_metrics(decision);
-        let keys = decision.verdict.as_deref().unwrap_or_default();
+        let metrics = self.organisation_metrics(decision);
         metrics.signed_message();
-        for key in keys {
+        for key in decision.verdict.as_deref().unwrap_or_default() {
             metrics.signed(&key.selector, key.signing_key.algorithm().as_str());
         }
         self.count_hazards(decision, signed.hazards);
-        self.listener.metrics.message(Outcome::Signed, octets);
-        let elapsed = self.begun.elapsed();
-        self.listener
-            .metrics
-            .signing_took(elapsed, signed.processor_time);
-        self.log(decision, &Line::new("signed").signature());
+        let listener = &self.listener.metrics;
+        listener.message(Outcome::Signed, octets);
+        listener.signing_took(self.complete.elapsed(), signed.processor_time);
+        let line = Line {
+            with_signature: true,
+            ..Line::new("signed")
+        };
+        self.log(decision, &line);
     }
 
     pub(super) fn refused(
         &self,
         decision: &Decision,
         refused: Refused,
-        (action, octets): (Action, u64),
+        action: Action,
+        octets: u64,
     ) {
-        let metrics = self.listener.organisation_metrics(decision);
-        metrics.unsigned(refused.refusal);
+        self.organisation_metrics(decision)
+            .unsigned(refused.refusal);
         if refused.refusal == Refusal::SigningFailure {
             self.listener.all_metrics.signing_failed();
         }
@@ -59,8 +68,11 @@ impl Report<'_> {
             Action::Reject => (Outcome::Rejected, "rejected"),
         };
         self.listener.metrics.message(outcome, octets);
-        let reason = refused.refusal.as_str();
-        self.log(decision, &Line::new(result).because(reason));
+        let line = Line {
+            reason: Some(refused.refusal.as_str()),
+            ..Line::new(result)
+        };
+        self.log(decision, &line);
     }
 
     /// What would have become of a message on a listener that only looks on. The counters of
@@ -68,30 +80,33 @@ impl Report<'_> {
     pub(super) fn observed(
         &self,
         decision: &Decision,
-        result: Result<(Hazards, Result<(), VerificationError>), Refused>,
-        (action, octets): (impl Fn(Refusal) -> Action, u64),
+        policy: Policy,
+        result: Result<Rehearsal, Refused>,
+        octets: u64,
     ) {
-        let (forecast, reason) = match &result {
-            Ok((_, Ok(()))) => (Forecast::Signed, None),
-            Ok((_, Err(error))) => (Forecast::Unverified, Some(error.to_string())),
-            Err(refused) => {
-                let forecast = match action(refused.refusal) {
+        let with_signature = result.is_ok();
+        let (forecast, reason, hazards) = match result {
+            Ok(Rehearsal { hazards, verified }) => match verified {
+                Ok(()) => (Forecast::Signed, None, hazards),
+                Err(error) => (Forecast::Unverified, Some(error.to_string()), hazards),
+            },
+            Err(Refused { refusal, hazards }) => {
+                let forecast = match policy.action(refusal) {
                     Action::Accept => Forecast::Unsigned,
                     Action::Tempfail => Forecast::Tempfailed,
                     Action::Reject => Forecast::Rejected,
                 };
-                (forecast, Some(refused.refusal.to_string()))
+                (forecast, Some(refusal.to_string()), hazards)
             }
         };
+        self.count_hazards(decision, hazards);
+        self.listener.metrics.observed(forecast, octets);
         let line = Line {
-            with_signature: result.is_ok(),
+            with_signature,
             reason: reason.as_deref(),
             would_be: Some(forecast.as_str()),
             ..Line::new("observed")
         };
-        let hazards = result.map_or_else(|refused| refused.hazards, |(hazards, _)| hazards);
-        self.count_hazards(decision, hazards);
-        self.listener.metrics.observed(forecast, octets);
         self.log(decision, &line);
     }
 
@@ -100,6 +115,8 @@ impl Report<'_> {
         let selectors: Vec<&str> = keys.iter().map(|key| key.selector.as_str()).collect();
         let author = decision.author.as_ref().ok().map(DomainName::as_str);
         let domain = decision.domain.as_ref();
+        // Three decimals of a millisecond: more would be noise.
+        let milliseconds = (self.complete.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         tracing::info!(
             target: logging::MESSAGES,
             queue_id = self.queue_id,
@@ -111,7 +128,7 @@ impl Report<'_> {
             result = line.result,
             reason = line.reason,
             would_be = line.would_be,
-            milliseconds = self.milliseconds(),
+            milliseconds,
             "{}{}",
             line.result,
             line.would_be.map(|what| format!(": would be {what}")).unwrap_or_default()
@@ -122,15 +139,18 @@ impl Report<'_> {
         if hazards.is_empty() {
             return;
         }
-        let metrics = self.listener.organisation_metrics(decision);
+        let metrics = self.organisation_metrics(decision);
         for hazard in hazards.iter() {
             metrics.hazard(hazard.as_str());
         }
     }
 
-    fn milliseconds(&self) -> f64 {
-        // Three decimals are microseconds: more would be noise.
-        (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3
+    /// The counters of the organisation that the message belongs to, if it is one of ours.
+    fn organisation_metrics<'a>(&'a self, decision: &'a Decision) -> &'a OrganisationMetrics {
+        match &decision.domain {
+            Some(domain) => &domain.metrics,
+            None => &self.listener.without_organisation,
+        }
     }
 }
 
@@ -143,7 +163,7 @@ struct Line<'a> {
     with_signature: bool,
 }
 
-impl<'a> Line<'a> {
+impl Line<'_> {
     fn new(result: &'static str) -> Self {
         Self {
             result,
@@ -152,18 +172,26 @@ impl<'a> Line<'a> {
             with_signature: false,
         }
     }
+}
 
-    fn signature(self) -> Self {
-        Self {
-            with_signature: true,
-            ..self
-        }
+/// Reports on a message whose beginning was never seen, or that was lost to a panic.
+pub(super) fn report_incomplete(listener: &ListenerContext, queue_id: &str) {
+    let (result, would_be) = if listener.observe {
+        ("observed", Some("tempfailed"))
+    } else {
+        ("tempfailed", None)
+    };
+    tracing::error!(
+        target: logging::MESSAGES,
+        queue_id,
+        listener = listener.name,
+        result,
+        reason = Refusal::SigningFailure.as_str(),
+        would_be,
+        "{result}: the message did not come whole"
+    );
+    if listener.observe {
+        return listener.metrics.observed(Forecast::Tempfailed, 0);
     }
-
-    fn because(self, reason: &'a str) -> Self {
-        Self {
-            reason: Some(reason),
-            ..self
-        }
-    }
+    listener.metrics.message(Outcome::Tempfailed, 0);
 }

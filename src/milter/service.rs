@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use super::{
-    connection,
-    context::ListenerContext,
-    tenancy::{Allowance, Tenancy, Times},
-    traffic::Traffic,
+    drain::{ConnectionToken, Drain},
     turns::Turns,
 };
 use crate::{
     config::{Limits, Outbound},
-    observe::metrics::Metrics,
-    snapshot::SnapshotHolder,
+    observe::metrics::{Counted, ListenerMetrics, Metrics, OrganisationMetrics},
+    snapshot::{Snapshot, SnapshotHolder},
 };
 
 /// What a service is made of.
@@ -33,18 +28,40 @@ pub struct ServiceParts {
     pub metrics: Metrics,
 }
 
-/// A listener without its socket: signs what comes on the connections that it is given.
+/// A listener without its socket: signs what comes on the connections that it is given
+/// ([`Service::serve`]).
 #[derive(Clone)]
 pub struct Service {
     pub(super) context: Arc<ListenerContext>,
-    pub(super) traffic: Traffic,
+}
+
+/// What all connections of a listener share.
+pub(super) struct ListenerContext {
+    pub(super) name: String,
+    pub(super) outbound: Outbound,
+    /// Every message is accepted as it came; what would have become of it is told.
+    pub(super) observe: bool,
+    pub(super) snapshots: SnapshotHolder,
+    pub(super) metrics: ListenerMetrics,
+    pub(super) without_organisation: OrganisationMetrics,
+    pub(super) all_metrics: Metrics,
+    pub(super) turns: Turns,
+    pub(super) drain: Drain,
+}
+
+/// The place that a connection has until it is closed.
+pub(super) struct Place {
+    /// As they were when the connection came: a reload changes them for connections to come.
+    pub(super) limits: Limits,
+    /// Held, never read: dropping them counts the connection out.
+    _token: ConnectionToken,
+    _open: Counted,
 }
 
 impl Service {
     /// Puts it together.
     pub fn new(parts: ServiceParts) -> Self {
         Self {
-            traffic: Traffic::new(),
             context: Arc::new(ListenerContext {
                 metrics: parts.metrics.listener(&parts.name),
                 name: parts.name,
@@ -54,44 +71,107 @@ impl Service {
                 without_organisation: parts.metrics.without_organisation(),
                 all_metrics: parts.metrics,
                 turns: parts.turns,
+                drain: Drain::new(),
             }),
         }
     }
+}
 
-    /// Serves one connection until a side ends it; at once if `limits.connections` is
-    /// reached. Needs a runtime of tokio with its clock.
-    ///
-    /// A listener does this for every connection that it accepts. Here the stream can be
-    /// anything, such as octets in memory.
-    pub async fn serve<S>(&self, stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let limits = self.context.snapshot().settings().limits;
-        if let Some(tenancy) = self.tenancy(&limits) {
-            connection::serve(stream, tenancy, Arc::clone(&self.context)).await;
-        }
+impl ListenerContext {
+    /// The snapshot of this moment.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.current()
     }
 
-    /// A place for one more connection, if there is one.
-    pub(super) fn tenancy(&self, limits: &Limits) -> Option<Tenancy> {
-        let token = self.traffic.connect(limits.connections)?;
-        Some(Tenancy {
-            traffic: self.traffic.clone(),
-            metrics: self.context.metrics.clone(),
-            times: Times {
-                idle: limits.idle,
-                message: limits.message,
-            },
-            allowance: Allowance {
-                commands: limits.commands,
-                octets: limits.command_bytes,
-            },
-            _token: token,
-            _open: self.context.metrics.connection(),
+    /// A place for one more connection, if `limits.connections` leaves one.
+    pub(super) fn place(&self, limits: Limits) -> Option<Place> {
+        Some(Place {
+            _token: self.drain.connect(limits.connections)?,
+            _open: self.metrics.connection(),
+            limits,
         })
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(super) mod tests {
+    use std::{fs, path::Path};
+
+    use jiff::Timestamp;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        config,
+        dkim::Algorithm,
+        keys::{self, Evidence},
+        keystore::{Keystore, Target},
+    };
+
+    pub(in crate::milter) const ORGANISATION: &str = "een";
+
+    /// A listener on which all mail is outbound, with one organisation, `een.example`, whose
+    /// key is in use, and the folder of its files. A message may take a second.
+    pub(in crate::milter) fn service() -> (Service, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = keystore(&folder.path().join("keys"));
+        let file = folder.path().join("zegel.toml");
+        let settings = format!(
+            "[keystore]\npath = \"{}\"\n[limits]\nmessage = \"1s\"\n[[listener]]\n\
+             name = \"relay\"\nsocket = \"unix:/run/zegel/relay.sock\"\noutbound = \"all\"\n",
+            keystore.path().display()
+        );
+        fs::write(&file, settings).unwrap();
+        let organisation = "name = \"Een\"\ndomains = [\"een.example\"]\n\
+                            algorithms = [\"ed25519-sha256\"]\n";
+        fs::create_dir(folder.path().join("orgs.d")).unwrap();
+        fs::write(folder.path().join("orgs.d/een.toml"), organisation).unwrap();
+        let metrics = Metrics::new();
+        let snapshot = snapshot(folder.path(), &metrics);
+        let service = Service::new(ServiceParts {
+            name: "relay".into(),
+            outbound: Outbound::All,
+            observe: false,
+            turns: Turns::new(metrics.clone()),
+            snapshots: SnapshotHolder::new(snapshot),
+            metrics,
+        });
+        (service, folder)
+    }
+
+    /// Of the files of [`service`] as they are now.
+    fn snapshot(folder: &Path, metrics: &Metrics) -> Snapshot {
+        let loaded = config::load(&folder.join("zegel.toml")).unwrap();
+        let keystore = Keystore::open(&folder.join("keys")).unwrap();
+        let built = Snapshot::first(loaded, &keystore, metrics).unwrap();
+        built.snapshot
+    }
+
+    /// The key of [`service`] is revoked, and the snapshot replaced; gives the one before.
+    pub(in crate::milter) fn revoke(service: &Service, folder: &TempDir) -> Arc<Snapshot> {
+        let keystore = Keystore::open(&folder.path().join("keys")).unwrap();
+        let organisation = ORGANISATION.parse().unwrap();
+        let keyring = keystore.read_keyring(&organisation).unwrap();
+        let now = Timestamp::now();
+        let changes = keys::revoke(&keyring, &"s1".parse().unwrap(), now).unwrap();
+        let mut writer = keystore.writer().unwrap();
+        writer.apply(&organisation, &changes, now).unwrap();
+        let next = snapshot(folder.path(), &service.context.all_metrics);
+        service.context.snapshots.replace(next)
+    }
+
+    fn keystore(path: &Path) -> Keystore {
+        let keystore = Keystore::create(path).unwrap();
+        let target = Target {
+            organisation: &ORGANISATION.parse().unwrap(),
+            selector: &"s1".parse().unwrap(),
+            domains: &["een.example".parse().unwrap()],
+        };
+        let now = Timestamp::now();
+        keystore
+            .generate(&target, Algorithm::Ed25519Sha256, 0, now)
+            .unwrap();
+        keystore.activate(&target, Evidence::Assumed, now).unwrap();
+        keystore
+    }
+}

@@ -1,4 +1,4 @@
-//! The milter protocol on the wire: frames, the commands in them, and our replies.
+//! The milter protocol on the wire: frames, what is in them, and our replies.
 //!
 //! A frame is a length (32 bits, most significant octet first), the kind of a command, and
 //! `length - 1` octets of data. Strings end with NUL. There is no specification but
@@ -6,6 +6,12 @@
 //!
 //! Pure: octets in, octets out.
 
+use std::net::IpAddr;
+
+use indymilter::message::{
+    command::CommandKind,
+    reply::{Reply, ReplyKind},
+};
 use memchr::memchr;
 
 /// The largest frame taken, with its kind: 1 MiB. MTAs stay below 64 KiB but for a header
@@ -15,59 +21,12 @@ const LARGEST_FRAME: usize = 1024 * 1024;
 const LARGEST_CONNECT: usize = 4096;
 const LENGTH_OCTETS: usize = 4;
 const HEAD_OCTETS: usize = LENGTH_OCTETS + 1;
+const PORT_OCTETS: usize = 2;
 
 /// How much is read at once while only small frames have come.
 const SMALL_READ: usize = 8 * 1024;
 /// How much is read at once otherwise: a body comes in chunks of up to 65,535 octets.
 const LARGE_READ: usize = 64 * 1024 + HEAD_OCTETS;
-
-/// What an MTA can send (`SMFIC_…`).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Command {
-    Abort,
-    Body,
-    Connect,
-    Macros,
-    EndOfMessage,
-    Helo,
-    Header,
-    Mail,
-    EndOfHeader,
-    Negotiate,
-    /// `SMFIC_QUIT`, and `SMFIC_QUIT_NC`, behind which another session would follow: for
-    /// that one the MTA makes a new connection.
-    Quit,
-    Recipient,
-    Data,
-    Unknown,
-}
-
-impl Command {
-    fn of_kind(kind: u8) -> Option<Self> {
-        Some(match kind {
-            b'A' => Self::Abort,
-            b'B' => Self::Body,
-            b'C' => Self::Connect,
-            b'D' => Self::Macros,
-            b'E' => Self::EndOfMessage,
-            b'H' => Self::Helo,
-            b'K' | b'Q' => Self::Quit,
-            b'L' => Self::Header,
-            b'M' => Self::Mail,
-            b'N' => Self::EndOfHeader,
-            b'O' => Self::Negotiate,
-            b'R' => Self::Recipient,
-            b'T' => Self::Data,
-            b'U' => Self::Unknown,
-            _ => return None,
-        })
-    }
-
-    /// Whether its data is part of a body, and passes in pieces instead of being collected.
-    fn carries_body(self) -> bool {
-        matches!(self, Self::Body | Self::EndOfMessage)
-    }
-}
 
 /// What comes can't be the milter protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,7 +38,7 @@ pub(super) enum Event<'a> {
     /// A piece of the body, cut anywhere.
     Body(&'a [u8]),
     /// A command and its data; that of BODY and of the end of the message has passed before.
-    Command(Command, &'a [u8]),
+    Command(CommandKind, &'a [u8]),
 }
 
 /// Cuts what comes into frames. Memory is bounded by the largest frame that is no body.
@@ -89,7 +48,7 @@ pub(super) struct Frames {
     /// What lies before has been handed out.
     start: usize,
     /// The frame whose data passes in pieces, and how much of that is still to come.
-    passing: Option<(Command, usize)>,
+    passing: Option<(CommandKind, usize)>,
     read_octets: usize,
 }
 
@@ -162,12 +121,13 @@ impl Frames {
         let Some((&kind, rest)) = rest.split_first() else {
             return Ok(None);
         };
-        let command = Command::of_kind(kind).ok_or(Malformed)?;
-        if command == Command::Connect && length > LARGEST_CONNECT {
+        let command = CommandKind::try_from(kind).map_err(|_| Malformed)?;
+        if command == CommandKind::ConnInfo && length > LARGEST_CONNECT {
             return Err(Malformed);
         }
         let data = length - 1;
-        if command.carries_body() {
+        // A body passes in pieces instead of being collected.
+        if matches!(command, CommandKind::BodyChunk | CommandKind::BodyEnd) {
             self.start += HEAD_OCTETS;
             self.passing = Some((command, data));
             return self.next();
@@ -211,45 +171,72 @@ pub(super) fn macro_value<'a>(mut data: &'a [u8], name: &[u8]) -> Option<&'a [u8
     None
 }
 
+/// The address of the SMTP client in a CONNECT command (host name, family, port, address);
+/// none where it is a local one, or can't be read.
+///
+/// Sendmail writes `IPv6:` in front of an address, as SMTP does (RFC 5321 §4.1.3), and
+/// others may add a zone (RFC 4007 §11).
+pub(super) fn client_address(data: &[u8]) -> Result<Option<IpAddr>, Malformed> {
+    // The name is what the client says it is, or its PTR record: it proves nothing.
+    let (_name, rest) = string(data)?;
+    match rest.split_first() {
+        Some((b'4' | b'6', rest)) => Ok(rest.get(PORT_OCTETS..).and_then(address)),
+        Some((b'U' | b'L', _)) => Ok(None),
+        _ => Err(Malformed),
+    }
+}
+
+fn address(data: &[u8]) -> Option<IpAddr> {
+    const PREFIX: &[u8] = b"IPv6:";
+    let (text, _) = string(data).ok()?;
+    let text = match text.split_at_checked(PREFIX.len()) {
+        Some((front, behind)) if front.eq_ignore_ascii_case(PREFIX) => behind,
+        _ => text,
+    };
+    let zone = memchr(b'%', text).unwrap_or(text.len());
+    std::str::from_utf8(&text[..zone]).ok()?.parse().ok()
+}
+
 /// Replies, each a frame appended to what is to be sent.
 pub(super) mod reply {
-    use super::HEAD_OCTETS;
+    use super::{HEAD_OCTETS, Reply, ReplyKind};
 
-    /// Go on (`SMFIR_CONTINUE`).
+    /// Go on.
     pub(in crate::milter) fn go_on(output: &mut Vec<u8>) {
-        frame(output, b'c', &[]);
+        frame(output, ReplyKind::Continue, &[]);
     }
 
-    /// The message is taken (`SMFIR_ACCEPT`).
+    /// The message is taken.
     pub(in crate::milter) fn accept(output: &mut Vec<u8>) {
-        frame(output, b'a', &[]);
+        frame(output, ReplyKind::Accept, &[]);
     }
 
-    /// The message is refused with this SMTP reply (`SMFIR_REPLYCODE`): a code, an enhanced
-    /// status code and a text, in printable ASCII.
+    /// The message is refused with this SMTP reply: a code, an enhanced status code and a
+    /// text, in printable ASCII.
     pub(in crate::milter) fn refuse(output: &mut Vec<u8>, smtp_reply: &str) {
-        frame(output, b'y', &[smtp_reply.as_bytes(), b"\0"]);
+        let parts = [smtp_reply.as_bytes(), b"\0"];
+        frame(output, ReplyKind::ReplyCode, &parts);
     }
 
-    /// A header field on top of all others (`SMFIR_INSHEADER` at 0). The value has LF folds
-    /// and no NUL.
+    /// A header field on top of all others. The value has LF folds and no NUL.
     pub(in crate::milter) fn insert_on_top(output: &mut Vec<u8>, name: &str, value: &str) {
         let parts = [&[0; 4], name.as_bytes(), b"\0", value.as_bytes(), b"\0"];
-        frame(output, b'i', &parts);
+        frame(output, ReplyKind::InsertHeader, &parts);
     }
 
-    /// What is agreed upon (`SMFIC_OPTNEG`).
-    pub(in crate::milter) fn negotiate(output: &mut Vec<u8>, data: &[u8]) {
-        frame(output, b'O', &[data]);
+    /// What is agreed upon.
+    pub(in crate::milter) fn negotiate(output: &mut Vec<u8>, agreement: Reply) {
+        let message = agreement.into_message();
+        frame(output, message.kind, &[&message.buffer]);
     }
 
-    fn frame(output: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
+    fn frame(output: &mut Vec<u8>, kind: impl Into<u8>, parts: &[&[u8]]) {
         let data: usize = parts.iter().map(|part| part.len()).sum();
         // Ours are a few kilobytes at most.
         let length = u32::try_from(data + 1).unwrap_or(u32::MAX);
         output.reserve(HEAD_OCTETS + data);
         output.extend_from_slice(&length.to_be_bytes());
-        output.push(kind);
+        output.push(kind.into());
         for part in parts {
             output.extend_from_slice(part);
         }
@@ -266,7 +253,7 @@ mod tests {
     }
 
     /// All events, with the pieces of a body put together.
-    fn events(input: &[u8], piece: usize) -> Result<Vec<(Command, Vec<u8>)>, Malformed> {
+    fn events(input: &[u8], piece: usize) -> Result<Vec<(CommandKind, Vec<u8>)>, Malformed> {
         let mut frames = Frames::new();
         let mut events = Vec::new();
         let mut body = Vec::new();
@@ -288,22 +275,24 @@ mod tests {
     #[test]
     fn frames_are_the_same_however_they_come() {
         let large = vec![b'x'; 70_000];
-        let all: [(u8, Command, &[u8]); 15] = [
-            (b'O', Command::Negotiate, &[0xff; 12]),
-            (b'D', Command::Macros, b"Cj\0relay\0"),
-            (b'C', Command::Connect, b"host\x004\x00\x00127.0.0.1\0"),
-            (b'H', Command::Helo, b"host\0"),
-            (b'M', Command::Mail, b"<a@b>\0"),
-            (b'R', Command::Recipient, b"<a@b>\0"),
-            (b'T', Command::Data, b""),
-            (b'L', Command::Header, &large),
-            (b'N', Command::EndOfHeader, b""),
-            (b'B', Command::Body, &large),
-            (b'B', Command::Body, b""),
-            (b'E', Command::EndOfMessage, b"more"),
-            (b'E', Command::EndOfMessage, b""),
-            (b'A', Command::Abort, b""),
-            (b'K', Command::Quit, b""),
+        let all: [(u8, CommandKind, &[u8]); 17] = [
+            (b'O', CommandKind::OptNeg, &[0xff; 12]),
+            (b'D', CommandKind::DefMacros, b"Cj\0relay\0"),
+            (b'C', CommandKind::ConnInfo, b"host\x004\x00\x00127.0.0.1\0"),
+            (b'H', CommandKind::Helo, b"host\0"),
+            (b'M', CommandKind::Mail, b"<a@b>\0"),
+            (b'R', CommandKind::Rcpt, b"<a@b>\0"),
+            (b'T', CommandKind::Data, b""),
+            (b'L', CommandKind::Header, &large),
+            (b'N', CommandKind::Eoh, b""),
+            (b'B', CommandKind::BodyChunk, &large),
+            (b'B', CommandKind::BodyChunk, b""),
+            (b'E', CommandKind::BodyEnd, b"more"),
+            (b'E', CommandKind::BodyEnd, b""),
+            (b'A', CommandKind::Abort, b""),
+            (b'U', CommandKind::Unknown, b"NOOP\0"),
+            (b'Q', CommandKind::Quit, b""),
+            (b'K', CommandKind::QuitNc, b""),
         ];
         let input: Vec<u8> = all
             .iter()
@@ -365,5 +354,40 @@ mod tests {
             frame(b'a', b""),
         ];
         assert_eq!(output, expected.concat());
+    }
+
+    #[test]
+    fn addresses() {
+        for (data, expected) in [
+            (&b"host\x004\x00\x19192.0.2.1\0"[..], Some("192.0.2.1")),
+            (b"host\x006\x00\x19::1\0", Some("::1")),
+            (b"host\x006\x00\x19IPv6:0:0:0:0:0:0:0:1\0", Some("::1")),
+            (b"host\x006\x00\x19ipv6:2001:DB8::1\0", Some("2001:db8::1")),
+            (b"host\x006\x00\x19fe80::1%eth0\0", Some("fe80::1")),
+            (b"host\x004\x00\x19::1\0", Some("::1")),
+            (b"host\x006\x00\x19\0", None),
+            (b"host\x006\x00\x19nonsense\0", None),
+            (b"host\x006\x00\x19::1", None),
+            (b"host\x006\x00", None),
+            (b"host\x006", None),
+            (b"host\0U", None),
+            (b"host\0L\0\0/run/x\0", None),
+        ] {
+            let expected = expected.map(|text| text.parse().unwrap());
+            assert_eq!(
+                client_address(data),
+                Ok(expected),
+                "{}",
+                data.escape_ascii()
+            );
+        }
+        for data in [&b""[..], b"host", b"host\0", b"host\0X\0\0x\0"] {
+            assert_eq!(
+                client_address(data),
+                Err(Malformed),
+                "{}",
+                data.escape_ascii()
+            );
+        }
     }
 }

@@ -56,6 +56,10 @@ pub(crate) const HOMES: &[Home] = &[
         module: "observe::logging",
     },
     Home {
+        crates: &["indymilter"],
+        module: "milter",
+    },
+    Home {
         crates: &["mail_auth"],
         module: "dns",
     },

@@ -1,16 +1,25 @@
-//! What goes on at one listener: how many connections and messages there are, and whether
-//! it is being drained.
+//! How a listener comes to its end: the connections and messages that it has, and how long
+//! they may go on when it stops.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
-/// The traffic of one listener, shared by the listener and its connections.
+/// How long messages in progress may take to end once the listener drains.
+const DRAIN_TIME: Duration = Duration::from_secs(25);
+/// How long connections may take to end once they are cut: they wait for nobody then.
+const CUT_TIME: Duration = Duration::from_secs(2);
+
+/// The connections and messages of one listener, and whether it drains. The listener and its
+/// connections share it.
 #[derive(Clone)]
-pub(super) struct Traffic(Arc<Inner>);
+pub(super) struct Drain(Arc<Inner>);
 
 struct Inner {
     /// The number of open connections.
@@ -24,13 +33,13 @@ struct Inner {
 pub(super) enum Stage {
     /// It takes connections.
     Open,
-    /// It takes none any more, and connections end behind the message they carry.
+    /// It takes none any more, and each connection ends behind the message that it carries.
     Draining,
     /// Time is up: connections end where they are.
     Cut,
 }
 
-impl Traffic {
+impl Drain {
     pub(super) fn new() -> Self {
         Self(Arc::new(Inner {
             open: watch::Sender::new(0),
@@ -55,6 +64,26 @@ impl Traffic {
         MessageToken(self.clone())
     }
 
+    /// Lets messages in progress end, for which they have 25 seconds, and then cuts them.
+    /// The caller has closed the socket.
+    pub(super) async fn finish(&self, listener: &str) {
+        self.enter(Stage::Draining);
+        tracing::info!(
+            listener,
+            messages = self.messages(),
+            "draining: no new connections, messages in progress end"
+        );
+        if timeout(DRAIN_TIME, self.all_closed()).await.is_err() {
+            tracing::warn!(
+                listener,
+                messages = self.messages(),
+                "messages in progress are cut: the MTA took too long"
+            );
+            self.enter(Stage::Cut);
+            let _ = timeout(CUT_TIME, self.all_closed()).await;
+        }
+    }
+
     /// The listener comes to another stage.
     pub(super) fn enter(&self, stage: Stage) {
         self.0.stage.send_replace(stage);
@@ -65,7 +94,7 @@ impl Traffic {
         *self.0.stage.borrow()
     }
 
-    /// Ends when the listener has come as far as `stage`.
+    /// Waits until the listener has come as far as `stage`.
     pub(super) fn reaches(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
         let mut receiver = self.0.stage.subscribe();
         async move {
@@ -74,9 +103,9 @@ impl Traffic {
         }
     }
 
-    /// Ends when no connection is open. (That no message is in progress would not do: one
-    /// may begin just then on a connection that has not heard of the draining yet.)
-    pub(super) async fn quiet(&self) {
+    /// Waits until no connection is open. (It would not do to wait for the last message: the
+    /// next may just begin on a connection that has not heard of the draining yet.)
+    async fn all_closed(&self) {
         let mut receiver = self.0.open.subscribe();
         let _ = receiver.wait_for(|open| *open == 0).await;
     }
@@ -88,7 +117,7 @@ impl Traffic {
 }
 
 /// One open connection; dropping it makes room for another.
-pub(super) struct ConnectionToken(Traffic);
+pub(super) struct ConnectionToken(Drain);
 
 impl Drop for ConnectionToken {
     fn drop(&mut self) {
@@ -97,7 +126,7 @@ impl Drop for ConnectionToken {
 }
 
 /// One message in progress.
-pub(super) struct MessageToken(Traffic);
+pub(super) struct MessageToken(Drain);
 
 impl Drop for MessageToken {
     fn drop(&mut self) {
@@ -118,33 +147,33 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_quiet_when_the_last_connection_is_gone() {
-        let traffic = Traffic::new();
-        let connection = traffic.connect(2).unwrap();
-        let other = traffic.connect(2).unwrap();
-        assert!(traffic.connect(2).is_none());
+        let drain = Drain::new();
+        let connection = drain.connect(2).unwrap();
+        let other = drain.connect(2).unwrap();
+        assert!(drain.connect(2).is_none());
         // Those of another listener have places of their own.
-        assert!(Traffic::new().connect(1).is_some());
-        traffic.enter(Stage::Draining);
-        let mut quiet = pin!(traffic.quiet());
+        assert!(Drain::new().connect(1).is_some());
+        drain.enter(Stage::Draining);
+        let mut all_closed = pin!(drain.all_closed());
         // A message may yet begin on either, if its MAIL is on the way.
-        assert!(!is_ready(quiet.as_mut()).await);
-        let message = traffic.begin_message();
+        assert!(!is_ready(all_closed.as_mut()).await);
+        let message = drain.begin_message();
         drop(other);
         drop(message);
-        assert!(!is_ready(quiet.as_mut()).await);
+        assert!(!is_ready(all_closed.as_mut()).await);
         drop(connection);
-        assert!(is_ready(quiet.as_mut()).await);
+        assert!(is_ready(all_closed.as_mut()).await);
     }
 
     #[tokio::test]
     async fn stages_are_reached_in_turn() {
-        let traffic = Traffic::new();
-        let mut draining = pin!(traffic.reaches(Stage::Draining));
-        let mut cut = pin!(traffic.reaches(Stage::Cut));
+        let drain = Drain::new();
+        let mut draining = pin!(drain.reaches(Stage::Draining));
+        let mut cut = pin!(drain.reaches(Stage::Cut));
         assert!(!is_ready(draining.as_mut()).await);
-        traffic.enter(Stage::Draining);
+        drain.enter(Stage::Draining);
         assert!(is_ready(draining.as_mut()).await && !is_ready(cut.as_mut()).await);
-        traffic.enter(Stage::Cut);
+        drain.enter(Stage::Cut);
         assert!(is_ready(cut.as_mut()).await);
     }
 }
