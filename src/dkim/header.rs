@@ -1,7 +1,7 @@
 //! The header section of a message, as it came, and the fields of it that a signature
 //! covers (RFC 6376 §5.4).
 
-use super::{Canonicalisation, canonicalisation::bare_name, picker::FieldPicker};
+use super::canonicalisation::bare_name;
 use crate::names::FieldName;
 
 /// One header field, as it came.
@@ -139,19 +139,6 @@ impl HeaderSection {
     /// The octets that all names and values take.
     pub fn octets(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// Appends the canonical form of the fields that `names` stands for, each with its CRLF.
-    ///
-    /// A name that is listed several times stands for several fields of that name, the
-    /// lowest first; where there is none left it stands for nothing (RFC 6376 §5.4.2).
-    pub fn canonical_fields<'n>(
-        &self,
-        names: impl IntoIterator<Item = &'n str>,
-        canonicalisation: Canonicalisation,
-        output: &mut Vec<u8>,
-    ) {
-        FieldPicker::new(self).canonical_fields(names, canonicalisation, output);
     }
 }
 

@@ -1,162 +1,20 @@
 //! The private keys that sign, and how they are made and read.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-pub use super::public_key::{Fingerprint, PublicKey};
+pub use super::{
+    algorithm::{Algorithm, KeyError, MAXIMAL_RSA_BITS, MINIMAL_RSA_BITS, UnknownAlgorithm},
+    public_key::{Fingerprint, PublicKey},
+};
 use super::{
     crypto::{
         self, PrivateKey, Refused,
-        der::{self, DerError, PrivateParts},
+        der::{self, PrivateParts, PublicParts},
     },
     pem::{self, Pem},
 };
-
-/// The signature algorithms (RFC 6376 §3.3, RFC 8463 §3). There is no `rsa-sha1`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    #[serde(rename = "rsa-sha256")]
-    RsaSha256,
-    /// Ed25519 over the SHA-256 (RFC 8463 §3).
-    #[serde(rename = "ed25519-sha256")]
-    Ed25519Sha256,
-}
-
-impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::RsaSha256, Self::Ed25519Sha256];
-
-    /// The word in `a=`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RsaSha256 => "rsa-sha256",
-            Self::Ed25519Sha256 => "ed25519-sha256",
-        }
-    }
-
-    /// The word in `k=` of the record.
-    pub fn key_type(self) -> &'static str {
-        match self {
-            Self::RsaSha256 => "rsa",
-            Self::Ed25519Sha256 => "ed25519",
-        }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
-
-impl FromStr for Algorithm {
-    type Err = UnknownAlgorithm;
-
-    fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == text)
-            .ok_or(UnknownAlgorithm)
-    }
-}
-
-/// The word is not the name of an [`Algorithm`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the algorithm must be rsa-sha256 or ed25519-sha256")]
-pub struct UnknownAlgorithm;
-
-/// The shortest RSA key that signs, in bits (RFC 8301 §3.2 recommends it).
-pub const MINIMAL_RSA_BITS: usize = 2048;
-
-/// The longest RSA key that is read, in bits.
-pub const MAXIMAL_RSA_BITS: usize = 8192;
-
-/// Why a file is not a key that signs, or why none could be made.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum KeyError {
-    /// Nothing but white space.
-    #[error("it is empty")]
-    Empty,
-    /// Over 64 KiB.
-    #[error("it is longer than 64 KiB, so it is not a key file")]
-    TooLarge,
-    /// No `-----BEGIN` anywhere.
-    #[error("it is not PEM: there is no line -----BEGIN PRIVATE KEY-----")]
-    NotPem,
-    /// Something beside the block.
-    #[error("there is text before or after the PEM block: leave only the block")]
-    SurroundingText,
-    /// More than one block.
-    #[error("it holds several PEM blocks: put each key in a file of its own")]
-    Several,
-    /// The end is missing or is not that of the begin.
-    #[error("it is cut off: the END line is missing or does not belong to the BEGIN line")]
-    Truncated,
-    /// What is between the lines is not base64.
-    #[error("what is between the BEGIN and END lines is not base64")]
-    Base64,
-    /// Protected by a passphrase.
-    #[error("it is encrypted: decrypt it with `openssl pkey -in FILE -out NEWFILE`")]
-    Encrypted,
-    /// The half that belongs in DNS.
-    #[error("it holds only the public key; the private key is needed")]
-    PublicOnly,
-    /// An X.509 certificate.
-    #[error("it holds a certificate; the private key is needed")]
-    Certificate,
-    /// Another kind of PEM.
-    #[error("it holds a block {0:?}; a PRIVATE KEY or RSA PRIVATE KEY is needed")]
-    Label(String),
-    /// The ASN.1 is not that of a key.
-    #[error("the key in it is damaged")]
-    Malformed,
-    /// A key that DKIM has no use for.
-    #[error("the key is for {0}; DKIM knows RSA and Ed25519")]
-    UnsupportedAlgorithm(String),
-    /// Below [`MINIMAL_RSA_BITS`].
-    #[error("the RSA key has {bits} bits; at least {MINIMAL_RSA_BITS} are needed: make a new key")]
-    TooShort {
-        /// The size of the modulus.
-        bits: usize,
-    },
-    /// Over [`MAXIMAL_RSA_BITS`].
-    #[error("the RSA key has {bits} bits; at most {MAXIMAL_RSA_BITS} are possible")]
-    TooLong {
-        /// The size of the modulus.
-        bits: usize,
-    },
-    /// Neither 2048, 3072 nor 4096.
-    #[error("a new RSA key has 2048, 3072 or 4096 bits, not {bits}")]
-    UnsupportedSize {
-        /// What was asked for.
-        bits: usize,
-    },
-    /// The public key in the file is not that of the private key.
-    #[error("the public key in it does not belong to the private key")]
-    HalvesDiffer,
-    /// The cryptography library refuses the numbers.
-    #[error("the key is not usable ({0})")]
-    Rejected(String),
-    /// A signature by the key does not verify with it.
-    #[error("the key is damaged: a signature made with it does not verify")]
-    SelfTest,
-    /// The system gave no random numbers, or the library failed.
-    #[error("no key could be made ({0})")]
-    Generation(String),
-}
-
-impl From<DerError> for KeyError {
-    fn from(error: DerError) -> Self {
-        match error {
-            DerError::Malformed => Self::Malformed,
-            DerError::OddPublicHalf => Self::HalvesDiffer,
-            DerError::Algorithm(name) => Self::UnsupportedAlgorithm(name),
-        }
-    }
-}
 
 /// The cryptography library could not sign; it says no more than this.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -244,6 +102,25 @@ impl SigningKey {
     /// The octets of each of its signatures.
     pub fn signature_len(&self) -> usize {
         self.private.signature_len()
+    }
+}
+
+impl PublicKey {
+    /// Reads a PUBLIC KEY or RSA PUBLIC KEY, or takes the public half of a private key.
+    ///
+    /// # Errors
+    /// As [`SigningKey::from_pem`]; a public RSA key may have 1024 bits.
+    pub fn from_pem(octets: &[u8]) -> Result<Self, KeyError> {
+        let block = pem::read(octets)?;
+        let parts = match block.label {
+            "PUBLIC KEY" => der::read_spki(&block.der)?,
+            "RSA PUBLIC KEY" => der::read_rsa_public(&block.der)?,
+            _ => return SigningKey::from_pem(octets).map(|key| key.public_key().clone()),
+        };
+        match parts {
+            PublicParts::Rsa { pkcs1, .. } => Self::from_rsa(pkcs1),
+            PublicParts::Ed25519(half) => Self::from_ed25519(half),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! | a signature | [`SignedContent`] and a [`Signatory`] with its [`SigningKey`] |
 //! | is it right | [`ParsedSignature`] and a [`PublicKey`] |
 
+mod algorithm;
 mod author;
 mod body;
 mod canonicalisation;

@@ -6,7 +6,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::key::KeyError;
+use super::algorithm::KeyError;
 
 /// No key file is longer than this.
 pub(super) const MAXIMAL_OCTETS: usize = 64 * 1024;

@@ -71,6 +71,21 @@ impl<'a> FieldPicker<'a> {
     }
 }
 
+impl HeaderSection {
+    /// Appends the canonical form of the fields that `names` stands for, each with its CRLF.
+    ///
+    /// A name that is listed several times stands for several fields of that name, the
+    /// lowest first; where there is none left it stands for nothing (RFC 6376 §5.4.2).
+    pub fn canonical_fields<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        canonicalisation: Canonicalisation,
+        output: &mut Vec<u8>,
+    ) {
+        FieldPicker::new(self).canonical_fields(names, canonicalisation, output);
+    }
+}
+
 impl<'a> Entry<'a> {
     fn new(field: Field<'a>) -> Self {
         Self {

@@ -6,14 +6,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
+    algorithm::{Algorithm, KeyError, MAXIMAL_RSA_BITS},
     crypto::{
         self,
         der::{self, PublicParts},
     },
     digest::sha256,
-    key::{Algorithm, KeyError, MAXIMAL_RSA_BITS, SigningKey},
-    pem,
-    record::{Record, RecordError},
 };
 
 /// The shortest RSA key that a signature is verified with, in bits (RFC 8301 §3.2).
@@ -31,31 +29,6 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads the text of a key record: all strings of one TXT, joined.
-    ///
-    /// # Errors
-    /// Every way in which verifiers would find no key in it; see [`RecordError`].
-    pub fn from_record(text: &str) -> Result<Self, RecordError> {
-        Record::parse(text).map(|record| record.public_key)
-    }
-
-    /// Reads a PUBLIC KEY or RSA PUBLIC KEY, or takes the public half of a private key.
-    ///
-    /// # Errors
-    /// As [`SigningKey::from_pem`]; a public RSA key may have 1024 bits.
-    pub fn from_pem(octets: &[u8]) -> Result<Self, KeyError> {
-        let block = pem::read(octets)?;
-        let parts = match block.label {
-            "PUBLIC KEY" => der::read_spki(&block.der)?,
-            "RSA PUBLIC KEY" => der::read_rsa_public(&block.der)?,
-            _ => return SigningKey::from_pem(octets).map(|key| key.public_key().clone()),
-        };
-        match parts {
-            PublicParts::Rsa { pkcs1, .. } => Self::from_rsa(pkcs1),
-            PublicParts::Ed25519(half) => Self::from_ed25519(half),
-        }
-    }
-
     /// From an `RSAPublicKey`.
     pub(super) fn from_rsa(pkcs1: &[u8]) -> Result<Self, KeyError> {
         let PublicParts::Rsa { bits, .. } = der::read_rsa_public(pkcs1)? else {

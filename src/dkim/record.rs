@@ -6,8 +6,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
+    algorithm::{Algorithm, KeyError},
     crypto::der::{self, DerError, PublicParts},
-    key::{Algorithm, KeyError, PublicKey},
+    public_key::PublicKey,
     tags::{BLANK, TagError, TagList},
 };
 
@@ -125,6 +126,16 @@ impl Record {
                 strict: holds(flags, &["s"]),
             },
         })
+    }
+}
+
+impl PublicKey {
+    /// Reads the text of a key record: all strings of one TXT, joined.
+    ///
+    /// # Errors
+    /// Every way in which verifiers would find no key in it; see [`RecordError`].
+    pub fn from_record(text: &str) -> Result<Self, RecordError> {
+        Record::parse(text).map(|record| record.public_key)
     }
 }
 
