@@ -1,9 +1,10 @@
-//! One question to one address: UDP with EDNS, TCP on truncation, one retry.
+//! One question to one address: UDP with EDNS, TCP on truncation, one retry; never more of
+//! them at once, and in a second, than is allowed.
 
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,10 +16,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     sync::Semaphore,
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
-
-use super::rate::Rate;
 
 /// How long an answer by UDP is waited for, the first time and the second.
 const UDP_TIMEOUTS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
@@ -65,14 +64,74 @@ pub enum Silence {
     Garbled,
 }
 
+/// How much may be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of all servers together, on average.
+    pub questions_per_second: u32,
+    /// Questions that may wait for their answer at the same time; at least 1.
+    pub at_once: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            questions_per_second: 500,
+            at_once: 64,
+        }
+    }
+}
+
+/// A token bucket: so many questions a second, and as many at once after a pause.
+#[derive(Debug)]
+pub struct Rate {
+    /// Between two questions.
+    interval: Duration,
+    /// How far the questions may run ahead of their time.
+    burst: Duration,
+    /// When the next question is due.
+    next: Mutex<Instant>,
+}
+
+impl Rate {
+    /// At most `questions` a second on average; 0 counts as 1.
+    pub fn per_second(questions: u32) -> Self {
+        Self {
+            interval: Duration::from_secs(1) / questions.max(1),
+            burst: Duration::from_secs(1),
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Waits until one more question may be asked.
+    pub(super) async fn wait(&self) {
+        let due = {
+            let now = Instant::now();
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = (*next).max(now.checked_sub(self.burst).unwrap_or(now));
+            *next = due + self.interval;
+            due
+        };
+        // In the past for those within the burst.
+        sleep_until(due).await;
+    }
+}
+
 /// Asks, within what the whole process may ask at once and in a second.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
     pub(super) rate: Arc<Rate>,
-    pub(super) in_flight: Arc<Semaphore>,
+    in_flight: Arc<Semaphore>,
 }
 
 impl Asker {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            rate: Arc::new(Rate::per_second(limits.questions_per_second)),
+            in_flight: Arc::new(Semaphore::new(usize::from(limits.at_once.max(1)))),
+        }
+    }
+
     /// The answer of this address, whatever its response code.
     pub(super) async fn ask(
         &self,
@@ -241,5 +300,18 @@ mod tests {
         let refused = io::Error::from(ErrorKind::ConnectionRefused);
         let broken = Silence::Broken(ErrorKind::ConnectionRefused);
         assert_eq!(silence(&refused), broken);
+    }
+
+    #[tokio::test]
+    async fn the_rate_holds_after_the_burst() {
+        let rate = Rate::per_second(50);
+        let begin = Instant::now();
+        // Nothing is saved up when it is new: 25 questions take half a second.
+        for _ in 0..25 {
+            rate.wait().await;
+        }
+        let taken = begin.elapsed();
+        assert!(taken >= Duration::from_millis(450), "{taken:?}");
+        assert!(taken < Duration::from_secs(2), "{taken:?}");
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     finding::{Code, Finding},
-    observation::{Observation, Outcome, Text},
+    observation::{Observation, Outcome},
     report::Report,
+    resolver::Text,
     view::{View, listed, view},
 };
 use crate::{
@@ -54,9 +55,8 @@ pub fn judge_unknown(observation: &Observation) -> Vec<Finding> {
                     matches!(Record::parse(&text.joined()), Err(RecordError::Revoked))
                 };
                 if !texts.iter().all(is_revoked) {
-                    let seen = listed(texts);
-                    let severity = Severity::Warning;
-                    report.add(Code::UnknownSelector, severity, link, (Some(answer), seen));
+                    let code = Code::UnknownSelector;
+                    report.add(code, Severity::Warning, link, Some(answer), listed(texts));
                 }
             }
         }

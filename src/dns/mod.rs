@@ -18,7 +18,6 @@ mod judge;
 mod observation;
 mod policy;
 mod policy_judge;
-mod rate;
 mod report;
 mod resolver;
 mod round;
@@ -26,13 +25,12 @@ mod view;
 
 pub use self::{
     dmarc::{DmarcError, DmarcRecord, Wish},
-    exchange::Silence,
+    exchange::{Limits, Rate, Silence},
     finding::{Code, Finding},
     judge::{judge, judge_unknown},
-    observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, Text, ZoneSeen},
+    observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},
     policy_judge::{NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
-    rate::Rate,
-    resolver::{DnsError, Resolver},
-    round::{Limits, Observer, Round},
+    resolver::{DnsError, Resolver, Text},
+    round::{Observer, Round},
 };

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{exchange::Silence, resolver::DnsError};
+use super::{
+    exchange::Silence,
+    resolver::{DnsError, Text},
+};
 
 /// What the DNS showed of the TXT records of one name.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,17 +98,6 @@ pub enum Outcome {
     NoAddress,
     /// No answer.
     Silent(Silence),
-}
-
-/// One TXT record: its strings, of at most 255 octets each.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Text(pub Vec<Vec<u8>>);
-
-impl Text {
-    /// The strings with nothing between them (RFC 6376 §3.6.2.2); what is not UTF-8 as U+FFFD.
-    pub fn joined(&self) -> String {
-        String::from_utf8_lossy(&self.0.concat()).into_owned()
-    }
 }
 
 impl Outcome {

@@ -36,13 +36,14 @@ impl Report {
         code: Code,
         severity: Severity,
         link: &Link,
-        (answer, seen): (Option<&ServerAnswer>, String),
+        answer: Option<&ServerAnswer>,
+        seen: String,
     ) {
         let server = answer.map(|answer| match answer.address {
             Some(address) => format!("{} ({address})", answer.server),
             None => answer.server.clone(),
         });
-        self.add_seen_at(code, severity, &link.name, (server, seen));
+        self.add_seen_at(code, severity, &link.name, server, seen);
     }
 
     fn add_seen_at(
@@ -50,7 +51,8 @@ impl Report {
         code: Code,
         severity: Severity,
         name: &str,
-        (server, seen): (Option<String>, String),
+        server: Option<String>,
+        seen: String,
     ) {
         let known = self
             .findings
@@ -80,7 +82,7 @@ impl Report {
         };
         let server = Some("the configured resolvers".to_owned());
         let seen = shown(&error.to_string());
-        self.add_seen_at(code, Severity::Act, &link.name, (server, seen));
+        self.add_seen_at(code, Severity::Act, &link.name, server, seen);
     }
 
     pub(super) fn answer(
@@ -91,7 +93,7 @@ impl Report {
         view: &View,
     ) {
         let mut add = |code, severity, seen: String| {
-            self.add(code, severity, link, (Some(answer), seen));
+            self.add(code, severity, link, Some(answer), seen);
         };
         match view {
             View::Ours {
@@ -134,36 +136,36 @@ impl Report {
             Code::AliasLoop,
             Severity::Act,
             &observation.name,
-            (None, seen),
+            None,
+            seen,
         );
     }
 
     /// What the definite answers about one name differ in.
     pub(super) fn disagreement(&mut self, observation: &Observation, key: &PublicKey) {
         for link in &observation.links {
-            let definite: Vec<_> = link
+            let definite = link
                 .answers
                 .iter()
-                .filter(|answer| answer.outcome.is_definite())
-                .collect();
+                .filter(|answer| answer.outcome.is_definite());
             let kinds: Vec<_> = definite
-                .iter()
+                .clone()
                 .map(|answer| kind(link, answer, key))
                 .collect();
             if kinds.windows(2).all(|pair| pair[0] == pair[1]) {
                 continue;
             }
-            let each = definite.iter().zip(&kinds);
-            let seen: Vec<_> = each
+            let seen: Vec<_> = definite
+                .clone()
+                .zip(&kinds)
                 .map(|(answer, (kind, _))| format!("{}: {kind}", answer.server))
                 .collect();
             let seen = seen.join("; ");
-            self.add(Code::ServersDisagree, Severity::Act, link, (None, seen));
+            self.add(Code::ServersDisagree, Severity::Act, link, None, seen);
             for answer in definite {
                 if answer.outcome == Outcome::NoSuchName {
                     let seen = "NXDOMAIN".to_owned();
-                    let severity = Severity::Act;
-                    self.add(Code::NxdomainAtOne, severity, link, (Some(answer), seen));
+                    self.add(Code::NxdomainAtOne, Severity::Act, link, Some(answer), seen);
                 }
             }
         }
@@ -182,35 +184,29 @@ impl Report {
         }
         let (mut failed, mut answered) = (0, 0);
         for answer in &observation.resolvers {
-            let server = Some(answer.address.to_string());
-            let name = &observation.name;
-            match &answer.outcome {
+            let found = match &answer.outcome {
                 Outcome::Failure(word) => {
                     failed += 1;
-                    let seen = word.clone();
-                    self.add_seen_at(Code::Servfail, Severity::Act, name, (server, seen));
+                    Some((Code::Servfail, Severity::Act, word.clone()))
                 }
                 Outcome::Texts { texts, ttl } => {
                     answered += 1;
-                    if !matches!(view_of_texts(texts, *ttl, key), View::Ours { .. }) {
-                        let seen = listed(texts);
-                        self.add_seen_at(
-                            Code::ResolverBehind,
-                            Severity::Note,
-                            name,
-                            (server, seen),
-                        );
-                    }
+                    let is_ours = matches!(view_of_texts(texts, *ttl, key), View::Ours { .. });
+                    (!is_ours).then(|| (Code::ResolverBehind, Severity::Note, listed(texts)))
                 }
                 outcome if outcome.is_definite() => {
                     answered += 1;
                     let seen = "no record".to_owned();
-                    self.add_seen_at(Code::ResolverBehind, Severity::Note, name, (server, seen));
+                    Some((Code::ResolverBehind, Severity::Note, seen))
                 }
                 outcome => {
                     let (code, seen) = failure(outcome);
-                    self.add_seen_at(code, Severity::Warning, name, (server, seen));
+                    Some((code, Severity::Warning, seen))
                 }
+            };
+            if let Some((code, severity, seen)) = found {
+                let server = Some(answer.address.to_string());
+                self.add_seen_at(code, severity, &observation.name, server, seen);
             }
         }
         if failed > 0 && answered == 0 {

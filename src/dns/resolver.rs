@@ -10,11 +10,7 @@ use mail_auth::hickory_resolver::{
     system_conf::read_system_conf,
 };
 
-use super::{
-    exchange::{Asker, Party, Question},
-    observation::Text,
-    round::Limits,
-};
+use super::exchange::{Asker, Limits, Party, Question};
 use crate::config::Resolvers;
 
 /// Why there is no answer.
@@ -37,6 +33,17 @@ pub enum DnsError {
     NoResolver(String),
 }
 
+/// One TXT record: its strings, of at most 255 octets each.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Text(pub Vec<Vec<u8>>);
+
+impl Text {
+    /// The strings with nothing between them (RFC 6376 §3.6.2.2); what is not UTF-8 as U+FFFD.
+    pub fn joined(&self) -> String {
+        String::from_utf8_lossy(&self.0.concat()).into_owned()
+    }
+}
+
 /// Asks recursive resolvers. Must be used within a tokio runtime.
 #[derive(Clone, Debug)]
 pub struct Resolver {
@@ -49,27 +56,9 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// As [`Resolver::system`] and [`Resolver::addresses`].
+    /// When none is named, or `/etc/resolv.conf` is asked for and cannot be used.
     pub fn new(resolvers: &Resolvers) -> Result<Self, DnsError> {
         Self::with_limits(resolvers, Limits::default())
-    }
-
-    /// Those of `/etc/resolv.conf`.
-    ///
-    /// # Errors
-    ///
-    /// When that file cannot be used.
-    pub fn system() -> Result<Self, DnsError> {
-        Self::new(&Resolvers::System)
-    }
-
-    /// These, by UDP and TCP.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn addresses(addresses: &[SocketAddr]) -> Result<Self, DnsError> {
-        Self::new(&Resolvers::Addresses(addresses.to_vec()))
     }
 
     pub(super) fn with_limits(resolvers: &Resolvers, limits: Limits) -> Result<Self, DnsError> {
@@ -81,7 +70,7 @@ impl Resolver {
             return Err(DnsError::NoResolver("none is named".to_owned()));
         }
         Ok(Self {
-            asker: limits.asker(),
+            asker: Asker::new(limits),
             addresses,
         })
     }

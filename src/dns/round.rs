@@ -1,21 +1,17 @@
 //! One round of looking at the DNS: the only part that asks.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use mail_auth::hickory_resolver::proto::{
     op::{Message, ResponseCode},
     rr::{Name, RData, RecordType},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 
 use super::{
     discovery::{Discovery, PORT, Zone},
-    exchange::{Asker, Party, Question, Silence},
+    exchange::{Asker, Limits, Party, Question, Silence},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
-    rate::Rate,
     resolver::{DnsError, Resolver, absolute, texts, word, written},
 };
 use crate::config::Resolvers;
@@ -32,33 +28,6 @@ const OTHER_TYPES: [RecordType; 5] = [
     RecordType::PTR,
     RecordType::Unknown(99),
 ];
-
-/// How much may be asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Of all servers together, on average.
-    pub questions_per_second: u32,
-    /// Questions that may wait for their answer at the same time; at least 1.
-    pub at_once: u16,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            questions_per_second: 500,
-            at_once: 64,
-        }
-    }
-}
-
-impl Limits {
-    pub(super) fn asker(self) -> Asker {
-        Asker {
-            rate: Arc::new(Rate::per_second(self.questions_per_second)),
-            in_flight: Arc::new(Semaphore::new(usize::from(self.at_once.max(1)))),
-        }
-    }
-}
 
 /// Looks at the DNS, within its limits for as long as it lives.
 #[derive(Clone, Debug)]
@@ -332,8 +301,7 @@ fn outcome_of_authority(answer: &Message, name: &Name) -> Outcome {
     if let Some(alias) = alias(answer, name) {
         return alias;
     }
-    let own = |owner: &Name| owner == name;
-    found(answer, own)
+    found(answer, |owner| owner == name)
 }
 
 fn outcome_of_resolver(answer: &Message) -> Outcome {

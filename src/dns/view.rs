@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{
     exchange::Silence,
     finding::{Code, shown},
-    observation::{Link, Outcome, ServerAnswer, Text},
+    observation::{Link, Outcome, ServerAnswer},
+    resolver::Text,
 };
 use crate::dkim::{
     key::PublicKey,
