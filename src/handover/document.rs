@@ -1,9 +1,13 @@
 //! The pack as a document: headings, sentences and records, in one language, before it is
 //! known whether it becomes text, Markdown or HTML.
 
+use std::time::Duration;
+
+use jiff::ToSpan;
+
 use super::{
     catalogue::{Catalogue, Inlines, code, fill, words},
-    guidance,
+    delegation::HORIZON_DAYS,
     pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
     record::ResourceRecord,
 };
@@ -38,26 +42,26 @@ pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue) -> Vec<Block> {
     };
     writer.top();
     writer.summary();
-    guidance::delegation(&mut writer);
+    writer.delegation();
     for domain in &pack.domains {
         writer.domain(domain);
     }
-    guidance::general(&mut writer);
+    writer.general();
     writer.blocks
 }
 
-pub(super) struct Writer<'a> {
-    pub(super) pack: &'a Pack,
-    pub(super) catalogue: &'static Catalogue,
-    pub(super) blocks: Vec<Block>,
+struct Writer<'a> {
+    pack: &'a Pack,
+    catalogue: &'static Catalogue,
+    blocks: Vec<Block>,
 }
 
 impl Writer<'_> {
-    pub(super) fn section(&mut self, sentence: &str, values: &[(&str, &str)]) {
+    fn section(&mut self, sentence: &str, values: &[(&str, &str)]) {
         self.blocks.push(Block::Section(fill(sentence, values)));
     }
 
-    pub(super) fn paragraph(&mut self, sentence: &str, values: &[(&str, &str)]) {
+    fn paragraph(&mut self, sentence: &str, values: &[(&str, &str)]) {
         self.blocks.push(Block::Paragraph(fill(sentence, values)));
     }
 
@@ -88,6 +92,29 @@ impl Writer<'_> {
         } else {
             self.blocks.push(Block::List(tasks));
         }
+    }
+
+    /// The CNAME variant, where it is asked for and there is a domain that sends.
+    fn delegation(&mut self) {
+        let (pack, catalogue) = (self.pack, self.catalogue);
+        let (Some(zone), Some(example)) = (&pack.delegation, example(pack)) else {
+            return;
+        };
+        self.section(catalogue.delegation, &[]);
+        self.paragraph(catalogue.delegation_what, &[("zone", zone.as_str())]);
+        let until = pack.date.checked_add(HORIZON_DAYS.days());
+        let until = catalogue.date(until.unwrap_or(jiff::civil::Date::MAX));
+        self.paragraph(catalogue.delegation_names, &[("date", &until)]);
+        self.paragraph(catalogue.delegation_beside, &[]);
+        let target = format!("{}.{zone}", pack.organisation);
+        let domain = example.domain.as_str();
+        let values = [("target", target.as_str()), ("domain", domain)];
+        self.paragraph(catalogue.delegation_dot, &values);
+        let sending = pack.domains.iter().filter(|domain| sends(domain));
+        let lines =
+            sending.map(|domain| format!("_domainkey.{}. 3600 IN DNAME {target}.", domain.domain));
+        let label = fill(catalogue.delegation_dname, &[("domain", domain)]);
+        self.blocks.push(Block::Copy(label, lines.collect()));
     }
 
     fn domain(&mut self, domain: &DomainPack) {
@@ -136,7 +163,7 @@ impl Writer<'_> {
         let catalogue = self.catalogue;
         self.paragraph(catalogue.parked_remove, &[("domain", domain)]);
         if !remove.is_empty() {
-            let drain = guidance::drain(self.pack, catalogue);
+            let drain = drain(self.pack, catalogue);
             self.paragraph(catalogue.parked_remove_keys, &[("drain", &drain)]);
             self.blocks
                 .push(Block::List(remove.iter().map(code).collect()));
@@ -159,13 +186,11 @@ impl Writer<'_> {
             .unwrap_or_default();
         let next = self.next(key);
         self.paragraph(next, &[("date", &date)]);
+        let mut facts = vec![state(key, catalogue)];
+        facts.extend(self.place(domain, &key.name));
         if let Some(record) = &key.record {
-            let mut facts = vec![state(key, catalogue)];
-            facts.extend(self.place(domain, &record.name));
             self.facts_of(facts, record);
         } else {
-            let mut facts = vec![state(key, catalogue)];
-            facts.extend(self.place(domain, &key.name));
             facts.push(self.check("TXT", &key.name));
             self.blocks.push(Block::Facts(facts));
         }
@@ -259,10 +284,52 @@ impl Writer<'_> {
         let command = format!("dig +short {kind} {}", shell_word(name));
         (words(self.catalogue.check_with), code(command))
     }
+
+    /// The rest of the document.
+    fn general(&mut self) {
+        let (pack, catalogue) = (self.pack, self.catalogue);
+        let Some(example) = example(pack).or(pack.domains.first()) else {
+            return;
+        };
+        let name = example_name(example);
+        self.section(catalogue.entering, &[]);
+        let entering = entering(pack, catalogue, example, &name);
+        self.blocks.push(Block::List(entering));
+        self.section(catalogue.checking, &[]);
+        let placements = example.placements(&name);
+        let zone = placements.first().map_or("", |placement| &placement.zone);
+        let values = [("name", name.as_str()), ("zone", zone)];
+        let sentences = [
+            catalogue.check_servers,
+            catalogue.check_output,
+            catalogue.check_windows,
+            catalogue.check_early,
+        ];
+        let checking = sentences.map(|sentence| fill(sentence, &values));
+        self.blocks.push(Block::List(checking.into()));
+        self.later();
+    }
+
+    fn later(&mut self) {
+        let (pack, catalogue) = (self.pack, self.catalogue);
+        if !pack.domains.iter().any(sends) {
+            return;
+        }
+        self.section(catalogue.later, &[]);
+        if pack.delegation.is_none() {
+            let rotate = catalogue.duration(pack.rotate_every);
+            let lead = catalogue.duration(pack.lead_time);
+            let values = [("rotate", rotate.as_str()), ("lead", lead.as_str())];
+            self.paragraph(catalogue.later_rotation, &values);
+            let drain = drain(pack, catalogue);
+            self.paragraph(catalogue.later_drain, &[("drain", &drain)]);
+        }
+        self.paragraph(catalogue.other_checks, &[]);
+    }
 }
 
 /// What is to be done in a domain, one line each; nothing for what only has to stay.
-pub(super) fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
+fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
     let name = domain.domain.as_str();
     match &domain.tasks {
         DomainTasks::Sending { keys, coming } => {
@@ -329,4 +396,62 @@ fn shell_word(name: &str) -> String {
     } else {
         name.to_owned()
     }
+}
+
+fn entering(pack: &Pack, catalogue: &Catalogue, example: &DomainPack, name: &str) -> Vec<Inlines> {
+    let placements = example.placements(name);
+    let zone = placements.first().map_or("", |placement| &placement.zone);
+    let wrong = format!("{name}.{zone}");
+    let mut sentences = vec![
+        catalogue.enter_zone_name,
+        catalogue.enter_quotes,
+        catalogue.enter_semicolon,
+        catalogue.enter_length,
+        catalogue.enter_exact,
+        catalogue.enter_ttl,
+    ];
+    if pack.has_keys() {
+        sentences.push(catalogue.enter_beside);
+    }
+    let names = || pack.domains.iter().map(|domain| &domain.domain);
+    if names().any(|domain| domain.unicode() != domain.as_str()) {
+        sentences.push(catalogue.enter_idn);
+    }
+    let fill = |sentence| fill(sentence, &[("wrong", wrong.as_str())]);
+    sentences.into_iter().map(fill).collect()
+}
+
+/// How long a former key is needed, in words; in whole days where it is days.
+fn drain(pack: &Pack, catalogue: &Catalogue) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let seconds = pack.drain.as_secs();
+    let whole = if seconds > 2 * DAY {
+        seconds.div_ceil(DAY) * DAY
+    } else {
+        seconds
+    };
+    catalogue.duration(Duration::from_secs(whole))
+}
+
+fn sends(domain: &DomainPack) -> bool {
+    matches!(domain.tasks, DomainTasks::Sending { .. })
+}
+
+/// The domain that examples are taken from: one that sends.
+fn example(pack: &Pack) -> Option<&DomainPack> {
+    pack.domains.iter().find(|domain| sends(domain))
+}
+
+/// The whole name of a record to show things on, one to be added if there is.
+fn example_name(domain: &DomainPack) -> String {
+    let record = match &domain.tasks {
+        DomainTasks::Sending { keys, coming } => {
+            let added = keys.iter().filter(|key| key.task == Task::Add);
+            let records = added.chain(keys).filter_map(|key| key.record.as_ref());
+            records.chain(coming).next()
+        }
+        DomainTasks::Parked { records, .. } => records.last(),
+    };
+    let name = record.map(|record| record.name.clone());
+    name.unwrap_or_else(|| format!("SELECTOR._domainkey.{}", domain.domain))
 }

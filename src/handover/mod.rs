@@ -14,7 +14,6 @@ mod delegation;
 mod document;
 mod dutch;
 mod english;
-mod guidance;
 mod html;
 mod json;
 mod markdown;
@@ -38,9 +37,9 @@ use crate::{
 };
 
 pub use self::{
-    delegation::operator_zone,
     pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
     record::{Data, Placement, ResourceRecord, TTL},
+    zone::operator_zone,
 };
 
 /// An organisation with all that its pack is made from.

@@ -1,12 +1,19 @@
-//! Lines for the zone files of the organisation: the records as they must be, and in
-//! comments what is to be done. Names are absolute; a line belongs to the zone that is named
-//! above it.
+//! Lines for zone files. For the organisation's: the records as they must be, and in comments
+//! what is to be done; names are absolute, and a line belongs to the zone that is named above
+//! it. For the operator's: the keys of all organisations.
 
 use super::{
+    Handover, HandoverError,
     catalogue::{Catalogue, Inline, fill, plain},
+    delegation::target,
     document::task_line,
-    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
-    record::ResourceRecord,
+    holds_key,
+    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task, empty_record, record_of},
+    record::{Data, ResourceRecord},
+};
+use crate::{
+    keys::{KeyEntry, Publication, State, Withdrawal},
+    names::DomainName,
 };
 
 pub(super) fn render(pack: &Pack, catalogue: &Catalogue) -> String {
@@ -80,5 +87,54 @@ impl Zone {
         if let Some(record) = &key.record {
             self.record(record);
         }
+    }
+}
+
+/// The fragment of the operator's own zone that holds the keys of all organisations, to be
+/// taken in with `$INCLUDE`: no SOA, no `$ORIGIN`, the serial is for the server.
+///
+/// The same keys give the same text, whatever the time: who finds it unchanged need not
+/// reload.
+///
+/// # Errors
+/// When a name would be too long, or the public half of a key is not known: rather no zone
+/// than one that lacks the key of someone.
+pub fn operator_zone(
+    zone: &DomainName,
+    handovers: &[Handover<'_>],
+) -> Result<String, HandoverError> {
+    let mut text = format!(
+        "; DKIM keys for {zone}, written by `zegel dns zone`. Do not edit: take it in with\n\
+         ; $INCLUDE, and raise the serial of the zone when it changes.\n"
+    );
+    for handover in handovers {
+        let organisation = &handover.organisation.id;
+        for entry in handover.keyring.keys() {
+            let Some(data) = current(handover, entry)? else {
+                continue;
+            };
+            let name = target(&entry.selector, organisation, zone)?;
+            text.push_str(&ResourceRecord::new(name, data).to_string());
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// What the one record for all domains says: the key, as long as it is needed anywhere; that
+/// it is revoked, once it is so anywhere, for then the key itself is in doubt; nothing, once
+/// everybody has seen that it is empty.
+fn current(handover: &Handover<'_>, entry: &KeyEntry) -> Result<Option<Data>, HandoverError> {
+    let known = || entry.publications.values();
+    let is_over = |one: &Publication| {
+        one.state == State::Withdrawn
+            && matches!(one.withdrawal, Some(Withdrawal::Emptied | Withdrawal::Gone))
+    };
+    if known().any(|one| one.state == State::Revoked) {
+        Ok(Some(empty_record(entry)))
+    } else if known().any(holds_key) {
+        record_of(handover, entry).map(Some)
+    } else {
+        Ok((!known().all(is_over)).then(|| empty_record(entry)))
     }
 }
