@@ -6,6 +6,8 @@ mod postfix_rules;
 mod sendmail;
 mod socket;
 
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 pub use self::{
@@ -32,6 +34,68 @@ pub struct Finding {
     pub why: &'static str,
     /// The command that mends it, or the line to write where.
     pub command: String,
+}
+
+/// Findings as they come.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn danger(
+        &mut self,
+        code: &'static str,
+        found: impl Into<String>,
+        why: &'static str,
+        command: impl Into<String>,
+    ) {
+        self.add(Severity::Act, code, found.into(), why, command.into());
+    }
+
+    fn warning(
+        &mut self,
+        code: &'static str,
+        found: impl Into<String>,
+        why: &'static str,
+        command: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, code, found.into(), why, command.into());
+    }
+
+    fn note(
+        &mut self,
+        code: &'static str,
+        found: impl Into<String>,
+        why: &'static str,
+        command: impl Into<String>,
+    ) {
+        self.add(Severity::Note, code, found.into(), why, command.into());
+    }
+
+    /// Nothing is said twice: what holds for both lists of milters is found in each.
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        found: String,
+        why: &'static str,
+        command: String,
+    ) {
+        let finding = Finding {
+            severity,
+            code,
+            found,
+            why,
+            command,
+        };
+        if !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
+    }
+
+    fn worst_first(mut self) -> Vec<Finding> {
+        self.0.sort_by_key(|finding| Reverse(finding.severity));
+        self.0
+    }
 }
 
 /// What of our own configuration the rules want to know.

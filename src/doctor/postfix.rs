@@ -102,7 +102,8 @@ impl Postfix {
     pub(super) fn of_milter(
         &self,
         service: Option<&Service>,
-        (milter, name): (&Milter, &str),
+        milter: &Milter,
+        name: &str,
     ) -> Option<String> {
         let own = milter.options.get(name).cloned();
         own.or_else(|| self.get(service, &format!("milter_{name}")))

@@ -1,11 +1,7 @@
 //! What is dangerous in the settings of a Postfix from 3.5 to 3.11.
 
-mod mail;
-
-use std::cmp::Reverse;
-
 use super::{
-    Finding, Ours, milter_address,
+    Finding, Findings, Ours, milter_address,
     postfix::{Milter, Postfix, Service, seconds},
 };
 use crate::{config::ListenerSettings, shell, words::Severity};
@@ -15,28 +11,20 @@ pub fn examine(postfix: &Postfix, ours: Ours<'_>) -> Vec<Finding> {
     let mut examination = Examination {
         postfix,
         ours,
-        findings: Vec::new(),
+        findings: Findings::default(),
     };
     examination.connected();
     examination.services();
     examination.processes();
     examination.bare_newline();
     examination.behind_the_milter();
-    let mut findings = Vec::new();
-    for finding in examination.findings {
-        // What holds for both lists of milters is found in each.
-        if !findings.contains(&finding) {
-            findings.push(finding);
-        }
-    }
-    findings.sort_by_key(|finding| Reverse(finding.severity));
-    findings
+    examination.findings.worst_first()
 }
 
 struct Examination<'a> {
     postfix: &'a Postfix,
     ours: Ours<'a>,
-    findings: Vec<Finding>,
+    findings: Findings,
 }
 
 /// A milter of the MTA that is a listener of ours.
@@ -46,21 +34,6 @@ struct Link<'a> {
 }
 
 impl<'a> Examination<'a> {
-    fn add(
-        &mut self,
-        severity: Severity,
-        code: &'static str,
-        (found, why, command): (String, &'static str, String),
-    ) {
-        self.findings.push(Finding {
-            severity,
-            code,
-            found,
-            why,
-            command,
-        });
-    }
-
     fn links(&self, service: Option<&Service>, name: &str) -> Vec<Link<'a>> {
         let milters = self.postfix.milters(service, name);
         let links = milters.into_iter().filter_map(|milter| {
@@ -91,43 +64,34 @@ impl<'a> Examination<'a> {
 
     /// Whether mail comes to us at all.
     fn connected(&mut self) {
-        let address = self
-            .ours
-            .listeners
-            .iter()
+        let mut listeners = self.ours.listeners.iter();
+        let address = listeners
             .find(|one| !one.observe)
-            .map(|one| milter_address(&one.socket));
-        let address = address.unwrap_or_default();
-        let services = self.smtpd();
-        let mut all = services.iter();
-        if all.all(|service| self.links(*service, "smtpd_milters").is_empty()) {
-            self.add(
-                Severity::Act,
+            .map(|one| milter_address(&one.socket))
+            .unwrap_or_default();
+        let mut services = self.smtpd().into_iter();
+        if services.all(|service| self.links(service, "smtpd_milters").is_empty()) {
+            self.findings.danger(
                 "not_connected",
-                (
-                    "smtpd_milters names no listener of Zegel".to_owned(),
-                    "mail that comes by SMTP leaves unsigned",
-                    format!(
-                        "postconf -e {}",
-                        set("smtpd_milters", &self.behind("smtpd_milters", &address))
-                    ),
+                "smtpd_milters names no listener of Zegel",
+                "mail that comes by SMTP leaves unsigned",
+                format!(
+                    "postconf -e {}",
+                    set("smtpd_milters", &self.behind("smtpd_milters", &address))
                 ),
             );
         }
         if self.links(None, "non_smtpd_milters").is_empty() {
-            self.add(
-                Severity::Warning,
+            self.findings.warning(
                 "local_mail_unsigned",
-                (
-                    "non_smtpd_milters names no listener of Zegel".to_owned(),
-                    "mail of sendmail(1), cron and web applications leaves unsigned",
-                    format!(
-                        "postconf -e {}",
-                        set(
-                            "non_smtpd_milters",
-                            &self.behind("non_smtpd_milters", "$smtpd_milters")
-                        )
-                    ),
+                "non_smtpd_milters names no listener of Zegel",
+                "mail of sendmail(1), cron and web applications leaves unsigned",
+                format!(
+                    "postconf -e {}",
+                    set(
+                        "non_smtpd_milters",
+                        &self.behind("non_smtpd_milters", "$smtpd_milters")
+                    )
                 ),
             );
         }
@@ -135,28 +99,22 @@ impl<'a> Examination<'a> {
             .setting("receive_override_options")
             .contains("no_milters")
         {
-            self.add(
-                Severity::Act,
+            self.findings.danger(
                 "no_milters",
-                (
-                    "receive_override_options in main.cf has no_milters".to_owned(),
-                    "it switches the milters off for all mail",
-                    "postconf -X receive_override_options".to_owned(),
-                ),
+                "receive_override_options in main.cf has no_milters",
+                "it switches the milters off for all mail",
+                "postconf -X receive_override_options",
             );
         }
         if !self
             .setting("internal_mail_filter_classes")
             .contains("bounce")
         {
-            self.add(
-                Severity::Note,
+            self.findings.note(
                 "bounces_unsigned",
-                (
-                    "internal_mail_filter_classes is without bounce".to_owned(),
-                    "bounces of this host leave unsigned",
-                    "postconf -e 'internal_mail_filter_classes = bounce'".to_owned(),
-                ),
+                "internal_mail_filter_classes is without bounce",
+                "bounces of this host leave unsigned",
+                "postconf -e 'internal_mail_filter_classes = bounce'",
             );
         }
     }
@@ -174,16 +132,11 @@ impl<'a> Examination<'a> {
                 && submits.iter().any(|word| name.contains(word))
                 && service.is_some_and(|service| service.sets("smtpd_milters"))
             {
-                self.add(
-                    Severity::Warning,
+                self.findings.warning(
                     "submission_unsigned",
-                    (
-                        format!(
-                            "the service {name} sets smtpd_milters without a listener of Zegel"
-                        ),
-                        "mail of users that have logged in leaves unsigned",
-                        format!("postconf -PX {name}/smtpd_milters"),
-                    ),
+                    format!("the service {name} sets smtpd_milters without a listener of Zegel"),
+                    "mail of users that have logged in leaves unsigned",
+                    format!("postconf -PX {name}/smtpd_milters"),
                 );
             }
             for link in &links {
@@ -195,12 +148,17 @@ impl<'a> Examination<'a> {
                 .get(service, "content_filter")
                 .unwrap_or_default();
             if !links.is_empty() && !filter.is_empty() {
-                self.add(Severity::Warning, "before_content_filter", (
-                    format!("the service {name} signs, then hands mail to content_filter = {filter}"),
+                self.findings.warning(
+                    "before_content_filter",
+                    format!(
+                        "the service {name} signs, then hands mail to content_filter = {filter}"
+                    ),
                     "whatever the filter changes breaks the signature; sign where the mail comes \
                      back from it if it changes mail",
-                    format!("postconf -P '{name}/smtpd_milters=' # and leave it in behind the filter"),
-                ));
+                    format!(
+                        "postconf -P '{name}/smtpd_milters=' # and leave it in behind the filter"
+                    ),
+                );
             }
         }
         for link in self.links(None, "non_smtpd_milters") {
@@ -213,7 +171,7 @@ impl<'a> Examination<'a> {
 
     /// How Postfix deals with one milter.
     fn link(&mut self, service: Option<&Service>, link: &Link<'_>) {
-        let get = |name| self.postfix.of_milter(service, (&link.milter, name));
+        let get = |name| self.postfix.of_milter(service, &link.milter, name);
         let action = get("default_action").unwrap_or_else(|| "tempfail".to_owned());
         let protocol = get("protocol");
         let timeouts = [
@@ -226,12 +184,13 @@ impl<'a> Examination<'a> {
         if let Some(version) =
             protocol.filter(|text| text.parse().is_ok_and(|number: u32| number < 6))
         {
-            self.add(Severity::Warning, "old_protocol", (
+            self.findings.warning(
+                "old_protocol",
                 format!("milter_protocol = {version}"),
                 "below 6 Postfix hides the blank behind the colon of a field, and simple header \
                  canonicalisation cannot be used",
-                "postconf -e 'milter_protocol = 6'".to_owned(),
-            ));
+                "postconf -e 'milter_protocol = 6'",
+            );
         }
         for (name, value, least, most) in timeouts {
             let Some(value) = value else { continue };
@@ -239,7 +198,7 @@ impl<'a> Examination<'a> {
                 continue;
             };
             if time < least || time > most {
-                self.add(Severity::Warning, "timeout", (
+                self.findings.warning("timeout", 
                     format!("milter_{name} = {value}"),
                     "too short, and a busy moment puts mail off; too long, and SMTP clients give up \
                      before Postfix does",
@@ -248,25 +207,21 @@ impl<'a> Examination<'a> {
                         "command_timeout" => "15s",
                         _ => "60s",
                     }),
-                ));
+                );
             }
         }
     }
 
     fn default_action(&mut self, link: &Link<'_>, action: &str) {
-        let of_all = "postconf -e 'milter_default_action = tempfail'".to_owned();
         if link.listener.observe {
             if action != "accept" {
-                self.add(
-                    Severity::Warning,
+                self.findings.warning(
                     "trial_stops_mail",
-                    (
-                        format!("default_action of {} is {action}", link.milter.address),
-                        "the listener only looks on (observe = true): mail must not wait for it",
-                        format!(
-                            "in smtpd_milters write {{ {}, default_action=accept }}",
-                            link.milter.address
-                        ),
+                    format!("default_action of {} is {action}", link.milter.address),
+                    "the listener only looks on (observe = true): mail must not wait for it",
+                    format!(
+                        "in smtpd_milters write {{ {}, default_action=accept }}",
+                        link.milter.address
                     ),
                 );
             }
@@ -286,14 +241,12 @@ impl<'a> Examination<'a> {
         } else {
             Severity::Act
         };
-        self.add(
+        self.findings.add(
             severity,
             "default_action",
-            (
-                format!("default_action of {} is {action}", link.milter.address),
-                why,
-                of_all,
-            ),
+            format!("default_action of {} is {action}", link.milter.address),
+            why,
+            "postconf -e 'milter_default_action = tempfail'".to_owned(),
         );
     }
 
@@ -303,17 +256,14 @@ impl<'a> Examination<'a> {
             return;
         };
         if link.milter.address.starts_with("unix:/") {
-            self.add(
-                Severity::Act,
+            self.findings.danger(
                 "socket_outside_chroot",
-                (
-                    format!(
-                        "{} has chroot = y, and the milter is {}",
-                        service.name, link.milter.address
-                    ),
-                    "the path is looked up inside the queue directory, where the socket is not",
-                    format!("postconf -F {}/chroot=n", shell::quoted(&service.name)),
+                format!(
+                    "{} has chroot = y, and the milter is {}",
+                    service.name, link.milter.address
                 ),
+                "the path is looked up inside the queue directory, where the socket is not",
+                format!("postconf -F {}/chroot=n", shell::quoted(&service.name)),
             );
         }
     }
@@ -344,18 +294,100 @@ impl<'a> Examination<'a> {
         });
         let (sum, listener) = sums.max().unwrap_or_default();
         if sum > self.ours.connections {
-            self.add(
-                Severity::Act,
+            self.findings.danger(
                 "connections",
-                (
-                    format!(
-                        "Postfix may open {sum} connections to the listener {listener}, and \
+                format!(
+                    "Postfix may open {sum} connections to the listener {listener}, and \
                          limits.connections is {}",
-                        self.ours.connections
-                    ),
-                    "one too many is closed at once, and its mail has milter_default_action",
-                    format!("in zegel.toml write [limits] connections = {sum}"),
+                    self.ours.connections
                 ),
+                "one too many is closed at once, and its mail has milter_default_action",
+                format!("in zegel.toml write [limits] connections = {sum}"),
+            );
+        }
+    }
+
+    fn bare_newline(&mut self) {
+        const WHY: &str = "a bare LF can smuggle a second message into one that is signed \
+                           (CVE-2023-51764)";
+        let value = self.postfix.get(None, "smtpd_forbid_bare_newline");
+        // Since 3.9 it is the default.
+        let version = self.postfix.version;
+        let safe_by_default = version.is_some_and(|version| version >= (3, 9, 0));
+        let (knows_normalize, knows_yes) = match version {
+            Some((3, 5, patch)) => (patch >= 24, patch >= 23),
+            Some((3, 6, patch)) => (patch >= 14, patch >= 13),
+            Some((3, 7, patch)) => (patch >= 10, patch >= 9),
+            Some((3, 8, patch)) => (patch >= 5, patch >= 4),
+            Some(version) => (version > (3, 8, 5), version > (3, 8, 5)),
+            None => (true, true),
+        };
+        let command = if knows_normalize {
+            "postconf -e 'smtpd_forbid_bare_newline = normalize'"
+        } else if knows_yes {
+            "postconf -e 'smtpd_forbid_bare_newline = yes'"
+        } else {
+            "upgrade Postfix: this release has no smtpd_forbid_bare_newline"
+        };
+        let is_off = match value.as_deref() {
+            Some(value) => value == "no" || !knows_yes,
+            None => !safe_by_default,
+        };
+        if is_off {
+            let found = match value {
+                Some(value) => format!("smtpd_forbid_bare_newline = {value}"),
+                None => "smtpd_forbid_bare_newline is not set".to_owned(),
+            };
+            self.findings.danger("bare_newline", found, WHY, command);
+        }
+    }
+
+    /// What changes mail when it has been signed.
+    fn behind_the_milter(&mut self) {
+        for name in [
+            "smtp_header_checks",
+            "smtp_mime_header_checks",
+            "smtp_body_checks",
+            "smtp_generic_maps",
+        ] {
+            let value = self.setting(name);
+            if !value.is_empty() {
+                self.findings.warning(
+                    "changed_behind",
+                    format!("{name} = {value}"),
+                    "it changes mail when it has been signed; the fields that are signed, and the \
+                     body, must stay as they are",
+                    format!("postconf -X {name} # or see that it touches nothing that is signed"),
+                );
+            }
+        }
+        if self
+            .setting("smtp_discard_ehlo_keywords")
+            .to_ascii_lowercase()
+            .contains("8bitmime")
+        {
+            self.findings.warning(
+                "eight_bit_downgrade",
+                "smtp_discard_ehlo_keywords has 8bitmime",
+                "8-bit bodies are recoded when they have been signed",
+                "postconf -X smtp_discard_ehlo_keywords",
+            );
+        }
+        if self.setting("smtputf8_enable") == "no" {
+            self.findings.note("no_smtputf8", 
+                "smtputf8_enable = no",
+                "mail with addresses beyond ASCII passes without the checks of RFC 6531, and may be \
+                 refused or changed on its way",
+                "postconf -e 'smtputf8_enable = yes'",
+            );
+        }
+        if !self.setting("message_strip_characters").contains("\\0") {
+            self.findings.note(
+                "nul",
+                "message_strip_characters is without \\0",
+                "the milter protocol cuts a header field at a NUL, so that what is signed is not \
+                 what is sent",
+                "postconf -e 'message_strip_characters = \\0'",
             );
         }
     }

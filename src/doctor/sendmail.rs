@@ -1,56 +1,61 @@
 //! What is dangerous in a sendmail.cf.
 
-use std::cmp::Reverse;
-
-use super::{Finding, Ours};
-use crate::{
-    config::{ListenerSettings, Socket},
-    words::Severity,
-};
+use super::{Finding, Findings, Ours};
+use crate::config::{ListenerSettings, Socket};
 
 /// Everything that is to be said of a sendmail.cf.
 pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut add = |severity, code, found: String, why, command: String| {
-        findings.push(Finding {
-            severity,
-            code,
-            found,
-            why,
-            command,
-        });
-    };
-    let filters: Vec<Filter<'_>> = text.lines().filter_map(Filter::parse).collect();
-    let linked: Vec<(&Filter<'_>, &ListenerSettings)> = filters
-        .iter()
+    let mut findings = Findings::default();
+    filters(text, ours, &mut findings);
+    if let Some(macros) = option(text, "Milter.macros.envfrom")
+        && !macros.contains("{auth_authen}")
+    {
+        findings.warning(
+            "login_unknown",
+            "Milter.macros.envfrom is without {auth_authen}",
+            "Zegel cannot see who has logged in, so that such mail is not outbound",
+            "take confMILTER_MACROS_ENVFROM from conf/sendmail/zegel.mc",
+        );
+    }
+    let masquerade = text.lines().find_map(|line| line.strip_prefix("DM"));
+    if let Some(domain) = masquerade.filter(|domain| !domain.trim().is_empty()) {
+        findings.warning(
+            "changed_behind",
+            format!("masquerading as {}", domain.trim()),
+            "From is written anew behind the milter, which breaks the signature",
+            "take MASQUERADE_AS out of the .mc file, and let senders write full addresses",
+        );
+    }
+    findings.worst_first()
+}
+
+/// Whether mail comes to us, and what becomes of it when we do not answer.
+fn filters(text: &str, ours: Ours<'_>, findings: &mut Findings) {
+    let filters = text.lines().filter_map(Filter::parse);
+    let linked: Vec<(Filter<'_>, &ListenerSettings)> = filters
         .filter_map(|filter| {
-            let mut listeners = ours.listeners.iter();
-            listeners
-                .find(|one| filter.is(one))
-                .map(|one| (filter, one))
+            let listener = ours.listeners.iter().find(|one| filter.is(one))?;
+            Some((filter, listener))
         })
         .collect();
     if linked.is_empty() {
-        add(
-            Severity::Act,
+        findings.danger(
             "not_connected",
-            "no filter (X line) is a listener of Zegel".to_owned(),
+            "no filter (X line) is a listener of Zegel",
             "mail leaves unsigned",
-            "put conf/sendmail/zegel.mc into the .mc file, make the .cf, restart Sendmail"
-                .to_owned(),
+            "put conf/sendmail/zegel.mc into the .mc file, make the .cf, restart Sendmail",
         );
     }
     let in_use: Vec<&str> = option(text, "InputMailFilters")
         .map_or(Vec::new(), |list| list.split(',').map(str::trim).collect());
-    let ports = text
+    let ports: String = text
         .lines()
-        .filter(|line| line.starts_with("O DaemonPortOptions"));
-    let ports: String = ports.collect();
+        .filter(|line| line.starts_with("O DaemonPortOptions"))
+        .collect();
     for (filter, listener) in linked {
         let name = filter.name;
         if !in_use.contains(&name) && !ports.contains(name) {
-            add(
-                Severity::Act,
+            findings.danger(
                 "filter_not_used",
                 format!("the filter {name} is not among InputMailFilters"),
                 "it is defined and not used: mail leaves unsigned",
@@ -64,8 +69,7 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
             "R" => "with F=R mail is lost to its senders (550) while Zegel does not answer",
             _ => continue,
         };
-        add(
-            Severity::Act,
+        findings.danger(
             "default_action",
             format!("the filter {name} has F={flags}"),
             why,
@@ -74,30 +78,6 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
             ),
         );
     }
-    if let Some(macros) = option(text, "Milter.macros.envfrom")
-        && !macros.contains("{auth_authen}")
-    {
-        add(
-            Severity::Warning,
-            "login_unknown",
-            "Milter.macros.envfrom is without {auth_authen}".to_owned(),
-            "Zegel cannot see who has logged in, so that such mail is not outbound",
-            "take confMILTER_MACROS_ENVFROM from conf/sendmail/zegel.mc".to_owned(),
-        );
-    }
-    let masquerade = text.lines().find_map(|line| line.strip_prefix("DM"));
-    if let Some(domain) = masquerade.filter(|domain| !domain.trim().is_empty()) {
-        add(
-            Severity::Warning,
-            "changed_behind",
-            format!("masquerading as {}", domain.trim()),
-            "From is written anew behind the milter, which breaks the signature",
-            "take MASQUERADE_AS out of the .mc file, and let senders write full addresses"
-                .to_owned(),
-        );
-    }
-    findings.sort_by_key(|finding| Reverse(finding.severity));
-    findings
 }
 
 /// `Xzegel, S=local:/run/zegel/relay.sock, F=T, T=C:10s`

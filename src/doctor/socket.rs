@@ -5,8 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Finding;
+use super::{Finding, Findings};
 use crate::{shell, words::Severity};
+
+const CANNOT_CONNECT: &str = "the MTA cannot connect, and all mail has its default action";
 
 /// Who connects.
 #[derive(Clone, Debug)]
@@ -52,7 +54,7 @@ pub fn unreachable(address: SocketAddr) -> Finding {
         severity: Severity::Act,
         code: "socket_missing",
         found: format!("nobody answers on {address}"),
-        why: "the MTA cannot connect, and all mail has its default action",
+        why: CANNOT_CONNECT,
         command: "systemctl start zegel.service".to_owned(),
     }
 }
@@ -60,74 +62,59 @@ pub fn unreachable(address: SocketAddr) -> Finding {
 /// What is to be said of a socket at `path`, with all that is there of the way to it, from the
 /// root down. `account` is none if nobody knows the user of the MTA.
 pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Finding> {
+    let mut findings = Findings::default();
     let (shown, quoted) = (path.display(), shell::quoted_path(path));
-    let finding = |severity, code, found, why, command| Finding {
-        severity,
-        code,
-        found,
-        why,
-        command,
-    };
-    let Some(socket) = seen.last().filter(|last| last.path == path) else {
-        return vec![finding(
-            Severity::Act,
+    let Some((socket, folders)) = seen.split_last().filter(|(last, _)| last.path == path) else {
+        findings.danger(
             "socket_missing",
             format!("{shown} is not there"),
-            "the MTA cannot connect, and all mail has its default action",
-            "systemctl start zegel.socket zegel.service".to_owned(),
-        )];
+            CANNOT_CONNECT,
+            "systemctl start zegel.socket zegel.service",
+        );
+        return findings.0;
     };
-    let mut findings = Vec::new();
+    let mode = socket.mode & 0o7777;
     if !socket.is_socket {
-        findings.push(finding(
-            Severity::Act,
+        findings.danger(
             "no_socket",
             format!("{shown} is not a socket"),
             "the MTA cannot connect, and Zegel leaves alone what is not its own",
             format!("rm {quoted} && systemctl restart zegel.socket zegel.service"),
-        ));
+        );
     }
-    if socket.mode & 0o002 != 0 {
-        findings.push(finding(
-            Severity::Act,
+    if mode & 0o002 != 0 {
+        findings.danger(
             "socket_for_everyone",
-            format!("{shown} has mode {:04o}", socket.mode & 0o7777),
+            format!("{shown} has mode {mode:04o}"),
             "every user of this host can have mail signed",
             format!("chmod o-rwx {quoted} # and mode = \"0660\" in zegel.toml"),
-        ));
+        );
     }
     let Some(account) = account else {
-        return findings;
+        return findings.0;
     };
-    let (folders, _) = seen.split_at(seen.len() - 1);
+    let name = &account.name;
     for folder in folders.iter().filter(|folder| !folder.grants(account, 1)) {
-        findings.push(finding(
-            Severity::Act,
+        findings.danger(
             "folder_closed",
-            format!("{} cannot enter {}", account.name, folder.path.display()),
+            format!("{name} cannot enter {}", folder.path.display()),
             "the MTA cannot come to the socket, and all mail has its default action",
             format!("chmod o+x {}", shell::quoted_path(&folder.path)),
-        ));
+        );
     }
     if !socket.grants(account, 2) {
-        findings.push(finding(
-            Severity::Act,
+        let (user, group) = socket.owner;
+        findings.danger(
             "socket_closed",
-            format!(
-                "{} cannot write to {shown} (mode {:04o}, user {}, group {})",
-                account.name,
-                socket.mode & 0o7777,
-                socket.owner.0,
-                socket.owner.1
-            ),
-            "the MTA cannot connect, and all mail has its default action",
+            format!("{name} cannot write to {shown} (mode {mode:04o}, user {user}, group {group})"),
+            CANNOT_CONNECT,
             format!(
                 "usermod --append --groups zegel {} # then restart the MTA",
-                shell::quoted(&account.name)
+                shell::quoted(name)
             ),
-        ));
+        );
     }
-    findings
+    findings.0
 }
 
 #[cfg(test)]
