@@ -1,6 +1,9 @@
 //! Which header fields are to be signed otherwise than by default.
 
-use super::finding::{Code, Finding, Place};
+use super::{
+    finding::{Code, Place},
+    setup::Setup,
+};
 use crate::{
     dkim::{HeaderRules, NEVER_SIGNED},
     names::FieldName,
@@ -14,8 +17,8 @@ pub(super) struct HeaderChanges {
 
 impl HeaderChanges {
     /// Signed once more than it is there.
-    pub(super) fn oversign(&mut self, name: &str, place: &Place, findings: &mut Vec<Finding>) {
-        let Some(name) = allowed(name, place, findings) else {
+    pub(super) fn oversign(&mut self, name: &str, place: &Place, setup: &mut Setup) {
+        let Some(name) = allowed(name, place, setup) else {
             return;
         };
         if !self.rules.oversign.contains(&name) {
@@ -25,8 +28,8 @@ impl HeaderChanges {
     }
 
     /// Signed as often as it is there.
-    pub(super) fn sign(&mut self, name: &str, place: &Place, findings: &mut Vec<Finding>) {
-        let Some(name) = allowed(name, place, findings) else {
+    pub(super) fn sign(&mut self, name: &str, place: &Place, setup: &mut Setup) {
+        let Some(name) = allowed(name, place, setup) else {
             return;
         };
         let rules = &self.rules;
@@ -39,14 +42,14 @@ impl HeaderChanges {
     }
 
     /// Not signed.
-    pub(super) fn omit(&mut self, name: &str, place: &Place, findings: &mut Vec<Finding>) {
+    pub(super) fn omit(&mut self, name: &str, place: &Place, setup: &mut Setup) {
         match name.parse::<FieldName>() {
-            Ok(name) if name.as_str() == "from" => findings.push(Finding::at(
+            Ok(name) if name.as_str() == "from" => setup.say(
                 Code::DroppedOption,
                 place,
                 "From is among the fields that are left out",
                 "it is signed all the same (RFC 6376 §5.4)",
-            )),
+            ),
             Ok(name) => self.remove(&name),
             Err(_) => {}
         }
@@ -66,25 +69,25 @@ impl HeaderChanges {
     }
 }
 
-fn allowed(name: &str, place: &Place, findings: &mut Vec<Finding>) -> Option<FieldName> {
+fn allowed(name: &str, place: &Place, setup: &mut Setup) -> Option<FieldName> {
     match name.parse::<FieldName>() {
         Ok(name) if !NEVER_SIGNED.contains(&name.as_str()) => Some(name),
         Ok(name) => {
-            findings.push(Finding::at(
+            setup.say(
                 Code::DroppedOption,
                 place,
                 format!("{name} is among the fields that are signed"),
                 "Zegel never signs it: it changes on the way",
-            ));
+            );
             None
         }
         Err(error) => {
-            findings.push(Finding::at(
+            setup.say(
                 Code::BadEntry,
                 place,
                 format!("{name:?} is no name of a header field: {error}"),
                 "it was left out",
-            ));
+            );
             None
         }
     }

@@ -5,7 +5,11 @@ use std::{fmt, path::PathBuf};
 use ipnet::IpNet;
 use zeroize::Zeroize;
 
-use super::finding::{Finding, Place};
+use super::{
+    Files,
+    finding::{Code, Finding, Place},
+    table::{self, Entry},
+};
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     names::{DomainName, Selector},
@@ -86,6 +90,44 @@ pub struct Setup {
     pub hints: Hints,
     /// What is to be said.
     pub findings: Vec<Finding>,
+}
+
+impl Setup {
+    pub(super) fn say(
+        &mut self,
+        code: Code,
+        place: &Place,
+        found: impl Into<String>,
+        done: impl Into<String>,
+    ) {
+        self.findings.push(Finding::at(code, place, found, done));
+    }
+
+    pub(super) fn say_of_the_whole(&mut self, code: Code, found: &str, done: &str) {
+        self.findings.push(Finding::new(code, found, done));
+    }
+
+    /// The lines of a file that a setting names; nothing when it cannot be read, which is said.
+    pub(super) fn lines_of(
+        &mut self,
+        path: PathBuf,
+        files: &dyn Files,
+        setting: &str,
+        place: &Place,
+    ) -> Option<Vec<Entry>> {
+        match files.read(&path) {
+            Ok(text) => Some(table::entries(path, &text)),
+            Err(error) => {
+                self.say(
+                    Code::UnreadableFile,
+                    place,
+                    format!("{setting}: {} cannot be read: {error}", path.display()),
+                    "nothing in it was taken over; see that it can be read, and try again",
+                );
+                None
+            }
+        }
+    }
 }
 
 /// What `zegel.toml` is to say, where it differs from the defaults.

@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    finding::{Code, Finding, Place},
-    pattern::Pattern,
+    finding::{Code, Place},
     setup::{KeySource, Secret, Setup, Signing},
     table::{Comparison, DataSet, Entry},
 };
@@ -56,9 +55,7 @@ struct Key {
 
 impl Reader<'_> {
     fn say(&mut self, code: Code, place: &Place, found: String, done: impl Into<String>) {
-        self.setup
-            .findings
-            .push(Finding::at(code, place, found, done));
+        self.setup.say(code, place, found, done);
     }
 
     fn line(&mut self, entry: &Entry, comparison: Comparison) {
@@ -127,12 +124,12 @@ impl Reader<'_> {
         }
         let name = if name == "%" { author.as_str() } else { name };
         match self.key(name, place) {
-            Some(key) => self.add(author, &key, (place, in_use)),
+            Some(key) => self.add(author, &key, place, in_use),
             None => self.setup.keyless.push(author),
         }
     }
 
-    fn add(&mut self, author: DomainName, key: &Key, (place, in_use): (&Place, bool)) {
+    fn add(&mut self, author: DomainName, key: &Key, place: &Place, in_use: bool) {
         let data = key.data.replace('%', author.as_str());
         let is_path = ["/", "./", "../"]
             .iter()
@@ -165,14 +162,14 @@ impl Reader<'_> {
                     && let Some(key) = self.key(&name, place)
                 {
                     domains.push(author.to_string());
-                    self.add(author, &key, (place, self.catch_all.is_none()));
+                    self.add(author, &key, place, self.catch_all.is_none());
                 }
             }
         } else if let Some(key) = self.key(name, place)
             && let Some(domain) = key.domain.clone()
         {
             domains.push(domain.to_string());
-            self.add(domain, &key, (place, self.catch_all.is_none()));
+            self.add(domain, &key, place, self.catch_all.is_none());
         }
         let taken = match domains.as_slice() {
             [] => "nothing was taken over of it".to_owned(),
@@ -236,13 +233,78 @@ impl Reader<'_> {
         for entry in &self.tables.keys.entries {
             if !self.used.contains(&entry.key.to_lowercase()) {
                 let found = format!("no line of the signing table uses the key {}", entry.key);
-                self.setup.findings.push(Finding::at(
-                    Code::UnusedKey,
-                    &entry.place,
-                    found,
-                    "it was left out",
-                ));
+                self.say(Code::UnusedKey, &entry.place, found, "it was left out");
             }
+        }
+    }
+}
+
+/// What the first word of a line stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Pattern {
+    /// Every address of one domain.
+    Domain(DomainName),
+    /// One address, or some of them.
+    Address(DomainName),
+    /// All domains below one, or some addresses of them.
+    Subdomains(String),
+    /// All mail there is.
+    Everything,
+    /// A pattern that is none of these.
+    Other,
+    /// No address is ever like this.
+    Nothing,
+    /// Not a domain name where one has to be.
+    BadDomain(String),
+}
+
+impl Pattern {
+    /// A pattern with `*`, which the whole address has to match.
+    fn of_wildcards(text: &str) -> Self {
+        let Some((local, host)) = text.rsplit_once('@') else {
+            return match text {
+                "*" => Self::Everything,
+                _ if !text.contains('*') => Self::Nothing,
+                _ => match text.strip_prefix("*.") {
+                    Some(parent) if !parent.contains('*') => Self::Subdomains(parent.to_owned()),
+                    _ => Self::Other,
+                },
+            };
+        };
+        if !host.contains('*') {
+            return match host.parse() {
+                Ok(domain) if local.chars().all(|letter| letter == '*') && !local.is_empty() => {
+                    Self::Domain(domain)
+                }
+                Ok(domain) => Self::Address(domain),
+                Err(_) => Self::BadDomain(host.to_owned()),
+            };
+        }
+        match host.strip_prefix("*.") {
+            _ if host == "*" && local == "*" => Self::Everything,
+            Some(parent) if !parent.contains('*') => Self::Subdomains(parent.to_owned()),
+            _ => Self::Other,
+        }
+    }
+
+    /// A key of a table in which `user@host`, `host`, `user@.domain`, `.domain`, `user@*` and
+    /// `*` are looked up, each as it is.
+    fn of_lookup(text: &str) -> Self {
+        let (local, host) = match text.rsplit_once('@') {
+            Some((local, host)) => (Some(local), host),
+            None => (None, text),
+        };
+        match (local, host) {
+            (None, "*") => Self::Everything,
+            (Some(local), _) if local.contains('*') => Self::Nothing,
+            (Some(_), "*") => Self::Other,
+            (_, host) if host.contains('*') => Self::Nothing,
+            (_, host) => match (host.strip_prefix('.'), host.parse()) {
+                (Some(parent), _) => Self::Subdomains(parent.to_owned()),
+                (None, Err(_)) => Self::BadDomain(host.to_owned()),
+                (None, Ok(domain)) if local.is_some() => Self::Address(domain),
+                (None, Ok(domain)) => Self::Domain(domain),
+            },
         }
     }
 }

@@ -1,23 +1,34 @@
 //! `opendkim.conf` (opendkim.conf(5), version 2.11), and the tables that it names.
 
 mod configuration;
-mod data_set;
-mod header_lists;
-mod hosts;
 mod options;
-mod single_key;
 
-use std::{io, path::Path};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
+
+use ipnet::IpNet;
 
 use self::configuration::Configuration;
 use super::{
-    files::Files,
-    finding::{Code, Finding},
-    setup::Setup,
+    Files,
+    finding::{Code, Place},
+    headers::HeaderChanges,
+    setup::{KeySource, Setup, Signing},
     signing_table::{self, Tables},
-    table::DataSet,
+    table::{DataSet, Entry},
 };
-use crate::dkim::{Canonicalisation, CanonicalisationPair};
+use crate::{
+    dkim::{Canonicalisation, CanonicalisationPair},
+    names::{DomainName, Selector},
+};
+
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// Reads it all.
 ///
@@ -25,21 +36,25 @@ use crate::dkim::{Canonicalisation, CanonicalisationPair};
 /// When the configuration itself, or a file that it includes, cannot be read.
 pub fn read(file: &Path, files: &dyn Files) -> io::Result<Setup> {
     let mut setup = Setup::default();
-    let configuration = Configuration::read(file, files, &mut setup.findings)?;
-    options::report(&configuration, &mut setup.findings);
-    read_canonicalisation(&configuration, &mut setup);
-    read_expiry(&configuration, &mut setup);
-    header_lists::read(&configuration, files, &mut setup);
-    hosts::read(&configuration, files, &mut setup);
+    let configuration = Configuration::read(file, files, &mut setup)?;
+    options::report(&configuration, &mut setup);
+    let mut reader = Reader {
+        configuration: &configuration,
+        files,
+        setup,
+    };
+    reader.canonicalisation();
+    reader.expiry();
+    reader.headers();
+    reader.hosts();
     if configuration.get("KeyTable").is_some() || configuration.get("SigningTable").is_some() {
-        read_tables(&configuration, files, &mut setup);
+        reader.tables();
     } else {
-        single_key::read(&configuration, files, &mut setup);
+        reader.single_key();
     }
-    let signs = configuration
-        .get("Mode")
-        .is_none_or(|mode| mode.value.contains('s'));
-    if !signs {
+    let mut setup = reader.setup;
+    let mode = configuration.get("Mode");
+    if mode.is_some_and(|mode| !mode.value.contains('s')) {
         for signing in &mut setup.signings {
             signing.in_use = false;
         }
@@ -47,92 +62,240 @@ pub fn read(file: &Path, files: &dyn Files) -> io::Result<Setup> {
     Ok(setup)
 }
 
-fn read_canonicalisation(configuration: &Configuration, setup: &mut Setup) {
-    let Some(option) = configuration.get("Canonicalization") else {
-        let done = "Zegel signs relaxed/relaxed, which more mail survives; to have it as before, \
-                    set canonicalization under [signing] in zegel.toml";
-        let found = "Canonicalization is not set, so OpenDKIM signs simple/simple";
-        setup
-            .findings
-            .push(Finding::new(Code::DroppedOption, found, done));
-        return;
-    };
-    let word = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
-        "simple" => Some(Canonicalisation::Simple),
-        "relaxed" => Some(Canonicalisation::Relaxed),
-        _ => None,
-    };
-    // Without a slash it is that of the header.
-    let (header, body) = option
-        .value
-        .split_once('/')
-        .unwrap_or((&option.value, "simple"));
-    match (word(header), word(body)) {
-        (Some(header), Some(body)) => {
-            setup.hints.canonicalisation = Some(CanonicalisationPair { header, body });
-        }
-        _ => setup.findings.push(Finding::at(
-            Code::BadEntry,
-            &option.place,
-            format!("Canonicalization {:?} is not known", option.value),
-            "Zegel signs relaxed/relaxed",
-        )),
-    }
+struct Reader<'a> {
+    configuration: &'a Configuration,
+    files: &'a dyn Files,
+    setup: Setup,
 }
 
-fn read_expiry(configuration: &Configuration, setup: &mut Setup) {
-    let Some(option) = configuration.get("SignatureTTL") else {
-        return;
-    };
-    match option.value.parse::<u64>() {
-        Ok(0) => {}
-        Ok(seconds @ 3_600..=31_622_400) => setup.hints.expire = Some(seconds),
-        _ => setup.findings.push(Finding::at(
-            Code::UnsupportedOption,
-            &option.place,
-            format!(
-                "SignatureTTL {:?} is not from an hour to 366 days",
-                option.value
+impl Reader<'_> {
+    fn canonicalisation(&mut self) {
+        let Some(option) = self.configuration.get("Canonicalization") else {
+            return self.setup.say_of_the_whole(
+                Code::DroppedOption,
+                "Canonicalization is not set, so OpenDKIM signs simple/simple",
+                "Zegel signs relaxed/relaxed, which more mail survives; to have it as before, \
+                 set canonicalization under [signing] in zegel.toml",
+            );
+        };
+        let word = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
+            "simple" => Some(Canonicalisation::Simple),
+            "relaxed" => Some(Canonicalisation::Relaxed),
+            _ => None,
+        };
+        // Without a slash it is that of the header.
+        let (header, body) = option
+            .value
+            .split_once('/')
+            .unwrap_or((&option.value, "simple"));
+        match (word(header), word(body)) {
+            (Some(header), Some(body)) => {
+                self.setup.hints.canonicalisation = Some(CanonicalisationPair { header, body });
+            }
+            _ => self.setup.say(
+                Code::BadEntry,
+                &option.place,
+                format!("Canonicalization {:?} is not known", option.value),
+                "Zegel signs relaxed/relaxed",
             ),
-            "signatures do not expire; if they are to, set expire under [signing] in zegel.toml",
-        )),
+        }
     }
-}
 
-fn read_tables(configuration: &Configuration, files: &dyn Files, setup: &mut Setup) {
-    let mut set = |name| {
-        let Some(setting) = configuration.get(name) else {
+    fn expiry(&mut self) {
+        let Some(option) = self.configuration.get("SignatureTTL") else {
+            return;
+        };
+        match option.value.parse::<u64>() {
+            Ok(0) => {}
+            Ok(seconds @ 3_600..=31_622_400) => self.setup.hints.expire = Some(seconds),
+            _ => self.setup.say(
+                Code::UnsupportedOption,
+                &option.place,
+                format!(
+                    "SignatureTTL {:?} is not from an hour to 366 days",
+                    option.value
+                ),
+                "signatures do not expire; if they are to, set expire under [signing] in zegel.toml",
+            ),
+        }
+    }
+
+    /// The entries of the data set that a setting names; none if there is no such setting, or
+    /// it cannot be read here.
+    fn entries(&mut self, name: &str) -> Option<Vec<Entry>> {
+        let setting = self.configuration.get(name)?;
+        let set = self
+            .configuration
+            .data_set(setting, self.files, &mut self.setup)?;
+        Some(set.entries)
+    }
+
+    /// `SignHeaders`, `OmitHeaders` and `OversignHeaders`.
+    fn headers(&mut self) {
+        let mut changes = HeaderChanges::default();
+        for Entry { key, place, .. } in self.entries("OversignHeaders").unwrap_or_default() {
+            changes.oversign(&key, &place, &mut self.setup);
+        }
+        for Entry { key, place, .. } in self.entries("SignHeaders").unwrap_or_default() {
+            match key.strip_prefix('-') {
+                _ if key == "*" => {}
+                Some(removed) => changes.omit(removed, &place, &mut self.setup),
+                None => {
+                    let header = key.strip_prefix('+').unwrap_or(&key);
+                    changes.sign(header, &place, &mut self.setup);
+                }
+            }
+        }
+        for Entry { key, place, .. } in self.entries("OmitHeaders").unwrap_or_default() {
+            let header = key.strip_prefix('+').unwrap_or(&key);
+            // What is taken off the list of omissions is not by that asked for.
+            if !header.starts_with(['*', '-', '.']) {
+                changes.omit(header, &place, &mut self.setup);
+            }
+        }
+        if let Some(setting) = self.configuration.get("SignHeaders")
+            && !setting.value.contains('*')
+        {
+            self.setup.say(
+                Code::DroppedOption,
+                &setting.place,
+                "SignHeaders replaces the list of OpenDKIM",
+                "Zegel signs what is in its own list and what is named here",
+            );
+        }
+        self.setup.hints.headers = changes.finish();
+    }
+
+    /// `InternalHosts`: the clients whose mail is outbound.
+    fn hosts(&mut self) {
+        let Some(entries) = self.entries("InternalHosts") else {
+            return;
+        };
+        let mut networks = Vec::new();
+        for Entry { key, place, .. } in entries {
+            let Some(found) = host(&key) else {
+                self.setup.say(
+                    Code::ClientName,
+                    &place,
+                    format!("{key:?} in InternalHosts is neither an address nor a network"),
+                    "it was left out, since Zegel goes by the address of a client; name its \
+                     addresses in `networks` of the listener",
+                );
+                continue;
+            };
+            for network in found.iter().filter(|network| network.prefix_len() == 0) {
+                self.setup.say(
+                    Code::OpenNetworks,
+                    &place,
+                    format!("by {network} all mail of the world is outbound"),
+                    "it was taken over as it is; if this MTA also takes mail from outside, name \
+                     your own networks instead, or use a listener of its own for outbound mail",
+                );
+            }
+            networks.extend(found);
+        }
+        networks.sort_unstable();
+        networks.dedup();
+        self.setup.hints.networks = Some(networks);
+    }
+
+    fn tables(&mut self) {
+        if let (Some(signing), Some(keys)) = (self.table("SigningTable"), self.table("KeyTable")) {
+            let tables = Tables {
+                signing: &signing,
+                keys: &keys,
+                multiple: self.configuration.is_on("MultipleSignatures"),
+                resolve: &|path| self.configuration.path(path),
+            };
+            signing_table::read(&tables, &mut self.setup);
+        }
+    }
+
+    fn table(&mut self, name: &str) -> Option<DataSet> {
+        let Some(setting) = self.configuration.get(name) else {
             let found = format!("there is no {name}");
             let done = "nothing can be taken over without it";
-            let finding = Finding::new(Code::SignsNothing, found, done);
-            setup.findings.push(finding);
+            self.setup
+                .say_of_the_whole(Code::SignsNothing, &found, done);
             return None;
         };
-        entries(setting, configuration, files, &mut setup.findings)
-    };
-    if let (Some(signing), Some(keys)) = (set("SigningTable"), set("KeyTable")) {
-        let tables = Tables {
-            signing: &signing,
-            keys: &keys,
-            multiple: configuration.is_on("MultipleSignatures"),
-            resolve: &|path| configuration.path(path),
+        self.configuration
+            .data_set(setting, self.files, &mut self.setup)
+    }
+
+    /// `Domain`, `Selector` and `KeyFile`: one key for everything.
+    fn single_key(&mut self) {
+        let get = |name| self.configuration.get(name);
+        let (Some(_), Some(selector), Some(key)) = (get("Domain"), get("Selector"), get("KeyFile"))
+        else {
+            return self.setup.say_of_the_whole(
+                Code::SignsNothing,
+                "there is neither a SigningTable, nor Domain, Selector and KeyFile together",
+                "there is nothing to take over; is this the configuration that signs?",
+            );
         };
-        signing_table::read(&tables, setup);
+        let name = selector.value.parse::<Selector>();
+        if name.is_err() {
+            self.setup.say(
+                Code::BadSelector,
+                &selector.place,
+                format!("{:?} is no selector (RFC 6376 §3.1)", selector.value),
+                "the key was not taken over; make a new one with `zegel key generate`",
+            );
+        }
+        for Entry {
+            key: text, place, ..
+        } in self.entries("Domain").unwrap_or_default()
+        {
+            let Ok(domain) = text.parse::<DomainName>() else {
+                self.setup.say(
+                    Code::BadDomain,
+                    &place,
+                    format!("{text:?} is no domain name"),
+                    "it was left out; name every domain in full in a file of orgs.d",
+                );
+                continue;
+            };
+            if self.configuration.is_on("SubDomains") {
+                self.say_subdomains(&domain, &place);
+            }
+            let Ok(name) = &name else {
+                self.setup.keyless.push(domain);
+                continue;
+            };
+            self.setup.signings.push(Signing {
+                author: domain.clone(),
+                signer: domain,
+                selector: name.clone(),
+                key: KeySource::File(self.configuration.path(&key.value)),
+                in_use: true,
+                place,
+            });
+        }
+    }
+
+    fn say_subdomains(&mut self, domain: &DomainName, place: &Place) {
+        self.setup.say(
+            Code::Subdomains,
+            place,
+            format!("SubDomains is on: mail of every subdomain of {domain} is signed as {domain}"),
+            format!(
+                "only {domain} itself was taken over; add each subdomain that sends to `domains`, \
+                 and have the record of its key published below it"
+            ),
+        );
     }
 }
 
-/// The entries of a data set that an option names, if it can be read here.
-fn entries(
-    option: &configuration::Setting,
-    configuration: &Configuration,
-    files: &dyn Files,
-    findings: &mut Vec<Finding>,
-) -> Option<DataSet> {
-    match DataSet::read(option, configuration, files) {
-        Ok(set) => Some(set),
-        Err(finding) => {
-            findings.push(*finding);
-            None
-        }
+/// An address, a network, or this host.
+fn host(text: &str) -> Option<Vec<IpNet>> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Some(LOOPBACK.map(IpNet::from).to_vec());
     }
+    let bare = text.replace(['[', ']'], "");
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Some(vec![address.to_canonical().into()]);
+    }
+    let network: IpNet = bare.parse().ok()?;
+    Some(vec![network.trunc()])
 }

@@ -1,7 +1,10 @@
 //! Every setting that OpenDKIM knows, and what becomes of it.
 
 use super::configuration::{Configuration, Setting};
-use crate::import::finding::{Code, Finding};
+use crate::import::{
+    finding::{Code, Finding},
+    setup::Setup,
+};
 
 /// Read elsewhere, or of no matter to signatures: the process, its log, its resolver, and
 /// what is done with incoming mail.
@@ -25,15 +28,10 @@ const SILENT: &str = "\
     UserID VBR-PurgeFields VBR-TrustedCertifiers VBR-TrustedCertifiersOnly WeakSyntaxChecks \
     ADSPAction ADSPNoSuchDomain LocalADSP DKIMOnly ATPSHashAlgorithm";
 
-/// What Zegel does not do, and what that means.
+/// What Zegel does not do, and what that means; settings that mean the same together.
 const SPOKEN_OF: &[(&str, Code, &str)] = &[
     (
-        "BodyLengthDB",
-        Code::BodyLength,
-        "Zegel signs the whole body, always: with l= anybody can add to a signed message",
-    ),
-    (
-        "MaximumSignedBytes",
+        "BodyLengthDB MaximumSignedBytes",
         Code::BodyLength,
         "Zegel signs the whole body, always: with l= anybody can add to a signed message",
     ),
@@ -63,19 +61,12 @@ const SPOKEN_OF: &[(&str, Code, &str)] = &[
         "canonicalisation is the same for all mail",
     ),
     (
-        "VBR-Certifiers",
+        "VBR-Certifiers VBR-Type",
         Code::DroppedOption,
         "Zegel adds no VBR-Info",
     ),
-    ("VBR-Type", Code::DroppedOption, "Zegel adds no VBR-Info"),
     (
-        "TestPublicKeys",
-        Code::Testing,
-        "keys come from a file and not from the DNS: this set-up is for tests; see that it is \
-         the one that you mean",
-    ),
-    (
-        "TestDNSData",
+        "TestPublicKeys TestDNSData",
         Code::Testing,
         "keys come from a file and not from the DNS: this set-up is for tests; see that it is \
          the one that you mean",
@@ -126,32 +117,17 @@ const SPOKEN_OF: &[(&str, Code, &str)] = &[
         "let clients log in by SMTP AUTH, which Zegel takes for outbound",
     ),
     (
-        "ResignMailTo",
+        "ResignMailTo ResignAll",
         Code::UnsupportedOption,
         "Zegel signs mail of its own domains only",
     ),
     (
-        "ResignAll",
-        Code::UnsupportedOption,
-        "Zegel signs mail of its own domains only",
-    ),
-    (
-        "ReplaceRules",
+        "ReplaceRules ReplaceHeaders",
         Code::UnsupportedOption,
         "Zegel signs what it is given: have the MTA rewrite addresses before the milter",
     ),
     (
-        "ReplaceHeaders",
-        Code::UnsupportedOption,
-        "Zegel signs what it is given: have the MTA rewrite addresses before the milter",
-    ),
-    (
-        "IdentityHeader",
-        Code::UnsupportedOption,
-        "Zegel writes no i=, and removes no fields",
-    ),
-    (
-        "IdentityHeaderRemove",
+        "IdentityHeader IdentityHeaderRemove",
         Code::UnsupportedOption,
         "Zegel writes no i=, and removes no fields",
     ),
@@ -165,38 +141,37 @@ const SPOKEN_OF: &[(&str, Code, &str)] = &[
         Code::NotFrom,
         "Zegel goes by the From field alone",
     ),
-    ("SetupPolicyScript", Code::UnsupportedOption, SCRIPT),
-    ("ScreenPolicyScript", Code::UnsupportedOption, SCRIPT),
-    ("FinalPolicyScript", Code::UnsupportedOption, SCRIPT),
-    ("StatisticsPolicyScript", Code::UnsupportedOption, SCRIPT),
+    (
+        "SetupPolicyScript ScreenPolicyScript FinalPolicyScript StatisticsPolicyScript",
+        Code::UnsupportedOption,
+        SCRIPT,
+    ),
 ];
 
 const SCRIPT: &str = "Zegel runs no scripts: look what it decides, and say that with listeners \
                       and [senders]";
 
 /// Says what cannot be taken over, or is not known.
-pub(super) fn report(configuration: &Configuration, findings: &mut Vec<Finding>) {
+pub(super) fn report(configuration: &Configuration, setup: &mut Setup) {
     for setting in &configuration.settings {
         let is = |name: &str| setting.name.eq_ignore_ascii_case(name);
-        if let Some((_, code, done)) = SPOKEN_OF.iter().find(|(name, ..)| is(name)) {
+        if let Some((_, code, done)) = SPOKEN_OF
+            .iter()
+            .find(|(names, ..)| names.split(' ').any(is))
+        {
             if is_set(setting) {
                 let found = format!("{} {}", setting.name, setting.value);
-                findings.push(Finding::at(*code, &setting.place, found, *done));
+                setup.say(*code, &setting.place, found, *done);
             }
         } else if !SILENT.split_whitespace().any(is) {
             let found = format!("{} is no setting that is known", setting.name);
             let done = "it was left out; OpenDKIM 2.11 would refuse it too: is it spelled rightly?";
-            findings.push(Finding::at(
-                Code::UnknownOption,
-                &setting.place,
-                found,
-                done,
-            ));
+            setup.say(Code::UnknownOption, &setting.place, found, done);
         }
     }
-    report_mode(configuration, findings);
-    report_algorithm(configuration, findings);
-    report_sender(configuration, findings);
+    report_mode(configuration, setup);
+    report_algorithm(configuration, setup);
+    report_sender(configuration, setup);
 }
 
 /// A switch that is off, and a limit of zero, are no settings.
@@ -205,18 +180,18 @@ fn is_set(setting: &Setting) -> bool {
     !matches!(value.as_str(), "no" | "false" | "n" | "f" | "0" | "off")
 }
 
-fn report_mode(configuration: &Configuration, findings: &mut Vec<Finding>) {
+fn report_mode(configuration: &Configuration, setup: &mut Setup) {
     let mode = configuration.get("Mode");
     let letters = mode.map_or("sv", |mode| mode.value.as_str());
     if let Some(mode) = mode
         && !letters.contains('s')
     {
-        findings.push(Finding::at(
+        setup.say(
             Code::SignsNothing,
             &mode.place,
             format!("by Mode {letters} nothing is signed"),
             "its keys were taken over, and are taken to be in no DNS",
-        ));
+        );
     }
     if letters.contains('v') {
         let finding = Finding::new(
@@ -225,37 +200,37 @@ fn report_mode(configuration: &Configuration, findings: &mut Vec<Finding>) {
             "Zegel does not verify for an MTA: if the results are used, leave OpenDKIM in its \
              place with Mode v, or let the spam filter verify",
         );
-        findings.push(Finding {
+        setup.findings.push(Finding {
             place: mode.map(|mode| mode.place.clone()),
             ..finding
         });
     }
 }
 
-fn report_algorithm(configuration: &Configuration, findings: &mut Vec<Finding>) {
+fn report_algorithm(configuration: &Configuration, setup: &mut Setup) {
     if let Some(setting) = configuration.get("SignatureAlgorithm")
         && setting.value.eq_ignore_ascii_case("rsa-sha1")
     {
-        findings.push(Finding::at(
+        setup.say(
             Code::Sha1,
             &setting.place,
             "it signs with SHA-1, which receivers do not accept (RFC 8301 §3.1)",
             "Zegel signs rsa-sha256 with the same key; see that no record says h=sha1",
-        ));
+        );
     }
 }
 
-fn report_sender(configuration: &Configuration, findings: &mut Vec<Finding>) {
+fn report_sender(configuration: &Configuration, setup: &mut Setup) {
     if let Some(setting) = configuration.get("SenderHeaders")
         && !setting.value.trim().eq_ignore_ascii_case("from")
     {
-        findings.push(Finding::at(
+        setup.say(
             Code::NotFrom,
             &setting.place,
             format!("who signs is decided by SenderHeaders {}", setting.value),
             "Zegel goes by the From field alone: mail whose other fields name another domain is \
              signed as the domain in From, if that is one of yours",
-        ));
+        );
     }
 }
 
@@ -267,7 +242,7 @@ mod tests {
     fn each_is_named_once() {
         let mut names: Vec<String> = SILENT
             .split_whitespace()
-            .chain(SPOKEN_OF.iter().map(|(name, ..)| *name))
+            .chain(SPOKEN_OF.iter().flat_map(|(names, ..)| names.split(' ')))
             .map(str::to_ascii_lowercase)
             .collect();
         let all = names.len();

@@ -1,31 +1,44 @@
 //! `dkim_signing.conf` of rspamd, and the maps that it names.
 
-mod map;
-mod networks;
+mod keys;
 mod options;
-mod templates;
 mod ucl;
 
 use std::{
     cell::Cell,
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
+use ipnet::IpNet;
+
 use self::{
-    templates::Keys,
+    keys::Keys,
     ucl::{Item, Object, Value},
 };
 use super::{
-    files::Files,
-    finding::{Code, Finding, Place},
+    Files,
+    finding::Code,
     setup::Setup,
     signing_table::{self, Tables},
-    table::{Comparison, DataSet},
+    table::{self, Comparison, DataSet, Entry},
 };
 
 /// Files that include each other would be read without end.
 const INCLUDED_FILES: usize = 100;
+
+/// `local_addrs` of rspamd as it comes, and loopback.
+const LOCAL: [&str; 8] = [
+    "127.0.0.0/8",
+    "::1/128",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "fd00::/8",
+    "fe80::/10",
+];
 
 /// Reads it all.
 ///
@@ -46,7 +59,7 @@ pub fn read(file: &Path, files: &dyn Files) -> io::Result<Setup> {
             Err(error) => Err(error.to_string()),
         }
     };
-    let object = ucl::parse(file, &text, (&folder, &include))
+    let object = ucl::parse(file, &text, &folder, &include)
         .map_err(|fault| io::Error::other(format!("line {}: {}", fault.place, fault.text)))?;
     // In modules.d it stands in an object of this name.
     let object = match object.get("dkim_signing").map(|item| &item.value) {
@@ -59,8 +72,8 @@ pub fn read(file: &Path, files: &dyn Files) -> io::Result<Setup> {
         files,
     };
     let mut setup = Setup::default();
-    options::report(&module, &mut setup.findings);
-    networks::read(&module, &mut setup);
+    options::report(&module, &mut setup);
+    read_networks(&module, &mut setup);
     if module.get("signing_table").is_some() && module.get("key_table").is_some() {
         read_tables(&module, &mut setup);
     } else {
@@ -109,20 +122,72 @@ impl Module<'_> {
     }
 
     fn path(&self, text: &str) -> PathBuf {
-        let folder = self.folder.to_string_lossy();
-        let text = text
-            .replace("${LOCAL_CONFDIR}", &folder)
-            .replace("$LOCAL_CONFDIR", &folder)
-            .replace("$CONFDIR", &folder);
-        self.folder.join(text)
+        self.folder.join(ucl::with_folder(text, &self.folder))
+    }
+
+    /// The lines of a map, be it a file or a list in the configuration; nothing when it is not
+    /// here, which is said.
+    fn entries(&self, key: &str, setup: &mut Setup) -> Option<Vec<Entry>> {
+        let item = self.get(key)?;
+        match &item.value {
+            Value::Text(text) => self.lines_of(item, text, setup),
+            Value::List(values) => {
+                let mut entries = Vec::new();
+                for value in values {
+                    match value {
+                        // One that is an address of a file is a file.
+                        Value::Text(text)
+                            if text.starts_with(['/', '$']) || text.contains("://") =>
+                        {
+                            entries.extend(self.lines_of(item, text, setup).unwrap_or_default());
+                        }
+                        Value::Text(text) => {
+                            let lines = table::entries(item.place.file.to_path_buf(), text);
+                            entries.extend(lines.into_iter().map(|entry| Entry {
+                                place: item.place.clone(),
+                                ..entry
+                            }));
+                        }
+                        _ => say_unreadable(item, "a list of texts is needed", setup),
+                    }
+                }
+                Some(entries)
+            }
+            Value::Object(object) => {
+                let each = object.items.iter().filter_map(|inner| match &inner.value {
+                    Value::Text(value) => Some(Entry {
+                        key: inner.key.clone(),
+                        value: value.clone(),
+                        place: inner.place.clone(),
+                    }),
+                    _ => None,
+                });
+                Some(each.collect())
+            }
+        }
+    }
+
+    fn lines_of(&self, item: &Item, text: &str, setup: &mut Setup) -> Option<Vec<Entry>> {
+        let path = match text.split_once("://") {
+            None => text,
+            Some(("file" | "fallback+file", path)) => path,
+            Some((kind, _)) => {
+                setup.say(
+                    Code::DataSet,
+                    &item.place,
+                    format!("{} is asked of a server ({kind})", item.key),
+                    "nothing in it was taken over; write its content into a file, name that here \
+                     in a copy of this configuration, and import the copy",
+                );
+                return None;
+            }
+        };
+        setup.lines_of(self.path(path), self.files, &item.key, &item.place)
     }
 }
 
 fn read_tables(module: &Module<'_>, setup: &mut Setup) {
-    let mut read = |key| {
-        let item = module.get(key)?;
-        map::entries(module, item, &mut setup.findings)
-    };
+    let mut read = |key| module.entries(key, setup);
     let (Some(signing), Some(mut keys)) = (read("signing_table"), read("key_table")) else {
         return;
     };
@@ -146,13 +211,37 @@ fn read_tables(module: &Module<'_>, setup: &mut Setup) {
     signing_table::read(&tables, setup);
 }
 
-/// What is wrong with the value of a setting.
-fn unreadable(item: &Item, what: &str) -> Finding {
-    let found = format!("{}: {what}", item.key);
-    Finding::at(Code::BadEntry, &item.place, found, "it was left out")
+/// Which clients' mail is outbound.
+fn read_networks(module: &Module<'_>, setup: &mut Setup) {
+    let mut networks: Vec<IpNet> = Vec::new();
+    if module.is_on("sign_local", true) {
+        networks.extend(LOCAL.iter().filter_map(|text| text.parse::<IpNet>().ok()));
+        setup.say_of_the_whole(
+            Code::DroppedOption,
+            "sign_local: mail from private addresses is outbound (local_addrs)",
+            "the addresses that rspamd comes with were put into `networks` of the listener: take \
+             out those that are not yours, and add those that you added",
+        );
+    }
+    for entry in module.entries("sign_networks", setup).unwrap_or_default() {
+        let network = entry.key.parse::<IpNet>().map(|network| network.trunc());
+        match network.or_else(|_| entry.key.parse().map(|one: IpAddr| one.into())) {
+            Ok(network) => networks.push(network),
+            Err(_) => setup.say(
+                Code::ClientName,
+                &entry.place,
+                format!("{:?} is neither an address nor a network", entry.key),
+                "it was left out; name its addresses in `networks` of the listener",
+            ),
+        }
+    }
+    networks.sort_unstable();
+    networks.dedup();
+    setup.hints.networks = Some(networks);
 }
 
-fn bad_domain(text: &str, place: &Place) -> Finding {
-    let found = format!("{text:?} is no domain name");
-    Finding::at(Code::BadDomain, place, found, "it was left out")
+/// What is wrong with the value of a setting.
+fn say_unreadable(item: &Item, what: &str, setup: &mut Setup) {
+    let found = format!("{}: {what}", item.key);
+    setup.say(Code::BadEntry, &item.place, found, "it was left out");
 }

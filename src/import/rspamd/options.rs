@@ -1,7 +1,10 @@
 //! Every setting of the module, and what becomes of it.
 
 use super::{Module, ucl::Value};
-use crate::import::finding::{Code, Finding};
+use crate::import::{
+    finding::{Code, Finding},
+    setup::Setup,
+};
 
 /// Read elsewhere, or of no matter to what is signed here.
 const SILENT: &str = "\
@@ -40,33 +43,33 @@ const SWITCHES: &[(&str, Code, &str)] = &[
     ),
 ];
 
-pub(super) fn report(module: &Module<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn report(module: &Module<'_>, setup: &mut Setup) {
     for item in &module.object.items {
         let switch = SWITCHES.iter().find(|(name, ..)| *name == item.key);
         if let Some((_, code, done)) = switch {
             let off = matches!(&item.value, Value::Text(text) if ["false", "no", "off"].contains(&text.as_str()));
             if !off {
                 let found = format!("{} is set", item.key);
-                findings.push(Finding::at(*code, &item.place, found, *done));
+                setup.say(*code, &item.place, found, *done);
             }
         } else if !SILENT.split_whitespace().any(|name| name == item.key) {
             let found = format!("{} is no setting that is known here", item.key);
             let done = "it was left out: see what it does for you";
-            findings.push(Finding::at(Code::UnknownOption, &item.place, found, done));
+            setup.say(Code::UnknownOption, &item.place, found, done);
         }
     }
-    report_domain(module, findings);
-    report_users(module, findings);
+    report_domain(module, setup);
+    report_users(module, setup);
     if let Some(item) = module.get("enabled")
         && !module.is_on("enabled", true)
     {
         let found = "the module is not enabled, so nothing is signed";
         let done = "its keys were taken over, and are taken to be in no DNS";
-        findings.push(Finding::at(Code::SignsNothing, &item.place, found, done));
+        setup.say(Code::SignsNothing, &item.place, found, done);
     }
 }
 
-fn report_domain(module: &Module<'_>, findings: &mut Vec<Finding>) {
+fn report_domain(module: &Module<'_>, setup: &mut Setup) {
     for key in [
         "use_domain",
         "use_domain_sign_networks",
@@ -76,12 +79,12 @@ fn report_domain(module: &Module<'_>, findings: &mut Vec<Finding>) {
         if let (Some(item), Some(value)) = (module.get(key), module.text(key))
             && value != "header"
         {
-            findings.push(Finding::at(
+            setup.say(
                 Code::NotFrom,
                 &item.place,
                 format!("who signs is decided by {key} = {value}"),
                 "Zegel goes by the From field alone",
-            ));
+            );
         }
     }
     if module.is_on("use_esld", true) && module.get("signing_table").is_none() {
@@ -92,7 +95,7 @@ fn report_domain(module: &Module<'_>, findings: &mut Vec<Finding>) {
             "only the domains themselves were taken over; add each subdomain that sends to \
              `domains`, and have the record of its key published below it",
         );
-        findings.push(Finding {
+        setup.findings.push(Finding {
             place: module.get("use_esld").map(|item| item.place.clone()),
             ..finding
         });
@@ -100,12 +103,12 @@ fn report_domain(module: &Module<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// By default a login must be of the domain that it writes as.
-fn report_users(module: &Module<'_>, findings: &mut Vec<Finding>) {
+fn report_users(module: &Module<'_>, setup: &mut Setup) {
     if !module.is_on("allow_username_mismatch", false) && module.get("signing_table").is_none() {
-        findings.push(Finding::new(
+        setup.say_of_the_whole(
             Code::DroppedOption,
             "a login may only write as its own domain (allow_username_mismatch is off)",
             "Zegel lets any login use any domain, unless [senders] of the organisation says other",
-        ));
+        );
     }
 }

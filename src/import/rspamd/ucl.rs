@@ -54,7 +54,8 @@ pub(super) type Include<'a> = dyn Fn(&Path) -> Result<Option<String>, String> + 
 pub(super) fn parse(
     file: &Path,
     text: &str,
-    (folder, include): (&Path, &Include<'_>),
+    folder: &Path,
+    include: &Include<'_>,
 ) -> Result<Object, Fault> {
     let mut object = Object::default();
     let mut reader = Reader {
@@ -64,7 +65,7 @@ pub(super) fn parse(
         folder,
         include,
     };
-    reader.object(&mut object, (None, DEPTH))?;
+    reader.object(&mut object, None, DEPTH)?;
     Ok(object)
 }
 
@@ -121,7 +122,8 @@ impl Reader<'_> {
     fn object(
         &mut self,
         object: &mut Object,
-        (end, depth): (Option<char>, usize),
+        end: Option<char>,
+        depth: usize,
     ) -> Result<(), Fault> {
         if depth == 0 {
             return self.fault("there are too many levels");
@@ -139,7 +141,7 @@ impl Reader<'_> {
                 // The whole file may be in braces.
                 (Some('{'), None) => {
                     self.advance(1);
-                    self.object(object, (Some('}'), depth - 1))?;
+                    self.object(object, Some('}'), depth - 1)?;
                 }
                 (Some('.'), _) => self.directive(object, depth)?,
                 _ => self.item(object, depth)?,
@@ -190,7 +192,7 @@ impl Reader<'_> {
         if self.rest.starts_with('{') {
             self.advance(1);
             let mut object = Object::default();
-            self.object(&mut object, (Some('}'), depth))?;
+            self.object(&mut object, Some('}'), depth)?;
             return Ok(Value::Object(object));
         }
         if self.rest.starts_with('[') {
@@ -271,13 +273,7 @@ impl Reader<'_> {
         if name != ".include" {
             return self.fault(format!("{name} is not read here"));
         }
-        let path = argument.trim();
-        let folder = self.folder.to_string_lossy();
-        let path = path
-            .replace("${LOCAL_CONFDIR}", &folder)
-            .replace("$LOCAL_CONFDIR", &folder)
-            .replace("$CONFDIR", &folder);
-        let path = PathBuf::from(path);
+        let path = PathBuf::from(with_folder(argument.trim(), self.folder));
         match (self.include)(&path) {
             Ok(None) if may_be_missing => Ok(()),
             Ok(None) => self.fault(format!("{} is not there", path.display())),
@@ -289,9 +285,19 @@ impl Reader<'_> {
                 folder: self.folder,
                 include: self.include,
             }
-            .object(object, (None, depth - 1)),
+            .object(object, None, depth - 1),
         }
     }
+}
+
+/// A path in which rspamd's variables for its own folder are filled in.
+pub(super) fn with_folder(text: &str, folder: &Path) -> String {
+    let folder = folder.to_string_lossy();
+    ["${LOCAL_CONFDIR}", "$LOCAL_CONFDIR", "$CONFDIR"]
+        .iter()
+        .fold(text.to_owned(), |text, variable| {
+            text.replace(variable, &folder)
+        })
 }
 
 #[cfg(test)]
@@ -309,7 +315,8 @@ mod tests {
         parse(
             Path::new("t.conf"),
             text,
-            (Path::new("/etc/rspamd"), &include),
+            Path::new("/etc/rspamd"),
+            &include,
         )
     }
 

@@ -7,13 +7,12 @@ use std::{
 };
 
 use super::{
-    Module, bad_domain, map,
+    Module, say_unreadable,
     ucl::{Object, Value},
-    unreadable,
 };
 use crate::{
     import::{
-        finding::{Code, Finding, Place},
+        finding::{Code, Place},
         setup::{KeySource, Setup, Signing},
         table::Entry,
     },
@@ -29,15 +28,17 @@ pub(super) struct Keys<'a> {
     paths: BTreeMap<String, Entry>,
 }
 
-/// A selector and a path, either of which may be left to a map or to the default.
-type Pair = (Option<String>, Option<String>);
+/// What names a key; either half may be left to a map or to the default.
+#[derive(Default)]
+struct Pair {
+    selector: Option<String>,
+    path: Option<String>,
+}
 
 impl<'a> Keys<'a> {
     pub(super) fn new(module: &'a Module<'a>, setup: &mut Setup) -> Self {
         let mut read = |key| {
-            let item = module.get(key);
-            let entries = item.and_then(|item| map::entries(module, item, &mut setup.findings));
-            let entries = entries.unwrap_or_default().into_iter();
+            let entries = module.entries(key, setup).unwrap_or_default().into_iter();
             entries
                 .map(|entry| (entry.key.to_lowercase(), entry))
                 .collect()
@@ -56,25 +57,21 @@ impl<'a> Keys<'a> {
                 continue;
             }
             let Value::Object(domains) = &item.value else {
-                setup
-                    .findings
-                    .push(unreadable(item, "an object is needed: domain { ... }"));
+                say_unreadable(item, "an object is needed: domain { ... }", setup);
                 continue;
             };
             for domain in &domains.items {
                 let Value::Object(settings) = &domain.value else {
-                    setup
-                        .findings
-                        .push(unreadable(domain, "an object is needed"));
+                    say_unreadable(domain, "an object is needed", setup);
                     continue;
                 };
                 seen.insert(domain.key.to_lowercase());
-                self.add(&domain.key, pairs(settings), (&domain.place, setup));
+                self.add(&domain.key, pairs(settings), &domain.place, setup);
             }
         }
         for (name, entry) in self.selectors.iter().chain(&self.paths) {
             if seen.insert(name.clone()) {
-                self.add(name, vec![(None, None)], (&entry.place, setup));
+                self.add(name, vec![Pair::default()], &entry.place, setup);
             }
         }
         if self.module.is_on("try_fallback", true) {
@@ -95,19 +92,19 @@ impl<'a> Keys<'a> {
         );
         if !template.contains("$domain") {
             if self.module.get("path").is_some() {
-                setup.findings.push(Finding::at(
+                setup.say(
                     Code::CatchAll,
                     &place,
                     format!("{template} is for mail of every domain that is not named"),
                     "nothing was taken over of it; name every domain that sends in a file of orgs.d",
-                ));
+                );
             }
             return;
         }
         let path = self.module.path(&template.replace("$selector", selector));
         for name in self.matches(&path) {
             if !seen.contains(&name.to_lowercase()) && name.parse::<DomainName>().is_ok() {
-                self.add(&name, vec![(None, None)], (&place, setup));
+                self.add(&name, vec![Pair::default()], &place, setup);
             }
         }
     }
@@ -140,16 +137,16 @@ impl<'a> Keys<'a> {
         found
     }
 
-    fn add(&self, name: &str, pairs: Vec<Pair>, (place, setup): (&Place, &mut Setup)) {
+    fn add(&self, name: &str, pairs: Vec<Pair>, place: &Place, setup: &mut Setup) {
         let Ok(domain) = name.parse::<DomainName>() else {
-            setup.findings.push(bad_domain(name, place));
-            return;
+            let found = format!("{name:?} is no domain name");
+            return setup.say(Code::BadDomain, place, found, "it was left out");
         };
         let of = |map: &BTreeMap<String, Entry>| {
             let entry = map.get(&name.to_lowercase());
             entry.map(|entry| entry.value.clone())
         };
-        for (selector, path) in pairs {
+        for Pair { selector, path } in pairs {
             let selector = selector
                 .or_else(|| of(&self.selectors))
                 .unwrap_or_else(|| self.module.text("selector").unwrap_or(SELECTOR).to_owned());
@@ -160,12 +157,12 @@ impl<'a> Keys<'a> {
                 .replace("$domain", domain.as_str())
                 .replace("$selector", &selector);
             let Ok(selector) = selector.parse() else {
-                setup.findings.push(Finding::at(
+                setup.say(
                     Code::BadSelector,
                     place,
                     format!("{selector:?}, of {domain}, is no selector (RFC 6376 §3.1)"),
                     "its key was not taken over; make a new one with `zegel key generate`",
-                ));
+                );
                 setup.keyless.push(domain.clone());
                 continue;
             };
@@ -183,28 +180,31 @@ impl<'a> Keys<'a> {
 
 /// `selector` and `path` of a domain, and those in its list of `selectors`.
 fn pairs(settings: &Object) -> Vec<Pair> {
-    let text = |object: &Object, key: &str| match &object.get(key)?.value {
+    let lists = settings.items.iter().filter(|item| item.key == "selectors");
+    let objects = lists.flat_map(|item| match &item.value {
+        Value::List(values) => values.as_slice(),
+        single => std::slice::from_ref(single),
+    });
+    let listed = objects.filter_map(|value| match value {
+        Value::Object(object) => Some(pair(object)),
+        _ => None,
+    });
+    let own = pair(settings);
+    let is_own = own.selector.is_some() || own.path.is_some();
+    let mut pairs: Vec<Pair> = is_own.then_some(own).into_iter().chain(listed).collect();
+    if pairs.is_empty() {
+        pairs.push(Pair::default());
+    }
+    pairs
+}
+
+fn pair(object: &Object) -> Pair {
+    let text = |key| match &object.get(key)?.value {
         Value::Text(text) => Some(text.clone()),
         _ => None,
     };
-    let mut pairs = Vec::new();
-    let own = (text(settings, "selector"), text(settings, "path"));
-    if own != (None, None) {
-        pairs.push(own);
+    Pair {
+        selector: text("selector"),
+        path: text("path"),
     }
-    for item in settings.items.iter().filter(|item| item.key == "selectors") {
-        let objects = match &item.value {
-            Value::List(values) => values.iter().collect(),
-            single => vec![single],
-        };
-        for object in objects {
-            if let Value::Object(object) = object {
-                pairs.push((text(object, "selector"), text(object, "path")));
-            }
-        }
-    }
-    if pairs.is_empty() {
-        pairs.push((None, None));
-    }
-    pairs
 }
