@@ -11,9 +11,8 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 
-use self::{keys::Keys, report::Report, write::Destination};
+use self::{keys::Keys, write::Destination};
 use super::{context::Context, failure::Failure, status::Status};
 use crate::import::{self, Files, Setup};
 
@@ -92,15 +91,15 @@ fn take_over(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let destination = Destination::new(&arguments.out, arguments.keystore.as_deref())?;
-    let sources = setup.signings.iter().map(|signing| &signing.key);
-    let keys = Keys::read(sources);
+    let keys = Keys::read(setup.signings.iter().map(|signing| &signing.key));
     setup.findings.extend(Keys::findings(&setup.signings));
     let plan = import::plan(setup, &keys.facts(), &destination.taken);
-    let mut report = Report::new(plan, &destination, arguments);
+    let planned = &plan.organisations;
+    let mut report = destination.report(planned, plan.findings, arguments.assume_published);
     if arguments.dry_run {
         report.dry_run = true;
     } else {
-        destination.write(&mut report, &keys, Timestamp::now())?;
+        destination.write(planned, &plan.hints, &keys, &mut report)?;
     }
     let status = report.status();
     if arguments.json {

@@ -4,14 +4,13 @@ use std::{cmp::Reverse, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{CommonArguments, write::Destination};
 use crate::{
     cli::{
         output::{Output, printable},
         status::Status,
     },
     dkim::Algorithm,
-    import::{Code, Finding, Hints, Plan, PlannedOrganisation},
+    import::{Code, Finding},
     names::{DomainName, OrganisationId, Selector},
     words::Severity,
 };
@@ -20,40 +19,36 @@ use crate::{
 #[derive(Serialize)]
 pub(super) struct Report {
     pub(super) dry_run: bool,
-    pub(super) organisations: Vec<Taken>,
+    pub(super) organisations: Vec<TakenOrganisation>,
     /// What a human has to look at comes first.
     pub(super) findings: Vec<Finding>,
-    keystore: PathBuf,
+    pub(super) keystore: PathBuf,
     /// Where the new settings are, if some were written.
-    settings: Option<PathBuf>,
-    #[serde(skip)]
-    pub(super) plan: Vec<PlannedOrganisation>,
-    #[serde(skip)]
-    pub(super) hints: Hints,
+    pub(super) settings: Option<PathBuf>,
     #[serde(skip)]
     pub(super) assume_published: bool,
 }
 
 /// An organisation.
 #[derive(Serialize)]
-pub(super) struct Taken {
-    id: OrganisationId,
-    file: PathBuf,
+pub(super) struct TakenOrganisation {
+    pub(super) id: OrganisationId,
+    pub(super) file: PathBuf,
     /// Whether it was there before, and is as it was.
-    unchanged: bool,
-    domains: Vec<DomainName>,
+    pub(super) unchanged: bool,
+    pub(super) domains: Vec<DomainName>,
     pub(super) keys: Vec<TakenKey>,
 }
 
 /// A key of it.
 #[derive(Serialize)]
 pub(super) struct TakenKey {
-    selector: Selector,
-    algorithm: Algorithm,
+    pub(super) selector: Selector,
+    pub(super) algorithm: Algorithm,
     /// Where it signs from now on.
-    signs_for: Vec<DomainName>,
+    pub(super) signs_for: Vec<DomainName>,
     /// Where it signs when its record is seen in the DNS.
-    waits_for: Vec<DomainName>,
+    pub(super) waits_for: Vec<DomainName>,
     pub(super) state: KeyState,
 }
 
@@ -69,42 +64,6 @@ pub(super) enum KeyState {
 }
 
 impl Report {
-    pub(super) fn new(plan: Plan, destination: &Destination, arguments: &CommonArguments) -> Self {
-        let organisations = plan.organisations.iter().map(|planned| Taken {
-            id: planned.id.clone(),
-            file: destination.organisation_file(&planned.id),
-            unchanged: planned.is_there,
-            domains: planned.domains.clone(),
-            keys: planned
-                .keys
-                .iter()
-                .map(|key| {
-                    let signs = |domain: &&DomainName| {
-                        arguments.assume_published && key.in_use.contains(domain)
-                    };
-                    let (signs_for, waits_for) = key.domains.iter().partition::<Vec<_>, _>(signs);
-                    TakenKey {
-                        selector: key.selector.clone(),
-                        algorithm: key.algorithm,
-                        signs_for: signs_for.into_iter().cloned().collect(),
-                        waits_for: waits_for.into_iter().cloned().collect(),
-                        state: KeyState::Added,
-                    }
-                })
-                .collect(),
-        });
-        Self {
-            dry_run: false,
-            organisations: organisations.collect(),
-            findings: plan.findings,
-            keystore: destination.keystore.clone(),
-            settings: destination.new_settings(),
-            plan: plan.organisations,
-            hints: plan.hints,
-            assume_published: arguments.assume_published,
-        }
-    }
-
     /// Adds what came to light while it was written.
     pub(super) fn say(&mut self, code: Code, found: String, done: &str) {
         self.findings.push(Finding::new(code, found, done));
@@ -145,8 +104,12 @@ impl Report {
 
     fn print_summary(&self, output: &mut Output) {
         let domains: usize = self.organisations.iter().map(|one| one.domains.len()).sum();
-        let keys = self.organisations.iter().flat_map(|one| &one.keys);
-        let keys = keys.filter(|key| key.state != KeyState::Refused).count();
+        let keys = self
+            .organisations
+            .iter()
+            .flat_map(|one| &one.keys)
+            .filter(|key| key.state != KeyState::Refused)
+            .count();
         let would = if self.dry_run {
             "Nothing was written. There would be"
         } else {
@@ -164,12 +127,10 @@ impl Report {
                 settings.display()
             ));
         }
-        let (act, note) = (
-            self.of(Severity::Act).count(),
-            self.of(Severity::Note).count(),
-        );
         output.line(format_args!(
-            "{act} findings need a human, {note} are good to know"
+            "{} findings need a human, {} are good to know",
+            self.of(Severity::Act).count(),
+            self.of(Severity::Note).count()
         ));
     }
 

@@ -11,15 +11,18 @@ use jiff::Timestamp;
 
 use super::{
     keys::Keys,
-    report::{KeyState, Report},
+    report::{KeyState, Report, TakenKey, TakenOrganisation},
 };
 use crate::{
     cli::failure::Failure,
     config::{self, Settings},
-    import::{Code, PlannedKey, PlannedOrganisation, Taken, organisation_file, settings_file},
+    import::{
+        Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
+        settings_file,
+    },
     keys::KeyEntry,
-    keystore::{Addition, BATCH, Keystore, KeystoreError, Target},
-    names::OrganisationId,
+    keystore::{Addition, BATCH, Keystore, Target},
+    names::{DomainName, OrganisationId},
 };
 
 const SETTINGS: &str = "zegel.toml";
@@ -27,7 +30,7 @@ const ORGANISATIONS: &str = "orgs.d";
 
 pub(super) struct Destination {
     folder: PathBuf,
-    pub(super) keystore: PathBuf,
+    keystore: PathBuf,
     has_settings: bool,
     /// The organisations that are there.
     pub(super) taken: Taken,
@@ -84,32 +87,68 @@ impl Destination {
         })
     }
 
-    pub(super) fn organisation_file(&self, id: &OrganisationId) -> PathBuf {
+    fn organisation_file(&self, id: &OrganisationId) -> PathBuf {
         self.folder.join(ORGANISATIONS).join(format!("{id}.toml"))
     }
 
     /// Where settings are written, if none are there.
-    pub(super) fn new_settings(&self) -> Option<PathBuf> {
+    fn new_settings(&self) -> Option<PathBuf> {
         (!self.has_settings).then(|| self.folder.join(SETTINGS))
+    }
+
+    /// What is done when all goes well.
+    pub(super) fn report(
+        &self,
+        plan: &[PlannedOrganisation],
+        findings: Vec<Finding>,
+        assume_published: bool,
+    ) -> Report {
+        let taken_key = |key: &PlannedKey| {
+            let signs = signs_for(key, assume_published);
+            let (signs_for, waits_for) =
+                (key.domains.iter().cloned()).partition(|domain| signs.contains(domain));
+            TakenKey {
+                selector: key.selector.clone(),
+                algorithm: key.algorithm,
+                signs_for,
+                waits_for,
+                state: KeyState::Added,
+            }
+        };
+        let taken = plan.iter().map(|planned| TakenOrganisation {
+            id: planned.id.clone(),
+            file: self.organisation_file(&planned.id),
+            unchanged: planned.is_there,
+            domains: planned.domains.clone(),
+            keys: planned.keys.iter().map(taken_key).collect(),
+        });
+        Report {
+            dry_run: false,
+            organisations: taken.collect(),
+            findings,
+            keystore: self.keystore.clone(),
+            settings: self.new_settings(),
+            assume_published,
+        }
     }
 
     /// Keys first: an organisation without its keys would be worse than the reverse.
     pub(super) fn write(
         &self,
-        report: &mut Report,
+        plan: &[PlannedOrganisation],
+        hints: &Hints,
         keys: &Keys,
-        now: Timestamp,
+        report: &mut Report,
     ) -> Result<(), Failure> {
-        let plan = std::mem::take(&mut report.plan);
         make_folder(&self.folder)?;
         make_folder(&self.folder.join(ORGANISATIONS))?;
-        self.write_keys(&plan, (report, keys), now)?;
+        self.write_keys(plan, keys, report)?;
         for organisation in plan.iter().filter(|organisation| !organisation.is_there) {
             let file = self.organisation_file(&organisation.id);
             put(&file, organisation_file(organisation).as_bytes())?;
         }
         if let Some(file) = self.new_settings() {
-            let text = settings_file(&report.hints, &self.keystore).ok_or_else(|| {
+            let text = settings_file(hints, &self.keystore).ok_or_else(|| {
                 Failure::Usage(format!("{}: it is not UTF-8", self.keystore.display()))
             })?;
             put(&file, text.as_bytes())?;
@@ -122,9 +161,10 @@ impl Destination {
     fn write_keys(
         &self,
         plan: &[PlannedOrganisation],
-        (report, keys): (&mut Report, &Keys),
-        now: Timestamp,
+        keys: &Keys,
+        report: &mut Report,
     ) -> Result<(), Failure> {
+        let now = Timestamp::now();
         let keystore = Keystore::create(&self.keystore)?;
         let mut new = Vec::new();
         for (at, organisation) in plan.iter().enumerate() {
@@ -159,7 +199,14 @@ impl Destination {
             for (((at, place), organisation, planned, _), answer) in batch.iter().zip(answers) {
                 if let Err(error) = answer {
                     report.organisations[*at].keys[*place].state = KeyState::Refused;
-                    refused(report, organisation, planned, &error);
+                    report.say(
+                        Code::KeystoreRefusal,
+                        format!(
+                            "{}: the key with the selector {} of {}: {error}",
+                            planned.place, planned.selector, organisation.id
+                        ),
+                        "it was not taken over",
+                    );
                 }
             }
         }
@@ -180,28 +227,12 @@ impl Destination {
     }
 }
 
-fn signs_for(planned: &PlannedKey, assume_published: bool) -> &[crate::names::DomainName] {
+fn signs_for(planned: &PlannedKey, assume_published: bool) -> &[DomainName] {
     if assume_published {
         &planned.in_use
     } else {
         &[]
     }
-}
-
-fn refused(
-    report: &mut Report,
-    organisation: &PlannedOrganisation,
-    planned: &PlannedKey,
-    error: &KeystoreError,
-) {
-    report.say(
-        Code::KeystoreRefusal,
-        format!(
-            "{}: the key with the selector {} of {}: {error}",
-            planned.place, planned.selector, organisation.id
-        ),
-        "it was not taken over",
-    );
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
