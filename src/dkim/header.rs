@@ -247,6 +247,7 @@ impl HeaderRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dkim::Canonicalisation;
 
     fn header(fields: &[(&str, &str)]) -> HeaderSection {
         let mut header = HeaderSection::default();
