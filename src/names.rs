@@ -106,6 +106,14 @@ fn check_labels(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+fn check_length(text: &str, octets: usize) -> Result<(), NameError> {
+    match text.len() {
+        0 => Err(NameError::Empty),
+        length if length > octets => Err(NameError::TooLong),
+        _ => Ok(()),
+    }
+}
+
 /// The selector of a key (RFC 6376 §3.1): one or more labels, lower case.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Selector(Arc<str>);
@@ -122,12 +130,7 @@ impl Selector {
     }
 
     fn parse(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if text.len() > DOMAIN_OCTETS {
-            return Err(NameError::TooLong);
-        }
+        check_length(text, DOMAIN_OCTETS)?;
         check_labels(text)?;
         Ok(Self(text.to_ascii_lowercase().into()))
     }
@@ -144,12 +147,7 @@ impl OrganisationId {
     }
 
     fn parse(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if text.len() > ORGANISATION_OCTETS {
-            return Err(NameError::TooLong);
-        }
+        check_length(text, ORGANISATION_OCTETS)?;
         let valid =
             |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
         if !text.bytes().all(valid) {
@@ -170,12 +168,7 @@ impl FieldName {
     }
 
     fn parse(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if text.len() > FIELD_OCTETS {
-            return Err(NameError::TooLong);
-        }
+        check_length(text, FIELD_OCTETS)?;
         // A semicolon is an ftext, but would end the h= tag (RFC 6376 §3.5).
         let valid = |octet: u8| octet.is_ascii_graphic() && octet != b':' && octet != b';';
         if !text.bytes().all(valid) {

@@ -16,6 +16,7 @@ macro_rules! words {
 
         impl $name {
             /// All of them, in their order.
+            #[allow(dead_code, reason = "not every list is gone through")]
             $visibility const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
 
             /// The word for it, which never changes.

@@ -21,6 +21,7 @@ use crate::{
     config::{HttpListen, ListenerSettings, Loaded, Outbound, Reader, Settings, Socket},
     daemon::{Daemon, InheritedSockets, Signals},
     dkim::{Algorithm, Message, ParsedSignature, PublicKey},
+    handover::Data,
     keys::{Evidence, State},
     keystore::{Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
@@ -45,9 +46,6 @@ Content-Type: text/plain; charset=us-ascii\r\n\
 Geachte inwoner,\r\n\
 \r\n\
 Uw afspraak is op dinsdag om 10 uur.\r\n";
-
-/// The longest string of a TXT record (RFC 1035 §3.3).
-const STRING_OCTETS: usize = 255;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -109,7 +107,9 @@ impl DemoArguments {
              the organisation would publish:\n",
         )?;
         let name = selector.record_name(domain);
-        say(&indent(&format!("{name}. TXT {}", strings(&record))))?;
+        // Cut into strings, which the readers of a zone file join again.
+        let strings = Data::Text(record).strings().join("\" \"");
+        say(&indent(&format!("{name}. TXT \"{strings}\"")))?;
         say("5. The lines for /etc/postfix/main.cf (conf/postfix/main.cf says more):\n")?;
         say(&indent(&format!(
             "smtpd_milters = inet:{address}\nnon_smtpd_milters = $smtpd_milters\n\
@@ -132,13 +132,6 @@ fn say(text: &str) -> io::Result<()> {
 fn indent(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     format!("     {}\n", lines.join("\n     "))
-}
-
-/// A record as a zone file has it: cut into strings, which its readers join again.
-fn strings(record: &str) -> String {
-    let strings = record.as_bytes().chunks(STRING_OCTETS);
-    let quoted = strings.map(|string| format!("\"{}\"", String::from_utf8_lossy(string)));
-    quoted.collect::<Vec<_>>().join(" ")
 }
 
 fn organisation() -> Result<Organisation, Failure> {

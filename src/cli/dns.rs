@@ -2,7 +2,6 @@
 //! operator's own zone; and what is there.
 
 mod check;
-mod examination;
 
 use std::{
     fs::{self, File},
@@ -104,13 +103,14 @@ fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status
 fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
-    let keys = loaded.organisations.iter();
-    let keys =
-        keys.map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key));
-    let keys: Vec<PublicKeys> = keys.collect::<Result<_, _>>()?;
+    let organisations = loaded.organisations.iter();
+    let keys: Vec<PublicKeys> = organisations
+        .clone()
+        .map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key))
+        .collect::<Result<_, _>>()?;
     let now = Timestamp::now();
-    let both = loaded.organisations.iter().zip(&keys);
-    let handovers: Vec<Handover<'_>> = both
+    let handovers: Vec<Handover<'_>> = organisations
+        .zip(&keys)
         .map(|(organisation, keys)| Handover {
             organisation,
             keyring: &keys.keyring,
@@ -190,25 +190,21 @@ impl From<HandoverError> for Failure {
     }
 }
 
-impl ValueEnum for Format {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
+macro_rules! value_enum {
+    ($($name:ty),+) => {$(
+        impl ValueEnum for $name {
+            fn value_variants<'a>() -> &'a [Self] {
+                &Self::ALL
+            }
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(PossibleValue::new(self.as_str()))
+            }
+        }
+    )+};
 }
 
-impl ValueEnum for Language {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
-}
+value_enum!(Format, Language);
 
 #[cfg(test)]
 mod tests {

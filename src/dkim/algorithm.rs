@@ -1,46 +1,33 @@
 //! The algorithms of keys and their sizes, and why something is no key of them.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::crypto::der::DerError;
+use crate::words::words;
 
-/// The signature algorithms (RFC 6376 §3.3, RFC 8463 §3). There is no `rsa-sha1`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    #[serde(rename = "rsa-sha256")]
-    RsaSha256,
-    /// Ed25519 over the SHA-256 (RFC 8463 §3).
-    #[serde(rename = "ed25519-sha256")]
-    Ed25519Sha256,
+words! {
+    /// The signature algorithms (RFC 6376 §3.3, RFC 8463 §3), by their words in `a=`. There is
+    /// no `rsa-sha1`.
+    #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    pub enum Algorithm {
+        /// RSASSA-PKCS1-v1_5 with SHA-256.
+        #[serde(rename = "rsa-sha256")]
+        RsaSha256 = "rsa-sha256",
+        /// Ed25519 over the SHA-256 (RFC 8463 §3).
+        #[serde(rename = "ed25519-sha256")]
+        Ed25519Sha256 = "ed25519-sha256",
+    }
 }
 
 impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::RsaSha256, Self::Ed25519Sha256];
-
-    /// The word in `a=`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RsaSha256 => "rsa-sha256",
-            Self::Ed25519Sha256 => "ed25519-sha256",
-        }
-    }
-
     /// The word in `k=` of the record.
     pub fn key_type(self) -> &'static str {
         match self {
             Self::RsaSha256 => "rsa",
             Self::Ed25519Sha256 => "ed25519",
         }
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
     }
 }
 

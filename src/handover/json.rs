@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
-    record::ResourceRecord,
+    record::{Placement, ResourceRecord},
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
@@ -62,18 +62,12 @@ struct Key<'a> {
 #[derive(Serialize)]
 struct Record {
     name: String,
-    places: Vec<Place>,
+    places: Vec<Placement>,
     r#type: &'static str,
     ttl: u32,
     value: String,
     strings: Vec<String>,
     zone_line: String,
-}
-
-#[derive(Serialize)]
-struct Place {
-    zone: String,
-    relative: String,
 }
 
 pub(super) fn render(pack: &Pack) -> String {
@@ -141,15 +135,9 @@ fn key<'a>(domain: &DomainPack, key: &'a KeyPack) -> Key<'a> {
 }
 
 fn record(domain: &DomainPack, record: &ResourceRecord) -> Record {
-    let places = domain.placements(&record.name).into_iter();
     Record {
         name: record.name.clone(),
-        places: places
-            .map(|place| Place {
-                zone: place.zone,
-                relative: place.relative,
-            })
-            .collect(),
+        places: domain.placements(&record.name),
         r#type: record.data.record_type(),
         ttl: record.ttl,
         value: record.data.value(),

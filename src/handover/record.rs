@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::{dns::NULL_MX, names::DomainName};
 
 /// The time to live that is advised for every record, in seconds.
@@ -128,7 +130,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A zone that a name may be kept in, and what the name is called there.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Placement {
     /// The zone.
     pub zone: String,

@@ -1,24 +1,29 @@
 //! `zegel dns check`
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::examination::{Examined, Subject, subjects};
 use crate::{
     cli::{
         context::{self, Context, nearest},
         failure::Failure,
-        look::in_one_round,
+        look::{KeyRecord, Seen, in_one_round, word},
         output::{Output, Table, complain, printable},
         status::Status,
     },
     config::{Loaded, situation},
-    dns::Finding,
-    keys::Keyring,
+    dkim::{Algorithm, PublicKey},
+    dns::{Code, Finding, Round, judge_parked, judge_sending},
+    keys::{Keyring, Publication, Situation, State, Timing},
     keystore::Keystore,
-    names::DomainName,
+    names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
     words::{Language, Severity},
 };
@@ -40,6 +45,53 @@ pub(in crate::cli) struct CheckArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What a domain is to its organisation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    /// It sends mail.
+    Sending,
+    /// It never does.
+    Parked,
+    /// It is in the configuration no more, and mail on its way may need its records.
+    Former,
+}
+
+/// A domain to be looked at.
+struct Subject {
+    organisation: OrganisationId,
+    domain: DomainName,
+    role: Role,
+    keys: Vec<Watched>,
+}
+
+/// A key whose record is to be looked at.
+struct Watched {
+    record: KeyRecord,
+    algorithm: Algorithm,
+    publication: Publication,
+}
+
+/// What was found.
+#[derive(Serialize)]
+struct Examined {
+    organisation: OrganisationId,
+    domain: DomainName,
+    role: Role,
+    keys: Vec<ExaminedKey>,
+    #[serde(skip)]
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct ExaminedKey {
+    selector: Selector,
+    algorithm: Algorithm,
+    state: State,
+    /// How far its record can be seen.
+    sight: &'static str,
 }
 
 #[derive(Serialize)]
@@ -66,23 +118,31 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
     let loaded = context.load()?;
     let organisations = organisations(arguments, &loaded)?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
-    let (mut subjects, readable) = all_subjects(&keystore, &loaded, &organisations);
+    let mut survey = Survey {
+        keystore: &keystore,
+        subjects: Vec::new(),
+        is_whole: true,
+    };
+    let timing = loaded.settings.timing();
+    for organisation in organisations {
+        survey.add(organisation, &timing);
+    }
+    let mut subjects = survey.subjects;
     if let Some(domain) = &arguments.domain {
         subjects.retain(|subject| subject.domain == *domain);
     }
     let examined = examine(&loaded, subjects)?;
-    let good = readable == Readable::All
+    let good = survey.is_whole
         && examined
             .iter()
             .flat_map(|examined| &examined.findings)
             .all(|finding| finding.severity == Severity::Note);
     if arguments.json {
-        let domains = examined.iter();
-        let domains = domains.map(|examined| reported(examined, arguments.lang));
-        context.output.json(&Report {
-            good,
-            domains: domains.collect(),
-        });
+        let domains = examined
+            .iter()
+            .map(|examined| reported(examined, arguments.lang))
+            .collect();
+        context.output.json(&Report { good, domains });
     } else {
         print(&examined, arguments.lang, &mut context.output);
     }
@@ -121,38 +181,79 @@ fn organisations<'a>(
     Ok(wanted)
 }
 
-/// Whether every key could be read.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Readable {
-    All,
-    Some,
+/// What is to be looked at, as far as the keystore can be read.
+struct Survey<'a> {
+    keystore: &'a Keystore,
+    subjects: Vec<Subject>,
+    /// Whether every key could be read.
+    is_whole: bool,
 }
 
-fn all_subjects(
-    keystore: &Keystore,
-    loaded: &Loaded,
-    organisations: &[&Organisation],
-) -> (Vec<Subject>, Readable) {
-    let timing = loaded.settings.timing();
-    let mut all = Vec::new();
-    let mut readable = Readable::All;
-    for organisation in organisations {
-        let keyring = keystore
-            .read_keyring(&organisation.id)
-            .unwrap_or_else(|error| {
-                complain(error);
-                readable = Readable::Some;
-                Keyring::default()
-            });
-        let situation = situation(organisation, &keyring, &timing);
-        let (subjects, problems) = subjects(keystore, organisation, &situation);
-        for problem in problems {
-            complain(problem);
-            readable = Readable::Some;
-        }
-        all.extend(subjects);
+impl Survey<'_> {
+    fn lacks(&mut self, problem: impl fmt::Display) {
+        complain(problem);
+        self.is_whole = false;
     }
-    (all, readable)
+
+    /// Everything of an organisation.
+    fn add(&mut self, organisation: &Organisation, timing: &Timing) {
+        let id = &organisation.id;
+        let keyring = self.keystore.read_keyring(id).unwrap_or_else(|error| {
+            self.lacks(error);
+            Keyring::default()
+        });
+        let mut keys = self.watched_keys(organisation, &situation(organisation, &keyring, timing));
+        let sending = organisation.domains.iter().map(|one| (one, Role::Sending));
+        let parked = organisation.parked.iter().map(|one| (one, Role::Parked));
+        let known: Vec<_> = sending
+            .chain(parked)
+            .map(|(domain, role)| {
+                let keys = keys.remove(domain).unwrap_or_default();
+                (domain.clone(), role, keys)
+            })
+            .collect();
+        let former = keys
+            .into_iter()
+            .map(|(domain, keys)| (domain, Role::Former, keys));
+        let all = known.into_iter().chain(former);
+        self.subjects
+            .extend(all.map(|(domain, role, keys)| Subject {
+                organisation: id.clone(),
+                domain,
+                role,
+                keys,
+            }));
+    }
+
+    fn watched_keys(
+        &mut self,
+        organisation: &Organisation,
+        situation: &Situation<'_>,
+    ) -> BTreeMap<DomainName, Vec<Watched>> {
+        let mut public: HashMap<&Selector, Option<PublicKey>> = HashMap::new();
+        let mut watched: BTreeMap<DomainName, Vec<Watched>> = BTreeMap::new();
+        for (entry, domain) in situation.watched() {
+            let key = public.entry(&entry.selector).or_insert_with(|| {
+                let key = self.keystore.load_key(&organisation.id, entry);
+                key.map_err(|problem| self.lacks(problem))
+                    .map(|key| key.public_key().clone())
+                    .ok()
+            });
+            if let (Some(key), Some(publication)) = (key, entry.publications.get(domain)) {
+                let record = KeyRecord {
+                    selector: entry.selector.clone(),
+                    domain: domain.clone(),
+                    public_key: key.clone(),
+                };
+                watched.entry(domain.clone()).or_default().push(Watched {
+                    record,
+                    algorithm: entry.algorithm,
+                    publication: *publication,
+                });
+            }
+        }
+        watched
+    }
 }
 
 /// In the order of the subjects.
@@ -168,16 +269,63 @@ fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Fai
     Ok(examined.into_iter().map(|(_, examined)| examined).collect())
 }
 
-fn reported(examined: &Examined, language: Language) -> ReportedDomain<'_> {
-    let findings = examined.findings.iter();
-    let findings = findings.map(|finding| ReportedFinding {
-        finding,
-        advice: finding.advice(language),
-    });
-    ReportedDomain {
-        examined,
-        findings: findings.collect(),
+impl Subject {
+    /// Looks at all of it.
+    async fn examine(self, round: &Round, relays: &[IpAddr]) -> Examined {
+        let mut keys = Vec::with_capacity(self.keys.len());
+        let mut findings = Vec::new();
+        for key in &self.keys {
+            let seen = key.record.look(round).await;
+            keys.push(key.examined(&seen));
+            // A record that is to go may be empty or gone.
+            if key.publication.withdrawal.is_none() {
+                findings.extend(seen.findings);
+            }
+        }
+        let domain = self.domain.as_str();
+        match self.role {
+            Role::Sending => {
+                findings.extend(judge_sending(&round.mail_policy(domain, relays).await));
+            }
+            Role::Parked => {
+                let mut parked = judge_parked(&round.mail_policy(domain, &[]).await);
+                // What is left there from better days is looked at above.
+                parked.retain(|finding| finding.code != Code::ParkedKey || self.keys.is_empty());
+                findings.extend(parked);
+            }
+            Role::Former => {}
+        }
+        Examined {
+            organisation: self.organisation,
+            domain: self.domain,
+            role: self.role,
+            keys,
+            findings,
+        }
     }
+}
+
+impl Watched {
+    fn examined(&self, seen: &Seen) -> ExaminedKey {
+        ExaminedKey {
+            selector: self.record.selector.clone(),
+            algorithm: self.algorithm,
+            state: self.publication.state,
+            sight: word(seen.sight),
+        }
+    }
+}
+
+fn reported(examined: &Examined, language: Language) -> ReportedDomain<'_> {
+    let findings = examined
+        .findings
+        .iter()
+        .map(|finding| ReportedFinding {
+            finding,
+            advice: finding.advice(language),
+        })
+        .collect();
+    ReportedDomain { examined, findings }
 }
 
 fn print(examined: &[Examined], language: Language, output: &mut Output) {
@@ -191,7 +339,7 @@ fn print(examined: &[Examined], language: Language, output: &mut Output) {
         let mut table = Table::new(["SEVERITY", "CODE", "ORGANISATION", "NAME"]);
         for (organisation, finding) in findings() {
             table.row([
-                word(finding.severity).to_owned(),
+                severity(finding.severity).to_owned(),
                 finding.code.as_str().to_owned(),
                 organisation.to_string(),
                 finding.name.clone(),
@@ -237,7 +385,7 @@ fn print_finding(finding: &Finding, language: Language, output: &mut Output) {
 }
 
 /// For people.
-fn word(severity: Severity) -> &'static str {
+fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Act => "error",
         other => other.as_str(),

@@ -117,7 +117,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     };
     let explanation = match &result {
         Ok(signed) => explanation.signed(&trial, signed),
-        Err(refused) => explanation.refused((&built, &trial), *refused),
+        Err(refused) => explanation.refused(&built, &trial, *refused),
     };
     let explanation = Explanation {
         steps: steps(&trial, &explanation, &arguments.circumstances),
@@ -138,14 +138,17 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
 }
 
 fn keys(keyring: &Keyring, author: Option<&DomainName>) -> Vec<ExplainedKey> {
-    let keys = keyring.keys().iter().filter_map(|key| {
-        Some(ExplainedKey {
-            selector: key.selector.clone(),
-            algorithm: key.algorithm,
-            state: key.state(author?)?,
+    keyring
+        .keys()
+        .iter()
+        .filter_map(|key| {
+            Some(ExplainedKey {
+                selector: key.selector.clone(),
+                algorithm: key.algorithm,
+                state: key.state(author?)?,
+            })
         })
-    });
-    keys.collect()
+        .collect()
 }
 
 fn words(hazards: Hazards) -> Vec<&'static str> {
@@ -175,7 +178,7 @@ impl Explanation {
         }
     }
 
-    fn refused(self, (built, trial): (&Built, &Trial<'_>), refused: Refused) -> Self {
+    fn refused(self, built: &Built, trial: &Trial<'_>, refused: Refused) -> Self {
         let decision = &trial.decision;
         let mut advice = refusal::explain(decision, refused, &trial.listener.name);
         if Stage::of(refused.refusal, decision) == Stage::Keys {
@@ -205,7 +208,7 @@ impl Explanation {
                 None => "-",
             };
             table.row([
-                step.stage.as_str().to_owned(),
+                step.stage.label().to_owned(),
                 mark.to_owned(),
                 step.text.clone(),
             ]);

@@ -8,6 +8,7 @@ use crate::{
     dkim::AuthorRefusal,
     organisation::{Ground, Refusal},
     signer::Decision,
+    words::words,
 };
 
 /// One step.
@@ -20,52 +21,31 @@ pub(super) struct Step {
     pub(super) text: String,
 }
 
-/// What is looked at, in this order: the first that refuses decides.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Stage {
-    Outbound,
-    From,
-    Organisation,
-    Sender,
-    Keys,
-    Limits,
-    AlreadySigned,
-    Hazards,
-    Signature,
-    Verification,
-    Reply,
+words! {
+    /// What is looked at, in this order: the first that refuses decides.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub(super) enum Stage {
+        Outbound = "outbound",
+        From = "from",
+        Organisation = "organisation",
+        Sender = "sender",
+        Keys = "keys",
+        Limits = "limits",
+        AlreadySigned = "already_signed",
+        Hazards = "hazards",
+        Signature = "signature",
+        Verification = "verification",
+        Reply = "reply",
+    }
 }
 
 impl Stage {
-    const ALL: [Self; 11] = [
-        Self::Outbound,
-        Self::From,
-        Self::Organisation,
-        Self::Sender,
-        Self::Keys,
-        Self::Limits,
-        Self::AlreadySigned,
-        Self::Hazards,
-        Self::Signature,
-        Self::Verification,
-        Self::Reply,
-    ];
-
     /// For people.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
-            Self::Outbound => "outbound",
             Self::From => "From",
-            Self::Organisation => "organisation",
-            Self::Sender => "sender",
-            Self::Keys => "keys",
-            Self::Limits => "limits",
             Self::AlreadySigned => "signed already",
-            Self::Hazards => "hazards",
-            Self::Signature => "signature",
-            Self::Verification => "verification",
-            Self::Reply => "reply",
+            other => other.as_str(),
         }
     }
 

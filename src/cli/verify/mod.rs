@@ -1,17 +1,13 @@
 //! `zegel verify`: every signature of one message.
 
 mod keys;
-mod signatures;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
-use self::{
-    keys::KeySource,
-    signatures::{Checked, Outcome},
-};
+use self::keys::{KeySource, NoKey};
 use super::{
     context::{self, Context},
     failure::Failure,
@@ -20,8 +16,12 @@ use super::{
     status::Status,
 };
 use crate::{
-    dkim::{AuthorRefusal, author_domain},
-    names::DomainName,
+    dkim::{
+        AuthorRefusal, Canonicalisation, Claims, FIELD_NAME, Field, Message, ParsedSignature,
+        PublicKey, VerificationError, author_domain, record::Record,
+    },
+    names::{DomainName, Selector},
+    words::words,
 };
 
 #[derive(Args, Debug)]
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &VerifyArguments, context: &mut Context) -> Result<
     let source = KeySource::new(arguments, context)?;
     let author = author_domain(message.header.values("from"));
     let from_domain = author.as_ref().ok();
-    let signatures = signatures::check(&message, &source, (from_domain, context::now()));
+    let signatures = check(&message, &source, from_domain, context::now());
     let good = is_good(&signatures);
     let report = Report {
         from_domain: from_domain.cloned(),
@@ -100,7 +100,10 @@ fn print(report: &Report, author: &Result<DomainName, AuthorRefusal>, output: &m
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     for signature in &report.signatures {
         table.row([
-            signature.result.as_str().to_owned(),
+            match signature.result {
+                Outcome::Fail => "FAIL".to_owned(),
+                other => other.to_string(),
+            },
             text(signature.domain.as_ref().map(ToString::to_string)),
             text(signature.selector.as_ref().map(ToString::to_string)),
             text(signature.algorithm.clone()),
@@ -142,5 +145,126 @@ fn from_problem(refusal: AuthorRefusal) -> &'static str {
         AuthorRefusal::Repeated => "there are several From fields",
         AuthorRefusal::SeveralMailboxes => "the From field does not name exactly one mailbox",
         AuthorRefusal::Unparsable => "the From field is not what RFC 5322 allows",
+    }
+}
+
+/// What became of one DKIM-Signature field.
+#[derive(Debug, Default, Serialize)]
+struct Checked {
+    result: Outcome,
+    reason: Option<String>,
+    domain: Option<DomainName>,
+    selector: Option<Selector>,
+    algorithm: Option<String>,
+    /// Of the key.
+    bits: Option<usize>,
+    /// Whether `d=` is exactly the From domain.
+    aligned: bool,
+    /// Whether the record says `t=y`.
+    testing: bool,
+}
+
+words! {
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+    enum Outcome {
+        Pass = "pass",
+        #[default]
+        Fail = "fail",
+        /// The DNS gave no answer.
+        Unknown = "unknown",
+        /// The command line gives no key for it.
+        Skipped = "skipped",
+    }
+}
+
+/// Checks all, from top to bottom. `now` is in seconds since 1970.
+fn check(
+    message: &Message<'_>,
+    source: &KeySource,
+    author: Option<&DomainName>,
+    now: u64,
+) -> Vec<Checked> {
+    let mut hashes = BodyHashes::default();
+    let fields = message.header.fields().filter(|field| field.is(FIELD_NAME));
+    fields
+        .map(|field| {
+            let mut checked = claimed(field, author);
+            match ParsedSignature::parse(field.name, field.value) {
+                Err(error) => checked.reason = Some(error.to_string()),
+                Ok(signature) => {
+                    let body_hash = hashes.of(message.body, &signature);
+                    match source.find(&signature) {
+                        Ok(records) => {
+                            let verify = |key: &PublicKey| {
+                                signature.verify(&message.header, &body_hash, key, now)
+                            };
+                            checked.try_records(records, verify);
+                        }
+                        Err(why) => checked.without_key(why),
+                    }
+                }
+            }
+            checked
+        })
+        .collect()
+}
+
+fn claimed(field: Field<'_>, author: Option<&DomainName>) -> Checked {
+    let claims = Claims::read(field.value);
+    Checked {
+        aligned: author.is_some() && author == claims.domain.as_ref(),
+        domain: claims.domain,
+        selector: claims.selector,
+        algorithm: claims.algorithm,
+        ..Checked::default()
+    }
+}
+
+impl Checked {
+    fn without_key(&mut self, why: NoKey) {
+        let (result, reason) = match why {
+            NoKey::NotGiven => (
+                Outcome::Skipped,
+                "no key of its algorithm was given".to_owned(),
+            ),
+            NoKey::Temporary(reason) => (Outcome::Unknown, reason),
+            NoKey::Permanent(reason) => (Outcome::Fail, reason),
+        };
+        (self.result, self.reason) = (result, Some(reason));
+    }
+
+    /// Up to the first that verifies.
+    fn try_records(
+        &mut self,
+        records: Vec<Record>,
+        verify: impl Fn(&PublicKey) -> Result<(), VerificationError>,
+    ) {
+        for record in records {
+            self.bits = Some(record.public_key.bits());
+            self.testing = record.flags.testing;
+            let verified = verify(&record.public_key);
+            self.reason = verified.as_ref().err().map(VerificationError::to_string);
+            if verified.is_ok() {
+                self.result = Outcome::Pass;
+                return;
+            }
+        }
+    }
+}
+
+/// The hash of the body for each canonicalisation, made when it is first needed.
+#[derive(Default)]
+struct BodyHashes(HashMap<Canonicalisation, [u8; 32]>);
+
+impl BodyHashes {
+    fn of(&mut self, body: &[u8], signature: &ParsedSignature) -> [u8; 32] {
+        *self
+            .0
+            .entry(signature.body_canonicalisation())
+            .or_insert_with(|| {
+                let mut hasher = signature.body_hasher();
+                hasher.update(body);
+                hasher.finish()
+            })
     }
 }
