@@ -200,9 +200,12 @@ fn prepare_key(path: &Path, organisation: &Organisation) -> Result<(Keystore, Se
 }
 
 fn address(daemon: &Daemon) -> Result<SocketAddr, Failure> {
-    let mut addresses = daemon.addresses().iter();
-    let found = addresses.find(|(name, _)| name == LISTENER);
-    Ok(found.ok_or("the signer does not listen")?.1)
+    Ok(daemon
+        .addresses()
+        .iter()
+        .find(|(name, _)| name == LISTENER)
+        .ok_or("the signer does not listen")?
+        .1)
 }
 
 fn record(

@@ -107,8 +107,11 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-            let cells = self.rows.iter().map(|row| row[column].width());
-            cells.max().unwrap_or(0)
+            self.rows
+                .iter()
+                .map(|row| row[column].width())
+                .max()
+                .unwrap_or(0)
         });
         for (place, row) in self.rows.iter().enumerate() {
             let mut line = String::new();

@@ -136,9 +136,11 @@ impl Discovery {
         if !answer.answers.is_empty() {
             return Ok(None);
         }
-        let mut authorities = answer.authorities.iter();
-        let soa = authorities.find(|record| is_soa(&record.data) && record.name.zone_of(name));
-        Ok(soa.map(|record| record.name.to_lowercase()))
+        Ok(answer
+            .authorities
+            .iter()
+            .find(|record| is_soa(&record.data) && record.name.zone_of(name))
+            .map(|record| record.name.to_lowercase()))
     }
 
     async fn zone_at(&self, apex: &Name) -> Result<Arc<Zone>, DnsError> {
@@ -225,11 +227,14 @@ impl Discovery {
 
 /// RFC 2308 §5: the lesser of the SOA's own TTL and its last field.
 fn negative_ttl(answer: &Message, apex: &Name) -> Option<Duration> {
-    let mut records = answer.answers.iter().filter(|record| record.name == *apex);
-    records.find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(Duration::from_secs(record.ttl.min(soa.minimum).into())),
-        _ => None,
-    })
+    answer
+        .answers
+        .iter()
+        .filter(|record| record.name == *apex)
+        .find_map(|record| match &record.data {
+            RData::SOA(soa) => Some(Duration::from_secs(record.ttl.min(soa.minimum).into())),
+            _ => None,
+        })
 }
 
 /// What was found out once; those who ask for the same at the same time wait for the first.

@@ -55,9 +55,11 @@ pub enum DmarcError {
 
 /// Whether a TXT is meant as a DMARC record: `v=DMARC1` comes first, exactly so.
 pub(super) fn is_meant(text: &str) -> bool {
-    let first = text.split(';').next().unwrap_or_default();
-    let tag = first.split_once('=');
-    tag.is_some_and(|(name, value)| name.trim() == "v" && value.trim() == "DMARC1")
+    text.split(';')
+        .next()
+        .unwrap_or_default()
+        .split_once('=')
+        .is_some_and(|(name, value)| name.trim() == "v" && value.trim() == "DMARC1")
 }
 
 impl DmarcRecord {
@@ -78,8 +80,9 @@ impl DmarcRecord {
             tags.push((name.trim().to_ascii_lowercase(), value.trim()));
         }
         let value = |name: &str| {
-            let tag = tags.iter().find(|(known, _)| known == name);
-            tag.map(|(_, value)| *value)
+            tags.iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| *value)
         };
         let reports: Vec<String> = value("rua")
             .unwrap_or_default()
@@ -135,8 +138,9 @@ pub(super) fn choose(domain: &str, found: &[(String, DmarcRecord)]) -> Option<us
         return Some(own);
     }
     let says = |wanted: bool| {
-        let mut records = found.iter();
-        records.position(|(_, record)| record.public_suffix == Some(wanted))
+        found
+            .iter()
+            .position(|(_, record)| record.public_suffix == Some(wanted))
     };
     match (says(false), says(true)) {
         (Some(organisational), _) => Some(organisational),
@@ -163,8 +167,12 @@ pub(super) fn report_domains(reports: &[String]) -> Vec<String> {
             continue;
         };
         // A limit of size may follow (`!10m`), in records of old.
-        let mailbox = mailbox.split('!').next().unwrap_or_default();
-        let Some((_, domain)) = mailbox.rsplit_once('@') else {
+        let Some((_, domain)) = mailbox
+            .split('!')
+            .next()
+            .unwrap_or_default()
+            .rsplit_once('@')
+        else {
             continue;
         };
         let domain = domain.to_ascii_lowercase();

@@ -171,8 +171,10 @@ impl Round {
 
 /// RFC 7208 §4.5: the version ends at a blank or at the end.
 fn is_spf(text: &str) -> bool {
-    let version = text.split(' ').next().unwrap_or_default();
-    version.eq_ignore_ascii_case("v=spf1")
+    text.split(' ')
+        .next()
+        .unwrap_or_default()
+        .eq_ignore_ascii_case("v=spf1")
 }
 
 /// Evaluated by mail-auth, which asks the same resolvers by itself.

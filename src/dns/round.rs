@@ -192,8 +192,11 @@ impl Round {
 
     /// Where nobody has a TXT: is it there as another type, or at another name?
     async fn look_for_mistakes(&self, name: &Name, observation: &mut Observation) {
-        let answers = observation.links.iter().flat_map(|link| &link.answers);
-        let mut definite = answers.filter(|answer| answer.outcome.is_definite());
+        let mut definite = observation
+            .links
+            .iter()
+            .flat_map(|link| &link.answers)
+            .filter(|answer| answer.outcome.is_definite());
         let is_empty =
             |answer: &ServerAnswer| matches!(answer.outcome, Outcome::NoSuchName | Outcome::NoText);
         if definite.clone().next().is_none() || !definite.all(is_empty) {
@@ -314,8 +317,12 @@ fn outcome_of_resolver(answer: &Message) -> Outcome {
 fn found(answer: &Message, wanted: impl Fn(&Name) -> bool) -> Outcome {
     let texts = texts(answer, wanted);
     if !texts.is_empty() {
-        let records = answer.answers.iter();
-        let ttl = records.map(|record| record.ttl).max().unwrap_or_default();
+        let ttl = answer
+            .answers
+            .iter()
+            .map(|record| record.ttl)
+            .max()
+            .unwrap_or_default();
         return Outcome::Texts {
             texts,
             ttl: seconds(ttl),

@@ -105,8 +105,11 @@ impl Postfix {
         milter: &Milter,
         name: &str,
     ) -> Option<String> {
-        let own = milter.options.get(name).cloned();
-        own.or_else(|| self.get(service, &format!("milter_{name}")))
+        milter
+            .options
+            .get(name)
+            .cloned()
+            .or_else(|| self.get(service, &format!("milter_{name}")))
     }
 
     /// Where relative socket paths begin.
@@ -126,10 +129,13 @@ impl Postfix {
         if let Socket::Unix { path, .. } = &listener.socket {
             return Some(path.clone());
         }
-        let services = self.services.iter().map(Some).chain([None]);
-        let milters = services.flat_map(|service| self.milters(service, "smtpd_milters"));
-        let mut ours = milters.filter(|milter| self.is(milter, listener));
-        ours.find_map(|milter| self.path(&milter))
+        self.services
+            .iter()
+            .map(Some)
+            .chain([None])
+            .flat_map(|service| self.milters(service, "smtpd_milters"))
+            .filter(|milter| self.is(milter, listener))
+            .find_map(|milter| self.path(&milter))
             .map(PathBuf::from)
     }
 

@@ -37,8 +37,11 @@ impl<'a> Examination<'a> {
     fn links(&self, service: Option<&Service>, name: &str) -> Vec<Link<'a>> {
         let milters = self.postfix.milters(service, name);
         let links = milters.into_iter().filter_map(|milter| {
-            let mut listeners = self.ours.listeners.iter();
-            let listener = listeners.find(|listener| self.postfix.is(&milter, listener))?;
+            let listener = self
+                .ours
+                .listeners
+                .iter()
+                .find(|listener| self.postfix.is(&milter, listener))?;
             Some(Link { milter, listener })
         });
         links.collect()
@@ -53,8 +56,13 @@ impl<'a> Examination<'a> {
     }
 
     fn smtpd(&self) -> Vec<Option<&'a Service>> {
-        let services = self.postfix.services.iter().filter(|one| one.is_smtpd());
-        let services: Vec<_> = services.map(Some).collect();
+        let services: Vec<_> = self
+            .postfix
+            .services
+            .iter()
+            .filter(|one| one.is_smtpd())
+            .map(Some)
+            .collect();
         if services.is_empty() {
             vec![None]
         } else {

@@ -125,8 +125,7 @@ impl<'a> Filter<'a> {
 }
 
 fn option<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines();
-    lines.find_map(|line| {
+    text.lines().find_map(|line| {
         let (key, value) = line.strip_prefix("O ")?.split_once('=')?;
         (key.trim() == name).then_some(value.trim())
     })

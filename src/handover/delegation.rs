@@ -63,8 +63,12 @@ pub(super) fn coming(
 /// The selectors that keys will have that are made within the horizon.
 fn coming_selectors(handover: &Handover<'_>) -> Vec<Selector> {
     let template = &handover.organisation.selector;
-    let keys = handover.keyring.keys().iter();
-    let mut taken: HashSet<Selector> = keys.map(|key| key.selector.clone()).collect();
+    let mut taken: HashSet<Selector> = handover
+        .keyring
+        .keys()
+        .iter()
+        .map(|key| key.selector.clone())
+        .collect();
     let mut coming = Vec::new();
     for (first_day, days) in periods(handover) {
         let free = template.candidates(first_day);

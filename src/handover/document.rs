@@ -333,8 +333,11 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
     let name = domain.domain.as_str();
     match &domain.tasks {
         DomainTasks::Sending { keys, coming } => {
-            let due = keys.iter().filter(|key| key.task != Task::Keep);
-            let mut lines: Vec<Inlines> = due.map(|key| task_line(key, catalogue)).collect();
+            let mut lines: Vec<Inlines> = keys
+                .iter()
+                .filter(|key| key.task != Task::Keep)
+                .map(|key| task_line(key, catalogue))
+                .collect();
             if !coming.is_empty() {
                 let number = coming.len().to_string();
                 let values = [("domain", name), ("number", number.as_str())];
@@ -445,13 +448,16 @@ fn example(pack: &Pack) -> Option<&DomainPack> {
 /// The whole name of a record to show things on, one to be added if there is.
 fn example_name(domain: &DomainPack) -> String {
     let record = match &domain.tasks {
-        DomainTasks::Sending { keys, coming } => {
-            let added = keys.iter().filter(|key| key.task == Task::Add);
-            let records = added.chain(keys).filter_map(|key| key.record.as_ref());
-            records.chain(coming).next()
-        }
+        DomainTasks::Sending { keys, coming } => keys
+            .iter()
+            .filter(|key| key.task == Task::Add)
+            .chain(keys)
+            .filter_map(|key| key.record.as_ref())
+            .chain(coming)
+            .next(),
         DomainTasks::Parked { records, .. } => records.last(),
     };
-    let name = record.map(|record| record.name.clone());
-    name.unwrap_or_else(|| format!("SELECTOR._domainkey.{}", domain.domain))
+    record
+        .map(|record| record.name.clone())
+        .unwrap_or_else(|| format!("SELECTOR._domainkey.{}", domain.domain))
 }

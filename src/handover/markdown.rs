@@ -17,10 +17,11 @@ fn block(block: &Block) -> String {
         Block::Subsection(inlines) => format!("### {}\n", inline(inlines)),
         Block::Paragraph(inlines) => format!("{}\n", inline(inlines)),
         Block::Urgent(inlines) => format!("> **{}**\n", inline(inlines)),
-        Block::List(items) => {
-            let items = items.iter().map(inline);
-            items.map(|item| ["- ", &item, "\n"].concat()).collect()
-        }
+        Block::List(items) => items
+            .iter()
+            .map(inline)
+            .map(|item| ["- ", &item, "\n"].concat())
+            .collect(),
         Block::Facts(facts) => {
             let facts = facts
                 .iter()

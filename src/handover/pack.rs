@@ -131,8 +131,7 @@ impl DomainPack {
 impl Pack {
     /// Whether one of its sending domains has a key.
     pub(super) fn has_keys(&self) -> bool {
-        let mut domains = self.domains.iter();
-        domains.any(
+        self.domains.iter().any(
             |domain| matches!(&domain.tasks, DomainTasks::Sending { keys, .. } if !keys.is_empty()),
         )
     }

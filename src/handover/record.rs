@@ -145,8 +145,11 @@ impl Placement {
         let domain = domain.as_str();
         let below = |zone: &str| domain.strip_suffix(zone).is_some_and(|l| l.ends_with('.'));
         let parent = domain.split_once('.').map(|(_, parent)| parent);
-        let listed = others.iter().map(DomainName::as_str);
-        let enclosing = listed.filter(|other| below(other)).min_by_key(|z| z.len());
+        let enclosing = others
+            .iter()
+            .map(DomainName::as_str)
+            .filter(|other| below(other))
+            .min_by_key(|z| z.len());
         let zones = match (enclosing, parent) {
             (Some(enclosing), _) => vec![enclosing, domain],
             (None, Some(parent)) if parent.contains('.') => vec![domain, parent],
@@ -181,8 +184,10 @@ mod tests {
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        let owned = expected.iter();
-        owned.map(|(a, b)| ((*a).into(), (*b).into())).collect()
+        expected
+            .iter()
+            .map(|(a, b)| ((*a).into(), (*b).into()))
+            .collect()
     }
 
     #[test]

@@ -287,8 +287,11 @@ impl Planner<'_> {
         let domains: Vec<&DomainName> = group.iter().map(|member| &member.domain).collect();
         // A key that can't be used has brought them together as well.
         let signing = group.first().and_then(|first| {
-            let usable = first.signings.first().map(|(_, signing)| signing);
-            usable.or(first.refused.first())
+            first
+                .signings
+                .first()
+                .map(|(_, signing)| signing)
+                .or(first.refused.first())
         });
         if let (false, Some(signing)) = (related(&domains), signing) {
             let found = format!("{} have one key in common", listed(group));

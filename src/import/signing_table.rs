@@ -155,8 +155,13 @@ impl Reader<'_> {
         let place = &entry.place;
         let mut domains = Vec::new();
         if name == "%" {
-            let names = self.tables.keys.entries.iter();
-            let names: Vec<String> = names.map(|entry| entry.key.clone()).collect();
+            let names: Vec<String> = self
+                .tables
+                .keys
+                .entries
+                .iter()
+                .map(|entry| entry.key.clone())
+                .collect();
             for name in names {
                 if let Ok(author) = name.parse::<DomainName>()
                     && let Some(key) = self.key(&name, place)

@@ -49,12 +49,14 @@ impl Senders {
         if login {
             return Some(Ground::Login);
         }
-        let network = network_of(&self.networks, sender.client).map(Ground::Network);
-        network.or_else(|| {
-            let mut listeners = self.listeners.iter();
-            let listener = listeners.any(|name| name == sender.listener);
-            listener.then_some(Ground::Listener)
-        })
+        network_of(&self.networks, sender.client)
+            .map(Ground::Network)
+            .or_else(|| {
+                self.listeners
+                    .iter()
+                    .any(|name| name == sender.listener)
+                    .then_some(Ground::Listener)
+            })
     }
 }
 
@@ -63,8 +65,10 @@ impl Senders {
 /// An IPv4 client of a dual-stack socket (`::ffff:192.0.2.1`) counts as IPv4.
 pub fn network_of(networks: &[IpNet], client: Option<IpAddr>) -> Option<IpNet> {
     let address = client?.to_canonical();
-    let mut networks = networks.iter();
-    networks.find(|network| network.contains(&address)).copied()
+    networks
+        .iter()
+        .find(|network| network.contains(&address))
+        .copied()
 }
 
 #[cfg(test)]

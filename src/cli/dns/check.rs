@@ -167,14 +167,14 @@ fn organisations<'a>(
             .flat_map(|one| one.domains.iter().chain(&one.parked))
     };
     if !all().any(|known| known == domain) {
-        let advice = nearest(domain.as_str(), all().map(DomainName::as_str));
         return Err(Failure::Usage(format!(
             "{domain} is no domain of {}; {}",
             arguments
                 .organisation
                 .as_deref()
                 .unwrap_or("any organisation"),
-            advice.unwrap_or_else(|| "see `zegel org list`".to_owned())
+            nearest(domain.as_str(), all().map(DomainName::as_str))
+                .unwrap_or_else(|| "see `zegel org list`".to_owned())
         )));
     }
     wanted.retain(|one| one.domains.contains(domain) || one.parked.contains(domain));
@@ -331,8 +331,10 @@ fn reported(examined: &Examined, language: Language) -> ReportedDomain<'_> {
 fn print(examined: &[Examined], language: Language, output: &mut Output) {
     let findings = || {
         examined.iter().flat_map(|examined| {
-            let findings = examined.findings.iter();
-            findings.map(move |finding| (&examined.organisation, finding))
+            examined
+                .findings
+                .iter()
+                .map(move |finding| (&examined.organisation, finding))
         })
     };
     if findings().next().is_some() {

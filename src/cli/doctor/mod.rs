@@ -201,8 +201,10 @@ impl Report {
             ));
         }
         let count = |severity| {
-            let findings = self.findings.iter();
-            findings.filter(|one| one.severity == severity).count()
+            self.findings
+                .iter()
+                .filter(|one| one.severity == severity)
+                .count()
         };
         output.line(format_args!(
             "{}: dangers: {}, warnings: {}, notes: {}",

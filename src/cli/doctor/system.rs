@@ -19,8 +19,12 @@ fn from(name: &str, users: &str, groups: &str) -> Option<Account> {
     let user = users.lines().map(fields).find(|user| user[0] == name)?;
     let own = user.get(3)?.parse().ok()?;
     let others = groups.lines().map(fields).filter_map(|group| {
-        let is_member = group.get(3)?.split(',').any(|member| member == name);
-        is_member.then_some(group[2].parse().ok()).flatten()
+        group
+            .get(3)?
+            .split(',')
+            .any(|member| member == name)
+            .then_some(group[2].parse().ok())
+            .flatten()
     });
     Some(Account {
         name: name.to_owned(),

@@ -92,8 +92,10 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let trial = Trial::new(&built.snapshot, &message, &arguments.circumstances)?;
     let domain = trial.decision.domain.as_ref();
     let organisation = domain.map(|domain| &domain.organisation);
-    let keyring = organisation.map(|one| keystore.read_keyring(&one.id));
-    let keyring = keyring.and_then(Result::ok).unwrap_or_default();
+    let keyring = organisation
+        .map(|one| keystore.read_keyring(&one.id))
+        .and_then(Result::ok)
+        .unwrap_or_default();
     let file = organisation.map(|one| {
         let folder = context.config_file().with_file_name("orgs.d");
         folder.join(format!("{}.toml", one.id))
@@ -158,19 +160,23 @@ fn words(hazards: Hazards) -> Vec<&'static str> {
 impl Explanation {
     fn signed(self, trial: &Trial<'_>, signed: &Signed) -> Self {
         let verified = trial.verify(signed);
-        let signatures = trial.keys().zip(&signed.fields).zip(verified);
-        let signatures = signatures.map(|((key, field), verified)| {
-            let value = field.value().as_bytes();
-            let parsed = ParsedSignature::parse(FIELD_NAME.as_bytes(), value);
-            ExplainedSignature {
-                selector: key.selector.clone(),
-                algorithm: key.signing_key.algorithm(),
-                signed_fields: parsed.map(|parsed| parsed.names).unwrap_or_default(),
-                field: field.line(),
-                verifies: verified.is_ok(),
-                problem: verified.err().map(|error| error.to_string()),
-            }
-        });
+        let signatures =
+            trial
+                .keys()
+                .zip(&signed.fields)
+                .zip(verified)
+                .map(|((key, field), verified)| {
+                    let value = field.value().as_bytes();
+                    let parsed = ParsedSignature::parse(FIELD_NAME.as_bytes(), value);
+                    ExplainedSignature {
+                        selector: key.selector.clone(),
+                        algorithm: key.signing_key.algorithm(),
+                        signed_fields: parsed.map(|parsed| parsed.names).unwrap_or_default(),
+                        field: field.line(),
+                        verifies: verified.is_ok(),
+                        problem: verified.err().map(|error| error.to_string()),
+                    }
+                });
         Self {
             hazards: Some(words(signed.hazards)),
             signatures: signatures.collect(),

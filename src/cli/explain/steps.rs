@@ -228,8 +228,12 @@ impl Teller<'_> {
     }
 
     fn verification(&self) -> String {
-        let problems = self.explanation.signatures.iter();
-        let problems: Vec<&str> = problems.filter_map(|one| one.problem.as_deref()).collect();
+        let problems: Vec<&str> = self
+            .explanation
+            .signatures
+            .iter()
+            .filter_map(|one| one.problem.as_deref())
+            .collect();
         if problems.is_empty() {
             return "with the public key, as a receiver would: pass".to_owned();
         }

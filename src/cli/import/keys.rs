@@ -31,8 +31,10 @@ impl Keys {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let share = sources.len().div_ceil(threads).max(1);
         let read_share = |share: &[&KeySource]| -> Vec<_> {
-            let found = share.iter().map(|source| ((*source).clone(), read(source)));
-            found.collect()
+            share
+                .iter()
+                .map(|source| ((*source).clone(), read(source)))
+                .collect()
         };
         Self(thread::scope(|scope| {
             let running: Vec<_> = sources
@@ -61,8 +63,9 @@ impl Keys {
                 reason: reason.clone(),
             },
         };
-        let each = self.0.iter();
-        each.map(|(source, found)| (source.clone(), facts(found)))
+        self.0
+            .iter()
+            .map(|(source, found)| (source.clone(), facts(found)))
             .collect()
     }
 

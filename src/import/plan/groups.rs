@@ -78,8 +78,11 @@ impl Domains {
         let at = self.member(&signing.author);
         let member = &mut self.members[at];
         let Some(KeyFacts::Usable { algorithm, .. }) = facts else {
-            let same = member.refused.iter().find(|one| one.key == signing.key);
-            let same = same.cloned();
+            let same = member
+                .refused
+                .iter()
+                .find(|one| one.key == signing.key)
+                .cloned();
             if same.is_none() {
                 member.refused.push(signing);
             }

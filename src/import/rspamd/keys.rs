@@ -180,11 +180,14 @@ impl<'a> Keys<'a> {
 
 /// `selector` and `path` of a domain, and those in its list of `selectors`.
 fn pairs(settings: &Object) -> Vec<Pair> {
-    let lists = settings.items.iter().filter(|item| item.key == "selectors");
-    let objects = lists.flat_map(|item| match &item.value {
-        Value::List(values) => values.as_slice(),
-        single => std::slice::from_ref(single),
-    });
+    let objects = settings
+        .items
+        .iter()
+        .filter(|item| item.key == "selectors")
+        .flat_map(|item| match &item.value {
+            Value::List(values) => values.as_slice(),
+            single => std::slice::from_ref(single),
+        });
     let listed = objects.filter_map(|value| match value {
         Value::Object(object) => Some(pair(object)),
         _ => None,
