@@ -110,11 +110,7 @@ impl Discovery {
 
     /// Whether one of its servers answers for the name by itself.
     async fn holds(&self, zone: &Zone, name: &Name) -> bool {
-        let question = Question {
-            name: name.clone(),
-            record_type: RecordType::TXT,
-            to: Party::Authority,
-        };
+        let question = Question::new(name, RecordType::TXT, Party::Authority);
         for address in zone.addresses() {
             let answer = self.resolver.asker.ask(address, &question).await;
             if answer.is_ok_and(|answer| answer.metadata.authoritative) {
@@ -201,11 +197,7 @@ impl Discovery {
     /// From an authoritative server, since a resolver counts the TTL down; the resolver's
     /// word only where none answers.
     async fn negative_ttl(&self, apex: &Name, servers: &[Server]) -> Result<Duration, DnsError> {
-        let question = Question {
-            name: apex.clone(),
-            record_type: RecordType::SOA,
-            to: Party::Authority,
-        };
+        let question = Question::new(apex, RecordType::SOA, Party::Authority);
         for address in addresses(servers) {
             let answer = self.resolver.asker.ask(address, &question).await;
             let kept = answer.ok().and_then(|answer| negative_ttl(&answer, apex));

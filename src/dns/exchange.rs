@@ -36,6 +36,16 @@ pub(super) struct Question {
     pub(super) to: Party,
 }
 
+impl Question {
+    pub(super) fn new(name: &Name, record_type: RecordType, to: Party) -> Self {
+        Self {
+            name: name.clone(),
+            record_type,
+            to,
+        }
+    }
+}
+
 /// What kind of server is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Party {
@@ -261,11 +271,8 @@ mod tests {
     use super::*;
 
     fn query() -> Message {
-        let question = Question {
-            name: Name::from_ascii("a.example.").expect("a name"),
-            record_type: RecordType::TXT,
-            to: Party::Authority,
-        };
+        let name = Name::from_ascii("a.example.").expect("a name");
+        let question = Question::new(&name, RecordType::TXT, Party::Authority);
         message(&question, Extension::Edns)
     }
 

@@ -100,11 +100,7 @@ impl Resolver {
         record_type: RecordType,
         to: Party,
     ) -> Result<Message, DnsError> {
-        let question = Question {
-            name: name.clone(),
-            record_type,
-            to,
-        };
+        let question = Question::new(name, record_type, to);
         let mut reasons = Vec::new();
         let mut kind: fn(String) -> DnsError = DnsError::Temporary;
         for address in &self.addresses {

@@ -173,11 +173,7 @@ impl Round {
     }
 
     async fn ask_resolvers(&self, name: &Name) -> Vec<ResolverAnswer> {
-        let question = Question {
-            name: name.clone(),
-            record_type: RecordType::TXT,
-            to: Party::Resolver,
-        };
+        let question = Question::new(name, RecordType::TXT, Party::Resolver);
         let mut answers = Vec::new();
         for address in self.resolver.addresses.iter().take(MOST_RESOLVERS) {
             let outcome = match self.resolver.asker.ask(*address, &question).await {
@@ -217,11 +213,7 @@ impl Round {
     async fn other_types(&self, address: IpAddr, name: &Name) -> Vec<String> {
         let mut found = Vec::new();
         for record_type in OTHER_TYPES {
-            let question = Question {
-                name: name.clone(),
-                record_type,
-                to: Party::Authority,
-            };
+            let question = Question::new(name, record_type, Party::Authority);
             let address = SocketAddr::new(address, PORT);
             let answer = self.resolver.asker.ask(address, &question).await;
             let Ok(answer) = answer else { continue };
@@ -279,11 +271,7 @@ fn has_circle(links: &[Link]) -> bool {
 }
 
 async fn ask_authority(asker: &Asker, address: IpAddr, name: Name) -> Outcome {
-    let question = Question {
-        name,
-        record_type: RecordType::TXT,
-        to: Party::Authority,
-    };
+    let question = Question::new(&name, RecordType::TXT, Party::Authority);
     match asker.ask(SocketAddr::new(address, PORT), &question).await {
         Ok(answer) => outcome_of_authority(&answer, &question.name),
         Err(Silence::Garbled) => Outcome::Failure("no DNS message".to_owned()),

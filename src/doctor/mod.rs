@@ -41,51 +41,21 @@ pub struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn danger(
-        &mut self,
-        code: &'static str,
-        found: impl Into<String>,
-        why: &'static str,
-        command: impl Into<String>,
-    ) {
-        self.add(Severity::Act, code, found.into(), why, command.into());
-    }
-
-    fn warning(
-        &mut self,
-        code: &'static str,
-        found: impl Into<String>,
-        why: &'static str,
-        command: impl Into<String>,
-    ) {
-        self.add(Severity::Warning, code, found.into(), why, command.into());
-    }
-
-    fn note(
-        &mut self,
-        code: &'static str,
-        found: impl Into<String>,
-        why: &'static str,
-        command: impl Into<String>,
-    ) {
-        self.add(Severity::Note, code, found.into(), why, command.into());
-    }
-
     /// Nothing is said twice: what holds for both lists of milters is found in each.
     fn add(
         &mut self,
         severity: Severity,
         code: &'static str,
-        found: String,
+        found: impl Into<String>,
         why: &'static str,
-        command: String,
+        command: impl Into<String>,
     ) {
         let finding = Finding {
             severity,
             code,
-            found,
+            found: found.into(),
             why,
-            command,
+            command: command.into(),
         };
         if !self.0.contains(&finding) {
             self.0.push(finding);

@@ -79,7 +79,8 @@ impl<'a> Examination<'a> {
             .unwrap_or_default();
         let mut services = self.smtpd().into_iter();
         if services.all(|service| self.links(service, "smtpd_milters").is_empty()) {
-            self.findings.danger(
+            self.findings.add(
+                Severity::Act,
                 "not_connected",
                 "smtpd_milters names no listener of Zegel",
                 "mail that comes by SMTP leaves unsigned",
@@ -90,7 +91,8 @@ impl<'a> Examination<'a> {
             );
         }
         if self.links(None, "non_smtpd_milters").is_empty() {
-            self.findings.warning(
+            self.findings.add(
+                Severity::Warning,
                 "local_mail_unsigned",
                 "non_smtpd_milters names no listener of Zegel",
                 "mail of sendmail(1), cron and web applications leaves unsigned",
@@ -107,7 +109,8 @@ impl<'a> Examination<'a> {
             .setting("receive_override_options")
             .contains("no_milters")
         {
-            self.findings.danger(
+            self.findings.add(
+                Severity::Act,
                 "no_milters",
                 "receive_override_options in main.cf has no_milters",
                 "it switches the milters off for all mail",
@@ -118,7 +121,8 @@ impl<'a> Examination<'a> {
             .setting("internal_mail_filter_classes")
             .contains("bounce")
         {
-            self.findings.note(
+            self.findings.add(
+                Severity::Note,
                 "bounces_unsigned",
                 "internal_mail_filter_classes is without bounce",
                 "bounces of this host leave unsigned",
@@ -140,7 +144,8 @@ impl<'a> Examination<'a> {
                 && submits.iter().any(|word| name.contains(word))
                 && service.is_some_and(|service| service.sets("smtpd_milters"))
             {
-                self.findings.warning(
+                self.findings.add(
+                    Severity::Warning,
                     "submission_unsigned",
                     format!("the service {name} sets smtpd_milters without a listener of Zegel"),
                     "mail of users that have logged in leaves unsigned",
@@ -156,7 +161,8 @@ impl<'a> Examination<'a> {
                 .get(service, "content_filter")
                 .unwrap_or_default();
             if !links.is_empty() && !filter.is_empty() {
-                self.findings.warning(
+                self.findings.add(
+                    Severity::Warning,
                     "before_content_filter",
                     format!(
                         "the service {name} signs, then hands mail to content_filter = {filter}"
@@ -192,7 +198,8 @@ impl<'a> Examination<'a> {
         if let Some(version) =
             protocol.filter(|text| text.parse().is_ok_and(|number: u32| number < 6))
         {
-            self.findings.warning(
+            self.findings.add(
+                Severity::Warning,
                 "old_protocol",
                 format!("milter_protocol = {version}"),
                 "below 6 Postfix hides the blank behind the colon of a field, and simple header \
@@ -206,7 +213,7 @@ impl<'a> Examination<'a> {
                 continue;
             };
             if time < least || time > most {
-                self.findings.warning("timeout", 
+                self.findings.add(Severity::Warning, "timeout", 
                     format!("milter_{name} = {value}"),
                     "too short, and a busy moment puts mail off; too long, and SMTP clients give up \
                      before Postfix does",
@@ -223,7 +230,8 @@ impl<'a> Examination<'a> {
     fn default_action(&mut self, link: &Link<'_>, action: &str) {
         if link.listener.observe {
             if action != "accept" {
-                self.findings.warning(
+                self.findings.add(
+                    Severity::Warning,
                     "trial_stops_mail",
                     format!("default_action of {} is {action}", link.milter.address),
                     "the listener only looks on (observe = true): mail must not wait for it",
@@ -264,7 +272,8 @@ impl<'a> Examination<'a> {
             return;
         };
         if link.milter.address.starts_with("unix:/") {
-            self.findings.danger(
+            self.findings.add(
+                Severity::Act,
                 "socket_outside_chroot",
                 format!(
                     "{} has chroot = y, and the milter is {}",
@@ -302,7 +311,8 @@ impl<'a> Examination<'a> {
         });
         let (sum, listener) = sums.max().unwrap_or_default();
         if sum > self.ours.connections {
-            self.findings.danger(
+            self.findings.add(
+                Severity::Act,
                 "connections",
                 format!(
                     "Postfix may open {sum} connections to the listener {listener}, and \
@@ -346,7 +356,8 @@ impl<'a> Examination<'a> {
                 Some(value) => format!("smtpd_forbid_bare_newline = {value}"),
                 None => "smtpd_forbid_bare_newline is not set".to_owned(),
             };
-            self.findings.danger("bare_newline", found, WHY, command);
+            self.findings
+                .add(Severity::Act, "bare_newline", found, WHY, command);
         }
     }
 
@@ -360,7 +371,8 @@ impl<'a> Examination<'a> {
         ] {
             let value = self.setting(name);
             if !value.is_empty() {
-                self.findings.warning(
+                self.findings.add(
+                    Severity::Warning,
                     "changed_behind",
                     format!("{name} = {value}"),
                     "it changes mail when it has been signed; the fields that are signed, and the \
@@ -374,7 +386,8 @@ impl<'a> Examination<'a> {
             .to_ascii_lowercase()
             .contains("8bitmime")
         {
-            self.findings.warning(
+            self.findings.add(
+                Severity::Warning,
                 "eight_bit_downgrade",
                 "smtp_discard_ehlo_keywords has 8bitmime",
                 "8-bit bodies are recoded when they have been signed",
@@ -382,7 +395,7 @@ impl<'a> Examination<'a> {
             );
         }
         if self.setting("smtputf8_enable") == "no" {
-            self.findings.note("no_smtputf8", 
+            self.findings.add(Severity::Note, "no_smtputf8", 
                 "smtputf8_enable = no",
                 "mail with addresses beyond ASCII passes without the checks of RFC 6531, and may be \
                  refused or changed on its way",
@@ -390,7 +403,8 @@ impl<'a> Examination<'a> {
             );
         }
         if !self.setting("message_strip_characters").contains("\\0") {
-            self.findings.note(
+            self.findings.add(
+                Severity::Note,
                 "nul",
                 "message_strip_characters is without \\0",
                 "the milter protocol cuts a header field at a NUL, so that what is signed is not \

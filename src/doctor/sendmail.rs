@@ -1,7 +1,10 @@
 //! What is dangerous in a sendmail.cf.
 
 use super::{Finding, Findings, Ours};
-use crate::config::{ListenerSettings, Socket};
+use crate::{
+    config::{ListenerSettings, Socket},
+    words::Severity,
+};
 
 /// Everything that is to be said of a sendmail.cf.
 pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
@@ -10,7 +13,8 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
     if let Some(macros) = option(text, "Milter.macros.envfrom")
         && !macros.contains("{auth_authen}")
     {
-        findings.warning(
+        findings.add(
+            Severity::Warning,
             "login_unknown",
             "Milter.macros.envfrom is without {auth_authen}",
             "Zegel cannot see who has logged in, so that such mail is not outbound",
@@ -19,7 +23,8 @@ pub fn examine(text: &str, ours: Ours<'_>) -> Vec<Finding> {
     }
     let masquerade = text.lines().find_map(|line| line.strip_prefix("DM"));
     if let Some(domain) = masquerade.filter(|domain| !domain.trim().is_empty()) {
-        findings.warning(
+        findings.add(
+            Severity::Warning,
             "changed_behind",
             format!("masquerading as {}", domain.trim()),
             "From is written anew behind the milter, which breaks the signature",
@@ -39,7 +44,8 @@ fn filters(text: &str, ours: Ours<'_>, findings: &mut Findings) {
         })
         .collect();
     if linked.is_empty() {
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "not_connected",
             "no filter (X line) is a listener of Zegel",
             "mail leaves unsigned",
@@ -55,7 +61,8 @@ fn filters(text: &str, ours: Ours<'_>, findings: &mut Findings) {
     for (filter, listener) in linked {
         let name = filter.name;
         if !in_use.contains(&name) && !ports.contains(name) {
-            findings.danger(
+            findings.add(
+                Severity::Act,
                 "filter_not_used",
                 format!("the filter {name} is not among InputMailFilters"),
                 "it is defined and not used: mail leaves unsigned",
@@ -69,7 +76,8 @@ fn filters(text: &str, ours: Ours<'_>, findings: &mut Findings) {
             "R" => "with F=R mail is lost to its senders (550) while Zegel does not answer",
             _ => continue,
         };
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "default_action",
             format!("the filter {name} has F={flags}"),
             why,

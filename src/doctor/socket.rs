@@ -65,7 +65,8 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     let mut findings = Findings::default();
     let (shown, quoted) = (path.display(), shell::quoted_path(path));
     let Some((socket, folders)) = seen.split_last().filter(|(last, _)| last.path == path) else {
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "socket_missing",
             format!("{shown} is not there"),
             CANNOT_CONNECT,
@@ -75,7 +76,8 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     };
     let mode = socket.mode & 0o7777;
     if !socket.is_socket {
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "no_socket",
             format!("{shown} is not a socket"),
             "the MTA cannot connect, and Zegel leaves alone what is not its own",
@@ -83,7 +85,8 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
         );
     }
     if mode & 0o002 != 0 {
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "socket_for_everyone",
             format!("{shown} has mode {mode:04o}"),
             "every user of this host can have mail signed",
@@ -95,7 +98,8 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     };
     let name = &account.name;
     for folder in folders.iter().filter(|folder| !folder.grants(account, 1)) {
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "folder_closed",
             format!("{name} cannot enter {}", folder.path.display()),
             "the MTA cannot come to the socket, and all mail has its default action",
@@ -104,7 +108,8 @@ pub fn examine(path: &Path, seen: &[Seen], account: Option<&Account>) -> Vec<Fin
     }
     if !socket.grants(account, 2) {
         let (user, group) = socket.owner;
-        findings.danger(
+        findings.add(
+            Severity::Act,
             "socket_closed",
             format!("{name} cannot write to {shown} (mode {mode:04o}, user {user}, group {group})"),
             CANNOT_CONNECT,
