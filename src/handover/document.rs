@@ -457,7 +457,8 @@ fn example_name(domain: &DomainPack) -> String {
             .next(),
         DomainTasks::Parked { records, .. } => records.last(),
     };
-    record
-        .map(|record| record.name.clone())
-        .unwrap_or_else(|| format!("SELECTOR._domainkey.{}", domain.domain))
+    record.map_or_else(
+        || format!("SELECTOR._domainkey.{}", domain.domain),
+        |record| record.name.clone(),
+    )
 }

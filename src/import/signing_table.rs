@@ -246,7 +246,7 @@ impl Reader<'_> {
 
 /// What the first word of a line stands for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Pattern {
+pub(super) enum Pattern {
     /// Every address of one domain.
     Domain(DomainName),
     /// One address, or some of them.
@@ -265,7 +265,7 @@ enum Pattern {
 
 impl Pattern {
     /// A pattern with `*`, which the whole address has to match.
-    fn of_wildcards(text: &str) -> Self {
+    pub(super) fn of_wildcards(text: &str) -> Self {
         let Some((local, host)) = text.rsplit_once('@') else {
             return match text {
                 "*" => Self::Everything,
@@ -294,7 +294,7 @@ impl Pattern {
 
     /// A key of a table in which `user@host`, `host`, `user@.domain`, `.domain`, `user@*` and
     /// `*` are looked up, each as it is.
-    fn of_lookup(text: &str) -> Self {
+    pub(super) fn of_lookup(text: &str) -> Self {
         let (local, host) = match text.rsplit_once('@') {
             Some((local, host)) => (Some(local), host),
             None => (None, text),

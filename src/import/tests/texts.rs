@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{super::pattern::Pattern, *};
+use super::{super::signing_table::Pattern, *};
 
 /// Pieces that such files are made of.
 fn text() -> impl Strategy<Value = String> {
