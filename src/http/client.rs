@@ -16,7 +16,7 @@ use crate::config::HttpListen;
 
 /// What the server gives one request, and a bit.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// 100,000 organisations make some 20 MiB.
+/// 100,000 organisations make some 10 MB.
 const LARGEST_BODY: usize = 512 * 1024 * 1024;
 
 /// Where a process serves its pages.
