@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zegel::config::{Loaded, Settings};
 use zegel::dkim::Algorithm;
-use zegel::keys::Evidence;
 use zegel::keystore::{Keystore, Target};
 use zegel::names::OrganisationId;
 use zegel::observe::metrics::Metrics;
@@ -46,7 +45,7 @@ fn a_key_that_could_not_be_read_for_want_of_descriptors_is_read_the_next_time() 
         .generate(&target, Algorithm::Ed25519Sha256, 0, now)
         .expect("a key");
     keystore
-        .activate(&target, Evidence::Assumed, now)
+        .activate(&target, &Settings::default().timing(), now)
         .expect("a key in use");
     let loaded = Loaded {
         settings: Settings::default(),

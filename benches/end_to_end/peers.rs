@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use zegel::{
     dkim::{Algorithm, SigningKey, key::normalise_pem},
-    keys::{Evidence, KeyEntry, Keyring, Publication},
+    keys::{KeyEntry, Keyring, Publication, State},
     keystore::Keystore,
 };
 
@@ -208,10 +208,11 @@ fn write_keys(folder: &Path, number: u32, world: &World<'_>) {
     for &algorithm in world.algorithms(number) {
         let pem = fs::read(world.keys.path(number, algorithm)).expect("a key of the cache");
         let key = SigningKey::from_pem(&pem).expect("a key");
-        let mut publication = Publication::generated(now);
-        publication
-            .activate(Evidence::Assumed, now)
-            .expect("a new key can be put in use");
+        let publication = Publication {
+            state: State::Active,
+            assumed: true,
+            ..Publication::generated(now)
+        };
         keyring.add(KeyEntry {
             selector: selector(algorithm).parse().expect("a selector"),
             algorithm,

@@ -25,8 +25,8 @@ use jiff::Timestamp;
 use support::name_world::World;
 use support::open_folder;
 use zegel::dkim::Algorithm;
-use zegel::keys::Evidence;
-use zegel::keystore::{Keystore, NewKey, Target};
+use zegel::keys::NewKey;
+use zegel::keystore::{Keystore, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
 const ORGANISATIONS: usize = 5000;
@@ -94,7 +94,11 @@ fn organisation(number: usize, folder: &Path, keystore: &Keystore) -> (String, S
             .add(&target, &key, Timestamp::now())
             .expect("a new key");
         if *name == "s1" {
-            let activated = writer.activate(&target, Evidence::Assumed, Timestamp::now());
+            let activated = writer.activate(
+                &target,
+                &zegel::config::Settings::default().timing(),
+                Timestamp::now(),
+            );
             activated.expect("an activation");
         }
         let key = keystore.load_key(&organisation, &entry).expect("a key");

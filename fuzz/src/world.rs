@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use tempfile::TempDir;
 use zegel::{
-    config::{Limits, SigningSettings},
-    keys::Evidence, keystore::{Keystore, Target},
+    config::{Limits, Settings, SigningSettings},
+    keystore::{Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
     observe::metrics::Metrics,
     snapshot::Snapshot,
@@ -88,7 +88,7 @@ pub fn snapshot_with(settings: &[u8], limits: Limits) -> Snapshot {
         let now = Timestamp::UNIX_EPOCH;
         keystore.import(&target, pem, now).expect("a new key");
         keystore
-            .activate(&target, Evidence::Assumed, now)
+            .activate(&target, &Settings::default().timing(), now)
             .expect("a key that was never used");
     }
     let built = Snapshot::build(loaded, &keystore, &Metrics::new(), None);

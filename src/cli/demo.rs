@@ -15,14 +15,14 @@ use std::{
 };
 
 use clap::Args;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use crate::{
     config::{HttpListen, ListenerSettings, Loaded, Outbound, Reader, Settings, Socket},
     daemon::{Daemon, InheritedSockets, Signals},
-    dkim::{Algorithm, Message, ParsedSignature, PublicKey},
+    dkim::{Algorithm, Message, ParsedSignature, PublicKey, key::NEW_RSA_BITS},
     handover::Data,
-    keys::{Evidence, State},
+    keys::{NewKey, State},
     keystore::{Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
     organisation::{Organisation, Policy, SelectorTemplate},
@@ -31,7 +31,6 @@ use crate::{
 const ORGANISATION: &str = "demo";
 const DOMAIN: &str = "gemeente.example";
 const LISTENER: &str = "demo";
-const RSA_BITS: usize = 2048;
 
 /// The message that is signed.
 const MESSAGE: &str = "\
@@ -182,21 +181,18 @@ fn prepare_key(path: &Path, organisation: &Organisation) -> Result<(Keystore, Se
         return Ok((keystore, key.selector.clone()));
     }
     let now = Timestamp::now();
-    let date = now.to_zoned(TimeZone::UTC).date();
-    let selector = organisation
-        .selector
-        .candidates(date)
-        .find(|selector| keyring.key(selector).is_none())
-        .ok_or("there is no free selector; empty the folder of keys")?;
+    let key = NewKey::generate(Algorithm::RsaSha256, NEW_RSA_BITS[0])?;
+    let added = keystore
+        .writer()?
+        .add_next(organisation, &organisation.domains, &key, now)?;
     let target = Target {
         organisation: &organisation.id,
-        selector: &selector,
+        selector: &added.selector,
         domains: &organisation.domains,
     };
-    keystore.generate(&target, Algorithm::RsaSha256, RSA_BITS, now)?;
     // There is no DNS for a domain under .example: the record is shown instead.
-    keystore.activate(&target, Evidence::Assumed, now)?;
-    Ok((keystore, selector))
+    keystore.activate(&target, &Settings::default().timing(), now)?;
+    Ok((keystore, added.selector))
 }
 
 fn address(daemon: &Daemon) -> Result<SocketAddr, Failure> {

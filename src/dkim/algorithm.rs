@@ -50,6 +50,10 @@ pub struct UnknownAlgorithm;
 /// The shortest RSA key that signs, in bits (RFC 8301 §3.2 recommends it).
 pub const MINIMAL_RSA_BITS: usize = 2048;
 
+/// The sizes that a new RSA key may have, in bits; the first is the usual one, which the
+/// guidance asks for: verifiers are slow or fail with more.
+pub const NEW_RSA_BITS: [usize; 3] = [MINIMAL_RSA_BITS, 3072, 4096];
+
 /// The longest RSA key that is read, in bits.
 pub const MAXIMAL_RSA_BITS: usize = 8192;
 

@@ -5,7 +5,9 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 pub use super::{
-    algorithm::{Algorithm, KeyError, MAXIMAL_RSA_BITS, MINIMAL_RSA_BITS, UnknownAlgorithm},
+    algorithm::{
+        Algorithm, KeyError, MAXIMAL_RSA_BITS, MINIMAL_RSA_BITS, NEW_RSA_BITS, UnknownAlgorithm,
+    },
     public_key::{Fingerprint, PublicKey},
 };
 use super::{
@@ -164,14 +166,14 @@ pub fn normalise_pem(octets: &[u8]) -> Result<Zeroizing<String>, KeyError> {
     wrapped.map_err(|Refused(reason)| KeyError::Rejected(reason))
 }
 
-/// Makes a private key: PKCS#8 PEM with LF. `rsa_bits` (2048, 3072 or 4096) counts only
-/// for RSA. An RSA key takes a good part of a second, and now and then several.
+/// Makes a private key: PKCS#8 PEM with LF. `rsa_bits`, one of
+/// [`NEW_RSA_BITS`], counts only for RSA. An RSA key takes a good part of a second, and now and then several.
 ///
 /// # Errors
 /// [`KeyError::UnsupportedSize`], or [`KeyError::Generation`] when the system fails.
 pub fn generate_pem(algorithm: Algorithm, rsa_bits: usize) -> Result<Zeroizing<String>, KeyError> {
     let made = match algorithm {
-        Algorithm::RsaSha256 if !matches!(rsa_bits, 2048 | 3072 | 4096) => {
+        Algorithm::RsaSha256 if !NEW_RSA_BITS.contains(&rsa_bits) => {
             return Err(KeyError::UnsupportedSize { bits: rsa_bits });
         }
         Algorithm::RsaSha256 => crypto::rsa_pkcs8_pem(rsa_bits),

@@ -314,7 +314,7 @@ fn private_halves_do_not_show_themselves() {
     const { assert!(!Type::<PrivateKey>::SHOWS) };
     const { assert!(!Type::<PrivateParts<'_>>::SHOWS) };
     const { assert!(!Type::<Pem<'_>>::SHOWS) };
-    const { assert!(!Type::<crate::keystore::NewKey>::SHOWS) };
+    const { assert!(!Type::<crate::keys::NewKey>::SHOWS) };
     for name in ["rsa2048-pkcs8", "ed25519-v1"] {
         let key = key(name);
         let shown = format!(

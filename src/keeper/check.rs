@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::clock::Look;
 use crate::{
@@ -16,19 +16,15 @@ use crate::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
         State, Timing, WantedKey, What,
     },
-    keystore::{KeyProblem, Keystore, KeystoreError, NewKey, Target, Writer},
+    keystore::{KeyProblem, Keystore, KeystoreError, Writer},
     names::{DomainName, Selector},
     observe::metrics::keeper::{Facts, KeyFacts},
     organisation::Organisation,
     words::Severity,
 };
 
-/// The size of the RSA keys that are made, in bits.
-const RSA_BITS: usize = 2048;
 /// How often a plan is made anew because somebody else changed the keyring meanwhile.
 const PLANS: usize = 5;
-/// How many selectors are tried for a new key.
-const CANDIDATES: usize = 20;
 
 /// What comes of a check.
 pub(super) type Outcome = Result<Checked, KeystoreError>;
@@ -95,15 +91,16 @@ impl Checker {
         tokio::task::block_in_place(|| {
             let wanted = self.apply((organisation, timing), moment, &sights, &mut checked)?;
             // From here on something is written, and to be told, whatever else fails.
-            let made = wanted
-                .iter()
-                .try_for_each(|wanted| self.make_key(organisation, wanted, moment, &mut checked));
-            let read = self.keystore.read_keyring(&organisation.id);
-            let read = read.map(|keyring| checked.keyring = keyring);
-            let errors = [made, read].into_iter().filter_map(Result::err);
-            checked
-                .problems
-                .extend(errors.map(|error| error.to_string()));
+            for wanted in &wanted {
+                match self.make_key(organisation, wanted, moment) {
+                    Ok(made) => checked.made.extend(made.map(|key| key.selector)),
+                    Err(error) => checked.problems.push(error.to_string()),
+                }
+            }
+            match self.keystore.read_keyring(&organisation.id) {
+                Ok(keyring) => checked.keyring = keyring,
+                Err(error) => checked.problems.push(error.to_string()),
+            }
             Ok(checked)
         })
     }
@@ -201,46 +198,17 @@ impl Checker {
         }
     }
 
-    /// Makes a successor, or a first key, under the next selector that is free.
+    /// Makes a successor, or a first key.
     fn make_key(
         &self,
         organisation: &Organisation,
         wanted: &WantedKey,
         moment: Moment,
-        checked: &mut Checked,
-    ) -> Result<(), KeystoreError> {
+    ) -> Result<Option<KeyEntry>, KeystoreError> {
         // Before the lock is taken: it takes long.
-        let key = NewKey::generate(wanted.algorithm, RSA_BITS)?;
-        let date = moment.now.to_zoned(TimeZone::UTC).date();
-        let keyring = self.keystore.read_keyring(&organisation.id)?;
-        let free = organisation
-            .selector
-            .candidates(date)
-            .filter(|selector| keyring.key(selector).is_none());
-        for selector in free.take(CANDIDATES) {
-            let target = Target {
-                organisation: &organisation.id,
-                selector: &selector,
-                domains: &wanted.domains,
-            };
-            let (_turn, mut writer) = self.writer()?;
-            match writer.add_wanted(&target, &key, moment.now) {
-                Ok(Some(_)) => {
-                    checked.made.push(selector);
-                    return Ok(());
-                }
-                // One waits by now: somebody else was faster.
-                Ok(None) => return Ok(()),
-                // A key file that a crash left without its keyring entry.
-                Err(KeystoreError::UnusableKey(_) | KeystoreError::SelectorUsed { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        checked.problems.push(format!(
-            "{}: no selector is free for a new key; change `selector` in the file of the organisation",
-            organisation.id
-        ));
-        Ok(())
+        let key = wanted.generate()?;
+        let (_turn, mut writer) = self.writer()?;
+        writer.add_wanted(organisation, wanted, &key, moment.now)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    plan::Event,
+    change::Event,
     publication::{Publication, State, Why, Withdrawal},
     situation::Sight,
     timing::{Gap, LONGEST_TTL, Moment, Timing, elapsed, later},
@@ -90,8 +90,7 @@ impl Check<'_> {
 
     fn generated(&self, after: &mut Publication) -> Event {
         if let Sight::Everywhere { .. } = self.sight {
-            self.enter(after, State::Published);
-            after.why = Some(Why::Settling);
+            after.enter(State::Published, Why::Settling, self.moment.now);
             return Event::Published;
         }
         after.why = Some(self.sight.why());
@@ -103,8 +102,7 @@ impl Check<'_> {
             Sight::Everywhere { .. } => Why::Settling,
             Sight::Unknown => Why::Unreachable,
             other => {
-                self.enter(after, State::Generated);
-                after.why = Some(other.why());
+                after.enter(State::Generated, other.why(), self.moment.now);
                 return Event::Unpublished;
             }
         };
@@ -146,7 +144,7 @@ impl Check<'_> {
             (Gap::Void, Some(until), Some(checked)) => {
                 later(now, elapsed(checked, until).unwrap_or_default())
             }
-            // The operator put another key in its place, and nobody has looked since.
+            // Nobody has looked since it drains, or a zegel of 0.1 wrote no end down.
             _ => later(now, self.timing.drain_time(before.ttl)),
         }
     }
@@ -161,12 +159,12 @@ impl Check<'_> {
                 return Event::Checked;
             }
         };
-        self.enter(after, State::Withdrawn);
-        after.withdrawal = Some(withdrawal);
-        after.why = Some(match withdrawal {
+        let why = match withdrawal {
             Withdrawal::Gone => Why::Done,
             _ => Why::AwaitingRemoval,
-        });
+        };
+        after.enter(State::Withdrawn, why, self.moment.now);
+        after.withdrawal = Some(withdrawal);
         Event::Withdrawn
     }
 
@@ -178,11 +176,6 @@ impl Check<'_> {
         }
         after.why = Some(Why::AwaitingRemoval);
         Event::Checked
-    }
-
-    fn enter(&self, after: &mut Publication, state: State) {
-        after.state = state;
-        after.since = self.moment.now;
     }
 }
 

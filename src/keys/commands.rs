@@ -2,12 +2,15 @@
 //! possible. They are written with [`crate::keystore::Writer::apply`]; for starting a
 //! rotation see [`super::Situation::roll`].
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{
+    change::{Change, Event},
     keyring::{KeyEntry, Keyring},
-    plan::{Change, Event},
-    publication::{Publication, Revocation, State, Why, Withdrawal},
+    publication::{ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
+    timing::Timing,
 };
 use crate::names::{DomainName, Selector};
 
@@ -48,6 +51,16 @@ pub enum CommandError {
         /// The domain.
         domain: DomainName,
     },
+    /// It signed once or was given up, and never comes back.
+    #[error("{selector}, for {domain}: {step}")]
+    Former {
+        /// The key.
+        selector: Selector,
+        /// The domain.
+        domain: DomainName,
+        /// The step that there is not.
+        step: ForbiddenStep,
+    },
     /// Mail on its way may need the record.
     #[error(
         "mail on its way may still need the record of {selector} in {domain}{}; wait, or \
@@ -67,6 +80,98 @@ fn until(drain_until: Option<Timestamp>) -> String {
     drain_until.map_or_else(String::new, |until| format!(" until {until:.0}"))
 }
 
+/// Lets a key sign for these domains on the operator's word that its record is there; the
+/// key that signs now, if there is one, drains. Where it signs already, nothing changes.
+///
+/// # Errors
+/// When there is no such key, and when it signed for one of the domains before or was given
+/// up there.
+pub fn activate(
+    keyring: &Keyring,
+    selector: &Selector,
+    domains: &[DomainName],
+    timing: &Timing,
+    now: Timestamp,
+) -> Result<Vec<Change>, CommandError> {
+    let key = key(keyring, selector)?;
+    refuse_former(key, domains)?;
+    let mut changes = Vec::new();
+    for domain in domains.iter().collect::<BTreeSet<_>>() {
+        if key.state(domain) == Some(State::Active) {
+            continue;
+        }
+        let active = keyring.active_key(domain, key.algorithm);
+        if let Some((active, mut drained)) =
+            active.and_then(|active| Some((active, *active.publications.get(domain)?)))
+        {
+            drained.drain(timing, now);
+            // The clock of a command is held against no other: the keeper counts the drain anew
+            // from its next look, as for a key that nobody has looked at.
+            drained.checked = None;
+            let successor = selector.clone();
+            changes.push(Change::new(
+                active,
+                domain,
+                drained,
+                Event::Draining { successor },
+            ));
+        }
+        let before = key.publications.get(domain).copied();
+        let mut after = before.unwrap_or_else(|| Publication::generated(now));
+        after.activate(now);
+        after.assumed = true;
+        let instead_of = active.map(|active| active.selector.clone());
+        changes.push(Change::new(
+            key,
+            domain,
+            after,
+            Event::Activated { instead_of },
+        ));
+    }
+    Ok(changes)
+}
+
+/// A key that signed once for one of these domains, or was given up there, never comes back.
+///
+/// # Errors
+/// When it is so.
+pub fn refuse_former(key: &KeyEntry, domains: &[DomainName]) -> Result<(), CommandError> {
+    for domain in domains {
+        if let Some(from @ (State::Draining | State::Withdrawn | State::Revoked)) =
+            key.state(domain)
+        {
+            return Err(CommandError::Former {
+                selector: key.selector.clone(),
+                domain: domain.clone(),
+                step: ForbiddenStep {
+                    from,
+                    to: State::Active,
+                },
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The key is for these domains too; nothing changes where it is so already.
+///
+/// # Errors
+/// When there is no such key.
+pub fn add_domains(
+    keyring: &Keyring,
+    selector: &Selector,
+    domains: &[DomainName],
+    now: Timestamp,
+) -> Result<Vec<Change>, CommandError> {
+    let key = key(keyring, selector)?;
+    let domains: BTreeSet<&DomainName> = domains.iter().collect();
+    Ok(domains
+        .into_iter()
+        .filter(|domain| !key.publications.contains_key(*domain))
+        .map(|domain| Change::added(key, domain, now))
+        .collect())
+}
+
 /// Gives up a key that others have, or may have, at once and for every domain, whatever
 /// its state. Its domains may be left without a key: that is why it has a name of its own.
 ///
@@ -82,7 +187,7 @@ pub fn revoke(
     for (domain, before) in &key.publications {
         if before.revocation != Some(Revocation::Compromised) {
             let after = revoked(before, Revocation::Compromised, now);
-            changes.push(change((key, domain), after, Event::Revoked));
+            changes.push(Change::new(key, domain, after, Event::Revoked));
         }
     }
     not_empty(changes, selector)
@@ -96,7 +201,8 @@ pub fn revoke(
 /// waits for none of them.
 pub fn abort(
     keyring: &Keyring,
-    (selector, domains): (&Selector, &[DomainName]),
+    selector: &Selector,
+    domains: &[DomainName],
     now: Timestamp,
 ) -> Result<Vec<Change>, CommandError> {
     let key = key(keyring, selector)?;
@@ -105,7 +211,7 @@ pub fn abort(
         match before.state {
             State::Generated | State::Published => {
                 let after = revoked(before, Revocation::Aborted, now);
-                changes.push(change((key, domain), after, Event::Revoked));
+                changes.push(Change::new(key, domain, after, Event::Revoked));
             }
             State::Active => return Err(signing(selector, domain)),
             State::Draining | State::Withdrawn | State::Revoked => {}
@@ -122,7 +228,8 @@ pub fn abort(
 /// mail may still need its record and the operator does not insist.
 pub fn withdraw(
     keyring: &Keyring,
-    (selector, domains): (&Selector, &[DomainName]),
+    selector: &Selector,
+    domains: &[DomainName],
     insistence: Insistence,
     now: Timestamp,
 ) -> Result<Vec<Change>, CommandError> {
@@ -155,7 +262,7 @@ pub fn withdraw(
                     why: Some(Why::Done),
                     ..*before
                 };
-                changes.push(change((key, domain), after, Event::WithdrawnByWord));
+                changes.push(Change::new(key, domain, after, Event::WithdrawnByWord));
             }
             State::Withdrawn => {}
         }
@@ -190,16 +297,6 @@ fn revoked(before: &Publication, revocation: Revocation, now: Timestamp) -> Publ
     after
 }
 
-fn change((key, domain): (&KeyEntry, &DomainName), after: Publication, event: Event) -> Change {
-    Change {
-        selector: key.selector.clone(),
-        domain: domain.clone(),
-        before: key.publications.get(domain).copied(),
-        after,
-        event,
-    }
-}
-
 fn signing(selector: &Selector, domain: &DomainName) -> CommandError {
     CommandError::Signing {
         selector: selector.clone(),
@@ -212,4 +309,154 @@ fn not_empty(changes: Vec<Change>, selector: &Selector) -> Result<Vec<Change>, C
         return Err(CommandError::NothingToDo(selector.clone()));
     }
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        dkim::key::Algorithm,
+        keys::{ChangeRefusal, Evidence, Moment, Sight, Situation},
+    };
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const ALGORITHM: Algorithm = Algorithm::Ed25519Sha256;
+    const TIMING: Timing = Timing {
+        check_every: Duration::from_hours(1),
+        settle: Duration::from_mins(10),
+        drain: Duration::from_hours(5),
+        longest_expiry: Duration::from_hours(2),
+        rotate_every: Duration::from_hours(100),
+        lead_time: Duration::from_hours(20),
+    };
+    const SEEN: Sight = Sight::Everywhere {
+        ttl: Duration::from_hours(1),
+        negative_ttl: Duration::from_mins(5),
+    };
+
+    fn domain() -> DomainName {
+        "een.example".parse().unwrap()
+    }
+
+    fn selector(number: u8) -> Selector {
+        format!("s{number}").parse().unwrap()
+    }
+
+    /// With a key for each of these states.
+    fn keyring(states: &[State]) -> Keyring {
+        let mut keyring = Keyring::default();
+        for (number, state) in (1..).zip(states) {
+            let publication = Publication {
+                state: *state,
+                ..Publication::generated(NOW)
+            };
+            let json = serde_json::json!({
+                "selector": selector(number), "algorithm": ALGORITHM, "created": NOW,
+                "fingerprint": format!("{number:064}"), "publications": {"een.example": publication},
+            });
+            keyring.add(serde_json::from_value(json).unwrap());
+        }
+        keyring
+    }
+
+    fn after(keyring: &Keyring, number: u8) -> Publication {
+        keyring.key(&selector(number)).unwrap().publications["een.example"]
+    }
+
+    #[test]
+    fn activation_by_word_and_by_planner_leave_equal_publications() {
+        for others in [&[][..], &[State::Active], &[State::Active, State::Revoked]] {
+            let states = [others, &[State::Generated]].concat();
+            let number = u8::try_from(states.len()).unwrap();
+            let mut planned = keyring(&states);
+            let domains = [domain()];
+            let mut now = NOW;
+            let check = |keyring: &mut Keyring, now| {
+                let situation = Situation {
+                    keyring,
+                    domains: &domains,
+                    algorithms: &[ALGORITHM],
+                    timing: &TIMING,
+                };
+                let plan = situation.plan(Moment::steady(now), |_, _| SEEN);
+                keyring.apply(&plan.changes).unwrap();
+            };
+            // It is published, and seen for long enough the second time.
+            check(&mut planned, now);
+            now += Duration::from_mins(10);
+            check(&mut planned, now);
+            let mut told = keyring(&states);
+            check(&mut told, NOW);
+            let changes = activate(&told, &selector(number), &domains, &TIMING, now).unwrap();
+            told.apply(&changes).unwrap();
+            assert!(after(&told, number).assumed);
+            // The last look was the planner's alone; what follows is the same.
+            for (told, planned) in (1..=number).map(|key| (after(&told, key), after(&planned, key)))
+            {
+                let same = Publication {
+                    assumed: told.assumed,
+                    checked: told.checked,
+                    seen_last: told.seen_last,
+                    ..planned
+                };
+                assert_eq!(told, same, "{states:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_answer_to_an_activation_by_word() {
+        for (state, expected) in [
+            (State::Generated, Ok(1)),
+            (State::Published, Ok(1)),
+            (State::Active, Ok(0)),
+            (State::Draining, Err(State::Draining)),
+            (State::Withdrawn, Err(State::Withdrawn)),
+            (State::Revoked, Err(State::Revoked)),
+        ] {
+            let keyring = keyring(&[state]);
+            let changes = activate(&keyring, &selector(1), &[domain()], &TIMING, NOW);
+            let answer = match changes {
+                Ok(changes) => {
+                    keyring.clone().apply(&changes).unwrap();
+                    Ok(changes.len())
+                }
+                Err(CommandError::Former { step, .. }) => Err(step.from),
+                Err(other) => panic!("{other}"),
+            };
+            assert_eq!(answer, expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_selector_that_is_not_there_is_an_error() {
+        let unknown = Err(CommandError::UnknownKey(selector(9)));
+        let (keyring, domains) = (keyring(&[State::Active]), [domain()]);
+        assert_eq!(
+            activate(&keyring, &selector(9), &domains, &TIMING, NOW),
+            unknown
+        );
+        assert_eq!(add_domains(&keyring, &selector(9), &domains, NOW), unknown);
+    }
+
+    #[test]
+    fn assumed_evidence_is_remembered_and_nothing_signs_without_any() {
+        let mut keyring = keyring(&[State::Generated]);
+        let changes = activate(&keyring, &selector(1), &[domain()], &TIMING, NOW).unwrap();
+        let mut silent = changes.clone();
+        silent[0].after.assumed = false;
+        let (_, refusal) = keyring.apply(&silent).unwrap_err();
+        assert!(matches!(refusal, ChangeRefusal::Step(_)), "{refusal}");
+        assert_eq!(changes[0].evidence(), Some(Evidence::Assumed));
+        keyring.apply(&changes).unwrap();
+        assert_eq!(
+            serde_json::to_string(&after(&keyring, 1)).unwrap(),
+            r#"{"state":"active","since":"1970-01-01T00:00:00Z","assumed":true,"why":"signing"}"#
+        );
+        // A second time: nothing new, so not a new date either.
+        let again = activate(&keyring, &selector(1), &[domain()], &TIMING, NOW);
+        assert_eq!(again, Ok(Vec::new()));
+    }
 }

@@ -5,11 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    plan::{Change, Event},
-    publication::{Evidence, ForbiddenStep, Publication, State},
-    timing::later,
-};
+use super::publication::{Publication, State};
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
     names::{DomainName, Selector},
@@ -21,7 +17,7 @@ const VERSION: u64 = 1;
 /// The keys of an organisation, without their private halves.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Keyring {
-    keys: Vec<KeyEntry>,
+    pub(super) keys: Vec<KeyEntry>,
 }
 
 /// One key as the keyring has it.
@@ -99,26 +95,6 @@ pub enum KeyringProblem {
         /// The other.
         second: Selector,
     },
-}
-
-/// Why a set of changes is not made; nothing is changed then.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum ChangeRefusal {
-    /// Someone else changed it in the meantime.
-    #[error("the key was changed by someone else in the meantime")]
-    Stale,
-    /// The drawing has no such arrow.
-    #[error(transparent)]
-    Step(#[from] ForbiddenStep),
-    /// It would sign without having been seen, or be given up without anyone's word.
-    #[error("there is no evidence for this step")]
-    NoEvidence,
-    /// The domain had an active key and would have none.
-    #[error("the domain would be left without a key that signs")]
-    NoneActive,
-    /// What would come of it is no keyring.
-    #[error(transparent)]
-    Keyring(#[from] KeyringProblem),
 }
 
 /// `keyring.json` as it is on disk.
@@ -215,120 +191,8 @@ impl Keyring {
         self.keys.push(key);
     }
 
-    /// Makes all of these changes, or none.
-    ///
-    /// # Errors
-    /// When a publication is not as the change has it, and when a change breaks a rule of
-    /// the life of keys, whoever thought of it; says of which change.
-    pub fn apply<'a>(&mut self, changes: &'a [Change]) -> Result<(), (&'a Change, ChangeRefusal)> {
-        let mut next = self.clone();
-        for change in changes {
-            if self.has_other_active(change) {
-                return Err((change, ChangeRefusal::Stale));
-            }
-            next.apply_one(change)
-                .map_err(|refusal| (change, refusal))?;
-        }
-        for change in changes {
-            if next.is_left_alone(change) {
-                return Err((change, ChangeRefusal::NoneActive));
-            }
-        }
-        if let (Some(last), Err(problem)) = (changes.last(), next.check()) {
-            return Err((last, problem.into()));
-        }
-        *self = next;
-        Ok(())
-    }
-
-    /// Whether the change is to replace another key than the one that signs now.
-    fn has_other_active(&self, change: &Change) -> bool {
-        let (Event::Activated { instead_of }, Some(key)) =
-            (&change.event, self.key(&change.selector))
-        else {
-            return false;
-        };
-        let active = self.active_key(&change.domain, key.algorithm);
-        active.map(|key| &key.selector) != instead_of.as_ref()
-    }
-
-    fn apply_one(&mut self, change: &Change) -> Result<(), ChangeRefusal> {
-        let keys = &mut self.keys;
-        let key = keys.iter_mut().find(|key| key.selector == change.selector);
-        let key = key.ok_or(ChangeRefusal::Stale)?;
-        if key.publications.get(&change.domain) != change.before.as_ref() {
-            return Err(ChangeRefusal::Stale);
-        }
-        check_change(change)?;
-        key.publications.insert(change.domain.clone(), change.after);
-        Ok(())
-    }
-
-    /// Whether the change takes an active key away that nothing replaces.
-    fn is_left_alone(&self, change: &Change) -> bool {
-        let was_active = change
-            .before
-            .is_some_and(|before| before.state == State::Active);
-        let Some(key) = self.key(&change.selector) else {
-            return false;
-        };
-        was_active
-            && !matches!(change.after.state, State::Active | State::Revoked)
-            && self.active_key(&change.domain, key.algorithm).is_none()
-    }
-
-    /// Creates the publications that `domains` do not have yet. False without such a key.
-    pub(crate) fn add_domains(
-        &mut self,
-        selector: &Selector,
-        domains: &[DomainName],
-        now: Timestamp,
-    ) -> bool {
-        let Some(key) = self.keys.iter_mut().find(|key| key.selector == *selector) else {
-            return false;
-        };
-        for domain in domains {
-            key.publications
-                .entry(domain.clone())
-                .or_insert_with(|| Publication::generated(now));
-        }
-        true
-    }
-
-    /// Makes the key, if there is one with this selector, active for one domain, and lets
-    /// the one before it drain.
-    ///
-    /// # Errors
-    /// When it was active once, or was revoked; nothing is changed then.
-    pub fn activate(
-        &mut self,
-        (selector, domain): (&Selector, &DomainName),
-        evidence: Evidence,
-        now: Timestamp,
-    ) -> Result<(), ForbiddenStep> {
-        let keys = &mut self.keys;
-        let Some(key) = keys.iter_mut().find(|key| key.selector == *selector) else {
-            return Ok(());
-        };
-        let algorithm = key.algorithm;
-        key.publications
-            .entry(domain.clone())
-            .or_insert_with(|| Publication::generated(now))
-            .activate(evidence, now)?;
-        for key in keys {
-            if key.selector != *selector
-                && key.algorithm == algorithm
-                && let Some(publication) = key.publications.get_mut(domain)
-                && publication.state == State::Active
-            {
-                publication.advance(State::Draining, now)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The rules that every keyring keeps.
-    fn check(&self) -> Result<(), KeyringProblem> {
+    pub(super) fn check(&self) -> Result<(), KeyringProblem> {
         let mut selectors = HashSet::new();
         let mut fingerprints = HashMap::new();
         let mut active = HashMap::new();
@@ -357,39 +221,5 @@ impl Keyring {
             }
         }
         Ok(())
-    }
-}
-
-/// The rules that hold for a change by itself.
-fn check_change(change: &Change) -> Result<(), ChangeRefusal> {
-    let (from, after) = match &change.before {
-        Some(before) => (before.state, &change.after),
-        None => (State::Generated, &change.after),
-    };
-    if from != after.state && !from.leads_to(after.state) {
-        return Err(ChangeRefusal::Step(ForbiddenStep {
-            from,
-            to: after.state,
-        }));
-    }
-    let has_evidence = match after.state {
-        State::Active if from != State::Active => {
-            let wait = after.negative_ttl.unwrap_or_default();
-            let seen = |since: Timestamp| Some(after.seen_last? >= later(since, wait));
-            after.assumed || after.seen_since.and_then(seen).unwrap_or(false)
-        }
-        State::Withdrawn if from != State::Withdrawn => {
-            from == State::Revoked
-                || change.event == Event::WithdrawnByWord
-                || change
-                    .before
-                    .is_some_and(|before| before.withdrawal.is_some())
-        }
-        _ => true,
-    };
-    if has_evidence {
-        Ok(())
-    } else {
-        Err(ChangeRefusal::NoEvidence)
     }
 }

@@ -12,22 +12,49 @@
 //! - time counts only between two checks that are not too far apart ([`Timing::patience`]):
 //!   a clock that jumps takes no step.
 
+mod change;
 mod check;
 mod commands;
 mod keyring;
+mod new_key;
 mod next_step;
 mod plan;
 mod publication;
+mod revision;
 mod situation;
 mod successor;
 mod timing;
 
+use std::fmt;
+
 pub use self::{
-    commands::{CommandError, Insistence, abort, revoke, withdraw},
-    keyring::{ChangeRefusal, KeyEntry, KeyIdentity, Keyring, KeyringProblem},
+    change::{Change, ChangeRefusal, Event},
+    commands::{
+        CommandError, Insistence, abort, activate, add_domains, refuse_former, revoke, withdraw,
+    },
+    keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
+    new_key::{NewKey, Origin},
     next_step::{NextStep, What},
-    plan::{Alarm, AlarmKind, Change, Event, Plan, WantedKey},
+    plan::{Alarm, AlarmKind, Plan, WantedKey},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
+    revision::{AuditEntry, Revision},
     situation::{Sight, Situation},
     timing::{Clock, LONGEST_TTL, Moment, Timing, UNKNOWN_TTL},
 };
+
+/// Where something is kept, in words for a message: the path of a file, today.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place(String);
+
+impl Place {
+    /// What a message calls it.
+    pub fn new(name: impl fmt::Display) -> Self {
+        Self(name.to_string())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

@@ -1,8 +1,8 @@
 //! What is due: changes, keys to be made, and alarms.
 
-use super::publication::Publication;
+use super::{change::Change, new_key::NewKey};
 use crate::{
-    dkim::key::Algorithm,
+    dkim::key::{Algorithm, KeyError, NEW_RSA_BITS},
     names::{DomainName, Selector},
 };
 
@@ -17,90 +17,6 @@ pub struct Plan {
     pub alarms: Vec<Alarm>,
 }
 
-/// A publication that changes. It is written only if it is still as it was.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Change {
-    /// Of which key.
-    pub selector: Selector,
-    /// In which domain.
-    pub domain: DomainName,
-    /// As it was; none when the key is not known to the domain yet.
-    pub before: Option<Publication>,
-    /// As it is to be.
-    pub after: Publication,
-    /// What happens, for the audit log.
-    pub event: Event,
-}
-
-impl Change {
-    /// Whether the key comes into another state, and not only the evidence changes.
-    pub fn moves(&self) -> bool {
-        self.before
-            .is_none_or(|before| before.state != self.after.state)
-    }
-
-    /// Whether the signer is to hear of it: of another state, and of a record that is given
-    /// up, on which a draining key no longer stands in for its successor.
-    pub fn is_announced(&self) -> bool {
-        self.moves()
-            || self
-                .before
-                .is_some_and(|before| before.withdrawal != self.after.withdrawal)
-    }
-}
-
-/// What happens to a publication.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Event {
-    /// Looked at; it stays in its state.
-    Checked,
-    /// The domain is to get the record of a key that the organisation has.
-    Added,
-    /// Seen everywhere for the first time.
-    Published,
-    /// Not seen everywhere any more, before it was used.
-    Unpublished,
-    /// It signs from now on.
-    Activated {
-        /// In the place of this key.
-        instead_of: Option<Selector>,
-    },
-    /// It signs no more.
-    Draining {
-        /// The key that took its place.
-        successor: Selector,
-    },
-    /// No mail needs its record any more.
-    WithdrawalAsked,
-    /// Its record is empty or gone.
-    Withdrawn,
-    /// The operator says that its record may be given up, or is gone.
-    WithdrawnByWord,
-    /// Its record, empty before, is gone.
-    RecordGone,
-    /// The operator gave it up.
-    Revoked,
-}
-
-impl Event {
-    /// The word in the audit log.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Checked => "checked",
-            Self::Added => "added",
-            Self::Published => "published",
-            Self::Unpublished => "unpublished",
-            Self::Activated { .. } => "activated",
-            Self::Draining { .. } => "draining",
-            Self::WithdrawalAsked => "withdrawal_asked",
-            Self::Withdrawn => "withdrawn",
-            Self::WithdrawnByWord => "withdrawn_by_word",
-            Self::RecordGone => "record_gone",
-            Self::Revoked => "revoked",
-        }
-    }
-}
-
 /// A key that is to be made. The selector is one that the organisation never had.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WantedKey {
@@ -108,6 +24,16 @@ pub struct WantedKey {
     pub algorithm: Algorithm,
     /// For which domains; never empty.
     pub domains: Vec<DomainName>,
+}
+
+impl WantedKey {
+    /// Makes it, of the usual size. An RSA key takes a good part of a second.
+    ///
+    /// # Errors
+    /// As [`NewKey::generate`].
+    pub fn generate(&self) -> Result<NewKey, KeyError> {
+        NewKey::generate(self.algorithm, NEW_RSA_BITS[0])
+    }
 }
 
 /// Something that someone should look at.

@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::timing::{Timing, later};
+
 /// Where a key is in its life, for one domain.
 ///
 /// ```text
@@ -160,42 +162,22 @@ impl Publication {
         }
     }
 
-    /// Takes one step along the drawing.
-    ///
-    /// # Errors
-    /// When there is no such arrow; nothing is changed then.
-    pub fn advance(&mut self, next: State, now: Timestamp) -> Result<(), ForbiddenStep> {
-        if !self.state.leads_to(next) {
-            return Err(ForbiddenStep {
-                from: self.state,
-                to: next,
-            });
-        }
-        self.state = next;
+    /// Comes into another state.
+    pub(super) fn enter(&mut self, state: State, why: Why, now: Timestamp) {
+        self.state = state;
         self.since = now;
-        self.why = None;
-        Ok(())
+        self.why = Some(why);
     }
 
-    /// Becomes active on this evidence; a key that is active already stays as it is.
-    ///
-    /// # Errors
-    /// When it was active once, or was revoked; nothing is changed then.
-    pub fn activate(&mut self, evidence: Evidence, now: Timestamp) -> Result<(), ForbiddenStep> {
-        match (self.state, evidence) {
-            (State::Active, _) => Ok(()),
-            (State::Generated | State::Published, Evidence::Assumed) => {
-                self.state = State::Active;
-                self.since = now;
-                self.assumed = true;
-                self.why = None;
-                Ok(())
-            }
-            (from, _) => Err(ForbiddenStep {
-                from,
-                to: State::Active,
-            }),
-        }
+    /// Signs from now on.
+    pub(super) fn activate(&mut self, now: Timestamp) {
+        self.enter(State::Active, Why::Signing, now);
+    }
+
+    /// Signs no more; its record stays for as long as mail may need it.
+    pub(super) fn drain(&mut self, timing: &Timing, now: Timestamp) {
+        self.enter(State::Draining, Why::Draining, now);
+        self.drain_until = Some(later(now, timing.drain_time(self.ttl)));
     }
 }
 
@@ -218,7 +200,7 @@ pub enum Why {
     Settling,
     /// The last check was too long ago, or lies in the future, so that no time counts.
     Clock,
-    /// Seen everywhere, and it signs.
+    /// It signs, and nothing is known against its record.
     Signing,
     /// A later key took its place before it was ever used.
     Superseded,
@@ -313,13 +295,6 @@ mod tests {
         State::Revoked,
     ];
 
-    fn publication(state: State) -> Publication {
-        Publication {
-            state,
-            ..Publication::generated(Timestamp::UNIX_EPOCH)
-        }
-    }
-
     #[test]
     fn steps_are_those_of_the_drawing() {
         let arrows = |from: State| -> Vec<State> {
@@ -334,35 +309,5 @@ mod tests {
         assert_eq!(arrows(State::Draining), [State::Withdrawn, State::Revoked]);
         assert_eq!(arrows(State::Withdrawn), [State::Revoked]);
         assert_eq!(arrows(State::Revoked), [State::Withdrawn]);
-    }
-
-    #[test]
-    fn a_forbidden_step_changes_nothing() {
-        let now = Timestamp::from_second(1).unwrap();
-        let mut withdrawn = publication(State::Withdrawn);
-        assert!(withdrawn.advance(State::Active, now).is_err());
-        assert_eq!(withdrawn, publication(State::Withdrawn));
-        for state in [State::Draining, State::Withdrawn, State::Revoked] {
-            let mut publication = publication(state);
-            let before = publication;
-            assert!(publication.activate(Evidence::Assumed, now).is_err());
-            assert_eq!(publication, before);
-        }
-    }
-
-    #[test]
-    fn assumed_evidence_is_remembered() {
-        let now = Timestamp::from_second(1).unwrap();
-        let mut publication = publication(State::Generated);
-        publication.activate(Evidence::Assumed, now).unwrap();
-        let json = serde_json::to_string(&publication).unwrap();
-        assert_eq!(
-            json,
-            r#"{"state":"active","since":"1970-01-01T00:00:01Z","assumed":true}"#
-        );
-        // A second time: nothing new, so not a new date either.
-        let later = Timestamp::from_second(2).unwrap();
-        publication.activate(Evidence::Assumed, later).unwrap();
-        assert_eq!(publication.since, now);
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{
+    change::{Change, Event},
     check::Check,
     keyring::{KeyEntry, Keyring},
-    plan::{Change, Event, Plan},
+    plan::Plan,
     publication::{Publication, State, Why, Withdrawal},
-    timing::{Gap, Moment, Timing, later},
+    timing::{Gap, Moment, Timing},
 };
 use crate::{
     dkim::key::Algorithm,
@@ -98,13 +99,7 @@ impl<'a> Situation<'a> {
             let sight = sight(&key.selector, domain);
             let check = self.check(sight, moment);
             let (after, event) = check.step(publication);
-            let change = Change {
-                selector: key.selector.clone(),
-                domain: domain.clone(),
-                before: Some(*publication),
-                after,
-                event,
-            };
+            let change = Change::new(key, domain, after, event);
             steps.push(Step {
                 position,
                 sight,
@@ -204,19 +199,13 @@ impl<'a> Situation<'a> {
                     continue;
                 }
                 instead_of = Some(active.change.selector.clone());
-                let after = &mut active.change.after;
-                after.state = State::Draining;
-                after.since = moment.now;
-                after.why = Some(Why::Draining);
-                after.drain_until = Some(later(moment.now, self.timing.drain_time(after.ttl)));
+                active.change.after.drain(self.timing, moment.now);
                 active.change.event = Event::Draining {
                     successor: selector,
                 };
             }
             let change = &mut steps[index].change;
-            change.after.state = State::Active;
-            change.after.since = moment.now;
-            change.after.why = Some(Why::Signing);
+            change.after.activate(moment.now);
             change.event = Event::Activated { instead_of };
         }
     }
@@ -247,11 +236,5 @@ fn unwatched_change(
         why: Some(why),
         ..*publication
     };
-    (after != *publication).then(|| Change {
-        selector: key.selector.clone(),
-        domain: domain.clone(),
-        before: Some(*publication),
-        after,
-        event: Event::Checked,
-    })
+    (after != *publication).then(|| Change::new(key, domain, after, Event::Checked))
 }

@@ -1,8 +1,9 @@
 //! Which keys are to be made, and what someone should be told.
 
 use super::{
+    change::Change,
     keyring::KeyEntry,
-    plan::{Alarm, AlarmKind, Change, Event, Plan, WantedKey},
+    plan::{Alarm, AlarmKind, Plan, WantedKey},
     publication::{Publication, Revocation, State, Why},
     situation::{Sight, Situation, Step},
     timing::{Gap, Moment, elapsed},
@@ -38,7 +39,9 @@ impl<'a> Situation<'a> {
                 plan.wanted.push(wanted);
             }
             if let Some(key) = newest {
-                plan.changes.extend(added(key, added_to, moment));
+                let added = added_to.into_iter();
+                plan.changes
+                    .extend(added.map(|domain| Change::added(key, domain, moment.now)));
             }
         }
     }
@@ -180,15 +183,4 @@ fn is_active_after(
             && step.change.domain == *domain
             && situation.keyring.keys()[step.position].algorithm == algorithm
     })
-}
-
-fn added(key: &KeyEntry, domains: Vec<&DomainName>, moment: Moment) -> Vec<Change> {
-    let add = |domain: &DomainName| Change {
-        selector: key.selector.clone(),
-        domain: domain.clone(),
-        before: None,
-        after: Publication::generated(moment.now),
-        event: Event::Added,
-    };
-    domains.into_iter().map(add).collect()
 }

@@ -10,27 +10,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Target,
     files::Folder,
     problem::{FileError, KeystoreError},
 };
 use crate::{
-    keys::{Evidence, Publication},
+    keys::{Evidence, Publication, Revision},
     names::DomainName,
 };
 
 pub(super) const NAME: &str = "audit.log";
-
-/// What is told of one change.
-pub(super) struct Entry<'a> {
-    pub(super) target: Target<'a>,
-    /// One word, such as `generated` or those of [`crate::keys::Event`].
-    pub(super) event: &'static str,
-    /// Whose word it was done on, where it was somebody's.
-    pub(super) evidence: Option<Evidence>,
-    /// What was seen in DNS, and when, where that was the reason.
-    pub(super) publication: Option<Publication>,
-}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -85,15 +73,15 @@ impl<'a> AuditLog<'a> {
         Ok(Self { folder, file })
     }
 
-    /// Appends a line for each entry, down to the disk.
+    /// Appends all that is told of these revisions, down to the disk.
     pub(super) fn append(
         self,
-        entries: &[Entry<'_>],
+        revisions: &[Revision<'_>],
         now: Timestamp,
     ) -> Result<Told, KeystoreError> {
-        let path = self.folder.path(NAME);
+        let place = self.folder.place(NAME);
         let failed = |error| KeystoreError::Audit {
-            path: path.clone(),
+            place: place.clone(),
             error,
         };
         let length = self.file.metadata().map_err(failed)?.len();
@@ -102,25 +90,28 @@ impl<'a> AuditLog<'a> {
             length,
             is_kept: false,
         };
-        write(&mut told.file, entries, now).map_err(failed)?;
+        write(&mut told.file, revisions, now).map_err(failed)?;
         Ok(told)
     }
 }
 
-fn write(file: &mut File, entries: &[Entry<'_>], now: Timestamp) -> io::Result<()> {
+fn write(file: &mut File, revisions: &[Revision<'_>], now: Timestamp) -> io::Result<()> {
     let mut text = Vec::with_capacity(256);
     if is_cut_off(file)? {
         text.push(b'\n');
     }
-    for entry in entries {
+    let entries = revisions
+        .iter()
+        .flat_map(|one| one.audit.iter().map(|entry| (one.organisation, entry)));
+    for (organisation, entry) in entries {
         let line = Line {
             time: now,
             uid: rustix::process::getuid().as_raw(),
             pid: std::process::id(),
             event: entry.event,
-            organisation: entry.target.organisation.as_str(),
-            selector: entry.target.selector.as_str(),
-            domains: entry.target.domains,
+            organisation: organisation.as_str(),
+            selector: entry.selector.as_str(),
+            domains: &entry.domains,
             evidence: entry.evidence,
             publication: entry.publication,
         };

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 pub(in crate::keystore) use self::prepared::Prepared;
 use super::problem::{FileError, FileProblem};
-use crate::files::Stamp;
+use crate::{files::Stamp, keys::Place};
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -201,7 +201,12 @@ impl Folder {
         })
     }
 
-    /// The path of a file in this folder, for messages.
+    /// What messages call a file in this folder.
+    pub(super) fn place(&self, name: &str) -> Place {
+        Place::new(self.path(name).display())
+    }
+
+    /// Its path.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

@@ -14,7 +14,7 @@
 
 mod audit;
 mod batch;
-mod change;
+mod commit;
 mod files;
 mod lock;
 mod problem;
@@ -36,12 +36,12 @@ pub use self::{
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, OrganisationKeys, PublicKeys},
     view::{KeyringStamp, View},
-    writer::{NewKey, Writer},
+    writer::Writer,
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
     files::Stamp,
-    keys::{Evidence, KeyEntry},
+    keys::{Change, CommandError, KeyEntry, NewKey, Timing},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -89,10 +89,13 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn unknown(&self) -> KeystoreError {
-        KeystoreError::UnknownKey {
-            organisation: self.organisation.clone(),
-            selector: self.selector.clone(),
+    fn refused(&self, error: CommandError) -> KeystoreError {
+        match error {
+            CommandError::UnknownKey(selector) => KeystoreError::UnknownKey {
+                organisation: self.organisation.clone(),
+                selector,
+            },
+            other => KeystoreError::Command(other),
         }
     }
 }
@@ -222,18 +225,10 @@ impl Keystore {
     pub fn activate(
         &self,
         target: &Target<'_>,
-        evidence: Evidence,
+        timing: &Timing,
         now: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        self.writer()?.activate(target, evidence, now)
-    }
-
-    /// As [`Writer::add_domains`].
-    ///
-    /// # Errors
-    /// As [`Writer::add_domains`].
-    pub fn add_domains(&self, target: &Target<'_>, now: Timestamp) -> Result<(), KeystoreError> {
-        self.writer()?.add_domains(target, now)
+    ) -> Result<Vec<Change>, KeystoreError> {
+        self.writer()?.activate(target, timing, now)
     }
 
     fn root(&self) -> Result<Folder, KeystoreError> {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     dkim::key::{Fingerprint, KeyError},
-    keys::{ChangeRefusal, ForbiddenStep, KeyringProblem},
+    keys::{Change, ChangeRefusal, CommandError, KeyringProblem, Place},
     names::{DomainName, OrganisationId, Selector},
     shell,
 };
@@ -237,21 +237,21 @@ pub enum KeystoreError {
     )]
     NoKeystore(PathBuf),
     /// The keyring of an organisation.
-    #[error("{}: {problem}", path.display())]
+    #[error("{place}: {problem}")]
     Keyring {
-        /// Its file.
-        path: PathBuf,
+        /// Where it is kept.
+        place: Place,
         /// What is wrong.
         problem: KeyringProblem,
     },
     /// Nothing is changed that the audit log does not tell of.
     #[error(
-        "{}: nothing was changed, since it cannot be told here: {error}{}",
-        path.display(), way_out(error).map(|way| format!("; {way}")).unwrap_or_default()
+        "{place}: nothing was changed, since it cannot be told here: {error}{}",
+        way_out(error).map(|way| format!("; {way}")).unwrap_or_default()
     )]
     Audit {
         /// The audit log.
-        path: PathBuf,
+        place: Place,
         /// What the system says.
         error: io::Error,
     },
@@ -287,6 +287,11 @@ pub enum KeystoreError {
         /// Which.
         selector: Selector,
     },
+    /// Each selector of the template has, or had, a key.
+    #[error(
+        "{0}: no selector is free for a new key; change `selector` in the file of the organisation"
+    )]
+    NoFreeSelector(OrganisationId),
     /// No such key.
     #[error("{organisation} has no key with the selector {selector}")]
     UnknownKey {
@@ -301,16 +306,9 @@ pub enum KeystoreError {
     /// A key cannot be used, or is in the way.
     #[error(transparent)]
     UnusableKey(Box<KeyProblem>),
-    /// The life of a key has no such step.
-    #[error("{selector}, for {domain}: {step}")]
-    Step {
-        /// The key.
-        selector: Selector,
-        /// The domain.
-        domain: DomainName,
-        /// The step.
-        step: ForbiddenStep,
-    },
+    /// What the operator wants of a key cannot be done.
+    #[error(transparent)]
+    Command(CommandError),
     /// A plan for the keys of an organisation is not carried out.
     #[error("{organisation}: {selector}, for {domain}: {refusal}; nothing was changed")]
     Change {
@@ -323,4 +321,18 @@ pub enum KeystoreError {
         /// Why.
         refusal: ChangeRefusal,
     },
+}
+
+impl KeystoreError {
+    pub(super) fn not_changed(
+        organisation: &OrganisationId,
+        (change, refusal): (&Change, ChangeRefusal),
+    ) -> Self {
+        Self::Change {
+            organisation: organisation.clone(),
+            selector: change.selector.clone(),
+            domain: change.domain.clone(),
+            refusal,
+        }
+    }
 }

@@ -178,7 +178,7 @@ pub(super) fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
 
 pub(super) fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError> {
     Keyring::parse(json).map_err(|problem| KeystoreError::Keyring {
-        path: folder.path(KEYRING),
+        place: folder.place(KEYRING),
         problem,
     })
 }

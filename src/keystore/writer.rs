@@ -1,84 +1,23 @@
-//! Changes to the keystore, under its lock, each in the order key file, keyring,
-//! generation: whatever a crash leaves behind, the keyring never names a key file that
-//! was not there before it. What needs room on the disk is written before anything changes.
+//! Who changes the keystore, under its lock. What a change is, [`crate::keys`] says; how it
+//! reaches the disk, `commit` does.
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
-use zeroize::Zeroizing;
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Keystore, Target,
-    audit::Entry,
-    change::{Announcement, PreparedChange, announce_left_over},
-    files::{Folder, Prepared},
-    key_file,
+    commit::announce_left_over,
+    files::Folder,
     lock::{Lock, PATIENCE},
-    problem::{KeyProblem, KeyRefusal, KeystoreError},
+    problem::{KeyProblem, KeystoreError},
 };
 use crate::{
-    dkim::key::{self, Algorithm, Fingerprint, SigningKey},
-    keys::{Change, Event, Evidence, KeyEntry, Keyring, Publication},
+    dkim::key::Fingerprint,
+    keys::{self, Change, Event, KeyEntry, NewKey, Origin, Revision, Timing, WantedKey},
     names::{DomainName, OrganisationId, Selector},
+    organisation::Organisation,
 };
-
-/// A private key that may enter the keystore.
-pub struct NewKey {
-    pem: Zeroizing<String>,
-    algorithm: Algorithm,
-    fingerprint: Fingerprint,
-    origin: Origin,
-}
-
-/// A key that was just made is nobody else's: there is no need to look.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Origin {
-    Here,
-    Elsewhere,
-}
-
-impl NewKey {
-    /// Makes a key; see [`key::generate_pem`] for the sizes and the time that it takes.
-    ///
-    /// # Errors
-    /// As [`key::generate_pem`].
-    pub fn generate(algorithm: Algorithm, rsa_bits: usize) -> Result<Self, KeystoreError> {
-        let pem = key::generate_pem(algorithm, rsa_bits)?;
-        Self::new(pem.as_bytes(), Origin::Here)
-    }
-
-    /// Takes a key from elsewhere, in any form that [`SigningKey::from_pem`] reads.
-    ///
-    /// # Errors
-    /// As [`SigningKey::from_pem`].
-    pub fn from_pem(pem: &[u8]) -> Result<Self, KeystoreError> {
-        Self::new(pem, Origin::Elsewhere)
-    }
-
-    fn new(pem: &[u8], origin: Origin) -> Result<Self, KeystoreError> {
-        let key = SigningKey::from_pem(pem)?;
-        Ok(Self {
-            pem: key::normalise_pem(pem)?,
-            algorithm: key.algorithm(),
-            fingerprint: key.public_key().fingerprint(),
-            origin,
-        })
-    }
-
-    /// Which key it is.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// What it signs with.
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
-    pub(super) fn pem(&self) -> &[u8] {
-        self.pem.as_bytes()
-    }
-}
 
 /// The one who may change the keystore, until it is dropped. Others wait for a few
 /// seconds at most, so nothing slow may be done meanwhile.
@@ -86,7 +25,7 @@ pub struct Writer {
     pub(super) keystore: Keystore,
     pub(super) root: Folder,
     /// Every key of every organisation; read when it is first needed.
-    pub(super) known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
     _lock: Lock,
 }
 
@@ -116,103 +55,32 @@ impl Writer {
         key: &NewKey,
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
-        let (organisation, selector) = (target.organisation, target.selector);
-        let mut keyring = self.keystore.read_keyring(organisation)?;
-        if keyring.key(selector).is_some() {
-            return Err(KeystoreError::SelectorUsed {
-                organisation: organisation.clone(),
-                selector: selector.clone(),
-            });
-        }
-        if key.origin == Origin::Elsewhere {
-            self.check_unknown(key.fingerprint)?;
-        }
-        let publication = |domain| (domain, Publication::generated(now));
-        let entry = KeyEntry {
-            selector: selector.clone(),
-            algorithm: key.algorithm,
-            created: now,
-            fingerprint: key.fingerprint,
-            publications: target.domains.iter().cloned().map(publication).collect(),
-        };
-        keyring.add(entry.clone());
-        // Before anything is written: a generation that cannot be read stops all.
-        self.keystore.generation()?;
-        let event = match key.origin {
-            Origin::Here => "generated",
-            Origin::Elsewhere => "imported",
-        };
-        let folder = self.root.child_or_new(organisation.as_str())?;
-        let mut key_file = write_key_file(&folder, target, key)?;
-        let telling: (&[_], _) = (&[told(target, event, None)], now);
-        let change = self.prepare((&folder, &keyring), Announcement::Signer, telling)?;
-        let change = change.make()?;
-        key_file.keep();
-        change.announce()?;
-        if let Some(known) = &mut self.known {
-            known.insert(key.fingerprint, (organisation.clone(), selector.clone()));
-        }
+        let mut revision = self.revision(target.organisation)?;
+        let entry = self.enter(&mut revision, target, key, now)?;
+        self.commit(&revision, now)?;
+        self.note_known(target, key);
         Ok(entry)
     }
 
-    /// Creates the publications, `generated`, that the key does not have for the domains
-    /// of `target` yet.
+    /// Lets the key sign for the domains of `target`, on the operator's word; see
+    /// [`keys::activate`]. Gives what has changed.
     ///
     /// # Errors
-    /// When there is no such key, or writing fails.
-    pub fn add_domains(
-        &mut self,
-        target: &Target<'_>,
-        now: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        let mut keyring = self.keystore.read_keyring(target.organisation)?;
-        if !keyring.add_domains(target.selector, target.domains, now) {
-            return Err(target.unknown());
-        }
-        let entries = [told(target, "domains_added", None)];
-        self.write(
-            (target.organisation, &keyring),
-            Announcement::Signer,
-            (&entries, now),
-        )
-    }
-
-    /// Makes the key sign for the domains of `target`; in the same write, the active key
-    /// of the same algorithm of each of them starts draining.
-    ///
-    /// # Errors
-    /// When there is no such key, its file cannot be used, or it was active before or
-    /// revoked for one of the domains: nothing is changed then, for any of them.
+    /// When there is no such key, its file cannot be used, or it signed before or was revoked
+    /// for one of the domains: nothing is changed then, for any of them.
     pub fn activate(
         &mut self,
         target: &Target<'_>,
-        evidence: Evidence,
+        timing: &Timing,
         now: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        let mut keyring = self.keystore.read_keyring(target.organisation)?;
-        let entry = keyring
-            .key(target.selector)
-            .ok_or_else(|| target.unknown())?;
-        // A key that cannot sign must not take the place of one that can.
-        self.keystore
-            .load_key(target.organisation, entry)
-            .map_err(KeystoreError::UnusableKey)?;
-        keyring.add_domains(target.selector, target.domains, now);
-        for domain in target.domains {
-            keyring
-                .activate((target.selector, domain), evidence, now)
-                .map_err(|step| KeystoreError::Step {
-                    selector: target.selector.clone(),
-                    domain: domain.clone(),
-                    step,
-                })?;
+    ) -> Result<Vec<Change>, KeystoreError> {
+        let keyring = self.keystore.read_keyring(target.organisation)?;
+        let changes = keys::activate(&keyring, target.selector, target.domains, timing, now)
+            .map_err(|error| target.refused(error))?;
+        match self.apply(target.organisation, &changes, now)?.pop() {
+            Some(problem) => Err(KeystoreError::UnusableKey(Box::new(problem))),
+            None => Ok(changes),
         }
-        let entries = [told(target, "activated", Some(evidence))];
-        self.write(
-            (target.organisation, &keyring),
-            Announcement::Signer,
-            (&entries, now),
-        )
     }
 
     /// Writes all changes of a plan, or none; the generation grows if they change what
@@ -230,96 +98,122 @@ impl Writer {
         changes: &[Change],
         now: Timestamp,
     ) -> Result<Vec<KeyProblem>, KeystoreError> {
-        let mut keyring = self.keystore.read_keyring(organisation)?;
-        let unusable = self.unusable(organisation, &keyring, changes);
-        let changes = usable(changes, &unusable);
-        if changes.is_empty() {
-            return Ok(unusable);
-        }
-        keyring
-            .apply(&changes)
-            .map_err(|(change, refusal)| KeystoreError::Change {
-                organisation: organisation.clone(),
-                selector: change.selector.clone(),
-                domain: change.domain.clone(),
-                refusal,
-            })?;
-        let entries: Vec<Entry<'_>> = changes
-            .iter()
-            .filter(|change| change.event != Event::Checked)
-            .map(|change| told_of(organisation, change))
-            .collect();
-        let announcement = if changes.iter().any(Change::is_announced) {
-            Announcement::Signer
-        } else {
-            Announcement::Nobody
-        };
-        self.write((organisation, &keyring), announcement, (&entries, now))?;
+        let mut revision = self.revision(organisation)?;
+        let unusable = self.unusable(&revision, changes);
+        revision
+            .change(&usable(changes, &unusable))
+            .map_err(|refused| KeystoreError::not_changed(organisation, refused))?;
+        self.commit(&revision, now)?;
         Ok(unusable)
     }
 
     /// What is wrong with the files of the keys that are to sign.
-    fn unusable(
-        &self,
-        organisation: &OrganisationId,
-        keyring: &Keyring,
-        changes: &[Change],
-    ) -> Vec<KeyProblem> {
-        let to_sign = |change: &&Change| matches!(change.event, Event::Activated { .. });
-        let selectors = changes.iter().filter(to_sign);
-        let selectors: BTreeSet<&Selector> = selectors.map(|change| &change.selector).collect();
-        let entries = selectors.into_iter().filter_map(|name| keyring.key(name));
-        entries
-            .filter_map(|entry| self.keystore.load_key(organisation, entry).err())
+    fn unusable(&self, revision: &Revision<'_>, changes: &[Change]) -> Vec<KeyProblem> {
+        let selectors: BTreeSet<&Selector> = changes
+            .iter()
+            .filter(|change| matches!(change.event, Event::Activated { .. }))
+            .map(|change| &change.selector)
+            .collect();
+        selectors
+            .into_iter()
+            .filter_map(|selector| revision.after.key(selector))
+            .filter_map(|entry| self.keystore.load_key(revision.organisation, entry).err())
             .map(|problem| *problem)
             .collect()
     }
 
-    /// Adds a key that a plan wants, for those of its domains that have no successor in
-    /// waiting by now; nothing when none is left.
+    /// Adds a new key for `domains`, under the first selector of the organisation's template
+    /// that neither its keyring nor a key file has.
     ///
     /// # Errors
-    /// As [`Writer::add`].
+    /// As [`Writer::add`], and when no selector is free.
+    pub fn add_next(
+        &mut self,
+        organisation: &Organisation,
+        domains: &[DomainName],
+        key: &NewKey,
+        now: Timestamp,
+    ) -> Result<KeyEntry, KeystoreError> {
+        let id = &organisation.id;
+        let keyring = self.keystore.read_keyring(id)?;
+        let selector = organisation
+            .selector
+            .candidates(now.to_zoned(TimeZone::UTC).date())
+            .filter(|selector| keyring.key(selector).is_none())
+            // A crash may leave a key file that no keyring names.
+            .find(|selector| !self.keystore.key_path(id, selector).exists())
+            .ok_or_else(|| KeystoreError::NoFreeSelector(id.clone()))?;
+        let target = Target {
+            organisation: id,
+            selector: &selector,
+            domains,
+        };
+        self.add(&target, key, now)
+    }
+
+    /// Adds a key that a plan wants, for those of its domains that still have no successor in
+    /// waiting; nothing when none is left.
+    ///
+    /// # Errors
+    /// As [`Writer::add_next`].
     pub fn add_wanted(
         &mut self,
-        target: &Target<'_>,
+        organisation: &Organisation,
+        wanted: &WantedKey,
         key: &NewKey,
         now: Timestamp,
     ) -> Result<Option<KeyEntry>, KeystoreError> {
-        let keyring = self.keystore.read_keyring(target.organisation)?;
-        let waits = |domain: &&DomainName| keyring.waiting_key(domain, key.algorithm).is_none();
-        let domains: Vec<DomainName> = target.domains.iter().filter(waits).cloned().collect();
+        let keyring = self.keystore.read_keyring(&organisation.id)?;
+        let domains: Vec<DomainName> = wanted
+            .domains
+            .iter()
+            .filter(|domain| keyring.waiting_key(domain, wanted.algorithm).is_none())
+            .cloned()
+            .collect();
         if domains.is_empty() {
             return Ok(None);
         }
-        let target = Target {
-            domains: &domains,
-            ..*target
-        };
-        self.add(&target, key, now).map(Some)
+        self.add_next(organisation, &domains, key, now).map(Some)
     }
 
-    fn write(
+    /// The keys of an organisation as they are, to be changed.
+    pub(super) fn revision<'a>(
         &self,
-        (organisation, keyring): (&OrganisationId, &Keyring),
-        announcement: Announcement,
-        telling: (&[Entry<'_>], Timestamp),
-    ) -> Result<(), KeystoreError> {
-        let folder = self.root.child_or_new(organisation.as_str())?;
-        let change = self.prepare((&folder, keyring), announcement, telling)?;
-        change.make()?.announce()
+        organisation: &'a OrganisationId,
+    ) -> Result<Revision<'a>, KeystoreError> {
+        let keyring = self.keystore.read_keyring(organisation)?;
+        Ok(Revision::new(organisation, keyring))
     }
 
-    fn prepare<'a>(
-        &'a self,
-        place: (&'a Folder, &Keyring),
-        announcement: Announcement,
-        telling: (&[Entry<'_>], Timestamp),
-    ) -> Result<PreparedChange<'a>, KeystoreError> {
-        PreparedChange::new((&self.keystore, &self.root), place, announcement, telling)
+    /// Adds a key to a revision, if its selector is new to the organisation and the key to all.
+    pub(super) fn enter<'a>(
+        &mut self,
+        revision: &mut Revision<'a>,
+        target: &Target<'_>,
+        key: &'a NewKey,
+        now: Timestamp,
+    ) -> Result<KeyEntry, KeystoreError> {
+        if revision.after.key(target.selector).is_some() {
+            return Err(KeystoreError::SelectorUsed {
+                organisation: target.organisation.clone(),
+                selector: target.selector.clone(),
+            });
+        }
+        if key.origin() == Origin::Elsewhere {
+            self.check_unknown(key.public_key().fingerprint())?;
+        }
+        Ok(revision.add_key(target.selector, target.domains, key, now))
     }
 
-    pub(super) fn check_unknown(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
+    /// Remembers a key that has been added.
+    pub(super) fn note_known(&mut self, target: &Target<'_>, key: &NewKey) {
+        if let Some(known) = &mut self.known {
+            let place = (target.organisation.clone(), target.selector.clone());
+            known.insert(key.public_key().fingerprint(), place);
+        }
+    }
+
+    fn check_unknown(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
         let known = match self.known.take() {
             Some(known) => known,
             None => self.keystore.fingerprints()?,
@@ -334,34 +228,6 @@ impl Writer {
     }
 }
 
-/// A change that the operator asked for.
-pub(super) fn told<'a>(
-    target: &Target<'a>,
-    event: &'static str,
-    evidence: Option<Evidence>,
-) -> Entry<'a> {
-    Entry {
-        target: *target,
-        event,
-        evidence,
-        publication: None,
-    }
-}
-
-/// A change of a plan, with what was seen in DNS.
-fn told_of<'a>(organisation: &'a OrganisationId, change: &'a Change) -> Entry<'a> {
-    Entry {
-        target: Target {
-            organisation,
-            selector: &change.selector,
-            domains: std::slice::from_ref(&change.domain),
-        },
-        event: change.event.as_str(),
-        evidence: None,
-        publication: Some(change.after),
-    }
-}
-
 /// The changes that do not depend on a key that cannot be used.
 fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
     let is_usable = |change: &&Change| {
@@ -373,22 +239,4 @@ fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
         !unusable.iter().any(|problem| problem.selector == *selector)
     };
     changes.iter().filter(is_usable).cloned().collect()
-}
-
-fn write_key_file<'a>(
-    folder: &'a Folder,
-    target: &Target<'_>,
-    key: &NewKey,
-) -> Result<Prepared<'a>, KeystoreError> {
-    let name = key_file(target.selector);
-    folder.sweep()?;
-    if folder.names()?.contains(&name) {
-        return Err(KeystoreError::UnusableKey(Box::new(KeyProblem {
-            organisation: target.organisation.clone(),
-            selector: target.selector.clone(),
-            path: folder.path(&name),
-            refusal: KeyRefusal::NotInKeyring,
-        })));
-    }
-    Ok(folder.create(&name, key.pem.as_bytes())?)
 }

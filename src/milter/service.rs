@@ -104,7 +104,7 @@ pub(super) mod tests {
     use crate::{
         config,
         dkim::Algorithm,
-        keys::{self, Evidence},
+        keys,
         keystore::{Keystore, Target},
     };
 
@@ -171,7 +171,9 @@ pub(super) mod tests {
         keystore
             .generate(&target, Algorithm::Ed25519Sha256, 0, now)
             .unwrap();
-        keystore.activate(&target, Evidence::Assumed, now).unwrap();
+        keystore
+            .activate(&target, &config::Settings::default().timing(), now)
+            .unwrap();
         keystore
     }
 }

@@ -17,7 +17,6 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     dkim::Algorithm,
-    keys::Evidence,
     keystore::Target,
     names::OrganisationId,
     organisation::{Policy, SelectorTemplate},
@@ -64,7 +63,9 @@ fn add_key(keystore: &Keystore, id: &str) {
     keystore
         .generate(&target, Algorithm::Ed25519Sha256, 0, now)
         .unwrap();
-    keystore.activate(&target, Evidence::Assumed, now).unwrap();
+    keystore
+        .activate(&target, &Settings::default().timing(), now)
+        .unwrap();
 }
 
 fn build(ids: &[&str], keystore: &Keystore, previous: Option<&Snapshot>) -> Built {

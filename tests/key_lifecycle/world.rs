@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use zegel::{
     dkim::key::{Algorithm, Fingerprint},
     keys::{
-        self, Change, ChangeRefusal, Clock, Event, Evidence, Insistence, KeyEntry, Keyring, Moment,
-        Publication, Sight, Situation, State, Timing, WantedKey,
+        self, Change, ChangeRefusal, Clock, CommandError, Event, Insistence, KeyEntry, Keyring,
+        Moment, Publication, Sight, Situation, State, Timing, WantedKey,
     },
     names::{DomainName, Selector},
 };
@@ -250,13 +250,12 @@ impl World {
         };
         let index = self.random.below(index as u64 + 1);
         let selector = keys[usize::try_from(index).unwrap()].selector.clone();
-        let place = (&selector, &self.domains[..]);
         let now = self.now();
         let changes = match self.random.below(8) {
             0 => keys::revoke(&self.keyring, &selector, now),
-            1 => keys::abort(&self.keyring, place, now),
-            2 => keys::withdraw(&self.keyring, place, Insistence::WhenDue, now),
-            3 => keys::withdraw(&self.keyring, place, Insistence::Force, now),
+            1 => keys::abort(&self.keyring, &selector, &self.domains, now),
+            2 => self.withdraw(&selector, Insistence::WhenDue),
+            3 => self.withdraw(&selector, Insistence::Force),
             4 => {
                 for wanted in self.situation().roll() {
                     self.make(&wanted);
@@ -291,14 +290,24 @@ impl World {
 
     fn assume(&mut self, selector: &Selector) {
         let now = self.now();
-        let mut next = self.keyring.clone();
-        let activated = self.domains.iter().all(|domain| {
-            next.activate((selector, domain), Evidence::Assumed, now)
-                .is_ok()
-        });
-        if activated {
-            self.keyring = next;
+        let changes = keys::activate(&self.keyring, selector, &self.domains, &self.timing, now);
+        if let Ok(changes) = changes {
+            self.keyring.apply(&changes).unwrap();
         }
+    }
+
+    fn withdraw(
+        &self,
+        selector: &Selector,
+        insistence: Insistence,
+    ) -> Result<Vec<Change>, CommandError> {
+        keys::withdraw(
+            &self.keyring,
+            selector,
+            &self.domains,
+            insistence,
+            self.now(),
+        )
     }
 
     /// `zegel key generate`, whatever waits already.

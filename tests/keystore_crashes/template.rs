@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use zegel::config;
 use zegel::dkim::Algorithm;
-use zegel::keys::Evidence;
 use zegel::keys::{Moment, Sight, Situation};
 use zegel::keystore::{Keystore, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
@@ -122,7 +121,7 @@ pub(crate) fn add(keystore: &Keystore, (organisation, selector): (&str, &str), n
 
 fn activate(keystore: &Keystore, key: (&str, &str), now: Timestamp) {
     with_target(key, |target| {
-        let done = keystore.activate(target, Evidence::Assumed, now);
+        let done = keystore.activate(target, &config::Settings::default().timing(), now);
         done.expect("an activation");
     });
 }

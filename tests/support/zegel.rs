@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 use zegel::dkim::{Algorithm, key::generate_pem};
-use zegel::keys::{Evidence, State};
+use zegel::keys::State;
 use zegel::keystore::{Keystore, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
@@ -273,7 +273,7 @@ impl Zegel {
             .import(&target, key_of(&selector, algorithm).as_bytes(), now)
             .expect("a key");
         keystore
-            .activate(&target, Evidence::Assumed, now)
+            .activate(&target, &zegel::config::Settings::default().timing(), now)
             .expect("a key in use");
     }
 

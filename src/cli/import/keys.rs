@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::{
     dkim::KeyError,
     import::{Code, Finding, KeyFacts, KeySource, Signing},
-    keystore::{KeystoreError, NewKey},
+    keys::NewKey,
+    keystore::KeystoreError,
 };
 
 /// No key file is longer.
@@ -55,8 +56,8 @@ impl Keys {
     pub(super) fn facts(&self) -> BTreeMap<KeySource, KeyFacts> {
         let facts = |found: &Result<NewKey, (Code, String)>| match found {
             Ok(key) => KeyFacts::Usable {
-                fingerprint: key.fingerprint(),
-                algorithm: key.algorithm(),
+                fingerprint: key.public_key().fingerprint(),
+                algorithm: key.public_key().algorithm(),
             },
             Err((code, reason)) => KeyFacts::Refused {
                 code: *code,
@@ -134,7 +135,7 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (Code, String)> {
 
 fn parse(pem: &[u8]) -> Result<NewKey, (Code, String)> {
     NewKey::from_pem(pem).map_err(|error| match error {
-        KeystoreError::Key(error @ KeyError::TooShort { .. }) => (Code::WeakKey, error.to_string()),
-        other => (Code::UnusableKey, other.to_string()),
+        KeyError::TooShort { .. } => (Code::WeakKey, error.to_string()),
+        other => (Code::UnusableKey, KeystoreError::from(other).to_string()),
     })
 }

@@ -20,7 +20,7 @@ use crate::{
         Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
         settings_file,
     },
-    keys::KeyEntry,
+    keys::{KeyEntry, Timing},
     keystore::{Addition, BATCH, Keystore, Target},
     names::{DomainName, OrganisationId},
 };
@@ -32,6 +32,7 @@ pub(super) struct Destination {
     folder: PathBuf,
     keystore: PathBuf,
     has_settings: bool,
+    timing: Timing,
     /// The organisations that are there.
     pub(super) taken: Taken,
 }
@@ -44,9 +45,11 @@ impl Destination {
         let mut taken = Taken::default();
         let has_settings = settings.exists();
         let mut known = Settings::default().keystore_path;
+        let mut timing = Settings::default().timing();
         if has_settings {
             let loaded = config::load(&settings)?;
             known.clone_from(&loaded.settings.keystore_path);
+            timing = loaded.settings.timing();
             for organisation in &loaded.organisations {
                 taken.insert(&organisation.id, &organisation.domains);
                 taken.insert(&organisation.id, &organisation.parked);
@@ -83,6 +86,7 @@ impl Destination {
             folder,
             keystore,
             has_settings,
+            timing,
             taken,
         })
     }
@@ -173,7 +177,7 @@ impl Destination {
                 let Some(key) = keys.get(&planned.source) else {
                     continue;
                 };
-                let is_it = |entry: &KeyEntry| entry.fingerprint == key.fingerprint();
+                let is_it = |entry: &KeyEntry| entry.fingerprint == key.public_key().fingerprint();
                 if keyring.key(&planned.selector).is_some_and(is_it) {
                     report.organisations[at].keys[place].state = KeyState::Unchanged;
                 } else {
@@ -195,7 +199,7 @@ impl Destination {
                 })
                 .collect();
             // The lock is let go of in between, for whoever else writes.
-            let answers = keystore.writer()?.add_all(&additions, now)?;
+            let answers = keystore.writer()?.add_all(&additions, &self.timing, now)?;
             for (((at, place), organisation, planned, _), answer) in batch.iter().zip(answers) {
                 if let Err(error) = answer {
                     report.organisations[*at].keys[*place].state = KeyState::Refused;

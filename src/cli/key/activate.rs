@@ -1,20 +1,26 @@
 //! `zegel key activate`
 
+use std::collections::HashMap;
+
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{choice::find, evidence, say_taken_up};
+use super::{choice::find, say_taken_up};
 use crate::{
     cli::{
         context::{self, Context, domains_of},
         failure::Failure,
-        output::Output,
+        look::{KeyRecord, Seen, look},
+        output::{Output, complain},
         status::Status,
     },
-    keys::{Evidence, KeyEntry, Keyring, State},
-    keystore::{Keystore, Target},
+    config::{Settings, situation},
+    dns::Finding,
+    keys::{self, Change, Event, KeyEntry, Keyring, Moment, Sight, State, What},
+    keystore::{Keystore, KeystoreError, Target},
     names::{DomainName, Selector},
     organisation::Organisation,
+    words::Language,
 };
 
 #[derive(Args, Debug)]
@@ -48,16 +54,18 @@ pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Resul
         domains: &domains,
     };
     if !arguments.assume_published {
-        let place = (&loaded.settings, organisation);
-        return evidence::activate(&keystore, place, &target, &mut context.output);
+        return on_evidence(
+            &keystore,
+            &loaded.settings,
+            organisation,
+            &target,
+            entry,
+            &mut context.output,
+        );
     }
-    let mut writer = keystore.writer()?;
-    // Under the lock: what it was like right before.
-    let before = keystore.read_keyring(&organisation.id)?;
-    writer.activate(&target, Evidence::Assumed, Timestamp::now())?;
-    drop(writer);
+    let changes = keystore.activate(&target, &loaded.settings.timing(), Timestamp::now())?;
     for domain in &domains {
-        print(&before, (&arguments.selector, domain), &mut context.output);
+        print_active(&changes, target.selector, domain, &mut context.output);
     }
     say_taken_up(&mut context.output);
     Ok(Status::Good)
@@ -87,23 +95,172 @@ fn domains(
 }
 
 /// What has happened to a key that signs now.
-pub(super) fn print(
-    before: &Keyring,
-    (selector, domain): (&Selector, &DomainName),
-    output: &mut Output,
-) {
-    let Some(entry) = before.key(selector) else {
-        return;
-    };
-    if entry.state(domain) == Some(State::Active) {
-        output.line(format_args!("{domain}: {selector} signed already"));
-        return;
-    }
-    match before.active_key(domain, entry.algorithm) {
-        None => output.line(format_args!("{domain}: {selector} signs from now on")),
-        Some(older) => output.line(format_args!(
-            "{domain}: {selector} signs from now on; {} drains: leave its record in the DNS",
-            older.selector
+fn print_active(changes: &[Change], selector: &Selector, domain: &DomainName, output: &mut Output) {
+    let activated = changes
+        .iter()
+        .filter(|change| change.selector == *selector && change.domain == *domain)
+        .find_map(|change| match &change.event {
+            Event::Activated { instead_of } => Some(instead_of),
+            _ => None,
+        });
+    match activated {
+        None => output.line(format_args!("{domain}: {selector} signed already")),
+        Some(None) => output.line(format_args!("{domain}: {selector} signs from now on")),
+        Some(Some(older)) => output.line(format_args!(
+            "{domain}: {selector} signs from now on; {older} drains: leave its record in the DNS"
         )),
     }
+}
+
+/// Looks for the record in the domains of `target`, writes down what was seen, and lets the
+/// key sign where it is due: one look of what the keeper does all day.
+fn on_evidence(
+    keystore: &Keystore,
+    settings: &Settings,
+    organisation: &Organisation,
+    target: &Target<'_>,
+    entry: &KeyEntry,
+    output: &mut Output,
+) -> Result<Status, Failure> {
+    keys::refuse_former(entry, target.domains).map_err(KeystoreError::Command)?;
+    let seen = look(
+        &settings.keeper.resolvers,
+        records(keystore, target, entry)?,
+    )?;
+    let now = Timestamp::now();
+    let mut writer = keystore.writer()?;
+    // Under the lock: what it is like right before.
+    let keyring = keystore.read_keyring(target.organisation)?;
+    let added = keys::add_domains(&keyring, target.selector, target.domains, now)
+        .map_err(KeystoreError::Command)?;
+    writer.apply(target.organisation, &added, now)?;
+    let keyring = keystore.read_keyring(target.organisation)?;
+    let timing = settings.timing();
+    let sight = |selector: &_, domain: &_| match seen.get(domain) {
+        Some(seen) if selector == target.selector => seen.sight,
+        _ => Sight::Unknown,
+    };
+    let plan = situation(organisation, &keyring, &timing).plan(Moment::steady(now), sight);
+    let changes: Vec<Change> = plan
+        .changes
+        .into_iter()
+        .filter(|change| is_asked_for(change, target, &seen))
+        .collect();
+    for problem in writer.apply(target.organisation, &changes, now)? {
+        complain(problem);
+    }
+    drop(writer);
+    let outcome = Outcome {
+        target,
+        changes: &changes,
+        after: &keystore.read_keyring(target.organisation)?,
+        seen: &seen,
+    };
+    Ok(outcome.tell(settings, organisation, output))
+}
+
+/// Where it does not sign yet.
+fn records(
+    keystore: &Keystore,
+    target: &Target<'_>,
+    entry: &KeyEntry,
+) -> Result<Vec<KeyRecord>, Failure> {
+    let key = keystore
+        .load_key(target.organisation, entry)
+        .map_err(KeystoreError::UnusableKey)?;
+    Ok(target
+        .domains
+        .iter()
+        .filter(|domain| entry.state(domain) != Some(State::Active))
+        .map(|domain| KeyRecord {
+            selector: target.selector.clone(),
+            domain: domain.clone(),
+            public_key: key.public_key().clone(),
+        })
+        .collect())
+}
+
+/// What is due for other keys is left to the keeper: nobody has looked at them.
+fn is_asked_for(change: &Change, target: &Target<'_>, seen: &HashMap<DomainName, Seen>) -> bool {
+    let key = match &change.event {
+        Event::Draining { successor } => successor,
+        _ => &change.selector,
+    };
+    key == target.selector && seen.contains_key(&change.domain)
+}
+
+/// What has come of it.
+struct Outcome<'a> {
+    target: &'a Target<'a>,
+    changes: &'a [Change],
+    after: &'a Keyring,
+    seen: &'a HashMap<DomainName, Seen>,
+}
+
+impl Outcome<'_> {
+    fn tell(
+        &self,
+        settings: &Settings,
+        organisation: &Organisation,
+        output: &mut Output,
+    ) -> Status {
+        let selector = self.target.selector;
+        let signs = |domain: &&DomainName| {
+            let entry = self.after.key(selector);
+            entry.and_then(|entry| entry.state(domain)) == Some(State::Active)
+        };
+        let (active, waiting): (Vec<_>, Vec<_>) = self.target.domains.iter().partition(signs);
+        for domain in &active {
+            print_active(self.changes, selector, domain, output);
+        }
+        if active.iter().any(|domain| self.seen.contains_key(*domain)) {
+            say_taken_up(output);
+        }
+        for domain in &waiting {
+            self.complain(settings, organisation, domain);
+        }
+        if waiting.is_empty() {
+            return Status::Good;
+        }
+        complain(
+            "The keeper goes on looking, and activates it by itself. If you have seen the record \
+             on every name server, say so with --assume-published: the key then signs on your \
+             word, which is written in the audit log; were the record missing, receivers would \
+             find the signatures broken.",
+        );
+        Status::Finding
+    }
+
+    /// Why it does not sign there yet, and what that waits for.
+    fn complain(&self, settings: &Settings, organisation: &Organisation, domain: &DomainName) {
+        let selector = self.target.selector;
+        let timing = settings.timing();
+        let Some(entry) = self.after.key(selector) else {
+            return;
+        };
+        let next = situation(organisation, self.after, &timing).next_step(entry, domain);
+        let reason = match (&next.what, next.when) {
+            (What::Activate, Some(when)) => format!(
+                "its record is seen everywhere, and must have been for long enough: it may sign \
+                 from {when:.0} on, when it is looked at again"
+            ),
+            (what, _) => format!("next: {what}"),
+        };
+        complain(format_args!(
+            "{domain}: {selector} was not activated; {reason}"
+        ));
+        let findings = self.seen.get(domain).map(|seen| seen.findings.iter());
+        for finding in findings.into_iter().flatten() {
+            complain_of(finding);
+        }
+    }
+}
+
+fn complain_of(finding: &Finding) {
+    let Finding { name, seen, .. } = finding;
+    complain(format_args!(
+        "{}: {name}: seen: {seen}. {}",
+        finding.code.as_str(),
+        finding.advice(Language::English)
+    ));
 }

@@ -1,15 +1,18 @@
-//! A key that has just been added: its file, its records, and what comes next.
+//! Keys that have just been added: their files, their records, and what comes next.
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::choice::list;
 use crate::{
     cli::{failure::Failure, output::Output},
     dkim::Algorithm,
-    keys::KeyEntry,
+    keys::{KeyEntry, WantedKey},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
+    organisation::Organisation,
 };
 
 #[derive(Serialize)]
@@ -77,4 +80,39 @@ impl Addition {
             "  zegel key activate {organisation} {selector}"
         ));
     }
+}
+
+/// Makes the keys. A domain that has got a successor in the meantime is left out.
+pub(super) fn make_wanted(
+    keystore: &Keystore,
+    organisation: &Organisation,
+    wanted: &[WantedKey],
+) -> Result<Vec<Addition>, Failure> {
+    let mut added = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        // Outside the lock: it takes long.
+        let key = wanted.generate().map_err(KeystoreError::from)?;
+        let mut writer = keystore.writer()?;
+        if let Some(entry) = writer.add_wanted(organisation, wanted, &key, Timestamp::now())? {
+            added.push(Addition::new(keystore, &organisation.id, &entry)?);
+        }
+    }
+    Ok(added)
+}
+
+/// Who has to do what with them.
+pub(super) fn print_wanted(organisation: &Organisation, added: &[Addition], output: &mut Output) {
+    for addition in added {
+        output.line(format_args!(
+            "made the key {} of {} ({}) for {}",
+            addition.selector,
+            organisation.id,
+            addition.algorithm,
+            list(&addition.domains)
+        ));
+    }
+    output.line(format_args!(
+        "Hand its record over to whoever runs the DNS: zegel dns records {}",
+        organisation.id
+    ));
 }

@@ -4,7 +4,7 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::addition::Addition;
 use crate::{
@@ -14,9 +14,9 @@ use crate::{
         output::warn,
         status::Status,
     },
-    dkim::Algorithm,
-    keys::KeyEntry,
-    keystore::{Keystore, NewKey, Target},
+    dkim::{Algorithm, key::NEW_RSA_BITS},
+    keys::{KeyEntry, NewKey},
+    keystore::{Keystore, KeystoreError, Target},
     names::{DomainName, Selector},
     organisation::Organisation,
 };
@@ -32,7 +32,7 @@ pub(in crate::cli) struct GenerateArguments {
     algorithm: Option<Algorithm>,
 
     /// The size of an RSA key
-    #[arg(long, default_value = "2048", value_parser = rsa_bits())]
+    #[arg(long, default_value_t = NEW_RSA_BITS[0], value_parser = rsa_bits())]
     bits: usize,
 
     /// The selector [default: the next free one by the organisation's template]
@@ -49,7 +49,9 @@ pub(in crate::cli) struct GenerateArguments {
 }
 
 fn rsa_bits() -> impl TypedValueParser<Value = usize> {
-    PossibleValuesParser::new(["2048", "3072", "4096"]).try_map(|text| text.parse::<usize>())
+    // clap wants words that live as long as the program; this is called once.
+    let words = NEW_RSA_BITS.map(|bits| &*bits.to_string().leak());
+    PossibleValuesParser::new(words).try_map(|text| text.parse::<usize>())
 }
 
 pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -72,9 +74,9 @@ pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Resul
     for algorithm in algorithms {
         warn_of_other_algorithm(organisation, algorithm);
         // Outside the lock: it takes long.
-        let key = NewKey::generate(algorithm, arguments.bits)?;
+        let key = NewKey::generate(algorithm, arguments.bits).map_err(KeystoreError::from)?;
         let wanted = arguments.selector.as_ref();
-        let entry = add(&keystore, organisation, (&key, wanted, &domains))?;
+        let entry = add(&keystore, organisation, &key, wanted, &domains)?;
         added.push(Addition::new(&keystore, &organisation.id, &entry)?);
     }
     if arguments.json {
@@ -120,39 +122,26 @@ pub(super) fn warn_of_other_algorithm(organisation: &Organisation, algorithm: Al
 fn add(
     keystore: &Keystore,
     organisation: &Organisation,
-    (key, wanted, domains): (&NewKey, Option<&Selector>, &[DomainName]),
+    key: &NewKey,
+    selector: Option<&Selector>,
+    domains: &[DomainName],
 ) -> Result<KeyEntry, Failure> {
     // A selector that is free under the lock stays so.
     let mut writer = keystore.writer()?;
-    let selector = match wanted {
-        Some(selector) => selector.clone(),
-        None => free_selector(keystore, organisation)?,
+    let now = Timestamp::now();
+    let Some(selector) = selector else {
+        let added = writer.add_next(organisation, domains, key, now);
+        return added.map_err(|error| match error {
+            KeystoreError::NoFreeSelector(id) => Failure::Other(format!(
+                "{id}: no selector of its template is free; name one with --selector"
+            )),
+            other => other.into(),
+        });
     };
     let target = Target {
         organisation: &organisation.id,
-        selector: &selector,
+        selector,
         domains,
     };
-    Ok(writer.add(&target, key, Timestamp::now())?)
-}
-
-/// The first that the keyring does not know, and that no file has.
-pub(super) fn free_selector(
-    keystore: &Keystore,
-    organisation: &Organisation,
-) -> Result<Selector, Failure> {
-    let id = &organisation.id;
-    let keyring = keystore.read_keyring(id)?;
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    organisation
-        .selector
-        .candidates(today)
-        .find(|selector| {
-            keyring.key(selector).is_none() && !keystore.key_path(id, selector).exists()
-        })
-        .ok_or_else(|| {
-            Failure::Other(format!(
-                "{id}: no selector of its template is free; name one with --selector"
-            ))
-        })
+    Ok(writer.add(&target, key, now)?)
 }

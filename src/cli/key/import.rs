@@ -23,8 +23,8 @@ use crate::{
         output::warn,
         status::Status,
     },
-    keys::Evidence,
-    keystore::{Keystore, KeystoreError, NewKey, Target},
+    keys::NewKey,
+    keystore::{Keystore, Target},
     names::{DomainName, Selector},
 };
 
@@ -59,12 +59,8 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let domains = target_domains(organisation, &arguments.domains)?;
     let pem = Zeroizing::new(message::read(Some(&arguments.file))?);
-    let key = NewKey::from_pem(&pem).map_err(|error| match error {
-        KeystoreError::Key(error) => {
-            Failure::Other(format!("{}: {error}", arguments.file.display()))
-        }
-        other => other.into(),
-    })?;
+    let key = NewKey::from_pem(&pem)
+        .map_err(|error| Failure::Other(format!("{}: {error}", arguments.file.display())))?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     let target = Target {
         organisation: &organisation.id,
@@ -76,7 +72,7 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
         let mut writer = keystore.writer()?;
         let entry = writer.add(&target, &key, now)?;
         if arguments.assume_published {
-            writer.activate(&target, Evidence::Assumed, now)?;
+            writer.activate(&target, &loaded.settings.timing(), now)?;
         }
         entry
     };

@@ -3,13 +3,11 @@
 mod activate;
 mod addition;
 mod choice;
-mod evidence;
 mod generate;
 mod import;
 mod list;
 mod revoke;
 mod roll;
-mod successor;
 mod withdraw;
 
 use clap::Subcommand;

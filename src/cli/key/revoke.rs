@@ -4,9 +4,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    addition::Addition,
+    addition::{Addition, make_wanted, print_wanted},
     choice::{find, list, unsigned_domains, waiting_keys},
-    say_taken_up, successor,
+    say_taken_up,
 };
 use crate::{
     cli::{
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<
     print_record(entry, output);
     let added = replace(&keystore, (&loaded, organisation), entry)?;
     if !added.is_empty() {
-        successor::print(organisation, &added, output);
+        print_wanted(organisation, &added, output);
     }
     let after = keystore.read_keyring(id)?;
     print_unsigned((&loaded, organisation), &after, output);
@@ -121,7 +121,7 @@ fn replace(
         ..situation(organisation, &keyring, &timing)
     }
     .roll();
-    successor::make(keystore, organisation, &wanted)
+    make_wanted(keystore, organisation, &wanted)
 }
 
 fn print_unsigned(

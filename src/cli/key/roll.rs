@@ -4,9 +4,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    addition::Addition,
+    addition::{Addition, make_wanted, print_wanted},
     choice::{domains_of_key, find, list, waiting_keys},
-    successor,
 };
 use crate::{
     cli::{
@@ -66,7 +65,7 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
         ..situation(organisation, &keyring, &timing)
     }
     .roll();
-    let added = successor::make(&keystore, organisation, &wanted)?;
+    let added = make_wanted(&keystore, organisation, &wanted)?;
     if added.is_empty() {
         return Err(nothing_to_make(&keystore, organisation, &algorithms)?);
     }
@@ -74,7 +73,7 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
         context.output.json(&added);
         return Ok(Status::Good);
     }
-    successor::print(organisation, &added, &mut context.output);
+    print_wanted(organisation, &added, &mut context.output);
     print_what_follows(organisation, &added, &mut context.output);
     Ok(Status::Good)
 }
@@ -148,7 +147,7 @@ fn give_up(
     let domains = domains_of_key(entry, named)?;
     let now = Timestamp::now();
     let changes =
-        abort(&keyring, (selector, &domains), now).map_err(|error| not_aborted(id, &error))?;
+        abort(&keyring, selector, &domains, now).map_err(|error| not_aborted(id, &error))?;
     writer.apply(id, &changes, now)?;
     drop(writer);
     let given_up = list(changes.iter().map(|change| &change.domain));

@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Resul
     let entry = find(organisation, &keyring, selector)?;
     let domains = domains_of_key(entry, &arguments.domains)?;
     let now = Timestamp::now();
-    let changes = withdraw(&keyring, (selector, &domains), insistence, now)
+    let changes = withdraw(&keyring, selector, &domains, insistence, now)
         .map_err(|error| refused(id, &error))?;
     writer.apply(id, &changes, now)?;
     drop(writer);

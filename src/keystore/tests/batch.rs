@@ -28,7 +28,7 @@ fn add(fixture: &Fixture, given: &[Given]) -> Vec<Result<(), String>> {
         })
         .collect();
     let mut writer = fixture.keystore.writer().unwrap();
-    let answers = writer.add_all(&additions, second(1)).unwrap();
+    let answers = writer.add_all(&additions, &TIMING, second(1)).unwrap();
     let text = |answer: Result<(), KeystoreError>| answer.map_err(|error| error.to_string());
     answers.into_iter().map(text).collect()
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::keys::{CommandError, Why, add_domains};
 
 const ED25519: Algorithm = Algorithm::Ed25519Sha256;
 
@@ -22,7 +23,8 @@ fn activate(
     let target = target(&organisation, &selector, &names);
     fixture
         .keystore
-        .activate(&target, Evidence::Assumed, second(now))
+        .activate(&target, &TIMING, second(now))
+        .map(|_| ())
 }
 
 fn import(fixture: &Fixture, place: (&str, &str), key: &str) -> Result<KeyEntry, KeystoreError> {
@@ -181,29 +183,36 @@ fn activation_lets_the_one_before_drain() {
     activate(&fixture, "s2", &["een.nl"], 3).unwrap();
     assert_eq!(fixture.keystore.generation().unwrap(), generation + 1);
 
-    let publication = |state, since, assumed| {
-        let since = second(since);
+    let publication = |state, since| {
+        let why = match state {
+            State::Draining => Why::Draining,
+            _ => Why::Signing,
+        };
         Some(Publication {
             state,
-            assumed,
-            ..Publication::generated(since)
+            assumed: true,
+            why: Some(why),
+            // As the planner has it: nobody saw its TTL.
+            drain_until: (state == State::Draining)
+                .then(|| second(since) + TIMING.drain_time(None)),
+            ..Publication::generated(second(since))
         })
     };
     assert_eq!(
         state(&fixture, "s1", "een.nl"),
-        publication(State::Draining, 3, true)
+        publication(State::Draining, 3)
     );
     assert_eq!(
         state(&fixture, "s1", "twee.nl"),
-        publication(State::Active, 2, true)
+        publication(State::Active, 2)
     );
     assert_eq!(
         state(&fixture, "s2", "een.nl"),
-        publication(State::Active, 3, true)
+        publication(State::Active, 3)
     );
     assert_eq!(
         state(&fixture, "rsa", "een.nl"),
-        publication(State::Active, 2, true)
+        publication(State::Active, 2)
     );
 
     let loaded = fixture.load("een");
@@ -238,7 +247,10 @@ fn activation_is_all_or_nothing() {
     activate(&fixture, "s2", &["een.nl"], 3).unwrap();
     let before = fixture.keystore.read_keyring(&id("een")).unwrap();
     let error = activate(&fixture, "s1", &["twee.nl", "een.nl"], 4).unwrap_err();
-    assert!(matches!(error, KeystoreError::Step { .. }), "{error}");
+    assert!(
+        matches!(error, KeystoreError::Command(CommandError::Former { .. })),
+        "{error}"
+    );
     assert_eq!(fixture.keystore.read_keyring(&id("een")).unwrap(), before);
 }
 
@@ -285,7 +297,15 @@ fn domains_are_added_as_generated() {
     let (organisation, selector) = (id("een"), name("s1"));
     let names = domains(&["een.nl", "twee.nl"]);
     let target = target(&organisation, &selector, &names);
-    fixture.keystore.add_domains(&target, second(3)).unwrap();
+    let keyring = fixture.keystore.read_keyring(&organisation).unwrap();
+    let changes = add_domains(&keyring, &selector, target.domains, second(3)).unwrap();
+    let mut writer = fixture.keystore.writer().unwrap();
+    assert!(
+        writer
+            .apply(&organisation, &changes, second(3))
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         state(&fixture, "s1", "een.nl").unwrap().state,
         State::Active
@@ -302,16 +322,14 @@ fn every_change_is_in_the_audit_log() {
     let target = target(&organisation, &selector, &domains);
     fixture
         .keystore
-        .activate(&target, Evidence::Assumed, second(2))
+        .activate(&target, &TIMING, second(2))
         .unwrap();
     // What does not happen is not told.
     let unknown = Target {
         selector: &name("s9"),
         ..target
     };
-    let refused = fixture
-        .keystore
-        .activate(&unknown, Evidence::Assumed, second(3));
+    let refused = fixture.keystore.activate(&unknown, &TIMING, second(3));
     assert!(refused.is_err());
 
     let path = fixture.path("audit.log");
@@ -362,4 +380,19 @@ fn a_cut_off_line_of_the_audit_log_harms_no_other() {
     );
     let keyring = fixture.keystore.read_keyring(&organisation).unwrap();
     assert_eq!(keyring.keys().len(), 1);
+}
+
+#[test]
+fn the_next_selector_is_one_that_no_keyring_and_no_file_has() {
+    let fixture = Fixture::new();
+    fixture.generate("een", "s1");
+    // As a crash leaves it.
+    fs::copy(fixture.path("een/s1.pem"), fixture.path("een/s1-2.pem")).unwrap();
+    let mut writer = fixture.keystore.writer().unwrap();
+    let key = NewKey::generate(ED25519, 0).unwrap();
+    let organisation = organisation("s1");
+    let added = writer
+        .add_next(&organisation, &organisation.domains, &key, second(2))
+        .unwrap();
+    assert_eq!(added.selector, name("s1-3"));
 }

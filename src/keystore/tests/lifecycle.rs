@@ -4,20 +4,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::keys::{
-    AlarmKind, Change, CommandError, Event, Insistence, Moment, Revocation, Sight, Situation,
-    Timing, What, Withdrawal, abort, revoke, withdraw,
+    AlarmKind, Change, CommandError, Event, Insistence, Moment, Revocation, Sight, Situation, What,
+    Withdrawal, abort, revoke, withdraw,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
 const ALGORITHMS: [Algorithm; 1] = [Algorithm::Ed25519Sha256];
-const TIMING: Timing = Timing {
-    check_every: HOUR,
-    settle: Duration::from_mins(10),
-    drain: Duration::from_hours(5),
-    longest_expiry: Duration::ZERO,
-    rotate_every: Duration::from_hours(100),
-    lead_time: Duration::from_hours(20),
-};
 const EVERYWHERE: Sight = Sight::Everywhere {
     ttl: HOUR,
     negative_ttl: Duration::from_mins(5),
@@ -98,18 +90,12 @@ impl Life {
         let moment = Moment::steady(self.now());
         let wanted = self.with_situation(|now| now.plan(moment, |_, _| Sight::Unknown).wanted);
         if let Some(wanted) = wanted.first() {
-            let (organisation, selector) = (id("een"), name(selector));
-            let target = target(&organisation, &selector, &wanted.domains);
+            let organisation = organisation(selector);
             let key = NewKey::generate(wanted.algorithm, 0).unwrap();
             let mut writer = self.fixture.keystore.writer().unwrap();
-            let entry = writer.add_wanted(&target, &key, self.now()).unwrap();
-            assert!(entry.is_some());
-            assert!(
-                writer
-                    .add_wanted(&target, &key, self.now())
-                    .unwrap()
-                    .is_none()
-            );
+            let mut add = || writer.add_wanted(&organisation, wanted, &key, self.now());
+            assert_eq!(add().unwrap().unwrap().selector, name(selector));
+            assert!(add().unwrap().is_none());
         }
         wanted.len()
     }
@@ -206,14 +192,13 @@ fn a_key_without_a_file_does_not_take_over() {
 fn commands_do_what_may_be_done() {
     let life = Life::started();
     let (keyring, s1) = (life.keyring(), name("s1"));
-    let place = (&s1, &life.domains[..]);
     let signing = Err(CommandError::Signing {
         selector: s1.clone(),
         domain: life.domains[0].clone(),
     });
-    assert_eq!(abort(&keyring, place, life.now()), signing);
+    assert_eq!(abort(&keyring, &s1, &life.domains, life.now()), signing);
     for insistence in [Insistence::WhenDue, Insistence::Force] {
-        let withdrawn = withdraw(&keyring, place, insistence, life.now());
+        let withdrawn = withdraw(&keyring, &s1, &life.domains, insistence, life.now());
         assert_eq!(withdrawn, signing);
     }
     let changes = revoke(&keyring, &s1, life.now()).unwrap();
@@ -236,14 +221,17 @@ fn withdrawing_early_takes_insistence() {
     let (organisation, s2) = (id("een"), name("s2"));
     let target = target(&organisation, &s2, &life.domains);
     let keystore = &life.fixture.keystore;
-    keystore
-        .activate(&target, Evidence::Assumed, life.now())
-        .unwrap();
+    keystore.activate(&target, &TIMING, life.now()).unwrap();
     let (keyring, s1) = (life.keyring(), name("s1"));
-    let place = (&s1, &life.domains[..]);
-    let refused = withdraw(&keyring, place, Insistence::WhenDue, life.now());
+    let refused = withdraw(
+        &keyring,
+        &s1,
+        &life.domains,
+        Insistence::WhenDue,
+        life.now(),
+    );
     assert!(matches!(refused, Err(CommandError::NotDrained { .. })));
-    let changes = withdraw(&keyring, place, Insistence::Force, life.now()).unwrap();
+    let changes = withdraw(&keyring, &s1, &life.domains, Insistence::Force, life.now()).unwrap();
     life.apply(&changes).unwrap();
     assert_eq!(life.publication("s1").state, State::Withdrawn);
 }

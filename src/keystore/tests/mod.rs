@@ -4,12 +4,24 @@ mod life;
 mod lifecycle;
 mod unsafe_files;
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::keys::{Keyring, Publication, State};
+use crate::{
+    keys::{Keyring, NewKey, Publication, State},
+    organisation::{Organisation, Policy, SelectorTemplate},
+};
+
+const TIMING: Timing = Timing {
+    check_every: Duration::from_hours(1),
+    settle: Duration::from_mins(10),
+    drain: Duration::from_hours(5),
+    longest_expiry: Duration::ZERO,
+    rotate_every: Duration::from_hours(100),
+    lead_time: Duration::from_hours(20),
+};
 
 /// A keystore in a folder of its own, which goes away with it.
 struct Fixture {
@@ -109,4 +121,20 @@ fn second(second: i64) -> Timestamp {
 fn test_key(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
     fs::read(folder.join(format!("unsafe-{name}.pem"))).unwrap()
+}
+
+/// `een`, whose next key has this selector.
+fn organisation(selector: &str) -> Organisation {
+    let id = id("een");
+    Organisation {
+        name: String::new(),
+        domains: domains(&["een.nl"]),
+        parked: Vec::new(),
+        contact: None,
+        selector: SelectorTemplate::new(selector, &id).unwrap(),
+        algorithms: vec![Algorithm::Ed25519Sha256],
+        senders: None,
+        policy: Policy::default(),
+        id,
+    }
 }

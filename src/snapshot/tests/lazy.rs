@@ -172,7 +172,9 @@ fn lose_successor(keystore: &Keystore) {
     keystore
         .generate(&target, Algorithm::Ed25519Sha256, 0, now)
         .unwrap();
-    keystore.activate(&target, Evidence::Assumed, now).unwrap();
+    keystore
+        .activate(&target, &Settings::default().timing(), now)
+        .unwrap();
     fs::remove_file(keystore.path().join("een/s2.pem")).unwrap();
 }
 

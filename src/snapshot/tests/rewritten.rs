@@ -2,7 +2,10 @@
 //! it writes down when it has looked; mostly nothing else has changed.
 
 use super::*;
-use crate::keys::{Change, Event, Publication};
+use crate::{
+    config::Settings,
+    keys::{Change, Event, Publication, activate},
+};
 
 fn first(loaded: &Loaded, keystore: &Keystore) -> Built {
     Snapshot::first(loaded.clone(), keystore, &Metrics::new()).unwrap()
@@ -47,7 +50,9 @@ fn add_key_for(keystore: &Keystore, id: &str, selector: &str, domain: &str) {
     keystore
         .generate(&target, Algorithm::Ed25519Sha256, 0, now)
         .unwrap();
-    keystore.activate(&target, Evidence::Assumed, now).unwrap();
+    keystore
+        .activate(&target, &Settings::default().timing(), now)
+        .unwrap();
 }
 
 /// Whether it is known what signs for a domain, without reading a key.
@@ -127,10 +132,10 @@ fn a_key_that_comes_into_use_elsewhere_is_read_at_once() {
     };
     // As somebody else's copy of the keystore has it.
     let mut keyring = keystore.read_keyring(target.organisation).unwrap();
-    let place = (target.selector, &target.domains[0]);
-    keyring
-        .activate(place, Evidence::Assumed, Timestamp::now())
-        .unwrap();
+    let now = Timestamp::now();
+    let timing = Settings::default().timing();
+    let changes = activate(&keyring, target.selector, target.domains, &timing, now).unwrap();
+    keyring.apply(&changes).unwrap();
     let path = keystore.path().join("een/keyring.json");
     fs::write(path, keyring.to_json().unwrap()).unwrap();
     let second = next(&loaded, &keystore, &first);

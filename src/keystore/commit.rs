@@ -1,0 +1,185 @@
+//! How a revision of keys reaches the disk: in one step, as far as others can see.
+//!
+//! ```text
+//!  een/s1.pem                                         new keys, which nothing names yet
+//!  .tmp-generation, .tmp-keyring.json, audit.log      what needs room on the disk
+//!  .tmp-keyring.json -> keyring.json                  the change
+//!  .tmp-generation   -> generation                    announces it to the signer
+//! ```
+//!
+//! If the process dies before the third line, nothing has changed, though the audit log may
+//! tell of it: never is anything changed that it does not tell. If it dies before the last,
+//! the next writer announces it. The keyring never names a key file that was not there before.
+
+use jiff::Timestamp;
+
+use super::{
+    GENERATION, KEYRING, Keystore,
+    audit::AuditLog,
+    files::{Folder, Prepared, Secrecy},
+    key_file,
+    problem::{KeyProblem, KeyRefusal, KeystoreError},
+    writer::Writer,
+};
+use crate::{
+    keys::{NewKey, Revision},
+    names::Selector,
+};
+
+impl Writer {
+    /// Commits a revision of the keyring as it is. Until the keyring is renamed all is as it
+    /// was; what fails after that, the next writer does.
+    pub(super) fn commit(
+        &self,
+        revision: &Revision<'_>,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        if revision.is_empty() {
+            return Ok(());
+        }
+        // Before anything is written: a generation that cannot be read stops all.
+        let next = revision
+            .is_announced
+            .then(|| self.next_generation())
+            .transpose()?;
+        let folder = self.root.child_or_new(revision.organisation.as_str())?;
+        let mut key_files = Vec::with_capacity(revision.new_keys.len());
+        for (selector, key) in &revision.new_keys {
+            key_files.push(self.create_key_file(&folder, revision, selector, key)?);
+        }
+        let mut generation = None;
+        if let Some(next) = next {
+            generation = Some(self.root.prepare(GENERATION, next.as_bytes())?);
+        }
+        let mut keyring = folder.prepare(KEYRING, &json(&folder, revision)?)?;
+        let mut told = None;
+        if !revision.audit.is_empty() {
+            told = Some(AuditLog::open(&self.root)?.append(std::slice::from_ref(revision), now)?);
+        }
+        keyring.rename()?;
+        if let Some(told) = told {
+            told.keep();
+        }
+        key_files.iter_mut().for_each(Prepared::keep);
+        let synced = folder.sync();
+        if let Some(mut generation) = generation {
+            generation.keep();
+            generation.rename()?;
+            self.root.sync()?;
+        }
+        Ok(synced?)
+    }
+
+    /// Commits the revisions of several organisations, whose key files are there already. The
+    /// disk is waited for a few times for all of them together, between the same steps.
+    pub(super) fn commit_all(
+        &self,
+        revisions: &[Revision<'_>],
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        self.root.sync_file_system()?;
+        let next = self.next_generation()?;
+        let mut generation = self.root.prepare(GENERATION, next.as_bytes())?;
+        let folders = revisions
+            .iter()
+            .map(|revision| {
+                let name = revision.organisation.as_str();
+                self.root.child_or_new_unsynced(name)
+            })
+            .collect::<Result<Vec<Folder>, _>>()?;
+        let mut prepared = Vec::with_capacity(folders.len());
+        for (folder, revision) in folders.iter().zip(revisions) {
+            prepared.push(folder.prepare_unsynced(KEYRING, &json(folder, revision)?)?);
+        }
+        let told = AuditLog::open(&self.root)?.append(revisions, now)?;
+        self.root.sync_file_system()?;
+        // From the first rename on something is changed, and the log tells of it.
+        let mut told = Some(told);
+        for keyring in &mut prepared {
+            keyring.rename()?;
+            if let Some(told) = told.take() {
+                told.keep();
+                generation.keep();
+            }
+        }
+        self.root.sync_file_system()?;
+        generation.rename()?;
+        Ok(self.root.sync()?)
+    }
+
+    fn next_generation(&self) -> Result<String, KeystoreError> {
+        Ok(format!(
+            "{}\n",
+            self.keystore.generation()?.saturating_add(1)
+        ))
+    }
+
+    fn create_key_file<'a>(
+        &self,
+        folder: &'a Folder,
+        revision: &Revision<'_>,
+        selector: &Selector,
+        key: &NewKey,
+    ) -> Result<Prepared<'a>, KeystoreError> {
+        let name = key_file(selector);
+        folder.sweep()?;
+        if folder.names()?.contains(&name) {
+            return Err(self.in_the_way(revision, selector));
+        }
+        Ok(folder.create(&name, key.pem())?)
+    }
+
+    /// Writes a key file that a power cut may undo, unless the same is there from an attempt
+    /// that was cut off.
+    pub(super) fn put_key_file(
+        &self,
+        revision: &Revision<'_>,
+        selector: &Selector,
+        key: &NewKey,
+    ) -> Result<(), KeystoreError> {
+        let name = key_file(selector);
+        let folder = self
+            .root
+            .child_or_new_unsynced(revision.organisation.as_str())?;
+        match folder.read(&name, Secrecy::Secret)? {
+            Some(content) if content.as_slice() == key.pem() => Ok(()),
+            Some(_) => Err(self.in_the_way(revision, selector)),
+            None => Ok(folder.prepare_unsynced(&name, key.pem())?.rename()?),
+        }
+    }
+
+    /// A key file that no keyring names is someone's.
+    fn in_the_way(&self, revision: &Revision<'_>, selector: &Selector) -> KeystoreError {
+        KeystoreError::UnusableKey(Box::new(KeyProblem {
+            organisation: revision.organisation.clone(),
+            selector: selector.clone(),
+            path: self.keystore.key_path(revision.organisation, selector),
+            refusal: KeyRefusal::NotInKeyring,
+        }))
+    }
+}
+
+fn json(folder: &Folder, revision: &Revision<'_>) -> Result<Vec<u8>, KeystoreError> {
+    revision
+        .after
+        .to_json()
+        .map_err(|problem| KeystoreError::Keyring {
+            place: folder.place(KEYRING),
+            problem,
+        })
+}
+
+/// Announces a change that a process made before it died.
+pub(super) fn announce_left_over(keystore: &Keystore, root: &Folder) -> Result<(), KeystoreError> {
+    let Some(text) = root.left_over(GENERATION)? else {
+        return Ok(());
+    };
+    // One that is cut off was never followed by a change, and is replaced by the next one.
+    let whole = text.strip_suffix(b"\n");
+    let next = whole.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+    if next.is_some_and(|next| next > 0) && next > Some(keystore.generation()?) {
+        root.take_over(GENERATION)?.rename()?;
+        root.sync()?;
+    }
+    Ok(())
+}
