@@ -218,6 +218,7 @@ fn write_keys(folder: &Path, number: u32, world: &World<'_>) {
             algorithm,
             created: now,
             fingerprint: key.public_key().fingerprint(),
+            public_key: Some(key.public_key().clone()),
             publications: [(domain(number).parse().expect("a domain"), publication)].into(),
         });
         let pem = normalise_pem(&pem).expect("a key");

@@ -211,8 +211,7 @@ fn record(
 ) -> Result<String, Failure> {
     let keyring = keystore.read_keyring(organisation)?;
     let entry = keyring.key(selector).ok_or("the key is gone")?;
-    let key = keystore.load_key(organisation, entry)?;
-    Ok(key.public_key().record())
+    Ok(keystore.public_key(organisation, entry)?.record())
 }
 
 /// What any receiver does, with the record at hand instead of in DNS.

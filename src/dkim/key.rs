@@ -13,7 +13,7 @@ pub use super::{
 use super::{
     crypto::{
         self, PrivateKey, Refused,
-        der::{self, PrivateParts, PublicParts},
+        der::{self, PrivateParts},
     },
     pem::{self, Pem},
 };
@@ -114,14 +114,10 @@ impl PublicKey {
     /// As [`SigningKey::from_pem`]; a public RSA key may have 1024 bits.
     pub fn from_pem(octets: &[u8]) -> Result<Self, KeyError> {
         let block = pem::read(octets)?;
-        let parts = match block.label {
-            "PUBLIC KEY" => der::read_spki(&block.der)?,
-            "RSA PUBLIC KEY" => der::read_rsa_public(&block.der)?,
-            _ => return SigningKey::from_pem(octets).map(|key| key.public_key().clone()),
-        };
-        match parts {
-            PublicParts::Rsa { pkcs1, .. } => Self::from_rsa(pkcs1),
-            PublicParts::Ed25519(half) => Self::from_ed25519(half),
+        match block.label {
+            "PUBLIC KEY" => Self::from_subject_public_key_info(&block.der),
+            "RSA PUBLIC KEY" => Self::from_rsa(&block.der),
+            _ => SigningKey::from_pem(octets).map(|key| key.public_key().clone()),
         }
     }
 }

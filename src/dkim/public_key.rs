@@ -29,6 +29,17 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo, DER.
+    ///
+    /// # Errors
+    /// When it is none, or that of a key which no signature is verified with.
+    pub fn from_subject_public_key_info(octets: &[u8]) -> Result<Self, KeyError> {
+        match der::read_spki(octets)? {
+            PublicParts::Rsa { pkcs1, .. } => Self::from_rsa(pkcs1),
+            PublicParts::Ed25519(half) => Self::from_ed25519(half),
+        }
+    }
+
     /// From an `RSAPublicKey`.
     pub(super) fn from_rsa(pkcs1: &[u8]) -> Result<Self, KeyError> {
         let PublicParts::Rsa { bits, .. } = der::read_rsa_public(pkcs1)? else {
@@ -101,6 +112,23 @@ impl PublicKey {
             Algorithm::RsaSha256 => crypto::verify_rsa(&self.half, data, signature),
             Algorithm::Ed25519Sha256 => crypto::verify_ed25519(&self.half, data, signature),
         }
+    }
+}
+
+/// Its SubjectPublicKeyInfo in base64.
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.spki))
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let octets = STANDARD
+            .decode(text.as_bytes())
+            .map_err(serde::de::Error::custom)?;
+        Self::from_subject_public_key_info(&octets).map_err(serde::de::Error::custom)
     }
 }
 

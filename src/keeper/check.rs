@@ -10,13 +10,12 @@ use jiff::Timestamp;
 use super::clock::Look;
 use crate::{
     config::situation,
-    dkim::{Fingerprint, PublicKey},
     dns::{self, Code, Finding, Round},
     keys::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
         State, Timing, WantedKey, What,
     },
-    keystore::{KeyProblem, Keystore, KeystoreError, Writer},
+    keystore::{Keystore, KeystoreError, Writer},
     names::{DomainName, Selector},
     observe::metrics::keeper::{Facts, KeyFacts},
     organisation::Organisation,
@@ -29,11 +28,10 @@ const PLANS: usize = 5;
 /// What comes of a check.
 pub(super) type Outcome = Result<Checked, KeystoreError>;
 
-/// Looks at organisations. Remembers public keys, so that a private one is read once.
+/// Looks at organisations.
 #[derive(Debug)]
 pub(super) struct Checker {
     keystore: Keystore,
-    public_keys: Mutex<HashMap<Fingerprint, PublicKey>>,
     /// Held with the lock of the keystore, whose waiting has an end: on a slow disk the
     /// organisations of one round would give up on each other.
     writing: Mutex<()>,
@@ -64,7 +62,6 @@ impl Checker {
     pub(super) fn new(keystore: Keystore) -> Self {
         Self {
             keystore,
-            public_keys: Mutex::default(),
             writing: Mutex::default(),
         }
     }
@@ -114,7 +111,7 @@ impl Checker {
     ) -> Sights {
         let mut sights = Sights::new();
         for (key, domain) in situation.watched() {
-            let sight = match self.public_key(organisation, key) {
+            let sight = match self.keystore.public_key(&organisation.id, key) {
                 Ok(public_key) => {
                     let name = key.selector.record_name(domain);
                     let (sight, findings) = dns::judge(&round.observe(&name).await, &public_key);
@@ -133,33 +130,10 @@ impl Checker {
         sights
     }
 
-    fn public_key(
-        &self,
-        organisation: &Organisation,
-        key: &KeyEntry,
-    ) -> Result<PublicKey, Box<KeyProblem>> {
-        let known = self.known();
-        if let Some(public_key) = known.get(&key.fingerprint) {
-            return Ok(public_key.clone());
-        }
-        drop(known);
-        let load = || self.keystore.load_key(&organisation.id, key);
-        let loaded = tokio::task::block_in_place(load)?;
-        let public_key = loaded.public_key().clone();
-        self.known().insert(key.fingerprint, public_key.clone());
-        Ok(public_key)
-    }
-
     /// The writer; to be dropped before the turn.
     fn writer(&self) -> Result<(MutexGuard<'_, ()>, Writer), KeystoreError> {
         let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         Ok((turn, self.keystore.writer()?))
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<Fingerprint, PublicKey>> {
-        self.public_keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Plans and writes; anew, with the same sights, if somebody else wrote meanwhile. Gives

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::publication::{Publication, State};
 use crate::{
-    dkim::key::{Algorithm, Fingerprint},
+    dkim::{
+        PublicKey,
+        key::{Algorithm, Fingerprint},
+    },
     names::{DomainName, Selector},
 };
 
 /// The version that is written, and the newest that is read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The keys of an organisation, without their private halves.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -32,6 +35,10 @@ pub struct KeyEntry {
     pub created: Timestamp,
     /// Of its public half; what the key file must match.
     pub fingerprint: Fingerprint,
+    /// Its public half: what belongs in DNS. None as long as only a zegel of 0.1, which wrote
+    /// version 1, has written it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
     /// What is known of it in DNS, for each domain that it was made for.
     pub publications: BTreeMap<DomainName, Publication>,
 }
@@ -80,6 +87,12 @@ pub enum KeyringProblem {
     /// Two entries for one key.
     #[error("the selectors {0} and {1} have the same key: remove one of the two")]
     RepeatedKey(Selector, Selector),
+    /// The record would be that of another key.
+    #[error(
+        "the public_key of {0} does not have its fingerprint and algorithm: take public_key out \
+         of its entry, and it is made anew from the key file"
+    )]
+    OtherPublicKey(Selector),
     /// Which of the two signs cannot be known.
     #[error(
         "{first} and {second} are both active for {domain} with {algorithm}: \
@@ -191,6 +204,15 @@ impl Keyring {
         self.keys.push(key);
     }
 
+    /// Writes down the public halves that are lacking, as far as `read` finds them.
+    pub fn complete(&mut self, read: impl Fn(&KeyEntry) -> Option<PublicKey>) {
+        for key in &mut self.keys {
+            if key.public_key.is_none() {
+                key.public_key = read(key);
+            }
+        }
+    }
+
     /// The rules that every keyring keeps.
     pub(super) fn check(&self) -> Result<(), KeyringProblem> {
         let mut selectors = HashSet::new();
@@ -204,6 +226,13 @@ impl Keyring {
             if let Some(other) = fingerprints.insert(key.fingerprint, selector) {
                 let other: &Selector = other;
                 return Err(KeyringProblem::RepeatedKey(other.clone(), selector.clone()));
+            }
+            let is_other = |public_key: &PublicKey| {
+                public_key.fingerprint() != key.fingerprint
+                    || public_key.algorithm() != key.algorithm
+            };
+            if key.public_key.as_ref().is_some_and(is_other) {
+                return Err(KeyringProblem::OtherPublicKey(selector.clone()));
             }
             for (domain, publication) in &key.publications {
                 if publication.state != State::Active {

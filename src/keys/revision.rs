@@ -75,6 +75,7 @@ impl<'a> Revision<'a> {
             algorithm: key.public_key().algorithm(),
             created: now,
             fingerprint: key.public_key().fingerprint(),
+            public_key: Some(key.public_key().clone()),
             publications: domains.iter().cloned().map(publication).collect(),
         };
         self.after.add(entry.clone());

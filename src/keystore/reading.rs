@@ -83,11 +83,27 @@ impl Keystore {
         Ok(key)
     }
 
-    /// What is known of the keys of an organisation, with the public halves of those that
-    /// are wanted. These are read from the private keys, which are forgotten at once.
+    /// The public half of one entry of an organisation's keyring: from there, or from the
+    /// private key if a zegel of 0.1 wrote the keyring.
     ///
     /// # Errors
-    /// As [`Keystore::read_keyring`] and [`Keystore::load_key`].
+    /// As [`Keystore::load_key`], where the private key has to be read.
+    pub fn public_key(
+        &self,
+        organisation: &OrganisationId,
+        entry: &KeyEntry,
+    ) -> Result<PublicKey, Box<KeyProblem>> {
+        match &entry.public_key {
+            Some(known) => Ok(known.clone()),
+            None => Ok(self.load_key(organisation, entry)?.public_key().clone()),
+        }
+    }
+
+    /// What is known of the keys of an organisation, with the public halves of those that
+    /// are wanted.
+    ///
+    /// # Errors
+    /// As [`Keystore::read_keyring`] and [`Keystore::public_key`].
     pub fn read_public_keys(
         &self,
         organisation: &OrganisationId,
@@ -96,9 +112,11 @@ impl Keystore {
         let keyring = self.read_keyring(organisation)?;
         let mut public = BTreeMap::new();
         for entry in keyring.keys().iter().filter(|entry| wanted(entry)) {
-            let key = self.load_key(organisation, entry);
-            let key = key.map_err(KeystoreError::UnusableKey)?;
-            public.insert(entry.selector.clone(), key.public_key().clone());
+            let key = self.public_key(organisation, entry);
+            public.insert(
+                entry.selector.clone(),
+                key.map_err(KeystoreError::UnusableKey)?,
+            );
         }
         Ok(PublicKeys { keyring, public })
     }

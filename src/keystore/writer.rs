@@ -176,13 +176,18 @@ impl Writer {
         self.add_next(organisation, &domains, key, now).map(Some)
     }
 
-    /// The keys of an organisation as they are, to be changed.
+    /// The keys of an organisation as they are, to be changed. Public halves that a zegel of
+    /// 0.1 did not write down come from the key files, where these can be used.
     pub(super) fn revision<'a>(
         &self,
         organisation: &'a OrganisationId,
     ) -> Result<Revision<'a>, KeystoreError> {
         let keyring = self.keystore.read_keyring(organisation)?;
-        Ok(Revision::new(organisation, keyring))
+        let mut revision = Revision::new(organisation, keyring);
+        revision
+            .after
+            .complete(|entry| self.keystore.public_key(organisation, entry).ok());
+        Ok(revision)
     }
 
     /// Adds a key to a revision, if its selector is new to the organisation and the key to all.

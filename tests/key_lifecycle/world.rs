@@ -206,6 +206,7 @@ impl World {
             algorithm,
             created: now,
             fingerprint: format!("{number:064x}").parse::<Fingerprint>().unwrap(),
+            public_key: None,
             publications: domains
                 .iter()
                 .map(|domain| (domain.clone(), Publication::generated(now)))

@@ -41,6 +41,7 @@ impl State {
                 forget_times(&mut value, template.made);
                 if created > template.made {
                     value["fingerprint"] = "new".into();
+                    value["public_key"] = "new".into();
                 }
                 (key.entry.selector.to_string(), value)
             });

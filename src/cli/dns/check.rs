@@ -234,10 +234,8 @@ impl Survey<'_> {
         let mut watched: BTreeMap<DomainName, Vec<Watched>> = BTreeMap::new();
         for (entry, domain) in situation.watched() {
             let key = public.entry(&entry.selector).or_insert_with(|| {
-                let key = self.keystore.load_key(&organisation.id, entry);
-                key.map_err(|problem| self.lacks(problem))
-                    .map(|key| key.public_key().clone())
-                    .ok()
+                let key = self.keystore.public_key(&organisation.id, entry);
+                key.map_err(|problem| self.lacks(problem)).ok()
             });
             if let (Some(key), Some(publication)) = (key, entry.publications.get(domain)) {
                 let record = KeyRecord {

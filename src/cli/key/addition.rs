@@ -29,14 +29,14 @@ pub(super) struct Addition {
 }
 
 impl Addition {
-    /// Reads back what has been added.
+    /// What has been added.
     pub(super) fn new(
         keystore: &Keystore,
         organisation: &OrganisationId,
         entry: &KeyEntry,
     ) -> Result<Self, Failure> {
         let key = keystore
-            .load_key(organisation, entry)
+            .public_key(organisation, entry)
             .map_err(KeystoreError::UnusableKey)?;
         let names = entry.publications.keys();
         Ok(Self {
@@ -44,9 +44,9 @@ impl Addition {
             selector: entry.selector.clone(),
             algorithm: entry.algorithm,
             domains: entry.publications.keys().cloned().collect(),
-            bits: key.public_key().bits(),
+            bits: key.bits(),
             file: keystore.key_path(organisation, &entry.selector),
-            record: key.public_key().record(),
+            record: key.record(),
             names: names
                 .map(|domain| entry.selector.record_name(domain))
                 .collect(),

@@ -2,8 +2,13 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::*;
-use crate::keys::{CommandError, Why, add_domains};
+use crate::{
+    dkim::key,
+    keys::{CommandError, Why, add_domains},
+};
 
 const ED25519: Algorithm = Algorithm::Ed25519Sha256;
 
@@ -80,13 +85,15 @@ fn a_generated_key_is_kept_as_the_design_says() {
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(fixture.path("een/keyring.json")).unwrap()).unwrap();
     let generated = serde_json::json!({"state": "generated", "since": "1970-01-01T00:00:05Z"});
+    let public_key = key::SigningKey::from_pem(pem.as_bytes()).unwrap();
     assert_eq!(
         json,
-        serde_json::json!({"version": 1, "keys": [{
+        serde_json::json!({"version": 2, "keys": [{
             "selector": "s1",
             "algorithm": "rsa-sha256",
             "created": "1970-01-01T00:00:05Z",
             "fingerprint": entry.fingerprint.to_string(),
+            "public_key": STANDARD.encode(public_key.public_key().subject_public_key_info()),
             "publications": {"een.nl": generated, "nieuws.een.nl": generated},
         }]})
     );
@@ -395,4 +402,73 @@ fn the_next_selector_is_one_that_no_keyring_and_no_file_has() {
         .add_next(&organisation, &organisation.domains, &key, second(2))
         .unwrap();
     assert_eq!(added.selector, name("s1-3"));
+}
+
+/// As a zegel of 0.1 leaves it.
+fn make_old(fixture: &Fixture) {
+    let file = fixture.path("een/keyring.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    json["version"] = 1.into();
+    for key in json["keys"].as_array_mut().unwrap() {
+        key.as_object_mut().unwrap().remove("public_key").unwrap();
+    }
+    fs::write(&file, json.to_string()).unwrap();
+}
+
+#[test]
+fn a_keyring_of_version_1_gets_its_public_halves_with_the_first_change() {
+    let fixture = Fixture::with_two_keys();
+    let id = id("een");
+    let known = fixture.keystore.read_keyring(&id).unwrap();
+    make_old(&fixture);
+    let old = fixture.keystore.read_keyring(&id).unwrap();
+    assert!(old.keys().iter().all(|key| key.public_key.is_none()));
+    // The pack has it all the same.
+    let public = fixture.keystore.read_public_keys(&id, |_| true).unwrap();
+    assert_eq!(
+        public.public[&name("s1")],
+        known.keys()[0].public_key.clone().unwrap()
+    );
+    // A round of the keeper in which nothing changes; nobody need hear of it.
+    let generation = fixture.keystore.generation().unwrap();
+    let mut writer = fixture.keystore.writer().unwrap();
+    assert!(writer.apply(&id, &[], second(3)).unwrap().is_empty());
+    drop(writer);
+    assert_eq!(fixture.keystore.read_keyring(&id).unwrap(), known);
+    assert_eq!(fixture.keystore.generation().unwrap(), generation);
+
+    // A key file that cannot be used keeps nothing else from being written.
+    make_old(&fixture);
+    fixture.set_mode("een/s2.pem", 0o644);
+    activate(&fixture, "s1", &["een.nl"], 4).unwrap();
+    let keyring = fixture.keystore.read_keyring(&id).unwrap();
+    assert!(keyring.keys()[0].public_key.is_some() && keyring.keys()[1].public_key.is_none());
+}
+
+#[test]
+fn no_private_key_is_read_to_print_a_public_one() {
+    let fixture = Fixture::with_two_keys();
+    fs::remove_file(fixture.path("een/s1.pem")).unwrap();
+    let public = fixture
+        .keystore
+        .read_public_keys(&id("een"), |_| true)
+        .unwrap();
+    assert_eq!(public.public.len(), 2);
+}
+
+#[test]
+fn the_public_half_of_another_key_is_refused() {
+    let fixture = Fixture::with_two_keys();
+    let file = fixture.path("een/keyring.json");
+    let keyring = fixture.keystore.read_keyring(&id("een")).unwrap();
+    let text = |at: usize| serde_json::to_string(&keyring.keys()[at].public_key).unwrap();
+    let json = fs::read_to_string(&file)
+        .unwrap()
+        .replace(&text(0), &text(1));
+    fs::write(&file, json).unwrap();
+    let error = fixture.keystore.read_keyring(&id("een")).unwrap_err();
+    assert!(
+        error.to_string().contains("the public_key of s1"),
+        "{error}"
+    );
 }
