@@ -22,7 +22,7 @@ use crate::{
     words::Severity,
 };
 
-/// How often a plan is made anew because somebody else changed the keyring meanwhile.
+/// How often a plan is made anew because someone else changed the keyring meanwhile.
 const PLANS: usize = 5;
 
 /// What comes of a check.
@@ -44,7 +44,7 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// What was changed.
     pub(super) changes: Vec<Change>,
-    /// What somebody should be told.
+    /// What someone should be told.
     pub(super) alarms: Vec<Alarm>,
     /// Keys that were made.
     pub(super) made: Vec<Selector>,
@@ -75,18 +75,19 @@ impl Checker {
     pub(super) async fn check(
         &self,
         organisation: &Organisation,
-        (timing, look): (&Timing, Look),
+        timing: &Timing,
+        look: Look,
         round: &Round,
     ) -> Outcome {
         let mut checked = Checked::default();
         let keyring = self.keystore.read_keyring(&organisation.id)?;
         let situation = situation(organisation, &keyring, timing);
         let sights = self
-            .look((organisation, &situation), round, &mut checked)
+            .look(organisation, &situation, round, &mut checked)
             .await;
         let moment = look.by_now();
         tokio::task::block_in_place(|| {
-            let wanted = self.apply((organisation, timing), moment, &sights, &mut checked)?;
+            let wanted = self.apply(organisation, timing, moment, &sights, &mut checked)?;
             // From here on something is written, and to be told, whatever else fails.
             for wanted in &wanted {
                 match self.make_key(organisation, wanted, moment) {
@@ -105,7 +106,8 @@ impl Checker {
     /// What the DNS shows of every key that is to be watched.
     async fn look(
         &self,
-        (organisation, situation): (&Organisation, &Situation<'_>),
+        organisation: &Organisation,
+        situation: &Situation<'_>,
         round: &Round,
         checked: &mut Checked,
     ) -> Sights {
@@ -115,8 +117,8 @@ impl Checker {
                 Ok(public_key) => {
                     let name = key.selector.record_name(domain);
                     let (sight, findings) = dns::judge(&round.observe(&name).await, &public_key);
-                    let weighed = findings.into_iter();
-                    let weighed = weighed.filter_map(|one| weigh((key, domain), one));
+                    let findings = findings.into_iter();
+                    let weighed = findings.filter_map(|one| weigh(key, domain, one));
                     checked.findings.extend(weighed);
                     sight
                 }
@@ -136,11 +138,12 @@ impl Checker {
         Ok((turn, self.keystore.writer()?))
     }
 
-    /// Plans and writes; anew, with the same sights, if somebody else wrote meanwhile. Gives
+    /// Plans and writes; anew, with the same sights, if someone else wrote meanwhile. Gives
     /// the keys that are to be made.
     fn apply(
         &self,
-        (organisation, timing): (&Organisation, &Timing),
+        organisation: &Organisation,
+        timing: &Timing,
         moment: Moment,
         sights: &Sights,
         checked: &mut Checked,
@@ -188,7 +191,7 @@ impl Checker {
 
 /// What a finding is worth in the state that the key is in: nothing, if its record is to go
 /// anyway; less, if it is not there yet and nobody signs with it.
-fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Option<Finding> {
+fn weigh(key: &KeyEntry, domain: &DomainName, mut finding: Finding) -> Option<Finding> {
     let publication = key.publications.get(domain)?;
     let is_to_go = publication.withdrawal.is_some()
         || matches!(publication.state, State::Revoked | State::Withdrawn);
@@ -205,7 +208,7 @@ fn weigh((key, domain): (&KeyEntry, &DomainName), mut finding: Finding) -> Optio
 }
 
 impl Checked {
-    /// Whether somebody should look at it.
+    /// Whether someone should look at it.
     pub(super) fn needs_attention(&self) -> bool {
         let wrong = |finding: &Finding| finding.severity == Severity::Act;
         !self.alarms.is_empty() || !self.problems.is_empty() || self.findings.iter().any(wrong)
@@ -214,7 +217,8 @@ impl Checked {
     /// What the metrics show of it.
     pub(super) fn facts(
         &self,
-        (organisation, timing): (&Organisation, &Timing),
+        organisation: &Organisation,
+        timing: &Timing,
         now: Timestamp,
     ) -> Facts {
         let finding = |finding: &Finding| (finding.domain.clone(), finding.code.as_str());
@@ -285,7 +289,7 @@ mod tests {
             seen: String::new(),
             expected: String::new(),
         };
-        weigh((&key, &domain), finding).map(|finding| finding.severity)
+        weigh(&key, &domain, finding).map(|finding| finding.severity)
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! Never on the way of a message: the signer sees what is done here by the generation of the
 //! keystore. One keeper works on a keystore; the lock says which.
 //!
-//! SECURITY: reads private keys once, for their public halves; writes the keystore; asks the
-//! DNS.
+//! SECURITY: reads a private key before it lets it sign, and where the keyring lacks its public
+//! half; writes the keystore; asks the DNS.
 
 mod check;
 mod clock;

@@ -137,7 +137,7 @@ impl Rounds {
             let clock = self.clocks.entry(organisation.id.clone());
             let look = clock.or_insert_with(ClockWatch::new).look();
             checks.spawn(async move {
-                let outcome = checker.check(&organisation, (&timing, look), &round).await;
+                let outcome = checker.check(&organisation, &timing, look, &round).await;
                 drop(place);
                 report(&organisation, &timing, outcome, &metrics, &journal)
             });
@@ -225,7 +225,7 @@ fn report(
 ) -> Attention {
     match outcome {
         Ok(checked) => {
-            metrics.checked(checked.facts((organisation, timing), Timestamp::now()));
+            metrics.checked(checked.facts(organisation, timing, Timestamp::now()));
             journal.checked(&organisation.id, &checked);
             if checked.needs_attention() {
                 Attention::Needed

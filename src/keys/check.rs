@@ -7,9 +7,47 @@ use jiff::Timestamp;
 use super::{
     change::Event,
     publication::{Publication, State, Why, Withdrawal},
-    situation::Sight,
     timing::{Gap, LONGEST_TTL, Moment, Timing, elapsed, later},
 };
+
+/// What the DNS of one domain showed of one key at one moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sight {
+    /// Every authoritative server, over every address family that it has, answered exactly
+    /// one TXT record that parses and holds our key.
+    Everywhere {
+        /// The longest of the record.
+        ttl: Duration,
+        /// The longest of a negative answer of the zone (RFC 2308 §5).
+        negative_ttl: Duration,
+    },
+    /// Every authoritative server said that there is no record.
+    Absent {
+        /// The longest of these answers (RFC 2308 §5).
+        negative_ttl: Duration,
+    },
+    /// Every authoritative server answered one record with an empty `p=`.
+    RevokedEverywhere,
+    /// Some servers show our key, and the others show nothing or an empty `p=`.
+    Partly,
+    /// At least one server showed another key, two records, or one that does not parse.
+    Wrong,
+    /// At least one server that counts could not be asked.
+    Unknown,
+}
+
+impl Sight {
+    fn why(self) -> Why {
+        match self {
+            Self::Everywhere { .. } => Why::Signing,
+            Self::Absent { .. } => Why::NotSeen,
+            Self::RevokedEverywhere => Why::SeenRevoked,
+            Self::Partly => Why::SeenPartly,
+            Self::Wrong => Why::SeenWrong,
+            Self::Unknown => Why::Unreachable,
+        }
+    }
+}
 
 /// A check of one publication.
 pub(super) struct Check<'a> {

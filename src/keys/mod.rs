@@ -29,16 +29,18 @@ use std::fmt;
 
 pub use self::{
     change::{Change, ChangeRefusal, Event},
+    check::Sight,
     commands::{
         CommandError, Insistence, abort, activate, add_domains, refuse_former, revoke, withdraw,
     },
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
     next_step::{NextStep, What},
-    plan::{Alarm, AlarmKind, Plan, WantedKey},
+    plan::{Alarm, AlarmKind, Plan},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
     revision::{AuditEntry, Revision},
-    situation::{Sight, Situation},
+    situation::Situation,
+    successor::WantedKey,
     timing::{Clock, LONGEST_TTL, Moment, Timing, UNKNOWN_TTL},
 };
 

@@ -1,8 +1,16 @@
-//! What is due: changes, keys to be made, and alarms.
+//! What is due for one organisation, as the DNS and the time have it: changes, keys to be made,
+//! and alarms.
 
-use super::{change::Change, new_key::NewKey};
+use super::{
+    change::{Change, Event},
+    check::{Check, Sight},
+    publication::{Publication, Revocation, State, Why},
+    situation::{Record, Situation},
+    successor::WantedKey,
+    timing::{Gap, Moment, elapsed},
+};
 use crate::{
-    dkim::key::{Algorithm, KeyError, NEW_RSA_BITS},
+    dkim::key::Algorithm,
     names::{DomainName, Selector},
 };
 
@@ -15,25 +23,6 @@ pub struct Plan {
     pub wanted: Vec<WantedKey>,
     /// What someone should be told.
     pub alarms: Vec<Alarm>,
-}
-
-/// A key that is to be made. The selector is one that the organisation never had.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct WantedKey {
-    /// Of what kind.
-    pub algorithm: Algorithm,
-    /// For which domains; never empty.
-    pub domains: Vec<DomainName>,
-}
-
-impl WantedKey {
-    /// Makes it, of the usual size. An RSA key takes a good part of a second.
-    ///
-    /// # Errors
-    /// As [`NewKey::generate`].
-    pub fn generate(&self) -> Result<NewKey, KeyError> {
-        NewKey::generate(self.algorithm, NEW_RSA_BITS[0])
-    }
 }
 
 /// Something that someone should look at.
@@ -81,4 +70,165 @@ impl AlarmKind {
             Self::NoActiveKey => "no_active_key",
         }
     }
+}
+
+/// A change, and where its key is in the keyring.
+struct Step {
+    position: usize,
+    sight: Sight,
+    change: Change,
+}
+
+impl<'a> Situation<'a> {
+    /// What is due, as `sight` shows each pair of [`Situation::watched`].
+    pub fn plan(&self, moment: Moment, sight: impl Fn(&Selector, &DomainName) -> Sight) -> Plan {
+        let mut plan = Plan::default();
+        let mut steps = Vec::new();
+        for record in self.records() {
+            if let Some(why) = self.unwatched(&record) {
+                plan.changes.extend(unwatched_change(&record, why));
+                continue;
+            }
+            let sight = sight(&record.key.selector, record.domain);
+            let (after, event) = self.check(sight, moment).step(record.publication);
+            steps.push(Step {
+                position: record.position,
+                sight,
+                change: Change::new(record.key, record.domain, after, event),
+            });
+        }
+        self.activate(&mut steps, moment);
+        plan.alarms = self.alarms(&steps, moment);
+        plan.changes
+            .extend(steps.into_iter().map(|step| step.change));
+        let successors = self.successors(moment);
+        plan.changes.extend(successors.added);
+        plan.wanted = successors.wanted;
+        plan
+    }
+
+    fn check(&self, sight: Sight, moment: Moment) -> Check<'a> {
+        Check {
+            sight,
+            moment,
+            timing: self.timing,
+        }
+    }
+
+    /// Lets keys that are ready take the place of those that sign.
+    fn activate(&self, steps: &mut [Step], moment: Moment) {
+        // The last one first: of two that are ready it is the one that stays.
+        let ready: Vec<usize> = (0..steps.len())
+            .rev()
+            .filter(|index| self.is_ready(&steps[*index], moment))
+            .collect();
+        for index in ready {
+            let (domain, position) = (steps[index].change.domain.clone(), steps[index].position);
+            let selector = steps[index].change.selector.clone();
+            let algorithm = self.keyring.keys()[position].algorithm;
+            let is_active = |step: &&mut Step| {
+                step.change.after.state == State::Active
+                    && step.change.domain == domain
+                    && self.keyring.keys()[step.position].algorithm == algorithm
+            };
+            let mut instead_of = None;
+            if let Some(active) = steps.iter_mut().find(is_active) {
+                if matches!(active.change.event, Event::Activated { .. }) {
+                    continue;
+                }
+                instead_of = Some(active.change.selector.clone());
+                active.change.after.drain(self.timing, moment.now);
+                active.change.event = Event::Draining {
+                    successor: selector,
+                };
+            }
+            let change = &mut steps[index].change;
+            change.after.activate(moment.now);
+            change.event = Event::Activated { instead_of };
+        }
+    }
+
+    fn is_ready(&self, step: &Step, moment: Moment) -> bool {
+        let check = self.check(step.sight, moment);
+        let before = step.change.before.as_ref();
+        before.is_some_and(|before| check.is_ready(before, &step.change.after))
+    }
+
+    /// What someone should be told after these steps.
+    fn alarms(&self, steps: &[Step], moment: Moment) -> Vec<Alarm> {
+        let mut alarms: Vec<Alarm> = Vec::new();
+        let counts = self.gap(moment) == Gap::Counts;
+        for step in steps {
+            let key = &self.keyring.keys()[step.position];
+            let mut raise = |kind| {
+                alarms.push(Alarm {
+                    kind,
+                    domain: step.change.domain.clone(),
+                    algorithm: key.algorithm,
+                    selector: Some(key.selector.clone()),
+                });
+            };
+            let after = &step.change.after;
+            if after.state == State::Active {
+                let age = elapsed(after.since, moment.now).unwrap_or_default();
+                if counts && age >= self.timing.rotate_every {
+                    raise(AlarmKind::RotationOverdue);
+                }
+                match step.sight {
+                    Sight::Absent { .. } | Sight::RevokedEverywhere => raise(AlarmKind::ActiveGone),
+                    Sight::Partly => raise(AlarmKind::ActivePartly),
+                    Sight::Wrong => raise(AlarmKind::ActiveWrong),
+                    Sight::Everywhere { .. } | Sight::Unknown => {}
+                }
+            }
+            if after.why == Some(Why::GoneEarly) {
+                raise(AlarmKind::GoneEarly);
+            }
+            let is_seen = matches!(step.sight, Sight::Everywhere { .. } | Sight::Partly);
+            if is_seen && after.revocation == Some(Revocation::Compromised) {
+                raise(AlarmKind::CompromisedSeen);
+            }
+        }
+        alarms.extend(self.bereft(steps));
+        alarms
+    }
+
+    /// An alarm for each domain of which the last key was revoked.
+    fn bereft(&self, steps: &[Step]) -> Vec<Alarm> {
+        let is_bereft = |domain: &DomainName, algorithm: Algorithm| {
+            let signs = |step: &Step| {
+                step.change.after.state == State::Active
+                    && step.change.domain == *domain
+                    && self.keyring.keys()[step.position].algorithm == algorithm
+            };
+            self.keys_of(domain, algorithm)
+                .any(|(_, publication)| publication.revocation == Some(Revocation::Compromised))
+                && !steps.iter().any(signs)
+        };
+        let mut alarms = Vec::new();
+        for algorithm in self.algorithms {
+            let bereft = self.domains.iter();
+            alarms.extend(
+                bereft
+                    .filter(|domain| is_bereft(domain, *algorithm))
+                    .map(|domain| Alarm {
+                        kind: AlarmKind::NoActiveKey,
+                        domain: domain.clone(),
+                        algorithm: *algorithm,
+                        selector: None,
+                    }),
+            );
+        }
+        alarms
+    }
+}
+
+/// Only the reason is written down: it was not looked at.
+fn unwatched_change(record: &Record<'_>, why: Why) -> Option<Change> {
+    let after = Publication {
+        why: Some(why),
+        ..*record.publication
+    };
+    (after != *record.publication)
+        .then(|| Change::new(record.key, record.domain, after, Event::Checked))
 }

@@ -1,14 +1,45 @@
-//! Which keys are to be made, and what someone should be told.
+//! Which keys are to be made, and which domains are to get one that there is.
 
 use super::{
     change::Change,
     keyring::KeyEntry,
-    plan::{Alarm, AlarmKind, Plan, WantedKey},
-    publication::{Publication, Revocation, State, Why},
-    situation::{Sight, Situation, Step},
+    new_key::NewKey,
+    publication::{Publication, Revocation, State},
+    situation::Situation,
     timing::{Gap, Moment, elapsed},
 };
-use crate::{dkim::key::Algorithm, names::DomainName};
+use crate::{
+    dkim::key::{Algorithm, KeyError, NEW_RSA_BITS},
+    names::DomainName,
+};
+
+/// A key that is to be made. The selector is one that the organisation never had.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WantedKey {
+    /// Of what kind.
+    pub algorithm: Algorithm,
+    /// For which domains; never empty.
+    pub domains: Vec<DomainName>,
+}
+
+impl WantedKey {
+    /// Makes it, of the usual size. An RSA key takes a good part of a second.
+    ///
+    /// # Errors
+    /// As [`NewKey::generate`].
+    pub fn generate(&self) -> Result<NewKey, KeyError> {
+        NewKey::generate(self.algorithm, NEW_RSA_BITS[0])
+    }
+}
+
+/// What is lacking.
+#[derive(Default)]
+pub(super) struct Successors {
+    /// Domains that get the record of a key that the organisation has.
+    pub(super) added: Vec<Change>,
+    /// Keys to be made.
+    pub(super) wanted: Vec<WantedKey>,
+}
 
 impl<'a> Situation<'a> {
     /// The keys to be made for a rotation that starts now, whatever the age of those that
@@ -19,15 +50,15 @@ impl<'a> Situation<'a> {
         wanted.filter(|wanted| !wanted.domains.is_empty()).collect()
     }
 
-    /// Adds the keys and publications that are lacking to the plan.
-    pub(super) fn want_keys(&self, plan: &mut Plan, moment: Moment) {
-        let gap = self.gap(moment);
+    /// The keys and publications that are lacking.
+    pub(super) fn successors(&self, moment: Moment) -> Successors {
+        let mut successors = Successors::default();
         // A clock that jumps ten years makes nobody a new key.
-        if gap == Gap::Void {
-            return;
+        if self.gap(moment) == Gap::Void {
+            return successors;
         }
         for algorithm in self.algorithms {
-            let lacking = |domain: &&DomainName| self.lacks_key((domain, *algorithm), moment);
+            let lacking = |domain: &&DomainName| self.lacks_key(domain, *algorithm, moment);
             let lacking: Vec<&DomainName> = self.domains.iter().filter(lacking).collect();
             let newest = self.newest(*algorithm);
             let fits =
@@ -36,17 +67,19 @@ impl<'a> Situation<'a> {
             if !rest.is_empty() {
                 let mut wanted = self.successor(*algorithm);
                 wanted.domains.retain(|domain| !added_to.contains(&domain));
-                plan.wanted.push(wanted);
+                successors.wanted.push(wanted);
             }
             if let Some(key) = newest {
                 let added = added_to.into_iter();
-                plan.changes
+                successors
+                    .added
                     .extend(added.map(|domain| Change::added(key, domain, moment.now)));
             }
         }
+        successors
     }
 
-    fn lacks_key(&self, (domain, algorithm): (&DomainName, Algorithm), moment: Moment) -> bool {
+    fn lacks_key(&self, domain: &DomainName, algorithm: Algorithm, moment: Moment) -> bool {
         let active = self.active(domain, algorithm);
         self.keyring.waiting_key(domain, algorithm).is_none()
             && active.is_none_or(|(_, active)| self.is_due(active, moment))
@@ -101,68 +134,6 @@ impl<'a> Situation<'a> {
     fn is_due(&self, active: &Publication, moment: Moment) -> bool {
         elapsed(active.since, moment.now).is_some_and(|age| age >= self.timing.successor_age())
     }
-
-    /// What someone should be told after these steps.
-    pub(super) fn alarms(&self, steps: &[Step], moment: Moment) -> Vec<Alarm> {
-        let mut alarms: Vec<Alarm> = Vec::new();
-        let counts = self.gap(moment) == Gap::Counts;
-        for step in steps {
-            let key = &self.keyring.keys()[step.position];
-            let mut raise = |kind| {
-                alarms.push(Alarm {
-                    kind,
-                    domain: step.change.domain.clone(),
-                    algorithm: key.algorithm,
-                    selector: Some(key.selector.clone()),
-                });
-            };
-            let after = &step.change.after;
-            if after.state == State::Active {
-                let age = elapsed(after.since, moment.now).unwrap_or_default();
-                if counts && age >= self.timing.rotate_every {
-                    raise(AlarmKind::RotationOverdue);
-                }
-                match step.sight {
-                    Sight::Absent { .. } | Sight::RevokedEverywhere => raise(AlarmKind::ActiveGone),
-                    Sight::Partly => raise(AlarmKind::ActivePartly),
-                    Sight::Wrong => raise(AlarmKind::ActiveWrong),
-                    Sight::Everywhere { .. } | Sight::Unknown => {}
-                }
-            }
-            if after.why == Some(Why::GoneEarly) {
-                raise(AlarmKind::GoneEarly);
-            }
-            let is_seen = matches!(step.sight, Sight::Everywhere { .. } | Sight::Partly);
-            if is_seen && after.revocation == Some(Revocation::Compromised) {
-                raise(AlarmKind::CompromisedSeen);
-            }
-        }
-        alarms.extend(self.bereft(steps));
-        alarms
-    }
-
-    /// An alarm for each domain of which the last key was revoked.
-    fn bereft(&self, steps: &[Step]) -> Vec<Alarm> {
-        let is_bereft = |place: (&DomainName, Algorithm)| {
-            let compromised =
-                |publication: &Publication| publication.revocation == Some(Revocation::Compromised);
-            let mut keys = self.keys_of(place.0, place.1);
-            keys.any(|(_, publication)| compromised(publication))
-                && !is_active_after(steps, self, place)
-        };
-        let mut alarms = Vec::new();
-        for algorithm in self.algorithms {
-            let bereft = self.domains.iter();
-            let bereft = bereft.filter(|domain| is_bereft((domain, *algorithm)));
-            alarms.extend(bereft.map(|domain| Alarm {
-                kind: AlarmKind::NoActiveKey,
-                domain: domain.clone(),
-                algorithm: *algorithm,
-                selector: None,
-            }));
-        }
-        alarms
-    }
 }
 
 /// It has never signed.
@@ -170,17 +141,5 @@ fn is_fresh(key: &KeyEntry) -> bool {
     key.publications.values().all(|publication| {
         matches!(publication.state, State::Generated | State::Published)
             || publication.revocation == Some(Revocation::Aborted)
-    })
-}
-
-fn is_active_after(
-    steps: &[Step],
-    situation: &Situation<'_>,
-    (domain, algorithm): (&DomainName, Algorithm),
-) -> bool {
-    steps.iter().any(|step| {
-        step.change.after.state == State::Active
-            && step.change.domain == *domain
-            && situation.keyring.keys()[step.position].algorithm == algorithm
     })
 }

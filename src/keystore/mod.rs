@@ -19,7 +19,6 @@ mod files;
 mod lock;
 mod problem;
 mod reading;
-mod view;
 mod writer;
 
 use std::{
@@ -34,8 +33,7 @@ use self::files::{Folder, Secrecy};
 pub use self::{
     batch::{Addition, BATCH},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
-    reading::{Key, OrganisationKeys, PublicKeys},
-    view::{KeyringStamp, View},
+    reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
     writer::Writer,
 };
 use crate::{

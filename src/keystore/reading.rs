@@ -1,11 +1,11 @@
-//! Reading the keys of one organisation.
+//! Reading keyrings and keys.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     KEY_SUFFIX, KEYRING, Keystore,
     files::{Folder, Secrecy},
-    key_file,
+    folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
 };
 use crate::{
@@ -56,7 +56,24 @@ impl OrganisationKeys {
     }
 }
 
+/// A keystore whose folder was opened and examined once, for the keyrings of many
+/// organisations one after the other.
+#[derive(Debug)]
+pub struct View(Folder);
+
+/// By what a keyring is known to be as it was read; also one that is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyringStamp(Option<Stamp>);
+
 impl Keystore {
+    /// Opens the keystore for the reading of many keyrings.
+    ///
+    /// # Errors
+    /// When its folder is not there, or is unsafe.
+    pub fn view(&self) -> Result<View, KeystoreError> {
+        Ok(View(self.root()?))
+    }
+
     /// What is known of the keys of an organisation, without reading a private key. An
     /// organisation without a folder has an empty keyring.
     ///
@@ -186,7 +203,37 @@ impl Keystore {
     }
 }
 
-pub(super) fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
+impl View {
+    /// As [`Keystore::read_keyring`], with the stamp that the file had before; none when it
+    /// has only just changed, so that it must be read again the next time.
+    ///
+    /// # Errors
+    /// As [`Keystore::read_keyring`].
+    pub fn read_keyring(
+        &self,
+        organisation: &OrganisationId,
+    ) -> Result<(Keyring, Option<KeyringStamp>), KeystoreError> {
+        let missing = || (Keyring::default(), Some(KeyringStamp(None)));
+        let Some(folder) = folder_in(&self.0, organisation)? else {
+            return Ok(missing());
+        };
+        let Some((json, file)) = folder.read_stamped(KEYRING, Secrecy::State)? else {
+            return Ok(missing());
+        };
+        let keyring = parse_keyring(&folder, &json)?;
+        let stamp = file.settled.map(|stamp| KeyringStamp(Some(stamp)));
+        Ok((keyring, stamp))
+    }
+
+    /// Whether the keyring is still as it was read: one look, and no reading. Whoever may
+    /// write in the folder is looked at when something in it is read.
+    pub fn is_unchanged(&self, organisation: &OrganisationId, stamp: &KeyringStamp) -> bool {
+        let name = format!("{organisation}/{KEYRING}");
+        self.0.has_stamp(&name, stamp.0)
+    }
+}
+
+fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
     let json = folder.read(KEYRING, Secrecy::State)?;
     json.map_or_else(
         || Ok(Keyring::default()),
@@ -194,7 +241,7 @@ pub(super) fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
     )
 }
 
-pub(super) fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError> {
+fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError> {
     Keyring::parse(json).map_err(|problem| KeystoreError::Keyring {
         place: folder.place(KEYRING),
         problem,

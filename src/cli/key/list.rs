@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
             Err(error) => warn(error),
             Ok(keyring) => {
                 let situation = situation(organisation, &keyring, &timing);
-                let listed = |entry| listed((&keystore, organisation), &situation, entry, now);
+                let listed = |entry| listed(&keystore, organisation, &situation, entry, now);
                 keys.extend(keyring.keys().iter().map(listed));
             }
         }
@@ -93,7 +93,8 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
 }
 
 fn listed(
-    (keystore, organisation): (&Keystore, &Organisation),
+    keystore: &Keystore,
+    organisation: &Organisation,
     situation: &Situation<'_>,
     entry: &KeyEntry,
     now: Timestamp,

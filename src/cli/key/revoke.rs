@@ -66,12 +66,12 @@ pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<
     ));
     say_taken_up(output);
     print_record(entry, output);
-    let added = replace(&keystore, (&loaded, organisation), entry)?;
+    let added = replace(&keystore, &loaded, organisation, entry)?;
     if !added.is_empty() {
         print_wanted(organisation, &added, output);
     }
     let after = keystore.read_keyring(id)?;
-    print_unsigned((&loaded, organisation), &after, output);
+    print_unsigned(&loaded, organisation, &after, output);
     Ok(Status::Good)
 }
 
@@ -102,7 +102,8 @@ fn print_record(entry: &KeyEntry, output: &mut Output) {
 /// Makes a successor of a key that was in use, or was to be, where none is waiting.
 fn replace(
     keystore: &Keystore,
-    (loaded, organisation): (&Loaded, &Organisation),
+    loaded: &Loaded,
+    organisation: &Organisation,
     before: &KeyEntry,
 ) -> Result<Vec<Addition>, Failure> {
     let lived = before.publications.values().any(|publication| {
@@ -125,7 +126,8 @@ fn replace(
 }
 
 fn print_unsigned(
-    (loaded, organisation): (&Loaded, &Organisation),
+    loaded: &Loaded,
+    organisation: &Organisation,
     keyring: &Keyring,
     output: &mut Output,
 ) {

@@ -54,8 +54,13 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     if let Some(selector) = &arguments.selector {
-        let which = (selector, arguments.domains.as_slice());
-        return give_up(&keystore, organisation, which, &mut context.output);
+        return give_up(
+            &keystore,
+            organisation,
+            selector,
+            &arguments.domains,
+            &mut context.output,
+        );
     }
     let keyring = keystore.read_keyring(&organisation.id)?;
     let algorithms = algorithms(arguments, organisation)?;
@@ -137,7 +142,8 @@ fn print_what_follows(organisation: &Organisation, added: &[Addition], output: &
 fn give_up(
     keystore: &Keystore,
     organisation: &Organisation,
-    (selector, named): (&Selector, &[DomainName]),
+    selector: &Selector,
+    named: &[DomainName],
     output: &mut Output,
 ) -> Result<Status, Failure> {
     let id = &organisation.id;
