@@ -353,7 +353,7 @@ mod tests {
         }
         // In another order, and with more, it is as strong.
         for names in [(|names| names.reverse()) as fn(&mut Vec<&str>), |names| {
-            names.extend(["from", "list-id", "x-mailer"])
+            names.extend(["from", "list-id", "x-mailer"]);
         }] {
             assert_eq!(again(&Before { names, ..AS_TODAY }), known);
         }
