@@ -18,7 +18,7 @@ use super::{
 use crate::{
     dkim::NEVER_SIGNED,
     names::{DomainName, FieldName},
-    organisation::Action,
+    organisation::{Action, NetworkError, WrittenNetwork},
 };
 
 /// A table that is being read: each key is taken out by its name, with the function that reads
@@ -377,23 +377,22 @@ pub(super) fn field_name(node: &Node) -> Result<FieldName, Fault> {
 /// A network in CIDR form, or one address.
 pub(super) fn network(node: &Node) -> Result<IpNet, Fault> {
     let text = text(node)?;
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(address.into());
-    }
-    let network: IpNet = text.parse().map_err(|_| {
-        let text = format!("{} is no network", quoted(text));
-        Fault::new(
-            text,
+    let network: WrittenNetwork = text.parse().map_err(|error| match error {
+        NetworkError::NotANetwork => Fault::new(
+            format!("{} is no network", quoted(text)),
             "write a network such as 10.20.0.0/16 or 2001:db8::/32",
-        )
+        ),
+        NetworkError::AroundIpv4 => Fault::new(
+            format!("{}: {error}", quoted(text)),
+            "write 0.0.0.0/0 for all of IPv4 and ::/0 for all of IPv6, or, better, \
+             the networks that are yours",
+        ),
     })?;
-    if network.trunc() != network {
-        let text = format!("{network} has bits beyond its length");
-        let single = network.addr();
-        let advice = format!(
-            "write {} for the network, or {single} for the host",
-            network.trunc()
-        );
+    let (written, network) = (network.as_written(), network.network());
+    if written != network {
+        let text = format!("{written} has bits beyond its length");
+        let single = written.addr();
+        let advice = format!("write {network} for the network, or {single} for the host");
         return Err(Fault::new(text, advice));
     }
     Ok(network)
@@ -410,10 +409,11 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     })
 }
 
-/// An address without a port.
+/// An address without a port; an IPv4-mapped one is the IPv4 one.
 pub(super) fn address(node: &Node) -> Result<IpAddr, Fault> {
     let text = text(node)?;
-    text.parse().map_err(|_| {
+    let address = text.parse().map(|address: IpAddr| address.to_canonical());
+    address.map_err(|_| {
         let what = format!("{} is no IP address", quoted(text));
         Fault::new(what, "write an address such as 192.0.2.25 or 2001:db8::25")
     })

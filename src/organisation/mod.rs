@@ -1,14 +1,16 @@
 //! An organisation: its domains, who may send in its name, and what is done with mail
 //! that cannot be signed for it.
 
+mod network;
 mod policy;
 mod selector_template;
 mod senders;
 
 pub use self::{
+    network::{NetworkError, WrittenNetwork, network_of, remainder},
     policy::{Action, Policy, Refusal},
     selector_template::{SelectorTemplate, TemplateError},
-    senders::{Ground, Sender, Senders, network_of},
+    senders::{Ground, Sender, Senders},
 };
 
 use crate::{

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::network::network_of;
+
 /// What is known of whoever handed a message to the MTA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sender<'a> {
@@ -58,17 +60,6 @@ impl Senders {
                     .then_some(Ground::Listener)
             })
     }
-}
-
-/// The first of the networks that the address of a client lies in.
-///
-/// An IPv4 client of a dual-stack socket (`::ffff:192.0.2.1`) counts as IPv4.
-pub fn network_of(networks: &[IpNet], client: Option<IpAddr>) -> Option<IpNet> {
-    let address = client?.to_canonical();
-    networks
-        .iter()
-        .find(|network| network.contains(&address))
-        .copied()
 }
 
 #[cfg(test)]

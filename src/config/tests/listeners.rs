@@ -1,6 +1,6 @@
 //! Each problem of a `[[listener]]` table.
 
-use super::{NONE, expect_problem, good};
+use super::{NONE, Outbound, Sender, expect_problem, good};
 
 /// What comes after the name, how the problem begins, and what it says further on.
 const CASES: &[(&str, &str, &str)] = &[
@@ -125,6 +125,16 @@ const CASES: &[(&str, &str, &str)] = &[
         "10.0.0.0/8 for the network",
     ),
     (
+        "socket = \"fd:a\"\noutbound = { networks = [\"::ffff:10.1.0.0/104\"] }",
+        "zegel.toml:4: listener[0].outbound.networks: 10.1.0.0/8 has bits",
+        "10.0.0.0/8 for the network",
+    ),
+    (
+        "socket = \"fd:a\"\noutbound = { networks = [\"::ffff:0:0/80\"] }",
+        "zegel.toml:4: listener[0].outbound.networks: \"::ffff:0:0/80\": it holds all of IPv4",
+        "write 0.0.0.0/0 for all of IPv4",
+    ),
+    (
         "socket = \"fd:a\"\noutbound = { network = [\"10.0.0.1\"], authenticated = true }",
         "zegel.toml:4: listener[0].outbound.network",
         "mean networks?",
@@ -181,6 +191,40 @@ fn each_problem_of_a_listener() {
     ] {
         expect_problem(&[("zegel.toml", text)], beginning, words);
     }
+}
+
+#[test]
+fn mapped_networks_are_those_of_ipv4_wherever_they_are_written() {
+    let text = "[[listener]]\nname = \"a\"\nsocket = \"fd:a\"\n\
+        outbound = { networks = [\"::ffff:10.0.0.0/104\", \"[::ffff:192.0.2.1]\"] }\n\
+        [keeper]\nrelay_addresses = [\"::ffff:192.0.2.25\"]";
+    let organisation = "domains = [\"a.nl\"]\n[senders]\n\
+        networks = [\"::ffff:a14:0/112\", \"[::ffff:10.21.0.0]/112\", \"::ffff:192.0.2.1/128\"]";
+    let loaded = good(
+        &[("zegel.toml", text), ("orgs.d/a.toml", organisation)],
+        NONE,
+    );
+    let Outbound::Rule { networks, .. } = &loaded.settings.listeners[0].outbound else {
+        panic!("it is a rule")
+    };
+    assert_eq!(format!("{networks:?}"), "[10.0.0.0/8, 192.0.2.1/32]");
+    let relay_addresses = &loaded.settings.keeper.relay_addresses;
+    assert_eq!(format!("{relay_addresses:?}"), "[192.0.2.25]");
+    let senders = loaded.organisations[0].senders.as_ref().unwrap();
+    let expected = "[10.20.0.0/16, 10.21.0.0/16, 192.0.2.1/32]";
+    assert_eq!(format!("{:?}", senders.networks), expected);
+    let sender = Sender {
+        login: None,
+        client: Some("10.20.1.1".parse().unwrap()),
+        listener: "a",
+    };
+    assert!(
+        loaded.settings.listeners[0]
+            .outbound
+            .ground(&sender)
+            .is_some()
+    );
+    assert!(senders.ground(&sender).is_some());
 }
 
 #[test]

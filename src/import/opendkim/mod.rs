@@ -23,6 +23,7 @@ use super::{
 use crate::{
     dkim::{Canonicalisation, CanonicalisationPair},
     names::{DomainName, Selector},
+    organisation::WrittenNetwork,
 };
 
 const LOOPBACK: [IpAddr; 2] = [
@@ -292,10 +293,6 @@ fn host(text: &str) -> Option<Vec<IpNet>> {
     if text.eq_ignore_ascii_case("localhost") {
         return Some(LOOPBACK.map(IpNet::from).to_vec());
     }
-    let bare = text.replace(['[', ']'], "");
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Some(vec![address.to_canonical().into()]);
-    }
-    let network: IpNet = bare.parse().ok()?;
-    Some(vec![network.trunc()])
+    let network: WrittenNetwork = text.parse().ok()?;
+    Some(vec![network.network()])
 }

@@ -7,7 +7,6 @@ mod ucl;
 use std::{
     cell::Cell,
     io,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -24,6 +23,7 @@ use super::{
     signing_table::{self, Tables},
     table::{self, Comparison, DataSet, Entry},
 };
+use crate::organisation::WrittenNetwork;
 
 /// Files that include each other would be read without end.
 const INCLUDED_FILES: usize = 100;
@@ -224,9 +224,8 @@ fn read_networks(module: &Module<'_>, setup: &mut Setup) {
         );
     }
     for entry in module.entries("sign_networks", setup).unwrap_or_default() {
-        let network = entry.key.parse::<IpNet>().map(|network| network.trunc());
-        match network.or_else(|_| entry.key.parse().map(|one: IpAddr| one.into())) {
-            Ok(network) => networks.push(network),
+        match entry.key.parse::<WrittenNetwork>() {
+            Ok(network) => networks.push(network.network()),
             Err(_) => setup.say(
                 Code::ClientName,
                 &entry.place,

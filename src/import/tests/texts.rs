@@ -125,3 +125,20 @@ fn files_that_include_each_other_end() {
     let error = rspamd::read(Path::new("/c"), &files).unwrap_err();
     assert!(error.to_string().contains("more than 100 files"), "{error}");
 }
+
+#[test]
+fn networks_are_read_as_in_zegel_toml() {
+    let written = "::ffff:10.0.0.0/104, [::1]/128, ::ffff:192.0.2.1, [::ffff:192.0.2.2], \
+        198.51.100.7/24";
+    let expected = "[10.0.0.0/8, 192.0.2.1/32, 192.0.2.2/32, 198.51.100.0/24, ::1/128]";
+    let files = Memory::with(&[("/c", &format!("InternalHosts {written}\n"))]);
+    let opendkim = opendkim::read(Path::new("/c"), &files).unwrap();
+    assert_eq!(format!("{:?}", opendkim.hints.networks.unwrap()), expected);
+    let list: Vec<String> = written.split(", ").map(|one| format!("{one:?}")).collect();
+    let text = format!(
+        "sign_local = false;\nsign_networks = [{}];\n",
+        list.join(", ")
+    );
+    let rspamd = rspamd::read(Path::new("/c"), &Memory::with(&[("/c", &text)])).unwrap();
+    assert_eq!(format!("{:?}", rspamd.hints.networks.unwrap()), expected);
+}
