@@ -1,6 +1,7 @@
 //! The configuration: `zegel.toml` and the organisations of `orgs.d/`, read whole and
 //! checked whole. Every problem is reported at once, with its place and the way out.
 
+mod bindings;
 mod changes;
 mod listener;
 mod organisations;
@@ -100,6 +101,9 @@ impl Reader {
         let folder = self.config_file.parent().unwrap_or(Path::new(""));
         let folder = folder.join("orgs.d");
         let organisations = self.memory.read(&folder, surroundings, &report);
+        if let Some(settings) = &settings {
+            bindings::check(&organisations, &settings.listeners, &folder, &report);
+        }
         let warnings = report.conclude()?;
         Ok(Loaded {
             settings: settings.unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! The configuration as a whole: folders with files in, settings or problems out.
 
 mod again;
+mod bindings;
 mod changes;
 mod files;
 mod listeners;
