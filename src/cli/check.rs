@@ -192,6 +192,10 @@ impl Report {
             for warning in &keys.warnings {
                 self.say(Severity::Warning, &warning);
             }
+            for key in keys.keys.iter().filter(|key| key.entry.may_sign()) {
+                let public = key.signing_key.public_key();
+                self.warn_of_size(&organisation.id, &key.entry.selector, public);
+            }
         }
         let organisations = snapshot.organisations().iter();
         let ids: HashSet<&OrganisationId> = organisations.map(|known| &known.id).collect();
@@ -265,6 +269,14 @@ impl Report {
                 self.say(Severity::Act, &text);
                 DomainState::ProbeFailed
             }
+        }
+    }
+
+    /// It signs on: where it verifies today it would be missed.
+    fn warn_of_size(&mut self, id: &OrganisationId, selector: &Selector, key: &PublicKey) {
+        if let Err(error) = key.check_verifiers_take_it() {
+            let text = format!("{selector} of {id}: {error} with `zegel key roll {id}`");
+            self.say(Severity::Warning, &text);
         }
     }
 
@@ -408,5 +420,37 @@ impl Probe<'_> {
         signature
             .verify(&message.header, &hasher.finish(), &public_key, self.now)
             .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_verifiers_need_not_take_is_warned_of() {
+        let mut report = Report::default();
+        let (id, selector) = ("a".parse().unwrap(), "s".parse().unwrap());
+        for pem in [
+            &include_bytes!("../../tests/fixtures/keys/unsafe-rsa5120-public.pem")[..],
+            include_bytes!("../../tests/fixtures/keys/unsafe-rsa2048-public.pem"),
+        ] {
+            let key = PublicKey::from_pem(pem).unwrap();
+            report.warn_of_size(&id, &selector, &key);
+        }
+        let [warning] = &report.warnings[..] else {
+            panic!("there is one: {}", report.warnings.len())
+        };
+        let beginning = "s of a: the RSA key has 5120 bits; verifiers need not take more than 4096";
+        assert!(
+            warning.message.starts_with(beginning),
+            "{}",
+            warning.message
+        );
+        assert!(
+            warning
+                .message
+                .ends_with("make a new key with `zegel key roll a`")
+        );
     }
 }

@@ -54,6 +54,10 @@ pub const MINIMAL_RSA_BITS: usize = 2048;
 /// guidance asks for: verifiers are slow or fail with more.
 pub const NEW_RSA_BITS: [usize; 3] = [MINIMAL_RSA_BITS, 3072, 4096];
 
+/// The longest RSA key that every verifier must take, in bits (RFC 8301 §3.2); OpenDKIM answers
+/// `permerror` to a longer one.
+pub const LONGEST_VERIFIED_RSA_BITS: usize = 4096;
+
 /// The longest RSA key that is read, in bits.
 pub const MAXIMAL_RSA_BITS: usize = 8192;
 
@@ -108,6 +112,15 @@ pub enum KeyError {
     /// Over [`MAXIMAL_RSA_BITS`].
     #[error("the RSA key has {bits} bits; at most {MAXIMAL_RSA_BITS} are possible")]
     TooLong {
+        /// The size of the modulus.
+        bits: usize,
+    },
+    /// Over [`LONGEST_VERIFIED_RSA_BITS`], and new.
+    #[error(
+        "the RSA key has {bits} bits; verifiers need not take more than \
+         {LONGEST_VERIFIED_RSA_BITS} (RFC 8301 §3.2), and some refuse its signatures: make a new key"
+    )]
+    BeyondVerifiers {
         /// The size of the modulus.
         bits: usize,
     },

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 pub use super::{
     algorithm::{
-        Algorithm, KeyError, MAXIMAL_RSA_BITS, MINIMAL_RSA_BITS, NEW_RSA_BITS, UnknownAlgorithm,
+        Algorithm, KeyError, LONGEST_VERIFIED_RSA_BITS, MAXIMAL_RSA_BITS, MINIMAL_RSA_BITS,
+        NEW_RSA_BITS, UnknownAlgorithm,
     },
     public_key::{Fingerprint, PublicKey},
 };

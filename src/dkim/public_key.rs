@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    algorithm::{Algorithm, KeyError, MAXIMAL_RSA_BITS},
+    algorithm::{Algorithm, KeyError, LONGEST_VERIFIED_RSA_BITS, MAXIMAL_RSA_BITS},
     crypto::{
         self,
         der::{self, PublicParts},
@@ -80,6 +80,17 @@ impl PublicKey {
     /// The bits of an RSA modulus; 256 for Ed25519.
     pub fn bits(&self) -> usize {
         self.bits
+    }
+
+    /// Whether verifiers must take it, by its length (RFC 8301 §3.2).
+    ///
+    /// # Errors
+    /// [`KeyError::BeyondVerifiers`].
+    pub fn check_verifiers_take_it(&self) -> Result<(), KeyError> {
+        if self.bits > LONGEST_VERIFIED_RSA_BITS {
+            return Err(KeyError::BeyondVerifiers { bits: self.bits });
+        }
+        Ok(())
     }
 
     /// The SubjectPublicKeyInfo, DER (RFC 5280 §4.1.2.7, RFC 8410 §4).

@@ -64,6 +64,17 @@ impl KeyEntry {
         }
     }
 
+    /// Whether it signs for a domain, or may do so one day.
+    pub fn may_sign(&self) -> bool {
+        let mut publications = self.publications.values();
+        publications.any(|one| {
+            matches!(
+                one.state,
+                State::Generated | State::Published | State::Active
+            )
+        })
+    }
+
     /// Its state for `domain`; `None` when it was not made for that domain.
     pub fn state(&self, domain: &DomainName) -> Option<State> {
         self.publications

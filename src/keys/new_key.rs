@@ -36,14 +36,17 @@ impl NewKey {
     /// Takes a key from elsewhere, in any form that [`SigningKey::from_pem`] reads.
     ///
     /// # Errors
-    /// As [`SigningKey::from_pem`].
+    /// As [`SigningKey::from_pem`], and [`KeyError::BeyondVerifiers`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         Self::new(pem, Origin::Elsewhere)
     }
 
     fn new(pem: &[u8], origin: Origin) -> Result<Self, KeyError> {
+        let public_key = SigningKey::from_pem(pem)?.public_key().clone();
+        // What is in a keystore already signs on.
+        public_key.check_verifiers_take_it()?;
         Ok(Self {
-            public_key: SigningKey::from_pem(pem)?.public_key().clone(),
+            public_key,
             pem: key::normalise_pem(pem)?,
             origin,
         })
@@ -62,5 +65,27 @@ impl NewKey {
     /// What is kept of it: PKCS#8, PEM.
     pub fn pem(&self) -> &[u8] {
         self.pem.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_verifiers_need_not_take_is_refused_and_one_that_is_there_signs_on() {
+        let pem = include_bytes!("../../tests/fixtures/keys/unsafe-rsa5120-pkcs8.pem");
+        let refused = NewKey::from_pem(pem).err();
+        match SigningKey::from_pem(pem) {
+            Ok(_) => assert_eq!(refused, Some(KeyError::BeyondVerifiers { bits: 5120 })),
+            // ring takes no private key of more than 4096 bits.
+            Err(error) => assert_eq!(refused, Some(error)),
+        }
+        for bits in [4097, 5120, 8192] {
+            let refused = NewKey::generate(Algorithm::RsaSha256, bits).err();
+            assert_eq!(refused, Some(KeyError::UnsupportedSize { bits }));
+        }
+        let usual = include_bytes!("../../tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem");
+        assert!(NewKey::from_pem(usual).is_ok());
     }
 }
