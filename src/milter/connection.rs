@@ -229,6 +229,7 @@ mod tests {
         drain::Stage,
         service::tests::{ORGANISATION, service},
     };
+
     /// A connection of an MTA that wants no reply but the final ones.
     async fn connected(service: &Service) -> (DuplexStream, JoinHandle<()>) {
         let (mut mta, stream) = tokio::io::duplex(64 * 1024);

@@ -107,7 +107,7 @@ impl Metrics {
         self.0.organisations.retain(keep);
     }
 
-    /// A callback panicked; its message was tempfailed.
+    /// A step of a message panicked.
     pub fn panicked(&self) {
         self.0.process.panicked();
     }

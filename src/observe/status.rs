@@ -111,7 +111,7 @@ pub struct SignerFigures {
     pub domains_without_key: u64,
     /// Keys and keyrings that can't be used as they should be.
     pub key_problems: u64,
-    /// Callbacks that panicked.
+    /// Steps of a message that panicked.
     pub panics: u64,
     /// When a message last had the reason `signing_failure`.
     pub last_signing_failure: Option<u64>,

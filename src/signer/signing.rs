@@ -24,6 +24,8 @@ const NAME_LIST_OCTETS: usize = 4096;
 const NAMES_OF_OTHER_RULES: usize = 1000;
 /// How many signatures in our name are verified, to see whether one is ours.
 const SIGNATURES_LOOKED_AT: usize = 4;
+/// So many seconds the clock of another relay may be ahead of ours.
+const CLOCKS_APART: u64 = 300;
 
 /// The body of a message that is to be signed, while it passes; memory does not grow with it.
 pub struct Body {
@@ -225,13 +227,15 @@ impl<'a> Work<'a> {
             })
     }
 
-    /// Whether a signature holds no longer than one of today, and signs each of these names at
-    /// least as often: one that signs less lets a field be changed, or added (RFC 6376 §8.15).
+    /// Whether a signature holds no longer than one of today, give or take [`CLOCKS_APART`], and
+    /// signs each of these names at least as often: one that signs less lets a field be changed,
+    /// or added (RFC 6376 §8.15).
     fn is_as_strong(&self, signature: &ParsedSignature, names: &[&str]) -> bool {
         let latest = self
             .rules
             .expire
-            .map(|duration| self.now.saturating_add(duration.as_secs()));
+            .map(|duration| duration.as_secs().saturating_add(CLOCKS_APART))
+            .map(|lifetime| self.now.saturating_add(lifetime));
         if latest.is_some_and(|latest| signature.expiration.is_none_or(|end| end > latest)) {
             return false;
         }
@@ -366,7 +370,9 @@ mod tests {
         let expire = Some(Duration::from_hours(24));
         for (expiration, expected) in [
             (None, Ok(())),
-            (Some(NOW + 86_401), Ok(())),
+            (Some(NOW + 86_400 + CLOCKS_APART + 1), Ok(())),
+            // The relay that signed it has a clock that is ahead of ours.
+            (Some(NOW + 86_400 + CLOCKS_APART), known),
             (Some(NOW + 86_400), known),
             (Some(NOW + 60), known),
         ] {
