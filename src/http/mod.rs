@@ -6,25 +6,30 @@
 //!
 //! SECURITY: whoever can reach the socket can read the metrics and the status, which name
 //! organisations and listeners, and the status page if there is one. Nothing here can reach messages, and
-//! no request changes anything. A connection serves one request and lives for 10 seconds at
-//! most, and there are at most 64 of them, so a slow client holds up nobody but itself. hyper
-//! refuses requests with more than 100 fields or 400 KiB of them.
+//! no request changes anything. A connection serves one request, has a second to ask it, and lives
+//! for 10 seconds at most. There are at most 64 that ask and 64 that have large answers made or
+//! read; beyond that the slowest are dropped ([`places`]), so a slow client holds up nobody but
+//! itself. hyper refuses requests with more than 100 fields or 400 KiB of them.
 
 mod client;
 mod listener;
+mod places;
 mod site;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
-use tokio::{sync::Semaphore, time::timeout};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::time::timeout;
 
-use self::site::Site;
 pub use self::{
     client::{Endpoint, Reply},
     listener::HttpListener,
 };
+use self::{places::Places, site::Site};
 use crate::{
     observe::{
         metrics::{Metrics, keeper::KeeperMetrics},
@@ -70,7 +75,13 @@ pub async fn serve(
 /// What one client may take.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
+    /// How many may ask, and how many may have large answers.
     connections: usize,
+    /// How long a client may take to send the header of its request, and to read a large answer
+    /// while others want one.
+    header: Duration,
+    /// How long a client has at least to send its request, however many others come.
+    courtesy: Duration,
     /// From accept to close, whatever happens between.
     lifetime: Duration,
     /// How long requests in progress may hold up the shutdown.
@@ -81,6 +92,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 64,
+            header: Duration::from_secs(1),
+            // A request comes right behind its connection.
+            courtesy: Duration::from_millis(50),
             // What Prometheus gives a scrape by default.
             lifetime: Duration::from_secs(10),
             grace: Duration::from_secs(2),
@@ -95,30 +109,36 @@ async fn serve_within(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let site = Arc::new(Site::new(state, listener.tcp_address().is_some()));
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits);
     let connections = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new());
+    http.header_read_timeout(limits.header);
     let mut shutdown = pin!(shutdown);
     loop {
         let next = async {
-            // Never an error, since the semaphore is never closed.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, listener.accept_patiently().await)
+            let stream = listener.accept_patiently().await;
+            (stream, Arc::new(places.take().await))
         };
-        let (permit, stream) = tokio::select! {
+        let (stream, place) = tokio::select! {
             () = &mut shutdown => break,
             next = next => next,
         };
-        let site = Arc::clone(&site);
+        let (site, own_place) = (Arc::clone(&site), Arc::clone(&place));
         let service = service_fn(move |request: Request<Incoming>| {
-            let site = Arc::clone(&site);
-            async move { Ok::<_, Infallible>(site.answer(&request.into_parts().0).await) }
+            let (site, place) = (Arc::clone(&site), Arc::clone(&own_place));
+            async move { Ok::<_, Infallible>(site.answer(&request.into_parts().0, &place).await) }
         });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = timeout(limits.lifetime, connections.watch(connection));
         tokio::spawn(async move {
-            // Whatever ends it is the client's doing, and the client knows.
-            let _ = connection.await;
-            drop(permit);
+            tokio::select! {
+                // What has come is answered before the connection gives way.
+                biased;
+                // Whatever ends it is the client's doing, and the client knows.
+                _ = connection => {}
+                () = place.given_away() => {}
+            }
         });
     }
     drop(listener);

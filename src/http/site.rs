@@ -21,7 +21,7 @@ use hyper::{
 };
 use tokio::sync::Semaphore;
 
-use super::{HttpState, Role};
+use super::{HttpState, Role, places::Place};
 use crate::{
     observe::{metrics::CONTENT_TYPE, status::Ask},
     page::Page,
@@ -53,10 +53,15 @@ pub(super) struct Site {
 
 /// What a path leads to.
 enum Target<'a> {
-    Metrics,
-    Status,
     Live,
     Ready,
+    Large(Large<'a>),
+}
+
+/// An answer that takes work to make and time to read.
+enum Large<'a> {
+    Metrics,
+    Status,
     Page(&'a Page),
 }
 
@@ -71,15 +76,14 @@ impl Site {
         }
     }
 
-    pub(super) async fn answer(&self, request: &request::Parts) -> Answer {
+    /// The answer to a request that came on the connection with this place.
+    pub(super) async fn answer(&self, request: &request::Parts, place: &Place) -> Answer {
         let answer = match self.target(request.uri.path()) {
             None => empty(StatusCode::NOT_FOUND),
             Some(_) if !matches!(request.method, Method::GET | Method::HEAD) => with(
                 empty(StatusCode::METHOD_NOT_ALLOWED),
                 &[(header::ALLOW, "GET,HEAD")],
             ),
-            Some(Target::Metrics) => self.metrics().await,
-            Some(Target::Status) => self.status(request).await,
             Some(Target::Live) => text(StatusCode::OK, "alive\n"),
             Some(Target::Ready) => match self.state.readiness.check() {
                 Ok(()) => text(StatusCode::OK, "ready\n"),
@@ -88,7 +92,16 @@ impl Site {
                     format!("not ready: {missing}\n"),
                 ),
             },
-            Some(Target::Page(page)) => self.page(page, request).await,
+            Some(Target::Large(large)) if place.may_have_large_answer() => {
+                let answer = match large {
+                    Large::Metrics => self.metrics().await,
+                    Large::Status => self.status(request).await,
+                    Large::Page(page) => self.page(page, request).await,
+                };
+                place.has_large_answer();
+                answer
+            }
+            Some(Target::Large(_)) => busy(),
         };
         // One request to a connection; no answer is true for longer than it takes to read.
         let always = [
@@ -101,11 +114,13 @@ impl Site {
 
     fn target(&self, path: &str) -> Option<Target<'_>> {
         match (path, &self.state.role) {
-            ("/metrics", _) => Some(Target::Metrics),
-            ("/status.json", _) => Some(Target::Status),
             ("/health/live", _) => Some(Target::Live),
             ("/health/ready", _) => Some(Target::Ready),
-            (path, Role::Signer { page, .. }) if Page::has(path) => page.as_ref().map(Target::Page),
+            ("/metrics", _) => Some(Target::Large(Large::Metrics)),
+            ("/status.json", _) => Some(Target::Large(Large::Status)),
+            (path, Role::Signer { page, .. }) if Page::has(path) => {
+                page.as_ref().map(|page| Target::Large(Large::Page(page)))
+            }
             _ => None,
         }
     }
@@ -162,8 +177,7 @@ impl Site {
             return refused;
         }
         let Ok(waiting) = Arc::clone(&self.page_waiting).try_acquire_owned() else {
-            let busy = text(StatusCode::SERVICE_UNAVAILABLE, "too busy\n");
-            return with(busy, &[(header::RETRY_AFTER, "1")]);
+            return busy();
         };
         // Never an error, since the semaphore is never closed.
         let turn = Arc::clone(&self.page_turn).acquire_owned().await;
@@ -204,6 +218,11 @@ async fn on_own_thread<T: Send + 'static>(
         work()
     };
     tokio::task::spawn_blocking(work).await.ok()
+}
+
+fn busy() -> Answer {
+    let busy = text(StatusCode::SERVICE_UNAVAILABLE, "too busy\n");
+    with(busy, &[(header::RETRY_AFTER, "1")])
 }
 
 fn empty(status: StatusCode) -> Answer {

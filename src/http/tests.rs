@@ -1,3 +1,5 @@
+mod slow;
+
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
 use tokio::{
@@ -79,14 +81,6 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &str) -
     answer
 }
 
-fn short(connections: usize) -> Limits {
-    Limits {
-        connections,
-        lifetime: Duration::from_millis(300),
-        grace: Duration::from_millis(200),
-    }
-}
-
 #[tokio::test]
 async fn the_pages() {
     let server = start(Limits::default()).await;
@@ -153,40 +147,6 @@ async fn readiness_follows_the_listeners() {
     assert!(answer.ends_with("not ready: draining\n"), "{answer}");
     let answer = server.request("GET /health/live").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-}
-
-#[tokio::test]
-async fn slow_clients_hold_nobody_up_and_are_dropped() {
-    let server = start(Limits {
-        lifetime: Duration::from_secs(1),
-        ..Limits::default()
-    })
-    .await;
-    let mut slow = Vec::new();
-    for _ in 0..60 {
-        let mut stream = server.connect().await;
-        stream.write_all(b"GET /metrics HT").await.unwrap();
-        slow.push(stream);
-    }
-    let asked = Instant::now();
-    let answer = server.request("GET /health/live").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(asked.elapsed() < Duration::from_millis(800));
-    for mut stream in slow {
-        let mut rest = Vec::new();
-        let read = timeout(Duration::from_secs(3), stream.read_to_end(&mut rest));
-        let _ = read.await.expect("the server drops it");
-    }
-}
-
-#[tokio::test]
-async fn over_the_limit_clients_wait_for_a_place() {
-    let server = start(short(2)).await;
-    let _idle = [server.connect().await, server.connect().await];
-    let asked = Instant::now();
-    let answer = server.request("GET /health/live").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(asked.elapsed() >= Duration::from_millis(200));
 }
 
 #[tokio::test]
