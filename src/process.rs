@@ -1,7 +1,14 @@
-//! What `zegel run` and `zegel keeper` have in common as processes: they read the
-//! configuration, start the log, work, and say why they end.
+//! What `zegel run` and `zegel keeper` have in common as processes: they listen for SIGHUP, read
+//! the configuration, start the log, work, and say why they end.
+
+pub mod systemd;
 
 use std::{path::Path, process::ExitCode};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use crate::{
     config::{Loaded, LogFormat, Problems, Reader},
@@ -14,19 +21,44 @@ use crate::{
 /// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
 pub const EXIT_CONFIGURATION: u8 = 78;
 
-/// Reads the configuration, starts the log and does `work`, with the reader that has read the
-/// configuration and can read what changes in it later. Why that fails is said on stderr.
+/// What a process has when its work begins.
+pub struct Started {
+    /// To work in.
+    pub runtime: Runtime,
+    /// SIGHUP, from the beginning: however many came before the work began count as one.
+    pub hangup: Signal,
+    /// Has read the configuration, and can read what changes in it later.
+    pub reader: Reader,
+    /// The configuration.
+    pub loaded: Loaded,
+}
+
+/// Reads the configuration, starts the log and does `work`, in a runtime of this make. Why that
+/// fails is said on stderr.
 pub fn run(
     config_file: &Path,
-    work: impl FnOnce(Reader, Loaded) -> Result<ExitCode, RunError>,
+    make: &mut Builder,
+    work: impl FnOnce(Started) -> Result<ExitCode, RunError>,
 ) -> ExitCode {
     let mut format = LogFormat::Text;
     let start_and_work = || {
+        let runtime = make.enable_all().build()?;
+        // Before anything that takes time: until then a SIGHUP ends the process, which systemd
+        // takes for a clean end.
+        let hangup = {
+            let _entered = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
         let mut reader = Reader::new(config_file);
         let loaded = reader.load()?;
         format = loaded.settings.log.format;
         let _log = logging::init(format, &loaded.settings.log.filter)?;
-        work(reader, loaded)
+        work(Started {
+            runtime,
+            hangup,
+            reader,
+            loaded,
+        })
     };
     start_and_work().unwrap_or_else(|error| {
         logging::last_words(format, &error);

@@ -13,8 +13,8 @@ mod systemd;
 
 use std::{io, net::SocketAddr, path::Path, process::ExitCode};
 
-use sd_notify::NotifyState;
 use tokio::{
+    runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinSet,
@@ -29,7 +29,7 @@ use crate::{
     milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
     observe::{logging, metrics::Metrics, readiness::Readiness},
     page::Page,
-    process::{self, RunError},
+    process::{self, RunError, Started},
     snapshot::{Snapshot, SnapshotHolder},
     sockets::{UnixSocket, bind_tcp},
 };
@@ -41,28 +41,29 @@ const TASKS_BETWEEN_EVENTS: u32 = 4;
 
 /// `zegel run`: serves until SIGTERM or SIGINT.
 pub fn run(config_file: &Path) -> ExitCode {
-    process::run(config_file, serve)
+    let mut make = Builder::new_multi_thread();
+    process::run(
+        config_file,
+        make.event_interval(TASKS_BETWEEN_EVENTS),
+        serve,
+    )
 }
 
-fn serve(reader: config::Reader, loaded: Loaded) -> Result<ExitCode, RunError> {
-    for warning in &loaded.warnings {
+fn serve(started: Started) -> Result<ExitCode, RunError> {
+    for warning in &started.loaded.warnings {
         tracing::warn!("{warning}");
     }
     log_panics();
     let inherited = InheritedSockets::from_environment();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .event_interval(TASKS_BETWEEN_EVENTS)
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(async {
+    let result = started.runtime.block_on(async {
         // Before anything can send one.
-        let signals = Signals::install()?;
-        let daemon = Daemon::start(reader, loaded, inherited).await?;
-        systemd::tell(&[NotifyState::Ready]);
+        let signals = Signals::beside(started.hangup)?;
+        let daemon = Daemon::start(started.reader, started.loaded, inherited).await?;
+        process::systemd::ready();
         daemon.run(signals).await
     });
     // A reload that was given up may still be reading.
-    runtime.shutdown_background();
+    started.runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
 }
 
@@ -184,7 +185,7 @@ impl Daemon {
                 break Ok(());
             }
         };
-        systemd::tell(&[NotifyState::Stopping]);
+        process::systemd::stopping();
         self.stop().await;
         result
     }
@@ -193,7 +194,7 @@ impl Daemon {
     async fn reload(&mut self, due: Due, signals: &mut Signals) -> Wish {
         let mut due = Some(due);
         while let Some(now_due) = due.take() {
-            systemd::tell_of_reload();
+            process::systemd::reloading();
             let work = self.reloader.reload(now_due);
             tokio::pin!(work);
             loop {
@@ -205,7 +206,7 @@ impl Daemon {
                     },
                 }
             }
-            systemd::tell(&[NotifyState::Ready]);
+            process::systemd::ready();
         }
         Wish::Reload
     }
@@ -260,8 +261,13 @@ impl Signals {
     ///
     /// When the system refuses.
     pub fn install() -> io::Result<Self> {
+        Self::beside(signal(SignalKind::hangup())?)
+    }
+
+    /// Listens for the others beside SIGHUP.
+    fn beside(hangup: Signal) -> io::Result<Self> {
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
+            hangup,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })

@@ -1,16 +1,14 @@
-//! systemd: the sockets that it made and passes on (sd_listen_fds(3)), what it is told of the
-//! signer, and its watchdog.
+//! systemd: the sockets that it made and passes on (sd_listen_fds(3)), and its watchdog.
 
 use std::{io, time::Duration};
 
 use listenfd::ListenFd;
-use sd_notify::NotifyState;
 use tokio::{
     net::{TcpListener, UnixListener},
     time::{sleep, timeout},
 };
 
-use crate::{milter::BoundSocket, observe::readiness::Readiness};
+use crate::{milter::BoundSocket, observe::readiness::Readiness, process::systemd};
 
 /// The sockets that this process was started with, by name. Since the kernel keeps connections
 /// waiting on them, a restart refuses none.
@@ -75,20 +73,6 @@ impl InheritedSockets {
     }
 }
 
-/// With the time, by which `Type=notify-reload` tells this reload from one before it.
-pub(super) fn tell_of_reload() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(_) => tell(&[NotifyState::Reloading]),
-    }
-}
-
-pub(super) fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd could not be told");
-    }
-}
-
 /// So many pings may be lost until systemd ends the process.
 const PINGS: u32 = 4;
 
@@ -97,13 +81,13 @@ const PINGS: u32 = 4;
 /// prove that there is a timer. Here each ping takes the runtime a round through every
 /// listener, to where it accepts.
 pub(super) async fn ping_watchdog(readiness: Readiness) {
-    let Some(period) = sd_notify::watchdog_enabled() else {
+    let Some(period) = systemd::watchdog_period() else {
         return;
     };
     let rest = (period / PINGS).max(Duration::from_millis(1));
     loop {
         if timeout(rest, readiness.answer()).await.is_ok() {
-            tell(&[NotifyState::Watchdog]);
+            systemd::alive();
         } else {
             tracing::error!("a listener does not answer: systemd is not told that all is well");
         }

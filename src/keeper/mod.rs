@@ -21,7 +21,8 @@ use std::{path::Path, process::ExitCode};
 
 use jiff::Timestamp;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -32,31 +33,38 @@ use crate::{
     http::{self, HttpListener, HttpState, Role},
     keystore::Keystore,
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
-    process::{self, RunError},
+    process::{self, RunError, Started, systemd},
     sockets::SocketError,
 };
 
 /// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
 pub fn run(config_file: &Path, duty: Duty) -> ExitCode {
-    process::run(config_file, |reader, loaded| keep(reader, loaded, duty))
+    process::run(config_file, &mut Builder::new_multi_thread(), |started| {
+        keep(started, duty)
+    })
 }
 
-fn keep(reader: Reader, loaded: Loaded, duty: Duty) -> Result<ExitCode, RunError> {
+fn keep(started: Started, duty: Duty) -> Result<ExitCode, RunError> {
+    let Started {
+        runtime,
+        hangup,
+        reader,
+        loaded,
+    } = started;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     // Held to the end: a second keeper is told who has it.
     let _lock = keystore.keep(Timestamp::now())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    Ok(
-        match runtime.block_on(serve(reader, loaded, keystore, duty))? {
-            Attention::NotNeeded => ExitCode::SUCCESS,
-            Attention::Needed => ExitCode::FAILURE,
-        },
-    )
+    let attention = runtime.block_on(serve(hangup, reader, loaded, keystore, duty));
+    // Waits for what is being written, for which the lock has to be held.
+    drop(runtime);
+    Ok(match attention? {
+        Attention::NotNeeded => ExitCode::SUCCESS,
+        Attention::Needed => ExitCode::FAILURE,
+    })
 }
 
 async fn serve(
+    mut hangup: Signal,
     reader: Reader,
     loaded: Loaded,
     keystore: Keystore,
@@ -64,8 +72,6 @@ async fn serve(
 ) -> Result<Attention, RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // Without this it would end the keeper.
-    let mut hangup = signal(SignalKind::hangup())?;
     let metrics = KeeperMetrics::with_series(loaded.settings.organisation_series);
     let stop = watch::Sender::new(false);
     if duty == Duty::Always {
@@ -76,6 +82,9 @@ async fn serve(
         })?;
     }
     let mut rounds = Rounds::new(reader, loaded, keystore, metrics)?;
+    if duty == Duty::Always {
+        systemd::ready();
+    }
     let wish = rounds.wish();
     let work = rounds.work(duty);
     tokio::pin!(work);
@@ -94,6 +103,7 @@ async fn serve(
             _ = hangup.recv() => wish.notify_one(),
         }
     };
+    systemd::stopping();
     stop.send_replace(true);
     Ok(attention)
 }

@@ -80,8 +80,12 @@ pub(crate) const HOMES: &[Home] = &[
         module: "snapshot",
     },
     Home {
-        crates: &["sd_notify", "listenfd"],
+        crates: &["listenfd"],
         module: "daemon",
+    },
+    Home {
+        crates: &["sd_notify"],
+        module: "process",
     },
 ];
 

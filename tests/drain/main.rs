@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hangup;
 mod load;
 mod peers;
 mod sockets;
