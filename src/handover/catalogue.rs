@@ -50,7 +50,7 @@ catalogue! {
     organisation, contact, made_on,
     // What to do, in a line each: for the summary, headings and comments in zones.
     summary, nothing_to_do,
-    add_by, add_now, keep, keep_until, empty, empty_now, remove, remove_now, coming_names,
+    add_by, add_now, restore, keep, keep_until, empty, empty_now, remove, remove_now, coming_names,
     park,
     // Domains and keys.
     domain, unicode_domain, no_keys, key,
@@ -58,8 +58,8 @@ catalogue! {
     state, since, check_with,
     generated, published, active, draining, withdrawn, revoked,
     // What happens next, by state.
-    next_first, next_successor, next_published, next_active, next_followed, next_draining, next_empty,
-    next_revoked, next_removed,
+    next_first, next_successor, next_published, next_active, next_followed, next_kept, next_restored,
+    next_draining, next_empty, next_revoked, next_removed,
     other_checks,
     // The CNAME variant.
     delegation, delegation_what, delegation_names, delegation_beside, delegation_dot,

@@ -8,10 +8,10 @@ use jiff::ToSpan;
 use super::{
     catalogue::{Catalogue, Inlines, code, fill, words},
     delegation::HORIZON_DAYS,
-    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
+    pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::ResourceRecord,
 };
-use crate::keys::State;
+use crate::keys::{State, Task, What};
 
 /// A part of a document.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -200,18 +200,20 @@ impl Writer<'_> {
     fn next(&self, key: &KeyPack) -> &'static str {
         let catalogue = self.catalogue;
         let delegated = self.pack.delegation.is_some();
-        match (key.task, key.publication.state) {
+        match (key.task, &key.next) {
             (Task::Remove, _) if delegated => catalogue.delegated_remove,
             (Task::Remove, _) => catalogue.next_removed,
-            (Task::Empty, State::Revoked) => catalogue.next_revoked,
+            (Task::Empty, _) if key.urgent => catalogue.next_revoked,
             (Task::Empty, _) => catalogue.next_empty,
+            (Task::Restore, _) => catalogue.next_restored,
+            (Task::Add, _) if key.follows_another => catalogue.next_successor,
+            (Task::Add, _) => catalogue.next_first,
             (Task::Keep, _) if delegated => catalogue.delegated_keep,
-            (_, State::Published) => catalogue.next_published,
-            (_, State::Draining) => catalogue.next_draining,
-            (_, State::Active) if key.has_successor => catalogue.next_followed,
-            (_, State::Active) => catalogue.next_active,
-            _ if key.follows_another => catalogue.next_successor,
-            _ => catalogue.next_first,
+            (Task::Keep, What::KeepRecord | What::MendClock) => catalogue.next_draining,
+            (Task::Keep, What::AwaitSuccessor(_)) => catalogue.next_followed,
+            (Task::Keep, What::MakeSuccessor) => catalogue.next_active,
+            (Task::Keep, What::Configure) => catalogue.next_kept,
+            (Task::Keep, _) => catalogue.next_published,
         }
     }
 
@@ -355,11 +357,13 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
 
 /// What is to be done about a key, in a line.
 pub(super) fn task_line(key: &KeyPack, catalogue: &Catalogue) -> Inlines {
-    let draining = key.publication.state == State::Draining;
     let sentence = match (key.task, key.urgent) {
-        (Task::Add, false) => catalogue.add_by,
-        (Task::Add, true) => catalogue.add_now,
-        (Task::Keep, _) if draining => catalogue.keep_until,
+        (Task::Restore, _) => catalogue.restore,
+        (Task::Add, _) if key.date.is_some() => catalogue.add_by,
+        (Task::Add, _) => catalogue.add_now,
+        (Task::Keep, _) if matches!(key.next, What::KeepRecord | What::MendClock) => {
+            catalogue.keep_until
+        }
         (Task::Keep, _) => catalogue.keep,
         (Task::Empty, false) => catalogue.empty,
         (Task::Empty, true) => catalogue.empty_now,
@@ -383,8 +387,8 @@ fn state(key: &KeyPack, catalogue: &Catalogue) -> (Inlines, Inlines) {
         State::Generated => catalogue.generated,
         State::Published => catalogue.published,
         State::Active => catalogue.active,
-        State::Draining => catalogue.draining,
-        State::Withdrawn => catalogue.withdrawn,
+        State::Draining if key.publication.holds_key() => catalogue.draining,
+        State::Draining | State::Withdrawn => catalogue.withdrawn,
         State::Revoked => catalogue.revoked,
     };
     let since = catalogue.date(super::schedule::date(key.publication.since));

@@ -5,12 +5,12 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
-    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
+    pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::{Placement, ResourceRecord},
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
-    keys::State,
+    keys::{State, Task},
     names::{DomainName, OrganisationId, Selector},
 };
 

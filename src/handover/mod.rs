@@ -30,14 +30,14 @@ use jiff::Timestamp;
 use crate::{
     config::Settings,
     dkim::PublicKey,
-    keys::{Keyring, Publication, State},
+    keys::{Keyring, Publication},
     names::{DomainName, Selector},
     organisation::Organisation,
     words::{Language, words},
 };
 
 pub use self::{
-    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task},
+    pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::{Data, Placement, ResourceRecord, TTL},
     zone::operator_zone,
 };
@@ -84,12 +84,7 @@ pub enum HandoverError {
 /// Whether the record of a key holds its public half for any domain: not once it is
 /// revoked, or no longer needed, everywhere.
 pub fn needs_public_key(entry: &crate::keys::KeyEntry) -> bool {
-    entry.publications.values().any(holds_key)
-}
-
-fn holds_key(publication: &Publication) -> bool {
-    !matches!(publication.state, State::Withdrawn | State::Revoked)
-        && publication.withdrawal.is_none()
+    entry.publications.values().any(Publication::holds_key)
 }
 
 words! {

@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
 
 use super::{
-    Handover, HandoverError, Scope, delegation,
-    record::{Data, Placement, ResourceRecord},
-    schedule::{after, date, day_after, needed_for},
+    Handover, HandoverError, Scope,
+    delegation::{self, target},
+    record::{Data, Placement, ResourceRecord, TTL},
+    schedule::{date, day_after},
 };
 use crate::{
-    dkim::{Algorithm, Fingerprint},
+    config,
+    dkim::{Algorithm, Fingerprint, PublicKey},
     dns::{PARKED_DMARC, PARKED_SPF},
-    keys::{KeyEntry, Publication, State, Withdrawal},
+    keys::{KeyEntry, Publication, Situation, Task, Urgency, What},
     names::{DomainName, OrganisationId, Selector},
-    words::words,
 };
-
-/// How long a withdrawn key is still named, after its record was to be removed.
-const HISTORY: Duration = Duration::from_hours(365 * 24);
 
 /// All that is handed over to one organisation.
 #[derive(Clone, Debug)]
@@ -90,12 +88,12 @@ pub struct KeyPack {
     pub publication: Publication,
     /// The whole name of its record, without trailing dot.
     pub name: String,
-    /// What to do.
+    /// What comes next, as the lists have it.
+    pub next: What,
+    /// What that means for the DNS administrator.
     pub task: Task,
     /// Whether another key signs for the domain with this algorithm until it can.
     pub follows_another: bool,
-    /// Whether there is a key already that is to follow it.
-    pub has_successor: bool,
     /// Without delay: no mail is signed before, or the key may be in wrong hands.
     pub urgent: bool,
     /// Add: by when. Keep: until when at least (draining), or when the successor is
@@ -104,21 +102,6 @@ pub struct KeyPack {
     /// The record as it must be; none where it is to be removed, or in the CNAME variant
     /// to be left as it is.
     pub record: Option<ResourceRecord>,
-}
-
-words! {
-    /// What a DNS administrator does with a record.
-    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-    pub enum Task {
-        /// Make it, beside those that are there.
-        Add = "add",
-        /// Give it an empty `p=` (RFC 6376 §3.6.1: the key is revoked).
-        Empty = "empty",
-        /// Leave it.
-        Keep = "keep",
-        /// Take it away.
-        Remove = "remove",
-    }
 }
 
 impl DomainPack {
@@ -146,27 +129,28 @@ impl Handover<'_> {
     /// zone of the CNAME variant would be too long.
     pub fn pack(&self, scope: &Scope) -> Result<Pack, HandoverError> {
         let organisation = self.organisation;
+        let timing = self.settings.timing();
+        let situation = config::situation(organisation, self.keyring, &timing);
         let wanted = |domain: &&DomainName| scope.domain.as_ref().is_none_or(|one| one == *domain);
         let mut domains = Vec::new();
         for domain in organisation.domains.iter().filter(wanted) {
-            let tasks = self.sending(domain, scope.delegation.as_ref())?;
+            let tasks = self.sending(&situation, domain, scope.delegation.as_ref())?;
             domains.push(self.domain_pack(domain, tasks));
         }
         for domain in organisation.parked.iter().filter(wanted) {
-            domains.push(self.domain_pack(domain, self.parked(domain)));
+            domains.push(self.domain_pack(domain, self.parked(&situation, domain)));
         }
         if let (Some(domain), true) = (&scope.domain, domains.is_empty()) {
             return Err(HandoverError::UnknownDomain(domain.clone()));
         }
-        let keeper = &self.settings.keeper;
         Ok(Pack {
             organisation: organisation.id.clone(),
             name: printable(&organisation.name),
             contact: organisation.contact.as_deref().map(printable),
             date: date(self.now),
-            rotate_every: keeper.rotate_every,
-            lead_time: keeper.lead_time,
-            drain: needed_for(self.settings),
+            rotate_every: timing.rotate_every,
+            lead_time: timing.lead_time,
+            drain: timing.drain_time(Some(Duration::from_secs(TTL.into()))),
             delegation: scope.delegation.clone(),
             domains,
         })
@@ -184,24 +168,13 @@ impl Handover<'_> {
 
     fn sending(
         &self,
+        situation: &Situation<'_>,
         domain: &DomainName,
         delegation: Option<&DomainName>,
     ) -> Result<DomainTasks, HandoverError> {
         let mut keys = Vec::new();
         for entry in self.keyring.keys() {
-            let Some(publication) = entry.publications.get(domain) else {
-                continue;
-            };
-            let key = Subject {
-                handover: self,
-                domain,
-                entry,
-                publication: *publication,
-            };
-            keys.extend(match delegation {
-                None => key.in_full()?,
-                Some(zone) => key.delegated(zone)?,
-            });
+            keys.extend(self.key(situation, domain, entry, delegation)?);
         }
         keys.sort_by_key(|key: &KeyPack| (!key.urgent, key.task));
         let coming = match delegation {
@@ -212,12 +185,12 @@ impl Handover<'_> {
     }
 
     /// In exactly the form that internet.nl's test of a domain without mail accepts.
-    fn parked(&self, domain: &DomainName) -> DomainTasks {
+    fn parked(&self, situation: &Situation<'_>, domain: &DomainName) -> DomainTasks {
         let text = |name: String, value: &str| ResourceRecord::new(name, Data::Text(value.into()));
         let null_mx = |name: String| ResourceRecord::new(name, Data::NullMx);
         let former = self.keyring.keys().iter().filter(|entry| {
-            let publication = entry.publications.get(domain);
-            publication.is_some_and(|publication| !self.is_history(publication))
+            entry.publications.contains_key(domain)
+                && situation.next_step(entry, domain).what != What::Nothing
         });
         DomainTasks::Parked {
             records: vec![
@@ -236,141 +209,59 @@ impl Handover<'_> {
         }
     }
 
-    /// The time after which a key that came into this state is needed by no mail any more.
-    fn needed_until(&self, publication: &Publication) -> Timestamp {
-        after(publication.since, needed_for(self.settings))
-    }
-
-    fn is_history(&self, publication: &Publication) -> bool {
-        let is_gone = publication.withdrawal == Some(Withdrawal::Gone);
-        let is_old = || after(self.needed_until(publication), HISTORY) < self.now;
-        publication.state == State::Withdrawn && (is_gone || is_old())
-    }
-}
-
-/// One key in one domain.
-struct Subject<'a> {
-    handover: &'a Handover<'a>,
-    domain: &'a DomainName,
-    entry: &'a KeyEntry,
-    publication: Publication,
-}
-
-impl Subject<'_> {
-    /// The variant in which the customer's zone holds the key itself.
-    fn in_full(&self) -> Result<Option<KeyPack>, HandoverError> {
-        let mut pack = self.plan();
-        pack.record = match pack.task {
-            Task::Add | Task::Keep => Some(record_of(self.handover, self.entry)?),
-            Task::Empty => Some(empty_record(self.entry)),
-            Task::Remove => None,
-        }
-        .map(|data| ResourceRecord::new(pack.name.clone(), data));
-        Ok((!self.handover.is_history(&self.publication)).then_some(pack))
-    }
-
-    /// The variant with a CNAME. What is there already stays as it is, since no CNAME can be
-    /// beside a TXT (RFC 1034 §3.6.2); what is to go, goes whole.
-    fn delegated(&self, zone: &DomainName) -> Result<Option<KeyPack>, HandoverError> {
-        let mut pack = self.plan();
-        if pack.task == Task::Empty {
-            pack.task = Task::Remove;
-            pack.date = None;
-        }
-        if pack.task == Task::Add {
-            let target = delegation::target(&pack.selector, &self.handover.organisation.id, zone)?;
-            pack.record = Some(ResourceRecord::new(pack.name.clone(), Data::Alias(target)));
-        }
-        Ok((!self.handover.is_history(&self.publication)).then_some(pack))
-    }
-
-    fn plan(&self) -> KeyPack {
-        let (task, urgent, date) = self.task();
-        let bits = self.handover.public_keys.get(&self.entry.selector);
-        KeyPack {
-            selector: self.entry.selector.clone(),
-            algorithm: self.entry.algorithm,
-            bits: bits.map(crate::dkim::PublicKey::bits),
-            fingerprint: self.entry.fingerprint,
-            publication: self.publication,
-            name: self.entry.selector.record_name(self.domain),
+    /// What is handed over about one key; none when nobody has to know of it any more.
+    fn key(
+        &self,
+        situation: &Situation<'_>,
+        domain: &DomainName,
+        entry: &KeyEntry,
+        delegation: Option<&DomainName>,
+    ) -> Result<Option<KeyPack>, HandoverError> {
+        let next = situation.next_step(entry, domain);
+        let (Some(publication), Some(mut task)) = (entry.publications.get(domain), next.task)
+        else {
+            return Ok(None);
+        };
+        let not_before_now = next.due.map(|due| due.max(self.now));
+        let mut day = match (task, &next.what) {
+            (Task::Add, _) => next.due.filter(|due| *due > self.now).map(date),
+            (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
+            (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
+            (Task::Keep, _) => not_before_now.map(date),
+            (Task::Restore | Task::Remove, _) => None,
+        };
+        let data = match (task, delegation) {
+            (Task::Add | Task::Restore, Some(zone)) => {
+                let id = &self.organisation.id;
+                Some(Data::Alias(target(&entry.selector, id, zone)?))
+            }
+            // No CNAME can be beside a TXT (RFC 1034 §3.6.2): what is there already stays as it
+            // is, and what is to go, goes whole.
+            (Task::Empty, Some(_)) => {
+                (task, day) = (Task::Remove, None);
+                None
+            }
+            (_, Some(_)) | (Task::Remove, None) => None,
+            (Task::Empty, None) => Some(Data::empty(entry)),
+            (Task::Add | Task::Restore | Task::Keep, None) => Some(Data::of_key(self, entry)?),
+        };
+        let name = entry.selector.record_name(domain);
+        let active = self.keyring.active_key(domain, entry.algorithm);
+        Ok(Some(KeyPack {
+            selector: entry.selector.clone(),
+            algorithm: entry.algorithm,
+            bits: self.public_keys.get(&entry.selector).map(PublicKey::bits),
+            fingerprint: entry.fingerprint,
+            publication: *publication,
+            record: data.map(|data| ResourceRecord::new(name.clone(), data)),
+            name,
             task,
-            follows_another: self.active_before().is_some(),
-            has_successor: self.has_successor(),
-            urgent,
-            date,
-            record: None,
-        }
+            follows_another: active.is_some_and(|active| active.selector != entry.selector),
+            urgent: next.urgency == Urgency::Now,
+            date: day,
+            next: next.what,
+        }))
     }
-
-    fn task(&self) -> (Task, bool, Option<Date>) {
-        let now = self.handover.now;
-        let gone = self.handover.needed_until(&self.publication);
-        let revoked = self.publication.state == State::Revoked;
-        match self.publication.state {
-            State::Generated => {
-                let due = self.successor_due().filter(|due| *due > now);
-                (Task::Add, due.is_none(), due.map(date))
-            }
-            State::Published => (Task::Keep, false, None),
-            State::Active => {
-                let keeper = &self.handover.settings.keeper;
-                let life = keeper.rotate_every.saturating_sub(keeper.lead_time);
-                let successor = after(self.publication.since, life).max(now);
-                (Task::Keep, false, Some(date(successor)))
-            }
-            // The keeper looked at it until no mail needed the record any more.
-            State::Draining if self.publication.withdrawal.is_some() => {
-                (Task::Empty, false, Some(day_after(now)))
-            }
-            State::Draining => {
-                let until = self.publication.drain_until.unwrap_or(gone);
-                (Task::Keep, false, Some(day_after(until)))
-            }
-            State::Withdrawn if self.publication.withdrawal == Some(Withdrawal::Emptied) => {
-                (Task::Remove, false, None)
-            }
-            State::Withdrawn | State::Revoked if gone > now => {
-                (Task::Empty, revoked, Some(day_after(gone)))
-            }
-            State::Withdrawn | State::Revoked => (Task::Remove, revoked, None),
-        }
-    }
-
-    /// The key that signs now with this algorithm, if it is another one.
-    fn active_before(&self) -> Option<&KeyEntry> {
-        let keyring = self.handover.keyring;
-        let active = keyring.active_key(self.domain, self.entry.algorithm)?;
-        (active.selector != self.entry.selector).then_some(active)
-    }
-
-    fn has_successor(&self) -> bool {
-        let coming = [Some(State::Generated), Some(State::Published)];
-        self.publication.state == State::Active
-            && self.handover.keyring.keys().iter().any(|other| {
-                other.algorithm == self.entry.algorithm
-                    && coming.contains(&other.state(self.domain))
-            })
-    }
-
-    /// When the key that this one follows has served its time.
-    fn successor_due(&self) -> Option<Timestamp> {
-        let since = self.active_before()?.publications.get(self.domain)?.since;
-        Some(after(since, self.handover.settings.keeper.rotate_every))
-    }
-}
-
-/// The value of the record of a key.
-pub(super) fn record_of(handover: &Handover<'_>, entry: &KeyEntry) -> Result<Data, HandoverError> {
-    let key = handover.public_keys.get(&entry.selector);
-    let key = key.filter(|key| key.fingerprint() == entry.fingerprint);
-    key.map(|key| Data::Text(key.record()))
-        .ok_or_else(|| HandoverError::NoPublicKey(entry.selector.clone()))
-}
-
-/// The value of a record that says that its key is revoked (RFC 6376 §3.6.1).
-pub(super) fn empty_record(entry: &KeyEntry) -> Data {
-    Data::Text(format!("v=DKIM1; k={}; p=", entry.algorithm.key_type()))
 }
 
 fn printable(text: &str) -> String {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{dns::NULL_MX, names::DomainName};
+use super::{Handover, HandoverError};
+use crate::{dns::NULL_MX, keys::KeyEntry, names::DomainName};
 
 /// The time to live that is advised for every record, in seconds.
 ///
@@ -49,6 +50,19 @@ impl ResourceRecord {
 }
 
 impl Data {
+    /// The value of the record of a key.
+    pub(super) fn of_key(handover: &Handover<'_>, entry: &KeyEntry) -> Result<Self, HandoverError> {
+        let key = handover.public_keys.get(&entry.selector);
+        key.filter(|key| key.fingerprint() == entry.fingerprint)
+            .map(|key| Self::Text(key.record()))
+            .ok_or_else(|| HandoverError::NoPublicKey(entry.selector.clone()))
+    }
+
+    /// The value of a record that says that its key is revoked (RFC 6376 §3.6.1).
+    pub(super) fn empty(entry: &KeyEntry) -> Self {
+        Self::Text(format!("v=DKIM1; k={}; p=", entry.algorithm.key_type()))
+    }
+
     /// The type, as a panel and a zone file have it.
     pub fn record_type(&self) -> &'static str {
         match self {

@@ -7,12 +7,11 @@ use super::{
     catalogue::{Catalogue, Inline, fill, plain},
     delegation::target,
     document::task_line,
-    holds_key,
-    pack::{DomainPack, DomainTasks, KeyPack, Pack, Task, empty_record, record_of},
+    pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::{Data, ResourceRecord},
 };
 use crate::{
-    keys::{KeyEntry, Publication, State, Withdrawal},
+    keys::{KeyEntry, Publication, State, Task, Withdrawal},
     names::DomainName,
 };
 
@@ -131,10 +130,10 @@ fn current(handover: &Handover<'_>, entry: &KeyEntry) -> Result<Option<Data>, Ha
             && matches!(one.withdrawal, Some(Withdrawal::Emptied | Withdrawal::Gone))
     };
     if known().any(|one| one.state == State::Revoked) {
-        Ok(Some(empty_record(entry)))
-    } else if known().any(holds_key) {
-        record_of(handover, entry).map(Some)
+        Ok(Some(Data::empty(entry)))
+    } else if known().any(Publication::holds_key) {
+        Data::of_key(handover, entry).map(Some)
     } else {
-        Ok((!known().all(is_over)).then(|| empty_record(entry)))
+        Ok((!known().all(is_over)).then(|| Data::empty(entry)))
     }
 }

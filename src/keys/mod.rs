@@ -35,7 +35,7 @@ pub use self::{
     },
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
-    next_step::{NextStep, What},
+    next_step::{Actor, NextStep, Task, Urgency, What},
     plan::{Alarm, AlarmKind, Plan},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
     revision::{AuditEntry, Revision},

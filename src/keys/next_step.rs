@@ -1,4 +1,5 @@
-//! What comes next for a key, in words for people.
+//! What comes next for a key: what happens, who has to do what, how urgent it is. The list, the
+//! page, the pack and the metrics all say it from here.
 
 use std::fmt;
 
@@ -7,11 +8,14 @@ use serde::Serialize;
 
 use super::{
     keyring::KeyEntry,
-    publication::{State, Why, Withdrawal},
+    publication::{Publication, Revocation, State, Why, Withdrawal},
     situation::Situation,
     timing::later,
 };
-use crate::names::{DomainName, Selector};
+use crate::{
+    names::{DomainName, Selector},
+    words::words,
+};
 
 /// The next step in the life of a key, for one domain.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -21,6 +25,75 @@ pub struct NextStep {
     pub what: What,
     /// When, if it is a matter of time and nothing comes in between.
     pub when: Option<Timestamp>,
+    /// How urgent it is.
+    #[serde(skip)]
+    pub urgency: Urgency,
+    /// What it means for the DNS administrator; none when the record is no longer spoken of.
+    #[serde(skip)]
+    pub task: Option<Task>,
+    /// Of the task. Add: by when. Keep: until when at least, or when the successor is expected
+    /// (active). Empty: from when the record may be removed. None: at once, or not known.
+    #[serde(skip)]
+    pub due: Option<Timestamp>,
+}
+
+words! {
+    /// How urgent a next step is, the most urgent first.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub enum Urgency {
+        /// Mail leaves unsigned, is not verified, or a key may be in wrong hands.
+        Now = "now",
+        /// Someone has something to do; mail is signed meanwhile.
+        ToDo = "todo",
+        /// It comes by itself.
+        Waiting = "waiting",
+        /// Nothing, or only with the years.
+        Well = "well",
+    }
+}
+
+words! {
+    /// What a DNS administrator does with a record.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub enum Task {
+        /// Put it back, or right, at every server: mail needs it. In JSON the same as to make it.
+        Restore = "add",
+        /// Make it, beside those that are there.
+        Add = "add",
+        /// Give it an empty `p=` (RFC 6376 §3.6.1: the key is revoked).
+        Empty = "empty",
+        /// Leave it.
+        Keep = "keep",
+        /// Take it away.
+        Remove = "remove",
+    }
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Actor {
+    /// Whoever looks after the DNS of the organisation.
+    Administrator,
+    /// Whoever runs Zegel.
+    Operator,
+    /// The keeper, by itself.
+    Keeper,
+    /// Nobody: there is nothing to do.
+    Nobody,
+}
+
+impl NextStep {
+    /// Who has to do it.
+    pub fn actor(&self) -> Actor {
+        match (self.task, &self.what) {
+            (Some(Task::Restore | Task::Add | Task::Empty | Task::Remove), _) => {
+                Actor::Administrator
+            }
+            (_, What::MendClock) => Actor::Operator,
+            (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
+            _ => Actor::Keeper,
+        }
+    }
 }
 
 /// What happens next, or what someone must do; in JSON a word of its own, which never changes.
@@ -122,67 +195,135 @@ impl Situation<'_> {
     /// What comes next for this key of the keyring, in the DNS of `domain`.
     pub fn next_step(&self, key: &KeyEntry, domain: &DomainName) -> NextStep {
         let Some(publication) = key.publications.get(domain) else {
-            return at(What::Configure, None);
+            return step(What::Configure, Urgency::Well, None);
         };
+        let drained = || later(publication.since, self.timing.drain_time(publication.ttl));
         match publication.state {
-            _ if publication.why == Some(Why::NotConfigured) => at(What::Configure, None),
-            State::Generated => at(before_use(publication.why), None),
-            State::Published => match publication.why {
-                Some(Why::Settling) => {
-                    let wait = self.timing.settle_time(publication.negative_ttl);
-                    let when = publication.seen_since.map(|since| later(since, wait));
-                    at(What::Activate, when)
-                }
-                why => at(before_use(why), None),
-            },
-            State::Active => self.next_of_active(key, domain),
-            State::Draining if publication.withdrawal.is_some() => at(What::EmptyRecord, None),
+            State::Generated | State::Published => self.next_before_use(key, domain, publication),
+            State::Active => self.next_of_active(key, domain, publication),
+            // The keeper looked at it until no mail needed the record any more.
+            State::Draining if publication.withdrawal.is_some() => {
+                step(What::EmptyRecord, Urgency::ToDo, Task::Empty)
+            }
             State::Draining => {
-                let what = match publication.why {
-                    Some(Why::GoneEarly) => What::RestoreDrainingRecord,
-                    Some(Why::Clock) => What::MendClock,
-                    _ => What::KeepRecord,
+                let until = Some(publication.drain_until.unwrap_or_else(drained));
+                let next = match publication.why {
+                    Some(Why::GoneEarly) => {
+                        step(What::RestoreDrainingRecord, Urgency::Now, Task::Restore)
+                    }
+                    Some(Why::Clock) => step(What::MendClock, Urgency::ToDo, Task::Keep),
+                    _ => step(What::KeepRecord, Urgency::Well, Task::Keep),
                 };
-                at(what, publication.drain_until)
+                NextStep {
+                    when: until,
+                    due: until,
+                    ..next
+                }
             }
-            State::Revoked => at(What::EmptyRecord, None),
+            // It never signed, and nobody else has it.
+            State::Revoked if publication.revocation == Some(Revocation::Aborted) => {
+                step(What::EmptyRecord, Urgency::ToDo, Task::Empty)
+            }
+            State::Revoked => NextStep {
+                due: Some(drained()),
+                ..step(What::EmptyRecord, Urgency::Now, Task::Empty)
+            },
             State::Withdrawn if publication.withdrawal == Some(Withdrawal::Emptied) => {
-                at(What::RemoveRecord, None)
+                step(What::RemoveRecord, Urgency::ToDo, Task::Remove)
             }
-            State::Withdrawn => at(What::Nothing, None),
+            State::Withdrawn => step(What::Nothing, Urgency::Well, None),
         }
     }
 
-    fn next_of_active(&self, key: &KeyEntry, domain: &DomainName) -> NextStep {
-        let Some(publication) = key.publications.get(domain) else {
-            return at(What::Configure, None);
+    fn next_before_use(
+        &self,
+        key: &KeyEntry,
+        domain: &DomainName,
+        publication: &Publication,
+    ) -> NextStep {
+        let what = match (publication.why, publication.state) {
+            (Some(Why::NotConfigured), _) => return step(What::Configure, Urgency::Well, None),
+            (Some(Why::Superseded), _) => return step(What::Forget, Urgency::Well, None),
+            (Some(Why::SeenPartly | Why::SeenWrong), _) => What::MendRecord,
+            (Some(Why::SeenRevoked), _) => What::Unrevoke,
+            (Some(Why::NotSeen), _) => What::PublishRecord,
+            (Some(Why::Settling), State::Published) => {
+                let wait = self.timing.settle_time(publication.negative_ttl);
+                return NextStep {
+                    when: publication.seen_since.map(|since| later(since, wait)),
+                    ..step(What::Activate, Urgency::Waiting, Task::Keep)
+                };
+            }
+            (Some(Why::Unreachable), State::Published) => {
+                return step(What::AwaitServers, Urgency::Waiting, Task::Keep);
+            }
+            (_, State::Published) => return step(What::Look, Urgency::Waiting, Task::Keep),
+            // It may be there: it is asked for until it has been seen.
+            (Some(Why::Unreachable), _) => What::AwaitServers,
+            _ => What::PublishRecord,
         };
+        let urgency = if self.has_key(domain, |state| state == State::Active) {
+            Urgency::ToDo
+        } else {
+            Urgency::Now
+        };
+        let active = self.active(domain, key.algorithm);
+        NextStep {
+            due: active.map(|(_, active)| later(active.since, self.timing.rotate_every)),
+            ..step(what, urgency, Task::Add)
+        }
+    }
+
+    fn next_of_active(
+        &self,
+        key: &KeyEntry,
+        domain: &DomainName,
+        publication: &Publication,
+    ) -> NextStep {
         match publication.why {
-            Some(Why::NotSeen | Why::SeenRevoked) => return at(What::RestoreRecord, None),
-            Some(Why::SeenPartly | Why::SeenWrong) => return at(What::MendRecord, None),
+            // Mail that it signed needs the record.
+            Some(Why::NotConfigured) => return step(What::Configure, Urgency::Well, Task::Keep),
+            Some(Why::NotSeen | Why::SeenRevoked) => {
+                return step(What::RestoreRecord, Urgency::Now, Task::Restore);
+            }
+            Some(Why::SeenPartly | Why::SeenWrong) => {
+                return step(What::MendRecord, Urgency::Now, Task::Restore);
+            }
             _ => {}
         }
-        if let Some(waiting) = self.keyring.waiting_key(domain, key.algorithm) {
-            return at(What::AwaitSuccessor(waiting.selector.clone()), None);
+        let due = Some(later(publication.since, self.timing.successor_age()));
+        let (what, when) = match self.keyring.waiting_key(domain, key.algorithm) {
+            Some(waiting) => (What::AwaitSuccessor(waiting.selector.clone()), None),
+            None => (What::MakeSuccessor, due),
+        };
+        NextStep {
+            when,
+            due,
+            ..step(what, Urgency::Well, Task::Keep)
         }
-        let due = later(publication.since, self.timing.successor_age());
-        at(What::MakeSuccessor, Some(due))
+    }
+
+    /// Whether a key signs for the domain or is to.
+    pub fn has_candidate(&self, domain: &DomainName) -> bool {
+        self.has_key(domain, |state| {
+            matches!(state, State::Generated | State::Published | State::Active)
+        })
+    }
+
+    fn has_key(&self, domain: &DomainName, is: impl Fn(State) -> bool) -> bool {
+        let mut keys = self.keyring.keys().iter();
+        keys.any(|key| key.state(domain).is_some_and(&is))
     }
 }
 
-fn before_use(why: Option<Why>) -> What {
-    match why {
-        Some(Why::NotSeen) => What::PublishRecord,
-        Some(Why::SeenPartly | Why::SeenWrong) => What::MendRecord,
-        Some(Why::SeenRevoked) => What::Unrevoke,
-        Some(Why::Unreachable) => What::AwaitServers,
-        Some(Why::Superseded) => What::Forget,
-        _ => What::Look,
+fn step(what: What, urgency: Urgency, task: impl Into<Option<Task>>) -> NextStep {
+    NextStep {
+        what,
+        when: None,
+        urgency,
+        task: task.into(),
+        due: None,
     }
-}
-
-fn at(what: What, when: Option<Timestamp>) -> NextStep {
-    NextStep { what, when }
 }
 
 #[cfg(test)]

@@ -162,6 +162,11 @@ impl Publication {
         }
     }
 
+    /// Whether its record holds the key: not once that is revoked or no longer needed.
+    pub fn holds_key(&self) -> bool {
+        !matches!(self.state, State::Withdrawn | State::Revoked) && self.withdrawal.is_none()
+    }
+
     /// Comes into another state.
     pub(super) fn enter(&mut self, state: State, why: Why, now: Timestamp) {
         self.state = state;

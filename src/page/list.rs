@@ -9,9 +9,8 @@ use super::{
     history::Day,
     overview::{Overview, Row},
     request::{Sort, Wish},
-    standing::Urgency,
 };
-use crate::{names::OrganisationId, observe::metrics::Totals};
+use crate::{keys::Urgency, names::OrganisationId, observe::metrics::Totals};
 
 /// Rows on a page. A whole list of 2,000 has megabytes, which nobody reads.
 pub(super) const ROWS: usize = 100;

@@ -1,6 +1,6 @@
 //! What is asked for: the path and the text after the question mark.
 
-use crate::{handover::Format, page::standing::Urgency, words::Language};
+use crate::{handover::Format, keys::Urgency, words::Language};
 
 /// A page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -177,18 +177,6 @@ impl Wish {
             "/".to_owned()
         } else {
             format!("/?{query}")
-        }
-    }
-}
-
-impl Urgency {
-    /// The word in an address.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Now => "now",
-            Self::ToDo => "todo",
-            Self::Waiting => "waiting",
-            Self::Well => "well",
         }
     }
 }

@@ -3,26 +3,9 @@
 use jiff::Timestamp;
 
 use crate::{
-    keys::{KeyEntry, Keyring, Publication, Revocation, Situation, State, What, Why},
+    keys::{KeyEntry, Publication, Situation, State, Urgency, What, Why},
     names::{DomainName, Selector},
 };
-
-/// How urgent a next step is, the most urgent first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Urgency {
-    /// Mail leaves unsigned, is not verified, or a key may be in wrong hands.
-    Now,
-    /// Somebody has something to do; mail is signed meanwhile.
-    ToDo,
-    /// It comes by itself.
-    Waiting,
-    /// Nothing, or only with the years.
-    Well,
-}
-
-impl Urgency {
-    pub(super) const ALL: [Self; 4] = [Self::Now, Self::ToDo, Self::Waiting, Self::Well];
-}
 
 /// The most urgent step of an organisation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,7 +73,7 @@ impl Standing {
             }
         }
         for domain in situation.domains {
-            if !has_candidate(situation.keyring, domain) {
+            if !situation.has_candidate(domain) {
                 let headline = Headline {
                     domain: domain.clone(),
                     key: None,
@@ -120,8 +103,7 @@ impl Standing {
             }
         }
         let step = situation.next_step(entry, domain);
-        let urgency = urgency(&step.what, situation.keyring, (domain, publication));
-        if urgency == Urgency::Well {
+        if step.urgency == Urgency::Well {
             return;
         }
         let headline = Headline {
@@ -129,7 +111,7 @@ impl Standing {
             key: Some((entry.selector.clone(), step.what)),
             when: step.when,
         };
-        self.step(urgency, headline);
+        self.step(step.urgency, headline);
     }
 
     fn step(&mut self, urgency: Urgency, headline: Headline) {
@@ -141,54 +123,6 @@ impl Standing {
             self.others += 1;
         }
     }
-}
-
-/// How urgent the next step of a key is for one domain.
-pub(super) fn urgency(
-    what: &What,
-    keyring: &Keyring,
-    (domain, publication): (&DomainName, &Publication),
-) -> Urgency {
-    match what {
-        What::RestoreRecord | What::RestoreDrainingRecord => Urgency::Now,
-        What::PublishRecord | What::MendRecord | What::Unrevoke => {
-            if publication.state == State::Active || !is_signed(keyring, domain) {
-                Urgency::Now
-            } else {
-                Urgency::ToDo
-            }
-        }
-        What::EmptyRecord if publication.state == State::Revoked => match publication.revocation {
-            Some(Revocation::Aborted) => Urgency::ToDo,
-            _ => Urgency::Now,
-        },
-        What::EmptyRecord | What::RemoveRecord | What::MendClock => Urgency::ToDo,
-        What::Look | What::AwaitServers | What::Activate => Urgency::Waiting,
-        What::MakeSuccessor
-        | What::AwaitSuccessor(_)
-        | What::KeepRecord
-        | What::Configure
-        | What::Forget
-        | What::Nothing => Urgency::Well,
-    }
-}
-
-/// Whether a key signs for the domain.
-fn is_signed(keyring: &Keyring, domain: &DomainName) -> bool {
-    let mut keys = keyring.keys().iter();
-    keys.any(|key| key.state(domain) == Some(State::Active))
-}
-
-/// Whether a key signs for the domain or is to.
-fn has_candidate(keyring: &Keyring, domain: &DomainName) -> bool {
-    let is_candidate = |key: &KeyEntry| {
-        let state = key.state(domain);
-        matches!(
-            state,
-            Some(State::Generated | State::Published | State::Active)
-        )
-    };
-    keyring.keys().iter().any(is_candidate)
 }
 
 /// What the DNS showed, if that is not as it should be.

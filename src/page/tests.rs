@@ -3,10 +3,12 @@ use std::{collections::BTreeMap, fs};
 use super::*;
 use crate::{
     config,
-    keys::{Publication, Situation, State, Why, Withdrawal},
+    keys::{Publication, Situation, State, Urgency, Why, Withdrawal},
     names::DomainName,
-    page::standing::{Standing, Urgency},
+    page::standing::Standing,
 };
+
+mod agreement;
 
 const HOSTILE: &str = r#"</title><script>alert("1")</script>&amp; 'a'"#;
 

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::standing::{Headline, Urgency};
+use super::standing::Headline;
 use crate::{
-    keys::{State, What, Why},
+    keys::{State, Urgency, What, Why},
     names::OrganisationId,
 };
 

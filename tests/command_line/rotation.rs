@@ -62,7 +62,7 @@ fn a_rotation_is_started_and_given_up() {
         "AGE",
         "NEXT STEP",
         "takes its place",
-        "looks for its record",
+        "publish its record",
     ]);
 
     setup.run(["key", "roll", "voorbeeld", &next]).expect(2);

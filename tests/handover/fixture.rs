@@ -12,7 +12,7 @@ use zegel::{
     organisation::{Organisation, Policy, SelectorTemplate},
 };
 
-/// Selector, then domain, state and since for each publication.
+/// Selector, then domain, state (and how far it is given up) and since for each publication.
 type Life = (
     &'static str,
     &'static [(&'static str, &'static str, &'static str)],
@@ -20,12 +20,15 @@ type Life = (
 
 const LIVES: [Life; 8] = [
     ("gv-2020a", &[("voorbeeld.nl", "withdrawn", "2021-01-01")]),
-    ("gv-2024b", &[("voorbeeld.nl", "withdrawn", "2026-03-01")]),
+    (
+        "gv-2024b",
+        &[("voorbeeld.nl", "withdrawn emptied", "2026-03-01")],
+    ),
     (
         "gv-2025a",
         &[
             ("oud-voorbeeld.nl", "draining", "2026-11-17"),
-            ("voorbeeld.nl", "withdrawn", "2026-11-18"),
+            ("voorbeeld.nl", "draining asked", "2026-11-18"),
         ],
     ),
     ("gv-2025b", &[("voorbeeld.nl", "draining", "2026-11-17")]),
@@ -142,7 +145,11 @@ fn keyring(public_keys: &BTreeMap<Selector, PublicKey>) -> Keyring {
         let publications: serde_json::Map<_, _> = publications
             .iter()
             .map(|(domain, state, since)| {
-                let publication = serde_json::json!({"state": state, "since": time(since)});
+                let mut words = state.split(' ');
+                let publication = serde_json::json!({
+                    "state": words.next(), "withdrawal": words.next(), "since": time(since),
+                    "ttl": 3600,
+                });
                 ((*domain).to_owned(), publication)
             })
             .collect();

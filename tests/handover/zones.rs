@@ -5,7 +5,8 @@ use std::{fs, path::Path, process::Command};
 
 use zegel::{
     dkim::PublicKey,
-    handover::{Data, DomainTasks, Format, ResourceRecord, Task, operator_zone},
+    handover::{Data, DomainTasks, Format, ResourceRecord, operator_zone},
+    keys::Task,
     words::Language,
 };
 

@@ -5,11 +5,12 @@ use maud::{Markup, html};
 
 use super::{frame, parts};
 use crate::{
+    keys::Urgency,
     page::{
         history::Day,
         list::{Entry, Part, ROWS},
         request::{Sort, Wish},
-        standing::{STATES, Standing, Urgency},
+        standing::{STATES, Standing},
         words,
     },
     snapshot::Snapshot,

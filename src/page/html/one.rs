@@ -6,14 +6,9 @@ use maud::{Markup, html};
 use super::{frame, parts, records};
 use crate::{
     config::situation,
-    keys::{KeyEntry, Keyring, Publication, Situation},
+    keys::{KeyEntry, Keyring, Publication, Situation, Urgency},
     names::DomainName,
-    page::{
-        Subject,
-        history::Day,
-        standing::{self, Urgency},
-        words,
-    },
+    page::{Subject, history::Day, words},
     words::Language,
 };
 
@@ -158,7 +153,6 @@ fn row(
     publication: &Publication,
 ) -> Markup {
     let step = situation.next_step(entry, domain);
-    let urgency = standing::urgency(&step.what, situation.keyring, (domain, publication));
     html! {
         tr role="row" {
             (domain_heading(domain))
@@ -173,7 +167,7 @@ fn row(
             }
             td role="cell" data-label="In DNS" { (dns(publication)) }
             td.step role="cell" data-label="Next step" {
-                @if urgency != Urgency::Well { (parts::urgency(urgency)) }
+                @if step.urgency != Urgency::Well { (parts::urgency(step.urgency)) }
                 p { (parts::prose(&words::step(&step.what))) }
                 @if let Some(when) = step.when { p.muted { (parts::time(when)) } }
             }

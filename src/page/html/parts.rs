@@ -4,11 +4,10 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::{
-    keys::State,
+    keys::{State, Urgency},
     page::{
         history::Day,
         plot::{self, plot},
-        standing::Urgency,
         words,
     },
 };

@@ -4,8 +4,8 @@
 use maud::{Markup, html};
 
 use crate::{
-    handover::{DomainPack, DomainTasks, Format, KeyPack, Pack, ResourceRecord, Task},
-    keys::State,
+    handover::{DomainPack, DomainTasks, Format, KeyPack, Pack, ResourceRecord},
+    keys::{Task, What},
     page::request::PackFormat,
     words::Language,
 };
@@ -98,8 +98,8 @@ fn key_record(domain: &DomainPack, key: &KeyPack) -> Markup {
 /// What the date of a key means.
 fn until(key: &KeyPack) -> &'static str {
     match key.task {
-        Task::Add => ", by ",
-        Task::Keep if key.publication.state == State::Active => {
+        Task::Restore | Task::Add => ", by ",
+        Task::Keep if matches!(key.next, What::MakeSuccessor | What::AwaitSuccessor(_)) => {
             "; the record of its successor is expected on "
         }
         Task::Keep => ", at least until ",
@@ -110,6 +110,7 @@ fn until(key: &KeyPack) -> &'static str {
 
 fn task(task: Task) -> &'static str {
     match task {
+        Task::Restore => "Put back",
         Task::Add => "Add",
         Task::Empty => "Empty",
         Task::Keep => "Keep",
