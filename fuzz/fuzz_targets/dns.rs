@@ -15,7 +15,7 @@ use zegel::{
         ServerAnswer, SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending,
         judge_unknown,
     },
-    keystore::lifecycle::Sight,
+    keys::Sight,
 };
 use zegel_fuzz::input;
 

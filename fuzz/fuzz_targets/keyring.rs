@@ -11,10 +11,7 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::Algorithm,
-    keystore::{
-        Keyring,
-        lifecycle::{Clock, Moment, Sight, Situation, Timing},
-    },
+    keys::{Clock, Keyring, Moment, Sight, Situation, Timing},
     names::DomainName,
 };
 
