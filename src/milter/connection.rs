@@ -88,6 +88,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn read_and_answer(&mut self) -> Result<(), End> {
         self.read().await?;
         self.talk().await?;
+        if self.dialogue.has_negotiated() {
+            self.deadline.negotiated();
+        }
         self.write().await
     }
 

@@ -17,6 +17,9 @@ use crate::{config::Limits, observe::metrics::Limit};
 /// which its documentation advises not to go below.
 const ENVELOPE_TIME: Duration = Duration::from_secs(7210);
 
+/// How long a peer may take to offer what it can, which an MTA does at once.
+const NEGOTIATION_TIME: Duration = Duration::from_secs(10);
+
 /// Why a connection ends.
 #[derive(Debug)]
 pub(super) enum End {
@@ -28,6 +31,8 @@ pub(super) enum End {
     Unreachable,
     /// What came is not the milter protocol.
     Malformed,
+    /// The peer did not negotiate: it is no MTA, or one that hangs.
+    NotNegotiated,
     /// The MTA took too long.
     TooLong(Phase),
     /// The MTA said too much without coming to the end of a message.
@@ -70,6 +75,7 @@ impl End {
             Self::Left | Self::Unreachable if !between_frames => {
                 tracing::warn!("the peer left in the middle of a frame");
             }
+            Self::NotNegotiated => return metrics.limit_reached(Limit::Negotiation),
             Self::Idle => return metrics.limit_reached(Limit::Idle),
             Self::Quit | Self::Left | Self::Unreachable | Self::Drained => return,
         }
@@ -85,6 +91,8 @@ pub(super) struct Deadline {
     idle: Duration,
     /// How long it may take from the first header field to the reply.
     message: Duration,
+    /// Until when there must be an agreement; none once there is one.
+    negotiate_by: Option<Instant>,
     /// Fires at the deadline or before it, and is then set again: a deadline that moves
     /// further away with every message costs nothing.
     timer: Pin<Box<Sleep>>,
@@ -94,13 +102,20 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn new(listener: Arc<ListenerContext>, limits: &Limits) -> Self {
+        let negotiate_by = Instant::now() + NEGOTIATION_TIME;
         Self {
             idle: limits.idle,
             message: limits.message,
-            timer: Box::pin(sleep_until(Instant::now() + limits.idle)),
+            negotiate_by: Some(negotiate_by),
+            timer: Box::pin(sleep_until(negotiate_by)),
             next_stage: Box::pin(listener.drain.reaches(Stage::Draining)),
             listener,
         }
+    }
+
+    /// The two sides have agreed.
+    pub(super) fn negotiated(&mut self) {
+        self.negotiate_by = None;
     }
 
     /// Asked behind each message: whether the listener drains. The connection ends then,
@@ -121,7 +136,7 @@ impl Deadline {
         if Instant::now() < self.at(standing) {
             return Ok(());
         }
-        Err(End::TooLong(standing.phase))
+        Err(self.too_late(standing, false))
     }
 
     /// Waits until the connection has to end, although the peer keeps us waiting.
@@ -140,11 +155,7 @@ impl Deadline {
             tokio::select! {
                 () = &mut self.timer => {
                     if Instant::now() >= deadline {
-                        return if idle && between_frames {
-                            End::Idle
-                        } else {
-                            End::TooLong(standing.phase)
-                        };
+                        return self.too_late(standing, between_frames);
                     }
                 }
                 () = &mut self.next_stage => {
@@ -169,11 +180,23 @@ impl Deadline {
     }
 
     fn at(&self, standing: Standing) -> Instant {
-        standing.since
-            + match standing.phase {
-                Phase::Idle => self.idle,
-                Phase::Envelope => ENVELOPE_TIME,
-                Phase::Header | Phase::Body => self.message,
-            }
+        let time = match standing.phase {
+            Phase::Idle => self.idle,
+            Phase::Envelope => ENVELOPE_TIME,
+            Phase::Header | Phase::Body => self.message,
+        };
+        let end = standing.since + time;
+        self.negotiate_by.map_or(end, |by| by.min(end))
+    }
+
+    /// What the end is called when the deadline has passed.
+    fn too_late(&self, standing: Standing, between_frames: bool) -> End {
+        if self.negotiate_by.is_some_and(|by| Instant::now() >= by) {
+            return End::NotNegotiated;
+        }
+        if standing.phase == Phase::Idle && between_frames {
+            return End::Idle;
+        }
+        End::TooLong(standing.phase)
     }
 }

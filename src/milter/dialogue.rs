@@ -89,6 +89,11 @@ impl Dialogue {
         self.transaction.standing()
     }
 
+    /// Whether the two sides have agreed.
+    pub(super) fn has_negotiated(&self) -> bool {
+        self.route.agreement.is_some()
+    }
+
     /// Counts a command that is no body, with what is in it, against `[limits]`.
     pub(super) fn spend(&mut self, octets: usize) -> Result<(), Limit> {
         self.transaction.spend(octets)

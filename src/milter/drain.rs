@@ -58,6 +58,11 @@ impl Drain {
         is_below.then(|| ConnectionToken(self.clone()))
     }
 
+    /// How many connections are open.
+    pub(super) fn open(&self) -> usize {
+        *self.0.open.borrow()
+    }
+
     /// Counts a message from its MAIL until the token is dropped.
     pub(super) fn begin_message(&self) -> MessageToken {
         self.0.messages.fetch_add(1, Ordering::Relaxed);

@@ -49,8 +49,10 @@ pub struct ListenerParts {
 /// which they have 25 seconds.
 pub async fn listen(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
     let readiness = parts.readiness.listener(&parts.service.name);
-    readiness.accepting();
     let listener = Service::new(parts.service).context;
+    let context = Arc::clone(&listener);
+    readiness.full_while(move || context.is_full());
+    readiness.accepting();
     let mut socket = PatientListener {
         door: Door::new(parts.socket, parts.allow_users),
         listener: Arc::clone(&listener),

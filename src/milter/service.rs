@@ -83,6 +83,11 @@ impl ListenerContext {
         self.snapshots.current()
     }
 
+    /// Whether the next connection would be one too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.drain.open() >= self.snapshot().settings().limits.connections
+    }
+
     /// A place for one more connection, if `limits.connections` leaves one.
     pub(super) fn place(&self, limits: Limits) -> Option<Place> {
         Some(Place {

@@ -1,4 +1,5 @@
-//! Whether the signer can take mail: each listener accepts, and nobody asked it to stop.
+//! Whether the signer can take mail: each listener accepts and has room for one more connection,
+//! and nobody asked it to stop.
 //!
 //! A flag tells what a listener last said of itself. Whether it is still there to say so is
 //! another question, which it is asked where it waits for connections: [`Readiness::answer`].
@@ -6,7 +7,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -14,8 +15,17 @@ use std::{
 use tokio::sync::watch;
 
 /// The readiness of the process. A clone is a handle to the same one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Readiness(Arc<Inner>);
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("Readiness")
+            .field(&self.check())
+            .finish()
+    }
+}
 
 /// Why the process is not ready; the text after `not ready: `.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -29,6 +39,9 @@ pub enum NotReady {
     /// This listener does not accept connections: it is not bound yet, or it ended.
     #[error("listener {0} does not accept")]
     Listener(String),
+    /// This listener has as many connections as it may have: it closes the next one at once.
+    #[error("listener {0} is full: limits.connections is reached")]
+    Full(String),
 }
 
 impl Readiness {
@@ -38,6 +51,7 @@ impl Readiness {
         let listener = Arc::new(Listener {
             name: name.to_owned(),
             accepts: AtomicBool::new(false),
+            is_full: OnceLock::new(),
             asked: watch::Sender::new(0),
             answered: watch::Sender::new(0),
         });
@@ -70,11 +84,15 @@ impl Readiness {
         if listeners.is_empty() {
             return Err(NotReady::Starting);
         }
-        let accepts = |listener: &&Arc<Listener>| listener.accepts.load(Relaxed);
-        match listeners.iter().find(|listener| !accepts(listener)) {
-            Some(listener) => Err(NotReady::Listener(listener.name.clone())),
-            None => Ok(()),
+        for listener in &*listeners {
+            if !listener.accepts.load(Relaxed) {
+                return Err(NotReady::Listener(listener.name.clone()));
+            }
+            if listener.is_full.get().is_some_and(|is_full| is_full()) {
+                return Err(NotReady::Full(listener.name.clone()));
+            }
         }
+        Ok(())
     }
 
     /// Asks every listener, and ends when all have answered from where they accept: not
@@ -109,6 +127,12 @@ impl ListenerReadiness {
         });
     }
 
+    /// How to find out whether the listener has no room for one more connection. Asked anew with
+    /// every check: a flag would be stale when a reload changes the limit.
+    pub fn full_while(&self, is_full: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.0.is_full.set(Box::new(is_full));
+    }
+
     /// The listener takes no connections for now.
     pub fn not_accepting(&self) {
         self.0.accepts.store(false, Relaxed);
@@ -138,16 +162,17 @@ impl fmt::Debug for ListenerReadiness {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     draining: AtomicBool,
     listeners: RwLock<Vec<Arc<Listener>>>,
 }
 
-#[derive(Debug)]
 struct Listener {
     name: String,
     accepts: AtomicBool,
+    /// Whether there is no room for one more connection.
+    is_full: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     /// The number of the last question, and of the last one that was answered.
     asked: watch::Sender<u64>,
     answered: watch::Sender<u64>,
@@ -177,6 +202,24 @@ mod tests {
         drop(relay);
         let missing = readiness.check().unwrap_err();
         assert_eq!(missing.to_string(), "listener relay does not accept");
+    }
+
+    #[test]
+    fn a_full_listener_is_not_ready_until_it_has_room() {
+        let readiness = Readiness::default();
+        let (relay, other) = (readiness.listener("relay"), readiness.listener("other"));
+        let is_full = Arc::new(AtomicBool::new(true));
+        let probe = Arc::clone(&is_full);
+        other.full_while(move || probe.load(Relaxed));
+        relay.accepting();
+        other.accepting();
+        let missing = readiness.check().unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "listener other is full: limits.connections is reached"
+        );
+        is_full.store(false, Relaxed);
+        assert_eq!(readiness.check(), Ok(()));
     }
 
     #[tokio::test]

@@ -104,6 +104,57 @@ fn idle_connections_are_closed_and_busy_ones_are_not() {
     assert_eq!(count(&zegel, "protocol_errors_total"), 0);
 }
 
+/// Whatever they say before, peers that do not negotiate hold their places for ten seconds.
+#[test]
+fn a_peer_that_does_not_negotiate_is_dropped() {
+    let (zegel, keys) = start("connections = 8");
+    let is_ready = || {
+        let page = zegel.page("/health/ready").expect("a page");
+        assert!(
+            page.contains("200 OK") || page.ends_with("limits.connections is reached\n"),
+            "{page}"
+        );
+        page.contains("200 OK")
+    };
+    let macros = b"C_\0localhost\0";
+    let ways: [&(dyn Fn(&mut Connection) + Sync); 7] = [
+        &|_| {},
+        &|connection| connection.write_raw(b"\0"),
+        &|connection| connection.write_raw(b"\0\0\0\x0dO\0\0\0\x06"),
+        &|connection| connection.write_frame(Command::Macros, macros),
+        &|connection| connection.write_frame(Command::Abort, b""),
+        &|connection| connection.write_frame(Command::Eoh, b""),
+        // Busy, and never done.
+        &|connection| {
+            for _ in 0..90 {
+                connection.write_frame(Command::Macros, macros);
+                thread::sleep(Duration::from_millis(100));
+            }
+        },
+    ];
+    let mut negotiated = greeted(&zegel);
+    assert!(is_ready());
+    let begun = Instant::now();
+    let mut peers: Vec<Connection> = (0..7).map(|_| Connection::open(&zegel.milter())).collect();
+    thread::scope(|scope| {
+        for (peer, way) in peers.iter_mut().zip(ways) {
+            scope.spawn(move || {
+                way(peer);
+                assert_closed_after(peer, begun, Duration::from_secs(10));
+            });
+        }
+        thread::sleep(Duration::from_millis(500));
+        assert!(!is_ready());
+        assert_signed(&keys, &ours(), &negotiated.send_message(&ours()));
+    });
+    assert_eq!(reached(&zegel, "negotiation"), 7);
+    assert_eq!(count(&zegel, "protocol_errors_total"), 0);
+    assert!(is_ready());
+    // Silent for as long, but an MTA.
+    assert_signed(&keys, &ours(), &negotiated.send_message(&ours()));
+    assert_alive(&zegel, &keys);
+}
+
 /// A message whose content began long ago, silent or trickling or without end.
 #[test]
 fn slow_messages_are_cut_and_others_are_not() {

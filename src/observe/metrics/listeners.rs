@@ -73,6 +73,8 @@ impl Forecast {
 pub enum Limit {
     /// A connection more than there may be.
     Connections,
+    /// A peer did not negotiate in 10 seconds, which is fixed.
+    Negotiation,
     /// A connection was silent for too long between messages.
     Idle,
     /// A message had too little of it come, or its reply taken, in time; or it had no key or
@@ -92,8 +94,9 @@ pub enum Limit {
 
 impl Limit {
     /// All of them, each in the place of its number.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Connections,
+        Self::Negotiation,
         Self::Idle,
         Self::Message,
         Self::Envelope,
@@ -107,6 +110,7 @@ impl Limit {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::Negotiation => "negotiation",
             Self::Idle => "idle",
             Self::Message => "message",
             Self::Envelope => "envelope",
