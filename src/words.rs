@@ -25,6 +25,12 @@ macro_rules! words {
                     $(Self::$variant => $word,)+
                 }
             }
+
+            /// The one with this word.
+            #[allow(dead_code, reason = "not every word is read")]
+            $visibility fn named(word: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.as_str() == word)
+            }
         }
 
         impl ::std::fmt::Display for $name {
@@ -85,6 +91,19 @@ pub fn filled(sentence: &str, values: &[(&str, &str)]) -> String {
     }
     filled.push_str(rest);
     filled
+}
+
+/// Without control characters: what is printed may come from a file, a message or the DNS.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::{
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+pub(super) use crate::words::printable;
+
 /// Standard output.
 pub(super) struct Output {
     stream: BufWriter<StdoutLock<'static>>,
@@ -124,19 +126,6 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
         }
         Ok(())
     }
-}
-
-/// Without control characters: what is printed may come from a message or from the DNS.
-pub(super) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
 }
 
 #[cfg(test)]

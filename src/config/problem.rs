@@ -8,6 +8,8 @@ use std::{
     rc::Rc,
 };
 
+use crate::words::printable;
+
 /// Where in a file a problem is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Place {
@@ -41,14 +43,7 @@ impl fmt::Display for Problem {
         }
         write!(line, ": {}; {}", self.text, self.advice)?;
         // Keys, values and file names may hold line ends and terminal codes.
-        for character in line.chars() {
-            if character.is_control() {
-                write!(formatter, "{}", character.escape_default())?;
-            } else {
-                write!(formatter, "{character}")?;
-            }
-        }
-        Ok(())
+        formatter.write_str(&printable(&line))
     }
 }
 

@@ -35,10 +35,7 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == text)
-            .ok_or(UnknownAlgorithm)
+        Self::named(text).ok_or(UnknownAlgorithm)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct NextStep {
 
 words! {
     /// How urgent a next step is, the most urgent first.
-    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
     pub enum Urgency {
         /// Mail leaves unsigned, is not verified, or a key may be in wrong hands.
         Now = "now",
@@ -48,6 +48,7 @@ words! {
         /// It comes by itself.
         Waiting = "waiting",
         /// Nothing, or only with the years.
+        #[default]
         Well = "well",
     }
 }

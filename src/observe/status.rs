@@ -8,26 +8,20 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::words::words;
+
 /// The version of these documents. It rises when a field goes or means something else.
 pub const VERSION: u32 = 1;
 
-/// Which process it is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// `zegel run`.
-    Signer,
-    /// `zegel keeper`.
-    Keeper,
-}
-
-impl Role {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Signer => "signer",
-            Self::Keeper => "keeper",
-        }
+words! {
+    /// Which process it is.
+    #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Role {
+        /// `zegel run`.
+        Signer = "signer",
+        /// `zegel keeper`.
+        Keeper = "keeper",
     }
 }
 
@@ -234,45 +228,23 @@ impl OrganisationFigures {
     }
 }
 
-/// Which organisations come first. Among equals it is the order of their ids.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Order {
-    /// Messages a second.
-    #[default]
-    Rate,
-    /// Messages that were signed, since the start.
-    Signed,
-    /// Messages that were not signed, since the start.
-    Unsigned,
-    /// Messages that could not be signed, since the start.
-    Failures,
-    /// Hazards, since the start.
-    Hazards,
-    /// By the id.
-    Name,
-}
-
-impl Order {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Rate,
-        Self::Signed,
-        Self::Unsigned,
-        Self::Failures,
-        Self::Hazards,
-        Self::Name,
-    ];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rate => "rate",
-            Self::Signed => "signed",
-            Self::Unsigned => "unsigned",
-            Self::Failures => "failures",
-            Self::Hazards => "hazards",
-            Self::Name => "name",
-        }
+words! {
+    /// Which organisations come first. Among equals it is the order of their ids.
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+    pub enum Order {
+        /// Messages a second.
+        #[default]
+        Rate = "rate",
+        /// Messages that were signed, since the start.
+        Signed = "signed",
+        /// Messages that were not signed, since the start.
+        Unsigned = "unsigned",
+        /// Messages that could not be signed, since the start.
+        Failures = "failures",
+        /// Hazards, since the start.
+        Hazards = "hazards",
+        /// By the id.
+        Name = "name",
     }
 }
 
@@ -301,9 +273,7 @@ impl FromStr for Ask {
                 Some(("top", value)) => ask.top = number("top", value)?,
                 Some(("since", value)) => ask.since = number("since", value)?,
                 Some(("by", value)) => {
-                    let mut orders = Order::ALL.into_iter();
-                    let order = orders.find(|order| order.as_str() == value);
-                    ask.by = order.ok_or_else(|| {
+                    ask.by = Order::named(value).ok_or_else(|| {
                         let words = Order::ALL.map(Order::as_str).join(", ");
                         format!("by={value}: write one of {words}")
                     })?;
@@ -317,7 +287,7 @@ impl FromStr for Ask {
 
 impl std::fmt::Display for Ask {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "by={}", self.by.as_str())?;
+        write!(formatter, "by={}", self.by)?;
         let numbers = [
             ("top", self.top.map(|top| top as u64)),
             ("since", self.since),
@@ -335,7 +305,7 @@ impl std::fmt::Display for Ask {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnreadableStatus {
     /// Of another process.
-    #[error("is a {}", .0.as_str())]
+    #[error("is a {0}")]
     Role(Role),
     /// Of a later Zegel.
     #[error("speaks version {0} of /status.json, and this zegel {VERSION}: ask it with its own")]

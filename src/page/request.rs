@@ -1,6 +1,10 @@
 //! What is asked for: the path and the text after the question mark.
 
-use crate::{handover::Format, keys::Urgency, words::Language};
+use crate::{
+    handover::Format,
+    keys::Urgency,
+    words::{Language, words},
+};
 
 /// A page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,26 +19,17 @@ pub(super) enum Place<'a> {
     Seal,
 }
 
-/// The files of a hand-over pack.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum PackFormat {
-    Text,
-    Zone,
-    Json,
+words! {
+    /// The files of a hand-over pack; the words are the ends of their paths.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub(super) enum PackFormat {
+        Text = "records.txt",
+        Zone = "records.zone",
+        Json = "records.json",
+    }
 }
 
 impl PackFormat {
-    pub(super) const ALL: [Self; 3] = [Self::Text, Self::Zone, Self::Json];
-
-    /// The end of the path.
-    pub(super) fn file(self) -> &'static str {
-        match self {
-            Self::Text => "records.txt",
-            Self::Zone => "records.zone",
-            Self::Json => "records.json",
-        }
-    }
-
     pub(super) fn format(self) -> Format {
         match self {
             Self::Text => Format::Text,
@@ -63,38 +58,18 @@ pub(super) fn place(path: &str) -> Option<Place<'_>> {
     let Some((id, file)) = rest.split_once('/') else {
         return Some(Place::One(rest));
     };
-    let format = PackFormat::ALL.into_iter().find(|one| one.file() == file)?;
-    Some(Place::Pack(id, format))
+    Some(Place::Pack(id, PackFormat::named(file)?))
 }
 
-/// The order of the list.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Sort {
-    Urgency,
-    Name,
-    Checked,
-    Signed,
-    Unsigned,
-}
-
-impl Sort {
-    pub(super) const ALL: [Self; 5] = [
-        Self::Urgency,
-        Self::Name,
-        Self::Checked,
-        Self::Signed,
-        Self::Unsigned,
-    ];
-
-    /// The word in an address.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Urgency => "urgency",
-            Self::Name => "name",
-            Self::Checked => "checked",
-            Self::Signed => "signed",
-            Self::Unsigned => "unsigned",
-        }
+words! {
+    /// The order of the list; the words are those in addresses.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub(super) enum Sort {
+        Urgency = "urgency",
+        Name = "name",
+        Checked = "checked",
+        Signed = "signed",
+        Unsigned = "unsigned",
     }
 }
 
@@ -138,17 +113,13 @@ impl Wish {
                     wish.search = text.collect::<String>().to_lowercase();
                 }
                 "sort" => {
-                    let word = value.strip_prefix('-');
-                    let known = |sort: &Sort| sort.as_str() == word.unwrap_or(&value);
-                    if let Some(sort) = Sort::ALL.into_iter().find(known) {
+                    let reversed = value.strip_prefix('-');
+                    if let Some(sort) = Sort::named(reversed.unwrap_or(&value)) {
                         wish.sort = sort;
-                        wish.reversed = word.is_some();
+                        wish.reversed = reversed.is_some();
                     }
                 }
-                "only" => {
-                    let known = |one: &Urgency| one.as_str() == value;
-                    wish.only = Urgency::ALL.into_iter().find(known);
-                }
+                "only" => wish.only = Urgency::named(&value),
                 "page" => wish.page = value.parse().unwrap_or(1).max(1),
                 _ => {}
             }
@@ -164,7 +135,7 @@ impl Wish {
         }
         if (self.sort, self.reversed) != (Sort::Urgency, false) {
             let sign = if self.reversed { "-" } else { "" };
-            query.append_pair("sort", &format!("{sign}{}", self.sort.as_str()));
+            query.append_pair("sort", &format!("{sign}{}", self.sort));
         }
         if let Some(only) = self.only {
             query.append_pair("only", only.as_str());
@@ -184,10 +155,9 @@ impl Wish {
 /// The language of a hand-over pack; Dutch unless `lang=en` asks for English, as it is on
 /// the command line.
 pub(super) fn language(query: &str) -> Language {
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    let asked = pairs.find(|(key, _)| key == "lang");
-    asked
-        .and_then(|(_, word)| Language::ALL.into_iter().find(|one| one.as_str() == word))
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == "lang")
+        .and_then(|(_, word)| Language::named(&word))
         .unwrap_or(Language::Dutch)
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Headline {
 }
 
 /// What the list says of one organisation. Small: there may be 100,000 of them.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Standing {
     /// Pairs of key and domain by state, in the order of [`STATES`].
     pub(super) states: [u32; STATES.len()],
@@ -47,26 +47,14 @@ impl Standing {
     /// Of a keyring that can't be read.
     pub(super) fn unknown(problem: &str) -> Self {
         Self {
-            states: [0; STATES.len()],
             urgency: Urgency::Now,
-            headline: None,
-            others: 0,
-            finding: None,
-            checked: None,
             problem: Some(problem.into()),
+            ..Self::default()
         }
     }
 
     pub(super) fn of(situation: &Situation<'_>) -> Self {
-        let mut standing = Self {
-            states: [0; STATES.len()],
-            urgency: Urgency::Well,
-            headline: None,
-            others: 0,
-            finding: None,
-            checked: None,
-            problem: None,
-        };
+        let mut standing = Self::default();
         for entry in situation.keyring.keys() {
             for (domain, publication) in &entry.publications {
                 standing.add(situation, entry, (domain, publication));

@@ -78,7 +78,7 @@ fn search(part: &Part<'_>, wish: &Wish) -> Markup {
             label for="q" { "Name, id or domain" }
             input #q type="search" name="q" value=(wish.search) autocomplete="off" spellcheck="false";
             @if wish.sort != Sort::Urgency || wish.reversed {
-                input type="hidden" name="sort" value=(format!("{sign}{}", wish.sort.as_str()));
+                input type="hidden" name="sort" value=(format!("{sign}{}", wish.sort));
             }
             @if let Some(only) = wish.only {
                 input type="hidden" name="only" value=(only.as_str());

@@ -70,7 +70,7 @@ pub(super) fn state(state: State) -> Markup {
 
 /// How urgent something is, as a word with its mark.
 pub(super) fn urgency(urgency: Urgency) -> Markup {
-    html! { strong class=(format!("urgency {}", urgency.as_str())) { (words::urgency(urgency)) } }
+    html! { strong class=(format!("urgency {urgency}")) { (words::urgency(urgency)) } }
 }
 
 /// A text with what is typed between backquotes.

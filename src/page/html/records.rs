@@ -19,13 +19,13 @@ pub(super) fn records(pack: &Pack, language: Language) -> Markup {
         ul.files {
             @for other in [Language::Dutch, Language::English] {
                 li {
-                    a href=(format!("/org/{id}/{}?lang={other}", PackFormat::Text.file())) {
+                    a href=(format!("/org/{id}/{}?lang={other}", PackFormat::Text)) {
                         "Text for a ticket, in " (language_name(other))
                     }
                 }
             }
-            li { a href=(format!("/org/{id}/{}", PackFormat::Zone.file())) { "Lines for a zone file" } }
-            li { a href=(format!("/org/{id}/{}", PackFormat::Json.file())) { "JSON" } }
+            li { a href=(format!("/org/{id}/{}", PackFormat::Zone)) { "Lines for a zone file" } }
+            li { a href=(format!("/org/{id}/{}", PackFormat::Json)) { "JSON" } }
         }
         details {
             summary { "Read it here, in " (language_name(language)) }
