@@ -84,7 +84,7 @@ fn a_milter_hands_it_over_with_line_feeds() {
 fn sign(domain: &str, selector: &str, names: Vec<&str>) -> SignatureField {
     let key = SigningKey::from_pem(&fixture("keys/unsafe-ed25519-v1.pem")).expect("a key");
     let domain: DomainName = domain.parse().expect("a domain");
-    let canonicalisation = CanonicalisationPair::RELAXED;
+    let canonicalisation = CanonicalisationPair::default();
     let body_hash = BodyHasher::new(canonicalisation.body).finish();
     let content = SignedContent::new(
         &HeaderSection::default(),

@@ -327,40 +327,26 @@ fn list<T: Display>(items: &[T]) -> String {
 fn organisations(old: &[Arc<Organisation>], new: &[Arc<Organisation>], changes: &mut Vec<Change>) {
     let (old, new) = without_common_ends(old, new);
     let (before, after) = (by_id(old), by_id(new));
-    let domains = |organisation: &&Arc<Organisation>| Value::Domains(organisation.domains.clone());
-    for organisation in old {
-        if !after.contains_key(&organisation.id) {
-            let key = format!("organisation {}", organisation.id);
-            changes.extend(change(
-                key,
-                Some(domains(&organisation)),
-                None,
-                Effect::AtOnce,
-            ));
-        }
+    let domains = |one: &Organisation| Some(Value::Domains(one.domains.clone()));
+    let mut add = |key, before, after| changes.extend(change(key, before, after, Effect::AtOnce));
+    for gone in old.iter().filter(|one| !after.contains_key(&one.id)) {
+        add(format!("organisation {}", gone.id), domains(gone), None);
     }
     for organisation in new {
         let id = &organisation.id;
         let Some(before) = before.get(id) else {
-            let key = format!("organisation {id}");
-            changes.extend(change(
-                key,
-                None,
-                Some(domains(&organisation)),
-                Effect::AtOnce,
-            ));
+            add(format!("organisation {id}"), None, domains(organisation));
             continue;
         };
         if Arc::ptr_eq(before, organisation) || *before == organisation {
             continue;
         }
-        let pairs = described_organisation(before).into_iter();
-        changes.extend(pairs.zip(described_organisation(organisation)).filter_map(
-            |((what, before), (_, after))| {
-                let key = format!("{what} of {id}");
-                change(key, Some(before), Some(after), Effect::AtOnce)
-            },
-        ));
+        let pairs = described_organisation(before)
+            .into_iter()
+            .zip(described_organisation(organisation));
+        for ((what, before), (_, after)) in pairs {
+            add(format!("{what} of {id}"), Some(before), Some(after));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{
     problem::{Fault, Report, Site},
     section::{
-        List, Section, network, owned_text, quoted, socket_address, socket_path, text, truth,
+        Section, network, owned_text, quoted, socket_address, socket_path, text, truth, wrong_kind,
     },
     settings::{AllowedUser, ListenerSettings, Outbound, Socket},
     source::{Node, Value},
@@ -18,14 +18,8 @@ pub(super) fn read(node: Option<Node>, report: &Report) -> Vec<ListenerSettings>
         return vec![ListenerSettings::default()];
     };
     let Value::List(nodes) = node.value else {
-        let text = format!(
-            "this is {}, and must be a list of tables",
-            node.value.kind()
-        );
-        report.problem(
-            &node.site,
-            Fault::new(text, "write [[listener]], with two brackets"),
-        );
+        let advice = "write [[listener]], with two brackets";
+        report.problem(&node.site, wrong_kind(&node, "a list of tables", advice));
         return Vec::new();
     };
     if nodes.is_empty() {
@@ -33,12 +27,12 @@ pub(super) fn read(node: Option<Node>, report: &Report) -> Vec<ListenerSettings>
         report.problem(&node.site, Fault::new("there is no listener", advice));
     }
     let mut seen = Seen::default();
-    let read = |node: Node| {
-        let listener = read_one(node, report)?;
-        seen.check(&listener, report);
-        Some(listener.settings)
-    };
-    nodes.into_iter().filter_map(read).collect()
+    nodes
+        .into_iter()
+        .filter_map(|node| read_one(node, report))
+        .inspect(|found| seen.check(found, report))
+        .map(|found| found.settings)
+        .collect()
 }
 
 /// A TCP socket that is not only for this host must be asked for in so many words.
@@ -53,18 +47,12 @@ pub(super) fn check_reach(
     }
     if allow_remote == Some(true) {
         let advice = "see that only your own hosts can reach it: there is no log-in";
-        report.warning(
-            site,
-            Fault::new("this socket is open to other hosts", advice),
-        );
+        let fault = Fault::new("this socket is open to other hosts", advice);
+        report.warning(site, fault);
     } else {
-        report.problem(
-            site,
-            Fault::new(
-                "this socket would be open to other hosts",
-                "use 127.0.0.1 or [::1], or add allow_remote = true if that is meant",
-            ),
-        );
+        let advice = "use 127.0.0.1 or [::1], or add allow_remote = true if that is meant";
+        let fault = Fault::new("this socket would be open to other hosts", advice);
+        report.problem(site, fault);
     }
 }
 
@@ -228,8 +216,7 @@ fn socket(node: &Node) -> Result<Socket, Fault> {
 fn mode(node: &Node) -> Result<u32, Fault> {
     const ADVICE: &str = "write mode = \"0660\", or \"0600\" if the MTA runs as the same user";
     let Value::Text(text) = &node.value else {
-        let text = format!("this is {}, and must be a text", node.value.kind());
-        return Err(Fault::new(text, ADVICE));
+        return Err(wrong_kind(node, "a text", ADVICE));
     };
     let octal = text.len() == 4 && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
     let mode = u32::from_str_radix(text, 8)
@@ -264,7 +251,7 @@ fn read_outbound(node: Node, report: &Report) -> Outbound {
     let authenticated_written = section.written("authenticated").is_some();
     let authenticated = section.read("authenticated", truth);
     let networks_empty = section.length("networks").is_none_or(|length| length == 0);
-    let networks = section.list("networks", network);
+    let networks = section.values("networks", network);
     if networks_empty && authenticated.map_or(!authenticated_written, |truth| !truth) {
         let text = "by this rule no mail is ever outbound, and nothing would be signed";
         report.problem(&section.site, Fault::new(text, ADVICE));
@@ -272,6 +259,6 @@ fn read_outbound(node: Node, report: &Report) -> Outbound {
     section.finish();
     Outbound::Rule {
         authenticated: authenticated.unwrap_or(false),
-        networks: networks.map(List::into_values).unwrap_or_default(),
+        networks,
     }
 }

@@ -94,12 +94,14 @@ impl Reader {
                 .as_ref()
                 .map_or_else(Policy::default, |settings| settings.policy),
             listeners: settings.as_ref().map(|settings| {
-                let listeners = settings.listeners.iter();
-                listeners.map(|listener| listener.name.clone()).collect()
+                settings
+                    .listeners
+                    .iter()
+                    .map(|listener| listener.name.clone())
+                    .collect()
             }),
         };
-        let folder = self.config_file.parent().unwrap_or(Path::new(""));
-        let folder = folder.join("orgs.d");
+        let folder = self.config_file.with_file_name("orgs.d");
         let organisations = self.memory.read(&folder, surroundings, &report);
         if let Some(settings) = &settings {
             bindings::check(&organisations, &settings.listeners, &folder, &report);

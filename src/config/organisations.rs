@@ -186,10 +186,10 @@ impl Folder {
     }
 
     fn is_unchanged(&self, name: &OsStr, known: &Known) -> bool {
-        let stat = known
-            .stamp
-            .and_then(|_| rustix::fs::statat(&self.handle, name, AtFlags::empty()).ok());
-        stat.is_some_and(|stat| known.stamp == Some(Stamp::from(&stat)))
+        known.stamp.is_some_and(|stamp| {
+            rustix::fs::statat(&self.handle, name, AtFlags::empty())
+                .is_ok_and(|stat| stamp == Stamp::from(&stat))
+        })
     }
 
     fn read(
@@ -219,10 +219,12 @@ impl Folder {
         };
         match read {
             Some(read) if report.is_empty() => {
-                let same = known.filter(|known| *known.organisation == read);
-                let same = same.map(|known| Arc::clone(&known.organisation));
+                let organisation = match known {
+                    Some(known) if *known.organisation == read => Arc::clone(&known.organisation),
+                    _ => Arc::new(read),
+                };
                 Ok(Known {
-                    organisation: same.unwrap_or_else(|| Arc::new(read)),
+                    organisation,
                     stamp,
                 })
             }
@@ -288,8 +290,10 @@ impl Folder {
 
 /// The id that a file gives its organisation.
 fn id(file: &OsStr) -> Result<OrganisationId, Fault> {
-    let stem = Path::new(file).file_stem().unwrap_or_default();
-    let stem = stem.to_string_lossy();
+    let stem = Path::new(file)
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
     stem.parse().map_err(|error| {
         Fault::new(
             format!("{} is no id for an organisation: {error}", quoted(&stem)),
@@ -328,8 +332,9 @@ fn read_organisation(
     let contact = section.read("contact", contact);
     let selector = read_selector(&mut section, &id, domains.as_ref());
     let algorithms = read_algorithms(&mut section);
-    let senders = section.take("senders");
-    let senders = senders.map(|node| read_senders(node, surroundings, report));
+    let senders = section
+        .take("senders")
+        .map(|node| read_senders(node, surroundings, report));
     let policy = read_policy(section.section("policy"), surroundings.policy);
     section.finish();
     Organisation {
@@ -451,18 +456,14 @@ fn read_senders(node: Node, surroundings: &Surroundings, report: &Report) -> Sen
         report.problem(&section.site, Fault::new(text, advice));
     }
     let senders = Senders {
-        auth: values(section.list("auth", owned_text)),
-        networks: values(section.list("networks", network)),
-        listeners: values(section.list("listeners", |node| {
+        auth: section.values("auth", owned_text),
+        networks: section.values("networks", network),
+        listeners: section.values("listeners", |node| {
             known_listener(text(node)?, surroundings.listeners.as_deref())
-        })),
+        }),
     };
     section.finish();
     senders
-}
-
-fn values<T>(list: Option<List<T>>) -> Vec<T> {
-    list.map(List::into_values).unwrap_or_default()
 }
 
 fn known_listener(name: &str, listeners: Option<&[String]>) -> Result<String, Fault> {

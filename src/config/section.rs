@@ -77,6 +77,16 @@ impl<'r> Section<'r> {
             .ok()
     }
 
+    /// Reads a value that has a default.
+    pub(super) fn read_or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        reader: impl FnOnce(&Node) -> Result<T, Fault>,
+    ) -> T {
+        self.read(key, reader).unwrap_or(default)
+    }
+
     /// Reads a value that must be there.
     pub(super) fn required<T>(
         &mut self,
@@ -120,6 +130,17 @@ impl<'r> Section<'r> {
         self.list_in(node, reader)
     }
 
+    /// Reads the items of a list where their places do not matter; none when there is no list.
+    pub(super) fn values<T>(
+        &mut self,
+        key: &'static str,
+        reader: impl Fn(&Node) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        self.list(key, reader)
+            .map(List::into_values)
+            .unwrap_or_default()
+    }
+
     /// Reads the items of a list that was taken out before.
     pub(super) fn list_in<T>(
         &self,
@@ -130,7 +151,8 @@ impl<'r> Section<'r> {
             Ok(nodes) => nodes,
             Err(kind) => {
                 let text = format!("this is {kind}, and must be a list");
-                let advice = format!("write {} = [\"…\", \"…\"]", last_part(&node.site.key));
+                let key = node.site.key.rsplit('.').next().unwrap_or_default();
+                let advice = format!("write {key} = [\"…\", \"…\"]");
                 self.report.problem(&node.site, Fault::new(text, advice));
                 return None;
             }
@@ -199,10 +221,6 @@ fn items(value: Value, site: &Site) -> Result<Vec<Node>, &'static str> {
     }
 }
 
-fn last_part(key: &str) -> &str {
-    key.rsplit(['.']).next().unwrap_or(key)
-}
-
 /// How many letters must be added, taken away or changed (Levenshtein) to make one word of
 /// the other.
 pub(crate) fn distance(left: &str, right: &str) -> usize {
@@ -224,7 +242,8 @@ pub(crate) fn distance(left: &str, right: &str) -> usize {
 /// Longest path of a Unix socket: `sun_path` is 108 octets with its final NUL.
 const SOCKET_PATH_OCTETS: usize = 107;
 
-fn wrong_kind(node: &Node, expected: &str, advice: impl Into<String>) -> Fault {
+/// What is said of a value that is something else.
+pub(super) fn wrong_kind(node: &Node, expected: &str, advice: impl Into<String>) -> Fault {
     let text = format!("this is {}, and must be {expected}", node.value.kind());
     Fault::new(text, advice)
 }
@@ -287,18 +306,20 @@ pub(super) fn action(node: &Node) -> Result<Action, Fault> {
     word(node, &Action::ALL.map(|action| (action.as_str(), action)))
 }
 
-/// A number within bounds; with `K` or `M` (1024, 1024²) when it is a text.
-pub(super) fn number(node: &Node, bounds: RangeInclusive<usize>) -> Result<usize, Fault> {
-    let (low, high) = (bounds.start(), bounds.end());
-    let advice = format!("write a number from {low} to {high}");
-    let number = match &node.value {
-        Value::Number(number) => usize::try_from(*number).ok(),
-        Value::Text(text) | Value::Environment(text) => size(text),
-        _ => return Err(wrong_kind(node, "a number", advice)),
-    };
-    number
-        .filter(|number| bounds.contains(number))
-        .ok_or_else(|| Fault::new("this is no number within bounds", advice))
+/// The reader of a number within bounds; with `K` or `M` (1024, 1024²) when it is a text.
+pub(super) fn number(bounds: RangeInclusive<usize>) -> impl FnOnce(&Node) -> Result<usize, Fault> {
+    move |node| {
+        let (low, high) = (bounds.start(), bounds.end());
+        let advice = format!("write a number from {low} to {high}");
+        let number = match &node.value {
+            Value::Number(number) => usize::try_from(*number).ok(),
+            Value::Text(text) | Value::Environment(text) => size(text),
+            _ => return Err(wrong_kind(node, "a number", advice)),
+        };
+        number
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| Fault::new("this is no number within bounds", advice))
+    }
 }
 
 fn size(text: &str) -> Option<usize> {

@@ -205,7 +205,7 @@ impl Default for Outbound {
 }
 
 /// The `[signing]` table.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SigningSettings {
     /// For `c=`.
     pub canonicalisation: CanonicalisationPair,
@@ -214,16 +214,6 @@ pub struct SigningSettings {
     /// Which header fields are signed. No name is in two lists, and From is in `oversign`
     /// or `sign` (RFC 6376 §5.4).
     pub headers: HeaderRules,
-}
-
-impl Default for SigningSettings {
-    fn default() -> Self {
-        Self {
-            canonicalisation: CanonicalisationPair::RELAXED,
-            expire: None,
-            headers: HeaderRules::default(),
-        }
-    }
 }
 
 /// The `[limits]` table.
@@ -292,7 +282,7 @@ impl fmt::Display for HttpListen {
 }
 
 /// The `[log]` table.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LogSettings {
     /// The form of a line.
     pub format: LogFormat,
@@ -300,19 +290,16 @@ pub struct LogSettings {
     pub filter: LogFilter,
 }
 
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: LogFilter("info".into()),
-        }
-    }
-}
-
 /// What is logged: a level, or several of `TARGET=LEVEL`, with commas between, such as `info`
 /// or `warn,zegel::milter=debug`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogFilter(String);
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".into())
+    }
+}
 
 impl LogFilter {
     /// From silence to everything.
@@ -367,9 +354,10 @@ impl fmt::Display for LogFilter {
 
 words! {
     /// The form of a log line.
-    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
     pub enum LogFormat {
         /// For people and the journal.
+        #[default]
         Text = "text",
         /// One JSON object a line.
         Json = "json",

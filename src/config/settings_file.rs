@@ -27,6 +27,7 @@ use crate::{
     organisation::Policy,
 };
 
+const MEBIBYTE: usize = 1024 * 1024;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Of times within a connection.
@@ -63,7 +64,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
 
 /// Reads a `[policy]` table over another policy.
 pub(super) fn read_policy(mut section: Section<'_>, under: Policy) -> Policy {
-    let mut take = |key, under| section.read(key, action).unwrap_or(under);
+    let mut take = |key, under| section.read_or(key, under, action);
     let policy = Policy {
         unknown_domain: take("unknown_domain", under.unknown_domain),
         bad_from: take("bad_from", under.bad_from),
@@ -87,10 +88,12 @@ fn read_keystore(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
 fn read_signing(mut section: Section<'_>) -> SigningSettings {
     let defaults = SigningSettings::default();
     let settings = SigningSettings {
-        canonicalisation: section
-            .read("canonicalization", canonicalisation)
-            .unwrap_or(defaults.canonicalisation),
-        expire: section.read("expire", expire).unwrap_or(defaults.expire),
+        canonicalisation: section.read_or(
+            "canonicalization",
+            defaults.canonicalisation,
+            canonicalisation,
+        ),
+        expire: section.read_or("expire", defaults.expire, expire),
         headers: read_headers(section.section("headers")),
     };
     section.finish();
@@ -161,37 +164,21 @@ fn read_headers(mut section: Section<'_>) -> HeaderRules {
 
 fn read_limits(mut section: Section<'_>) -> Limits {
     let defaults = Limits::default();
-    let mut count = |key, bounds, default| {
-        section
-            .read(key, |node| number(node, bounds))
-            .unwrap_or(default)
-    };
-    let connections = count("connections", 1..=100_000, defaults.connections);
-    let header_bytes = count(
-        "header_bytes",
-        4096..=64 * 1024 * 1024,
-        defaults.header_bytes,
-    );
-    let header_fields = count("header_fields", 16..=100_000, defaults.header_fields);
-    let commands = count("commands", 1000..=1_000_000_000, defaults.commands);
-    let command_bytes = count(
-        "command_bytes",
-        1024 * 1024..=64 * 1024 * 1024 * 1024,
-        defaults.command_bytes,
-    );
-    let mut time = |key, default| {
-        section
-            .read(key, |node| duration(node, &SESSION_BOUNDS))
-            .unwrap_or(default)
-    };
+    let time = |node: &Node| duration(node, &SESSION_BOUNDS);
+    let header_bytes = number(4096..=64 * MEBIBYTE);
+    let command_bytes = number(MEBIBYTE..=64 * 1024 * MEBIBYTE);
     let limits = Limits {
-        connections,
-        idle: time("idle", defaults.idle),
-        message: time("message", defaults.message),
-        header_bytes,
-        header_fields,
-        commands,
-        command_bytes,
+        connections: section.read_or("connections", defaults.connections, number(1..=100_000)),
+        idle: section.read_or("idle", defaults.idle, time),
+        message: section.read_or("message", defaults.message, time),
+        header_bytes: section.read_or("header_bytes", defaults.header_bytes, header_bytes),
+        header_fields: section.read_or(
+            "header_fields",
+            defaults.header_fields,
+            number(16..=100_000),
+        ),
+        commands: section.read_or("commands", defaults.commands, number(1000..=1_000_000_000)),
+        command_bytes: section.read_or("command_bytes", defaults.command_bytes, command_bytes),
     };
     section.finish();
     limits
@@ -212,15 +199,15 @@ const MOST_SERIES: usize = 10_000_000;
 
 fn read_http(mut section: Section<'_>, defaults: &Settings) -> Http {
     let site = section.site_of("listen");
-    let series = section.read("organisations", |node| number(node, 0..=MOST_SERIES));
-    let listen = section
-        .read("listen", http_address)
-        .unwrap_or_else(|| defaults.http.clone());
-    let page = section.read("page", truth);
+    let listen = section.read_or("listen", defaults.http.clone(), http_address);
     let http = Http {
-        page: page.unwrap_or(listen.is_local()),
+        page: section.read_or("page", listen.is_local(), truth),
         listen,
-        organisation_series: series.unwrap_or(defaults.organisation_series),
+        organisation_series: section.read_or(
+            "organisations",
+            defaults.organisation_series,
+            number(0..=MOST_SERIES),
+        ),
         site,
         allow_remote: section.read("allow_remote", truth),
     };
@@ -284,10 +271,8 @@ fn read_log(mut section: Section<'_>) -> LogSettings {
     let defaults = LogSettings::default();
     let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
     let settings = LogSettings {
-        format: section
-            .read("format", |node| word(node, &formats))
-            .unwrap_or(defaults.format),
-        filter: section.read("filter", filter).unwrap_or(defaults.filter),
+        format: section.read_or("format", defaults.format, |node| word(node, &formats)),
+        filter: section.read_or("filter", defaults.filter, filter),
     };
     section.finish();
     settings
@@ -309,26 +294,20 @@ fn filter(node: &Node) -> Result<LogFilter, Fault> {
 /// The settings, and where `http` is written.
 fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
     let defaults = KeeperSettings::default();
-    let resolvers = section.take("resolvers");
-    let resolvers = resolvers.and_then(|node| read_resolvers(node, &mut section));
+    let resolvers = section
+        .take("resolvers")
+        .and_then(|node| read_resolvers(node, &section));
     let (lead_site, http_site) = (section.site_of("lead_time"), section.site_of("http"));
-    let mut time = |key, default| {
-        section
-            .read(key, |node| duration(node, &KEEPER_BOUNDS))
-            .unwrap_or(default)
-    };
+    let time = |node: &Node| duration(node, &KEEPER_BOUNDS);
     let settings = KeeperSettings {
         resolvers: resolvers.unwrap_or(defaults.resolvers),
-        check_every: time("check_every", defaults.check_every),
-        rotate_every: time("rotate_every", defaults.rotate_every),
-        lead_time: time("lead_time", defaults.lead_time),
-        settle: time("settle", defaults.settle),
-        drain: time("drain", defaults.drain),
-        relay_addresses: section
-            .list("relay_addresses", address)
-            .map(List::into_values)
-            .unwrap_or_default(),
-        http: section.read("http", http_address).unwrap_or(defaults.http),
+        check_every: section.read_or("check_every", defaults.check_every, time),
+        rotate_every: section.read_or("rotate_every", defaults.rotate_every, time),
+        lead_time: section.read_or("lead_time", defaults.lead_time, time),
+        settle: section.read_or("settle", defaults.settle, time),
+        drain: section.read_or("drain", defaults.drain, time),
+        relay_addresses: section.values("relay_addresses", address),
+        http: section.read_or("http", defaults.http, http_address),
     };
     if settings.lead_time >= settings.rotate_every {
         let text = "a successor would be made before the key itself";
@@ -339,7 +318,7 @@ fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
     (settings, http_site)
 }
 
-fn read_resolvers(node: Node, section: &mut Section<'_>) -> Option<Resolvers> {
+fn read_resolvers(node: Node, section: &Section<'_>) -> Option<Resolvers> {
     if matches!(&node.value, Value::Text(text) | Value::Environment(text) if text == "system") {
         return Some(Resolvers::System);
     }

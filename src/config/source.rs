@@ -152,21 +152,29 @@ pub(super) fn parse(file: &Site, text: &str, report: &Report) -> Option<Node> {
         let advice = "correct the TOML; texts stand in quotes, lists in [ ]";
         report.problem(&site, Fault::new(error.message(), advice));
     }
-    let builder = Builder { lines };
     errors.is_empty().then(|| Node {
         site: file.clone(),
-        value: Value::Table(builder.table(table.into_inner(), file)),
+        value: Value::Table(lines.table(table.into_inner(), file)),
     })
 }
 
-struct Builder {
-    lines: Lines,
-}
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
 
-impl Builder {
+impl Lines {
+    fn new(text: &str) -> Self {
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+        Self(std::iter::once(0).chain(ends).collect())
+    }
+
+    /// The number of the line in which a span begins, counted from 1.
+    fn number(&self, span: &Range<usize>) -> usize {
+        self.0.partition_point(|begin| *begin <= span.start)
+    }
+
     fn table(&self, table: DeTable<'_>, site: &Site) -> Table {
         let entry = |(key, value): (toml::Spanned<Cow<'_, str>>, toml::Spanned<DeValue<'_>>)| {
-            let line = self.lines.number(&key.span());
+            let line = self.number(&key.span());
             let name = key.into_inner().into_owned();
             let site = site.child(&name).on_line(line);
             let value = self.value(value.into_inner(), &site);
@@ -186,7 +194,7 @@ impl Builder {
             DeValue::Table(table) => Value::Table(self.table(table, site)),
             DeValue::Array(array) => {
                 let item = |(index, value): (usize, toml::Spanned<DeValue<'_>>)| {
-                    let line = self.lines.number(&value.span());
+                    let line = self.number(&value.span());
                     let mut site = site.on_line(line);
                     // Tables are told apart by their number; for the rest the line suffices.
                     if value.get_ref().is_table() {
@@ -198,21 +206,6 @@ impl Builder {
                 Value::List(array.into_iter().enumerate().map(item).collect())
             }
         }
-    }
-}
-
-/// Where the lines of a text begin.
-struct Lines(Vec<usize>);
-
-impl Lines {
-    fn new(text: &str) -> Self {
-        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
-        Self(std::iter::once(0).chain(ends).collect())
-    }
-
-    /// The number of the line in which a span begins, counted from 1.
-    fn number(&self, span: &Range<usize>) -> usize {
-        self.0.partition_point(|begin| *begin <= span.start)
     }
 }
 

@@ -107,12 +107,14 @@ pub struct CanonicalisationPair {
     pub body: Canonicalisation,
 }
 
-impl CanonicalisationPair {
-    /// The pair that forgives most, and our default.
-    pub const RELAXED: Self = Self {
-        header: Canonicalisation::Relaxed,
-        body: Canonicalisation::Relaxed,
-    };
+/// Relaxed: the pair that forgives most.
+impl Default for CanonicalisationPair {
+    fn default() -> Self {
+        Self {
+            header: Canonicalisation::Relaxed,
+            body: Canonicalisation::Relaxed,
+        }
+    }
 }
 
 impl fmt::Display for CanonicalisationPair {
