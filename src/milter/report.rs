@@ -62,15 +62,15 @@ impl Report<'_> {
             self.listener.all_metrics.signing_failed();
         }
         self.count_hazards(decision, refused.hazards);
-        let (outcome, result) = match action {
-            Action::Accept => (Outcome::Unsigned, "unsigned"),
-            Action::Tempfail => (Outcome::Tempfailed, "tempfailed"),
-            Action::Reject => (Outcome::Rejected, "rejected"),
+        let outcome = match action {
+            Action::Accept => Outcome::Unsigned,
+            Action::Tempfail => Outcome::Tempfailed,
+            Action::Reject => Outcome::Rejected,
         };
         self.listener.metrics.message(outcome, octets);
         let line = Line {
             reason: Some(refused.refusal.as_str()),
-            ..Line::new(result)
+            ..Line::new(outcome.as_str())
         };
         self.log(decision, &line);
     }

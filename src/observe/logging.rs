@@ -65,14 +65,8 @@ pub enum LoggingError {
 ///
 /// The filter is wrong, or there is a log already.
 pub fn init(format: LogFormat, filter: &LogFilter) -> Result<LogGuard, LoggingError> {
-    let style = match (format, Destination::of_stderr()) {
-        (LogFormat::Json, _) => Style::Json,
-        (LogFormat::Text, Destination::Terminal) => Style::Coloured,
-        (LogFormat::Text, Destination::Journal) => Style::Journal,
-        (LogFormat::Text, Destination::Other) => Style::Plain,
-    };
     let (gathering, guard) = gathering::start(io::stderr(), format, LostLines::of_process())?;
-    let subscriber = subscriber(style, filter, gathering)?;
+    let subscriber = subscriber(Style::for_stderr(format), filter, gathering)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Started)?;
     Ok(guard)
 }
@@ -98,32 +92,6 @@ fn json_line(level: &str, message: &str) -> serde_json::Value {
     })
 }
 
-/// What reads stderr.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Destination {
-    Terminal,
-    Journal,
-    Other,
-}
-
-impl Destination {
-    fn of_stderr() -> Self {
-        if io::stderr().is_terminal() {
-            return Self::Terminal;
-        }
-        // Device and inode of the stream; the variable is inherited by children whose
-        // stderr goes elsewhere (systemd.exec(5), $JOURNAL_STREAM).
-        let named = std::env::var("JOURNAL_STREAM").ok();
-        let actual = std::fs::metadata("/proc/self/fd/2");
-        match (named, actual) {
-            (Some(named), Ok(actual)) if named == format!("{}:{}", actual.dev(), actual.ino()) => {
-                Self::Journal
-            }
-            _ => Self::Other,
-        }
-    }
-}
-
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Style {
@@ -134,6 +102,28 @@ enum Style {
     Journal,
     /// With the time.
     Plain,
+}
+
+impl Style {
+    /// That which suits whatever reads stderr.
+    fn for_stderr(format: LogFormat) -> Self {
+        if format == LogFormat::Json {
+            return Self::Json;
+        }
+        if io::stderr().is_terminal() {
+            return Self::Coloured;
+        }
+        // Device and inode of the stream; the variable is inherited by children whose
+        // stderr goes elsewhere (systemd.exec(5), $JOURNAL_STREAM).
+        let named = std::env::var("JOURNAL_STREAM").ok();
+        let actual = std::fs::metadata("/proc/self/fd/2");
+        match (named, actual) {
+            (Some(named), Ok(actual)) if named == format!("{}:{}", actual.dev(), actual.ino()) => {
+                Self::Journal
+            }
+            _ => Self::Plain,
+        }
+    }
 }
 
 /// Libraries that say more than an operator wants to read.

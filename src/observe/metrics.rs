@@ -36,12 +36,13 @@ pub use self::{
     queue::Counted,
 };
 use super::status::{Ask, Role, SignerFigures, SignerStatus, VERSION};
-use crate::{dkim, names::OrganisationId};
+use crate::dkim;
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of the process. A clone is a handle to the same ones.
+/// All metrics of the process. A clone is a handle to the same ones. What is counted is beside
+/// where it is kept: of organisations in `organisations`, the rest in `process`.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
@@ -77,75 +78,6 @@ impl Metrics {
     /// The metrics of the listener of this name; all of its series exist from now on.
     pub fn listener(&self, name: &str) -> ListenerMetrics {
         self.0.listeners.resolve(name)
-    }
-
-    /// The counters of this organisation: the same ones each time. Takes a lock, so it is
-    /// for the building of a snapshot, not for each message.
-    pub fn organisation(&self, id: &OrganisationId) -> OrganisationMetrics {
-        self.0.organisations.organisation(id)
-    }
-
-    /// The counters of messages that belong to no organisation: `organisation=""`.
-    pub fn without_organisation(&self) -> OrganisationMetrics {
-        self.0.organisations.without_organisation()
-    }
-
-    /// The organisations that had mail since the start, with what became of it. A copy, in no
-    /// particular order.
-    pub fn totals(&self) -> Vec<(OrganisationId, Totals)> {
-        self.0.organisations.totals()
-    }
-
-    /// Why mail of this organisation was not signed since the start, and how often.
-    pub fn reasons(&self, id: &OrganisationId) -> Vec<(&'static str, u64)> {
-        self.0.organisations.reasons(id)
-    }
-
-    /// Drops the series of organisations that are no more. A message that still holds the
-    /// counters of one adds to what nobody sees.
-    pub fn retain_organisations(&self, keep: impl Fn(&OrganisationId) -> bool) {
-        self.0.organisations.retain(keep);
-    }
-
-    /// A step of a message panicked.
-    pub fn panicked(&self) {
-        self.0.process.panicked();
-    }
-
-    /// A message could not be signed ([`Refusal::SigningFailure`](crate::organisation::Refusal)).
-    pub fn signing_failed(&self) {
-        self.0.process.signing_failed();
-    }
-
-    /// A large message waits for its turn, until what is given is dropped.
-    pub fn waits_for_turn(&self) -> impl Drop + use<> {
-        self.0.process.waits_for_turn()
-    }
-
-    /// A message waits to be signed, until what is given is dropped.
-    pub fn waits_for_signature(&self) -> impl Drop + use<> {
-        self.0.process.waits_for_signature()
-    }
-
-    /// A snapshot came into use, at the start or by a reload.
-    pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
-        self.0.process.snapshot_in_use(facts);
-    }
-
-    /// So many keys and keyrings of the snapshot in use can't be used as they should be, now
-    /// that all were read.
-    pub fn key_problems(&self, problems: usize) {
-        self.0.process.key_problems(problems);
-    }
-
-    /// A reload put its snapshot into use; the load at the start is none.
-    pub fn reload_succeeded(&self) {
-        self.0.process.reload_succeeded();
-    }
-
-    /// A reload failed, and the snapshot before it stays in use.
-    pub fn reload_failed(&self) {
-        self.0.process.reload_failed();
     }
 
     /// The page for a scrape, of the type [`CONTENT_TYPE`]. With 100,000 organisations it

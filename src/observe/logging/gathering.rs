@@ -89,11 +89,6 @@ impl Shared {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, backlog: MutexGuard<'a, Backlog>) -> MutexGuard<'a, Backlog> {
-        let woken = self.wake.wait(backlog);
-        woken.unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn add(&self, line: &[u8], urgent: bool) {
         let mut backlog = self.lock();
         let was_quiet = backlog.lines.is_empty() && backlog.lost == 0;
@@ -121,7 +116,8 @@ impl Shared {
                 if backlog.closed {
                     return;
                 }
-                backlog = self.wait(backlog);
+                let woken = self.wake.wait(backlog);
+                backlog = woken.unwrap_or_else(PoisonError::into_inner);
             }
             if !(backlog.urgent || backlog.closed) {
                 let gathered = |backlog: &mut Backlog| !(backlog.urgent || backlog.closed);
@@ -136,7 +132,9 @@ impl Shared {
             backlog.urgent = false;
             drop(backlog);
             self.lost.add(lost);
-            untold += lost + self.write(&mut stream, &lines);
+            let refused = memchr::memchr_iter(b'\n', put(&mut stream, &lines)).count() as u64;
+            self.lost.add(refused);
+            untold += lost + refused;
             if untold > 0 {
                 let text = format!("{untold} lines are lost: the log did not take them");
                 let told = match format {
@@ -149,14 +147,6 @@ impl Shared {
             }
             let _ = stream.flush();
         }
-    }
-
-    /// Gives the number of lines that the stream refused.
-    fn write(&self, stream: &mut impl Write, lines: &[u8]) -> u64 {
-        let rest = put(stream, lines);
-        let refused = memchr::memchr_iter(b'\n', rest).count() as u64;
-        self.lost.add(refused);
-        refused
     }
 }
 

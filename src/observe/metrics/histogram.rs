@@ -62,24 +62,37 @@ pub(super) const OCTETS: Scale = Scale {
     divisor: 1,
 };
 
-/// Observations by size; adding one is two atomic additions.
-#[derive(Debug)]
+/// Observations by size; adding one is two atomic additions. A clone counts into the same one.
+#[derive(Clone, Debug)]
 pub(super) struct Histogram {
     scale: &'static Scale,
     /// One more than there are bounds.
-    buckets: Box<[AtomicU64]>,
-    sum: AtomicU64,
+    buckets: Arc<[AtomicU64]>,
+    sum: Arc<AtomicU64>,
 }
 
 impl Histogram {
     /// An empty one.
-    pub(super) fn new(scale: &'static Scale) -> Self {
-        let buckets = (0..=scale.bounds.len()).map(|_| AtomicU64::new(0));
+    fn new(scale: &'static Scale) -> Self {
         Self {
             scale,
-            buckets: buckets.collect(),
-            sum: AtomicU64::new(0),
+            buckets: (0..=scale.bounds.len())
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            sum: Arc::default(),
         }
+    }
+
+    /// An empty one, which is in the registry.
+    pub(super) fn register(
+        registry: &mut Registry,
+        name: &str,
+        help: &str,
+        scale: &'static Scale,
+    ) -> Self {
+        let histogram = Self::new(scale);
+        registry.register(name, help, histogram.clone());
+        histogram
     }
 
     /// Adds one observation, in small units. A value on a bound belongs to that bucket.
@@ -119,42 +132,6 @@ impl EncodeMetric for Histogram {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Histogram
-    }
-}
-
-/// A histogram that the registry has too. A clone counts into the same one.
-#[derive(Clone, Debug)]
-pub(super) struct SharedHistogram(Arc<Histogram>);
-
-impl SharedHistogram {
-    /// An empty one, which is in the registry.
-    pub(super) fn register(
-        registry: &mut Registry,
-        name: &str,
-        help: &str,
-        scale: &'static Scale,
-    ) -> Self {
-        let histogram = Self(Arc::new(Histogram::new(scale)));
-        registry.register(name, help, histogram.clone());
-        histogram
-    }
-
-    pub(super) fn observe(&self, value: u64) {
-        self.0.observe(value);
-    }
-
-    pub(super) fn observe_time(&self, time: Duration) {
-        self.0.observe_time(time);
-    }
-}
-
-impl EncodeMetric for SharedHistogram {
-    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
-        self.0.encode(encoder)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        self.0.metric_type()
     }
 }
 

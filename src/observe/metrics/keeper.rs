@@ -104,15 +104,6 @@ impl Table {
 }
 
 impl KeeperMetrics {
-    /// Of no organisation yet; every one may have series of its own.
-    #[expect(
-        clippy::new_without_default,
-        reason = "there is one in a process; none should come by default"
-    )]
-    pub fn new() -> Self {
-        Self::with_series(usize::MAX)
-    }
-
     /// Of no organisation yet; the first `series` of them have series of their own.
     pub fn with_series(series: usize) -> Self {
         let table = Arc::new(Table {
@@ -313,8 +304,10 @@ fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
         let states = key.states.iter();
         ages.extend(states.map(|state| ([key.selector.as_str(), *state], age)));
     }
-    let steps = facts.next_steps.iter();
-    let steps = steps.map(|((selector, step), domains)| ([selector.as_str(), *step], *domains));
+    let steps = facts
+        .next_steps
+        .iter()
+        .map(|((selector, step), domains)| ([selector.as_str(), *step], *domains));
     [
         ages,
         steps.collect(),
@@ -326,8 +319,9 @@ fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
 }
 
 fn words<'a>(words: &'a BTreeSet<(String, &'static str)>) -> Rows<'a> {
-    let each = words.iter();
-    each.map(|(domain, word)| ([domain.as_str(), *word], 1))
+    words
+        .iter()
+        .map(|(domain, word)| ([domain.as_str(), *word], 1))
         .collect()
 }
 
@@ -355,7 +349,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_leaves_no_series() {
-        let metrics = KeeperMetrics::new();
+        let metrics = KeeperMetrics::with_series(usize::MAX);
         let organisation: OrganisationId = "een".parse().unwrap();
         let mut facts = Facts {
             organisation: organisation.clone(),

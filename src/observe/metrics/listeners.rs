@@ -12,113 +12,69 @@ use prometheus_client::{
 };
 
 use super::{
-    histogram::{OCTETS, SECONDS, SharedHistogram},
+    histogram::{Histogram, OCTETS, SECONDS},
     process::{number, registered},
     queue::Counted,
 };
-use crate::observe::status::ListenerFigures;
+use crate::{observe::status::ListenerFigures, words::words};
 
-/// What became of a message: the label `result` of `zegel_messages_total`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// Signed and accepted.
-    Signed,
-    /// Accepted as it came.
-    Unsigned,
-    /// Answered with 451.
-    Tempfailed,
-    /// Answered with 550.
-    Rejected,
-}
-
-/// What would have become of a message on a listener that only looks on: the label `result`
-/// of `zegel_observed_total`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Forecast {
-    /// Signed, and the signature verifies.
-    Signed,
-    /// Signed, with a signature that does not verify: a fault of ours.
-    Unverified,
-    /// Accepted as it came.
-    Unsigned,
-    /// Answered with 451.
-    Tempfailed,
-    /// Answered with 550.
-    Rejected,
-}
-
-impl Forecast {
-    const ALL: [Self; 5] = [
-        Self::Signed,
-        Self::Unverified,
-        Self::Unsigned,
-        Self::Tempfailed,
-        Self::Rejected,
-    ];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Signed => "signed",
-            Self::Unverified => "unverified",
-            Self::Unsigned => "unsigned",
-            Self::Tempfailed => "tempfailed",
-            Self::Rejected => "rejected",
-        }
+words! {
+    /// What became of a message: the label `result` of `zegel_messages_total`.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum Outcome {
+        /// Signed and accepted.
+        Signed = "signed",
+        /// Accepted as it came.
+        Unsigned = "unsigned",
+        /// Answered with 451.
+        Tempfailed = "tempfailed",
+        /// Answered with 550.
+        Rejected = "rejected",
     }
 }
 
-/// A bound of `[limits]`: the label `limit` of `zegel_limits_reached_total`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Limit {
-    /// A connection more than there may be.
-    Connections,
-    /// A peer did not negotiate in 10 seconds, which is fixed.
-    Negotiation,
-    /// A connection was silent for too long between messages.
-    Idle,
-    /// A message had too little of it come, or its reply taken, in time; or it had no key or
-    /// no turn to be signed, and was put off.
-    Message,
-    /// An SMTP client took too long between MAIL and its data: two hours, which is fixed.
-    Envelope,
-    /// The header section of a message is too large.
-    HeaderBytes,
-    /// The header section of a message has too many fields.
-    HeaderFields,
-    /// Too many commands without the end of a message.
-    Commands,
-    /// Too many octets of commands without the end of a message.
-    CommandBytes,
+words! {
+    /// What would have become of a message on a listener that only looks on: the label `result`
+    /// of `zegel_observed_total`.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum Forecast {
+        /// Signed, and the signature verifies.
+        Signed = "signed",
+        /// Signed, with a signature that does not verify: a fault of ours.
+        Unverified = "unverified",
+        /// Accepted as it came.
+        Unsigned = "unsigned",
+        /// Answered with 451.
+        Tempfailed = "tempfailed",
+        /// Answered with 550.
+        Rejected = "rejected",
+    }
 }
 
-impl Limit {
-    /// All of them, each in the place of its number.
-    const ALL: [Self; 9] = [
-        Self::Connections,
-        Self::Negotiation,
-        Self::Idle,
-        Self::Message,
-        Self::Envelope,
-        Self::HeaderBytes,
-        Self::HeaderFields,
-        Self::Commands,
-        Self::CommandBytes,
-    ];
-
-    /// The key in `[limits]`, where there is one.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::Negotiation => "negotiation",
-            Self::Idle => "idle",
-            Self::Message => "message",
-            Self::Envelope => "envelope",
-            Self::HeaderBytes => "header_bytes",
-            Self::HeaderFields => "header_fields",
-            Self::Commands => "commands",
-            Self::CommandBytes => "command_bytes",
-        }
+words! {
+    /// A bound of `[limits]`: the label `limit` of `zegel_limits_reached_total`. The word is the
+    /// key in `[limits]`, where there is one.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum Limit {
+        /// A connection more than there may be.
+        Connections = "connections",
+        /// A peer did not negotiate in 10 seconds, which is fixed.
+        Negotiation = "negotiation",
+        /// A connection was silent for too long between messages.
+        Idle = "idle",
+        /// A message had too little of it come, or its reply taken, in time; or it had no key or
+        /// no turn to be signed, and was put off.
+        Message = "message",
+        /// An SMTP client took too long between MAIL and its data: two hours, which is fixed.
+        Envelope = "envelope",
+        /// The header section of a message is too large.
+        HeaderBytes = "header_bytes",
+        /// The header section of a message has too many fields.
+        HeaderFields = "header_fields",
+        /// Too many commands without the end of a message.
+        Commands = "commands",
+        /// Too many octets of commands without the end of a message.
+        CommandBytes = "command_bytes",
     }
 }
 
@@ -130,15 +86,8 @@ pub struct ListenerMetrics(Arc<Listener>);
 impl ListenerMetrics {
     /// A message of this many octets, as received, got its reply.
     pub fn message(&self, outcome: Outcome, octets: u64) {
-        let listener = &self.0;
-        let counter = match outcome {
-            Outcome::Signed => &listener.signed,
-            Outcome::Unsigned => &listener.unsigned,
-            Outcome::Tempfailed => &listener.tempfailed,
-            Outcome::Rejected => &listener.rejected,
-        };
-        counter.inc();
-        listener.messages.octets.observe(octets);
+        self.0.outcomes[outcome as usize].inc();
+        self.0.messages.octets.observe(octets);
     }
 
     /// A message of this many octets was accepted as it came, on a listener that looks on.
@@ -174,7 +123,7 @@ impl ListenerMetrics {
 
     /// A bound of `[limits]` was reached.
     pub fn limit_reached(&self, limit: Limit) {
-        self.0.limits.reached(limit);
+        self.0.limits[limit as usize].inc();
     }
 
     /// A connection was closed at once, because its user is none of those that may connect.
@@ -194,30 +143,25 @@ impl ListenerMetrics {
 
     fn figures(&self) -> ListenerFigures {
         let listener = &self.0;
-        let messages = [
-            ("signed", &listener.signed),
-            ("unsigned", &listener.unsigned),
-            ("tempfailed", &listener.tempfailed),
-            ("rejected", &listener.rejected),
-            ("observed", &listener.observed),
-        ];
+        let outcomes = Outcome::ALL.map(Outcome::as_str).into_iter();
+        let messages = outcomes
+            .zip(&listener.outcomes)
+            .chain([("observed", &listener.observed)]);
         ListenerFigures {
             connections: number(&listener.connections),
             connections_refused: listener.refused.get(),
             messages_in_progress: number(&listener.in_progress),
             messages: messages
                 .map(|(result, counter)| (result.to_owned(), counter.get()))
-                .into(),
+                .collect(),
         }
     }
 }
 
 #[derive(Debug)]
 struct Listener {
-    signed: Counter,
-    unsigned: Counter,
-    tempfailed: Counter,
-    rejected: Counter,
+    /// In the order of [`Outcome::ALL`].
+    outcomes: [Counter; Outcome::ALL.len()],
     observed: Counter,
     /// In the order of [`Forecast::ALL`].
     forecasts: [Counter; Forecast::ALL.len()],
@@ -226,7 +170,8 @@ struct Listener {
     in_progress: Gauge,
     refused: Counter,
     peers_refused: Counter,
-    limits: LimitCounters,
+    /// In the order of [`Limit::ALL`].
+    limits: [Counter; Limit::ALL.len()],
     protocol_errors: Counter,
     accept_errors: Counter,
     messages: MessageHistograms,
@@ -300,24 +245,20 @@ impl ListenerFamilies {
     /// The metrics of the listener of this name; all of its series exist from now on.
     pub(super) fn resolve(&self, name: &str) -> ListenerMetrics {
         let listener = vec![("listener", name.to_owned())];
-        let count = |family: &Family<Labels, Counter>, result: &str| {
-            let labels = [listener.clone(), vec![("result", result.to_owned())]].concat();
+        let count = |family: &Family<Labels, Counter>, label: &'static str, word: &str| {
+            let labels = [listener.clone(), vec![(label, word.to_owned())]].concat();
             family.get_or_create_owned(&labels)
         };
-        let result = |result: &str| count(&self.messages, result);
         let metrics = ListenerMetrics(Arc::new(Listener {
-            signed: result("signed"),
-            unsigned: result("unsigned"),
-            tempfailed: result("tempfailed"),
-            rejected: result("rejected"),
-            observed: result("observed"),
-            forecasts: Forecast::ALL.map(|one| count(&self.observed, one.as_str())),
+            outcomes: Outcome::ALL.map(|one| count(&self.messages, "result", one.as_str())),
+            observed: count(&self.messages, "result", "observed"),
+            forecasts: Forecast::ALL.map(|one| count(&self.observed, "result", one.as_str())),
             connections: self.connections.get_or_create_owned(&listener),
             accepted: self.accepted.get_or_create_owned(&listener),
             in_progress: self.in_progress.get_or_create_owned(&listener),
             refused: self.refused.get_or_create_owned(&listener),
             peers_refused: self.peers_refused.get_or_create_owned(&listener),
-            limits: LimitCounters::resolve(&self.limits, name),
+            limits: Limit::ALL.map(|one| count(&self.limits, "limit", one.as_str())),
             protocol_errors: self.protocol_errors.get_or_create_owned(&listener),
             accept_errors: self.accept_errors.get_or_create_owned(&listener),
             messages: self.histograms.clone(),
@@ -330,44 +271,24 @@ impl ListenerFamilies {
     /// What all of them have counted.
     pub(super) fn figures(&self) -> BTreeMap<String, ListenerFigures> {
         let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        let figures = resolved
+        resolved
             .iter()
-            .map(|(name, metrics)| (name.clone(), metrics.figures()));
-        figures.collect()
-    }
-}
-
-/// How often each was reached at one listener.
-#[derive(Debug)]
-struct LimitCounters([Counter; Limit::ALL.len()]);
-
-impl LimitCounters {
-    fn resolve(family: &Family<Labels, Counter>, listener: &str) -> Self {
-        Self(Limit::ALL.map(|limit| {
-            family.get_or_create_owned(&vec![
-                ("listener", listener.to_owned()),
-                ("limit", limit.as_str().to_owned()),
-            ])
-        }))
-    }
-
-    fn reached(&self, limit: Limit) {
-        self.0[limit as usize].inc();
+            .map(|(name, metrics)| (name.clone(), metrics.figures()))
+            .collect()
     }
 }
 
 /// What is measured of every message, at whichever listener.
 #[derive(Clone, Debug)]
 struct MessageHistograms {
-    seconds: SharedHistogram,
-    processor: SharedHistogram,
-    octets: SharedHistogram,
+    seconds: Histogram,
+    processor: Histogram,
+    octets: Histogram,
 }
 
 impl MessageHistograms {
     fn register(registry: &mut Registry) -> Self {
-        let mut histogram =
-            |name, help, scale| SharedHistogram::register(registry, name, help, scale);
+        let mut histogram = |name, help, scale| Histogram::register(registry, name, help, scale);
         Self {
             seconds: histogram(
                 "sign_seconds",

@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -24,7 +24,10 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use super::counters::{Signatures, Words};
+use super::{
+    Metrics,
+    counters::{Signatures, Words},
+};
 use crate::{
     names::{OrganisationId, Selector},
     observe::status::OrganisationFigures,
@@ -289,41 +292,18 @@ impl Table {
         }
     }
 
-    pub(super) fn organisation(&self, id: &OrganisationId) -> OrganisationMetrics {
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Entry::new(Some(id.clone()), &self.places));
-        let entry = by_id.entry(id.clone()).or_insert_with(new);
-        OrganisationMetrics(Arc::clone(entry))
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<OrganisationId, Arc<Entry>>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn without_organisation(&self) -> OrganisationMetrics {
-        OrganisationMetrics(Arc::clone(&self.none))
-    }
-
-    /// What those without series of their own have counted stays: a sum never falls.
-    pub(super) fn retain(&self, keep: impl Fn(&OrganisationId) -> bool) {
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
-        by_id.retain(|id, _| keep(id));
-    }
-
-    pub(super) fn totals(&self) -> Vec<(OrganisationId, Totals)> {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
-        let totals = by_id.iter().map(|(id, entry)| (id, entry.totals()));
-        let busy = totals.filter(|(_, totals)| *totals != Totals::default());
-        busy.map(|(id, totals)| (id.clone(), totals)).collect()
-    }
-
-    pub(super) fn reasons(&self, id: &OrganisationId) -> Vec<(&'static str, u64)> {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
-        let counters = by_id.get(id).and_then(|entry| entry.counters.get());
-        let own = counters.filter(|counters| !matches!(counters.label, Label::Other));
-        own.map(|own| own.unsigned().collect()).unwrap_or_default()
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<OrganisationId, Arc<Entry>>> {
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A copy, so that a scrape holds no lock while it writes megabytes. Who has counted nothing
     /// is left out.
     pub(super) fn all(&self) -> Vec<Arc<Counters>> {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let by_id = self.read();
         let entries = [&self.none].into_iter().chain(by_id.values());
         let with_events = entries.filter_map(|entry| entry.counters.get());
         let own = with_events.filter(|counters| !matches!(counters.label, Label::Other));
@@ -332,6 +312,54 @@ impl Table {
         own.chain(has_counted.then_some(other))
             .map(Arc::clone)
             .collect()
+    }
+}
+
+impl Metrics {
+    /// The counters of this organisation: the same ones each time. Takes a lock, so it is
+    /// for the building of a snapshot, not for each message.
+    pub fn organisation(&self, id: &OrganisationId) -> OrganisationMetrics {
+        let table = &self.0.organisations;
+        let mut by_id = table.write();
+        let new = || Arc::new(Entry::new(Some(id.clone()), &table.places));
+        let entry = by_id.entry(id.clone()).or_insert_with(new);
+        OrganisationMetrics(Arc::clone(entry))
+    }
+
+    /// The counters of messages that belong to no organisation: `organisation=""`.
+    pub fn without_organisation(&self) -> OrganisationMetrics {
+        OrganisationMetrics(Arc::clone(&self.0.organisations.none))
+    }
+
+    /// The organisations that had mail since the start, with what became of it. A copy, in no
+    /// particular order.
+    pub fn totals(&self) -> Vec<(OrganisationId, Totals)> {
+        self.0
+            .organisations
+            .read()
+            .iter()
+            .map(|(id, entry)| (id, entry.totals()))
+            .filter(|(_, totals)| *totals != Totals::default())
+            .map(|(id, totals)| (id.clone(), totals))
+            .collect()
+    }
+
+    /// Why mail of this organisation was not signed since the start, and how often.
+    pub fn reasons(&self, id: &OrganisationId) -> Vec<(&'static str, u64)> {
+        let by_id = self.0.organisations.read();
+        by_id
+            .get(id)
+            .and_then(|entry| entry.counters.get())
+            .filter(|counters| !matches!(counters.label, Label::Other))
+            .map(|own| own.unsigned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Drops the series of organisations that are no more. A message that still holds the
+    /// counters of one adds to what nobody sees. What those without series of their own have
+    /// counted stays: a sum never falls.
+    pub fn retain_organisations(&self, keep: impl Fn(&OrganisationId) -> bool) {
+        self.0.organisations.write().retain(|id, _| keep(id));
     }
 }
 
@@ -348,18 +376,24 @@ impl Collector for OrganisationCollector {
         let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::try_from(places).unwrap_or(i64::MAX)).encode(gauge)?;
         encode_signed(&mut encoder, &all)?;
-        Group {
-            name: "unsigned",
-            help: "Messages that were not signed",
-            label: "reason",
-        }
-        .encode(&mut encoder, &all, Counters::unsigned)?;
-        Group {
-            name: "hazards",
-            help: "Messages that held what breaks signatures on their way",
-            label: "hazard",
-        }
-        .encode(&mut encoder, &all, Counters::hazards)
+        let help = "Messages that were not signed";
+        encode_words(
+            &mut encoder,
+            "unsigned",
+            help,
+            "reason",
+            &all,
+            Counters::unsigned,
+        )?;
+        let help = "Messages that held what breaks signatures on their way";
+        encode_words(
+            &mut encoder,
+            "hazards",
+            help,
+            "hazard",
+            &all,
+            Counters::hazards,
+        )
     }
 }
 
@@ -380,32 +414,22 @@ fn encode_signed(encoder: &mut DescriptorEncoder<'_>, all: &[Arc<Counters>]) -> 
 }
 
 /// The counters of one name, labelled with the organisation and one word.
-struct Group {
-    name: &'static str,
-    help: &'static str,
-    label: &'static str,
-}
-
-impl Group {
-    fn encode<'a, Series>(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        all: &'a [Arc<Counters>],
-        series: impl Fn(&'a Counters) -> Series,
-    ) -> fmt::Result
-    where
-        Series: Iterator<Item = (&'static str, u64)>,
-    {
-        let mut metric =
-            encoder.encode_descriptor(self.name, self.help, None, MetricType::Counter)?;
-        for counters in all {
-            for (word, count) in series(counters) {
-                let labels = [("organisation", counters.label()), (self.label, word)];
-                ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
-            }
+fn encode_words<'a, Series: Iterator<Item = (&'static str, u64)>>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    all: &'a [Arc<Counters>],
+    series: impl Fn(&'a Counters) -> Series,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for counters in all {
+        for (word, count) in series(counters) {
+            let labels = [("organisation", counters.label()), (label, word)];
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use prometheus_client::{
 };
 
 use super::{
-    histogram::{SECONDS, SharedHistogram},
-    queue::{Queue, Waiting},
+    Metrics,
+    histogram::{Histogram, SECONDS},
+    queue::Queue,
 };
 use crate::observe::status::SignerFigures;
 
@@ -73,7 +74,9 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let (reloads_succeeded, reloads_failed) = reloads(registry);
+        let help = "Reloads of the configuration and keys";
+        let reloads: Family<[(&str, &str); 1], Counter> = registered(registry, "reload", help);
+        let reloads_with = |result| reloads.get_or_create_owned(&[("result", result)]);
         let last_reload_succeeded: Gauge = registered(
             registry,
             "last_reload_successful",
@@ -88,8 +91,8 @@ impl Process {
                 "panics",
                 "Callbacks that panicked; the message was tempfailed",
             ),
-            reloads_succeeded,
-            reloads_failed,
+            reloads_succeeded: reloads_with("ok"),
+            reloads_failed: reloads_with("failed"),
             last_reload_succeeded,
             last_reload: registered(
                 registry,
@@ -108,7 +111,7 @@ impl Process {
                     "large_messages_waiting",
                     "Large messages that wait for their turn on a processor",
                 ),
-                waited: SharedHistogram::register(
+                waited: Histogram::register(
                     registry,
                     "large_message_wait_seconds",
                     "How long large messages waited for their turn, of those that had to",
@@ -121,7 +124,7 @@ impl Process {
                     "signing_queue_messages",
                     "Messages that have come whole and wait to be signed",
                 ),
-                waited: SharedHistogram::register(
+                waited: Histogram::register(
                     registry,
                     "signing_queue_seconds",
                     "From the end of a message until it was its turn to be signed",
@@ -129,27 +132,6 @@ impl Process {
                 ),
             },
         }
-    }
-
-    pub(super) fn waits_for_turn(&self) -> Waiting {
-        self.large.wait()
-    }
-
-    pub(super) fn waits_for_signature(&self) -> Waiting {
-        self.to_sign.wait()
-    }
-
-    pub(super) fn signing_failed(&self) {
-        set(&self.last_failure, SystemTime::now());
-    }
-
-    pub(super) fn panicked(&self) {
-        self.panics.inc();
-    }
-
-    pub(super) fn snapshot_in_use(&self, facts: &SnapshotFacts) {
-        set(&self.last_reload, facts.loaded_at);
-        self.snapshot.show(facts);
     }
 
     /// Writes what it counts into the figures.
@@ -168,28 +150,52 @@ impl Process {
             Some(whole(self.last_failure.get())).filter(|time| *time > 0);
         figures.connections_limit = number(&snapshot.connections);
     }
-
-    pub(super) fn key_problems(&self, problems: usize) {
-        let problems = i64::try_from(problems).unwrap_or(i64::MAX);
-        self.snapshot.key_problems.set(problems);
-    }
-
-    pub(super) fn reload_succeeded(&self) {
-        self.reloads_succeeded.inc();
-        self.last_reload_succeeded.set(1);
-    }
-
-    pub(super) fn reload_failed(&self) {
-        self.reloads_failed.inc();
-        self.last_reload_succeeded.set(0);
-    }
 }
 
-fn reloads(registry: &mut Registry) -> (Counter, Counter) {
-    let help = "Reloads of the configuration and keys";
-    let reloads: Family<[(&str, &str); 1], Counter> = registered(registry, "reload", help);
-    let result = |word| reloads.get_or_create_owned(&[("result", word)]);
-    (result("ok"), result("failed"))
+impl Metrics {
+    /// A step of a message panicked.
+    pub fn panicked(&self) {
+        self.0.process.panics.inc();
+    }
+
+    /// A message could not be signed ([`Refusal::SigningFailure`](crate::organisation::Refusal)).
+    pub fn signing_failed(&self) {
+        set(&self.0.process.last_failure, SystemTime::now());
+    }
+
+    /// A large message waits for its turn, until what is given is dropped.
+    pub fn waits_for_turn(&self) -> impl Drop + use<> {
+        self.0.process.large.wait()
+    }
+
+    /// A message waits to be signed, until what is given is dropped.
+    pub fn waits_for_signature(&self) -> impl Drop + use<> {
+        self.0.process.to_sign.wait()
+    }
+
+    /// A snapshot came into use, at the start or by a reload.
+    pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
+        set(&self.0.process.last_reload, facts.loaded_at);
+        self.0.process.snapshot.show(facts);
+    }
+
+    /// So many keys and keyrings of the snapshot in use can't be used as they should be, now
+    /// that all were read.
+    pub fn key_problems(&self, problems: usize) {
+        show(&self.0.process.snapshot.key_problems, problems as u64);
+    }
+
+    /// A reload put its snapshot into use; the load at the start is none.
+    pub fn reload_succeeded(&self) {
+        self.0.process.reloads_succeeded.inc();
+        self.0.process.last_reload_succeeded.set(1);
+    }
+
+    /// A reload failed, and the snapshot before it stays in use.
+    pub fn reload_failed(&self) {
+        self.0.process.reloads_failed.inc();
+        self.0.process.last_reload_succeeded.set(0);
+    }
 }
 
 /// What is shown of the snapshot in use.
@@ -229,16 +235,17 @@ impl SnapshotGauges {
     }
 
     fn show(&self, facts: &SnapshotFacts) {
-        let set = |gauge: &Gauge, value| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
         self.generation.inc();
-        set(&self.organisations, facts.organisations as u64);
-        set(&self.keystore_generation, facts.keystore_generation);
-        set(&self.without_key, facts.domains_without_key as u64);
-        set(&self.key_problems, facts.key_problems as u64);
-        set(&self.connections, facts.connections as u64);
+        show(&self.organisations, facts.organisations as u64);
+        show(&self.keystore_generation, facts.keystore_generation);
+        show(&self.without_key, facts.domains_without_key as u64);
+        show(&self.key_problems, facts.key_problems as u64);
+        show(&self.connections, facts.connections as u64);
     }
+}
+
+fn show(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 /// The value of a gauge of things; none has less than nothing.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::histogram::SharedHistogram;
+use super::histogram::Histogram;
 
 /// One more in a gauge, until it is dropped.
 #[derive(Debug)]
@@ -29,14 +29,14 @@ impl Drop for Counted {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) waiting: Gauge,
-    pub(super) waited: SharedHistogram,
+    pub(super) waited: Histogram,
 }
 
 /// One that waits, until this is dropped.
 pub(super) struct Waiting {
     #[expect(dead_code, reason = "held, not read")]
     counted: Counted,
-    waited: SharedHistogram,
+    waited: Histogram,
     since: Instant,
 }
 
