@@ -100,11 +100,7 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Status {
         }
         Ok(loaded) => {
             report.examine(loaded);
-            if report.problems.is_empty() {
-                Status::Good
-            } else {
-                Status::Finding
-            }
+            Status::of_check(report.problems.is_empty())
         }
     };
     report.good = status == Status::Good;

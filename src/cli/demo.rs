@@ -18,7 +18,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    config::{HttpListen, ListenerSettings, Loaded, Outbound, Reader, Settings, Socket},
+    config::{HttpListen, ListenerSettings, Loaded, Reader, Settings, Socket},
     daemon::{Daemon, InheritedSockets, Signals},
     dkim::{Algorithm, Message, ParsedSignature, PublicKey, key::NEW_RSA_BITS},
     handover::Data,
@@ -154,9 +154,7 @@ fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
         listeners: vec![ListenerSettings {
             name: LISTENER.to_owned(),
             socket: Socket::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
-            allow_users: None,
-            outbound: Outbound::default(),
-            observe: false,
+            ..ListenerSettings::default()
         }],
         http: HttpListen::Off,
         ..Settings::default()

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     handover::{self, Format, Handover, HandoverError, Scope, needs_public_key},
-    keystore::{Keystore, PublicKeys},
+    keystore::Keystore,
     names::DomainName,
     words::Language,
 };
@@ -82,18 +82,12 @@ fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
     let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
-    let handover = Handover {
-        organisation,
-        keyring: &keys.keyring,
-        public_keys: &keys.public,
-        settings: &loaded.settings,
-        now: Timestamp::now(),
-    };
     let scope = Scope {
         domain: arguments.domain.clone(),
         delegation: arguments.cname.clone(),
     };
-    let pack = handover.pack(&scope)?;
+    let pack =
+        Handover::new(organisation, &keys, &loaded.settings, Timestamp::now()).pack(&scope)?;
     let text = pack.render(arguments.format, arguments.lang);
     context.output.octets(text.as_bytes());
     Ok(Status::Good)
@@ -103,21 +97,17 @@ fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status
 fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let keystore = Keystore::open(&loaded.settings.keystore_path)?;
-    let organisations = loaded.organisations.iter();
-    let keys: Vec<PublicKeys> = organisations
-        .clone()
+    let keys = loaded
+        .organisations
+        .iter()
         .map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
     let now = Timestamp::now();
-    let handovers: Vec<Handover<'_>> = organisations
+    let handovers: Vec<Handover<'_>> = loaded
+        .organisations
+        .iter()
         .zip(&keys)
-        .map(|(organisation, keys)| Handover {
-            organisation,
-            keyring: &keys.keyring,
-            public_keys: &keys.public,
-            settings: &loaded.settings,
-            now,
-        })
+        .map(|(organisation, keys)| Handover::new(organisation, keys, &loaded.settings, now))
         .collect();
     let text = handover::operator_zone(&arguments.zone, &handovers)?;
     match &arguments.out {

@@ -11,7 +11,6 @@ use super::{
     status::Status,
 };
 use crate::{
-    config::Loaded,
     dkim::Algorithm,
     keys::{Keyring, State},
     keystore::Keystore,
@@ -75,11 +74,15 @@ struct ShownKey {
 
 pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let keystore = keystore(&loaded);
+    // Without a keystore the configuration can be shown all the same.
+    let keystore = Keystore::open(&loaded.settings.keystore_path)
+        .inspect_err(|error| warn(error))
+        .ok();
     match command {
         OrganisationCommand::List(arguments) => {
-            let all = loaded.organisations.iter();
-            let all: Vec<Shown<'_>> = all
+            let all: Vec<Shown<'_>> = loaded
+                .organisations
+                .iter()
                 .map(|organisation| show(organisation, keystore.as_ref()))
                 .collect();
             if arguments.json {
@@ -101,21 +104,15 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
     Ok(Status::Good)
 }
 
-/// Without a keystore the configuration can be shown all the same.
-fn keystore(loaded: &Loaded) -> Option<Keystore> {
-    Keystore::open(&loaded.settings.keystore_path)
-        .inspect_err(|error| warn(error))
-        .ok()
-}
-
 fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Shown<'a> {
-    let keyring = keystore.and_then(|keystore| {
-        keystore
-            .read_keyring(&organisation.id)
-            .inspect_err(|error| warn(error))
-            .ok()
-    });
-    let keyring = keyring.unwrap_or_default();
+    let keyring = keystore
+        .and_then(|keystore| {
+            keystore
+                .read_keyring(&organisation.id)
+                .inspect_err(|error| warn(error))
+                .ok()
+        })
+        .unwrap_or_default();
     Shown {
         id: &organisation.id,
         name: &organisation.name,
@@ -137,15 +134,18 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
 }
 
 fn keys_in_use(keyring: &Keyring, domain: &DomainName) -> Vec<ShownKey> {
-    let in_use = keyring.keys().iter().filter_map(|entry| {
-        let publication = entry.publications.get(domain)?;
-        (publication.state == State::Active).then(|| ShownKey {
-            selector: entry.selector.clone(),
-            algorithm: entry.algorithm,
-            since: publication.since,
+    keyring
+        .keys()
+        .iter()
+        .filter_map(|entry| {
+            let publication = entry.publications.get(domain)?;
+            (publication.state == State::Active).then(|| ShownKey {
+                selector: entry.selector.clone(),
+                algorithm: entry.algorithm,
+                since: publication.since,
+            })
         })
-    });
-    in_use.collect()
+        .collect()
 }
 
 fn print_list(all: &[Shown<'_>], output: &mut Output) {

@@ -36,34 +36,27 @@ pub(super) fn explain(decision: &Decision, refused: Refused, listener: &str) -> 
         Refusal::SigningFailure => {
             format!("the keys of {author} cannot be used; `zegel check` says why")
         }
-        Refusal::Hazard => of_hazards(refused),
-        other => of_message(other).to_owned(),
-    }
-}
-
-fn of_hazards(refused: Refused) -> String {
-    let words: Vec<&str> = refused.hazards.iter().map(Hazard::as_str).collect();
-    format!(
-        "the message holds what breaks signatures on its way ({}), and the policy refuses that",
-        words.join(", ")
-    )
-}
-
-/// Of what can be seen in the message alone.
-fn of_message(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::FromMissing => "the message has no From field",
+        Refusal::Hazard => {
+            let words: Vec<&str> = refused.hazards.iter().map(Hazard::as_str).collect();
+            format!(
+                "the message holds what breaks signatures on its way ({}), and the policy refuses \
+                 that",
+                words.join(", ")
+            )
+        }
+        Refusal::FromMissing => "the message has no From field".to_owned(),
         Refusal::FromRepeated => {
-            "the message has several From fields, and readers differ in which they show"
+            "the message has several From fields, and readers differ in which they show".to_owned()
         }
-        Refusal::FromSeveralMailboxes => "the From field does not name exactly one mailbox",
-        Refusal::FromUnparsable => {
-            "the From field is not what RFC 5322 allows, and readers differ in what they make of it"
+        Refusal::FromSeveralMailboxes => {
+            "the From field does not name exactly one mailbox".to_owned()
         }
-        Refusal::AlreadySigned => "a valid signature of ours is there already",
-        Refusal::LimitExceeded => {
-            "the header section is larger than [limits] header_bytes or header_fields allow"
-        }
-        _ => "it is the policy",
+        Refusal::FromUnparsable => "the From field is not what RFC 5322 allows, and readers \
+                                    differ in what they make of it"
+            .to_owned(),
+        Refusal::AlreadySigned => "a valid signature of ours is there already".to_owned(),
+        Refusal::LimitExceeded => "the header section is larger than [limits] header_bytes or \
+                                   header_fields allow"
+            .to_owned(),
     }
 }

@@ -18,18 +18,19 @@ pub(super) enum Status {
 }
 
 impl Status {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Good => 0,
-            Self::Finding => 1,
-            Self::Usage => 2,
-            Self::Configuration => EXIT_CONFIGURATION,
-        }
+    /// What a check ends with.
+    pub(super) const fn of_check(is_good: bool) -> Self {
+        if is_good { Self::Good } else { Self::Finding }
     }
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
-        Self::from(status.code())
+        Self::from(match status {
+            Status::Good => 0,
+            Status::Finding => 1,
+            Status::Usage => 2,
+            Status::Configuration => EXIT_CONFIGURATION,
+        })
     }
 }

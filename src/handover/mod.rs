@@ -31,6 +31,7 @@ use crate::{
     config::Settings,
     dkim::PublicKey,
     keys::{Keyring, Publication},
+    keystore::PublicKeys,
     names::{DomainName, Selector},
     organisation::Organisation,
     words::{Language, words},
@@ -55,6 +56,24 @@ pub struct Handover<'a> {
     pub settings: &'a Settings,
     /// The time for which the pack is made.
     pub now: Timestamp,
+}
+
+impl<'a> Handover<'a> {
+    /// Of an organisation with its keys as they were read from the keystore.
+    pub fn new(
+        organisation: &'a Organisation,
+        keys: &'a PublicKeys,
+        settings: &'a Settings,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            organisation,
+            keyring: &keys.keyring,
+            public_keys: &keys.public,
+            settings,
+            now,
+        }
+    }
 }
 
 /// Which part of it, and in which variant.

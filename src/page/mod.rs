@@ -33,9 +33,9 @@ use jiff::Timestamp;
 
 use self::{history::History, overview::Overview, request::Place};
 use crate::{
-    handover::{Handover, HandoverError, Pack, Scope, needs_public_key},
+    handover::{Handover, Pack, Scope, needs_public_key},
     keys::Keyring,
-    keystore::{Keystore, KeystoreError, PublicKeys},
+    keystore::{Keystore, KeystoreError},
     observe::metrics::Metrics,
     organisation::Organisation,
     snapshot::{Snapshot, SnapshotHolder},
@@ -88,15 +88,7 @@ impl Page {
             let _ = tokio::task::spawn_blocking(move || page.0.sample(Timestamp::now())).await;
         }
     }
-}
 
-impl fmt::Debug for Page {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Page").finish_non_exhaustive()
-    }
-}
-
-impl Page {
     /// Whether a path leads to one of these pages, though the organisation may be unknown.
     pub fn has(path: &str) -> bool {
         request::place(path).is_some() || path.starts_with("/org/")
@@ -113,6 +105,12 @@ impl Page {
             Some(Place::Pack(id, format)) => self.0.pack(id, format, query),
             None => not_found(),
         }
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Page").finish_non_exhaustive()
     }
 }
 
@@ -224,16 +222,10 @@ impl Inner {
         let keys = self
             .keystore
             .read_public_keys(&organisation.id, needs_public_key);
-        let PublicKeys { keyring, public } = keys.map_err(|error| error.to_string())?;
-        let handover = Handover {
-            organisation,
-            keyring: &keyring,
-            public_keys: &public,
-            settings: snapshot.settings(),
-            now,
-        };
-        let pack = handover.pack(&Scope::default());
-        pack.map_err(|error: HandoverError| error.to_string())
+        let keys = keys.map_err(|error| error.to_string())?;
+        Handover::new(organisation, &keys, snapshot.settings(), now)
+            .pack(&Scope::default())
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     cli::{
         context::{self, Context, nearest},
         failure::Failure,
-        look::{KeyRecord, Seen, in_one_round, word},
+        look::{KeyRecord, in_one_round, word},
         output::{Output, Table, complain, printable},
         status::Status,
     },
@@ -127,11 +127,10 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
     for organisation in organisations {
         survey.add(organisation, &timing);
     }
-    let mut subjects = survey.subjects;
     if let Some(domain) = &arguments.domain {
-        subjects.retain(|subject| subject.domain == *domain);
+        survey.subjects.retain(|subject| subject.domain == *domain);
     }
-    let examined = examine(&loaded, subjects)?;
+    let examined = examine(&loaded, survey.subjects)?;
     let good = survey.is_whole
         && examined
             .iter()
@@ -146,7 +145,7 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
     } else {
         print(&examined, arguments.lang, &mut context.output);
     }
-    Ok(if good { Status::Good } else { Status::Finding })
+    Ok(Status::of_check(good))
 }
 
 /// Those that are asked for.
@@ -203,26 +202,26 @@ impl Survey<'_> {
             Keyring::default()
         });
         let mut keys = self.watched_keys(organisation, &situation(organisation, &keyring, timing));
-        let sending = organisation.domains.iter().map(|one| (one, Role::Sending));
-        let parked = organisation.parked.iter().map(|one| (one, Role::Parked));
-        let known: Vec<_> = sending
-            .chain(parked)
-            .map(|(domain, role)| {
-                let keys = keys.remove(domain).unwrap_or_default();
-                (domain.clone(), role, keys)
-            })
-            .collect();
-        let former = keys
-            .into_iter()
-            .map(|(domain, keys)| (domain, Role::Former, keys));
-        let all = known.into_iter().chain(former);
-        self.subjects
-            .extend(all.map(|(domain, role, keys)| Subject {
+        let mut add = |domain, role, keys| {
+            self.subjects.push(Subject {
                 organisation: id.clone(),
                 domain,
                 role,
                 keys,
-            }));
+            });
+        };
+        for (domains, role) in [
+            (&organisation.domains, Role::Sending),
+            (&organisation.parked, Role::Parked),
+        ] {
+            for domain in domains {
+                let keys = keys.remove(domain).unwrap_or_default();
+                add(domain.clone(), role, keys);
+            }
+        }
+        for (domain, keys) in keys {
+            add(domain, Role::Former, keys);
+        }
     }
 
     fn watched_keys(
@@ -238,13 +237,12 @@ impl Survey<'_> {
                 key.map_err(|problem| self.lacks(problem)).ok()
             });
             if let (Some(key), Some(publication)) = (key, entry.publications.get(domain)) {
-                let record = KeyRecord {
-                    selector: entry.selector.clone(),
-                    domain: domain.clone(),
-                    public_key: key.clone(),
-                };
                 watched.entry(domain.clone()).or_default().push(Watched {
-                    record,
+                    record: KeyRecord {
+                        selector: entry.selector.clone(),
+                        domain: domain.clone(),
+                        public_key: key.clone(),
+                    },
                     algorithm: entry.algorithm,
                     publication: *publication,
                 });
@@ -274,7 +272,12 @@ impl Subject {
         let mut findings = Vec::new();
         for key in &self.keys {
             let seen = key.record.look(round).await;
-            keys.push(key.examined(&seen));
+            keys.push(ExaminedKey {
+                selector: key.record.selector.clone(),
+                algorithm: key.algorithm,
+                state: key.publication.state,
+                sight: word(seen.sight),
+            });
             // A record that is to go may be empty or gone.
             if key.publication.withdrawal.is_none() {
                 findings.extend(seen.findings);
@@ -299,17 +302,6 @@ impl Subject {
             role: self.role,
             keys,
             findings,
-        }
-    }
-}
-
-impl Watched {
-    fn examined(&self, seen: &Seen) -> ExaminedKey {
-        ExaminedKey {
-            selector: self.record.selector.clone(),
-            algorithm: self.algorithm,
-            state: self.publication.state,
-            sight: word(seen.sight),
         }
     }
 }

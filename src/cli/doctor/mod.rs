@@ -5,7 +5,7 @@ mod system;
 use std::{
     cmp::Reverse,
     io::ErrorKind,
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -87,11 +87,7 @@ pub(super) fn run(arguments: &DoctorArguments, context: &mut Context) -> Result<
     } else {
         report.print(&mut context.output);
     }
-    Ok(if report.good {
-        Status::Good
-    } else {
-        Status::Finding
-    })
+    Ok(Status::of_check(report.good))
 }
 
 fn look(arguments: &DoctorArguments, ours: Ours<'_>) -> Result<(String, Vec<Finding>), Failure> {
@@ -165,7 +161,7 @@ fn sockets(listeners: &[ListenerSettings], postfix: Option<&Postfix>) -> Vec<Fin
     for listener in listeners {
         let file = match (&listener.socket, postfix) {
             (Socket::Tcp(address), _) => {
-                if !answers(*address) {
+                if TcpStream::connect_timeout(address, PATIENCE).is_err() {
                     findings.push(doctor::unreachable(*address));
                 }
                 continue;
@@ -179,10 +175,6 @@ fn sockets(listeners: &[ListenerSettings], postfix: Option<&Postfix>) -> Vec<Fin
         }
     }
     findings
-}
-
-fn answers(address: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&address, PATIENCE).is_ok()
 }
 
 impl Report {

@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, FIELD_NAME, Hazard, Hazards, ParsedSignature},
-    keys::{Keyring, State},
+    keys::State,
     names::{DomainName, OrganisationId, Selector},
-    organisation::Action,
+    organisation::{Action, Refusal},
     signer::{Refused, Signed},
     snapshot::Built,
 };
@@ -58,7 +58,7 @@ struct Explanation {
     /// `signed`, `unsigned`, `tempfailed` or `rejected`: what becomes of the message.
     result: &'static str,
     /// Why it is not signed.
-    reason: Option<&'static str>,
+    reason: Option<Refusal>,
     advice: Option<String>,
     /// None when the message was not looked at so far.
     hazards: Option<Vec<&'static str>>,
@@ -100,16 +100,26 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
         let folder = context.config_file().with_file_name("orgs.d");
         folder.join(format!("{}.toml", one.id))
     });
-    let result = trial.sign();
+    let author = trial.decision.author.as_ref().ok();
     let explanation = Explanation {
         listener: trial.listener.name.clone(),
         observe: trial.listener.observe,
         client: arguments.circumstances.client,
         login: arguments.circumstances.login().map(str::to_owned),
-        from_domain: trial.decision.author.as_ref().ok().cloned(),
+        from_domain: author.cloned(),
         organisation: organisation.map(|one| one.id.clone()),
         file,
-        keys: keys(&keyring, trial.decision.author.as_ref().ok()),
+        keys: keyring
+            .keys()
+            .iter()
+            .filter_map(|key| {
+                Some(ExplainedKey {
+                    selector: key.selector.clone(),
+                    algorithm: key.algorithm,
+                    state: key.state(author?)?,
+                })
+            })
+            .collect(),
         steps: Vec::new(),
         result: "signed",
         reason: None,
@@ -117,14 +127,11 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
         hazards: None,
         signatures: Vec::new(),
     };
-    let explanation = match &result {
+    let mut explanation = match &trial.sign() {
         Ok(signed) => explanation.signed(&trial, signed),
         Err(refused) => explanation.refused(&built, &trial, *refused),
     };
-    let explanation = Explanation {
-        steps: steps(&trial, &explanation, &arguments.circumstances),
-        ..explanation
-    };
+    explanation.steps = steps(&trial, &explanation, &arguments.circumstances);
     if arguments.json {
         context.output.json(&explanation);
     } else {
@@ -132,25 +139,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     }
     let is_good =
         explanation.result == "signed" && explanation.signatures.iter().all(|one| one.verifies);
-    Ok(if is_good {
-        Status::Good
-    } else {
-        Status::Finding
-    })
-}
-
-fn keys(keyring: &Keyring, author: Option<&DomainName>) -> Vec<ExplainedKey> {
-    keyring
-        .keys()
-        .iter()
-        .filter_map(|key| {
-            Some(ExplainedKey {
-                selector: key.selector.clone(),
-                algorithm: key.algorithm,
-                state: key.state(author?)?,
-            })
-        })
-        .collect()
+    Ok(Status::of_check(is_good))
 }
 
 fn words(hazards: Hazards) -> Vec<&'static str> {
@@ -186,11 +175,9 @@ impl Explanation {
 
     fn refused(self, built: &Built, trial: &Trial<'_>, refused: Refused) -> Self {
         let decision = &trial.decision;
-        let mut advice = refusal::explain(decision, refused, &trial.listener.name);
+        let mut advice = vec![refusal::explain(decision, refused, &trial.listener.name)];
         if Stage::of(refused.refusal, decision) == Stage::Keys {
-            for problem in &built.problems {
-                advice = format!("{advice}; {problem}");
-            }
+            advice.extend_from_slice(&built.problems);
         }
         Self {
             result: match decision.action(&built.snapshot, refused.refusal) {
@@ -198,8 +185,8 @@ impl Explanation {
                 Action::Tempfail => "tempfailed",
                 Action::Reject => "rejected",
             },
-            reason: Some(refused.refusal.as_str()),
-            advice: Some(advice),
+            reason: Some(refused.refusal),
+            advice: Some(advice.join("; ")),
             hazards: decision.verdict.is_ok().then(|| words(refused.hazards)),
             ..self
         }

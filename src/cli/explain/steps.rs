@@ -75,10 +75,9 @@ pub(super) fn steps(
     explanation: &Explanation,
     arguments: &CircumstanceArguments,
 ) -> Vec<Step> {
-    let refusal = Refusal::ALL
-        .into_iter()
-        .find(|refusal| Some(refusal.as_str()) == explanation.reason);
-    let refused_at = refusal.map(|refusal| Stage::of(refusal, &trial.decision));
+    let refused_at = explanation
+        .reason
+        .map(|refusal| Stage::of(refusal, &trial.decision));
     let teller = Teller {
         trial,
         explanation,
@@ -120,11 +119,11 @@ impl Teller<'_> {
             Stage::Sender => self.sender(),
             Stage::Keys => self.keys(),
             Stage::Limits => match self.explanation.reason {
-                Some("limit_exceeded") => "the header section is beyond [limits]".to_owned(),
+                Some(Refusal::LimitExceeded) => "the header section is beyond [limits]".to_owned(),
                 _ => "the header section is within [limits]".to_owned(),
             },
             Stage::AlreadySigned => match self.explanation.reason {
-                Some("already_signed") => "it carries a valid signature of ours".to_owned(),
+                Some(Refusal::AlreadySigned) => "it carries a valid signature of ours".to_owned(),
                 _ => "it carries no valid signature of ours".to_owned(),
             },
             Stage::Hazards => self.hazards(),

@@ -131,11 +131,9 @@ impl Files for Disk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let names = fs::read_dir(folder)?.map(|entry| {
-            let name = entry?.file_name();
-            Ok(name.to_string_lossy().into_owned())
-        });
-        names.collect()
+        fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
     }
 
     fn is_file(&self, path: &Path) -> bool {

@@ -72,11 +72,7 @@ impl Report {
     }
 
     pub(super) fn status(&self) -> Status {
-        if self.of(Severity::Act).next().is_some() {
-            Status::Finding
-        } else {
-            Status::Good
-        }
+        Status::of_check(self.of(Severity::Act).next().is_none())
     }
 
     fn of(&self, severity: Severity) -> impl Iterator<Item = &Finding> {

@@ -47,7 +47,9 @@ impl KeySource {
     pub(super) fn new(arguments: &VerifyArguments, context: &Context) -> Result<Self, Failure> {
         if !arguments.key.is_empty() || !arguments.record.is_empty() {
             let files = arguments.key.iter().map(|file| from_file(file));
-            let texts = arguments.record.iter().map(|text| from_text(text));
+            let texts = arguments.record.iter().map(|text| {
+                Record::parse(text).map_err(|error| Failure::Usage(format!("--record: {error}")))
+            });
             return Ok(Self::Given(files.chain(texts).collect::<Result<_, _>>()?));
         }
         let failed = |error: &dyn std::fmt::Display| {
@@ -131,10 +133,6 @@ fn from_file(file: &Path) -> Result<Record, Failure> {
             flags: Flags::default(),
         })
         .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
-}
-
-fn from_text(text: &str) -> Result<Record, Failure> {
-    Record::parse(text).map_err(|error| Failure::Usage(format!("--record: {error}")))
 }
 
 /// `ADDRESS` or `ADDRESS:PORT`.

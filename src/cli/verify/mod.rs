@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &VerifyArguments, context: &mut Context) -> Result<
     } else {
         print(&report, &author, &mut context.output);
     }
-    Ok(if good { Status::Good } else { Status::Finding })
+    Ok(Status::of_check(good))
 }
 
 /// A signature that nobody gave a key for counts for nothing; any other that is aligned
@@ -185,8 +185,10 @@ fn check(
     now: u64,
 ) -> Vec<Checked> {
     let mut hashes = BodyHashes::default();
-    let fields = message.header.fields().filter(|field| field.is(FIELD_NAME));
-    fields
+    message
+        .header
+        .fields()
+        .filter(|field| field.is(FIELD_NAME))
         .map(|field| {
             let mut checked = claimed(field, author);
             match ParsedSignature::parse(field.name, field.value) {
@@ -222,15 +224,14 @@ fn claimed(field: Field<'_>, author: Option<&DomainName>) -> Checked {
 
 impl Checked {
     fn without_key(&mut self, why: NoKey) {
-        let (result, reason) = match why {
-            NoKey::NotGiven => (
-                Outcome::Skipped,
-                "no key of its algorithm was given".to_owned(),
-            ),
-            NoKey::Temporary(reason) => (Outcome::Unknown, reason),
-            NoKey::Permanent(reason) => (Outcome::Fail, reason),
+        (self.result, self.reason) = match why {
+            NoKey::NotGiven => {
+                let reason = "no key of its algorithm was given".to_owned();
+                (Outcome::Skipped, Some(reason))
+            }
+            NoKey::Temporary(reason) => (Outcome::Unknown, Some(reason)),
+            NoKey::Permanent(reason) => (Outcome::Fail, Some(reason)),
         };
-        (self.result, self.reason) = (result, Some(reason));
     }
 
     /// Up to the first that verifies.
