@@ -112,9 +112,11 @@ impl Snapshot {
 
     /// How many domains that send have no key in use: their mail leaves unsigned.
     pub fn domains_without_key(&self) -> usize {
-        let keys = self.domains.values();
-        let keys = keys.filter_map(|domain| domain.keys.as_ref());
-        keys.filter(|keys| keys.is_awaiting()).count()
+        self.domains
+            .values()
+            .filter_map(|domain| domain.keys.as_ref())
+            .filter(|keys| keys.is_awaiting())
+            .count()
     }
 
     /// The generation of the keystore from which the keys were read.
@@ -133,12 +135,11 @@ impl Snapshot {
     pub fn key_changes(&self, previous: &Self) -> Vec<Change> {
         let places = Places::new(self.organisations(), Some(previous));
         let differences = places.differences(Some(previous), self.organisations(), &self.in_use);
-        let before = differences.old.into_iter();
-        let before = before.map(|place| &previous.organisations()[place]);
-        let after = differences.new.into_iter();
-        let after = after.map(|place| &self.organisations()[place]);
+        let before = differences.old.iter();
+        let after = differences.new.iter();
         let names: BTreeSet<&DomainName> = before
-            .chain(after)
+            .map(|place| &previous.organisations()[*place])
+            .chain(after.map(|place| &self.organisations()[*place]))
             .flat_map(|one| one.domains.iter().chain(&one.parked))
             .collect();
         let describe = |snapshot: &Self, name: &DomainName| {
@@ -146,13 +147,14 @@ impl Snapshot {
             let keys = domain.and_then(|domain| domain.keys.as_ref());
             Value::Text(keys.map_or_else(|| "none".to_owned(), ToString::to_string))
         };
-        let changes = names.into_iter().map(|name| Change {
-            key: format!("keys of {name}"),
-            before: Some(describe(previous, name)),
-            after: Some(describe(self, name)),
-            effect: Effect::AtOnce,
-        });
-        changes
+        names
+            .into_iter()
+            .map(|name| Change {
+                key: format!("keys of {name}"),
+                before: Some(describe(previous, name)),
+                after: Some(describe(self, name)),
+                effect: Effect::AtOnce,
+            })
             .filter(|change| change.before != change.after)
             .collect()
     }
@@ -242,12 +244,10 @@ fn index(
     let mut domains = if let Some(previous) = previous {
         previous.domains.clone()
     } else {
-        let numbers = organisations.iter();
-        HashMap::with_capacity(
-            numbers
-                .map(|one| one.domains.len() + one.parked.len())
-                .sum(),
-        )
+        let numbers = organisations
+            .iter()
+            .map(|one| one.domains.len() + one.parked.len());
+        HashMap::with_capacity(numbers.sum())
     };
     let differences = places.differences(previous, organisations, in_use);
     if let Some(previous) = previous {
@@ -349,9 +349,9 @@ impl Places {
                 None => new.push(place),
             }
         }
-        let old = is_other.into_iter().enumerate();
         Differences {
-            old: old
+            old: (0..)
+                .zip(is_other)
                 .filter_map(|(place, is_other)| is_other.then_some(place))
                 .collect(),
             new,

@@ -131,7 +131,15 @@ impl Reloader {
                         return;
                     }
                 }
-                Err(error) => self.complain(&error.to_string()),
+                Err(error) => {
+                    let error = error.to_string();
+                    if self.complaint != error {
+                        tracing::error!(
+                            "the keystore can't be looked at, its keys stay as they were: {error}"
+                        );
+                        self.complaint = error;
+                    }
+                }
             }
         }
     }
@@ -142,13 +150,6 @@ impl Reloader {
         let maker = Arc::clone(&self.maker);
         if spawn_blocking(move || maker.reload(due)).await.is_err() {
             self.maker.failed("the files could not be read");
-        }
-    }
-
-    fn complain(&mut self, error: &str) {
-        if self.complaint != error {
-            tracing::error!("the keystore can't be looked at, its keys stay as they were: {error}");
-            error.clone_into(&mut self.complaint);
         }
     }
 }
@@ -215,14 +216,14 @@ impl Maker {
         }
         loaded.organisations.iter().find_map(|organisation| {
             let listeners = &organisation.senders.as_ref()?.listeners;
-            let unknown = listeners.iter().find(|name| !self.listeners.contains(name));
-            unknown.map(|name| {
-                format!(
-                    "organisation {} names the listener {name}, which this process does not \
-                     have: restart to change listeners",
-                    organisation.id
-                )
-            })
+            let unknown = listeners
+                .iter()
+                .find(|name| !self.listeners.contains(name))?;
+            Some(format!(
+                "organisation {} names the listener {unknown}, which this process does not \
+                 have: restart to change listeners",
+                organisation.id
+            ))
         })
     }
 

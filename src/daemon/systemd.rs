@@ -42,12 +42,15 @@ impl InheritedSockets {
 
     /// The names of those that nobody has taken.
     pub(super) fn unanswered(&self) -> Vec<String> {
-        let free = self.taken.iter().enumerate().filter(|(_, taken)| !**taken);
-        free.map(|(place, _)| match self.names.get(place) {
-            Some(name) if !name.is_empty() => name.clone(),
-            _ => format!("descriptor {}", place + 3),
-        })
-        .collect()
+        self.taken
+            .iter()
+            .enumerate()
+            .filter(|(_, taken)| !**taken)
+            .map(|(place, _)| match self.names.get(place) {
+                Some(name) if !name.is_empty() => name.clone(),
+                _ => format!("descriptor {}", place + 3),
+            })
+            .collect()
     }
 
     /// The socket of this name, once.
@@ -61,9 +64,8 @@ impl InheritedSockets {
         // What is no unix socket is left in its place, for the second question.
         if let Ok(Some(socket)) = self.sockets.take_unix_listener(place) {
             socket.set_nonblocking(true)?;
-            return Ok(Some(BoundSocket::Inherited(UnixListener::from_std(
-                socket,
-            )?)));
+            let socket = UnixListener::from_std(socket)?;
+            return Ok(Some(BoundSocket::Inherited(socket)));
         }
         let Some(socket) = self.sockets.take_tcp_listener(place)? else {
             return Ok(None);

@@ -122,8 +122,8 @@ impl Rounds {
             }
         };
         let timing = self.loaded.settings.timing();
-        let ids = organisations.iter().map(|one| &one.id);
-        self.metrics.organisations(ids);
+        self.metrics
+            .organisations(organisations.iter().map(|one| &one.id));
         let mut checks = JoinSet::new();
         let mut next = begun;
         for organisation in &organisations {
@@ -134,8 +134,11 @@ impl Rounds {
             let (checker, round) = (Arc::clone(&self.checker), Arc::clone(&round));
             let (metrics, journal) = (self.metrics.clone(), Arc::clone(&self.journal));
             let organisation = organisation.clone();
-            let clock = self.clocks.entry(organisation.id.clone());
-            let look = clock.or_insert_with(ClockWatch::new).look();
+            let look = self
+                .clocks
+                .entry(organisation.id.clone())
+                .or_insert_with(ClockWatch::new)
+                .look();
             checks.spawn(async move {
                 let outcome = checker.check(&organisation, &timing, look, &round).await;
                 drop(place);

@@ -83,9 +83,10 @@ impl History {
     /// The same of all that had mail.
     pub(super) fn days(&self, now: Timestamp) -> HashMap<OrganisationId, Day> {
         let hour = now.as_second().div_euclid(SECONDS);
-        let rings = self.lock();
-        let days = rings.iter().map(|(id, ring)| (id.clone(), ring.day(hour)));
-        days.collect()
+        self.lock()
+            .iter()
+            .map(|(id, ring)| (id.clone(), ring.day(hour)))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<OrganisationId, Ring>> {

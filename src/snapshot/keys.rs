@@ -55,8 +55,9 @@ impl DomainKeys {
     /// What to sign with, if that is known already. If not, a key has to be read first
     /// ([`DomainKeys::load`]). Looks at no disk and waits for nobody.
     pub fn ready(&self) -> Option<&Signing> {
+        let choose = || self.set.choose(&self.domain);
         let known = self.signing.get();
-        known.or_else(|| self.set.is_read().then(|| self.choose()))
+        known.or_else(|| self.set.is_read().then(|| self.signing.get_or_init(choose)))
     }
 
     /// What to sign with. Reads the keys that nobody has read yet and blocks meanwhile, so it is
@@ -69,10 +70,6 @@ impl DomainKeys {
             Some(signing) => signing.clone(),
             None => chosen,
         }
-    }
-
-    fn choose(&self) -> &Signing {
-        self.signing.get_or_init(|| self.set.choose(&self.domain))
     }
 
     /// Whether the domain has no key in use. No key is read for this.
@@ -90,15 +87,11 @@ impl fmt::Display for DomainKeys {
             Some(Signing::Active(keys)) => keys.iter().map(|key| key.selector.as_str()).collect(),
             Some(Signing::Awaiting) | None => self.set.selectors(&self.domain),
         };
-        if selectors.is_empty() {
-            let is_awaiting = self.is_awaiting();
-            return formatter.write_str(if is_awaiting {
-                "awaiting a key"
-            } else {
-                "unusable"
-            });
+        match selectors.as_slice() {
+            [] if self.is_awaiting() => formatter.write_str("awaiting a key"),
+            [] => formatter.write_str("unusable"),
+            selectors => formatter.write_str(&selectors.join(" and ")),
         }
-        formatter.write_str(&selectors.join(" and "))
     }
 }
 
@@ -196,8 +189,8 @@ impl KeySet {
     }
 
     pub(super) fn find(&self, fingerprint: &Fingerprint) -> Option<&Arc<HeldKey>> {
-        let mut held = self.keys.iter().map(|key| &key.held);
-        held.find(|held| held.identity().fingerprint == *fingerprint)
+        self.held()
+            .find(|held| held.identity().fingerprint == *fingerprint)
     }
 
     /// The keys that are in use, read or not.
@@ -219,12 +212,12 @@ impl KeySet {
 
     /// The selectors in use for a domain, as the keyring has them: no key is read for this.
     pub(super) fn selectors(&self, domain: &DomainName) -> Vec<&str> {
-        let algorithms = self.organisation.algorithms.iter();
-        let active = algorithms.filter_map(|algorithm| {
-            let key = self.keys_of(domain, *algorithm, State::Active).next()?;
-            Some(key.held.identity().selector.as_str())
-        });
-        active.collect()
+        self.organisation
+            .algorithms
+            .iter()
+            .filter_map(|algorithm| self.keys_of(domain, *algorithm, State::Active).next())
+            .map(|key| key.held.identity().selector.as_str())
+            .collect()
     }
 
     /// Whether it is known that no key is in use for a domain.
@@ -250,9 +243,12 @@ impl KeySet {
             let key = usable(active).or_else(|| stand_ins.find_map(usable));
             Some((*algorithm, key))
         };
-        let algorithms = self.organisation.algorithms.iter();
-        let chosen: Vec<(Algorithm, Option<Arc<ActiveKey>>)> =
-            algorithms.filter_map(choose).collect();
+        let chosen: Vec<(Algorithm, Option<Arc<ActiveKey>>)> = self
+            .organisation
+            .algorithms
+            .iter()
+            .filter_map(choose)
+            .collect();
         if chosen.is_empty() {
             return Signing::Awaiting;
         }

@@ -158,8 +158,12 @@ impl KeySet {
                 shared: false,
             })
         };
-        let draining = keyring.keys().iter().filter(is_draining);
-        draining.filter_map(hold).collect()
+        keyring
+            .keys()
+            .iter()
+            .filter(is_draining)
+            .filter_map(hold)
+            .collect()
     }
 }
 
@@ -176,8 +180,7 @@ fn in_use(
         let states = states(entry, organisation);
         if is_active(&states) && organisation.algorithms.contains(&entry.algorithm) {
             let before = before.map(Arc::as_ref);
-            let key = hold(organisation, source, entry, states, before, problems);
-            keys.push(key);
+            keys.push(hold(organisation, source, entry, states, before, problems));
         }
     }
     if let Some(before) = before {
@@ -197,12 +200,14 @@ fn in_use(
 
 /// For each domain of the organisation the state of this key, where that bears on signing.
 fn states(entry: &KeyEntry, organisation: &Organisation) -> Box<[(DomainName, State)]> {
-    let domains = organisation.domains.iter();
-    let states = domains.filter_map(|domain| {
-        let state = usable_state(entry.publications.get(domain)?)?;
-        Some((domain.clone(), state))
-    });
-    states.collect()
+    organisation
+        .domains
+        .iter()
+        .filter_map(|domain| {
+            let state = usable_state(entry.publications.get(domain)?)?;
+            Some((domain.clone(), state))
+        })
+        .collect()
 }
 
 /// The state, if the key may sign in it, be it in place of another key.
@@ -224,8 +229,9 @@ fn hold(
     before: Option<&KeySet>,
     problems: &mut Vec<String>,
 ) -> SetKey {
-    let held = before.and_then(|before| before.find(&entry.fingerprint));
-    let held = held.filter(|held| !held.is_refused());
+    let held = before
+        .and_then(|before| before.find(&entry.fingerprint))
+        .filter(|held| !held.is_refused());
     let identity = entry.identity();
     let mut key = SetKey {
         held: match held {

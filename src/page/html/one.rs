@@ -131,9 +131,12 @@ fn domains<'a>(subject: &'a Subject<'_>, keyring: &'a Keyring) -> Vec<&'a Domain
 
 /// The newest first.
 fn keys_of<'a>(keyring: &'a Keyring, domain: &DomainName) -> Vec<(&'a KeyEntry, &'a Publication)> {
-    let keys = keyring.keys().iter().rev();
-    let keys = keys.filter_map(|key| Some((key, key.publications.get(domain)?)));
-    keys.collect()
+    keyring
+        .keys()
+        .iter()
+        .rev()
+        .filter_map(|key| Some((key, key.publications.get(domain)?)))
+        .collect()
 }
 
 fn domain_heading(domain: &DomainName) -> Markup {
