@@ -127,7 +127,7 @@ impl Snapshot {
     /// Whether a keyring could not be read or is gone, so that a revoked key may still be in
     /// use. Then a new snapshot is due although the generation is the same.
     pub fn has_unread_keyrings(&self) -> bool {
-        self.found.iter().any(FoundKeys::is_unread)
+        self.found.iter().any(|found| found.is_unread)
     }
 
     /// How the keys in use differ from those of an earlier snapshot: domain by domain, in
@@ -168,7 +168,7 @@ impl Snapshot {
     /// organisations, unreadable or gone. A key counts once someone has read it; after a round
     /// of [`KeyCare`] all have been read.
     pub fn key_problems(&self) -> usize {
-        let unread = self.found.iter().filter(|found| found.is_unread()).count();
+        let unread = self.found.iter().filter(|found| found.is_unread).count();
         let refused: usize = self.in_use.iter().map(|set| set.refused()).sum();
         unread + refused
     }

@@ -104,7 +104,7 @@ impl Metrics {
         let mut figures = SignerFigures {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             backend: dkim::BACKEND.to_owned(),
-            started: inner.machine.started(),
+            started: inner.machine.started,
             listeners: inner.listeners.figures(),
             organisations: all.iter().map(|one| one.figures()).collect(),
             ..SignerFigures::default()

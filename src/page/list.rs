@@ -1,9 +1,6 @@
 //! The part of the list that is wanted: search, order, and one page of it.
 
-use std::{
-    cmp::{Ordering, Reverse},
-    collections::HashMap,
-};
+use std::{cmp::Reverse, collections::HashMap};
 
 use super::{
     history::Day,
@@ -87,49 +84,26 @@ fn matches(row: &Row, words: &str) -> bool {
         })
 }
 
-/// Numbers go from the largest, all else from the smallest; the id decides last.
+/// Numbers go from the largest, all else from the smallest. They come in the order of their
+/// ids, and what is equal stays so.
 fn sort(found: &mut [Entry<'_>], wish: &Wish) {
-    if wish.sort == Sort::Name {
-        let name = |entry: &Entry<'_>| entry.row.organisation.name.to_lowercase();
-        // Both keep what is equal in the order of the ids.
-        if wish.reversed {
-            found.sort_by_cached_key(|entry| Reverse(name(entry)));
-        } else {
-            found.sort_by_cached_key(name);
-        }
-        return;
+    if wish.reversed {
+        // And once more below: what is equal is then as it was.
+        found.reverse();
     }
-    // They come in the order of their ids, and what is equal stays so.
-    found.sort_by(|one, other| {
-        let order = order(one, other, wish.sort);
-        if wish.reversed {
-            order.reverse()
-        } else {
-            order
+    match wish.sort {
+        Sort::Name => found.sort_by_cached_key(|one| one.row.organisation.name.to_lowercase()),
+        // Within one urgency those with most unsigned mail come first.
+        Sort::Urgency => {
+            found.sort_by_key(|one| (one.row.standing.urgency, Reverse(one.totals.unsigned)));
         }
-    });
-}
-
-fn order(one: &Entry<'_>, other: &Entry<'_>, sort: Sort) -> Ordering {
-    match sort {
-        // Sorted before.
-        Sort::Name => Ordering::Equal,
-        Sort::Urgency => urgency(one, other),
-        Sort::Checked => {
-            let checked = |entry: &Entry<'_>| entry.row.standing.checked;
-            checked(one).cmp(&checked(other))
-        }
-        Sort::Signed => other.totals.signed.cmp(&one.totals.signed),
-        Sort::Unsigned => other.totals.unsigned.cmp(&one.totals.unsigned),
+        Sort::Checked => found.sort_by_key(|one| one.row.standing.checked),
+        Sort::Signed => found.sort_by_key(|one| Reverse(one.totals.signed)),
+        Sort::Unsigned => found.sort_by_key(|one| Reverse(one.totals.unsigned)),
     }
-}
-
-/// Within one urgency those with most unsigned mail come first.
-fn urgency(one: &Entry<'_>, other: &Entry<'_>) -> Ordering {
-    let urgency = |entry: &Entry<'_>| entry.row.standing.urgency;
-    urgency(one)
-        .cmp(&urgency(other))
-        .then_with(|| other.totals.unsigned.cmp(&one.totals.unsigned))
+    if wish.reversed {
+        found.reverse();
+    }
 }
 
 #[cfg(test)]

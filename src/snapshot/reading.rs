@@ -41,7 +41,7 @@ pub(super) struct FoundKeys {
     /// set: a keyring that is written again with the same keys makes no other set.
     stamp: Option<KeyringStamp>,
     /// The keyring can't be read or is gone, so nobody knows what has changed in it.
-    unread: bool,
+    pub(super) is_unread: bool,
 }
 
 impl FoundKeys {
@@ -89,7 +89,7 @@ impl FoundKeys {
         Self {
             set,
             stamp,
-            unread: false,
+            is_unread: false,
         }
     }
 
@@ -105,13 +105,8 @@ impl FoundKeys {
         Self {
             set,
             stamp: None,
-            unread: true,
+            is_unread: true,
         }
-    }
-
-    /// Whether nobody knows what its keyring says now.
-    pub(super) fn is_unread(&self) -> bool {
-        self.unread
     }
 
     /// Whether nothing has to be read again. A key that was refused has to: its file may have

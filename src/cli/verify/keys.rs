@@ -59,10 +59,11 @@ impl KeySource {
             .enable_all()
             .build()
             .map_err(|error| failed(&error))?;
+        let resolvers = resolvers(arguments, context)?;
         let resolver = {
             // It looks for the runtime when it is made.
             let _entered = runtime.enter();
-            resolver(arguments, context)?.map_err(|error| failed(&error))?
+            Resolver::new(&resolvers).map_err(|error| failed(&error))?
         };
         Ok(Self::Dns(Box::new(Dns { resolver, runtime })))
     }
@@ -91,19 +92,13 @@ impl KeySource {
     }
 }
 
-fn resolver(
-    arguments: &VerifyArguments,
-    context: &Context,
-) -> Result<Result<Resolver, DnsError>, Failure> {
+/// Those that are asked for, or those of the configuration or the system.
+fn resolvers(arguments: &VerifyArguments, context: &Context) -> Result<Resolvers, Failure> {
     if !arguments.resolver.is_empty() {
-        return Ok(Resolver::new(&Resolvers::Addresses(
-            arguments.resolver.clone(),
-        )));
+        return Ok(Resolvers::Addresses(arguments.resolver.clone()));
     }
-    Ok(match context.load_if_there()? {
-        Some(loaded) => Resolver::new(&loaded.settings.keeper.resolvers),
-        None => Resolver::new(&Resolvers::System),
-    })
+    let loaded = context.load_if_there()?;
+    Ok(loaded.map_or(Resolvers::System, |loaded| loaded.settings.keeper.resolvers))
 }
 
 /// What several records at one name mean is undefined (RFC 6376 §3.6.2.2), so they count

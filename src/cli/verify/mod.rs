@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     dkim::{
-        AuthorRefusal, Canonicalisation, Claims, FIELD_NAME, Field, Message, ParsedSignature,
-        PublicKey, VerificationError, author_domain, record::Record,
+        AuthorRefusal, Canonicalisation, Claims, FIELD_NAME, Message, ParsedSignature, PublicKey,
+        VerificationError, author_domain, record::Record,
     },
     names::{DomainName, Selector},
     words::words,
@@ -190,7 +190,14 @@ fn check(
         .fields()
         .filter(|field| field.is(FIELD_NAME))
         .map(|field| {
-            let mut checked = claimed(field, author);
+            let claims = Claims::read(field.value);
+            let mut checked = Checked {
+                aligned: author.is_some() && author == claims.domain.as_ref(),
+                domain: claims.domain,
+                selector: claims.selector,
+                algorithm: claims.algorithm,
+                ..Checked::default()
+            };
             match ParsedSignature::parse(field.name, field.value) {
                 Err(error) => checked.reason = Some(error.to_string()),
                 Ok(signature) => {
@@ -209,17 +216,6 @@ fn check(
             checked
         })
         .collect()
-}
-
-fn claimed(field: Field<'_>, author: Option<&DomainName>) -> Checked {
-    let claims = Claims::read(field.value);
-    Checked {
-        aligned: author.is_some() && author == claims.domain.as_ref(),
-        domain: claims.domain,
-        selector: claims.selector,
-        algorithm: claims.algorithm,
-        ..Checked::default()
-    }
 }
 
 impl Checked {

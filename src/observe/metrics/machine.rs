@@ -29,22 +29,18 @@ pub(super) fn registry() -> Registry {
 #[derive(Debug)]
 pub(super) struct Machine {
     registry: Registry,
-    started: SystemTime,
+    /// When the process began, in seconds since 1970.
+    pub(super) started: u64,
 }
 
 impl Machine {
     /// The process begins about now.
     pub(super) fn new() -> Self {
-        let started = SystemTime::now();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let started = since_epoch.unwrap_or_default().as_secs();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(MachineCollector(started)));
         Self { registry, started }
-    }
-
-    /// When the process began, in seconds since 1970.
-    pub(super) fn started(&self) -> u64 {
-        let begun = self.started.duration_since(UNIX_EPOCH);
-        begun.unwrap_or_default().as_secs()
     }
 
     /// The page of both.
@@ -57,8 +53,9 @@ impl Machine {
     }
 }
 
+/// Knows when the process began.
 #[derive(Debug)]
-struct MachineCollector(SystemTime);
+struct MachineCollector(u64);
 
 impl Collector for MachineCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -74,9 +71,8 @@ impl Collector for MachineCollector {
         if let Some(octets) = resident_memory() {
             gauge("process_resident_memory_bytes", "Memory in use", octets)?;
         }
-        let begun = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let begun = i64::try_from(begun.as_secs()).unwrap_or(i64::MAX);
-        gauge("process_start_time_seconds", "When it was started", begun)
+        let started = i64::try_from(self.0).unwrap_or(i64::MAX);
+        gauge("process_start_time_seconds", "When it was started", started)
     }
 }
 
