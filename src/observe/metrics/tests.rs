@@ -1,7 +1,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::{names::Selector, observe::status::Order, organisation::Refusal};
+use crate::{
+    names::{OrganisationId, Selector},
+    observe::status::Order,
+    organisation::Refusal,
+};
 
 fn id(text: &str) -> OrganisationId {
     text.parse().unwrap()
