@@ -97,12 +97,14 @@ impl<'a> Administrator<'a> {
         });
     }
 
-    /// Takes a zone from a back-up: all that `keep` asks for is there again.
+    /// Takes a zone from a back-up: all that is to be kept, and what was lost, is there again.
     pub(super) fn restore(&self, domain: &str) {
         let tasks = self.tasks(domain);
         self.change(domain, |zone| {
-            for task in tasks.into_iter().filter(|task| task.what == "keep") {
-                zone.insert(task.name, task.strings.expect("a record to be kept"));
+            for task in tasks {
+                if ["keep", "add"].contains(&task.what.as_str()) {
+                    zone.insert(task.name, task.strings.expect("a record that is needed"));
+                }
             }
         });
     }
