@@ -169,17 +169,19 @@ fn json(folder: &Folder, revision: &Revision<'_>) -> Result<Vec<u8>, KeystoreErr
         })
 }
 
-/// Announces a change that a process made before it died.
-pub(super) fn announce_left_over(keystore: &Keystore, root: &Folder) -> Result<(), KeystoreError> {
-    let Some(text) = root.left_over(GENERATION)? else {
-        return Ok(());
-    };
-    // One that is cut off was never followed by a change, and is replaced by the next one.
-    let whole = text.strip_suffix(b"\n");
-    let next = whole.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
-    if next.is_some_and(|next| next > 0) && next > Some(keystore.generation()?) {
-        root.take_over(GENERATION)?.rename()?;
-        root.sync()?;
+impl Keystore {
+    /// Announces a change that a process made before it died.
+    pub(super) fn announce_left_over(&self, root: &Folder) -> Result<(), KeystoreError> {
+        let Some(text) = root.left_over(GENERATION)? else {
+            return Ok(());
+        };
+        // One that is cut off was never followed by a change, and is replaced by the next one.
+        let whole = text.strip_suffix(b"\n");
+        let next = whole.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+        if next.is_some_and(|next| next > 0) && next > Some(self.generation()?) {
+            root.take_over(GENERATION)?.rename()?;
+            root.sync()?;
+        }
+        Ok(())
     }
-    Ok(())
 }

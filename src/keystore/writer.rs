@@ -7,7 +7,6 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Keystore, Target,
-    commit::announce_left_over,
     files::Folder,
     lock::{Lock, PATIENCE},
     problem::{KeyProblem, KeystoreError},
@@ -33,7 +32,7 @@ impl Writer {
     pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
         let root = keystore.root()?;
         let lock = Lock::of_writer(&root, PATIENCE)?;
-        announce_left_over(keystore, &root)?;
+        keystore.announce_left_over(&root)?;
         Ok(Self {
             keystore: keystore.clone(),
             root,
