@@ -413,10 +413,10 @@ fn a_signer_that_is_older_is_told_apart_from_none() {
         }
     });
     let older = "has no /status.json: it is older than this zegel";
-    let done = finish(self::zegel().args(["status", "--url", &url]), b"").expect(1);
+    let done = finish(zegel().args(["status", "--url", &url]), b"").expect(1);
     let done = done.says(&["signer unknown at", "- the signer at 127.0.0.1:", older]);
     assert!(!done.out.contains("no signer answers"), "{}", done.out);
-    finish(self::zegel().args(["top", "--once", "--url", &url]), b"")
+    finish(zegel().args(["top", "--once", "--url", &url]), b"")
         .expect(1)
         .complains(&[older]);
 }

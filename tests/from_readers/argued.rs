@@ -2,6 +2,7 @@
 //! reading of the value, which has nothing from the parser of Zegel.
 
 /// Why this value is refused, if that is meant to be.
+#[expect(clippy::too_many_lines, reason = "a table, one row for each reason")]
 pub(crate) fn reason(value: &[u8]) -> Option<&'static str> {
     let Some(seen) = Seen::new(value) else {
         return Some("a quoted string or a comment does not end: the rest is guesswork");
@@ -83,7 +84,7 @@ pub(crate) fn reason(value: &[u8]) -> Option<&'static str> {
             "a dot behind the domain: no dot-atom, and not aligned for some",
         ),
         (
-            !is_utf8 && !(address.is_ascii() && local_part.is_ascii()),
+            !(is_utf8 || address.is_ascii() && local_part.is_ascii()),
             "octets that are no UTF-8, and an address that is not ASCII",
         ),
         (
@@ -105,7 +106,7 @@ pub(crate) fn reason(value: &[u8]) -> Option<&'static str> {
             "a quoted octet that is no UTF-8: authheaders drops it and quotes the next one",
         ),
         (
-            plain.iter().filter(|octet| **octet == b'@').count() > 1,
+            memchr::memchr_iter(b'@', plain).count() > 1,
             "an address in the display name without quotes",
         ),
         (
@@ -187,7 +188,7 @@ impl Seen {
 
     /// The quoted strings of the local part: the last ones.
     fn local_part(&self, address: &[u8]) -> Vec<u8> {
-        let count = address.iter().filter(|octet| **octet == QUOTED).count();
+        let count = memchr::memchr_iter(QUOTED, address).count();
         self.quoted[self.quoted.len() - count..].concat()
     }
 }
@@ -235,6 +236,6 @@ fn names_another_domain(value: &[u8], address: &[u8]) -> bool {
         !same
             || rest
                 .get(domain.len())
-                .is_some_and(|next| next.is_ascii_alphanumeric())
+                .is_some_and(u8::is_ascii_alphanumeric)
     })
 }

@@ -306,7 +306,7 @@ const SPECIALS: &[&[u8]] = &[
 pub(crate) fn value(numbers: &mut Numbers) -> Vec<u8> {
     let mut value = mailbox(numbers);
     if numbers.one_in(8) {
-        value = around(numbers, value);
+        value = around(numbers, &value);
     }
     if numbers.one_in(4) {
         for _ in 0..=numbers.below(2) {
@@ -317,7 +317,7 @@ pub(crate) fn value(numbers: &mut Numbers) -> Vec<u8> {
 }
 
 fn mailbox(numbers: &mut Numbers) -> Vec<u8> {
-    let mut gap = |numbers: &mut Numbers| {
+    let gap = |numbers: &mut Numbers| {
         [numbers.pick(GAPS), numbers.mostly(COMMENTS, ODD_COMMENTS)].concat()
     };
     let address = [
@@ -365,7 +365,7 @@ fn mailbox(numbers: &mut Numbers) -> Vec<u8> {
 }
 
 /// A list, a group, or something else that is not the mailbox alone.
-fn around(numbers: &mut Numbers, value: Vec<u8>) -> Vec<u8> {
+fn around(numbers: &mut Numbers, value: &[u8]) -> Vec<u8> {
     let (before, after): (&[u8], &[u8]) = match numbers.below(16) {
         0 => (b"", b","),
         1 => (b"", b" , "),
@@ -384,7 +384,7 @@ fn around(numbers: &mut Numbers, value: Vec<u8>) -> Vec<u8> {
         14 => (b"", b" Anna"),
         _ => (b"<", b">"),
     };
-    [before, &value, after].concat()
+    [before, value, after].concat()
 }
 
 fn mutate(numbers: &mut Numbers, value: &mut Vec<u8>) {

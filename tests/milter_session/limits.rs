@@ -123,7 +123,7 @@ fn a_peer_that_does_not_negotiate_is_dropped() {
         &|connection| connection.write_raw(b"\0\0\0\x0dO\0\0\0\x06"),
         &|connection| connection.write_frame(Command::Macros, macros),
         &|connection| connection.write_frame(Command::Abort, b""),
-        &|connection| connection.write_frame(Command::Eoh, b""),
+        &|connection| connection.write_frame(Command::EndOfHeader, b""),
         // Busy, and never done.
         &|connection| {
             for _ in 0..90 {
