@@ -11,11 +11,11 @@ use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::{Algorithm, PublicKey, SigningKey, record::Record},
     dns::{
-        DmarcRecord, DnsError, Finding, Language, Link, MailPolicy, Observation, Outcome,
-        ServerAnswer, SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending,
-        judge_unknown,
+        DmarcRecord, DnsError, Finding, Link, MailPolicy, Observation, Outcome, ServerAnswer,
+        SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending, judge_unknown,
     },
     keys::Sight,
+    words::Language,
 };
 use zegel_fuzz::input;
 
