@@ -117,7 +117,7 @@ impl PublicKey {
     }
 
     /// Whether `signature` is one of `data` by the private half; `data` as for
-    /// [`SigningKey::sign`].
+    /// [`SigningKey::sign`](super::key::SigningKey::sign).
     pub fn verify(&self, data: &[u8], signature: &[u8]) -> bool {
         match self.algorithm {
             Algorithm::RsaSha256 => crypto::verify_rsa(&self.half, data, signature),
