@@ -18,6 +18,7 @@ use crate::{
         keeper::Keeper,
         milter::{Message, send},
         port::Port,
+        stage::wait_until,
         zegel::{Org, Zegel, get},
     },
 };
@@ -326,6 +327,12 @@ fn signer_and_keeper_tell_programs_what_the_reference_says() {
     for domain in ["een.example", "een.example", "twee.example"] {
         send_from(&zegel, domain);
     }
+    // A message counts when its reply is written: the MTA may know before the page does.
+    wait_until("all messages are counted", || {
+        let signer = status_of(zegel.http_address(), "");
+        let messages = &signer["figures"]["listeners"]["relay"]["messages"];
+        messages["signed"] == 2 && messages["unsigned"] == 1
+    });
     let signer = status_of(zegel.http_address(), "");
     assert_eq!(
         (&signer["version"], &signer["role"]),
