@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
-use super::clock::Look;
 use crate::{
     config::situation,
     dns::{self, Code, Finding, Round},
@@ -54,6 +54,14 @@ pub(super) struct Checked {
     pub(super) keyring: Keyring,
 }
 
+/// What the DNS shows of the keys of one organisation.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    sights: Sights,
+    findings: Vec<Finding>,
+    problems: Vec<String>,
+}
+
 /// What was seen of each key in each domain.
 type Sights = HashMap<(Selector, DomainName), Sight>;
 
@@ -66,52 +74,67 @@ impl Checker {
         }
     }
 
-    /// Looks, plans, and does what is due. Must be called within a multi-threaded runtime.
+    /// What the DNS shows of the keys of an organisation; may be dropped at any moment, and has
+    /// then done nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the keyring can't be read.
+    pub(super) async fn look(
+        &self,
+        organisation: &Organisation,
+        timing: &Timing,
+        round: &Round,
+    ) -> Result<Seen, KeystoreError> {
+        let mut seen = Seen::default();
+        let keyring = self.keystore.read_keyring(&organisation.id)?;
+        let situation = situation(organisation, &keyring, timing);
+        self.look_at(organisation, &situation, round, &mut seen)
+            .await;
+        Ok(seen)
+    }
+
+    /// Plans, and does what is due. Blocks.
     ///
     /// # Errors
     ///
     /// When the keyring can't be read, or what is due can't be written: the keystore is then
     /// as it was. A key that can't be made is a problem in the answer.
-    pub(super) async fn check(
+    pub(super) fn conclude(
         &self,
         organisation: &Organisation,
         timing: &Timing,
-        look: Look,
-        round: &Round,
+        moment: Moment,
+        seen: Seen,
     ) -> Outcome {
-        let mut checked = Checked::default();
-        let keyring = self.keystore.read_keyring(&organisation.id)?;
-        let situation = situation(organisation, &keyring, timing);
-        let sights = self
-            .look(organisation, &situation, round, &mut checked)
-            .await;
-        let moment = look.by_now();
-        tokio::task::block_in_place(|| {
-            let wanted = self.apply(organisation, timing, moment, &sights, &mut checked)?;
-            // From here on something is written, and to be told, whatever else fails.
-            for wanted in &wanted {
-                match self.make_key(organisation, wanted, moment) {
-                    Ok(made) => checked.made.extend(made.map(|key| key.selector)),
-                    Err(error) => checked.problems.push(error.to_string()),
-                }
-            }
-            match self.keystore.read_keyring(&organisation.id) {
-                Ok(keyring) => checked.keyring = keyring,
+        let mut checked = Checked {
+            findings: seen.findings,
+            problems: seen.problems,
+            ..Checked::default()
+        };
+        let wanted = self.apply(organisation, timing, moment, &seen.sights, &mut checked)?;
+        // From here on something is written, and to be told, whatever else fails.
+        for wanted in &wanted {
+            match self.make_key(organisation, wanted, moment) {
+                Ok(made) => checked.made.extend(made.map(|key| key.selector)),
                 Err(error) => checked.problems.push(error.to_string()),
             }
-            Ok(checked)
-        })
+        }
+        match self.keystore.read_keyring(&organisation.id) {
+            Ok(keyring) => checked.keyring = keyring,
+            Err(error) => checked.problems.push(error.to_string()),
+        }
+        Ok(checked)
     }
 
     /// What the DNS shows of every key that is to be watched.
-    async fn look(
+    async fn look_at(
         &self,
         organisation: &Organisation,
         situation: &Situation<'_>,
         round: &Round,
-        checked: &mut Checked,
-    ) -> Sights {
-        let mut sights = Sights::new();
+        seen: &mut Seen,
+    ) {
         for (key, domain) in situation.watched() {
             let sight = match self.keystore.public_key(&organisation.id, key) {
                 Ok(public_key) => {
@@ -119,17 +142,17 @@ impl Checker {
                     let (sight, findings) = dns::judge(&round.observe(&name).await, &public_key);
                     let findings = findings.into_iter();
                     let weighed = findings.filter_map(|one| weigh(key, domain, one));
-                    checked.findings.extend(weighed);
+                    seen.findings.extend(weighed);
                     sight
                 }
                 Err(problem) => {
-                    checked.problems.push(problem.to_string());
+                    seen.problems.push(problem.to_string());
                     Sight::Unknown
                 }
             };
-            sights.insert((key.selector.clone(), domain.clone()), sight);
+            let record = (key.selector.clone(), domain.clone());
+            seen.sights.insert(record, sight);
         }
-        sights
     }
 
     /// The writer; to be dropped before the turn.
@@ -214,12 +237,12 @@ impl Checked {
         !self.alarms.is_empty() || !self.problems.is_empty() || self.findings.iter().any(wrong)
     }
 
-    /// What the metrics show of it.
+    /// What the metrics show of it, that is over now and took so long.
     pub(super) fn facts(
         &self,
         organisation: &Organisation,
         timing: &Timing,
-        now: Timestamp,
+        (now, took): (Timestamp, Duration),
     ) -> Facts {
         let finding = |finding: &Finding| (finding.domain.clone(), finding.code.as_str());
         let alarm = |alarm: &Alarm| (alarm.domain.to_string(), alarm.kind.as_str());
@@ -238,6 +261,7 @@ impl Checked {
         Facts {
             organisation: organisation.id.clone(),
             checked: now,
+            took,
             findings: self.findings.iter().map(finding).collect(),
             alarms: self.alarms.iter().map(alarm).collect(),
             rotation_overdue: self.alarms.iter().any(overdue),

@@ -33,7 +33,7 @@ impl Look {
 }
 
 /// Both clocks at the last look.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct ClockWatch {
     wall: Timestamp,
     monotonic: Instant,

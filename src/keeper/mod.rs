@@ -2,7 +2,7 @@
 //! successors in time, and says what the DNS administrators still have to do.
 //!
 //! ```text
-//! every check_every, spread over the organisations:
+//! every check_every, by a clock of its own for each organisation:
 //!   keyring ──> observe, judge ──> sights ──> plan (pure) ──> apply, make keys ──> report
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! SECURITY: reads a private key before it lets it sign, and where the keyring lacks its public
 //! half; writes the keystore; asks the DNS.
 
+mod agenda;
 mod check;
 mod clock;
 mod journal;

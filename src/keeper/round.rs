@@ -1,4 +1,9 @@
 //! The rounds of the keeper: when it looks at which organisation, and what it says of that.
+//!
+//! No organisation waits for another: each is due [`KeeperSettings::check_every`] after its last
+//! look began, whatever the others do ([`Agenda`]).
+//!
+//! [`KeeperSettings::check_every`]: crate::config::KeeperSettings::check_every
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,19 +13,20 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Notify, Semaphore},
-    task::{JoinSet, spawn_blocking},
-    time::{Instant, sleep_until},
+    sync::Notify,
+    task::{self, JoinError, JoinSet, spawn_blocking},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
+    agenda::{Agenda, Ended, Lane, QUICK},
     check::{Checker, Outcome},
-    clock::ClockWatch,
+    clock::{ClockWatch, Look},
     journal::Journal,
 };
 use crate::{
     config::{self, Effect, Loaded, Reader},
-    dns::{DnsError, Limits, Observer},
+    dns::{DnsError, Limits, Observer, Round},
     keys::Timing,
     keystore::Keystore,
     names::OrganisationId,
@@ -28,40 +34,60 @@ use crate::{
     organisation::Organisation,
 };
 
-/// Organisations that are looked at together; the questions have limits of their own.
-const AT_ONCE: usize = 32;
+/// How often it is seen whether looks are late.
+const LATENESS_EVERY: Duration = Duration::from_secs(5);
 
 /// How long the keeper works.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Duty {
-    /// One round, for a timer.
+    /// One look at each organisation, for a timer.
     Once,
     /// Until it is told to stop.
     Always,
 }
 
-/// Whether a round found what someone should look at.
+/// Whether a look found what someone should look at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Attention {
     NotNeeded,
     Needed,
 }
 
-/// One round after another.
+/// One look after another.
 pub(super) struct Rounds {
     /// Shared with the thread that reads.
     reader: Arc<Mutex<Reader>>,
     loaded: Loaded,
     observer: Observer,
+    /// What is known of zones and servers, and since when that is gathered.
+    round: (Arc<Round>, Instant),
     checker: Arc<Checker>,
     journal: Arc<Journal>,
     metrics: KeeperMetrics,
-    /// Notified when someone wants the next round to begin now.
+    /// Notified when someone wants all looks to be made now.
     wish: Arc<Notify>,
     /// What was last said of a configuration that can't be used, so that it is said once.
     complaint: String,
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
+    agenda: Agenda,
+    /// Where each organisation is in the configuration.
+    places: HashMap<OrganisationId, usize>,
+    looks: JoinSet<(Ended, Attention)>,
+    running: HashMap<task::Id, Running>,
+    /// Those that were not looked at since then.
+    missing: (HashSet<OrganisationId>, Instant),
+    /// Whether it was said that looks are late.
+    is_late: bool,
+}
+
+/// A look that is under way.
+struct Running {
+    organisation: OrganisationId,
+    lane: Lane,
+    begun: Instant,
+    /// What the clocks showed at the look before; back in its place if this one comes to nothing.
+    clock: ClockWatch,
 }
 
 impl Rounds {
@@ -71,10 +97,11 @@ impl Rounds {
         keystore: Keystore,
         metrics: KeeperMetrics,
     ) -> Result<Self, DnsError> {
-        let observer = Observer::new(&loaded.settings.keeper.resolvers, Limits::default())?;
+        let observer = observer(&loaded)?;
         Ok(Self {
             reader: Arc::new(Mutex::new(reader)),
             loaded,
+            round: (Arc::new(observer.round()), Instant::now()),
             observer,
             checker: Arc::new(Checker::new(keystore)),
             journal: Arc::default(),
@@ -82,92 +109,201 @@ impl Rounds {
             wish: Arc::default(),
             complaint: String::new(),
             clocks: HashMap::new(),
+            agenda: Agenda::default(),
+            places: HashMap::new(),
+            looks: JoinSet::new(),
+            running: HashMap::new(),
+            missing: (HashSet::new(), Instant::now()),
+            is_late: false,
         })
     }
 
-    /// Lets the next round begin as soon as the one before is over, with the configuration as
-    /// it is then.
+    /// Lets all looks be due, with the configuration as it is then.
     pub(super) fn wish(&self) -> Arc<Notify> {
         Arc::clone(&self.wish)
     }
 
-    /// Once, or over and over.
+    /// Once at each, or over and over.
     pub(super) async fn work(&mut self, duty: Duty) -> Attention {
+        let mut attention = Attention::NotNeeded;
+        self.take_organisations(duty);
+        let mut reading = Instant::now() + self.loaded.settings.keeper.check_every;
         loop {
-            let begun = Instant::now();
-            let attention = self.round(duty, begun).await;
-            if duty == Duty::Once {
+            while let Some((organisation, lane)) = self.agenda.begin(Instant::now()) {
+                self.look(&organisation, lane);
+            }
+            self.watch_lateness();
+            if duty == Duty::Once && self.running.is_empty() {
                 return attention;
             }
-            let next = begun + self.loaded.settings.keeper.check_every;
+            let soon = Instant::now() + LATENESS_EVERY;
+            let wake = self.agenda.wake().map_or(soon, |wake| wake.min(soon));
+            let wish = Arc::clone(&self.wish);
             tokio::select! {
-                () = sleep_until(next) => {}
-                () = self.wish.notified() => tracing::info!("told to look at once"),
+                Some(ended) = self.looks.join_next_with_id() => {
+                    if self.ended(ended, duty) == Attention::Needed {
+                        attention = Attention::Needed;
+                    }
+                }
+                () = wish.notified(), if duty == Duty::Always => {
+                    tracing::info!("told to look at once");
+                    self.reload().await;
+                    self.take_organisations(duty);
+                    self.agenda.all_due(Instant::now());
+                    self.count_anew();
+                    reading = Instant::now() + self.loaded.settings.keeper.check_every;
+                }
+                () = sleep_until(reading), if duty == Duty::Always => {
+                    self.reload().await;
+                    self.take_organisations(duty);
+                    reading = Instant::now() + self.loaded.settings.keeper.check_every;
+                }
+                () = sleep_until(wake) => {}
             }
-            self.reload().await;
         }
     }
 
-    /// Looks at all organisations, spread over the first half of the time of a round.
-    async fn round(&mut self, duty: Duty, begun: Instant) -> Attention {
-        let round = Arc::new(self.observer.round());
-        let places = Arc::new(Semaphore::new(AT_ONCE));
-        let organisations = self.loaded.organisations.clone();
+    /// Those of the configuration: new ones are spread over half the time between two looks.
+    fn take_organisations(&mut self, duty: Duty) {
+        let organisations = &self.loaded.organisations;
+        let ids = || organisations.iter().map(|one| &one.id);
         let apart = match duty {
             Duty::Once => Duration::ZERO,
             Duty::Always => {
                 let count = u32::try_from(organisations.len().max(1)).unwrap_or(u32::MAX);
-                // The second half is left for checks that take long.
                 self.loaded.settings.keeper.check_every / 2 / count
             }
         };
-        let timing = self.loaded.settings.timing();
-        self.metrics
-            .organisations(organisations.iter().map(|one| &one.id));
-        let mut checks = JoinSet::new();
-        let mut next = begun;
-        for organisation in &organisations {
-            sleep_until(next).await;
-            next += apart;
-            // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            let (checker, round) = (Arc::clone(&self.checker), Arc::clone(&round));
-            let (metrics, journal) = (self.metrics.clone(), Arc::clone(&self.journal));
-            let organisation = organisation.clone();
-            let look = self
-                .clocks
-                .entry(organisation.id.clone())
-                .or_insert_with(ClockWatch::new)
-                .look();
-            checks.spawn(async move {
-                let outcome = checker.check(&organisation, &timing, look, &round).await;
-                drop(place);
-                report(&organisation, &timing, outcome, &metrics, &journal)
-            });
-        }
-        let mut attention = Attention::NotNeeded;
-        while let Some(ended) = checks.join_next().await {
-            match ended {
-                Ok(Attention::NotNeeded) => {}
-                Ok(Attention::Needed) => attention = Attention::Needed,
-                Err(error) => {
-                    tracing::error!("a check broke off: {error}");
-                    attention = Attention::Needed;
-                }
-            }
-        }
-        let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
+        self.metrics.organisations(ids());
+        self.agenda.set(ids(), Instant::now(), apart);
+        self.places = ids().cloned().zip(0..).collect();
+        let known: HashSet<&OrganisationId> = ids().collect();
         self.journal.retain(|id| known.contains(id));
         self.clocks.retain(|id, _| known.contains(id));
-        tracing::info!(
-            organisations = organisations.len(),
-            seconds = begun.elapsed().as_secs(),
-            "all organisations have been looked at"
-        );
+        self.missing.0.retain(|id| known.contains(id));
+        if self.missing.0.is_empty() {
+            self.count_anew();
+        }
+    }
+
+    fn count_anew(&mut self) {
+        let ids = self.loaded.organisations.iter().map(|one| one.id.clone());
+        self.missing = (ids.collect(), Instant::now());
+    }
+
+    /// Begins a look.
+    fn look(&mut self, id: &OrganisationId, lane: Lane) {
+        let begun = Instant::now();
+        let place = self.places.get(id);
+        // Always there: the agenda has no others.
+        let Some(organisation) = place.and_then(|place| self.loaded.organisations.get(*place))
+        else {
+            self.agenda.ended(id, (lane, begun), Ended::Over, None);
+            return;
+        };
+        let organisation = Arc::clone(organisation);
+        let clocks = self.clocks.entry(id.clone());
+        let watch = clocks.or_insert_with(ClockWatch::new);
+        let clock = *watch;
+        let look = watch.look();
+        let work = Work {
+            organisation,
+            timing: self.loaded.settings.timing(),
+            look,
+            round: self.round(),
+            checker: Arc::clone(&self.checker),
+            metrics: self.metrics.clone(),
+            journal: Arc::clone(&self.journal),
+        };
+        let task = self.looks.spawn(work.make(lane));
+        let running = Running {
+            organisation: id.clone(),
+            lane,
+            begun,
+            clock,
+        };
+        self.running.insert(task.id(), running);
+    }
+
+    /// What is known of zones and servers, unless that has become old.
+    fn round(&mut self) -> Arc<Round> {
+        let (round, since) = &self.round;
+        if since.elapsed() < self.loaded.settings.keeper.check_every / 2 {
+            return Arc::clone(round);
+        }
+        let round = Arc::new(self.observer.round());
+        self.round = (Arc::clone(&round), Instant::now());
+        round
+    }
+
+    fn ended(
+        &mut self,
+        result: Result<(task::Id, (Ended, Attention)), JoinError>,
+        duty: Duty,
+    ) -> Attention {
+        let (task, ended, attention) = match result {
+            Ok((task, (ended, attention))) => (task, ended, attention),
+            Err(error) => {
+                tracing::error!("a look broke off: {error}");
+                (error.id(), Ended::Failed, Attention::Needed)
+            }
+        };
+        let Some(running) = self.running.remove(&task) else {
+            return attention;
+        };
+        let Running {
+            organisation: id,
+            lane,
+            begun,
+            clock,
+        } = running;
+        let next = match duty {
+            Duty::Once => None,
+            Duty::Always => Some(begun + self.loaded.settings.keeper.check_every),
+        };
+        self.agenda.ended(&id, (lane, begun), ended, next);
+        if ended != Ended::TooSlow {
+            self.is_seen(&id);
+        }
+        if ended != Ended::Over {
+            // What the clocks did since the look before has still to be taken into account.
+            self.clocks.insert(id, clock);
+        }
         attention
     }
 
-    /// Reads the configuration between two rounds. If it can't be used, all stays as it was.
+    /// Tells when all have been looked at once more.
+    fn is_seen(&mut self, id: &OrganisationId) {
+        let (missing, since) = &mut self.missing;
+        if missing.remove(id) && missing.is_empty() {
+            tracing::info!(
+                organisations = self.loaded.organisations.len(),
+                seconds = since.elapsed().as_secs(),
+                "all organisations have been looked at"
+            );
+            self.count_anew();
+        }
+    }
+
+    /// Shows by how much the latest look is late, and says so when that is too much.
+    fn watch_lateness(&mut self) {
+        let latest = self.agenda.latest(Instant::now());
+        let late = latest.map_or(Duration::ZERO, |(_, late)| late);
+        self.metrics.late(late);
+        let is_late = late > self.loaded.settings.keeper.check_every.max(QUICK);
+        if let (Some((organisation, _)), true, false) = (latest, is_late, self.is_late) {
+            tracing::warn!(
+                organisation = organisation.as_str(),
+                seconds = late.as_secs(),
+                "looks at the DNS are late: see `zegel_keeper_late_seconds` in docs/metrics.md"
+            );
+        } else if self.is_late && !is_late {
+            tracing::info!("looks at the DNS are in time again");
+        }
+        self.is_late = is_late;
+    }
+
+    /// Reads the configuration. If it can't be used, all stays as it was.
     async fn reload(&mut self) {
         let reader = Arc::clone(&self.reader);
         // Many files take long to read, and signals must be heard meanwhile.
@@ -186,8 +322,11 @@ impl Rounds {
 
     fn take(&mut self, loaded: Loaded) {
         // Anew each time: /etc/resolv.conf may have changed.
-        match Observer::new(&loaded.settings.keeper.resolvers, Limits::default()) {
-            Ok(observer) => self.observer = observer,
+        match observer(&loaded) {
+            Ok(observer) => {
+                self.round = (Arc::new(observer.round()), Instant::now());
+                self.observer = observer;
+            }
             Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
         }
         let changes = config::changes(&self.loaded, &loaded);
@@ -218,28 +357,73 @@ impl Rounds {
     }
 }
 
-/// Says what a check found.
-fn report(
-    organisation: &Organisation,
-    timing: &Timing,
-    outcome: Outcome,
-    metrics: &KeeperMetrics,
-    journal: &Journal,
-) -> Attention {
-    match outcome {
-        Ok(checked) => {
-            metrics.checked(checked.facts(organisation, timing, Timestamp::now()));
-            journal.checked(&organisation.id, &checked);
-            if checked.needs_attention() {
-                Attention::Needed
-            } else {
-                Attention::NotNeeded
+fn observer(loaded: &Loaded) -> Result<Observer, DnsError> {
+    Observer::new(&loaded.settings.keeper.resolvers, Limits::default())
+}
+
+/// What a look needs.
+struct Work {
+    organisation: Arc<Organisation>,
+    timing: Timing,
+    look: Look,
+    round: Arc<Round>,
+    checker: Arc<Checker>,
+    metrics: KeeperMetrics,
+    journal: Arc<Journal>,
+}
+
+impl Work {
+    /// Looks, does what is due, and says so. Among the quick ones it gives up in time, and has
+    /// then done nothing.
+    async fn make(self, lane: Lane) -> (Ended, Attention) {
+        let begun = Instant::now();
+        let (organisation, timing) = (&self.organisation, &self.timing);
+        let looking = self.checker.look(organisation, timing, &self.round);
+        let seen = match lane {
+            Lane::Slow => looking.await,
+            Lane::Quick => match timeout(QUICK, looking).await {
+                Ok(seen) => seen,
+                Err(_) => return (Ended::TooSlow, Attention::NotNeeded),
+            },
+        };
+        let took = begun.elapsed();
+        let moment = self.look.by_now();
+        let outcome = seen.and_then(|seen| {
+            let checker = &self.checker;
+            task::block_in_place(|| checker.conclude(organisation, timing, moment, seen))
+        });
+        let ended = match outcome {
+            Ok(_) => Ended::Over,
+            Err(_) => Ended::Failed,
+        };
+        (ended, self.report(outcome, took))
+    }
+
+    /// Says what a check found.
+    fn report(&self, outcome: Outcome, took: Duration) -> Attention {
+        let Self {
+            organisation,
+            timing,
+            metrics,
+            journal,
+            ..
+        } = self;
+        match outcome {
+            Ok(checked) => {
+                let facts = checked.facts(organisation, timing, (Timestamp::now(), took));
+                metrics.checked(facts);
+                journal.checked(&organisation.id, &checked);
+                if checked.needs_attention() {
+                    Attention::Needed
+                } else {
+                    Attention::NotNeeded
+                }
             }
-        }
-        Err(error) => {
-            metrics.failed();
-            journal.failed(&organisation.id, &error);
-            Attention::Needed
+            Err(error) => {
+                metrics.failed();
+                journal.failed(&organisation.id, &error);
+                Attention::Needed
+            }
         }
     }
 }

@@ -9,13 +9,19 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge as OneGauge},
+    },
     registry::Registry,
 };
 
@@ -35,6 +41,8 @@ pub struct Facts {
     pub organisation: OrganisationId,
     /// When it was looked at.
     pub checked: Timestamp,
+    /// How long that took.
+    pub took: Duration,
     /// Domain and code of each finding.
     pub findings: BTreeSet<(String, &'static str)>,
     /// Domain and kind of each alarm.
@@ -64,6 +72,7 @@ pub struct KeeperMetrics {
     registry: Arc<Registry>,
     machine: Arc<Machine>,
     checks: [Counter; 2],
+    late: OneGauge,
     table: Arc<Table>,
 }
 
@@ -115,10 +124,14 @@ impl KeeperMetrics {
         let checks = Family::<[(&str, &str); 1], Counter>::default();
         let help = "Looks at the DNS of one organisation";
         registry.register("checks", help, checks.clone());
+        let late = OneGauge::default();
+        let help = "By how many seconds the look at the DNS is late that is due for longest";
+        registry.register("keeper_late_seconds", help, late.clone());
         Self {
             checks: ["ok", "failed"].map(|word| checks.get_or_create_owned(&[("result", word)])),
             registry: Arc::new(registry),
             machine: Arc::new(Machine::new()),
+            late,
             table,
         }
     }
@@ -134,6 +147,12 @@ impl KeeperMetrics {
         for id in ids {
             organisations.give_place(id, self.table.series);
         }
+    }
+
+    /// The look that is due for longest is late by this much.
+    pub fn late(&self, late: Duration) {
+        self.late
+            .set(i64::try_from(late.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// An organisation could not be looked at.
@@ -209,7 +228,7 @@ struct Gauge {
     together: fn(i64, i64) -> i64,
 }
 
-const GAUGES: [Gauge; 6] = [
+const GAUGES: [Gauge; 7] = [
     Gauge {
         name: "key_age_seconds",
         help: "Age of the keys; of the oldest for others together",
@@ -246,6 +265,12 @@ const GAUGES: [Gauge; 6] = [
         labels: &[],
         together: i64::min,
     },
+    Gauge {
+        name: "dns_look_seconds",
+        help: "How long the last look at the DNS of the organisation took",
+        labels: &[],
+        together: i64::max,
+    },
 ];
 
 /// The series that an organisation has of one gauge: the values of the further labels, of
@@ -266,7 +291,7 @@ fn shown<'a>(
 }
 
 /// The same rows for programs.
-fn figures([ages, steps, overdue, findings, alarms, checked]: [Rows<'_>; 6]) -> KeyFigures {
+fn figures([ages, steps, overdue, findings, alarms, checked, _]: [Rows<'_>; 7]) -> KeyFigures {
     let number = |value| u64::try_from(value).unwrap_or(0);
     let only = |rows: Rows<'_>| rows.first().map_or(0, |(_, value)| number(*value));
     let words = |rows: Rows<'_>| {
@@ -315,6 +340,10 @@ fn rows(facts: &Facts, now: Timestamp) -> [Rows<'_>; GAUGES.len()] {
         words(&facts.findings),
         words(&facts.alarms),
         vec![([""; 2], facts.checked.as_second())],
+        vec![(
+            [""; 2],
+            i64::try_from(facts.took.as_secs()).unwrap_or(i64::MAX),
+        )],
     ]
 }
 
@@ -354,6 +383,7 @@ mod tests {
         let mut facts = Facts {
             organisation: organisation.clone(),
             checked: Timestamp::from_second(1_790_000_000).unwrap(),
+            took: Duration::from_secs(7),
             findings: [("een.example".to_owned(), "dkim.missing")].into(),
             alarms: [("een.example".to_owned(), "active_gone")].into(),
             rotation_overdue: true,
@@ -361,6 +391,7 @@ mod tests {
             next_steps: [(("s1".to_owned(), "restore_record"), 2)].into(),
         };
         metrics.checked(facts.clone());
+        metrics.late(Duration::from_secs(90));
         let page = metrics.render().unwrap();
         for line in [
             "zegel_dns_finding{organisation=\"een\",domain=\"een.example\",code=\"dkim.missing\"} 1",
@@ -370,6 +401,8 @@ mod tests {
             "zegel_checks_total{result=\"ok\"} 1",
             "zegel_checks_total{result=\"failed\"} 0",
             "zegel_dns_last_check_timestamp_seconds{organisation=\"een\"} 1790000000",
+            "zegel_dns_look_seconds{organisation=\"een\"} 7",
+            "zegel_keeper_late_seconds 90",
             "zegel_key_age_seconds{organisation=\"een\",selector=\"s1\",state=\"draining\"} 0",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
@@ -408,6 +441,7 @@ mod tests {
         Facts {
             organisation: organisation.clone(),
             checked: Timestamp::from_second(checked).unwrap(),
+            took: Duration::from_secs(7),
             findings: [(format!("{organisation}.example"), "dkim.missing")].into(),
             alarms: [(format!("{organisation}.example"), "active_gone")].into(),
             rotation_overdue: true,
