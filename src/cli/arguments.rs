@@ -12,6 +12,7 @@ use super::{
     explain::ExplainArguments,
     import::ImportCommand,
     key::KeyCommand,
+    keystore::KeystoreCommand,
     live::{StatusArguments, TopArguments},
     organisations::OrganisationCommand,
     sign::SignArguments,
@@ -69,6 +70,9 @@ pub(super) enum Command {
     /// Keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// The keystore as a whole
+    #[command(subcommand)]
+    Keystore(KeystoreCommand),
     /// DNS records
     #[command(subcommand)]
     Dns(DnsCommand),

@@ -148,7 +148,7 @@ impl Report {
         for warning in &loaded.warnings {
             self.add(Finding::of_configuration(Severity::Warning, warning));
         }
-        let keystore = match Keystore::open(&loaded.settings.keystore_path) {
+        let keystore = match loaded.settings.open_keystore() {
             Ok(keystore) => keystore,
             // Nothing to sign for: a keystore can wait.
             Err(error @ KeystoreError::NoKeystore(_)) if loaded.organisations.is_empty() => {

@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     handover::{self, Format, Handover, HandoverError, Scope, needs_public_key},
-    keystore::Keystore,
     names::DomainName,
     words::Language,
 };
@@ -80,7 +79,7 @@ pub(super) fn run(command: &DnsCommand, context: &mut Context) -> Result<Status,
 fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
     let scope = Scope {
         domain: arguments.domain.clone(),
@@ -96,7 +95,7 @@ fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status
 /// All or nothing: a zone that lacks the keys of one organisation would break its mail.
 fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     let keys = loaded
         .organisations
         .iter()

@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod import;
 mod key;
+mod keystore;
 mod live;
 mod look;
 mod message;
@@ -77,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
+        Command::Keystore(command) => keystore::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
         Command::Status(arguments) => live::status(arguments, &mut context),
         Command::Top(arguments) => live::top(arguments, &mut context),

@@ -75,7 +75,9 @@ struct ShownKey {
 pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     // Without a keystore the configuration can be shown all the same.
-    let keystore = Keystore::open(&loaded.settings.keystore_path)
+    let keystore = loaded
+        .settings
+        .open_keystore()
         .inspect_err(|error| warn(error))
         .ok();
     match command {

@@ -44,7 +44,7 @@ impl CircumstanceArguments {
 /// What a signer would start with, and where its keys are.
 pub(super) fn build(context: &Context) -> Result<(Built, Keystore), Failure> {
     let loaded = context.load()?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     let built = Snapshot::build(loaded, &keystore, &Metrics::new(), None)?;
     Ok((built, keystore))
 }

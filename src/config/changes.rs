@@ -134,6 +134,7 @@ pub(super) struct Setting {
 pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     let Settings {
         keystore_path,
+        keystore_mark,
         listeners,
         signing,
         policy,
@@ -147,6 +148,10 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     let mut described = Described::default();
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
     both("keystore.path", &keystore_path.display());
+    match keystore_mark {
+        Some(mark) => both("keystore.mark", &mark.display()),
+        None => both("keystore.mark", &"beside the keystore"),
+    }
     both("http.organisations", organisation_series);
     both("log.format", format);
     both("log.filter", filter);

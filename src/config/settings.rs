@@ -14,6 +14,7 @@ use super::problem::Problem;
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
+    keystore::{Keystore, KeystoreError},
     organisation::{Ground, Organisation, Policy, Sender, network_of},
     words::words,
 };
@@ -35,6 +36,9 @@ pub struct Loaded {
 pub struct Settings {
     /// The folder with the keys.
     pub keystore_path: PathBuf,
+    /// The folder that tells an older keystore from the one that was there last; none: beside
+    /// the keystore, with `.mark` after its name.
+    pub keystore_mark: Option<PathBuf>,
     /// Never empty; names and sockets are unique.
     pub listeners: Vec<ListenerSettings>,
     /// What signatures look like.
@@ -57,10 +61,21 @@ pub struct Settings {
     pub keeper: KeeperSettings,
 }
 
+impl Settings {
+    /// Opens the keystore.
+    ///
+    /// # Errors
+    /// As [`Keystore::open`].
+    pub fn open_keystore(&self) -> Result<Keystore, KeystoreError> {
+        Keystore::open(&self.keystore_path)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             keystore_path: "/var/lib/zegel/keys".into(),
+            keystore_mark: None,
             listeners: vec![ListenerSettings::default()],
             signing: SigningSettings::default(),
             policy: Policy::default(),

@@ -45,9 +45,10 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
     let http = read_http(section.section("http"), &defaults);
     let (keeper, keeper_http) = read_keeper(section.section("keeper"));
     check_http(&http, &keeper.http, &keeper_http, &listeners, report);
+    let (path, mark) = read_keystore(section.section("keystore"), &folder);
     let settings = Settings {
-        keystore_path: read_keystore(section.section("keystore"), &folder)
-            .unwrap_or(defaults.keystore_path),
+        keystore_path: path.unwrap_or(defaults.keystore_path),
+        keystore_mark: mark,
         listeners,
         signing: read_signing(section.section("signing")),
         policy: read_policy(section.section("policy"), defaults.policy),
@@ -78,11 +79,14 @@ pub(super) fn read_policy(mut section: Section<'_>, under: Policy) -> Policy {
     policy
 }
 
-fn read_keystore(mut section: Section<'_>, folder: &Path) -> Option<PathBuf> {
+/// The keystore, and its mark.
+fn read_keystore(mut section: Section<'_>, folder: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
     // Relative to the file, so that it does not matter where a command is started.
-    let path = section.read("path", |node| text(node).map(|text| folder.join(text)));
+    let place = |node: &Node| text(node).map(|text| folder.join(text));
+    let path = section.read("path", place);
+    let mark = section.read("mark", place);
     section.finish();
-    path
+    (path, mark)
 }
 
 fn read_signing(mut section: Section<'_>) -> SigningSettings {

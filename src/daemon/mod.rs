@@ -94,7 +94,7 @@ impl Daemon {
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
         let metrics = Metrics::with_series(loaded.settings.organisation_series);
-        let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+        let keystore = loaded.settings.open_keystore()?;
         let built = Snapshot::first(loaded, &keystore, &metrics)?;
         for problem in &built.problems {
             tracing::error!(target: logging::KEYS, "{problem}");

@@ -52,7 +52,7 @@ fn keep(started: Started, duty: Duty) -> Result<ExitCode, RunError> {
         reader,
         loaded,
     } = started;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     // Held to the end: a second keeper is told who has it.
     let _lock = keystore.keep(Timestamp::now())?;
     let attention = runtime.block_on(serve(hangup, reader, loaded, keystore, duty));

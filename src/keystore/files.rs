@@ -280,6 +280,11 @@ impl Folder {
         }
     }
 
+    /// Whether there is a file with this name, of whatever kind.
+    pub(super) fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// What is known of an opened file, if it is safe to use.
     fn examine(
         &self,

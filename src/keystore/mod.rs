@@ -1,6 +1,7 @@
 //! The private keys of all organisations, and what is known of them.
 //!
 //! ```text
+//! <path>/keystore.id                made once: without it the folder is no keystore
 //! <path>/generation                 a counter that grows with every change
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
@@ -16,6 +17,7 @@ mod audit;
 mod batch;
 mod commit;
 mod files;
+mod identity;
 mod lock;
 mod problem;
 mod reading;
@@ -32,6 +34,7 @@ use jiff::Timestamp;
 use self::files::{Folder, Secrecy};
 pub use self::{
     batch::{Addition, BATCH},
+    identity::{KeystoreId, Standing},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
     writer::Writer,
@@ -110,12 +113,22 @@ impl Keystore {
         Ok(keystore)
     }
 
-    /// Opens the keystore at `path`, and makes its folder if need be, with mode 0700; the
-    /// folders above it must be there.
+    /// Opens the keystore at `path`. Makes its folder if need be, with mode 0700, and makes it a
+    /// keystore if it is empty; the folders above it must be there.
+    ///
+    /// # Errors
+    /// As [`Keystore::open`] and [`Keystore::initialise`], and when the folder cannot be made.
+    pub fn create(path: &Path) -> Result<Self, KeystoreError> {
+        let keystore = Self::make(path)?;
+        keystore.initialise()?;
+        Ok(keystore)
+    }
+
+    /// Opens the keystore at `path`, and makes its folder if need be.
     ///
     /// # Errors
     /// As [`Keystore::open`], and when the folder cannot be made.
-    pub fn create(path: &Path) -> Result<Self, KeystoreError> {
+    pub fn make(path: &Path) -> Result<Self, KeystoreError> {
         files::make_folder(path).map_err(|error| missing(path, error))?;
         Self::open(path)
     }

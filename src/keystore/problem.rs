@@ -236,6 +236,28 @@ pub enum KeystoreError {
         .0.display(), shell::quoted_path(.0)
     )]
     NoKeystore(PathBuf),
+    /// The folder is there, and nothing says that it was ever a keystore.
+    #[error(
+        "{}: this folder was never made a keystore: if the keystore is on a file system of its \
+         own, mount it; if this is to be a new one, run `zegel keystore init`",
+        .0.display()
+    )]
+    NotInitialised(PathBuf),
+    /// The folder is empty, and there was a keystore.
+    #[error(
+        "{}: the keystore is empty, though {} says that there was one: mount it, or restore it \
+         from a backup with `zegel keystore restore --from DIR`",
+        path.display(), mark.display()
+    )]
+    EarlierThanMark {
+        /// The folder.
+        path: PathBuf,
+        /// What says so.
+        mark: PathBuf,
+    },
+    /// What is in `keystore.id` is not an id.
+    #[error("{}: it is not the id of a keystore: restore this file from a backup", .0.display())]
+    NotAnId(PathBuf),
     /// The keyring of an organisation.
     #[error("{place}: {problem}")]
     Keyring {

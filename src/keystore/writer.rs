@@ -8,6 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Keystore, Target,
     files::Folder,
+    identity,
     lock::{Lock, PATIENCE},
     problem::{KeyProblem, KeystoreError},
 };
@@ -32,6 +33,7 @@ impl Writer {
     pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
         let root = keystore.root()?;
         let lock = Lock::of_writer(&root, PATIENCE)?;
+        identity::of_writer(&root)?;
         keystore.announce_left_over(&root)?;
         Ok(Self {
             keystore: keystore.clone(),

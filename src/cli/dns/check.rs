@@ -117,7 +117,7 @@ struct ReportedFinding<'a> {
 pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisations = organisations(arguments, &loaded)?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     let mut survey = Survey {
         keystore: &keystore,
         subjects: Vec::new(),

@@ -14,7 +14,7 @@ use super::{
     report::{KeyState, Report, TakenKey, TakenOrganisation},
 };
 use crate::{
-    cli::failure::Failure,
+    cli::{failure::Failure, keystore::say_initialised},
     config::{self, Settings},
     import::{
         Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
@@ -169,7 +169,8 @@ impl Destination {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let now = Timestamp::now();
-        let keystore = Keystore::create(&self.keystore)?;
+        let keystore = Keystore::make(&self.keystore)?;
+        say_initialised(&keystore, keystore.initialise()?);
         let mut new = Vec::new();
         for (at, organisation) in plan.iter().enumerate() {
             let keyring = keystore.read_keyring(&organisation.id)?;

@@ -11,6 +11,7 @@ use crate::{
     cli::{
         context::{self, Context, domains_of},
         failure::Failure,
+        keystore::open_or_initialise,
         output::warn,
         status::Status,
     },
@@ -69,7 +70,7 @@ pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Resul
             organisation.id
         )));
     }
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = open_or_initialise(&loaded.settings)?;
     let mut added = Vec::with_capacity(algorithms.len());
     for algorithm in algorithms {
         warn_of_other_algorithm(organisation, algorithm);

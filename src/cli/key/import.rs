@@ -19,12 +19,13 @@ use crate::{
     cli::{
         context::{self, Context},
         failure::Failure,
+        keystore::open_or_initialise,
         message,
         output::warn,
         status::Status,
     },
     keys::NewKey,
-    keystore::{Keystore, Target},
+    keystore::Target,
     names::{DomainName, Selector},
 };
 
@@ -61,7 +62,7 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
     let pem = Zeroizing::new(message::read(Some(&arguments.file))?);
     let key = NewKey::from_pem(&pem)
         .map_err(|error| Failure::Other(format!("{}: {error}", arguments.file.display())))?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = open_or_initialise(&loaded.settings)?;
     let target = Target {
         organisation: &organisation.id,
         selector: &arguments.selector,

@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
         Some(id) => vec![context::organisation(&loaded, id)?],
         None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     let timing = loaded.settings.timing();
     let now = Timestamp::now();
     let mut keys = Vec::new();

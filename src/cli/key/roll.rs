@@ -52,7 +52,7 @@ pub(in crate::cli) struct RollArguments {
 pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     if let Some(selector) = &arguments.selector {
         return give_up(
             &keystore,

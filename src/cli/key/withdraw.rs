@@ -11,7 +11,6 @@ use crate::{
         status::Status,
     },
     keys::{CommandError, Insistence, withdraw},
-    keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -36,7 +35,7 @@ pub(in crate::cli) struct WithdrawArguments {
 pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = Keystore::open(&loaded.settings.keystore_path)?;
+    let keystore = loaded.settings.open_keystore()?;
     let selector = &arguments.selector;
     let id = &organisation.id;
     let insistence = if arguments.force {

@@ -124,6 +124,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtStartOfBoth,
         ),
         (
+            "keystore.mark = \"/m\"",
+            "keystore.mark: beside the keystore -> /m",
+            AtStartOfBoth,
+        ),
+        (
             "socket = \"unix:/s\"",
             "listener relay socket: unix:/run/zegel/relay.sock -> unix:/s",
             AtStartOfSigner,

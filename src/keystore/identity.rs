@@ -1,0 +1,136 @@
+//! What makes a folder a keystore: an id that is made once and never changes.
+//!
+//! A folder without one is what a mount that failed leaves behind, and nothing may be
+//! concluded from what is not in it. A keystore that a zegel of 0.1 made has a `generation` and
+//! no id; it gets one with the next change.
+
+use std::fmt;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    GENERATION, KEYRING, Keystore, audit,
+    files::{Folder, Secrecy},
+    lock::{Lock, PATIENCE},
+    problem::{FileError, KeystoreError},
+};
+use crate::names::OrganisationId;
+
+/// The name has a dot, which no id of an organisation has.
+pub(super) const NAME: &str = "keystore.id";
+const OCTETS: usize = 16;
+
+/// The id of a keystore: 32 hexadecimal digits, made at random.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeystoreId(String);
+
+/// Whether a folder is a keystore.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It has an id.
+    Initialised(KeystoreId),
+    /// It has keys and no id: a zegel of 0.1 made it, or it is an incomplete copy.
+    WithoutId,
+    /// Nothing in it says that it was ever a keystore.
+    Empty,
+}
+
+impl KeystoreId {
+    fn new() -> Result<Self, rustix::io::Errno> {
+        let mut octets = [0; OCTETS];
+        let mut filled = 0;
+        while filled < OCTETS {
+            filled += getrandom(&mut octets[filled..], GetRandomFlags::empty())?;
+        }
+        Ok(Self(format!("{:032x}", u128::from_be_bytes(octets))))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?.trim_ascii();
+        let is_digit = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+        let is_id = text.len() == 2 * OCTETS && text.bytes().all(is_digit);
+        is_id.then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for KeystoreId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Keystore {
+    /// Whether the folder is a keystore.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what is in `keystore.id` is not an id.
+    pub fn standing(&self) -> Result<Standing, KeystoreError> {
+        standing(&self.root()?)
+    }
+
+    /// That the folder is a keystore. Whoever only reads one, or makes keys by itself, looks at
+    /// this first: a mount that failed leaves an empty folder.
+    ///
+    /// # Errors
+    /// [`KeystoreError::NotInitialised`], and as [`Keystore::standing`].
+    pub fn check_initialised(&self) -> Result<(), KeystoreError> {
+        match self.standing()? {
+            Standing::Empty => Err(KeystoreError::NotInitialised(self.path.to_path_buf())),
+            Standing::Initialised(_) | Standing::WithoutId => Ok(()),
+        }
+    }
+
+    /// Makes a keystore of an empty folder. Gives whether that was needed.
+    ///
+    /// # Errors
+    /// When the id cannot be written.
+    pub fn initialise(&self) -> Result<bool, KeystoreError> {
+        let root = self.root()?;
+        if standing(&root)? != Standing::Empty {
+            return Ok(false);
+        }
+        let _lock = Lock::of_writer(&root, PATIENCE)?;
+        // Another process may have done it meanwhile.
+        if standing(&root)? != Standing::Empty {
+            return Ok(false);
+        }
+        write(&root)?;
+        Ok(true)
+    }
+}
+
+/// The id of the keystore in this folder; an error if it has none and nothing else. Only under
+/// the lock: a keystore without an id gets one.
+pub(super) fn of_writer(root: &Folder) -> Result<KeystoreId, KeystoreError> {
+    match standing(root)? {
+        Standing::Initialised(id) => Ok(id),
+        Standing::WithoutId => write(root),
+        Standing::Empty => Err(KeystoreError::NotInitialised(root.path(""))),
+    }
+}
+
+fn standing(root: &Folder) -> Result<Standing, KeystoreError> {
+    if let Some(text) = root.read(NAME, Secrecy::State)? {
+        let id = KeystoreId::parse(&text);
+        return id
+            .map(Standing::Initialised)
+            .ok_or_else(|| KeystoreError::NotAnId(root.path(NAME)));
+    }
+    let says_so = |name: &String| {
+        [GENERATION, audit::NAME].contains(&name.as_str())
+            || (name.parse::<OrganisationId>().is_ok() && root.has(&format!("{name}/{KEYRING}")))
+    };
+    if root.names()?.iter().any(says_so) {
+        Ok(Standing::WithoutId)
+    } else {
+        Ok(Standing::Empty)
+    }
+}
+
+fn write(root: &Folder) -> Result<KeystoreId, KeystoreError> {
+    let path = root.path(NAME);
+    let id = KeystoreId::new().map_err(|error| FileError::io(&path, error.into()))?;
+    root.create(NAME, format!("{id}\n").as_bytes())?.keep();
+    Ok(id)
+}
