@@ -70,9 +70,14 @@ pub enum KeyError {
     /// No `-----BEGIN` anywhere.
     #[error("it is not PEM: there is no line -----BEGIN PRIVATE KEY-----")]
     NotPem,
-    /// Something beside the block.
-    #[error("there is text before or after the PEM block: leave only the block")]
-    SurroundingText,
+    /// Two octets for each letter.
+    #[error("it is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8 FILE >NEWFILE`")]
+    Utf16,
+    /// `\n` in two letters, as in JSON or in a variable of a shell.
+    #[error(
+        "its line breaks are written as \\n: write real ones, with `printf '%b' \"$(cat FILE)\" >NEWFILE`"
+    )]
+    EscapedBreaks,
     /// More than one block.
     #[error("it holds several PEM blocks: put each key in a file of its own")]
     Several,

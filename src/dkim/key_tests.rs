@@ -190,8 +190,17 @@ fn refuses_what_is_not_one_block() {
         (String::new(), KeyError::Empty),
         ("\u{feff} \r\n".to_owned(), KeyError::Empty),
         ("p=MIIB".to_owned(), KeyError::NotPem),
-        (format!("my key\n{text}"), KeyError::SurroundingText),
-        (format!("{text}my key\n"), KeyError::SurroundingText),
+        (format!("{text}{text}"), KeyError::Several),
+        (
+            format!("-----END PRIVATE KEY-----\n{text}"),
+            KeyError::Truncated,
+        ),
+        (
+            format!("{text}-----END PRIVATE KEY-----\n"),
+            KeyError::Truncated,
+        ),
+        (text.replace('\n', "\\n"), KeyError::EscapedBreaks),
+        (text.replace('\n', "\\r\\n"), KeyError::EscapedBreaks),
         (format!("{text}{rsa}"), KeyError::Several),
         (without_end.to_owned(), KeyError::Truncated),
         (format!("{without_end}{rsa}"), KeyError::Truncated),
@@ -210,7 +219,68 @@ fn refuses_what_is_not_one_block() {
     ] {
         assert_eq!(refusal(variant.as_bytes()), expected, "{variant:.80}");
     }
-    assert_eq!(refusal(b"\xff-----BEGIN "), KeyError::NotPem);
+    assert_eq!(refusal(b"\xff-----BEGIN "), KeyError::Truncated);
+    assert_eq!(refusal(b"\xff\xfeMIIE"), KeyError::NotPem);
+}
+
+#[test]
+fn text_around_the_block_is_no_matter() {
+    let rsa = String::from_utf8(fixture("rsa2048-pkcs8")).unwrap();
+    let bag = "Bag Attributes\n    friendlyName: mail\n    localKeyID: 01 02\n\
+               Key Attributes: <No Attributes>\n";
+    for variant in [
+        format!("{bag}{rsa}").into_bytes(),
+        format!("my key\n{rsa}").into_bytes(),
+        format!("{rsa}\n; it is for example.com\n").into_bytes(),
+        format!("Private-Key: (2048 bit, 2 primes)\nmodulus:\n    00:b5:1e\n{rsa}").into_bytes(),
+        format!("\u{feff}# clé privée\r\n{}", rsa.replace('\n', "\r\n")).into_bytes(),
+        // Latin-1, as some tools write friendlyName.
+        [b"friendlyName: Sch\xfctz\n".as_slice(), rsa.as_bytes()].concat(),
+        format!("key: |\n{}", rsa.replace('\n', "\n    ")).into_bytes(),
+    ] {
+        let key = SigningKey::from_pem(&variant);
+        let text = String::from_utf8_lossy(&variant);
+        assert!(key.is_ok(), "{key:?} {text:.120}");
+        let normalised = normalise_pem(&variant).unwrap();
+        assert_eq!(normalised.as_str(), rsa, "{text:.120}");
+    }
+}
+
+#[test]
+fn openssl_writes_text_around_its_keys() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem");
+    let output = std::process::Command::new("openssl")
+        .args(["pkey", "-text", "-in"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(output.stdout.windows(8).any(|text| text == b"modulus:"));
+    let key = SigningKey::from_pem(&output.stdout).unwrap();
+    assert_eq!(key.public_key(), self::key("rsa2048-pkcs8").public_key());
+}
+
+#[test]
+fn lost_line_breaks_are_read_and_utf_16_is_called_by_its_name() {
+    for name in ["rsa2048-pkcs8", "rsa2048-pkcs1", "ed25519-v1"] {
+        let text = String::from_utf8(fixture(name)).unwrap();
+        for variant in ["", " ", "\r", "\t", "\r\r\n"] {
+            let variant = text.replace('\n', variant);
+            let read = SigningKey::from_pem(variant.as_bytes());
+            assert!(read.is_ok(), "{read:?} {variant:.80}");
+        }
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        for variant in [
+            little.clone(),
+            big.clone(),
+            [b"\xff\xfe".as_slice(), &little].concat(),
+            [b"\xfe\xff".as_slice(), &big].concat(),
+        ] {
+            assert_eq!(refusal(&variant), KeyError::Utf16, "{name}");
+        }
+    }
 }
 
 #[test]

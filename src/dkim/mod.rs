@@ -11,6 +11,7 @@
 
 mod algorithm;
 mod author;
+mod bare_key;
 mod body;
 mod canonicalisation;
 mod crypto;
@@ -29,6 +30,7 @@ mod verification;
 
 pub use self::{
     author::{AuthorRefusal, author_domain, named_domains},
+    bare_key::pem_of_bare_key,
     body::{BodyCanonicaliser, BodyHasher},
     canonicalisation::{Canonicalisation, CanonicalisationPair, UnknownCanonicalisation},
     crypto::BACKEND,

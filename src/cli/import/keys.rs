@@ -12,7 +12,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
-    dkim::KeyError,
+    dkim::{KeyError, pem_of_bare_key},
     import::{Code, Finding, KeyFacts, KeySource, Signing},
     keys::NewKey,
     keystore::KeystoreError,
@@ -104,20 +104,7 @@ impl Keys {
 fn read(source: &KeySource) -> Result<NewKey, (Code, String)> {
     match source {
         KeySource::File(path) => parse(&read_file(path)?),
-        KeySource::Inline(text) => {
-            let text = text.expose();
-            if text.contains("-----BEGIN") {
-                return parse(text.as_bytes());
-            }
-            // Base64 alone, of one form of DER or the other.
-            let wrap = |label: &str| {
-                Zeroizing::new(format!(
-                    "-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"
-                ))
-            };
-            parse(wrap("PRIVATE KEY").as_bytes())
-                .or_else(|_| parse(wrap("RSA PRIVATE KEY").as_bytes()))
-        }
+        KeySource::Inline(text) => parse(text.expose().as_bytes()),
     }
 }
 
@@ -133,8 +120,13 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (Code, String)> {
     Ok(Zeroizing::new(fs::read(path).map_err(failed)?))
 }
 
-fn parse(pem: &[u8]) -> Result<NewKey, (Code, String)> {
-    NewKey::from_pem(pem).map_err(|error| match error {
+/// PEM, or what other signers read without it.
+fn parse(octets: &[u8]) -> Result<NewKey, (Code, String)> {
+    let read = || match pem_of_bare_key(octets)? {
+        Some(pem) => NewKey::from_pem(pem.as_bytes()),
+        None => NewKey::from_pem(octets),
+    };
+    read().map_err(|error| match error {
         KeyError::TooShort { .. } => (Code::WeakKey, error.to_string()),
         other => (Code::UnusableKey, KeystoreError::from(other).to_string()),
     })
