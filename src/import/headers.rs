@@ -27,6 +27,18 @@ impl HeaderChanges {
         }
     }
 
+    /// Signed once more than it is there, if it is there.
+    pub(super) fn oversign_if_present(&mut self, name: &str, place: &Place, setup: &mut Setup) {
+        let Some(name) = allowed(name, place, setup) else {
+            return;
+        };
+        let rules = &mut self.rules;
+        if !rules.oversign.contains(&name) && !rules.oversign_if_present.contains(&name) {
+            rules.sign.retain(|listed| *listed != name);
+            rules.oversign_if_present.push(name);
+        }
+    }
+
     /// Signed as often as it is there.
     pub(super) fn sign(&mut self, name: &str, place: &Place, setup: &mut Setup) {
         let Some(name) = allowed(name, place, setup) else {

@@ -107,6 +107,19 @@ impl Setup {
         self.findings.push(Finding::new(code, found, done));
     }
 
+    /// A network of clients whose mail is outbound: one that holds everybody is said.
+    pub(super) fn say_if_open(&mut self, network: IpNet, place: &Place) {
+        if network.prefix_len() == 0 {
+            self.say(
+                Code::OpenNetworks,
+                place,
+                format!("by {network} all mail of the world is outbound"),
+                "it was taken over as it is; if this MTA also takes mail from outside, name \
+                 your own networks instead, or use a listener of its own for outbound mail",
+            );
+        }
+    }
+
     /// The lines of a file that a setting names; nothing when it cannot be read, which is said.
     pub(super) fn lines_of(
         &mut self,
@@ -141,4 +154,6 @@ pub struct Hints {
     pub headers: Option<HeaderRules>,
     /// Clients whose mail is outbound without a login.
     pub networks: Option<Vec<IpNet>>,
+    /// Set when a login does not make mail outbound.
+    pub ignores_logins: bool,
 }

@@ -43,13 +43,7 @@ pub fn settings_file(hints: &Hints, keystore: &Path) -> Option<String> {
     );
     line(&mut text, format_args!("path = {keystore}"));
     text.push_str("\n[[listener]]\nname = \"relay\"\nsocket = \"unix:/run/zegel/relay.sock\"\n");
-    if let Some(networks) = &hints.networks {
-        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
-        line(
-            &mut text,
-            format_args!("outbound = {{ authenticated = true, networks = {networks:?} }}"),
-        );
-    }
+    write_outbound(&mut text, hints);
     if hints.canonicalisation.is_some() || hints.expire.is_some() || hints.headers.is_some() {
         text.push_str("\n[signing]\n");
     }
@@ -66,6 +60,21 @@ pub fn settings_file(hints: &Hints, keystore: &Path) -> Option<String> {
         write_headers(&mut text, headers);
     }
     Some(text)
+}
+
+/// By a rule without logins and networks no mail would be outbound, which is no configuration.
+fn write_outbound(text: &mut String, hints: &Hints) {
+    let networks = match &hints.networks {
+        Some(networks) => networks.iter().map(ToString::to_string).collect(),
+        None if hints.ignores_logins => Vec::new(),
+        None => return,
+    };
+    let networks: Vec<String> = networks;
+    let authenticated = !hints.ignores_logins || networks.is_empty();
+    line(
+        text,
+        format_args!("outbound = {{ authenticated = {authenticated}, networks = {networks:?} }}"),
+    );
 }
 
 fn write_headers(text: &mut String, headers: &HeaderRules) {

@@ -184,14 +184,8 @@ impl Reader<'_> {
                 );
                 continue;
             };
-            for network in found.iter().filter(|network| network.prefix_len() == 0) {
-                self.setup.say(
-                    Code::OpenNetworks,
-                    &place,
-                    format!("by {network} all mail of the world is outbound"),
-                    "it was taken over as it is; if this MTA also takes mail from outside, name \
-                     your own networks instead, or use a listener of its own for outbound mail",
-                );
+            for network in &found {
+                self.setup.say_if_open(*network, &place);
             }
             networks.extend(found);
         }

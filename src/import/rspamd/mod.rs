@@ -1,6 +1,8 @@
 //! `dkim_signing.conf` of rspamd, and the maps that it names.
 
+mod fields;
 mod keys;
+mod networks;
 mod options;
 mod ucl;
 
@@ -9,8 +11,6 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-
-use ipnet::IpNet;
 
 use self::{
     keys::Keys,
@@ -23,22 +23,8 @@ use super::{
     signing_table::{self, Tables},
     table::{self, Comparison, DataSet, Entry},
 };
-use crate::organisation::WrittenNetwork;
-
 /// Files that include each other would be read without end.
 const INCLUDED_FILES: usize = 100;
-
-/// `local_addrs` of rspamd as it comes, and loopback.
-const LOCAL: [&str; 8] = [
-    "127.0.0.0/8",
-    "::1/128",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "fd00::/8",
-    "fe80::/10",
-];
 
 /// Reads it all.
 ///
@@ -73,7 +59,8 @@ pub fn read(file: &Path, files: &dyn Files) -> io::Result<Setup> {
     };
     let mut setup = Setup::default();
     options::report(&module, &mut setup);
-    read_networks(&module, &mut setup);
+    networks::read(&module, &mut setup);
+    fields::read(&module, &mut setup);
     if module.get("signing_table").is_some() && module.get("key_table").is_some() {
         read_tables(&module, &mut setup);
     } else {
@@ -209,34 +196,6 @@ fn read_tables(module: &Module<'_>, setup: &mut Setup) {
         resolve: &|path| module.path(path),
     };
     signing_table::read(&tables, setup);
-}
-
-/// Which clients' mail is outbound.
-fn read_networks(module: &Module<'_>, setup: &mut Setup) {
-    let mut networks: Vec<IpNet> = Vec::new();
-    if module.is_on("sign_local", true) {
-        networks.extend(LOCAL.iter().filter_map(|text| text.parse::<IpNet>().ok()));
-        setup.say_of_the_whole(
-            Code::DroppedOption,
-            "sign_local: mail from private addresses is outbound (local_addrs)",
-            "the addresses that rspamd comes with were put into `networks` of the listener: take \
-             out those that are not yours, and add those that you added",
-        );
-    }
-    for entry in module.entries("sign_networks", setup).unwrap_or_default() {
-        match entry.key.parse::<WrittenNetwork>() {
-            Ok(network) => networks.push(network.network()),
-            Err(_) => setup.say(
-                Code::ClientName,
-                &entry.place,
-                format!("{:?} is neither an address nor a network", entry.key),
-                "it was left out; name its addresses in `networks` of the listener",
-            ),
-        }
-    }
-    networks.sort_unstable();
-    networks.dedup();
-    setup.hints.networks = Some(networks);
 }
 
 /// What is wrong with the value of a setting.

@@ -199,11 +199,45 @@ impl Reader<'_> {
             self.advance(1);
             return self.list(depth).map(Value::List);
         }
-        if self.rest.starts_with("<<") {
-            return self.fault("texts of several lines (<<) are not read here");
+        if let Some(text) = self.lines_to_terminator()? {
+            return Ok(Value::Text(text));
         }
         let text = self.word(&['\n', ';', ',', '}', ']', '{', '#'])?;
         Ok(Value::Text(text.trim_end().to_owned()))
+    }
+
+    /// `<<EOD`, lines, and `EOD` alone at the beginning of a line: the lines. Nothing when no
+    /// such text begins here.
+    fn lines_to_terminator(&mut self) -> Result<Option<String>, Fault> {
+        let Some(rest) = self.rest.strip_prefix("<<") else {
+            return Ok(None);
+        };
+        // As in libucl, only such letters, and then a line break.
+        let letters = rest.len()
+            - rest
+                .trim_start_matches(|one: char| one.is_ascii_uppercase())
+                .len();
+        let (terminator, text) = rest.split_at(letters);
+        let Some(text) = text.strip_prefix("\r\n").or(text.strip_prefix('\n')) else {
+            return Ok(None);
+        };
+        if terminator.is_empty() {
+            return Ok(None);
+        }
+        let mut end = 0;
+        // The first line is never the last word, as in libucl.
+        for line in text.split_inclusive('\n') {
+            let behind = line.strip_prefix(terminator).filter(|_| end > 0);
+            let is_last = behind.is_some_and(|behind| behind.starts_with(['\r', '\n', ';', ',']));
+            if is_last {
+                let lines = text[..end].trim_end_matches(['\r', '\n']).to_owned();
+                let before = self.rest.len() - text.len();
+                self.advance(before + end + terminator.len());
+                return Ok(Some(lines));
+            }
+            end += line.len();
+        }
+        self.fault(format!("the text behind <<{terminator} does not end"))
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Value>, Fault> {
@@ -355,6 +389,23 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_several_lines_ends_with_its_word() {
+        let object = read(
+            "a = <<EOD\n# no comment\n}\n EOD\nEODS\nEOD\nb = 1;\nc = <<LUA\r\nreturn\r\nLUA;\n\
+             d = <<X\n\nX\ne = [<<Y\nin a list\nY, two];\nf = <<lower;\n",
+        )
+        .unwrap();
+        assert_eq!(text(&object, "a"), "# no comment\n}\n EOD\nEODS");
+        assert_eq!(text(&object, "b"), "1");
+        assert_eq!(object.get("b").unwrap().place.line, 7);
+        assert_eq!(text(&object, "c"), "return");
+        assert_eq!(text(&object, "d"), "");
+        let e = ["in a list", "two"].map(|text| Value::Text(text.to_owned()));
+        assert_eq!(object.get("e").unwrap().value, Value::List(e.to_vec()));
+        assert_eq!(text(&object, "f"), "<<lower");
+    }
+
+    #[test]
     fn what_is_included_counts_as_if_it_stood_there() {
         let object = read(
             "a = one;\n.include(try=true; priority=1) \"$LOCAL_CONFDIR/local.d/x.conf\"\n\
@@ -375,7 +426,10 @@ mod tests {
             "/* x",
             "}",
             ".lua \"x\"\n",
-            "a = <<EOD\nx\nEOD\n",
+            "a = <<EOD\nx\nEODS\n",
+            "a = <<EOD\nx\nEOD",
+            "a = <<EOD\nEOD\n",
+            "a = <<EOD\nx\n EOD\n",
             "a = { b = 1",
             "a = { b = [ }",
             &"a {".repeat(1000),

@@ -134,6 +134,7 @@ fn networks_are_read_as_in_zegel_toml() {
     let files = Memory::with(&[("/c", &format!("InternalHosts {written}\n"))]);
     let opendkim = opendkim::read(Path::new("/c"), &files).unwrap();
     assert_eq!(format!("{:?}", opendkim.hints.networks.unwrap()), expected);
+    let written = format!("198.51.100.0/24, {written}");
     let list: Vec<String> = written.split(", ").map(|one| format!("{one:?}")).collect();
     let text = format!(
         "sign_local = false;\nsign_networks = [{}];\n",
