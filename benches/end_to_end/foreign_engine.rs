@@ -23,7 +23,7 @@ use zegel::{
     dkim::{FIELD_NAME, HeaderSection, LeadingSpace},
     keystore::Keystore,
     observe::metrics::Metrics,
-    organisation::Action,
+    organisation::{Action, Client},
     signer::{Body, Circumstances, Decision, Work, decide, exceeded_limit},
     snapshot::Snapshot,
 };
@@ -166,7 +166,7 @@ impl Conversation {
             listener: &listener.name,
             outbound: &listener.outbound,
             login: self.login.as_deref(),
-            client: self.client,
+            client: self.client.map_or(Client::Unknown, Client::At),
             header_is_whole: exceeded.is_none(),
         };
         let decision = decide(&self.snapshot, &self.header, &circumstances).read_keys();

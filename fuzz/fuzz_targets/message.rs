@@ -14,7 +14,7 @@ use zegel::{
         Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace, Message, NEVER_SIGNED,
         ParsedSignature, SignatureField,
     },
-    organisation::{Action, Policy, Refusal},
+    organisation::{Action, Client, Policy, Refusal},
     signer::{Body, Circumstances, Signed, Work, decide},
     snapshot::Snapshot,
 };
@@ -41,7 +41,7 @@ fuzz_target!(|input: &[u8]| {
         listener: "relay",
         outbound: &Outbound::All,
         login,
-        client: Some(client),
+        client: Client::At(client),
         header_is_whole: who & 64 == 0,
     };
     let decision = decide(&SNAPSHOT, &message.header, &circumstances).read_keys();
@@ -137,7 +137,7 @@ fn check_decision(header: &HeaderSection, author: &str, of: &Circumstances<'_>) 
     match author {
         world::OPEN => {}
         world::BOUND => {
-            let address = of.client.expect("there is a client").to_string();
+            let address = of.client.address().expect("there is a client").to_string();
             assert!(of.login == Some("crm") || address.starts_with("10."));
         }
         other => panic!("{other} has no key in use"),

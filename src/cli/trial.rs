@@ -1,7 +1,7 @@
 //! A message on the way that it would take through the milter: the same decision and the
 //! same signatures, without an MTA.
 
-use std::net::IpAddr;
+use std::net::AddrParseError;
 
 use clap::Args;
 
@@ -14,6 +14,7 @@ use crate::{
     dkim::{Message, VerificationError},
     keystore::Keystore,
     observe::metrics::Metrics,
+    organisation::Client,
     signer::{Body, Circumstances, Decision, Refused, Signed, Work, decide, exceeded_limit},
     snapshot::{ActiveKey, Built, Snapshot},
 };
@@ -25,9 +26,9 @@ pub(super) struct CircumstanceArguments {
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
 
-    /// As if this SMTP client had sent it
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    pub(super) client: IpAddr,
+    /// As if this SMTP client had sent it; `none`: one of which the MTA knows no address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = client)]
+    pub(super) client: Client,
 
     /// As if the client had logged in by this name
     #[arg(long, value_name = "LOGIN")]
@@ -72,7 +73,7 @@ impl<'a> Trial<'a> {
             listener: &listener.name,
             outbound: &listener.outbound,
             login: arguments.login(),
-            client: Some(arguments.client.to_canonical()),
+            client: arguments.client,
             header_is_whole: exceeded_limit(&settings.limits, header.octets(), header.len())
                 .is_none(),
         };
@@ -114,6 +115,13 @@ impl<'a> Trial<'a> {
             self.snapshot.signing().canonicalisation,
             self.now,
         )
+    }
+}
+
+fn client(text: &str) -> Result<Client, AddrParseError> {
+    match text {
+        "none" => Ok(Client::WithoutAddress),
+        _ => text.parse().map(Client::At),
     }
 }
 

@@ -59,6 +59,7 @@ impl Reach {
                 Outbound::Rule {
                     authenticated,
                     networks,
+                    without_address: _,
                 } => {
                     reach.logins |= authenticated;
                     reach.networks.extend(networks);

@@ -211,9 +211,13 @@ impl Described {
             Outbound::Rule {
                 authenticated,
                 networks,
+                without_address,
             } => {
                 let networks = list(networks);
-                let rule = format!("authenticated {authenticated}, networks {networks}");
+                let mut rule = format!("authenticated {authenticated}, networks {networks}");
+                if *without_address {
+                    rule.push_str(", without_address true");
+                }
                 add("outbound", &rule);
             }
         }

@@ -252,7 +252,11 @@ fn read_outbound(node: Node, report: &Report) -> Outbound {
     let authenticated = section.read("authenticated", truth);
     let networks_empty = section.length("networks").is_none_or(|length| length == 0);
     let networks = section.values("networks", network);
-    if networks_empty && authenticated.map_or(!authenticated_written, |truth| !truth) {
+    let without_address = section.read("without_address", truth).unwrap_or(false);
+    if networks_empty
+        && !without_address
+        && authenticated.map_or(!authenticated_written, |truth| !truth)
+    {
         let text = "by this rule no mail is ever outbound, and nothing would be signed";
         report.problem(&section.site, Fault::new(text, ADVICE));
     }
@@ -260,5 +264,6 @@ fn read_outbound(node: Node, report: &Report) -> Outbound {
     Outbound::Rule {
         authenticated: authenticated.unwrap_or(false),
         networks,
+        without_address,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
     keystore::{Keystore, KeystoreError},
-    organisation::{Ground, Organisation, Policy, Sender, network_of},
+    organisation::{Client, Ground, Organisation, Policy, Sender, network_of},
     words::words,
 };
 
@@ -182,6 +182,8 @@ pub enum Outbound {
         authenticated: bool,
         /// Client addresses that suffice.
         networks: Vec<IpNet>,
+        /// Whether it suffices that the client has no address ([`Client::WithoutAddress`]).
+        without_address: bool,
     },
 }
 
@@ -193,12 +195,16 @@ impl Outbound {
             Self::Rule {
                 authenticated,
                 networks,
+                without_address,
             } => {
                 let login = sender.login.is_some_and(|login| !login.is_empty());
                 if *authenticated && login {
                     return Some(Ground::Login);
                 }
-                network_of(networks, sender.client).map(Ground::Network)
+                if sender.client == Client::WithoutAddress {
+                    return without_address.then_some(Ground::NoAddress);
+                }
+                network_of(networks, sender.client.address()).map(Ground::Network)
             }
         }
     }
@@ -215,6 +221,7 @@ impl Default for Outbound {
                 network(IpAddr::from([127, 0, 0, 0]), 8),
                 network(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128),
             ],
+            without_address: false,
         }
     }
 }

@@ -20,14 +20,14 @@ use super::{
     report::report_incomplete,
     service::ListenerContext,
     transaction::{Ending, Phase, Route, SignedMessage, Standing, Transaction},
-    wire::{Malformed, client_address, macro_value, reply, string},
+    wire::{Malformed, client, macro_value, reply, string},
 };
 use crate::{
     config::Limits,
     dkim::FIELD_NAME,
     names::OrganisationId,
     observe::metrics::Limit,
-    organisation::{Action, Refusal},
+    organisation::{Action, Client, Refusal},
     signer::{Decision, PendingDecision},
 };
 
@@ -75,7 +75,7 @@ impl Dialogue {
             route: Route {
                 listener,
                 agreement: None,
-                client: None,
+                client: Client::Unknown,
             },
             has_client: false,
             transaction: Transaction::new(limits),
@@ -211,9 +211,8 @@ impl Dialogue {
     }
 
     fn connect(&mut self, data: &[u8]) -> Result<(), Malformed> {
-        let client = client_address(data)?;
+        self.route.client = client(data)?;
         self.has_client = true;
-        self.route.client = client.map(|address| address.to_canonical());
         self.transaction.lose(self.transaction.phase());
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! What a listener does for its connections, whatever brings them.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use super::{
     drain::{ConnectionToken, Drain},
@@ -8,6 +11,7 @@ use super::{
 };
 use crate::{
     config::{Limits, Outbound},
+    names::DomainName,
     observe::metrics::{Counted, ListenerMetrics, Metrics, OrganisationMetrics},
     snapshot::{Snapshot, SnapshotHolder},
 };
@@ -47,6 +51,9 @@ pub(super) struct ListenerContext {
     pub(super) all_metrics: Metrics,
     pub(super) turns: Turns,
     pub(super) drain: Drain,
+    /// Whether the log has been told of mail that only its missing address keeps from being
+    /// signed.
+    has_told_of_no_address: AtomicBool,
 }
 
 /// The place that a connection has until it is closed.
@@ -72,6 +79,7 @@ impl Service {
                 all_metrics: parts.metrics,
                 turns: parts.turns,
                 drain: Drain::new(),
+                has_told_of_no_address: AtomicBool::new(false),
             }),
         }
     }
@@ -81,6 +89,22 @@ impl ListenerContext {
     /// The snapshot of this moment.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.current()
+    }
+
+    /// Says once that mail of this domain of ours is not outbound since the MTA shows no
+    /// address of its client: nobody would find that out from a count of `not_outbound`.
+    pub(super) fn tell_of_no_address(&self, domain: &DomainName) {
+        if self.has_told_of_no_address.swap(true, Relaxed) {
+            return;
+        }
+        tracing::warn!(
+            listener = self.name,
+            %domain,
+            "mail of ours came from a client of which the MTA shows no address, so it is not \
+             outbound and leaves unsigned: if all such mail is made on this host (sendmail -bs, \
+             unix sockets), add without_address = true to the outbound rule of this listener \
+             and restart; the log says this once"
+        );
     }
 
     /// Whether the next connection would be one too many.

@@ -9,7 +9,7 @@
 //! [`Route`] by which it comes, so that what one organisation sends never touches what
 //! another one sends behind it.
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ use crate::{
     dkim::{Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace},
     names::OrganisationId,
     observe::metrics::{Counted, Limit},
-    organisation::{Action, Refusal},
+    organisation::{Action, Client, Refusal},
     signer::{
         Body, Circumstances, Decision, PendingDecision, Refused, Ruling, Signed, Work, decide,
         exceeded_limit,
@@ -42,7 +42,7 @@ pub(super) struct Route {
     /// None before anything is agreed upon.
     pub(super) agreement: Option<Agreement>,
     /// The SMTP client behind the MTA.
-    pub(super) client: Option<IpAddr>,
+    pub(super) client: Client,
 }
 
 /// Where a message stands, as far as others need to know.
@@ -270,7 +270,10 @@ impl Transaction {
             return None;
         };
         let (decision, pending) = match collected.decide(route) {
-            Ruling::Decided(decision) => (decision, None),
+            Ruling::Decided(decision) => {
+                route.tell_of_no_address(&decision);
+                (decision, None)
+            }
             Ruling::AwaitingKeys(pending) => (pending.without_keys().clone(), Some(pending)),
         };
         let mut decided = Box::new(Decided {
@@ -378,6 +381,17 @@ impl Route {
             pair.header = Canonicalisation::Relaxed;
         }
         pair
+    }
+
+    fn tell_of_no_address(&self, decision: &Decision) {
+        let refusal = decision.verdict.as_ref().err();
+        if self.client == Client::WithoutAddress
+            && refusal == Some(&Refusal::NotOutbound)
+            && decision.domain.is_some()
+            && let Ok(author) = &decision.author
+        {
+            self.listener.tell_of_no_address(author);
+        }
     }
 
     fn report<'a>(&'a self, queue_id: &'a str, complete: Instant) -> Report<'a> {

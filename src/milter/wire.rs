@@ -14,6 +14,8 @@ use indymilter::message::{
 };
 use memchr::memchr;
 
+use crate::organisation::Client;
+
 /// The largest frame taken, with its kind: 1 MiB. MTAs stay below 64 KiB but for a header
 /// field that they do not cut.
 const LARGEST_FRAME: usize = 1024 * 1024;
@@ -171,17 +173,19 @@ pub(super) fn macro_value<'a>(mut data: &'a [u8], name: &[u8]) -> Option<&'a [u8
     None
 }
 
-/// The address of the SMTP client in a CONNECT command (host name, family, port, address);
-/// none where it is a local one, or can't be read.
+/// The SMTP client in a CONNECT command (host name, family, port, address).
 ///
 /// Sendmail writes `IPv6:` in front of an address, as SMTP does (RFC 5321 §4.1.3), and
 /// others may add a zone (RFC 4007 §11).
-pub(super) fn client_address(data: &[u8]) -> Result<Option<IpAddr>, Malformed> {
+pub(super) fn client(data: &[u8]) -> Result<Client, Malformed> {
     // The name is what the client says it is, or its PTR record: it proves nothing.
     let (_name, rest) = string(data)?;
     match rest.split_first() {
-        Some((b'4' | b'6', rest)) => Ok(rest.get(PORT_OCTETS..).and_then(address)),
-        Some((b'U' | b'L', _)) => Ok(None),
+        Some((b'4' | b'6', rest)) => Ok(rest
+            .get(PORT_OCTETS..)
+            .and_then(address)
+            .map_or(Client::Unknown, Client::At)),
+        Some((b'U' | b'L', _)) => Ok(Client::WithoutAddress),
         _ => Err(Malformed),
     }
 }
@@ -370,24 +374,18 @@ mod tests {
             (b"host\x006\x00\x19::1", None),
             (b"host\x006\x00", None),
             (b"host\x006", None),
-            (b"host\0U", None),
-            (b"host\0L\0\0/run/x\0", None),
         ] {
-            let expected = expected.map(|text| text.parse().unwrap());
-            assert_eq!(
-                client_address(data),
-                Ok(expected),
-                "{}",
-                data.escape_ascii()
-            );
+            let expected = expected.map_or(Client::Unknown, |text: &str| {
+                Client::At(text.parse().unwrap())
+            });
+            assert_eq!(client(data), Ok(expected), "{}", data.escape_ascii());
+        }
+        for data in [&b"host\0U"[..], b"host\0U\0\0\0", b"host\0L\0\0/run/x\0"] {
+            let expected = Ok(Client::WithoutAddress);
+            assert_eq!(client(data), expected, "{}", data.escape_ascii());
         }
         for data in [&b""[..], b"host", b"host\0", b"host\0X\0\0x\0"] {
-            assert_eq!(
-                client_address(data),
-                Err(Malformed),
-                "{}",
-                data.escape_ascii()
-            );
+            assert_eq!(client(data), Err(Malformed), "{}", data.escape_ascii());
         }
     }
 }

@@ -10,7 +10,7 @@ pub use self::{
     network::{NetworkError, WrittenNetwork, network_of, remainder},
     policy::{Action, Policy, Refusal},
     selector_template::{SelectorTemplate, TemplateError},
-    senders::{Ground, Sender, Senders},
+    senders::{Client, Ground, Sender, Senders},
 };
 
 use crate::{

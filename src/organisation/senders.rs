@@ -1,19 +1,53 @@
 //! Who may send in the name of an organisation.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use serde::Serialize;
 
 use super::network::network_of;
 
+/// The SMTP client behind a message, as the MTA shows it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Client {
+    /// The client has this address.
+    At(IpAddr),
+    /// The MTA says that the client has none (family `U` or `L` of the milter protocol), as
+    /// Sendmail does of `sendmail -bs`.
+    WithoutAddress,
+    /// The MTA shows no client, or an address that can't be read.
+    #[default]
+    Unknown,
+}
+
+impl Client {
+    /// Its address; an IPv4 client of a dual-stack socket has that of IPv4.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::At(address) => Some(address.to_canonical()),
+            Self::WithoutAddress | Self::Unknown => None,
+        }
+    }
+}
+
+/// As in "mail from 192.0.2.1".
+impl fmt::Display for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(formatter),
+            Self::WithoutAddress => formatter.write_str("a client without an address"),
+            Self::Unknown => formatter.write_str("an unknown client"),
+        }
+    }
+}
+
 /// What is known of whoever handed a message to the MTA.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sender<'a> {
     /// The SASL login, `{auth_authen}`.
     pub login: Option<&'a str>,
-    /// The address of the client; none for mail that was made on this host.
-    pub client: Option<IpAddr>,
+    /// The SMTP client.
+    pub client: Client,
     /// The name of the listener that the message came in by.
     pub listener: &'a str,
 }
@@ -38,6 +72,8 @@ pub enum Ground {
     Login,
     /// Its address lies in this network.
     Network(IpNet),
+    /// The MTA knows no address of the client, and the rule takes such mail.
+    NoAddress,
     /// The listener.
     Listener,
 }
@@ -51,7 +87,7 @@ impl Senders {
         if login {
             return Some(Ground::Login);
         }
-        network_of(&self.networks, sender.client)
+        network_of(&self.networks, sender.client.address())
             .map(Ground::Network)
             .or_else(|| {
                 self.listeners
@@ -90,7 +126,9 @@ mod tests {
         ] {
             let sender = Sender {
                 login,
-                client: client.map(|text: &str| text.parse().unwrap()),
+                client: client.map_or(Client::WithoutAddress, |text: &str| {
+                    Client::At(text.parse().unwrap())
+                }),
                 listener,
             };
             assert_eq!(senders.ground(&sender), expected, "{sender:?}");
@@ -101,7 +139,7 @@ mod tests {
     fn an_empty_table_allows_nobody() {
         let sender = Sender {
             login: Some("crm"),
-            client: Some("127.0.0.1".parse().unwrap()),
+            client: Client::At("127.0.0.1".parse().unwrap()),
             listener: "relay",
         };
         assert_eq!(Senders::default().ground(&sender), None);

@@ -2,14 +2,14 @@
 //!
 //! Pure: a snapshot, a header section and the circumstances go in, a decision comes out.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     config::{Limits, Outbound},
     dkim::{AuthorRefusal, HeaderSection, author_domain, named_domains},
     names::DomainName,
     observe::metrics::Limit,
-    organisation::{Action, Ground, Policy, Refusal, Sender},
+    organisation::{Action, Client, Ground, Policy, Refusal, Sender},
     snapshot::{ActiveKey, Domain, DomainKeys, Signing, Snapshot},
 };
 
@@ -22,8 +22,8 @@ pub struct Circumstances<'a> {
     pub outbound: &'a Outbound,
     /// The login that the MTA vouches for (`{auth_authen}`).
     pub login: Option<&'a str>,
-    /// The address of the SMTP client, as the MTA gives it.
-    pub client: Option<IpAddr>,
+    /// The SMTP client, as the MTA shows it.
+    pub client: Client,
     /// Whether the header section is whole: it [exceeds](exceeded_limit) no limit.
     pub header_is_whole: bool,
 }

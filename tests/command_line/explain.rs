@@ -195,3 +195,32 @@ fn hazards_and_broken_keys_are_told() {
         "{report:#}"
     );
 }
+
+#[test]
+fn a_client_without_an_address_is_explained() {
+    let setup = setup();
+    let explain = |rule: &str| {
+        let text = std::fs::read_to_string(setup.path("zegel.toml")).unwrap();
+        let listener = "[[listener]]\nname = \"relay\"\nsocket = \"unix:/run/zegel/a.sock\"\n";
+        setup.write(
+            "zegel.toml",
+            &format!("{text}\n{listener}outbound = {rule}\n"),
+        );
+        let arguments = ["explain", "--json", "--client", "none"];
+        let done = setup.run_with(&arguments, MESSAGE.as_bytes());
+        setup.write("zegel.toml", &text);
+        done
+    };
+    let report = explain("{ networks = [\"127.0.0.0/8\"] }").expect(1).json();
+    assert_eq!(report["client"], Value::Null);
+    assert_eq!(report["reason"], "not_outbound");
+    expect_refused_at(&report, "outbound");
+    let text = step(&report, "outbound")["text"].as_str().unwrap();
+    for part in ["from a client without an address", "without_address = true"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let report = explain("{ without_address = true }").expect(0).json();
+    assert_eq!(report["result"], "signed");
+    let text = step(&report, "outbound")["text"].as_str().unwrap();
+    assert!(text.ends_with("its client has no address"), "{text}");
+}

@@ -47,7 +47,8 @@ struct Explanation {
     listener: String,
     /// Whether the listener only looks on, so that nothing of this is done.
     observe: bool,
-    client: IpAddr,
+    /// None of a client without an address.
+    client: Option<IpAddr>,
     login: Option<String>,
     from_domain: Option<DomainName>,
     organisation: Option<OrganisationId>,
@@ -104,7 +105,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let explanation = Explanation {
         listener: trial.listener.name.clone(),
         observe: trial.listener.observe,
-        client: arguments.circumstances.client,
+        client: arguments.circumstances.client.address(),
         login: arguments.circumstances.login().map(str::to_owned),
         from_domain: author.cloned(),
         organisation: organisation.map(|one| one.id.clone()),

@@ -137,8 +137,14 @@ impl Teller<'_> {
         let listener = &self.trial.listener.name;
         match self.trial.decision.outbound {
             None => format!(
-                "by the rule of the listener {listener} mail {} is not outbound",
-                self.origin()
+                "by the rule of the listener {listener} mail {} is not outbound{}",
+                self.origin(),
+                if self.arguments.client.address().is_none() {
+                    "; if all mail without an address is made on this host, add \
+                     without_address = true to that rule and restart"
+                } else {
+                    ""
+                }
             ),
             Some(Ground::Anybody) => format!("all mail on the listener {listener} is outbound"),
             Some(ground) => format!(
@@ -288,6 +294,7 @@ impl Teller<'_> {
             Ground::Network(network) => {
                 format!("{} lies in {network}", self.arguments.client)
             }
+            Ground::NoAddress => "its client has no address".to_owned(),
             Ground::Listener => format!("it came by the listener {}", self.trial.listener.name),
         }
     }

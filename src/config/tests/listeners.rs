@@ -1,6 +1,6 @@
 //! Each problem of a `[[listener]]` table.
 
-use super::{NONE, Outbound, Sender, expect_problem, good};
+use super::{Client, NONE, Outbound, Sender, expect_problem, good};
 
 /// What comes after the name, how the problem begins, and what it says further on.
 const CASES: &[(&str, &str, &str)] = &[
@@ -215,7 +215,7 @@ fn mapped_networks_are_those_of_ipv4_wherever_they_are_written() {
     assert_eq!(format!("{:?}", senders.networks), expected);
     let sender = Sender {
         login: None,
-        client: Some("10.20.1.1".parse().unwrap()),
+        client: Client::At("10.20.1.1".parse().unwrap()),
         listener: "a",
     };
     assert!(
@@ -225,6 +225,35 @@ fn mapped_networks_are_those_of_ipv4_wherever_they_are_written() {
             .is_some()
     );
     assert!(senders.ground(&sender).is_some());
+}
+
+#[test]
+fn a_rule_may_take_clients_without_an_address_alone() {
+    for (rule, takes) in [
+        ("{ without_address = true }", true),
+        ("{ authenticated = true, without_address = true }", true),
+        (
+            "{ networks = [\"0.0.0.0/0\", \"::/0\"], without_address = false }",
+            false,
+        ),
+        ("{ networks = [\"0.0.0.0/0\", \"::/0\"] }", false),
+        ("\"all\"", true),
+    ] {
+        let text = format!("[[listener]]\nname = \"a\"\nsocket = \"fd:a\"\noutbound = {rule}");
+        let outbound = good(&[("zegel.toml", &text)], NONE).settings.listeners[0]
+            .outbound
+            .clone();
+        let sender = |client| Sender {
+            login: None,
+            client,
+            listener: "a",
+        };
+        let ground = outbound.ground(&sender(Client::WithoutAddress));
+        assert_eq!(ground.is_some(), takes, "{rule}");
+        // What can't be read is no client of ours.
+        let ground = outbound.ground(&sender(Client::Unknown));
+        assert_eq!(ground.is_some(), rule == "\"all\"", "{rule}");
+    }
 }
 
 #[test]

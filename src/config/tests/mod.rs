@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     dkim::key::Algorithm,
-    organisation::{Action, Sender},
+    organisation::{Action, Client, Sender},
 };
 
 type Environment<'a> = &'a [(&'a str, &'a str)];
@@ -128,7 +128,7 @@ fn settings_are_what_is_written() {
     assert_eq!(sockets, ["inet:[::1]:8891", "unix:/run/b.sock", "fd:c"]);
     let client = |client: &str, login| Sender {
         login,
-        client: Some(client.parse().unwrap()),
+        client: Client::At(client.parse().unwrap()),
         listener: "b",
     };
     for (listener, sender, expected) in [

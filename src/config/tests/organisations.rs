@@ -1,7 +1,7 @@
 //! Organisations: what is read, and each problem.
 
 use super::{NONE, expect_problem, good, problems, short};
-use crate::organisation::{Action, Ground, Sender};
+use crate::organisation::{Action, Client, Ground, Sender};
 
 const SETTINGS: (&str, &str) = (
     "zegel.toml",
@@ -40,7 +40,7 @@ fn an_organisation_is_what_is_written() {
     assert_eq!(other.selector.render(day).as_str(), "a-2026b");
     let sender = |login, listener| Sender {
         login,
-        client: None,
+        client: Client::Unknown,
         listener,
     };
     let senders = one.senders.as_ref().unwrap();

@@ -15,6 +15,8 @@ pub struct Peer {
     pub name: String,
     /// Its address; without one it is shown as unknown.
     pub address: Option<SocketAddr>,
+    /// The data of CONNECT, if that is not to be made of the two above.
+    pub connect: Option<Vec<u8>>,
     /// What it says after EHLO.
     pub helo: String,
     /// What comes before CONNECT and HELO.
@@ -32,6 +34,7 @@ impl Peer {
         Self {
             name: "localhost".to_owned(),
             address: Some(address.parse().expect("an address and a port")),
+            connect: None,
             helo: "client.example".to_owned(),
             macros: Macros::new(),
         }

@@ -165,7 +165,8 @@ impl Connection {
     /// Sends CONNECT and HELO with their macros, and returns the first reply that ends the session,
     /// or the last one.
     pub fn greet(&mut self, peer: &Peer) -> Reply {
-        let connect = connect_data(&peer.name, peer.address);
+        let made = || connect_data(&peer.name, peer.address);
+        let connect = peer.connect.clone().unwrap_or_else(made);
         let answer = self.step(Command::Connect, &connect, &peer.macros);
         if !answer.goes_on() {
             return answer;
