@@ -1,6 +1,8 @@
 //! What `zegel run` and `zegel keeper` have in common as processes: they listen for SIGHUP, read
 //! the configuration, start the log, work, and say why they end.
 
+mod complaint;
+mod patience;
 pub mod systemd;
 
 use std::{path::Path, process::ExitCode};
@@ -10,12 +12,12 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
+pub use self::{complaint::Complaint, patience::patiently};
 use crate::{
     config::{Loaded, LogFormat, Problems, Reader},
     dns::DnsError,
     keystore::KeystoreError,
     observe::logging::{self, LoggingError},
-    sockets::SocketError,
 };
 
 /// The exit status for a configuration that can't be used (sysexits: `EX_CONFIG`).
@@ -81,22 +83,6 @@ pub enum RunError {
     /// `keeper.resolvers`.
     #[error("keeper.resolvers: {0}")]
     Resolvers(#[from] DnsError),
-    /// The HTTP socket.
-    #[error("{setting}: {source}")]
-    Http {
-        /// The key path of its address.
-        setting: &'static str,
-        /// What is wrong.
-        source: SocketError,
-    },
-    /// A milter socket.
-    #[error("listener {name}: {source}")]
-    Listener {
-        /// The listener.
-        name: String,
-        /// What is wrong.
-        source: SocketError,
-    },
     /// A socket that systemd should have passed on.
     #[error(
         "listener {listener}: no socket named {name} was passed on by systemd; start \

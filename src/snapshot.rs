@@ -40,6 +40,8 @@ pub struct Snapshot {
     /// The same, with each key marked that several organisations have: it signs for none.
     in_use: Vec<Arc<KeySet>>,
     generation: GenerationStamp,
+    /// From which the keys were read; none of a snapshot that waits for one.
+    keystore: Option<Keystore>,
 }
 
 /// A snapshot and what went wrong while it was made.
@@ -83,6 +85,38 @@ impl Snapshot {
         metrics: &Metrics,
     ) -> Result<Built, KeystoreError> {
         make(loaded, keystore, Reading::WhenNeeded, metrics, None)
+    }
+
+    /// Makes the snapshot of a signer whose keystore can't be read yet. Nobody knows which keys
+    /// are in use, so mail of every domain that sends is a
+    /// [`SigningFailure`](crate::organisation::Refusal::SigningFailure); all other mail is
+    /// treated as ever. Reads nothing.
+    pub fn waiting(loaded: Loaded, metrics: &Metrics, previous: Option<&Self>) -> Built {
+        let organisations = &loaded.organisations;
+        let unread = |one| FoundKeys::unread(one, None);
+        let found: Vec<_> = organisations.iter().map(unread).collect();
+        let in_use: Vec<_> = found.iter().map(|one| Arc::clone(&one.set)).collect();
+        let has_lost = Places::new(organisations, previous).has_lost(previous);
+        let nothing_before = Places::new(organisations, None);
+        let snapshot = Self {
+            domains: index(organisations, &in_use, metrics, &nothing_before, None),
+            loaded,
+            found,
+            in_use,
+            generation: GenerationStamp::default(),
+            keystore: None,
+        };
+        Built {
+            snapshot,
+            problems: Vec::new(),
+            has_lost,
+        }
+    }
+
+    /// The keystore from which the keys were read; none if none could be read so far
+    /// ([`Snapshot::waiting`]).
+    pub fn keystore(&self) -> Option<&Keystore> {
+        self.keystore.as_ref()
     }
 
     /// What `zegel.toml` says.
@@ -225,6 +259,7 @@ fn make(
         found,
         in_use,
         generation,
+        keystore: Some(keystore.clone()),
     };
     Ok(Built {
         snapshot,

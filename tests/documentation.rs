@@ -8,7 +8,6 @@ use std::{
 };
 
 const RESULTS: [&str; 4] = ["held", "otherwise", "in part", "not there"];
-const FAULTS: usize = 40;
 
 /// A row of the tables in `docs/reliability.md`.
 struct Fault {
@@ -69,7 +68,8 @@ fn every_fault_has_its_row() {
     let faults = faults();
     let mut numbers: Vec<usize> = faults.iter().map(|fault| fault.number).collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, (1..=FAULTS).collect::<Vec<_>>());
+    assert!(numbers.len() >= 40, "rows were lost: {numbers:?}");
+    assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
     for fault in faults {
         let number = fault.number;
         assert!(

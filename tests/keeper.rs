@@ -3,7 +3,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::net::SocketAddr;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -88,4 +89,132 @@ fn a_single_round_says_whether_somebody_should_look() {
 fn once(folder: &Path) -> Option<i32> {
     let output = command(folder, &["keeper", "--once"]);
     output.status.code()
+}
+
+/// Waits until it is not ready for a reason with these words.
+#[track_caller]
+fn wait_for_reason(keeper: &Keeper, words: &str) {
+    wait_for(keeper, words, || {
+        let page = keeper.readiness();
+        page.is_some_and(|page| page.contains("not ready: ") && page.contains(words))
+    });
+    assert!(keeper.log().contains(words), "{}", keeper.log());
+}
+
+#[track_caller]
+fn wait_for_work(keeper: &Keeper) {
+    let ended = "all organisations have been looked at";
+    wait_for(keeper, ended, || keeper.log().contains(ended));
+    let page = keeper.readiness().expect("its readiness");
+    assert!(page.contains("200 OK"), "{page}");
+}
+
+/// One thing after another is missing, and then there: the same process says what, and goes on.
+#[test]
+fn what_the_keeper_cannot_begin_without_is_waited_for() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let zegel = Zegel::prepared(
+        &[Org::new("een", &[DOMAIN]).without_keys()],
+        &settings(world.resolver.address(), &http).replace("resolvers", "# resolvers"),
+    );
+    let keys = zegel.path("keys");
+    let away = zegel.path("away");
+    fs::rename(&keys, &away).expect("a keystore");
+    let resolv = zegel.path("resolv.conf");
+    fs::write(&resolv, "").expect("a file");
+    // A /etc/resolv.conf of its own.
+    let script = format!(
+        "mount --bind {} /etc/resolv.conf && exec \"$@\"",
+        resolv.display()
+    );
+    let prefix = ["unshare", "-m", "sh", "-c", &script, "own"];
+    let mut keeper = Keeper::start_unready(&zegel.path(""), &http, &prefix);
+    wait_for_reason(&keeper, &keys.display().to_string());
+    // Signals are heard meanwhile.
+    keeper.signal("-HUP");
+    fs::write(&keys, "").expect("a file");
+    wait_for_reason(&keeper, "Not a directory");
+    fs::remove_file(&keys).expect("the file");
+    // Another keeper has it.
+    let first = zegel::keystore::Keystore::open(&away).expect("a keystore");
+    let lock = first.keep(jiff::Timestamp::now()).expect("the lock");
+    fs::rename(&away, &keys).expect("a keystore");
+    wait_for_reason(&keeper, "locked by");
+    drop(lock);
+    wait_for_reason(&keeper, "keeper.resolvers: ");
+    assert!(!keeper.log().contains("a round"), "{}", keeper.log());
+    fs::write(&resolv, "# no resolver\n").expect("a file");
+    keeper.signal("-HUP");
+    wait_for_reason(&keeper, "keeper.resolvers: ");
+    fs::write(&resolv, "nameserver 127.0.0.1\n").expect("a file");
+    wait_for_work(&keeper);
+    assert!(keeper.end("-TERM").success());
+}
+
+/// What the configuration says in place of `/etc/resolv.conf` counts with SIGHUP.
+#[test]
+fn a_hangup_gives_a_waiting_keeper_its_resolvers() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let zegel = Zegel::prepared(&[Org::new("een", &[DOMAIN]).without_keys()], "");
+    let usual = settings(world.resolver.address(), &http);
+    zegel.write_settings(&usual.replace("resolvers", "# resolvers"));
+    let script = "mount --bind /dev/null /etc/resolv.conf && exec \"$@\"";
+    let prefix = ["unshare", "-m", "sh", "-c", script, "own"];
+    let mut keeper = Keeper::start_unready(&zegel.path(""), &http, &prefix);
+    wait_for_reason(&keeper, "keeper.resolvers: ");
+    zegel.write_settings("[keeper]\ncheck_every = 1\n");
+    keeper.signal("-HUP");
+    wait_for(&keeper, "a complaint", || {
+        keeper.log().contains("all stays as it was")
+    });
+    zegel.write_settings(&usual);
+    keeper.signal("-HUP");
+    wait_for_work(&keeper);
+    assert!(keeper.end("-TERM").success());
+}
+
+#[test]
+fn a_keeper_that_waits_ends_when_it_is_told_to_and_a_single_round_at_once() {
+    let world = World::start();
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).without_keys();
+    let zegel = Zegel::prepared(&[org], &settings(world.resolver.address(), &http));
+    fs::rename(zegel.path("keys"), zegel.path("away")).expect("a keystore");
+    for signal in ["-TERM", "-INT"] {
+        let mut keeper = Keeper::start_unready(&zegel.path(""), &http, &[]);
+        assert!(keeper.end(signal).success(), "{signal}");
+    }
+    let output = command(&zegel.path(""), &["keeper", "--once"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("keys"), "{said}");
+}
+
+/// Keys do not wait for the address of the pages.
+#[test]
+fn a_keeper_works_while_the_address_of_its_pages_is_taken() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).without_keys();
+    let zegel = Zegel::prepared(&[org], &settings(world.resolver.address(), &http));
+    let taken = TcpListener::bind(("127.0.0.1", http.number())).expect("the port");
+    let folder = zegel.path("");
+    thread::scope(|scope| {
+        let keeper = scope.spawn(|| Keeper::start(&folder, &http));
+        let begun = Instant::now();
+        while zegel.keystore().generation().expect("a generation") == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no key is made");
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(taken);
+        let mut keeper = keeper.join().expect("its pages are there");
+        let log = keeper.log();
+        assert!(log.contains("keeper.http: cannot listen on"), "{log}");
+        assert!(keeper.end("-TERM").success());
+    });
 }

@@ -1,13 +1,16 @@
 //! The signer as a process: start, reload, drain, stop.
 //!
-//! It starts in this order: configuration, log, keyrings, sockets, and only then "ready".
-//! Private keys are read when mail needs them, or in the background before that. A reload makes
+//! It starts in this order: configuration, log, keyrings, sockets, and only then "ready". What
+//! may still come, such as a keystore that is not mounted or an address that the host does not
+//! have yet, it tries again and again meanwhile, with all the sockets that it could open: mail of
+//! ours is put off, and no mail of others waits for it. Private keys are read when mail needs them, or in the background before that. A reload makes
 //! anew what has changed and puts the whole into use, or keeps what there was and says why. On
 //! SIGTERM it accepts no more connections, finishes the messages in progress, and closes the
 //! health page last.
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
+mod bound;
 mod reload;
 mod systemd;
 
@@ -20,18 +23,22 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::reload::{Due, Reloader, care_for_keys, facts};
 pub use self::systemd::InheritedSockets;
+use self::{
+    bound::Found,
+    reload::{Due, Reloader, care_for_keys, facts},
+};
 use crate::{
-    config::{self, HttpListen, ListenerSettings, Loaded, Socket},
+    config::{self, HttpListen, Loaded},
     http::{self, HttpListener, HttpState, Role},
-    keystore::Keystore,
-    milter::{self, BoundSocket, ListenerParts, ServiceParts, Turns},
-    observe::{logging, metrics::Metrics, readiness::Readiness},
+    milter::{self, ListenerParts, ServiceParts, Turns},
+    observe::{
+        metrics::Metrics,
+        readiness::{ListenerReadiness, Readiness},
+    },
     page::Page,
-    process::{self, RunError, Started},
-    snapshot::{Snapshot, SnapshotHolder},
-    sockets::{UnixSocket, bind_tcp},
+    process::{self, RunError, Started, patiently},
+    snapshot::SnapshotHolder,
 };
 
 /// After so many tasks a busy thread looks for what has come in. A task is a signature or a
@@ -83,29 +90,26 @@ pub struct Daemon {
 
 impl Daemon {
     /// Reads the keyrings, binds all sockets and serves on them. `reader` is the one that has
-    /// read `loaded`; a reload reads with it what has changed since.
+    /// read `loaded`; a reload reads with it what has changed since. What can't be had yet, of
+    /// the keystore and the sockets, is tried again while the rest serves.
     ///
     /// # Errors
     ///
-    /// When the keystore can't be read or a socket can't be had; nothing is left running.
+    /// When the sockets of systemd and the configuration do not fit; nothing is left running.
     pub async fn start(
         reader: config::Reader,
         loaded: Loaded,
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
         let metrics = Metrics::with_series(loaded.settings.organisation_series);
-        let keystore = loaded.settings.open_keystore()?;
-        let built = Snapshot::first(loaded, &keystore, &metrics)?;
-        for problem in &built.problems {
-            tracing::error!(target: logging::KEYS, "{problem}");
-        }
-        warn_of_unsigned(&built.snapshot, &keystore);
-        metrics.snapshot_in_use(&facts(&built.snapshot));
-        let snapshots = SnapshotHolder::new(built.snapshot);
+        let (first, missing) = reload::first(loaded, &metrics).await;
+        metrics.snapshot_in_use(&facts(&first));
+        let snapshots = SnapshotHolder::new(first);
         let snapshot = snapshots.current();
         let readiness = Readiness::default();
+        let handles = (metrics.clone(), snapshots.clone(), readiness.clone());
         let mut daemon = Self {
-            reloader: Reloader::new(reader, keystore.clone(), metrics.clone(), snapshots.clone()),
+            reloader: Reloader::new(reader, handles.0, handles.1, handles.2),
             readiness: readiness.clone(),
             addresses: Vec::new(),
             listeners: JoinSet::new(),
@@ -114,8 +118,11 @@ impl Daemon {
             stop_listeners: watch::Sender::new(false),
             stop_http: watch::Sender::new(false),
         };
-        let page = daemon.page(&snapshots, keystore, &metrics);
-        let parts = bind_all(&snapshots, &mut inherited, &metrics, &readiness).await?;
+        if let Some(missing) = missing {
+            daemon.reloader.complain(&missing);
+        }
+        let page = daemon.page(&snapshots, &metrics);
+        let listeners = bind_all(&snapshots, &mut inherited, &metrics, &readiness).await?;
         let state = HttpState {
             role: Role::Signer {
                 metrics: metrics.clone(),
@@ -123,9 +130,9 @@ impl Daemon {
             },
             readiness,
         };
-        daemon.serve_http(&snapshot.settings().http, state).await?;
-        for parts in parts {
-            daemon.serve_listener(parts);
+        daemon.serve_http(&snapshot.settings().http, state).await;
+        for listener in listeners {
+            daemon.serve_listener(listener);
         }
         let other_keys = daemon.reloader.other_keys();
         daemon
@@ -141,18 +148,13 @@ impl Daemon {
     }
 
     /// The status page, if the settings ask for one; its numbers are kept from now on.
-    fn page(
-        &mut self,
-        snapshots: &SnapshotHolder,
-        keystore: Keystore,
-        metrics: &Metrics,
-    ) -> Option<Page> {
+    fn page(&mut self, snapshots: &SnapshotHolder, metrics: &Metrics) -> Option<Page> {
         let snapshot = snapshots.current();
         let settings = snapshot.settings();
         if !settings.http_page || settings.http == HttpListen::Off {
             return None;
         }
-        let page = Page::new(snapshots.clone(), keystore, metrics.clone());
+        let page = Page::new(snapshots.clone(), metrics.clone());
         self.background.spawn(page.clone().keep_history());
         Some(page)
     }
@@ -221,29 +223,61 @@ impl Daemon {
         tracing::info!("stopped");
     }
 
-    fn serve_listener(&mut self, parts: ListenerParts) {
-        if let Some(address) = parts.socket.tcp_address() {
-            self.addresses.push((parts.service.name.clone(), address));
+    fn serve_listener(&mut self, listener: Listener) {
+        let Listener {
+            service,
+            socket,
+            allow_users,
+            readiness,
+        } = listener;
+        if let Some(address) = socket.tcp_address() {
+            self.addresses.push((service.name.clone(), address));
         }
-        let stop = stopped(&self.stop_listeners);
-        self.listeners.spawn(milter::listen(parts, stop));
+        let mut stop = Box::pin(stopped(&self.stop_listeners));
+        self.listeners.spawn(async move {
+            let tell = |reason: Option<&str>| readiness.waits_for(reason);
+            let socket = tokio::select! {
+                socket = socket.come(&service.name, tell) => socket,
+                () = &mut stop => return,
+            };
+            let parts = ListenerParts {
+                service,
+                socket,
+                allow_users,
+                readiness,
+            };
+            milter::listen(parts, stop).await;
+        });
     }
 
-    async fn serve_http(&mut self, address: &HttpListen, state: HttpState) -> Result<(), RunError> {
-        let listener = HttpListener::bind(address).await;
-        let listener = listener.map_err(|source| RunError::Http {
-            setting: "http.listen",
-            source,
-        })?;
-        let Some(listener) = listener else {
-            return Ok(());
-        };
-        if let Some(address) = listener.tcp_address() {
+    /// Mail does not wait for the pages, should their address not be there yet.
+    async fn serve_http(&mut self, address: &HttpListen, state: HttpState) {
+        let first = HttpListener::bind(address).await;
+        if let Ok(Some(listener)) = &first
+            && let Some(address) = listener.tcp_address()
+        {
             self.addresses.push(("http".to_owned(), address));
         }
-        let stop = stopped(&self.stop_http);
-        self.http.spawn(http::serve(listener, state, stop));
-        Ok(())
+        let address = address.clone();
+        let mut stop = Box::pin(stopped(&self.stop_http));
+        self.http.spawn(async move {
+            let listener = match first {
+                Ok(listener) => listener,
+                Err(error) => {
+                    let bind = || {
+                        let address = address.clone();
+                        async move { HttpListener::bind(&address).await }
+                    };
+                    tokio::select! {
+                        listener = patiently("http.listen", error, bind, |_| {}) => listener,
+                        () = &mut stop => return,
+                    }
+                }
+            };
+            if let Some(listener) = listener {
+                http::serve(listener, state, stop).await;
+            }
+        });
     }
 }
 
@@ -298,48 +332,26 @@ fn stopped(sender: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 's
     }
 }
 
-async fn bind(
-    settings: &ListenerSettings,
-    inherited: &mut InheritedSockets,
-) -> Result<BoundSocket, RunError> {
-    let failure = |source| RunError::Listener {
-        name: settings.name.clone(),
-        source,
-    };
-    match &settings.socket {
-        Socket::Tcp(address) => {
-            let bound = bind_tcp(*address).await.map_err(failure)?;
-            Ok(BoundSocket::Tcp(bound))
-        }
-        Socket::Unix { path, mode, group } => {
-            let bound = UnixSocket::bind(path, *mode, group.as_deref()).await;
-            Ok(BoundSocket::Unix(bound.map_err(failure)?))
-        }
-        Socket::Inherited(name) => {
-            let taken = inherited.take(name)?;
-            let socket = taken.ok_or_else(|| RunError::NotInherited {
-                listener: settings.name.clone(),
-                name: name.clone(),
-            })?;
-            if settings.allow_users.is_some() && socket.tcp_address().is_some() {
-                return Err(RunError::NoUsers(settings.name.clone()));
-            }
-            Ok(socket)
-        }
-    }
+/// A listener that is to be served, as soon as its socket is there.
+struct Listener {
+    service: ServiceParts,
+    socket: Found,
+    allow_users: Option<Vec<u32>>,
+    readiness: ListenerReadiness,
 }
 
-/// Binds all sockets, and sees that none that was passed on is left without an answer.
+/// Binds all sockets, as far as they can be had, and sees that none that was passed on is left
+/// without an answer.
 async fn bind_all(
     snapshots: &SnapshotHolder,
     inherited: &mut InheritedSockets,
     metrics: &Metrics,
     readiness: &Readiness,
-) -> Result<Vec<ListenerParts>, RunError> {
+) -> Result<Vec<Listener>, RunError> {
     let turns = Turns::new(metrics.clone());
-    let mut parts = Vec::new();
+    let mut listeners = Vec::new();
     for settings in &snapshots.current().settings().listeners {
-        parts.push(ListenerParts {
+        listeners.push(Listener {
             service: ServiceParts {
                 name: settings.name.clone(),
                 outbound: settings.outbound.clone(),
@@ -348,12 +360,12 @@ async fn bind_all(
                 snapshots: snapshots.clone(),
                 metrics: metrics.clone(),
             },
-            socket: bind(settings, inherited).await?,
+            socket: bound::find(settings, inherited).await?,
             allow_users: settings
                 .allow_users
                 .as_ref()
                 .map(|users| users.iter().map(|user| user.number).collect()),
-            readiness: readiness.clone(),
+            readiness: readiness.listener(&settings.name),
         });
     }
     let unanswered = inherited.unanswered();
@@ -361,20 +373,7 @@ async fn bind_all(
         let names = unanswered.join(", ");
         return Err(RunError::Unanswered { names });
     }
-    Ok(parts)
-}
-
-/// A keystore that is not mounted looks like one in which no key is in use yet.
-fn warn_of_unsigned(snapshot: &Snapshot, keystore: &Keystore) {
-    let domains = snapshot.domains_without_key();
-    if domains > 0 {
-        tracing::warn!(
-            domains,
-            "domains have no key in use, so that their mail is not signed: is this the right \
-             keystore, and is it whole? ({})",
-            keystore.path().display()
-        );
-    }
+    Ok(listeners)
 }
 
 /// Where a panic was, and not what it says: that may quote the message at hand.

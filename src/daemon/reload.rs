@@ -18,7 +18,7 @@ use std::{
 use tokio::{
     sync::Notify,
     task::spawn_blocking,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -27,7 +27,9 @@ use crate::{
     observe::{
         logging::KEYS,
         metrics::{Metrics, SnapshotFacts},
+        readiness::Readiness,
     },
+    process::{self, Complaint},
     snapshot::{Built, KeyCare, Snapshot, SnapshotHolder},
 };
 
@@ -36,6 +38,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A keyring that could not be read, or was gone, is read again after so many looks, half a
 /// minute: the generation would not tell of it, and the keyring may hold a revocation.
 const LOOKS_UNTIL_AGAIN: u32 = 15;
+
+/// If the keystore has not been read by then, the sockets are opened without it. 100,000 keyrings
+/// take seconds; and nobody hears a signal to stop before that.
+const FIRST_READING_TAKES: Duration = Duration::from_secs(30);
 
 /// Mail that waited for the start or the reload goes first.
 const CARE_BEGINS_AFTER: Duration = Duration::from_secs(2);
@@ -58,8 +64,6 @@ pub(super) struct Reloader {
     maker: Arc<Maker>,
     /// When to look at the generation next; kept here, since signals interrupt the wait.
     next_look: Instant,
-    /// What was last said of a keystore that can't be looked at, so that it is said once.
-    complaint: String,
     /// How often it has been looked at since the last reload.
     looks: u32,
 }
@@ -68,7 +72,9 @@ pub(super) struct Reloader {
 /// this.
 struct Maker {
     reader: Mutex<config::Reader>,
-    keystore: Keystore,
+    /// Of a keystore that can't be looked at.
+    complaint: Mutex<Complaint>,
+    readiness: Readiness,
     metrics: Metrics,
     snapshots: SnapshotHolder,
     /// The names of the listeners that this process has: those of its start.
@@ -82,16 +88,17 @@ struct Maker {
 impl Reloader {
     pub(super) fn new(
         reader: config::Reader,
-        keystore: Keystore,
         metrics: Metrics,
         snapshots: SnapshotHolder,
+        readiness: Readiness,
     ) -> Self {
         let settings = snapshots.current();
         let listeners = settings.settings().listeners.iter();
         let maker = Maker {
             listeners: listeners.map(|listener| listener.name.clone()).collect(),
             reader: Mutex::new(reader),
-            keystore,
+            complaint: Mutex::default(),
+            readiness,
             metrics,
             snapshots,
             retired: Mutex::default(),
@@ -100,7 +107,6 @@ impl Reloader {
         Self {
             maker: Arc::new(maker),
             next_look: Instant::now() + LOOK_EVERY,
-            complaint: String::new(),
             looks: 0,
         }
     }
@@ -108,6 +114,11 @@ impl Reloader {
     /// Notified after each reload, when there are other keys to care for.
     pub(super) fn other_keys(&self) -> Arc<Notify> {
         Arc::clone(&self.maker.other_keys)
+    }
+
+    /// Says why the keystore can't be read, if it is time to.
+    pub(super) fn complain(&self, reason: &str) {
+        self.maker.complain(reason);
     }
 
     /// Waits until a reload of the keys is due, mostly since the keystore has another
@@ -123,7 +134,7 @@ impl Reloader {
             match looked {
                 Ok(has_changed) => {
                     // The keystore that is back may be another one.
-                    let is_back = !std::mem::take(&mut self.complaint).is_empty();
+                    let is_back = lock(&self.maker.complaint).end();
                     self.looks = self.looks.wrapping_add(1);
                     let again = self.looks.is_multiple_of(LOOKS_UNTIL_AGAIN)
                         && self.maker.snapshots.current().has_unread_keyrings();
@@ -131,15 +142,7 @@ impl Reloader {
                         return;
                     }
                 }
-                Err(error) => {
-                    let error = error.to_string();
-                    if self.complaint != error {
-                        tracing::error!(
-                            "the keystore can't be looked at, its keys stay as they were: {error}"
-                        );
-                        self.complaint = error;
-                    }
-                }
+                Err(error) => self.maker.complain(&error.to_string()),
             }
         }
     }
@@ -155,10 +158,31 @@ impl Reloader {
 }
 
 impl Maker {
-    /// Whether the keystore is of another generation.
+    /// Whether the keystore is of another generation, or can be read at last.
     fn look(&self) -> Result<bool, KeystoreError> {
         self.drop_unheld();
-        Ok(self.keystore.generation_stamp()? != self.snapshots.current().generation())
+        let snapshot = self.snapshots.current();
+        let is_known = snapshot.keystore().is_some();
+        let generation = keystore_of(&snapshot)?.generation_stamp()?;
+        Ok(!is_known || generation != snapshot.generation())
+    }
+
+    /// Says what is wrong with the keystore, if it is time to.
+    fn complain(&self, error: &str) {
+        let is_waiting = self.snapshots.current().keystore().is_none();
+        if is_waiting {
+            self.readiness.waits_for(Some(error));
+        }
+        if !lock(&self.complaint).is_due(error, std::time::Instant::now()) {
+            return;
+        }
+        if is_waiting {
+            let text = waiting_for(error);
+            process::systemd::status(&text);
+            tracing::error!("{text}");
+        } else {
+            tracing::error!("the keystore can't be looked at, its keys stay as they were: {error}");
+        }
     }
 
     /// Drops the snapshots that no message has any more.
@@ -229,17 +253,51 @@ impl Maker {
 
     /// `changes`: those of the configuration that take effect with this snapshot.
     fn build(&self, loaded: Loaded, changes: &[Change], before: &Snapshot) {
-        match Snapshot::build(loaded, &self.keystore, &self.metrics, Some(before)) {
+        let is_waiting = before.keystore().is_none();
+        let metrics = &self.metrics;
+        let built = keystore_of(before).and_then(|keystore| {
+            if is_waiting {
+                return Snapshot::first(loaded.clone(), &keystore, metrics);
+            }
+            Snapshot::build(loaded.clone(), &keystore, metrics, Some(before))
+        });
+        match built {
+            Ok(built) if is_waiting => {
+                self.put_into_use(built, changes, before);
+                self.begin_to_sign();
+            }
             Ok(built) => self.put_into_use(built, changes, before),
+            Err(error) if is_waiting => {
+                self.complain(&error.to_string());
+                if !changes.is_empty() {
+                    let built = Snapshot::waiting(loaded, metrics, Some(before));
+                    self.put_into_use(built, changes, before);
+                }
+            }
             Err(error) => self.failed(&error.to_string()),
         }
+    }
+
+    /// The keystore could be read at last.
+    fn begin_to_sign(&self) {
+        lock(&self.complaint).end();
+        self.readiness.waits_for(None);
+        process::systemd::status("signing");
+        tracing::info!("the keystore can be read now: mail is signed");
+        warn_of_unsigned(&self.snapshots.current());
     }
 
     fn put_into_use(&self, built: Built, changes: &[Change], before: &Snapshot) {
         for problem in &built.problems {
             tracing::error!(target: KEYS, "{problem}");
         }
-        let key_changes = built.snapshot.key_changes(before);
+        // Of all keys at once it would be a flood.
+        let is_comparable = built.snapshot.keystore().is_some() && before.keystore().is_some();
+        let key_changes = if is_comparable {
+            built.snapshot.key_changes(before)
+        } else {
+            Vec::new()
+        };
         for change in changes {
             tracing::info!("reloaded: {change}");
         }
@@ -267,6 +325,60 @@ impl Maker {
     fn failed(&self, reason: &str) {
         self.metrics.reload_failed();
         tracing::error!("reload failed, all stays as it was: {reason}");
+    }
+}
+
+/// The keystore of a snapshot, or the one that it waits for.
+fn keystore_of(snapshot: &Snapshot) -> Result<Keystore, KeystoreError> {
+    match snapshot.keystore() {
+        Some(keystore) => Ok(keystore.clone()),
+        None => snapshot.settings().open_keystore(),
+    }
+}
+
+/// The first snapshot of a signer. If the keystore can't be read for now it knows no keys, and
+/// the reason comes with it. The caller puts the reason into [`Reloader::complain`].
+pub(super) async fn first(loaded: Loaded, metrics: &Metrics) -> (Snapshot, Option<String>) {
+    let (counted, configured) = (metrics.clone(), loaded.clone());
+    let read = spawn_blocking(move || {
+        let keystore = configured.settings.open_keystore()?;
+        Snapshot::first(configured, &keystore, &counted)
+    });
+    let reason = match timeout(FIRST_READING_TAKES, read).await {
+        Ok(Ok(Ok(built))) => {
+            for problem in &built.problems {
+                tracing::error!(target: KEYS, "{problem}");
+            }
+            warn_of_unsigned(&built.snapshot);
+            return (built.snapshot, None);
+        }
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(_)) => "the keystore could not be read".to_owned(),
+        Err(_) => format!(
+            "{}: not read within half a minute; does its file system answer?",
+            loaded.settings.keystore_path.display()
+        ),
+    };
+    let built = Snapshot::waiting(loaded, metrics, None);
+    (built.snapshot, Some(reason))
+}
+
+/// For the log and for systemd.
+fn waiting_for(error: &str) -> String {
+    format!("mail of ours is put off until the keystore can be read, which is tried again: {error}")
+}
+
+/// A keystore that is not whole looks like one in which no key is in use yet.
+fn warn_of_unsigned(snapshot: &Snapshot) {
+    let domains = snapshot.domains_without_key();
+    if domains > 0 {
+        let keystore = &snapshot.settings().keystore_path;
+        tracing::warn!(
+            domains,
+            "domains have no key in use, so that their mail is not signed: is this the right \
+             keystore, and is it whole? ({})",
+            keystore.display()
+        );
     }
 }
 
@@ -331,7 +443,8 @@ mod tests {
         let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();
         let reader = config::Reader::new(&folder.path().join("zegel.toml"));
         let snapshots = SnapshotHolder::new(built.snapshot);
-        let reloader = Reloader::new(reader, keystore, metrics, snapshots.clone());
+        let readiness = Readiness::default();
+        let reloader = Reloader::new(reader, metrics, snapshots.clone(), readiness);
         let maker = &reloader.maker;
         let message = snapshots.current();
         for _ in 0..9 {

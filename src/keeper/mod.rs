@@ -13,6 +13,7 @@
 //! half; writes the keystore; asks the DNS.
 
 mod agenda;
+mod beginning;
 mod check;
 mod clock;
 mod journal;
@@ -20,7 +21,6 @@ mod round;
 
 use std::{path::Path, process::ExitCode};
 
-use jiff::Timestamp;
 use tokio::{
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
@@ -28,14 +28,16 @@ use tokio::{
 };
 
 pub use self::round::Duty;
-use self::round::{Attention, Rounds};
+use self::{
+    beginning::Beginning,
+    round::{Attention, Rounds},
+};
 use crate::{
     config::{HttpListen, Loaded, Reader},
     http::{self, HttpListener, HttpState, Role},
-    keystore::Keystore,
+    keystore::KeeperLock,
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
-    process::{self, RunError, Started, systemd},
-    sockets::SocketError,
+    process::{self, RunError, Started, patiently, systemd},
 };
 
 /// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
@@ -52,12 +54,15 @@ fn keep(started: Started, duty: Duty) -> Result<ExitCode, RunError> {
         reader,
         loaded,
     } = started;
-    let keystore = loaded.settings.open_keystore()?;
-    // Held to the end: a second keeper is told who has it.
-    let _lock = keystore.keep(Timestamp::now())?;
-    let attention = runtime.block_on(serve(hangup, reader, loaded, keystore, duty));
-    // Waits for what is being written, for which the lock has to be held.
-    drop(runtime);
+    let mut lock = None;
+    let attention = runtime.block_on(serve(hangup, reader, loaded, duty, &mut lock));
+    if lock.is_some() {
+        // Waits for what is being written, for which the lock has to be held.
+        drop(runtime);
+    } else {
+        // Nothing was written, and a disk that hangs is waited for by nobody.
+        runtime.shutdown_background();
+    }
     Ok(match attention? {
         Attention::NotNeeded => ExitCode::SUCCESS,
         Attention::Needed => ExitCode::FAILURE,
@@ -68,32 +73,36 @@ async fn serve(
     mut hangup: Signal,
     reader: Reader,
     loaded: Loaded,
-    keystore: Keystore,
     duty: Duty,
+    lock: &mut Option<KeeperLock>,
 ) -> Result<Attention, RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let metrics = KeeperMetrics::with_series(loaded.settings.organisation_series);
+    let readiness = Readiness::default();
     let stop = watch::Sender::new(false);
     if duty == Duty::Always {
-        let served = serve_http(&loaded.settings.keeper.http, &metrics, &stop).await;
-        served.map_err(|source| RunError::Http {
-            setting: "keeper.http",
-            source,
-        })?;
-    }
-    let mut rounds = Rounds::new(reader, loaded, keystore, metrics)?;
-    if duty == Duty::Always {
+        serve_http(&loaded.settings.keeper.http, &metrics, &readiness, &stop).await;
         systemd::ready();
     }
-    let wish = rounds.wish();
-    let work = rounds.work(duty);
-    tokio::pin!(work);
+    let mut beginning = Beginning::new(reader, loaded, readiness);
     // Nobody knows what the rest of a single round would have found.
     let cut = match duty {
         Duty::Once => Attention::Needed,
         Duty::Always => Attention::NotNeeded,
     };
+    let opened = tokio::select! {
+        opened = beginning.wait(duty, &mut hangup) => opened?,
+        _ = terminate.recv() => return Ok(cut),
+        _ = interrupt.recv() => return Ok(cut),
+    };
+    // Held to the end: a second keeper is told who has it.
+    *lock = Some(opened.lock);
+    let Beginning { reader, loaded, .. } = beginning;
+    let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics)?;
+    let wish = rounds.wish();
+    let work = rounds.work(duty);
+    tokio::pin!(work);
     // A round is cut at an organisation's border: what is written is written whole, since
     // the end of the runtime waits for it.
     let attention = loop {
@@ -109,28 +118,39 @@ async fn serve(
     Ok(attention)
 }
 
+/// Serves the pages, as soon as their address can be had: keys do not wait for that.
 async fn serve_http(
     address: &HttpListen,
     metrics: &KeeperMetrics,
+    readiness: &Readiness,
     stop: &watch::Sender<bool>,
-) -> Result<(), SocketError> {
-    let Some(listener) = HttpListener::bind(address).await? else {
-        return Ok(());
-    };
-    let readiness = Readiness::default();
+) {
     let keeping = readiness.listener("keeper");
     keeping.accepting();
     let state = HttpState {
         role: Role::Keeper(metrics.clone()),
-        readiness,
+        readiness: readiness.clone(),
     };
     let mut receiver = stop.subscribe();
+    let first = HttpListener::bind(address).await;
+    let address = address.clone();
     tokio::spawn(async move {
+        let listener = match first {
+            Ok(listener) => listener,
+            Err(error) => {
+                let bind = || {
+                    let address = address.clone();
+                    async move { HttpListener::bind(&address).await }
+                };
+                patiently("keeper.http", error, bind, |_| {}).await
+            }
+        };
         let stopped = async move {
             let _ = receiver.wait_for(|stop| *stop).await;
         };
-        http::serve(listener, state, stopped).await;
+        if let Some(listener) = listener {
+            http::serve(listener, state, stopped).await;
+        }
         drop(keeping);
     });
-    Ok(())
 }

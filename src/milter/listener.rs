@@ -21,10 +21,7 @@ use super::{
     service::{ListenerContext, Place, Service, ServiceParts},
 };
 use crate::{
-    observe::{
-        metrics::Limit,
-        readiness::{ListenerReadiness, Readiness},
-    },
+    observe::{metrics::Limit, readiness::ListenerReadiness},
     sockets::UnixSocket,
 };
 
@@ -42,13 +39,13 @@ pub struct ListenerParts {
     /// The numbers of the users whose processes may connect to a socket file; all without.
     pub allow_users: Option<Vec<u32>>,
     /// Where it says that it accepts connections.
-    pub readiness: Readiness,
+    pub readiness: ListenerReadiness,
 }
 
 /// Listens until `shutdown` ends, and then until the messages in progress have ended, for
 /// which they have 25 seconds.
 pub async fn listen(parts: ListenerParts, shutdown: impl Future<Output = ()>) {
-    let readiness = parts.readiness.listener(&parts.service.name);
+    let readiness = parts.readiness;
     let listener = Service::new(parts.service).context;
     let context = Arc::clone(&listener);
     readiness.full_while(move || context.is_full());

@@ -36,6 +36,9 @@ pub enum NotReady {
     /// It has not come so far as to have a listener.
     #[error("starting")]
     Starting,
+    /// Something that it needs is not there yet: it looks for it again and again.
+    #[error("{0}")]
+    Waits(String),
     /// This listener does not accept connections: it is not bound yet, or it ended.
     #[error("listener {0} does not accept")]
     Listener(String),
@@ -51,6 +54,7 @@ impl Readiness {
         let listener = Arc::new(Listener {
             name: name.to_owned(),
             accepts: AtomicBool::new(false),
+            waits_for: RwLock::default(),
             is_full: OnceLock::new(),
             asked: watch::Sender::new(0),
             answered: watch::Sender::new(0),
@@ -59,6 +63,11 @@ impl Readiness {
         let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
         listeners.push(Arc::clone(&listener));
         ListenerReadiness(listener)
+    }
+
+    /// The process as a whole waits for something, and this is why; nothing: it waits no more.
+    pub fn waits_for(&self, reason: Option<&str>) {
+        set(&self.0.waits_for, reason);
     }
 
     /// The process stops. There is no way back.
@@ -79,12 +88,14 @@ impl Readiness {
         if self.0.draining.load(Relaxed) {
             return Err(NotReady::Draining);
         }
+        waited_for(&self.0.waits_for)?;
         let listeners = self.0.listeners.read();
         let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
         if listeners.is_empty() {
             return Err(NotReady::Starting);
         }
         for listener in &*listeners {
+            waited_for(&listener.waits_for)?;
             if !listener.accepts.load(Relaxed) {
                 return Err(NotReady::Listener(listener.name.clone()));
             }
@@ -119,6 +130,17 @@ impl ListenerReadiness {
     /// The listener is bound and takes connections; whoever asked is answered.
     pub fn accepting(&self) {
         self.0.accepts.store(true, Relaxed);
+        self.answer();
+    }
+
+    /// The listener can't be bound for now, and this is why; nothing: it waits no more. That it
+    /// tries is an answer to whoever asked.
+    pub fn waits_for(&self, reason: Option<&str>) {
+        set(&self.0.waits_for, reason);
+        self.answer();
+    }
+
+    fn answer(&self) {
         let asked = *self.0.asked.borrow();
         self.0.answered.send_if_modified(|answered| {
             let is_new = *answered < asked;
@@ -165,17 +187,31 @@ impl fmt::Debug for ListenerReadiness {
 #[derive(Default)]
 struct Inner {
     draining: AtomicBool,
+    waits_for: RwLock<Option<String>>,
     listeners: RwLock<Vec<Arc<Listener>>>,
 }
 
 struct Listener {
     name: String,
     accepts: AtomicBool,
+    /// Why it can't be bound for now.
+    waits_for: RwLock<Option<String>>,
     /// Whether there is no room for one more connection.
     is_full: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     /// The number of the last question, and of the last one that was answered.
     asked: watch::Sender<u64>,
     answered: watch::Sender<u64>,
+}
+
+fn set(place: &RwLock<Option<String>>, reason: Option<&str>) {
+    *place.write().unwrap_or_else(PoisonError::into_inner) = reason.map(str::to_owned);
+}
+
+fn waited_for(place: &RwLock<Option<String>>) -> Result<(), NotReady> {
+    let reason = place.read().unwrap_or_else(PoisonError::into_inner);
+    reason
+        .clone()
+        .map_or(Ok(()), |reason| Err(NotReady::Waits(reason)))
 }
 
 #[cfg(test)]
@@ -220,6 +256,25 @@ mod tests {
         );
         is_full.store(false, Relaxed);
         assert_eq!(readiness.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_why_it_is_not_ready() {
+        let readiness = Readiness::default();
+        let relay = readiness.listener("relay");
+        relay.accepting();
+        let says = |readiness: &Readiness| readiness.check().unwrap_err().to_string();
+        readiness.waits_for(Some("no keystore"));
+        assert_eq!(says(&readiness), "no keystore");
+        relay.waits_for(Some("no address"));
+        assert_eq!(says(&readiness), "no keystore");
+        readiness.waits_for(None);
+        assert_eq!(says(&readiness), "no address");
+        relay.waits_for(None);
+        assert_eq!(readiness.check(), Ok(()));
+        readiness.waits_for(Some("no keystore"));
+        readiness.drain();
+        assert_eq!(says(&readiness), "draining");
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ use self::{history::History, overview::Overview, request::Place};
 use crate::{
     handover::{Handover, Pack, Scope, needs_public_key},
     keys::Keyring,
-    keystore::{Keystore, KeystoreError},
+    keystore::Keystore,
     observe::metrics::Metrics,
     organisation::Organisation,
     snapshot::{Snapshot, SnapshotHolder},
@@ -50,7 +50,6 @@ pub struct Page(Arc<Inner>);
 
 struct Inner {
     snapshots: SnapshotHolder,
-    keystore: Keystore,
     metrics: Metrics,
     history: History,
     overview: Mutex<Overview>,
@@ -61,17 +60,17 @@ struct Inner {
 struct Subject<'a> {
     snapshot: &'a Snapshot,
     organisation: &'a Organisation,
-    keyring: Result<Keyring, KeystoreError>,
+    /// Or why it can't be read.
+    keyring: Result<Keyring, String>,
     /// Or why there is none.
     pack: Result<Pack, String>,
 }
 
 impl Page {
     /// The page of what these snapshots, keyrings and counters tell.
-    pub fn new(snapshots: SnapshotHolder, keystore: Keystore, metrics: Metrics) -> Self {
+    pub fn new(snapshots: SnapshotHolder, metrics: Metrics) -> Self {
         Self(Arc::new(Inner {
             snapshots,
-            keystore,
             metrics,
             history: History::default(),
             overview: Mutex::default(),
@@ -155,7 +154,7 @@ impl Inner {
         let snapshot = self.snapshots.current();
         let wish = request::Wish::parse(query);
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
-        overview.refresh(&snapshot, &self.keystore);
+        overview.refresh(&snapshot);
         let days = self.history.days(now);
         let part = list::select(&overview, &days, &wish);
         html::all(&html::All {
@@ -178,8 +177,11 @@ impl Inner {
         let subject = Subject {
             snapshot: &snapshot,
             organisation,
-            keyring: self.keystore.read_keyring(&organisation.id),
-            pack: self.pack_of(&snapshot, organisation, now),
+            keyring: keystore(&snapshot).and_then(|keystore| {
+                let keyring = keystore.read_keyring(&organisation.id);
+                keyring.map_err(|error| error.to_string())
+            }),
+            pack: pack_of(&snapshot, organisation, now),
         };
         let day = self.history.day(&organisation.id, now);
         let reasons = self.metrics.reasons(&organisation.id);
@@ -200,7 +202,7 @@ impl Inner {
             return not_found();
         };
         let language = request::language(query);
-        match self.pack_of(&snapshot, organisation, Timestamp::now()) {
+        match pack_of(&snapshot, organisation, Timestamp::now()) {
             Ok(pack) => found(
                 format.content_type(),
                 pack.render(format.format(), language),
@@ -212,21 +214,24 @@ impl Inner {
             },
         }
     }
+}
 
-    fn pack_of(
-        &self,
-        snapshot: &Snapshot,
-        organisation: &Organisation,
-        now: Timestamp,
-    ) -> Result<Pack, String> {
-        let keys = self
-            .keystore
-            .read_public_keys(&organisation.id, needs_public_key);
-        let keys = keys.map_err(|error| error.to_string())?;
-        Handover::new(organisation, &keys, snapshot.settings(), now)
-            .pack(&Scope::default())
-            .map_err(|error| error.to_string())
-    }
+fn pack_of(
+    snapshot: &Snapshot,
+    organisation: &Organisation,
+    now: Timestamp,
+) -> Result<Pack, String> {
+    let keys = keystore(snapshot)?.read_public_keys(&organisation.id, needs_public_key);
+    let keys = keys.map_err(|error| error.to_string())?;
+    Handover::new(organisation, &keys, snapshot.settings(), now)
+        .pack(&Scope::default())
+        .map_err(|error| error.to_string())
+}
+
+/// Where the keys of the snapshot are, or why nobody can tell.
+fn keystore(snapshot: &Snapshot) -> Result<&Keystore, String> {
+    let missing = || "the keystore can't be read yet: /health/ready says why".to_owned();
+    snapshot.keystore().ok_or_else(missing)
 }
 
 fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Option<&'a Organisation> {

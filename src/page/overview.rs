@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::standing::Standing;
+use super::{keystore, standing::Standing};
 use crate::{
     config::situation,
     keys::Timing,
-    keystore::{KeyringStamp, Keystore, View},
+    keystore::{KeyringStamp, View},
     organisation::Organisation,
     snapshot::Snapshot,
 };
@@ -34,11 +34,12 @@ impl Overview {
     }
 
     /// Brings it up to date.
-    pub(super) fn refresh(&mut self, snapshot: &Snapshot, keystore: &Keystore) {
+    pub(super) fn refresh(&mut self, snapshot: &Snapshot) {
         let timing = snapshot.settings().timing();
         let same_timing = self.timing == Some(timing);
         self.timing = Some(timing);
-        let view = keystore.view().map_err(|error| error.to_string());
+        let view = keystore(snapshot)
+            .and_then(|keystore| keystore.view().map_err(|error| error.to_string()));
         let mut before = std::mem::take(&mut self.rows).into_iter().peekable();
         self.rows.reserve(snapshot.organisations().len());
         for organisation in snapshot.organisations() {

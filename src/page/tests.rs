@@ -30,7 +30,7 @@ fn page(folder: &std::path::Path) -> Page {
     let keystore = Keystore::create(&folder.join("keys")).unwrap();
     let metrics = Metrics::new();
     let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();
-    Page::new(SnapshotHolder::new(built.snapshot), keystore, metrics)
+    Page::new(SnapshotHolder::new(built.snapshot), metrics)
 }
 
 #[test]

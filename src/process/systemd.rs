@@ -18,6 +18,11 @@ pub fn reloading() {
     }
 }
 
+/// What it waits for, or that it waits no more; `systemctl status` shows the last one.
+pub fn status(text: &str) {
+    tell(&[NotifyState::Status(text)]);
+}
+
 /// It comes to its end.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

@@ -93,7 +93,8 @@ impl FoundKeys {
         }
     }
 
-    fn unread(organisation: &Arc<Organisation>, before: Option<&Arc<KeySet>>) -> Self {
+    /// Of a keyring that can't be read: the keys stay as they were before.
+    pub(super) fn unread(organisation: &Arc<Organisation>, before: Option<&Arc<KeySet>>) -> Self {
         let set = match before {
             Some(before) => before.of(organisation),
             None => Arc::new(KeySet {

@@ -10,6 +10,7 @@ mod peers;
 mod sockets;
 mod start;
 mod systemd;
+mod waiting;
 
 use std::fs::File;
 use std::process::{Command, Stdio};

@@ -11,7 +11,7 @@ use super::support::milter::{Connection, Offer, Peer};
 use super::support::port::Port;
 use super::support::signatures::PublicKeys;
 use super::support::zegel::Zegel;
-use super::{assert_signed, orgs, ours, refusal, refusal_by, send};
+use super::{assert_signed, orgs, ours, refusal, refusal_by, send, wait_until};
 
 /// A listener for all mail.
 fn listener(name: &str, socket: &str, more: &str) -> String {
@@ -103,28 +103,31 @@ fn a_stale_socket_file_is_replaced() {
     assert!(!zegel.socket().exists());
 }
 
-/// What is no socket is left alone.
+/// What is no socket is left alone, and the signer waits until it is gone.
 #[test]
 fn another_file_is_not_replaced() {
-    let zegel = Zegel::prepared(&orgs(), "");
+    let mut zegel = Zegel::prepared(&orgs(), "");
+    let keys = PublicKeys::of(&zegel.keystore());
     fs::write(zegel.socket(), "precious").expect("a file");
-    let (status, text) = refusal(&zegel, &[]);
-    assert_eq!(status, Some(1), "{text}");
     let expected = format!(
-        "zegel: listener relay: {} exists and is not a socket; remove it, or choose another path",
+        "listener relay: {} exists and is not a socket; remove it, or choose another path",
         zegel.socket().display()
     );
-    assert!(text.contains(&expected), "{text}");
+    assert_eq!(zegel.launch_unready(&[]), expected);
+    assert!(zegel.log().contains(&expected), "{}", zegel.log());
     assert_eq!(
         fs::read_to_string(zegel.socket()).expect("the file"),
         "precious"
     );
+    fs::remove_file(zegel.socket()).expect("the file");
+    wait_until("it serves", || zegel.why_unready().is_none());
+    assert_signed(&keys, &send(&zegel.milter()));
 }
 
 #[test]
-fn a_second_instance_is_refused() {
+fn a_second_instance_waits_until_the_first_has_ended() {
     let port = Port::free();
-    let first = Zegel::with_settings(
+    let mut first = Zegel::with_settings(
         &orgs(),
         &[
             listener("file", "unix:{folder}/relay.sock", ""),
@@ -134,28 +137,33 @@ fn a_second_instance_is_refused() {
     );
     let keys = PublicKeys::of(&first.keystore());
     let path = first.socket().display().to_string();
+    let mut seconds = Vec::new();
     for (socket, expected) in [
         (
             format!("unix:{path}"),
             format!(
-                "zegel: listener relay: another process listens on {path}; stop it, or choose another path"
+                "listener relay: another process listens on {path}; stop it, or choose another path"
             ),
         ),
         (
             format!("inet:127.0.0.1:{}", port.number()),
             format!(
-                "zegel: listener relay: cannot listen on 127.0.0.1:{}: Address already in use (os error 98); \
+                "listener relay: cannot listen on 127.0.0.1:{}: Address already in use (os error 98); \
                  choose another port, or stop the program that has this one",
                 port.number()
             ),
         ),
     ] {
-        let second = Zegel::prepared(&orgs(), &listener("relay", &socket, ""));
-        let (status, text) = refusal(&second, &[]);
-        assert_eq!(status, Some(1), "{text}");
-        assert!(text.contains(&expected), "{text}");
+        let mut second = Zegel::prepared(&orgs(), &listener("relay", &socket, ""));
+        assert_eq!(second.launch_unready(&[]), expected);
         // The first does not notice.
         assert_signed(&keys, &send(&first.milter()));
+        seconds.push((second, socket));
+    }
+    assert!(first.terminate().success());
+    for (second, socket) in &seconds {
+        wait_until("it takes over", || second.why_unready().is_none());
+        assert_signed(&PublicKeys::of(&second.keystore()), &send(socket));
     }
 }
 

@@ -1,7 +1,5 @@
 //! What keeps the signer from starting: all of it is said at once, and nothing is left behind.
 
-use std::fs;
-
 use super::support::zegel::{Org, Zegel};
 use super::{orgs, refusal, refusal_by};
 
@@ -56,18 +54,5 @@ fn a_socket_that_nobody_would_answer_on_is_refused() {
     let (status, text) = refusal_by(&zegel, &["bash", "-c", &script, "activate"]);
     assert_eq!(status, Some(78), "{text}");
     assert!(text.contains("relay") && text.contains("fd:NAME"), "{text}");
-    assert!(!zegel.socket().exists());
-}
-
-#[test]
-fn a_keystore_that_is_not_there_is_named() {
-    let zegel = Zegel::prepared(&orgs(), "");
-    fs::remove_dir_all(zegel.path("keys")).expect("a keystore");
-    let (status, text) = refusal(&zegel, &[]);
-    assert_eq!(status, Some(1), "{text}");
-    assert!(
-        text.contains(&zegel.path("keys").display().to_string()),
-        "{text}"
-    );
     assert!(!zegel.socket().exists());
 }

@@ -24,17 +24,34 @@ pub struct Keeper {
 impl Keeper {
     /// Of a configuration that has `http` as this port.
     pub fn start(folder: &Path, http: &Port) -> Self {
-        let mut keeper = Self {
+        let mut keeper = Self::of(folder, http);
+        keeper.launch_until(&[], "200 OK");
+        keeper
+    }
+
+    /// The same for one that waits for something before it is ready, through a program that
+    /// becomes the keeper.
+    pub fn start_unready(folder: &Path, http: &Port, prefix: &[&str]) -> Self {
+        let mut keeper = Self::of(folder, http);
+        keeper.launch_until(prefix, "503 Service Unavailable");
+        keeper
+    }
+
+    fn of(folder: &Path, http: &Port) -> Self {
+        Self {
             folder: folder.to_owned(),
             process: None,
             earlier: String::new(),
             http: SocketAddr::from(([127, 0, 0, 1], http.number())),
-        };
-        keeper.launch();
-        keeper
+        }
     }
 
-    fn launch(&mut self) {
+    /// What it says of its readiness; none where nobody answers.
+    pub fn readiness(&self) -> Option<String> {
+        get(self.http, "/health/ready")
+    }
+
+    fn launch_until(&mut self, prefix: &[&str], says: &str) {
         let script = format!(
             r#"{GUARD} guard 'kill "$daemon"' \
                bash -c 'echo $$ >"$0"; exec "$@"' "$0" "$@""#
@@ -48,6 +65,7 @@ impl Keeper {
         command
             .args(["-c", &script])
             .arg(self.folder.join("keeper.pid"))
+            .args(prefix)
             .args(restrictions)
             .args([env!("CARGO_BIN_EXE_zegel"), "keeper", "--config"])
             .arg(self.folder.join("zegel.toml"));
@@ -57,7 +75,7 @@ impl Keeper {
         process.wait_until(
             "it is ready",
             || read_lossy(&output),
-            || get(http, "/health/ready").is_some_and(|page| page.contains("200 OK")),
+            || get(http, "/health/ready").is_some_and(|page| page.contains(says)),
         );
         self.process = Some(process);
     }
@@ -78,7 +96,7 @@ impl Keeper {
     pub fn restart(&mut self, signal: &str) -> ExitStatus {
         let status = self.end(signal);
         self.earlier = self.log();
-        self.launch();
+        self.launch_until(&[], "200 OK");
         status
     }
 

@@ -141,6 +141,24 @@ impl Zegel {
 
     /// The same, through a program that becomes the signer, such as `env NAME=VALUE`.
     pub fn launch_by(&mut self, prefix: &[&str]) {
+        self.launch_until(prefix, "200 OK");
+    }
+
+    /// Starts a process that waits for something before it is ready, until it says so. Gives
+    /// what it says.
+    pub fn launch_unready(&mut self, prefix: &[&str]) -> String {
+        self.launch_until(prefix, "503 Service Unavailable");
+        self.why_unready().expect("it was not ready just now")
+    }
+
+    /// Why it is not ready; none if it is.
+    pub fn why_unready(&self) -> Option<String> {
+        let page = self.ready()?;
+        let (_, why) = page.split_once("not ready: ")?;
+        Some(why.trim_end().to_owned())
+    }
+
+    fn launch_until(&mut self, prefix: &[&str], says: &str) {
         let restrictions = if sandbox::is_wanted() {
             sandbox::around(self.folder.path())
         } else {
@@ -164,7 +182,7 @@ impl Zegel {
         process.wait_until(
             "it is ready",
             || read_lossy(&output),
-            || self.ready().is_some_and(|page| page.contains("200 OK")),
+            || self.ready().is_some_and(|page| page.contains(says)),
         );
         self.process = Some(process);
     }

@@ -37,7 +37,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             h2 #keys { "Keys" }
             @match &one.subject.keyring {
                 Ok(keyring) => (keys(one.subject, keyring)),
-                Err(error) => p.problem { (parts::prose(&error.to_string())) },
+                Err(error) => p.problem { (parts::prose(error)) },
             }
             @if !organisation.parked.is_empty() {
                 p.muted { "Parked, never signed: " (names(&organisation.parked)) "." }

@@ -1,0 +1,132 @@
+//! What the keeper can't begin without: its keystore, for itself alone, and a resolver. Each may
+//! still come, so it is looked for again and again.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::{
+    signal::unix::Signal,
+    task::{JoinHandle, spawn_blocking},
+    time::{MissedTickBehavior, interval},
+};
+
+use super::round::Duty;
+use crate::{
+    config::{Loaded, Reader, Settings},
+    dns::{Limits, Observer},
+    keystore::{KeeperLock, Keystore, KeystoreError},
+    observe::readiness::Readiness,
+    process::{Complaint, RunError, systemd},
+};
+
+/// How often it is tried again.
+const TRY_EVERY: Duration = Duration::from_secs(2);
+
+/// A keeper that has not begun.
+pub(super) struct Beginning {
+    pub(super) reader: Reader,
+    pub(super) loaded: Loaded,
+    readiness: Readiness,
+    complaint: Complaint,
+}
+
+/// The keystore, with the lock of the one keeper.
+pub(super) struct Opened {
+    pub(super) keystore: Keystore,
+    pub(super) lock: KeeperLock,
+}
+
+impl Beginning {
+    pub(super) fn new(reader: Reader, loaded: Loaded, readiness: Readiness) -> Self {
+        readiness.waits_for(Some("the keystore has not been opened yet"));
+        Self {
+            reader,
+            loaded,
+            readiness,
+            complaint: Complaint::default(),
+        }
+    }
+
+    /// Waits until the keeper can begin. SIGHUP reads the configuration again.
+    ///
+    /// # Errors
+    ///
+    /// With [`Duty::Once`] at once what is missing: its timer tries again.
+    pub(super) async fn wait(
+        &mut self,
+        duty: Duty,
+        hangup: &mut Signal,
+    ) -> Result<Opened, RunError> {
+        let mut tries = interval(TRY_EVERY);
+        tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tries.tick() => {}
+                _ = hangup.recv() => self.reload(),
+            }
+            match self.attempt(hangup).await {
+                Ok(opened) => {
+                    self.readiness.waits_for(None);
+                    if self.complaint.end() {
+                        systemd::status("keeping");
+                        tracing::info!("nothing is missing any more: the keeper begins");
+                    }
+                    return Ok(opened);
+                }
+                Err(error) if duty == Duty::Once => return Err(error),
+                Err(error) => self.complain(&error.to_string()),
+            }
+        }
+    }
+
+    async fn attempt(&mut self, hangup: &mut Signal) -> Result<Opened, RunError> {
+        let mut opening = open(&self.loaded.settings);
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened,
+                // A file system that does not answer must not keep anyone from hearing that.
+                () = tokio::time::sleep(TRY_EVERY * 5) => {
+                    let path = self.loaded.settings.keystore_path.display();
+                    let text = format!("{path}: its file system does not answer");
+                    self.complain(&text);
+                }
+                _ = hangup.recv() => self.reload(),
+            }
+        };
+        let opened = opened.map_err(std::io::Error::other)??;
+        // Only to see whether there is a resolver.
+        Observer::new(&self.loaded.settings.keeper.resolvers, Limits::default())?;
+        Ok(opened)
+    }
+
+    fn complain(&mut self, missing: &str) {
+        self.readiness.waits_for(Some(missing));
+        if self.complaint.is_due(missing, Instant::now()) {
+            let text = format!("no key is looked after until this is there: {missing}");
+            systemd::status(&text);
+            tracing::error!("{text}; it is tried again");
+        }
+    }
+
+    fn reload(&mut self) {
+        match self.reader.load() {
+            Ok(loaded) => self.loaded = loaded,
+            Err(problems) => {
+                for problem in &problems.0 {
+                    tracing::error!("{problem}");
+                }
+                tracing::error!("the configuration has problems, all stays as it was");
+            }
+        }
+    }
+}
+
+/// Opens it on a thread of its own: its file system may take its time.
+fn open(settings: &Settings) -> JoinHandle<Result<Opened, KeystoreError>> {
+    let settings = settings.clone();
+    spawn_blocking(move || {
+        let keystore = settings.open_keystore()?;
+        let lock = keystore.keep(Timestamp::now())?;
+        Ok(Opened { keystore, lock })
+    })
+}
