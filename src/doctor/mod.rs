@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use self::{
     postfix::{Postfix, Service},
-    postfix_rules::examine as examine_postfix,
+    postfix_rules::{Answer, NoTables, Tables, examine as examine_postfix},
     sendmail::examine as examine_sendmail,
     socket::{Account, Seen, examine as examine_socket, unreachable},
 };

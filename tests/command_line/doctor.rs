@@ -42,7 +42,7 @@ fn examine(setup: &Setup, parameters: &str, services: &str, version: &str) -> Do
     setup.run(arguments.iter().chain(&files))
 }
 
-fn codes(done: &Done) -> Vec<String> {
+pub(super) fn codes(done: &Done) -> Vec<String> {
     let report = done.json();
     let findings = report["findings"].as_array().unwrap().iter();
     let code = |finding: &serde_json::Value| {
@@ -254,7 +254,7 @@ fn the_files_that_we_ship_are_sound_to_the_real_postconf() {
     ]);
 }
 
-fn set_mode(path: &Path, mode: u32) {
+pub(super) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 

@@ -1,19 +1,19 @@
 //! `zegel doctor`: what in the settings of the MTA, and around the sockets, is dangerous.
 
+mod postfix;
 mod system;
 
 use std::{
     cmp::Reverse,
-    io::ErrorKind,
     net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use clap::Args;
 use serde::Serialize;
 
+use self::postfix::{Postmap, postconf};
 use super::{
     context::Context,
     failure::Failure,
@@ -23,14 +23,12 @@ use super::{
 };
 use crate::{
     config::{ListenerSettings, Socket},
-    doctor::{self, Finding, Ours, Postfix},
+    doctor::{self, Finding, NoTables, Ours, Postfix},
     words::Severity,
 };
 
 /// Where Sendmail has its settings.
 const SENDMAIL_CF: &str = "/etc/mail/sendmail.cf";
-/// The second is where it is, even if the path of a user does not lead there.
-const POSTCONF: [&str; 2] = ["postconf", "/usr/sbin/postconf"];
 /// A listener on this host answers at once.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -97,7 +95,7 @@ fn look(arguments: &DoctorArguments, ours: Ours<'_>) -> Result<(String, Vec<Find
     if let (Some(parameters), Some(services)) = (&arguments.postconf_n, &arguments.postconf_m) {
         let version = arguments.postfix_version.as_deref();
         let postfix = Postfix::parse(&text(parameters)?, &text(services)?, version);
-        let findings = doctor::examine_postfix(&postfix, ours);
+        let findings = doctor::examine_postfix(&postfix, ours, &NoTables);
         return Ok((named(version), findings));
     }
     let folder = arguments.postfix.as_deref();
@@ -113,8 +111,11 @@ fn look(arguments: &DoctorArguments, ours: Ours<'_>) -> Result<(String, Vec<Find
         )));
     };
     let ask = |option| postconf(folder, &[option]).map(Option::unwrap_or_default);
-    let postfix = Postfix::parse(&ask("-n")?, &ask("-M")?, Some(&version));
-    let mut findings = doctor::examine_postfix(&postfix, ours);
+    let mut postfix = Postfix::parse(&ask("-n")?, &ask("-M")?, Some(&version));
+    if let Some(folder) = folder {
+        postfix = postfix.in_folder(folder);
+    }
+    let mut findings = doctor::examine_postfix(&postfix, ours, &Postmap::new(folder));
     findings.extend(sockets(ours.listeners, Some(&postfix)));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok((named(Some(version.trim())), findings))
@@ -132,26 +133,6 @@ fn sendmail(file: &Path, ours: Ours<'_>) -> Result<(String, Vec<Finding>), Failu
 fn text(file: &Path) -> Result<String, Failure> {
     let octets = message::read(Some(file))?;
     Ok(String::from_utf8_lossy(&octets).into_owned())
-}
-
-/// What postconf prints; nothing if it is not there.
-fn postconf(folder: Option<&Path>, arguments: &[&str]) -> Result<Option<String>, Failure> {
-    for program in POSTCONF {
-        let mut command = Command::new(program);
-        if let Some(folder) = folder {
-            command.arg("-c").arg(folder);
-        }
-        let output = match command.args(arguments).output() {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            output => output.map_err(|error| Failure::Other(format!("{program}: {error}")))?,
-        };
-        if !output.status.success() {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            return Err(Failure::Other(complaint.trim().to_owned()));
-        }
-        return Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()));
-    }
-    Ok(None)
 }
 
 /// What is to be said of the sockets of this host.
