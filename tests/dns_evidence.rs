@@ -131,6 +131,12 @@ fn wrong_records(key: &PublicKey) -> Vec<Case> {
             EVERYWHERE,
         ),
         (
+            "list",
+            one(&format!("{before}s=email:tlsrpt; p={p}")),
+            vec![Code::PartlyRead],
+            wrong,
+        ),
+        (
             "type",
             format!("{name} A 192.0.2.1\n"),
             vec![Code::WrongType],

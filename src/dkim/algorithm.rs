@@ -111,6 +111,11 @@ pub enum KeyError {
         /// The size of the modulus.
         bits: usize,
     },
+    /// A public exponent of more than 33 bits.
+    #[error(
+        "the RSA key has a public exponent over 2^33, which some verifiers refuse: make a new key"
+    )]
+    LargeExponent,
     /// Over [`MAXIMAL_RSA_BITS`].
     #[error("the RSA key has {bits} bits; at most {MAXIMAL_RSA_BITS} are possible")]
     TooLong {

@@ -20,6 +20,7 @@ mod hazards;
 mod header;
 pub mod key;
 mod message;
+pub mod partly_read;
 mod pem;
 mod picker;
 mod public_key;

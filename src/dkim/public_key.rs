@@ -17,6 +17,9 @@ use super::{
 /// The shortest RSA key that a signature is verified with, in bits (RFC 8301 §3.2).
 const MINIMAL_VERIFIED_RSA_BITS: usize = 1024;
 
+/// Both cryptographic libraries, and so mail-auth and others that use them, go no further.
+const MOST_EXPONENT_BITS: usize = 33;
+
 /// A public key. Two are equal when they verify the same signatures.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct PublicKey {
@@ -42,9 +45,18 @@ impl PublicKey {
 
     /// From an `RSAPublicKey`.
     pub(super) fn from_rsa(pkcs1: &[u8]) -> Result<Self, KeyError> {
-        let PublicParts::Rsa { bits, .. } = der::read_rsa_public(pkcs1)? else {
+        let parts = der::read_rsa_public(pkcs1)?;
+        let PublicParts::Rsa {
+            bits,
+            exponent_bits,
+            ..
+        } = parts
+        else {
             return Err(KeyError::Malformed);
         };
+        if exponent_bits > MOST_EXPONENT_BITS {
+            return Err(KeyError::LargeExponent);
+        }
         if bits < MINIMAL_VERIFIED_RSA_BITS {
             return Err(KeyError::TooShort { bits });
         }

@@ -1,13 +1,15 @@
 //! The key record (RFC 6376 §3.6.1): the text of the TXT at `SELECTOR._domainkey.DOMAIN`.
 //!
-//! Read strictly, since a key only signs when every verifier can read its record: what
-//! some verifiers would forgive is an error here, and each error says what is wrong.
+//! Read strictly: what some verifiers would forgive is an error here, and each error says what
+//! is wrong. What RFC 6376 allows is read, also where some verifiers do not read it: see
+//! [`partly_read`](super::partly_read).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     algorithm::{Algorithm, KeyError},
     crypto::der::{self, DerError, PublicParts},
+    partly_read::capitals,
     public_key::PublicKey,
     tags::{BLANK, TagError, TagList},
 };
@@ -60,6 +62,9 @@ pub enum RecordError {
     /// No `p=`.
     #[error("there is no p=: the record holds no key")]
     NoKey,
+    /// An empty `p=` beside a tag in capitals, which some verifiers take for one in small letters.
+    #[error("p= is empty, and {0}= beside it is in capitals")]
+    Capitals(String),
     /// An empty `p=`.
     #[error("the key is revoked: p= is empty")]
     Revoked,
@@ -75,6 +80,9 @@ pub enum RecordError {
         /// The size of the modulus.
         bits: usize,
     },
+    /// An RSA key with a public exponent of more than 33 bits.
+    #[error("the RSA key has a public exponent over 2^33, which some verifiers refuse")]
+    LargeExponent,
     /// An RSA key of more than 8192 bits.
     #[error("the RSA key has {bits} bits, which is too long for verifiers")]
     TooLong {
@@ -119,8 +127,15 @@ impl Record {
             Some(other) => return Err(RecordError::KeyType(excerpt(other))),
         };
         let flags = tags.value("t").unwrap_or_default();
+        let key = tags.compact("p").ok_or(RecordError::NoKey)?;
+        if key.is_empty()
+            && let Some(name) = capitals(&tags)
+        {
+            // Some verifiers find a key in P=: this is not revoked.
+            return Err(RecordError::Capitals(excerpt(&name)));
+        }
         Ok(Self {
-            public_key: public_key(algorithm, &tags.compact("p").ok_or(RecordError::NoKey)?)?,
+            public_key: public_key(algorithm, &key)?,
             flags: Flags {
                 testing: holds(flags, &["y"]),
                 strict: holds(flags, &["s"]),
@@ -157,6 +172,7 @@ fn public_key(algorithm: Algorithm, text: &str) -> Result<PublicKey, RecordError
     key.map_err(|error| match error {
         KeyError::TooShort { bits } => RecordError::TooShort { bits },
         KeyError::TooLong { bits } => RecordError::TooLong { bits },
+        KeyError::LargeExponent => RecordError::LargeExponent,
         _ => RecordError::Malformed(algorithm.key_type()),
     })
 }
@@ -175,7 +191,7 @@ fn rsa_public_key(octets: &[u8]) -> Result<PublicKey, KeyError> {
 }
 
 /// As much of a text from DNS as belongs in a message.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = 60;
     let mut excerpt: String = text
         .chars()

@@ -61,6 +61,11 @@ impl<'a> TagList<'a> {
             .map(|value| value.chars().filter(|c| !BLANK.contains(c)).collect())
     }
 
+    /// All names, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.tags.iter().map(|(name, _)| *name)
+    }
+
     /// The name of the first tag.
     pub(super) fn first(&self) -> Option<&'a str> {
         self.tags.first().map(|(name, _)| *name)

@@ -90,6 +90,11 @@ const SENTENCES: [(Code, &str, &str); Code::ALL.len()] = [
         "Ontvangers vinden geen sleutel in de waarde op {name}. Vervang die door de verwachte waarde, in haar geheel gekopieerd.",
     ),
     (
+        Code::PartlyRead,
+        "Only some receivers read the value at {name} as it is written there. Replace it by the expected value, copied as a whole.",
+        "Zoals de waarde op {name} er staat, lezen alleen sommige ontvangers die. Vervang die door de verwachte waarde, in haar geheel gekopieerd.",
+    ),
+    (
         Code::Weak,
         "The key at {name} has a size that verifiers refuse. Replace the value by the expected one.",
         "De sleutel op {name} heeft een lengte die ontvangers weigeren. Vervang de waarde door de verwachte.",

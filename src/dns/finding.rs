@@ -32,6 +32,8 @@ words! {
         Revoked = "dkim.revoked",
         /// A record that verifiers find no key in, for another reason.
         Malformed = "dkim.malformed",
+        /// A record that only some verifiers read, though RFC 6376 allows it.
+        PartlyRead = "dkim.partly_read",
         /// A key with too few bits, or too many.
         Weak = "dkim.weak",
         /// The authoritative servers do not show the same.

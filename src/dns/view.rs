@@ -10,6 +10,7 @@ use super::{
 };
 use crate::dkim::{
     key::PublicKey,
+    partly_read::{PartlyRead, partly_read},
     record::{Record, RecordError},
 };
 
@@ -66,10 +67,20 @@ pub(super) fn view_of_texts(texts: &[Text], ttl: Duration, key: &PublicKey) -> V
     };
     let text = text.joined();
     match Record::parse(&text) {
-        Ok(record) if record.public_key == *key => View::Ours {
-            ttl,
-            testing: record.flags.testing,
-            blanks: value_of_p(&text).is_some_and(|value| value.contains(char::is_whitespace)),
+        Ok(record) if record.public_key == *key => match partly_read(&text, key) {
+            None => View::Ours {
+                ttl,
+                testing: record.flags.testing,
+                blanks: value_of_p(&text).is_some_and(|value| value.contains(char::is_whitespace)),
+            },
+            // A receiver whose verifier does not read it takes our mail for forged.
+            Some(reason) => {
+                let code = match reason {
+                    PartlyRead::Special('"' | '\\') => Code::Quoting,
+                    _ => Code::PartlyRead,
+                };
+                View::Wrong(code, format!("{}: {reason}", shown(&text)))
+            }
         },
         Ok(_) => View::Wrong(Code::Mismatch, shown(&text)),
         Err(RecordError::Revoked) => View::Revoked { ttl },
@@ -82,7 +93,9 @@ pub(super) fn view_of_texts(texts: &[Text], ttl: Duration, key: &PublicKey) -> V
 
 fn code_of(text: &str, error: &RecordError, key: &PublicKey) -> Code {
     match error {
-        RecordError::TooShort { .. } | RecordError::TooLong { .. } => Code::Weak,
+        RecordError::TooShort { .. } | RecordError::TooLong { .. } | RecordError::LargeExponent => {
+            Code::Weak
+        }
         _ if text.contains(['"', '\\']) => Code::Quoting,
         _ if is_cut(text, &key.record()) => Code::Truncated,
         _ => Code::Malformed,

@@ -8,6 +8,8 @@ mod changes;
 mod mail;
 mod mail_auth;
 mod random;
+mod record_shapes;
+mod record_texts;
 mod signer;
 #[path = "../support/standards.rs"]
 mod standards;

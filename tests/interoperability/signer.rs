@@ -72,6 +72,12 @@ impl Keys {
         }
     }
 
+    /// The public half of one of the two.
+    pub(crate) fn key(&self, choice: Choice) -> PublicKey {
+        let (_, key) = self.of(&self.identities[0], choice)[0];
+        key.public_key().clone()
+    }
+
     /// What is in DNS.
     pub(crate) fn records(&self) -> Records {
         let mut records = Records::new();

@@ -3,7 +3,7 @@
 
     dkimpy.py RECORDS < MESSAGES
 
-RECORDS holds `name TAB text` lines. MESSAGES is a stream of messages, each one
+RECORDS holds `name TAB text NUL` for each record. MESSAGES is a stream of messages, each one
 preceded by a line with its length in bytes. For each message one line is
 written; it holds a verdict per signature, from the top, separated by TAB:
 `pass|fail DOMAIN SELECTOR DETAIL`. What is not known is `-`.
@@ -51,10 +51,10 @@ def main():
 
 def read_records(path):
     records = {}
-    with open(path, "rb") as lines:
-        for line in lines.read().split(b"\n"):
-            if line:
-                name, text = line.split(b"\t", 1)
+    with open(path, "rb") as file:
+        for entry in file.read().split(b"\0"):
+            if entry:
+                name, text = entry.split(b"\t", 1)
                 records[name.lower()] = text
     return records
 

@@ -50,9 +50,10 @@ sub read_records {
     my ($path) = @_;
     open( my $file, '<:raw', $path ) or die "$path: $!\n";
     my %found;
-    while ( my $line = <$file> ) {
-        chomp $line;
-        my ( $name, $text ) = split /\t/, $line, 2;
+    local $/ = "\0";
+    while ( my $entry = <$file> ) {
+        chomp $entry;
+        my ( $name, $text ) = split /\t/, $entry, 2;
         $found{ lc $name } = $text if defined $text;
     }
     return %found;

@@ -36,15 +36,12 @@ static void read_records(const char *path)
 	FILE *file = fopen(path, "r");
 	char *line = NULL;
 	size_t size = 0;
-	ssize_t length;
 
 	if (file == NULL)
 		fail("cannot open the records");
-	while ((length = getline(&line, &size, file)) > 0) {
+	while (getdelim(&line, &size, '\0', file) > 0) {
 		char *tab = strchr(line, '\t');
 
-		if (line[length - 1] == '\n')
-			line[length - 1] = '\0';
 		if (tab == NULL)
 			continue;
 		*tab = '\0';

@@ -84,8 +84,12 @@ pub(crate) fn read_pkcs1(octets: &[u8]) -> Result<PrivateParts<'_>, DerError> {
 
 /// What a public key consists of.
 pub(crate) enum PublicParts<'a> {
-    /// An `RSAPublicKey`, and the bits of its modulus.
-    Rsa { pkcs1: &'a [u8], bits: usize },
+    /// An `RSAPublicKey`, and the bits of its modulus and of its exponent.
+    Rsa {
+        pkcs1: &'a [u8],
+        bits: usize,
+        exponent_bits: usize,
+    },
     /// The 32 octets of RFC 8032.
     Ed25519(&'a [u8]),
 }
@@ -111,6 +115,7 @@ pub(crate) fn read_rsa_public(octets: &[u8]) -> Result<PublicParts<'_>, DerError
     Ok(PublicParts::Rsa {
         pkcs1: octets,
         bits: bits(key.modulus),
+        exponent_bits: bits(key.public_exponent),
     })
 }
 
