@@ -222,6 +222,18 @@ fn eight_bit_mail_is_recoded_for_an_old_next_hop_unless_that_is_off() {
     }
 }
 
+#[test]
+fn no_field_of_mime_is_added_to_plain_mail() {
+    let settings = [
+        "disable_mime_output_conversion = no",
+        "disable_mime_output_conversion = no\nalways_add_missing_headers = yes",
+        "disable_mime_output_conversion = no\nsmtp_discard_ehlo_keywords = 8bitmime, smtputf8",
+    ];
+    trials::absent::no_field_of_mime_is_added(&settings, |zegel, sink, setting| {
+        Postfix::start(&PostfixOptions::new(zegel.milter(), sink.port()).main_cf(setting))
+    });
+}
+
 /// The way of `conf/postfix/master.cf`: signed on the way in, and past the milter when the filter
 /// gives it back.
 #[test]

@@ -89,6 +89,25 @@ fn mail_that_comes_by_again_is_not_signed_again() {
     trials::signed_already(&Stage::new("", sendmail));
 }
 
+/// The mailer `esmtp` converts, `relay` does not. `+7` takes the eighth bit off.
+#[test]
+fn no_field_of_mime_is_added_to_plain_mail() {
+    let settings = [
+        "",
+        "define(`confEIGHT_BIT_HANDLING', `mime')dnl",
+        "MODIFY_MAILER_FLAGS(`ESMTP', `+7')dnl",
+    ];
+    trials::absent::no_field_of_mime_is_added(&settings, |zegel, sink, setting| {
+        let arguments = format!("define(`ESMTP_MAILER_ARGS', `TCP $h {}')dnl", sink.port());
+        let options = SendmailOptions::new(zegel.milter(), sink.port())
+            .mc("RELAY_DOMAIN(`127')dnl")
+            .mc("define(`SMART_HOST', `esmtp:[127.0.0.1]')dnl")
+            .mc(&arguments)
+            .mc(setting);
+        Sendmail::start(&options)
+    });
+}
+
 /// The mailer `relay` breaks lines over 2,040 bytes, `smtp` and `esmtp` those over 990.
 #[test]
 fn long_lines_are_broken_behind_the_signer_and_counted() {

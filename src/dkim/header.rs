@@ -162,16 +162,27 @@ pub const NEVER_SIGNED: [&str; 4] = [
     "dkim-signature",
 ];
 
-const OVERSIGN: [&str; 5] = ["from", "to", "cc", "subject", "reply-to"];
-
-/// Date and Message-ID are here because an MTA may add them behind us where they are
-/// missing: to list an absent one would break the signature.
-const OVERSIGN_IF_PRESENT: [&str; 17] = [
-    "date",
-    "message-id",
+/// The fields of MIME are here because one that is added to plain mail shows its text as
+/// another, or not at all. MTAs and lists that add one have changed the body as well
+/// (`docs/signing.md`).
+const OVERSIGN: [&str; 9] = [
+    "from",
+    "to",
+    "cc",
+    "subject",
+    "reply-to",
     "mime-version",
     "content-type",
     "content-transfer-encoding",
+    "content-disposition",
+];
+
+/// Date and Message-ID are here because an MTA may add them behind us where they are
+/// missing: to list an absent one would break the signature. Sender and List-* are here
+/// because lists add them (RFC 6376 §B.2.3).
+const OVERSIGN_IF_PRESENT: [&str; 14] = [
+    "date",
+    "message-id",
     "in-reply-to",
     "references",
     "list-id",
@@ -277,7 +288,8 @@ mod tests {
         ]);
         assert_eq!(
             HeaderRules::default().select(&header).join(":"),
-            "from:from:to:to:to:cc:subject:reply-to:message-id:message-id"
+            "from:from:to:to:to:cc:subject:reply-to:mime-version:content-type:\
+             content-transfer-encoding:content-disposition:message-id:message-id"
         );
         for never in NEVER_SIGNED {
             assert!(!OVERSIGN.contains(&never) && !OVERSIGN_IF_PRESENT.contains(&never));

@@ -4,6 +4,7 @@
 //! The messages are random, but the same on every run. `ZEGEL_SEED=n` takes others, and
 //! `ZEGEL_MESSAGES=n` takes more of them.
 
+mod absent;
 mod changes;
 mod mail;
 mod mail_auth;
@@ -86,6 +87,29 @@ fn what_is_added_on_the_way_does_no_harm() {
         passed.len() != changed.signed.signatures.len() || passed.contains(&!expected)
     });
     assert_none(wrong);
+}
+
+/// What MTAs and lists add, and what is in no list by default, may still be added.
+#[test]
+fn what_shows_plain_mail_otherwise_cannot_be_added_to_it() {
+    let keys = Keys::new();
+    let added = absent::with_one_added(&keys);
+    let signed: Vec<Signed> = added.iter().map(|(_, signed, _)| signed.clone()).collect();
+    let mut wrong = Vec::new();
+    for (verifier, results) in verdicts(&signed, &keys.records()) {
+        for ((line, signed, breaks), verdicts) in added.iter().zip(results) {
+            let passed = signed.passed(&verdicts);
+            if passed == *breaks || verdicts.is_empty() {
+                wrong.push(format!("{verifier}: {line:?}: {verdicts:?}"));
+            }
+        }
+    }
+    for (line, signed, breaks) in &added {
+        if own_verdicts(&signed.bytes, &keys).contains(breaks) {
+            wrong.push(format!("Zegel: {line:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// The two faults for which [`mail_auth::misreads`] excuses it. When this fails, they are fixed,

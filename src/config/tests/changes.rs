@@ -165,7 +165,8 @@ const SETTINGS: &[(&str, &str, Effect)] = {
         ),
         (
             "signing.headers.oversign = [\"from\"]",
-            "signing.headers.oversign: from to cc subject reply-to -> from",
+            "signing.headers.oversign: from to cc subject reply-to mime-version content-type \
+             content-transfer-encoding content-disposition -> from",
             AtOnce,
         ),
         (

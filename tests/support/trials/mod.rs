@@ -1,5 +1,6 @@
 //! What every mail server goes through, with the signer as its milter.
 
+pub mod absent;
 pub mod outages;
 pub mod policies;
 pub mod senders;
