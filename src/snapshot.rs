@@ -23,8 +23,9 @@ pub use self::{
     keys::{Domain, DomainKeys, Signing},
 };
 use crate::{
-    config::{Change, Effect, Loaded, Settings, SigningSettings, Value},
+    config::{self, Change, Effect, Loaded, Settings, SigningSettings, Value},
     files,
+    keys::Keyring,
     keystore::{GenerationStamp, Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
     observe::metrics::Metrics,
@@ -142,6 +143,17 @@ impl Snapshot {
     /// What is known of a domain, if an organisation has it: exactly this one, no parent.
     pub fn domain(&self, name: &DomainName) -> Option<&Arc<Domain>> {
         self.domains.get(name)
+    }
+
+    /// The domains of a keyring that the configuration has elsewhere: see [`config::away`].
+    pub fn away(&self, organisation: &Organisation, keyring: &Keyring) -> Vec<DomainName> {
+        let has = |domain: &Arc<Domain>| {
+            let theirs = &domain.organisation;
+            theirs.id != organisation.id
+        };
+        config::away(organisation, keyring, |name| {
+            self.domain(name).is_some_and(has)
+        })
     }
 
     /// How many domains that send have no key in use: their mail leaves unsigned.

@@ -50,6 +50,7 @@ fuzz_target!(|input: &[u8]| {
     let situation = Situation {
         keyring: &keyring,
         domains: &domains,
+        away: &[],
         algorithms: &Algorithm::ALL,
         timing: &timing,
     };

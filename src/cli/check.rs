@@ -80,6 +80,8 @@ enum DomainState {
     /// The probe was signed and verified.
     Signs,
     AwaitingKey,
+    /// The operator has suspended the organisation.
+    Suspended,
     /// A key in use can't be used: mail is tempfailed.
     Unusable,
     ProbeFailed,
@@ -224,6 +226,7 @@ impl Report {
                 None => (DomainState::Parked, Vec::new()),
                 // Why is among the problems of the snapshot.
                 Some((_, Signing::Unusable)) => (DomainState::Unusable, Vec::new()),
+                Some((_, Signing::Suspended)) => (DomainState::Suspended, Vec::new()),
                 Some((_, Signing::Awaiting)) => {
                     self.warn_of_missing(organisation, name, &[]);
                     (DomainState::AwaitingKey, Vec::new())
@@ -348,6 +351,7 @@ impl DomainState {
         match self {
             Self::Signs => "signs",
             Self::AwaitingKey => "awaiting key",
+            Self::Suspended => "suspended",
             Self::Unusable => "UNUSABLE",
             Self::ProbeFailed => "PROBE FAILED",
             Self::Parked => "parked",

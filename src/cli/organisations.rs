@@ -1,9 +1,12 @@
 //! `zegel org`: what the configuration and the keyrings say of organisations.
 
+mod standing;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::standing::{RetireArguments, StandingArguments};
 use super::{
     context::{self, Context},
     failure::Failure,
@@ -11,6 +14,7 @@ use super::{
     status::Status,
 };
 use crate::{
+    config::Loaded,
     dkim::Algorithm,
     keys::{Keyring, State},
     keystore::Keystore,
@@ -24,6 +28,12 @@ pub(super) enum OrganisationCommand {
     List(ListArguments),
     /// Show one organisation: its domains, keys, senders and policy
     Show(ShowArguments),
+    /// Sign none of its mail from now on; keys and records stay
+    Suspend(StandingArguments),
+    /// End its suspension
+    Resume(StandingArguments),
+    /// Say that it, or a domain, is gone from orgs.d for good
+    Retire(RetireArguments),
 }
 
 #[derive(Args, Debug)]
@@ -56,6 +66,8 @@ struct Shown<'a> {
     selector: String,
     senders: Option<&'a Senders>,
     policy: Policy,
+    /// Since when none of its mail is signed; none if it is.
+    suspended: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -73,35 +85,48 @@ struct ShownKey {
 }
 
 pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
-    // Without a keystore the configuration can be shown all the same.
-    let keystore = loaded
+    match command {
+        OrganisationCommand::List(arguments) => list(arguments, context),
+        OrganisationCommand::Show(arguments) => show_one(arguments, context),
+        OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
+        OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
+        OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
+    }
+}
+
+/// The keystore: without it the configuration can be shown all the same.
+fn keystore(loaded: &Loaded) -> Option<Keystore> {
+    loaded
         .settings
         .open_keystore()
         .inspect_err(|error| warn(error))
-        .ok();
-    match command {
-        OrganisationCommand::List(arguments) => {
-            let all: Vec<Shown<'_>> = loaded
-                .organisations
-                .iter()
-                .map(|organisation| show(organisation, keystore.as_ref()))
-                .collect();
-            if arguments.json {
-                context.output.json(&all);
-            } else {
-                print_list(&all, &mut context.output);
-            }
-        }
-        OrganisationCommand::Show(arguments) => {
-            let organisation = context::organisation(&loaded, &arguments.id)?;
-            let shown = show(organisation, keystore.as_ref());
-            if arguments.json {
-                context.output.json(&shown);
-            } else {
-                print_one(&shown, &mut context.output)?;
-            }
-        }
+        .ok()
+}
+
+fn list(arguments: &ListArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let keystore = keystore(&loaded);
+    let organisations = loaded.organisations.iter();
+    let all: Vec<Shown<'_>> = organisations
+        .map(|organisation| show(organisation, keystore.as_ref()))
+        .collect();
+    if arguments.json {
+        context.output.json(&all);
+    } else {
+        print_list(&all, &mut context.output);
+    }
+    Ok(Status::Good)
+}
+
+fn show_one(arguments: &ShowArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let keystore = keystore(&loaded);
+    let organisation = context::organisation(&loaded, &arguments.id)?;
+    let shown = show(organisation, keystore.as_ref());
+    if arguments.json {
+        context.output.json(&shown);
+    } else {
+        print_one(&shown, &mut context.output)?;
     }
     Ok(Status::Good)
 }
@@ -132,6 +157,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
         selector: organisation.selector.to_string(),
         senders: organisation.senders.as_ref(),
         policy: organisation.policy,
+        suspended: keyring.suspended(),
     }
 }
 
@@ -187,6 +213,9 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     fact("name", shown.name.to_owned());
     fact("contact", shown.contact.unwrap_or("-").to_owned());
     fact("algorithms", join(shown.algorithms));
+    if let Some(since) = shown.suspended {
+        fact("suspended", format!("since {}", date(since)));
+    }
     fact("selector", shown.selector.clone());
     fact("parked", or_dash(join(shown.parked)));
     match shown.senders {

@@ -29,6 +29,9 @@ pub(super) fn explain(decision: &Decision, refused: Refused, listener: &str) -> 
             "{organisation} does not allow this sender to use its domains; see [senders] in \
              orgs.d/{organisation}.toml, and try --client, --auth or --listener"
         ),
+        Refusal::Suspended => format!(
+            "the operator has suspended {organisation}; `zegel org resume {organisation}` ends that"
+        ),
         Refusal::AwaitingKey => format!(
             "{organisation} has no key in use for {author} yet; see `zegel key list \
              {organisation}`, then `zegel key generate` or `zegel key activate`"

@@ -304,11 +304,12 @@ impl Described {
     }
 }
 
-fn actions(policy: Policy) -> [(&'static str, Action); 7] {
+fn actions(policy: Policy) -> [(&'static str, Action); 8] {
     let Policy {
         unknown_domain,
         bad_from,
         unauthorised_sender,
+        suspended,
         awaiting_key,
         parked_domain,
         signing_failure,
@@ -318,6 +319,7 @@ fn actions(policy: Policy) -> [(&'static str, Action); 7] {
         ("unknown_domain", unknown_domain),
         ("bad_from", bad_from),
         ("unauthorised_sender", unauthorised_sender),
+        ("suspended", suspended),
         ("awaiting_key", awaiting_key),
         ("parked_domain", parked_domain),
         ("signing_failure", signing_failure),

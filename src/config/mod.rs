@@ -24,8 +24,9 @@ pub use self::{
     changes::{Change, Effect, Value, changes},
     problem::{Place, Problem, Problems},
     settings::{
-        AllowedUser, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded, LogFilter,
-        LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket, situation,
+        AllowedUser, Claims, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded,
+        LogFilter, LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket,
+        away, situation,
     },
 };
 use self::{

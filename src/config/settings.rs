@@ -1,6 +1,7 @@
 //! The validated settings of `zegel.toml`, and their defaults.
 
 use std::{
+    collections::{BTreeSet, HashSet},
     fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -15,6 +16,7 @@ use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
     keystore::{Keystore, KeystoreError},
+    names::DomainName,
     organisation::{Client, Ground, Organisation, Policy, Sender, network_of},
     words::words,
 };
@@ -451,14 +453,52 @@ impl Settings {
 pub fn situation<'a>(
     organisation: &'a Organisation,
     keyring: &'a Keyring,
+    away: &'a [DomainName],
     timing: &'a Timing,
 ) -> Situation<'a> {
     Situation {
         keyring,
         domains: &organisation.domains,
+        away,
         algorithms: &organisation.algorithms,
         timing,
     }
+}
+
+/// Every domain that a file of `orgs.d/` has, sent from or parked.
+#[derive(Clone, Debug, Default)]
+pub struct Claims(HashSet<DomainName>);
+
+impl Claims {
+    /// The domains of a keyring that the configuration has elsewhere than among those that the
+    /// organisation sends from: parked, or another organisation's.
+    pub fn away(&self, organisation: &Organisation, keyring: &Keyring) -> Vec<DomainName> {
+        away(organisation, keyring, |domain| self.0.contains(domain))
+    }
+}
+
+impl Loaded {
+    /// See [`Claims`].
+    pub fn claims(&self) -> Claims {
+        let organisations = self.organisations.iter();
+        let names = organisations.flat_map(|one| one.domains.iter().chain(&one.parked));
+        Claims(names.cloned().collect())
+    }
+}
+
+/// As [`Claims::away`], where something else knows which domains the files have.
+pub fn away(
+    organisation: &Organisation,
+    keyring: &Keyring,
+    is_claimed: impl Fn(&DomainName) -> bool,
+) -> Vec<DomainName> {
+    let keys = keyring.keys().iter();
+    let domains: BTreeSet<&DomainName> = keys.flat_map(|key| key.publications.keys()).collect();
+    let elsewhere = |domain: &&DomainName| {
+        !organisation.domains.contains(domain)
+            && (organisation.parked.contains(domain) || is_claimed(domain))
+    };
+    domains.into_iter().filter(elsewhere).cloned().collect()
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub(super) fn read_policy(mut section: Section<'_>, under: Policy) -> Policy {
         unknown_domain: take("unknown_domain", under.unknown_domain),
         bad_from: take("bad_from", under.bad_from),
         unauthorised_sender: take("unauthorised_sender", under.unauthorised_sender),
+        suspended: take("suspended", under.suspended),
         awaiting_key: take("awaiting_key", under.awaiting_key),
         parked_domain: take("parked_domain", under.parked_domain),
         signing_failure: take("signing_failure", under.signing_failure),

@@ -1,6 +1,6 @@
 //! What is to be done, as facts: no language, no layout.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::civil::Date;
 
@@ -130,7 +130,8 @@ impl Handover<'_> {
     pub fn pack(&self, scope: &Scope) -> Result<Pack, HandoverError> {
         let organisation = self.organisation;
         let timing = self.settings.timing();
-        let situation = config::situation(organisation, self.keyring, &timing);
+        let situation =
+            config::situation(organisation, self.keyring, &organisation.parked, &timing);
         let wanted = |domain: &&DomainName| scope.domain.as_ref().is_none_or(|one| one == *domain);
         let mut domains = Vec::new();
         for domain in organisation.domains.iter().filter(wanted) {
@@ -139,6 +140,10 @@ impl Handover<'_> {
         }
         for domain in organisation.parked.iter().filter(wanted) {
             domains.push(self.domain_pack(domain, self.parked(&situation, domain)));
+        }
+        for domain in self.former(&situation).into_iter().filter(wanted) {
+            let tasks = self.sending(&situation, domain, scope.delegation.as_ref())?;
+            domains.push(self.domain_pack(domain, tasks));
         }
         if let (Some(domain), true) = (&scope.domain, domains.is_empty()) {
             return Err(HandoverError::UnknownDomain(domain.clone()));
@@ -154,6 +159,24 @@ impl Handover<'_> {
             delegation: scope.delegation.clone(),
             domains,
         })
+    }
+
+    /// Domains that the organisation has no more, with a record of its keys that is still spoken
+    /// of.
+    fn former(&self, situation: &Situation<'_>) -> BTreeSet<&DomainName> {
+        let organisation = self.organisation;
+        let is_former = |entry: &KeyEntry, domain: &DomainName| {
+            let step = situation.next_step(entry, domain);
+            !organisation.domains.contains(domain)
+                && !organisation.parked.contains(domain)
+                && step.task.is_some()
+        };
+        let keys = self.keyring.keys().iter();
+        keys.flat_map(|entry| {
+            let domains = entry.publications.keys();
+            domains.filter(move |domain| is_former(entry, domain))
+        })
+        .collect()
     }
 
     fn domain_pack(&self, domain: &DomainName, tasks: DomainTasks) -> DomainPack {
@@ -189,8 +212,10 @@ impl Handover<'_> {
         let text = |name: String, value: &str| ResourceRecord::new(name, Data::Text(value.into()));
         let null_mx = |name: String| ResourceRecord::new(name, Data::NullMx);
         let former = self.keyring.keys().iter().filter(|entry| {
-            entry.publications.contains_key(domain)
-                && situation.next_step(entry, domain).what != What::Nothing
+            let step = situation.next_step(entry, domain);
+            // As long as mail on its way needs it, a record stays.
+            let stays = matches!(step.task, Some(Task::Keep | Task::Restore));
+            entry.publications.contains_key(domain) && !stays && step.what != What::Nothing
         });
         DomainTasks::Parked {
             records: vec![

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    config::situation,
+    config::{Claims, situation},
     dns::{self, Code, Finding, Round},
     keys::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
@@ -52,6 +52,8 @@ pub(super) struct Checked {
     pub(super) problems: Vec<String>,
     /// The keyring as it is now.
     pub(super) keyring: Keyring,
+    /// The domains of its keys that the configuration has elsewhere.
+    pub(super) away: Vec<DomainName>,
 }
 
 /// What the DNS shows of the keys of one organisation.
@@ -88,7 +90,8 @@ impl Checker {
     ) -> Result<Seen, KeystoreError> {
         let mut seen = Seen::default();
         let keyring = self.keystore.read_keyring(&organisation.id)?;
-        let situation = situation(organisation, &keyring, timing);
+        // Where a domain is otherwise has no say in what is looked at.
+        let situation = situation(organisation, &keyring, &[], timing);
         self.look_at(organisation, &situation, round, &mut seen)
             .await;
         Ok(seen)
@@ -103,13 +106,16 @@ impl Checker {
     pub(super) fn conclude(
         &self,
         organisation: &Organisation,
+        claims: &Claims,
         timing: &Timing,
         moment: Moment,
         seen: Seen,
     ) -> Outcome {
+        let keyring = self.keystore.read_keyring(&organisation.id)?;
         let mut checked = Checked {
             findings: seen.findings,
             problems: seen.problems,
+            away: claims.away(organisation, &keyring),
             ..Checked::default()
         };
         let wanted = self.apply(organisation, timing, moment, &seen.sights, &mut checked)?;
@@ -179,7 +185,8 @@ impl Checker {
         let mut attempt = 1;
         loop {
             let keyring = self.keystore.read_keyring(&organisation.id)?;
-            let plan = situation(organisation, &keyring, timing).plan(moment, sight);
+            let situation = situation(organisation, &keyring, &checked.away, timing);
+            let plan = situation.plan(moment, sight);
             let (_turn, mut writer) = self.writer()?;
             match writer.apply(&organisation.id, &plan.changes, moment.now) {
                 Ok(problems) => {
@@ -266,7 +273,7 @@ impl Checked {
             alarms: self.alarms.iter().map(alarm).collect(),
             rotation_overdue: self.alarms.iter().any(overdue),
             keys: self.keyring.keys().iter().map(states).collect(),
-            next_steps: next_steps(&situation(organisation, &self.keyring, timing)),
+            next_steps: next_steps(&situation(organisation, &self.keyring, &self.away, timing)),
         }
     }
 }

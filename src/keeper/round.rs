@@ -25,7 +25,7 @@ use super::{
     journal::Journal,
 };
 use crate::{
-    config::{self, Effect, Loaded, Reader},
+    config::{self, Claims, Effect, Loaded, Reader},
     dns::{DnsError, Limits, Observer, Round},
     keys::Timing,
     keystore::Keystore,
@@ -58,6 +58,8 @@ pub(super) struct Rounds {
     /// Shared with the thread that reads.
     reader: Arc<Mutex<Reader>>,
     loaded: Loaded,
+    /// Of the same configuration.
+    claims: Arc<Claims>,
     observer: Observer,
     /// What is known of zones and servers, and since when that is gathered.
     round: (Arc<Round>, Instant),
@@ -100,6 +102,7 @@ impl Rounds {
         let observer = observer(&loaded)?;
         Ok(Self {
             reader: Arc::new(Mutex::new(reader)),
+            claims: Arc::new(loaded.claims()),
             loaded,
             round: (Arc::new(observer.round()), Instant::now()),
             observer,
@@ -208,6 +211,7 @@ impl Rounds {
         let look = watch.look();
         let work = Work {
             organisation,
+            claims: Arc::clone(&self.claims),
             timing: self.loaded.settings.timing(),
             look,
             round: self.round(),
@@ -342,6 +346,7 @@ impl Rounds {
             }
         }
         self.complaint.clear();
+        self.claims = Arc::new(loaded.claims());
         self.loaded = loaded;
     }
 
@@ -364,6 +369,7 @@ fn observer(loaded: &Loaded) -> Result<Observer, DnsError> {
 /// What a look needs.
 struct Work {
     organisation: Arc<Organisation>,
+    claims: Arc<Claims>,
     timing: Timing,
     look: Look,
     round: Arc<Round>,
@@ -390,7 +396,9 @@ impl Work {
         let moment = self.look.by_now();
         let outcome = seen.and_then(|seen| {
             let checker = &self.checker;
-            task::block_in_place(|| checker.conclude(organisation, timing, moment, seen))
+            task::block_in_place(|| {
+                checker.conclude(organisation, &self.claims, timing, moment, seen)
+            })
         });
         let ended = match outcome {
             Ok(_) => Ended::Over,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     keyring::{KeyEntry, Keyring, KeyringProblem},
     publication::{Evidence, ForbiddenStep, Publication, State},
-    timing::later,
+    timing::{Timing, later},
 };
 use crate::names::{DomainName, Selector};
 
@@ -44,6 +44,21 @@ impl Change {
     /// The domain gets the key too.
     pub(super) fn added(key: &KeyEntry, domain: &DomainName, now: Timestamp) -> Self {
         Self::new(key, domain, Publication::generated(now), Event::Added)
+    }
+
+    /// The domain or its algorithm has left. Not the keeper's look: the drain is counted anew from
+    /// the next one, as for a key that nobody has looked at.
+    pub(super) fn left(
+        key: &KeyEntry,
+        domain: &DomainName,
+        timing: &Timing,
+        now: Timestamp,
+    ) -> Self {
+        let before = key.publications.get(domain).copied();
+        let mut after = before.unwrap_or_else(|| Publication::generated(now));
+        after.leave(timing, now);
+        after.checked = None;
+        Self::new(key, domain, after, Event::Left)
     }
 
     /// Whether the key comes into another state, and not only the evidence changes.
@@ -89,6 +104,10 @@ pub enum Event {
         /// The key that took its place.
         successor: Selector,
     },
+    /// It signs no more, since its domain or algorithm has left the organisation.
+    Left,
+    /// It signs again: what had left is back, and its record is seen everywhere.
+    Returned,
     /// No mail needs its record any more.
     WithdrawalAsked,
     /// Its record is empty or gone.
@@ -111,6 +130,8 @@ impl Event {
             Self::Unpublished => "unpublished",
             Self::Activated { .. } => "activated",
             Self::Draining { .. } => "draining",
+            Self::Left => "left",
+            Self::Returned => "returned",
             Self::WithdrawalAsked => "withdrawal_asked",
             Self::Withdrawn => "withdrawn",
             Self::WithdrawnByWord => "withdrawn_by_word",
@@ -169,13 +190,16 @@ impl Keyring {
 
     /// Whether the change is to replace another key than the one that signs now.
     fn has_other_active(&self, change: &Change) -> bool {
-        let (Event::Activated { instead_of }, Some(key)) =
-            (&change.event, self.key(&change.selector))
-        else {
+        let instead_of = match &change.event {
+            Event::Activated { instead_of } => instead_of.as_ref(),
+            Event::Returned => None,
+            _ => return false,
+        };
+        let Some(key) = self.key(&change.selector) else {
             return false;
         };
         let active = self.active_key(&change.domain, key.algorithm);
-        active.map(|key| &key.selector) != instead_of.as_ref()
+        active.map(|key| &key.selector) != instead_of
     }
 
     fn apply_one(&mut self, change: &Change) -> Result<(), ChangeRefusal> {
@@ -199,6 +223,7 @@ impl Keyring {
             return false;
         };
         was_active
+            && change.event != Event::Left
             && !matches!(change.after.state, State::Active | State::Revoked)
             && self.active_key(&change.domain, key.algorithm).is_none()
     }
@@ -219,6 +244,13 @@ fn check_change(change: &Change) -> Result<(), ChangeRefusal> {
         }));
     }
     let has_evidence = match after.state {
+        State::Active if from == State::Draining => {
+            let before = change.before.as_ref();
+            before.is_some_and(Publication::may_return)
+                && after.seen_last.is_some()
+                && after.seen_last == after.checked
+                && !after.assumed
+        }
         State::Active if from != State::Active => {
             let wait = after.negative_ttl.unwrap_or_default();
             let seen = |since: Timestamp| Some(after.seen_last? >= later(since, wait));

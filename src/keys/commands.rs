@@ -270,6 +270,26 @@ pub fn withdraw(
     not_empty(changes, selector)
 }
 
+/// The organisation has this domain no more, or none if `None`: the keys that sign there begin
+/// to drain. Those that never signed are left as they are.
+pub fn retire(
+    keyring: &Keyring,
+    domain: Option<&DomainName>,
+    timing: &Timing,
+    now: Timestamp,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for key in keyring.keys() {
+        let active = key
+            .publications
+            .iter()
+            .filter(|(_, one)| one.state == State::Active)
+            .filter(|(name, _)| domain.is_none_or(|domain| domain == *name));
+        changes.extend(active.map(|(name, _)| Change::left(key, name, timing, now)));
+    }
+    changes
+}
+
 fn key<'a>(keyring: &'a Keyring, selector: &Selector) -> Result<&'a KeyEntry, CommandError> {
     let key = keyring.key(selector);
     key.ok_or_else(|| CommandError::UnknownKey(selector.clone()))
@@ -377,6 +397,7 @@ mod tests {
                 let situation = Situation {
                     keyring,
                     domains: &domains,
+                    away: &[],
                     algorithms: &[ALGORITHM],
                     timing: &TIMING,
                 };

@@ -1,6 +1,6 @@
 //! What is known of the keys of one organisation: `keyring.json`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,12 +15,16 @@ use crate::{
 };
 
 /// The version that is written, and the newest that is read.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// The keys of an organisation, without their private halves.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Keyring {
     pub(super) keys: Vec<KeyEntry>,
+    /// Since when the operator has its mail not signed; see [`Keyring::suspended`].
+    pub(super) suspended: Option<Timestamp>,
+    /// The version that it was read in was written by a zegel of 0.1.
+    is_of_0_1: bool,
 }
 
 /// One key as the keyring has it.
@@ -126,6 +130,8 @@ pub enum KeyringProblem {
 #[serde(deny_unknown_fields)]
 struct OnDisk {
     version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    suspended: Option<Timestamp>,
     keys: Vec<KeyEntry>,
 }
 
@@ -158,7 +164,11 @@ impl Keyring {
             return Err(KeyringProblem::Json("there is no version 0".to_owned()));
         }
         let on_disk = read.map_err(problem)?;
-        let keyring = Self { keys: on_disk.keys };
+        let keyring = Self {
+            keys: on_disk.keys,
+            suspended: on_disk.suspended,
+            is_of_0_1: version < VERSION,
+        };
         keyring.check()?;
         Ok(keyring)
     }
@@ -171,6 +181,7 @@ impl Keyring {
         self.check()?;
         let on_disk = OnDisk {
             version: VERSION,
+            suspended: self.suspended,
             keys: self.keys.clone(),
         };
         let mut json = serde_json::to_vec_pretty(&on_disk)
@@ -182,6 +193,25 @@ impl Keyring {
     /// All keys, in the order in which they came.
     pub fn keys(&self) -> &[KeyEntry] {
         &self.keys
+    }
+
+    /// Since when no mail of the organisation is signed, at the operator's word, whatever keys
+    /// are active; none when it is not suspended.
+    pub fn suspended(&self) -> Option<Timestamp> {
+        self.suspended
+    }
+
+    /// Whether it was read as a zegel of 0.1 wrote it, which took an organisation without a file
+    /// for removed.
+    pub fn is_of_0_1(&self) -> bool {
+        self.is_of_0_1
+    }
+
+    /// The domains for which a key is active.
+    pub fn in_use(&self) -> BTreeSet<&DomainName> {
+        let publications = self.keys.iter().flat_map(|key| &key.publications);
+        let active = publications.filter(|(_, one)| one.state == State::Active);
+        active.map(|(domain, _)| domain).collect()
     }
 
     /// The key with this selector, in whatever state.

@@ -31,7 +31,8 @@ pub use self::{
     change::{Change, ChangeRefusal, Event},
     check::Sight,
     commands::{
-        CommandError, Insistence, abort, activate, add_domains, refuse_former, revoke, withdraw,
+        CommandError, Insistence, abort, activate, add_domains, refuse_former, retire, revoke,
+        withdraw,
     },
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
@@ -60,3 +61,6 @@ impl fmt::Display for Place {
         formatter.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod leaving_tests;

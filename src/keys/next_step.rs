@@ -90,7 +90,7 @@ impl NextStep {
             (Some(Task::Restore | Task::Add | Task::Empty | Task::Remove), _) => {
                 Actor::Administrator
             }
-            (_, What::MendClock) => Actor::Operator,
+            (_, What::MendClock | What::SettleDomain) => Actor::Operator,
             (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
             _ => Actor::Keeper,
         }
@@ -121,6 +121,13 @@ pub enum What {
     MakeSuccessor,
     /// This key takes its place when it is ready.
     AwaitSuccessor(Selector),
+    /// The configuration gives its domain to others, parks it, or has its algorithm no more: it
+    /// stops signing when the keeper has seen that.
+    Leave,
+    /// It signs, and no file has its domain any more: the operator puts that back, or retires it.
+    SettleDomain,
+    /// It is back, and signs again when the keeper sees its record everywhere.
+    Return,
     /// Its record stays until then; after that it is given up.
     KeepRecord,
     /// The DNS administrator puts a record that mail still needs back, until then.
@@ -151,6 +158,9 @@ impl What {
             Self::RestoreRecord => "restore_record",
             Self::MakeSuccessor => "make_successor",
             Self::AwaitSuccessor(_) => "await_successor",
+            Self::Leave => "leave",
+            Self::SettleDomain => "settle_domain",
+            Self::Return => "return",
             Self::KeepRecord => "keep_record",
             Self::RestoreDrainingRecord => "restore_draining_record",
             Self::EmptyRecord => "empty_record",
@@ -180,6 +190,14 @@ impl fmt::Display for What {
                     "{selector} takes its place when that is seen everywhere"
                 );
             }
+            Self::Leave => {
+                "it stops signing: the configuration has its domain elsewhere, or its algorithm \
+                 no more"
+            }
+            Self::SettleDomain => {
+                "put its domain back into orgs.d, or say that it is gone: `zegel org retire`"
+            }
+            Self::Return => "it signs again when the keeper sees its record at every name server",
             Self::KeepRecord => "keep its record: mail on its way needs it",
             Self::RestoreDrainingRecord => "put its record back: mail on its way needs it",
             Self::EmptyRecord => "publish its record with an empty p=, then take it away",
@@ -202,6 +220,9 @@ impl Situation<'_> {
         match publication.state {
             State::Generated | State::Published => self.next_before_use(key, domain, publication),
             State::Active => self.next_of_active(key, domain, publication),
+            State::Draining if self.returns(key, domain, publication) => {
+                step(What::Return, Urgency::Now, Task::Keep)
+            }
             // The keeper looked at it until no mail needed the record any more.
             State::Draining if publication.withdrawal.is_some() => {
                 step(What::EmptyRecord, Urgency::ToDo, Task::Empty)
@@ -281,9 +302,11 @@ impl Situation<'_> {
         domain: &DomainName,
         publication: &Publication,
     ) -> NextStep {
+        // Mail that it signed needs the record.
+        if self.leaves(key, domain) {
+            return step(What::Leave, Urgency::Waiting, Task::Keep);
+        }
         match publication.why {
-            // Mail that it signed needs the record.
-            Some(Why::NotConfigured) => return step(What::Configure, Urgency::Well, Task::Keep),
             Some(Why::NotSeen | Why::SeenRevoked) => {
                 return step(What::RestoreRecord, Urgency::Now, Task::Restore);
             }
@@ -291,6 +314,9 @@ impl Situation<'_> {
                 return step(What::MendRecord, Urgency::Now, Task::Restore);
             }
             _ => {}
+        }
+        if self.misses(domain) {
+            return step(What::SettleDomain, Urgency::Now, Task::Keep);
         }
         let due = Some(later(publication.since, self.timing.successor_age()));
         let (what, when) = match self.keyring.waiting_key(domain, key.algorithm) {
@@ -302,6 +328,13 @@ impl Situation<'_> {
             due,
             ..step(what, Urgency::Well, Task::Keep)
         }
+    }
+
+    /// Whether all that it waits for is that its record is seen.
+    fn returns(&self, key: &KeyEntry, domain: &DomainName, publication: &Publication) -> bool {
+        self.may_return(key, domain)
+            && publication.why != Some(Why::GoneEarly)
+            && self.active(domain, key.algorithm).is_none()
     }
 
     /// Whether a key signs for the domain or is to.
@@ -344,6 +377,9 @@ mod tests {
             What::RestoreRecord,
             What::MakeSuccessor,
             What::AwaitSuccessor("s2".parse().unwrap()),
+            What::Leave,
+            What::SettleDomain,
+            What::Return,
             What::KeepRecord,
             What::RestoreDrainingRecord,
             What::EmptyRecord,

@@ -1,6 +1,8 @@
 //! What is due for one organisation, as the DNS and the time have it: changes, keys to be made,
 //! and alarms.
 
+use jiff::Timestamp;
+
 use super::{
     change::{Change, Event},
     check::{Check, Sight},
@@ -90,7 +92,11 @@ impl<'a> Situation<'a> {
                 continue;
             }
             let sight = sight(&record.key.selector, record.domain);
-            let (after, event) = self.check(sight, moment).step(record.publication);
+            let (mut after, mut event) = self.check(sight, moment).step(record.publication);
+            if self.is_to_leave(&record) {
+                after.leave(self.timing, moment.now);
+                event = Event::Left;
+            }
             steps.push(Step {
                 position: record.position,
                 sight,
@@ -98,6 +104,7 @@ impl<'a> Situation<'a> {
             });
         }
         self.activate(&mut steps, moment);
+        self.take_back(&mut steps, moment);
         plan.alarms = self.alarms(&steps, moment);
         plan.changes
             .extend(steps.into_iter().map(|step| step.change));
@@ -146,6 +153,48 @@ impl<'a> Situation<'a> {
             change.after.activate(moment.now);
             change.event = Event::Activated { instead_of };
         }
+    }
+
+    /// Lets keys sign again that had left, where they are back and no key signs.
+    fn take_back(&self, steps: &mut [Step], moment: Moment) {
+        // The last one first, as above.
+        for index in (0..steps.len()).rev() {
+            let Step {
+                position,
+                sight,
+                change,
+            } = &steps[index];
+            let key = &self.keyring.keys()[*position];
+            let is_active = |step: &Step| {
+                step.change.after.state == State::Active
+                    && step.change.domain == change.domain
+                    && self.keyring.keys()[step.position].algorithm == key.algorithm
+            };
+            if !self.may_return(key, &change.domain)
+                || !matches!(sight, Sight::Everywhere { .. })
+                || steps.iter().any(is_active)
+            {
+                continue;
+            }
+            let change = &mut steps[index].change;
+            // The same look may have said that it has drained.
+            change.after.withdrawal = None;
+            change.after.come_back(moment.now);
+            change.event = Event::Returned;
+        }
+    }
+
+    /// The keys that sign no more since their domain or algorithm has left. Nothing has to be
+    /// looked at for this.
+    pub fn leave(&self, now: Timestamp) -> Vec<Change> {
+        let leaving = self.records().filter(|record| self.is_to_leave(record));
+        leaving
+            .map(|record| Change::left(record.key, record.domain, self.timing, now))
+            .collect()
+    }
+
+    fn is_to_leave(&self, record: &Record<'_>) -> bool {
+        record.publication.state == State::Active && self.leaves(record.key, record.domain)
     }
 
     fn is_ready(&self, step: &Step, moment: Moment) -> bool {

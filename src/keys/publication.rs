@@ -10,14 +10,16 @@ use super::timing::{Timing, later};
 /// Where a key is in its life, for one domain.
 ///
 /// ```text
-///  generated <──> published ──> active ──> draining ──> withdrawn
+///  generated <──> published ──> active <─> draining ──> withdrawn
 ///      │              │           │           │         │    ▲
 ///      └──────────────┴───────────┴───────────┴─────────┘    │
 ///           at the operator's word, at any time: revoked ────┘
 /// ```
 ///
 /// A published key goes back when its record is no longer seen everywhere. One that is
-/// assumed to be published becomes active from either state.
+/// assumed to be published becomes active from either state. A key that drains since its domain
+/// or its algorithm left the organisation becomes active again if that comes back while the
+/// record is there.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -57,6 +59,7 @@ impl State {
             | (Self::Generated, Self::Published)
             | (Self::Published, Self::Generated | Self::Active)
             | (Self::Active, Self::Draining)
+            | (Self::Draining, Self::Active)
             | (Self::Draining | Self::Revoked, Self::Withdrawn) => true,
             _ => false,
         }
@@ -134,6 +137,10 @@ pub struct Publication {
     /// Until when its record must stay, for mail that was signed before it drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_until: Option<Timestamp>,
+    /// When the domain or the algorithm left the organisation, which is why it drains; none of a
+    /// key that another one replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Timestamp>,
     /// How far the record is given up; none before that is asked for, and when it is the
     /// operator who said that it is withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,9 +164,16 @@ impl Publication {
             negative_ttl: None,
             why: None,
             drain_until: None,
+            left: None,
             withdrawal: None,
             revocation: None,
         }
+    }
+
+    /// Whether it drains only since its domain or algorithm left, so that it signs again if that
+    /// comes back and the record is seen.
+    pub fn may_return(&self) -> bool {
+        self.state == State::Draining && self.left.is_some() && self.withdrawal.is_none()
     }
 
     /// Whether its record holds the key: not once that is revoked or no longer needed.
@@ -183,6 +197,20 @@ impl Publication {
     pub(super) fn drain(&mut self, timing: &Timing, now: Timestamp) {
         self.enter(State::Draining, Why::Draining, now);
         self.drain_until = Some(later(now, timing.drain_time(self.ttl)));
+    }
+
+    /// Signs no more, since the domain or the algorithm has left the organisation.
+    pub(super) fn leave(&mut self, timing: &Timing, now: Timestamp) {
+        self.drain(timing, now);
+        self.left = Some(now);
+    }
+
+    /// Signs again: its record was seen everywhere after it came back.
+    pub(super) fn come_back(&mut self, now: Timestamp) {
+        self.activate(now);
+        self.assumed = false;
+        self.drain_until = None;
+        self.left = None;
     }
 }
 
@@ -311,7 +339,10 @@ mod tests {
             [State::Generated, State::Active, State::Revoked]
         );
         assert_eq!(arrows(State::Active), [State::Draining, State::Revoked]);
-        assert_eq!(arrows(State::Draining), [State::Withdrawn, State::Revoked]);
+        assert_eq!(
+            arrows(State::Draining),
+            [State::Active, State::Withdrawn, State::Revoked]
+        );
         assert_eq!(arrows(State::Withdrawn), [State::Revoked]);
         assert_eq!(arrows(State::Revoked), [State::Withdrawn]);
     }

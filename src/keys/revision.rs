@@ -31,8 +31,8 @@ pub struct Revision<'a> {
 /// What the audit log tells of one change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuditEntry {
-    /// Of which key.
-    pub selector: Selector,
+    /// Of which key; none of what is about all of them.
+    pub selector: Option<Selector>,
     /// In which domains.
     pub domains: Vec<DomainName>,
     /// One word, such as `generated` or those of [`Event`].
@@ -81,7 +81,7 @@ impl<'a> Revision<'a> {
         self.after.add(entry.clone());
         self.new_keys.push((selector.clone(), key));
         self.audit.push(AuditEntry {
-            selector: selector.clone(),
+            selector: Some(selector.clone()),
             domains: domains.to_vec(),
             event: match key.origin() {
                 Origin::Here => "generated",
@@ -92,6 +92,27 @@ impl<'a> Revision<'a> {
         });
         self.is_announced = true;
         entry
+    }
+
+    /// Suspends the organisation, or ends that; nothing changes if it is so already. Its keys and
+    /// their records stay as they are.
+    pub fn suspend(&mut self, since: Option<Timestamp>) {
+        if self.after.suspended.is_some() == since.is_some() {
+            return;
+        }
+        self.after.suspended = since;
+        self.audit.push(AuditEntry {
+            selector: None,
+            domains: Vec::new(),
+            event: if since.is_some() {
+                "suspended"
+            } else {
+                "resumed"
+            },
+            evidence: None,
+            publication: None,
+        });
+        self.is_announced = true;
     }
 
     /// Makes all of these changes, or none.
@@ -113,14 +134,16 @@ impl<'a> Revision<'a> {
     fn tell(&mut self, change: &Change) {
         let evidence = change.evidence();
         let is_same = |told: &&mut AuditEntry| {
-            evidence.is_some() && told.evidence == evidence && told.selector == change.selector
+            evidence.is_some()
+                && told.evidence == evidence
+                && told.selector.as_ref() == Some(&change.selector)
         };
         if let Some(told) = self.audit.iter_mut().find(is_same) {
             told.domains.push(change.domain.clone());
             return;
         }
         self.audit.push(AuditEntry {
-            selector: change.selector.clone(),
+            selector: Some(change.selector.clone()),
             domains: vec![change.domain.clone()],
             event: change.event.as_str(),
             evidence,

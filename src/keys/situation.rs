@@ -15,6 +15,9 @@ pub struct Situation<'a> {
     pub keyring: &'a Keyring,
     /// The domains that it sends from: without the parked ones.
     pub domains: &'a [DomainName],
+    /// Domains that the configuration has elsewhere: parked, or another organisation's. A domain
+    /// that is in neither list is missing, which by itself changes nothing.
+    pub away: &'a [DomainName],
     /// What it signs with.
     pub algorithms: &'a [Algorithm],
     /// The waits.
@@ -61,11 +64,11 @@ impl<'a> Situation<'a> {
             publication,
         } = *record;
         match publication.state {
-            State::Draining | State::Revoked => None,
+            // Wherever its domain is: as long as it may sign, its record is looked at.
+            State::Active | State::Draining | State::Revoked => None,
             State::Withdrawn if publication.withdrawal == Some(Withdrawal::Emptied) => None,
             State::Withdrawn => Some(Why::Done),
             _ if !self.is_configured(key, domain) => Some(Why::NotConfigured),
-            State::Active => None,
             State::Generated | State::Published => self
                 .active(domain, key.algorithm)
                 .filter(|(active, _)| *active > position)
@@ -75,6 +78,27 @@ impl<'a> Situation<'a> {
 
     pub(super) fn is_configured(&self, key: &KeyEntry, domain: &DomainName) -> bool {
         self.domains.contains(domain) && self.algorithms.contains(&key.algorithm)
+    }
+
+    /// Whether the configuration says that this key is to sign for the domain no more: not if
+    /// it says nothing of the domain, for a file may have been lost.
+    pub fn leaves(&self, key: &KeyEntry, domain: &DomainName) -> bool {
+        let algorithm_is_off =
+            || self.domains.contains(domain) && !self.algorithms.contains(&key.algorithm);
+        self.away.contains(domain) || algorithm_is_off()
+    }
+
+    /// Whether nothing in the configuration says who has the domain now.
+    pub fn misses(&self, domain: &DomainName) -> bool {
+        !self.domains.contains(domain) && !self.away.contains(domain)
+    }
+
+    /// Whether a key that has left is back, and may sign again once its record is seen.
+    pub(super) fn may_return(&self, key: &KeyEntry, domain: &DomainName) -> bool {
+        key.publications
+            .get(domain)
+            .is_some_and(Publication::may_return)
+            && self.is_configured(key, domain)
     }
 
     /// The active key, and where it is in the keyring.

@@ -82,7 +82,19 @@ impl<'a> Situation<'a> {
     fn lacks_key(&self, domain: &DomainName, algorithm: Algorithm, moment: Moment) -> bool {
         let active = self.active(domain, algorithm);
         self.keyring.waiting_key(domain, algorithm).is_none()
+            && !self.has_returning(domain, algorithm)
             && active.is_none_or(|(_, active)| self.is_due(active, moment))
+    }
+
+    /// Whether a key that has left may come back, so that no other is needed: one that signed
+    /// until it left has its record there.
+    fn has_returning(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
+        self.active(domain, algorithm).is_none()
+            && self
+                .keyring
+                .keys()
+                .iter()
+                .any(|key| key.algorithm == algorithm && self.may_return(key, domain))
     }
 
     /// Whether the newest key can be that of one more domain: as a successor, or as the

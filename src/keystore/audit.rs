@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     keys::{Evidence, Publication, Revision},
-    names::DomainName,
+    names::{DomainName, Selector},
 };
 
 pub(super) const NAME: &str = "audit.log";
@@ -28,7 +28,8 @@ struct Line<'a> {
     pid: u32,
     event: &'static str,
     organisation: &'a str,
-    selector: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    selector: Option<&'a str>,
     domains: &'a [DomainName],
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Evidence>,
@@ -110,7 +111,7 @@ fn write(file: &mut File, revisions: &[Revision<'_>], now: Timestamp) -> io::Res
             pid: std::process::id(),
             event: entry.event,
             organisation: organisation.as_str(),
-            selector: entry.selector.as_str(),
+            selector: entry.selector.as_ref().map(Selector::as_str),
             domains: &entry.domains,
             evidence: entry.evidence,
             publication: entry.publication,

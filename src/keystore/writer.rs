@@ -108,11 +108,65 @@ impl Writer {
         Ok(unusable)
     }
 
+    /// Has no mail of the organisation signed until [`Writer::resume`], and says since when. Its
+    /// keys and their records stay.
+    ///
+    /// # Errors
+    /// When its keyring cannot be read, and when writing fails.
+    pub fn suspend(
+        &mut self,
+        organisation: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        self.set_suspended(organisation, Some(now), now)
+    }
+
+    /// Ends [`Writer::suspend`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume(
+        &mut self,
+        organisation: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        self.set_suspended(organisation, None, now)
+    }
+
+    fn set_suspended(
+        &mut self,
+        organisation: &OrganisationId,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let mut revision = self.revision(organisation)?;
+        revision.suspend(since);
+        self.commit(&revision, now)
+    }
+
+    /// The organisation has these domains no more, or none of its domains if `None`: what signs
+    /// for them begins to drain. Gives what has changed.
+    ///
+    /// # Errors
+    /// When its keyring cannot be read, and when writing fails.
+    pub fn retire(
+        &mut self,
+        organisation: &OrganisationId,
+        domain: Option<&DomainName>,
+        timing: &Timing,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, KeystoreError> {
+        let keyring = self.keystore.read_keyring(organisation)?;
+        let changes = keys::retire(&keyring, domain, timing, now);
+        self.apply(organisation, &changes, now)?;
+        Ok(changes)
+    }
+
     /// What is wrong with the files of the keys that are to sign.
     fn unusable(&self, revision: &Revision<'_>, changes: &[Change]) -> Vec<KeyProblem> {
         let selectors: BTreeSet<&Selector> = changes
             .iter()
-            .filter(|change| matches!(change.event, Event::Activated { .. }))
+            .filter(|change| matches!(change.event, Event::Activated { .. } | Event::Returned))
             .map(|change| &change.selector)
             .collect();
         selectors
@@ -238,7 +292,7 @@ impl Writer {
 fn usable(changes: &[Change], unusable: &[KeyProblem]) -> Vec<Change> {
     let is_usable = |change: &&Change| {
         let selector = match &change.event {
-            Event::Activated { .. } => &change.selector,
+            Event::Activated { .. } | Event::Returned => &change.selector,
             Event::Draining { successor } => successor,
             _ => return true,
         };

@@ -26,6 +26,8 @@ words! {
         FromUnparsable = "from_unparsable",
         /// The organisation does not allow this sender to use its domains.
         UnauthorisedSender = "unauthorised_sender",
+        /// The operator has suspended the organisation.
+        Suspended = "suspended",
         /// The organisation has no key in use for this domain yet.
         AwaitingKey = "awaiting_key",
         /// A valid signature of ours is already there.
@@ -62,6 +64,8 @@ pub struct Policy {
     pub bad_from: Action,
     /// For [`Refusal::UnauthorisedSender`].
     pub unauthorised_sender: Action,
+    /// For [`Refusal::Suspended`].
+    pub suspended: Action,
     /// For [`Refusal::AwaitingKey`].
     pub awaiting_key: Action,
     /// For [`Refusal::ParkedDomain`].
@@ -84,6 +88,7 @@ impl Policy {
             | Refusal::FromSeveralMailboxes
             | Refusal::FromUnparsable => self.bad_from,
             Refusal::UnauthorisedSender => self.unauthorised_sender,
+            Refusal::Suspended => self.suspended,
             Refusal::AwaitingKey => self.awaiting_key,
             Refusal::SigningFailure | Refusal::LimitExceeded => self.signing_failure,
             Refusal::Hazard => self.hazard,
@@ -97,6 +102,7 @@ impl Default for Policy {
             unknown_domain: Action::Accept,
             bad_from: Action::Accept,
             unauthorised_sender: Action::Accept,
+            suspended: Action::Tempfail,
             awaiting_key: Action::Accept,
             parked_domain: Action::Accept,
             signing_failure: Action::Tempfail,

@@ -52,7 +52,7 @@ impl Overview {
                 (Some(known), Ok(view)) if same_timing && known.is_current(organisation, view) => {
                     known
                 }
-                (_, view) => Row::read(organisation, view.as_ref(), &timing),
+                (_, view) => Row::read(organisation, view.as_ref(), snapshot, &timing),
             };
             self.rows.push(row);
         }
@@ -73,6 +73,7 @@ impl Row {
     fn read(
         organisation: &Arc<Organisation>,
         view: Result<&View, &String>,
+        snapshot: &Snapshot,
         timing: &Timing,
     ) -> Self {
         let read = view.map_err(String::clone).and_then(|view| {
@@ -81,7 +82,8 @@ impl Row {
         });
         let (standing, stamp) = match read {
             Ok((keyring, stamp)) => {
-                let situation = situation(organisation, &keyring, timing);
+                let away = snapshot.away(organisation, &keyring);
+                let situation = situation(organisation, &keyring, &away, timing);
                 (Standing::of(&situation), stamp)
             }
             Err(problem) => (Standing::unknown(&problem), None),

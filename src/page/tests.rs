@@ -78,7 +78,8 @@ fn standing(publications: &[Publication]) -> Standing {
     Standing::of(&Situation {
         keyring: &keyring(publications),
         domains: &domains,
-        algorithms: &[],
+        away: &[],
+        algorithms: &[crate::dkim::Algorithm::RsaSha256],
         timing: &config::Settings::default().timing(),
     })
 }

@@ -186,6 +186,7 @@ fn named_domain<'a>(snapshot: &'a Snapshot, header: &HeaderSection) -> Option<&'
 
 fn verdict(signing: &Signing, header_is_whole: bool) -> Result<Arc<[Arc<ActiveKey>]>, Refusal> {
     match signing {
+        Signing::Suspended => Err(Refusal::Suspended),
         Signing::Awaiting => Err(Refusal::AwaitingKey),
         Signing::Unusable => Err(Refusal::SigningFailure),
         // Only what would be signed is refused for its size.

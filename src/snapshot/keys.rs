@@ -37,6 +37,8 @@ pub struct DomainKeys {
 pub enum Signing {
     /// At least one, in the order of the organisation's algorithms.
     Active(Arc<[Arc<ActiveKey>]>),
+    /// Nothing, since the operator has suspended the organisation.
+    Suspended,
     /// None yet.
     Awaiting,
     /// There is one, but it can't be used. Mail must not leave unsigned because of that.
@@ -84,6 +86,7 @@ impl fmt::Display for DomainKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let selectors = match self.ready() {
             Some(Signing::Unusable) => return formatter.write_str("unusable"),
+            Some(Signing::Suspended) => return formatter.write_str("suspended"),
             Some(Signing::Active(keys)) => keys.iter().map(|key| key.selector.as_str()).collect(),
             Some(Signing::Awaiting) | None => self.set.selectors(&self.domain),
         };
@@ -113,6 +116,8 @@ pub(super) struct KeySet {
     /// The organisation as it was when its keyring was last read; none if it never was. For
     /// what it was given since, a key may be in use that nobody knows of.
     pub(super) known: Option<Arc<Organisation>>,
+    /// The operator has suspended the organisation.
+    pub(super) is_suspended: bool,
 }
 
 #[derive(Clone)]
@@ -155,13 +160,20 @@ impl KeySet {
             organisation: Arc::clone(organisation),
             keys: self.keys.clone(),
             known: known.cloned(),
+            is_suspended: self.is_suspended,
         })
     }
 
     /// Whether it has just these keys, and was read for the same domains and algorithms.
-    pub(super) fn is_of(&self, organisation: &Organisation, keys: &[SetKey]) -> bool {
+    pub(super) fn is_of(
+        &self,
+        organisation: &Organisation,
+        keys: &[SetKey],
+        is_suspended: bool,
+    ) -> bool {
         let mut pairs = self.keys.iter().zip(keys);
         self.knows(organisation)
+            && self.is_suspended == is_suspended
             && self.keys.len() == keys.len()
             && pairs.all(|(one, other)| one.is_same(other))
     }
@@ -207,7 +219,7 @@ impl KeySet {
 
     /// Whether all have been read, so that [`KeySet::choose`] looks at no disk.
     pub(super) fn is_read(&self) -> bool {
-        self.keys.iter().all(|key| key.held.is_read())
+        self.is_suspended || self.keys.iter().all(|key| key.held.is_read())
     }
 
     /// The selectors in use for a domain, as the keyring has them: no key is read for this.
@@ -230,6 +242,9 @@ impl KeySet {
     /// What to sign with for a domain. Reads the keys that nobody has read yet, and blocks
     /// meanwhile.
     pub(super) fn choose(&self, domain: &DomainName) -> Signing {
+        if self.is_suspended {
+            return Signing::Suspended;
+        }
         let usable = |key: &SetKey| {
             let held = (!key.shared).then_some(&key.held)?;
             held.load(|problem| held::log(&problem)).cloned()

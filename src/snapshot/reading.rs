@@ -78,12 +78,16 @@ impl FoundKeys {
             return Self::unread(organisation, before);
         }
         let keys = in_use(organisation, source, &keyring, before, problems);
+        let is_suspended = keyring.suspended().is_some();
         let set = match before {
-            Some(before) if before.is_of(organisation, &keys) => before.of(organisation),
+            Some(before) if before.is_of(organisation, &keys, is_suspended) => {
+                before.of(organisation)
+            }
             _ => Arc::new(KeySet {
                 organisation: Arc::clone(organisation),
                 keys,
                 known: Some(Arc::clone(organisation)),
+                is_suspended,
             }),
         };
         Self {
@@ -101,6 +105,7 @@ impl FoundKeys {
                 organisation: Arc::clone(organisation),
                 keys: Box::default(),
                 known: None,
+                is_suspended: false,
             }),
         };
         Self {

@@ -44,9 +44,9 @@ impl<T: Copy + Default> Table<T> {
 
 /// How often the things happened that this is about.
 #[derive(Debug, Default)]
-pub(crate) struct Counts([u64; 9]);
+pub(crate) struct Counts([u64; 11]);
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "published",
     "unpublished",
     "activated after seen",
@@ -56,6 +56,8 @@ const NAMES: [&str; 9] = [
     "record gone",
     "revoked",
     "given up by an administrator",
+    "left",
+    "came back",
 ];
 
 impl Counts {
@@ -79,6 +81,8 @@ impl Counts {
             Event::Withdrawn => 5,
             Event::RecordGone => 6,
             Event::Revoked => 7,
+            Event::Left => 9,
+            Event::Returned => 10,
             Event::Checked | Event::Added | Event::WithdrawnByWord => return,
         };
         self.0[index] += 1;
@@ -142,6 +146,18 @@ impl Book {
                     );
                 }
                 Event::Draining { .. } => self.sign_one(place, real),
+                Event::Left => {
+                    self.sign_one(place, real);
+                    self.left(change);
+                }
+                Event::Returned => {
+                    let before = change.before.unwrap();
+                    assert!(before.left.is_some() && before.withdrawal.is_none());
+                    assert_eq!(before.revocation, None);
+                    let sight = self.sights.get(place);
+                    let seen = matches!(sight, Some(Sight::Everywhere { .. }));
+                    assert!(seen, "a fresh look: {change:?}");
+                }
                 Event::WithdrawalAsked => self.check_given_up(place, timing, real),
                 Event::Withdrawn => {
                     let sight = self.sights.get(place);
@@ -155,11 +171,19 @@ impl Book {
                 _ => {}
             }
             if self.sights.get(place) == Some(Sight::Unknown) && change.moves() {
-                let taken_over = matches!(change.event, Event::Draining { .. });
+                let taken_over = matches!(change.event, Event::Draining { .. } | Event::Left);
                 assert!(taken_over, "unknown is not bad, and not good: {change:?}");
             }
         }
         self.sights.all().for_each(|sight| *sight = None);
+    }
+
+    /// The domain is without a key, for the operator says so.
+    fn left(&mut self, change: &Change) {
+        let (_, index) = place(&change.selector, &change.domain);
+        for active in &mut self.active {
+            active[index] = false;
+        }
     }
 
     fn check_activation(&self, place: Place, timing: &Timing, real: u64) {

@@ -25,6 +25,8 @@ pub(crate) struct World {
     timing: Timing,
     check_every: u64,
     domains: Vec<DomainName>,
+    /// Those of the others that the configuration has elsewhere.
+    away: Vec<DomainName>,
     algorithms: Vec<Algorithm>,
     keyring: Keyring,
     dns: Dns,
@@ -55,6 +57,7 @@ impl World {
         let domains = DOMAINS.map(|name| name.parse().unwrap());
         Self {
             domains: domains[..random.one_of(&[1, 1, 2, 3])].to_vec(),
+            away: Vec::new(),
             algorithms: ALGORITHMS[..random.one_of(&[1, 1, 2])].to_vec(),
             keyring: Keyring::default(),
             dns: Dns::new(&mut random, check_every),
@@ -72,11 +75,14 @@ impl World {
         for _ in 0..8 + self.random.below(20) {
             self.pass_time();
             self.book.sign(&self.keyring, self.real);
+            if !self.away.is_empty() && self.random.chance(250) {
+                self.domains.append(&mut self.away);
+            }
             match self.random.below(100) {
                 0..=1 => self.restart(),
                 2..=5 => self.jump(),
                 6..=11 => self.operate(),
-                12..=13 => self.reconfigure(),
+                12..=16 => self.reconfigure(),
                 _ => {}
             }
             self.check_round();
@@ -93,6 +99,7 @@ impl World {
         Situation {
             keyring: &self.keyring,
             domains: &self.domains,
+            away: &self.away,
             algorithms: &self.algorithms,
             timing: &self.timing,
         }
@@ -238,7 +245,11 @@ impl World {
     fn reconfigure(&mut self) {
         if self.random.chance(500) {
             let all = DOMAINS.map(|name| name.parse().unwrap());
-            self.domains = all[..self.random.one_of(&[0, 1, 2, 3])].to_vec();
+            let (here, others) = all.split_at(self.random.one_of(&[0, 1, 2, 3]));
+            self.domains = here.to_vec();
+            // Claimed by another, parked, or missing from all files.
+            self.away = others.to_vec();
+            self.away.truncate(self.random.one_of(&[0, 3]));
         } else {
             self.algorithms = ALGORITHMS[..self.random.one_of(&[1, 2])].to_vec();
         }

@@ -100,6 +100,7 @@ fn age(keystore: &Keystore, folder: &Path, now: Timestamp) {
         let situation = Situation {
             keyring: &keyring,
             domains: &organisation.domains,
+            away: &[],
             algorithms: &organisation.algorithms,
             timing: &timing,
         };

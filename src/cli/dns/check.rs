@@ -201,7 +201,8 @@ impl Survey<'_> {
             self.lacks(error);
             Keyring::default()
         });
-        let mut keys = self.watched_keys(organisation, &situation(organisation, &keyring, timing));
+        let situation = situation(organisation, &keyring, &[], timing);
+        let mut keys = self.watched_keys(organisation, &situation);
         let mut add = |domain, role, keys| {
             self.subjects.push(Subject {
                 organisation: id.clone(),

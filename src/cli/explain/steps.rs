@@ -59,7 +59,7 @@ impl Stage {
             | Refusal::FromUnparsable => Self::From,
             Refusal::UnknownDomain | Refusal::ParkedDomain => Self::Organisation,
             Refusal::UnauthorisedSender => Self::Sender,
-            Refusal::AwaitingKey => Self::Keys,
+            Refusal::Suspended | Refusal::AwaitingKey => Self::Keys,
             Refusal::LimitExceeded => Self::Limits,
             Refusal::AlreadySigned => Self::AlreadySigned,
             Refusal::Hazard => Self::Hazards,

@@ -140,7 +140,7 @@ fn on_evidence(
         Some(seen) if selector == target.selector => seen.sight,
         _ => Sight::Unknown,
     };
-    let plan = situation(organisation, &keyring, &timing).plan(Moment::steady(now), sight);
+    let plan = situation(organisation, &keyring, &[], &timing).plan(Moment::steady(now), sight);
     let changes: Vec<Change> = plan
         .changes
         .into_iter()
@@ -238,7 +238,7 @@ impl Outcome<'_> {
         let Some(entry) = self.after.key(selector) else {
             return;
         };
-        let next = situation(organisation, self.after, &timing).next_step(entry, domain);
+        let next = situation(organisation, self.after, &[], &timing).next_step(entry, domain);
         let reason = match (&next.what, next.when) {
             (What::Activate, Some(when)) => format!(
                 "its record is seen everywhere, and must have been for long enough: it may sign \

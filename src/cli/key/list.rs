@@ -68,13 +68,15 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
     };
     let keystore = loaded.settings.open_keystore()?;
     let timing = loaded.settings.timing();
+    let claims = loaded.claims();
     let now = Timestamp::now();
     let mut keys = Vec::new();
     for organisation in wanted {
         match keystore.read_keyring(&organisation.id) {
             Err(error) => warn(error),
             Ok(keyring) => {
-                let situation = situation(organisation, &keyring, &timing);
+                let away = claims.away(organisation, &keyring);
+                let situation = situation(organisation, &keyring, &away, &timing);
                 let listed = |entry| listed(&keystore, organisation, &situation, entry, now);
                 keys.extend(keyring.keys().iter().map(listed));
             }

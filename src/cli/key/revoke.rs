@@ -119,7 +119,7 @@ fn replace(
     let timing = loaded.settings.timing();
     let wanted = Situation {
         algorithms: &[before.algorithm],
-        ..situation(organisation, &keyring, &timing)
+        ..situation(organisation, &keyring, &[], &timing)
     }
     .roll();
     make_wanted(keystore, organisation, &wanted)

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
     let timing = loaded.settings.timing();
     let wanted = Situation {
         algorithms: &algorithms,
-        ..situation(organisation, &keyring, &timing)
+        ..situation(organisation, &keyring, &[], &timing)
     }
     .roll();
     let added = make_wanted(&keystore, organisation, &wanted)?;

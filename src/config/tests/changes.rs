@@ -190,6 +190,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtOnce,
         ),
         (
+            "policy.suspended = \"accept\"",
+            "policy.suspended: tempfail -> accept",
+            AtOnce,
+        ),
+        (
             "policy.awaiting_key = \"tempfail\"",
             "policy.awaiting_key: accept -> tempfail",
             AtOnce,

@@ -100,11 +100,11 @@ fn a_broken_keyring_harms_only_its_organisation() {
             "unknown field `creatid`",
         ),
         (
-            whole.replace("\"version\": 2", "\"version\": 3, \"x\": []"),
+            whole.replace("\"version\": 3", "\"version\": 4, \"x\": []"),
             "upgrade zegel",
         ),
         (
-            whole.replace("\"version\": 2", "\"version\": 0"),
+            whole.replace("\"version\": 3", "\"version\": 0"),
             "no version 0",
         ),
         (doubled, "the selector s1 is there twice"),

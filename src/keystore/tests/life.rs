@@ -88,7 +88,7 @@ fn a_generated_key_is_kept_as_the_design_says() {
     let public_key = key::SigningKey::from_pem(pem.as_bytes()).unwrap();
     assert_eq!(
         json,
-        serde_json::json!({"version": 2, "keys": [{
+        serde_json::json!({"version": 3, "keys": [{
             "selector": "s1",
             "algorithm": "rsa-sha256",
             "created": "1970-01-01T00:00:05Z",

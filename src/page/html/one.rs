@@ -79,7 +79,8 @@ fn reasons(one: &One<'_>) -> Markup {
 
 fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
     let timing = subject.snapshot.settings().timing();
-    let situation = situation(subject.organisation, keyring, &timing);
+    let away = subject.snapshot.away(subject.organisation, keyring);
+    let situation = situation(subject.organisation, keyring, &away, &timing);
     html! {
         table.keys role="table" {
             caption.hidden { "Keys by domain" }

@@ -105,7 +105,7 @@ impl World {
 
     fn ask(&self, keyring: &Keyring) -> Said {
         let timing = self.settings.timing();
-        let situation = config::situation(&self.organisation, keyring, &timing);
+        let situation = config::situation(&self.organisation, keyring, &[], &timing);
         let domain = &self.organisation.domains[0];
         let steps = keyring.keys().iter();
         let steps = steps.map(|key| situation.next_step(key, domain).urgency);
@@ -153,7 +153,7 @@ fn tasks_of(word: &str) -> &'static [Option<Task>] {
         // Not seen yet: it is asked for. Seen before: it has to stay.
         "await_servers" => &[Some(Task::Add), Some(Task::Keep)],
         "look" | "activate" | "make_successor" | "await_successor" | "keep_record"
-        | "mend_clock" => &[Some(Task::Keep)],
+        | "mend_clock" | "leave" | "settle_domain" | "return" => &[Some(Task::Keep)],
         "restore_record" | "restore_draining_record" => &[Some(Task::Restore)],
         "empty_record" => &[Some(Task::Empty)],
         "remove_record" => &[Some(Task::Remove)],

@@ -1,0 +1,145 @@
+//! `zegel org suspend`, `resume` and `retire`: what the operator says of an organisation as a
+//! whole. It is kept in the keystore, so that every copy of that has it.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::{
+    cli::{context::Context, failure::Failure, output::warn, status::Status},
+    config::Loaded,
+    keystore::Keystore,
+    names::{DomainName, OrganisationId},
+};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct StandingArguments {
+    /// Its id: the name of its file in orgs.d, without .toml
+    #[arg(value_name = "ORG")]
+    id: String,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct RetireArguments {
+    /// Its id: the name that its file in orgs.d had, without .toml
+    #[arg(value_name = "ORG")]
+    id: String,
+
+    /// Only this domain, which its file does not have any more
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<DomainName>,
+}
+
+pub(super) fn suspend(
+    arguments: &StandingArguments,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let (keystore, id) = known(&loaded, &arguments.id)?;
+    let id = &id;
+    let mut writer = keystore.writer()?;
+    if let Some(since) = keystore.read_keyring(id)?.suspended() {
+        let line = format_args!("{id} is suspended already, since {since:.0}");
+        context.output.line(line);
+        return Ok(Status::Good);
+    }
+    writer.suspend(id, Timestamp::now())?;
+    context.output.line(format_args!(
+        "{id} is suspended: a running signer signs none of its mail within seconds, and treats \
+         it by [policy] suspended. Keys and records stay. `zegel org resume {id}` ends it."
+    ));
+    Ok(Status::Good)
+}
+
+pub(super) fn resume(
+    arguments: &StandingArguments,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let (keystore, id) = known(&loaded, &arguments.id)?;
+    let id = &id;
+    let mut writer = keystore.writer()?;
+    if keystore.read_keyring(id)?.suspended().is_none() {
+        context
+            .output
+            .line(format_args!("{id} is not suspended: nothing has changed"));
+        return Ok(Status::Good);
+    }
+    writer.resume(id, Timestamp::now())?;
+    context.output.line(format_args!(
+        "{id} is suspended no more: a running signer signs its mail again within seconds"
+    ));
+    Ok(Status::Good)
+}
+
+pub(super) fn retire(
+    arguments: &RetireArguments,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let (keystore, id) = known(&loaded, &arguments.id)?;
+    let id = &id;
+    refuse_if_there(&loaded, id, arguments.domain.as_ref())?;
+    let domain = arguments.domain.as_ref();
+    let timing = loaded.settings.timing();
+    let changes = keystore
+        .writer()?
+        .retire(id, domain, &timing, Timestamp::now())?;
+    if changes.is_empty() {
+        let what = domain.map_or_else(|| id.to_string(), |domain| format!("{domain} of {id}"));
+        warn(format_args!(
+            "{what} has no key in use, so there is nothing to retire; see `zegel key list`"
+        ));
+        return Ok(Status::Good);
+    }
+    for change in &changes {
+        context.output.line(format_args!(
+            "{}: {} signs no more; leave its record in the DNS until the keeper asks for it",
+            change.domain, change.selector
+        ));
+    }
+    context.output.line(format_args!(
+        "To undo this, put the file of {id} back as it was: each key signs again when the keeper \
+         sees its record at every name server. That ends when its record is asked back."
+    ));
+    Ok(Status::Good)
+}
+
+/// What a file says is not undone by a command.
+fn refuse_if_there(
+    loaded: &Loaded,
+    id: &OrganisationId,
+    domain: Option<&DomainName>,
+) -> Result<(), Failure> {
+    let Some(organisation) = loaded.organisations.iter().find(|one| one.id == *id) else {
+        return Ok(());
+    };
+    let way = match domain {
+        None => format!("take orgs.d/{id}.toml away"),
+        Some(domain) if organisation.domains.contains(domain) => {
+            format!("take {domain} out of domains in orgs.d/{id}.toml")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Failure::Usage(format!(
+        "the configuration still has it: {way} first, then say this again and reload the signer; \
+         to stop mail at once, use `zegel org suspend {id}`"
+    )))
+}
+
+/// The keystore, and the id, if the configuration or the keystore knows the organisation.
+fn known(loaded: &Loaded, id: &str) -> Result<(Keystore, OrganisationId), Failure> {
+    let keystore = loaded.settings.open_keystore()?;
+    let mut in_keystore = keystore.organisations()?.into_iter();
+    let in_files = loaded.organisations.iter().map(|one| &one.id);
+    let found = in_files
+        .into_iter()
+        .find(|one| one.as_str() == id)
+        .cloned()
+        .or_else(|| in_keystore.find(|one| one.as_str() == id));
+    match found {
+        Some(id) => Ok((keystore, id)),
+        None => Err(Failure::Usage(format!(
+            "there is no organisation {id}, in orgs.d or in the keystore; see `zegel org list`"
+        ))),
+    }
+}
