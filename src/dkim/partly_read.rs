@@ -6,14 +6,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     algorithm::Algorithm,
     public_key::PublicKey,
-    record::excerpt,
+    record::{capitals, excerpt},
     tags::{BLANK, TagList},
 };
 
 /// OpenDKIM's buffer for a record.
 const MOST_OCTETS: usize = 1024;
-/// The tags with a meaning (RFC 6376 §3.6.1, and `g=` of RFC 4871).
-const KNOWN_TAGS: [&str; 8] = ["v", "g", "h", "k", "n", "p", "s", "t"];
 
 /// Why only some verifiers read a record.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -83,16 +81,6 @@ pub fn partly_read(text: &str, key: &PublicKey) -> Option<PartlyRead> {
         return Some(PartlyRead::TooLong(text.len()));
     }
     key_info(&tags, key)
-}
-
-/// The first tag that has a meaning once it is written in small letters, and not as it is.
-pub(super) fn capitals(tags: &TagList<'_>) -> Option<String> {
-    tags.names()
-        .find(|name| {
-            let small = name.to_ascii_lowercase();
-            small != **name && KNOWN_TAGS.contains(&small.as_str())
-        })
-        .map(str::to_owned)
 }
 
 /// Whether `p=` is written as the key itself writes it.

@@ -9,10 +9,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     algorithm::{Algorithm, KeyError},
     crypto::der::{self, DerError, PublicParts},
-    partly_read::capitals,
     public_key::PublicKey,
     tags::{BLANK, TagError, TagList},
 };
+
+/// The tags with a meaning (RFC 6376 §3.6.1, and `g=` of RFC 4871).
+const KNOWN_TAGS: [&str; 8] = ["v", "g", "h", "k", "n", "p", "s", "t"];
 
 /// A record that holds a key with which e-mail can be verified.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -152,6 +154,16 @@ impl PublicKey {
     pub fn from_record(text: &str) -> Result<Self, RecordError> {
         Record::parse(text).map(|record| record.public_key)
     }
+}
+
+/// The first tag that has a meaning once it is written in small letters, and not as it is.
+pub(super) fn capitals(tags: &TagList<'_>) -> Option<String> {
+    tags.names()
+        .find(|name| {
+            let small = name.to_ascii_lowercase();
+            small != **name && KNOWN_TAGS.contains(&small.as_str())
+        })
+        .map(str::to_owned)
 }
 
 /// Whether a colon-separated list holds one of `wanted`.
