@@ -155,6 +155,15 @@ impl Planner<'_> {
         }
         let Some(first) = domains.add(signing.clone(), facts) else {
             domains.join_key(&signing.author, &signing.key, facts);
+            if let Some(before) = &signing.hidden_by {
+                let found = format!(
+                    "{} is never looked up here, because {before} takes its mail",
+                    signing.author
+                );
+                let done = "its key was taken over as one that does not sign yet; see that its \
+                            record is in the DNS";
+                self.say(Code::NeverMatches, &signing.place, found, done);
+            }
             return;
         };
         let (code, done) = if (&first.key, &first.selector) == (&signing.key, &signing.selector) {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     names::{DomainName, Selector},
+    organisation::Action,
 };
 
 /// Where a private key is.
@@ -75,6 +76,8 @@ pub struct Signing {
     /// Whether such mail is signed by it today: its record is in the DNS then, as far as
     /// anybody can know.
     pub in_use: bool,
+    /// The line that takes the mail before this one is looked at.
+    pub hidden_by: Option<Place>,
     /// Where it says so.
     pub place: Place,
 }
@@ -154,6 +157,10 @@ pub struct Hints {
     pub headers: Option<HeaderRules>,
     /// Clients whose mail is outbound without a login.
     pub networks: Option<Vec<IpNet>>,
+    /// The octets of a header section.
+    pub header_octets: Option<usize>,
+    /// What is done with mail that should be signed and cannot.
+    pub signing_failure: Option<Action>,
     /// Set when a login does not make mail outbound.
     pub ignores_logins: bool,
 }

@@ -10,6 +10,8 @@ pub(super) struct Entry {
     pub(super) key: String,
     /// Everything behind the white space after the key.
     pub(super) value: String,
+    /// Whether white space stands before the key.
+    pub(super) indented: bool,
     pub(super) place: Place,
 }
 
@@ -31,6 +33,7 @@ pub(super) struct DataSet {
     index: HashMap<String, usize>,
     /// The entries with patterns.
     patterns: Vec<usize>,
+    case_counts: bool,
 }
 
 impl DataSet {
@@ -49,14 +52,36 @@ impl DataSet {
             comparison,
             index,
             patterns,
+            case_counts: false,
         }
     }
 
-    /// The first entry for `key`; letters of either case are the same.
+    /// The same, in which letters of the other case are others.
+    pub(super) fn with_case(mut self) -> Self {
+        self.case_counts = true;
+        self.index.clear();
+        for (at, entry) in self.entries.iter().enumerate() {
+            if self.patterns.binary_search(&at).is_err() {
+                self.index.entry(entry.key.clone()).or_insert(at);
+            }
+        }
+        self
+    }
+
+    /// Where the first entry with just this key is; letters of either case are the same.
+    pub(super) fn position(&self, key: &str) -> Option<usize> {
+        self.index.get(&key.to_lowercase()).copied()
+    }
+
+    /// The first entry for `key`.
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         let matches = |at: &&usize| glob(&self.entries[**at].key, key);
         let by_pattern = self.patterns.iter().find(matches);
-        let by_name = self.index.get(&key.to_lowercase());
+        let by_name = if self.case_counts {
+            self.index.get(key)
+        } else {
+            self.index.get(&key.to_lowercase())
+        };
         let at = by_pattern.into_iter().chain(by_name).min()?;
         self.entries.get(*at)
     }
@@ -68,6 +93,7 @@ pub(super) fn entries(file: PathBuf, text: &str) -> Vec<Entry> {
     let numbered = text.lines().zip(1..);
     numbered
         .filter_map(|(line, number)| {
+            let indented = line.starts_with(char::is_whitespace);
             let line = line.split('#').next().unwrap_or(line).trim();
             let end = line.find(char::is_whitespace).unwrap_or(line.len());
             let (key, value) = line.split_at(end);
@@ -78,6 +104,7 @@ pub(super) fn entries(file: PathBuf, text: &str) -> Vec<Entry> {
             (!key.is_empty()).then(|| Entry {
                 key: key.to_owned(),
                 value: value.trim_start().to_owned(),
+                indented,
                 place,
             })
         })

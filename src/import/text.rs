@@ -59,6 +59,18 @@ pub fn settings_file(hints: &Hints, keystore: &Path) -> Option<String> {
     if let Some(headers) = &hints.headers {
         write_headers(&mut text, headers);
     }
+    if let Some(action) = hints.signing_failure {
+        line(
+            &mut text,
+            format_args!("\n[policy]\nsigning_failure = \"{}\"", action.as_str()),
+        );
+    }
+    if let Some(octets) = hints.header_octets {
+        line(
+            &mut text,
+            format_args!("\n[limits]\nheader_bytes = {octets}"),
+        );
+    }
     Some(text)
 }
 

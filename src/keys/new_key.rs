@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::dkim::{
     PublicKey,
     key::{self, Algorithm, KeyError, SigningKey},
+    pem_of_bare_key,
 };
 
 /// A private key that is in no keyring yet.
@@ -39,6 +40,18 @@ impl NewKey {
     /// As [`SigningKey::from_pem`], and [`KeyError::BeyondVerifiers`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         Self::new(pem, Origin::Elsewhere)
+    }
+
+    /// Takes a key from elsewhere, in any form that another signer reads: PEM, DER, or base64 of
+    /// DER or of an Ed25519 seed ([`pem_of_bare_key`]).
+    ///
+    /// # Errors
+    /// As [`NewKey::from_pem`].
+    pub fn from_any_form(octets: &[u8]) -> Result<Self, KeyError> {
+        match pem_of_bare_key(octets)? {
+            Some(pem) => Self::from_pem(pem.as_bytes()),
+            None => Self::from_pem(octets),
+        }
     }
 
     fn new(pem: &[u8], origin: Origin) -> Result<Self, KeyError> {

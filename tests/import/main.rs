@@ -7,6 +7,7 @@
 mod support;
 
 mod both;
+mod differential;
 mod opendkim;
 mod rspamd;
 mod setup;

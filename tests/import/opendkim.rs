@@ -1,6 +1,6 @@
 //! What is made of a set-up of OpenDKIM, without its daemon.
 
-use std::{fs, process::Command};
+use std::{fmt::Write, fs, process::Command};
 
 use crate::setup::{Folder, import};
 
@@ -172,6 +172,7 @@ fn what_opendkim_does_and_zegel_does_not_is_named() {
     );
     assert_eq!(report.status, 1);
     report.expect_findings(&[
+        ("dropped_option", "", "LogWhy, Socket, UserID"),
         ("subdomains", "opendkim.conf:1", "subdomain of voorbeeld.nl"),
         (
             "subdomains",
@@ -228,4 +229,306 @@ fn what_is_there_is_left_as_it_is() {
         "",
         "already that of nieuws-voorbeeld-nl",
     )]);
+}
+
+/// The options of opendkim.conf(5), as Debian installs it.
+fn options() -> Vec<String> {
+    const PAGE: &str = "/usr/share/man/man5/opendkim.conf.5.gz";
+    let page = Command::new("zcat").arg(PAGE).output().unwrap();
+    assert!(page.status.success(), "{PAGE}: {page:?}");
+    let page = String::from_utf8(page.stdout).unwrap();
+    let heads = page.lines().filter_map(|line| line.strip_prefix(".I "));
+    let options = heads.filter_map(|head| head.split_once(" (")?.1.strip_suffix(')').map(|_| head));
+    options
+        .filter_map(|head| head.split(' ').next())
+        .filter(|name| !name.starts_with(|letter: char| letter.is_ascii_lowercase()))
+        .filter(|name| !name.starts_with('/'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Options that are taken over in full, so that there is nothing to say. Other tests show what
+/// becomes of them.
+const TAKEN: [&str; 16] = [
+    "BaseDirectory",
+    "Canonicalization",
+    "Domain",
+    "Include",
+    "InternalHosts",
+    "KeyFile",
+    "KeyTable",
+    "MultipleSignatures",
+    "OmitHeaders",
+    "OversignHeaders",
+    "Selector",
+    "SenderHeaders",
+    "SignatureAlgorithm",
+    "SignatureTTL",
+    "SigningTable",
+    "SubDomains",
+];
+
+#[test]
+fn no_option_of_opendkim_conf_goes_unmentioned() {
+    let options = options();
+    assert!(options.len() > 120, "{options:?}");
+    let folder = Folder::with_keys(1);
+    let mut more = String::new();
+    for option in options
+        .iter()
+        .filter(|option| !TAKEN.contains(&option.as_str()))
+    {
+        let value = if option == "Mode" { "sv" } else { "1" };
+        writeln!(more, "{option} {value}").unwrap();
+    }
+    single_key(&folder, &more);
+    let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+    let findings = import("opendkim", &file, &out, &["--dry-run"]).findings();
+    for option in options
+        .iter()
+        .filter(|option| !TAKEN.contains(&option.as_str()))
+    {
+        let names = |(code, _, words): &&(String, String, String)| {
+            let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+            let mut all = words.split(|letter| !is_word(letter));
+            code != "unknown_option" && all.any(|word| word.eq_ignore_ascii_case(option))
+        };
+        assert!(
+            findings.iter().any(|one| names(&one)),
+            "{option}: {findings:#?}"
+        );
+    }
+    // What is no option is not taken for one.
+    assert!(
+        !findings.iter().any(|(code, ..)| code == "unknown_option"),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn what_is_done_with_mail_that_cannot_be_signed_is_taken_over() {
+    for (text, action, octets) in [
+        (
+            "On-SignatureError reject\nMaximumHeaders 32768",
+            "reject",
+            32768,
+        ),
+        ("On-Default accept", "accept", 1_048_576),
+        (
+            "On-Default accept\nOn-SignatureError tempfail",
+            "tempfail",
+            1_048_576,
+        ),
+        (
+            "On-SignatureError quarantine\nMaximumHeaders 0",
+            "tempfail",
+            1_048_576,
+        ),
+        (
+            "On-SignatureError discard\nOn-Default r\nMaximumHeaders 4096",
+            "tempfail",
+            4096,
+        ),
+        ("MaximumHeaders 99999999999999", "tempfail", 1_048_576),
+    ] {
+        let folder = Folder::with_keys(1);
+        single_key(
+            &folder,
+            &format!("Canonicalization relaxed/relaxed\n{text}\n"),
+        );
+        let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+        let keystore = folder.path("out/keys");
+        let report = import(
+            "opendkim",
+            &file,
+            &out,
+            &["--keystore", keystore.to_str().unwrap()],
+        );
+        let settings = zegel::config::load(&out.join("zegel.toml"))
+            .unwrap()
+            .settings;
+        assert_eq!(settings.policy.signing_failure.as_str(), action, "{text}");
+        assert_eq!(settings.limits.header_bytes, octets, "{text}");
+        let findings = report.findings();
+        for line in text.lines() {
+            assert!(
+                findings.iter().any(|(_, _, words)| words.starts_with(line)),
+                "{findings:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_key_for_everything_beside_tables_is_named() {
+    let folder = Folder::with_keys(2);
+    folder.write("KeyTable", "k a.example:s:{}/keys/0.pem\n");
+    folder.write(
+        "opendkim.conf",
+        "Mode s\nCanonicalization relaxed/relaxed\nDomain b.example\nSelector t\n\
+         KeyFile {}/keys/1.pem\nKeyTable {}/KeyTable\nSigningTable csl:a.example=k\n",
+    );
+    let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+    let report = import("opendkim", &file, &out, &["--dry-run"]);
+    report.expect_findings(&[
+        (
+            "dropped_option",
+            "opendkim.conf:3",
+            "Domain b.example stands beside",
+        ),
+        (
+            "dropped_option",
+            "opendkim.conf:4",
+            "Selector t stands beside",
+        ),
+        ("dropped_option", "opendkim.conf:5", "KeyFile"),
+    ]);
+}
+
+#[test]
+fn nothing_signs_on_a_word_that_no_key_was_imported_for() {
+    for (key, assumes, says, does_not_say) in [
+        (
+            "keys/weak.pem",
+            true,
+            "No key was taken over",
+            "on your word",
+        ),
+        (
+            "keys/weak.pem",
+            false,
+            "No key was taken over",
+            "do not sign yet",
+        ),
+        (
+            "keys/nowhere.pem",
+            true,
+            "No key was taken over",
+            "on your word",
+        ),
+        (
+            "keys/0.pem",
+            true,
+            "sign on your word",
+            "No key was taken over",
+        ),
+        ("keys/0.pem", false, "do not sign yet", "on your word"),
+    ] {
+        let folder = Folder::with_keys(1);
+        fs::copy(crate::setup::WEAK_KEY, folder.path("keys/weak.pem")).unwrap();
+        folder.write(
+            "opendkim.conf",
+            &format!("Mode s\nDomain a.example\nSelector s\nKeyFile {{}}/{key}\n"),
+        );
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zegel"));
+        command
+            .args(["import", "opendkim", "--config"])
+            .arg(folder.path("opendkim.conf"));
+        command.arg("--out").arg(folder.path("out"));
+        command.arg("--keystore").arg(folder.path("out/keys"));
+        command.args(assumes.then_some("--assume-published"));
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.contains(says) && !text.contains(does_not_say),
+            "{key} {assumes}: {text}"
+        );
+    }
+}
+
+/// The lines of a table above others that OpenDKIM never comes to.
+#[test]
+fn the_line_that_takes_the_mail_of_a_domain_gives_it_its_key() {
+    for (table, multiple, signs, finding) in [
+        (
+            "*alpha.example k0\n*@alpha.example k1",
+            "no",
+            "s0",
+            "several_keys",
+        ),
+        (
+            "news@alpha.example k1\n*@alpha.example k0",
+            "no",
+            "s0",
+            "single_address",
+        ),
+        (
+            "news@alpha.example k1\nn*@alpha.example k0",
+            "no",
+            "s1",
+            "single_address",
+        ),
+        (
+            " *@alpha.example k1\n*@alpha.example k0",
+            "no",
+            "s0",
+            "never_matches",
+        ),
+        (
+            "*@alpha.exampl? k1\n*@alpha.example k0",
+            "no",
+            "",
+            "wildcard_pattern",
+        ),
+        (
+            "*@alpha.example nowhere\n*@alpha.example k0",
+            "no",
+            "",
+            "unknown_key_name",
+        ),
+        (
+            "*@alpha.example K0\n*@alpha.example k1",
+            "no",
+            "",
+            "unknown_key_name",
+        ),
+        (
+            "*@*.example k1\nnews@alpha.example k0",
+            "no",
+            "s1",
+            "never_matches",
+        ),
+        (
+            "*@alpha.example k0\n*@alpha.example ed",
+            "no",
+            "s0",
+            "never_matches",
+        ),
+        ("*@alpha.example k0\n*@alpha.example ed", "yes", "s0 ed", ""),
+    ] {
+        let folder = Folder::with_keys(2);
+        let ed25519 = crate::support::checkout().join("tests/fixtures/keys/unsafe-ed25519-v1.pem");
+        fs::copy(ed25519, folder.path("keys/ed.pem")).unwrap();
+        folder.set_mode("keys/ed.pem", 0o600);
+        folder.write(
+            "KeyTable",
+            "k0 alpha.example:s0:{}/keys/0.pem\nk1 alpha.example:s1:{}/keys/1.pem\n\
+             ed alpha.example:ed:{}/keys/ed.pem\n",
+        );
+        folder.write("SigningTable", table);
+        folder.write(
+            "opendkim.conf",
+            &format!(
+                "Mode s\nCanonicalization relaxed/relaxed\nKeyTable {{}}/KeyTable\n\
+                 SigningTable refile:{{}}/SigningTable\nMultipleSignatures {multiple}\n"
+            ),
+        );
+        let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+        let report = import(
+            "opendkim",
+            &file,
+            &out,
+            &["--dry-run", "--assume-published"],
+        );
+        let keys = report.organisation("alpha-example")["keys"].clone();
+        let signing = keys.as_array().unwrap().iter();
+        let signing = signing.filter(|key| !key["signs_for"].as_array().unwrap().is_empty());
+        let signing: Vec<&str> = signing
+            .map(|key| key["selector"].as_str().unwrap())
+            .collect();
+        assert_eq!(signing.join(" "), signs, "{table}");
+        let findings = report.findings();
+        let is_said = findings.iter().any(|(code, ..)| code == finding);
+        assert!(is_said || finding.is_empty(), "{table}: {findings:#?}");
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
-    dkim::{KeyError, pem_of_bare_key},
+    dkim::KeyError,
     import::{Code, Finding, KeyFacts, KeySource, Signing},
     keys::NewKey,
     keystore::KeystoreError,
@@ -120,13 +120,8 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (Code, String)> {
     Ok(Zeroizing::new(fs::read(path).map_err(failed)?))
 }
 
-/// PEM, or what other signers read without it.
 fn parse(octets: &[u8]) -> Result<NewKey, (Code, String)> {
-    let read = || match pem_of_bare_key(octets)? {
-        Some(pem) => NewKey::from_pem(pem.as_bytes()),
-        None => NewKey::from_pem(octets),
-    };
-    read().map_err(|error| match error {
+    NewKey::from_any_form(octets).map_err(|error| match error {
         KeyError::TooShort { .. } => (Code::WeakKey, error.to_string()),
         other => (Code::UnusableKey, KeystoreError::from(other).to_string()),
     })

@@ -135,7 +135,18 @@ impl Report {
             return;
         }
         output.line("");
-        if self.assume_published {
+        let keys = self.organisations.iter().flat_map(|one| &one.keys);
+        let mut keys = keys.filter(|key| key.state != KeyState::Refused).peekable();
+        if keys.peek().is_none() {
+            output.line(
+                "No key was taken over, so nothing is signed yet: see above what is wrong with \
+                 each, or make new ones with zegel key generate",
+            );
+            return;
+        }
+        // Of a key that was there before, the keystore knows whether it signs.
+        let signs = |key: &TakenKey| key.state == KeyState::Added && !key.signs_for.is_empty();
+        if self.assume_published && keys.any(signs) {
             output.line(
                 "The keys sign on your word that their records are in the DNS; see that they \
                  are: zegel dns check",
@@ -143,7 +154,7 @@ impl Report {
             return;
         }
         output.line(
-            "The keys do not sign yet, though their records should be in the DNS. The keeper \
+            "Keys that were taken over do not sign yet, though their records should be in the DNS. The keeper \
              looks at every name server and lets them sign. Before you switch the MTA over:",
         );
         output.line("  zegel check");

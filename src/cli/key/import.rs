@@ -59,8 +59,8 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let domains = target_domains(organisation, &arguments.domains)?;
-    let pem = Zeroizing::new(message::read(Some(&arguments.file))?);
-    let key = NewKey::from_pem(&pem)
+    let octets = Zeroizing::new(message::read(Some(&arguments.file))?);
+    let key = NewKey::from_any_form(&octets)
         .map_err(|error| Failure::Other(format!("{}: {error}", arguments.file.display())))?;
     let keystore = open_or_initialise(&loaded.settings)?;
     let target = Target {

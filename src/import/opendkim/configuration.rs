@@ -168,7 +168,11 @@ impl Configuration {
             _ => return Some(list(value, setting)),
         };
         let path = self.path(path.trim());
-        let entries = setup.lines_of(path, files, &setting.name, &setting.place)?;
+        let mut entries = setup.lines_of(path, files, &setting.name, &setting.place)?;
+        for entry in &mut entries {
+            // Only the reader of `refile:` takes white space for the end of the key.
+            entry.indented &= comparison == Comparison::Wildcards;
+        }
         Some(DataSet::new(entries, comparison))
     }
 }
@@ -181,6 +185,7 @@ fn list(text: &str, setting: &Setting) -> DataSet {
         Entry {
             key: key.trim().to_owned(),
             value: value.trim().to_owned(),
+            indented: false,
             place: setting.place.clone(),
         }
     });

@@ -1,6 +1,7 @@
 //! `opendkim.conf` (opendkim.conf(5), version 2.11), and the tables that it names.
 
 mod configuration;
+mod hosts;
 mod options;
 
 use std::{
@@ -23,7 +24,6 @@ use super::{
 use crate::{
     dkim::{Canonicalisation, CanonicalisationPair},
     names::{DomainName, Selector},
-    organisation::WrittenNetwork,
 };
 
 const LOOPBACK: [IpAddr; 2] = [
@@ -167,38 +167,48 @@ impl Reader<'_> {
         self.setup.hints.headers = changes.finish();
     }
 
-    /// `InternalHosts`: the clients whose mail is outbound.
+    /// `InternalHosts`: the clients whose mail is outbound, but for those of `PeerList`.
     fn hosts(&mut self) {
-        let Some(entries) = self.entries("InternalHosts") else {
-            return;
+        let mut networks = match self.configuration.get("InternalHosts") {
+            None => LOOPBACK.map(IpNet::from).to_vec(),
+            Some(_) => match self.clients("InternalHosts") {
+                Some(networks) => networks,
+                None => return,
+            },
         };
-        let mut networks = Vec::new();
-        for Entry { key, place, .. } in entries {
-            let Some(found) = host(&key) else {
-                self.setup.say(
-                    Code::ClientName,
-                    &place,
-                    format!("{key:?} in InternalHosts is neither an address nor a network"),
-                    "it was left out, since Zegel goes by the address of a client; name its \
-                     addresses in `networks` of the listener",
-                );
-                continue;
-            };
-            for network in &found {
-                self.setup.say_if_open(*network, &place);
-            }
-            networks.extend(found);
+        if let Some(setting) = self.configuration.get("PeerList") {
+            let peers = self.clients("PeerList").unwrap_or_default();
+            networks = hosts::without(&networks, &peers);
+            self.setup.say(
+                Code::UnsupportedOption,
+                &setting.place,
+                format!("PeerList {}: mail from there is not signed", setting.value),
+                "the addresses in it were taken out of `networks` of the listener; but Zegel \
+                 signs mail from there when the client logs in: give such clients a service of \
+                 the MTA without the milter",
+            );
         }
-        networks.sort_unstable();
-        networks.dedup();
+        if let Some(setting) = self.configuration.get("InternalHosts") {
+            for network in &networks {
+                self.setup.say_if_open(*network, &setting.place);
+            }
+        }
         self.setup.hints.networks = Some(networks);
+    }
+
+    fn clients(&mut self, name: &str) -> Option<Vec<IpNet>> {
+        let setting = self.configuration.get(name)?;
+        let list = self
+            .configuration
+            .data_set(setting, self.files, &mut self.setup)?;
+        Some(hosts::clients(&list, name, &mut self.setup))
     }
 
     fn tables(&mut self) {
         if let (Some(signing), Some(keys)) = (self.table("SigningTable"), self.table("KeyTable")) {
             let tables = Tables {
                 signing: &signing,
-                keys: &keys,
+                keys: &keys.with_case(),
                 multiple: self.configuration.is_on("MultipleSignatures"),
                 resolve: &|path| self.configuration.path(path),
             };
@@ -264,6 +274,7 @@ impl Reader<'_> {
                 selector: name.clone(),
                 key: KeySource::File(self.configuration.path(&key.value)),
                 in_use: true,
+                hidden_by: None,
                 place,
             });
         }
@@ -280,13 +291,4 @@ impl Reader<'_> {
             ),
         );
     }
-}
-
-/// An address, a network, or this host.
-fn host(text: &str) -> Option<Vec<IpNet>> {
-    if text.eq_ignore_ascii_case("localhost") {
-        return Some(LOOPBACK.map(IpNet::from).to_vec());
-    }
-    let network: WrittenNetwork = text.parse().ok()?;
-    Some(vec![network.network()])
 }

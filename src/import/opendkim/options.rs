@@ -1,32 +1,45 @@
 //! Every setting that OpenDKIM knows, and what becomes of it.
 
+use std::{collections::BTreeSet, ops::RangeInclusive};
+
 use super::configuration::{Configuration, Setting};
-use crate::import::{
-    finding::{Code, Finding},
-    setup::Setup,
+use crate::{
+    import::{
+        finding::{Code, Finding},
+        setup::Setup,
+    },
+    organisation::Action,
 };
 
-/// Read elsewhere, or of no matter to signatures: the process, its log, its resolver, and
-/// what is done with incoming mail.
-const SILENT: &str = "\
-    AllowSHA1Only AlwaysAddARHeader AuthservID AuthservIDWithJobID AutoRestart AutoRestartCount \
-    AutoRestartRate Background BaseDirectory BogusKey Canonicalization CaptureUnknownErrors \
-    ClockDrift DiagnosticDirectory DisableCryptoInit DNSConnect DNSTimeout Domain \
-    DomainKeysCompat EnableCoredumps ExternalIgnoreList IgnoreMalformedMail InternalHosts \
-    KeepAuthResults KeepTemporaryFiles KeyFile KeyTable LDAPAuthMechanism LDAPAuthName \
-    LDAPAuthRealm LDAPAuthUser LDAPBindPassword LDAPBindUser LDAPDisableCache LDAPKeepaliveIdle \
-    LDAPKeepaliveInterval LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS LogResults LogWhy \
-    MaximumHeaders MaximumSignaturesToVerify MilterDebug Minimum MinimumKeyBits Mode MTACommand \
-    MultipleSignatures MustBeSigned Nameservers NoHeaderB OmitHeaders On-BadSignature On-Default \
-    On-DNSError On-InternalError On-KeyNotFound On-NoSignature On-PolicyError On-Security \
-    On-SignatureError OversignHeaders PidFile Quarantine QueryCache RedirectFailuresTo \
-    RemoveARAll RemoveARFrom ReportAddress ReportBccAddress RequiredHeaders RequireSafeKeys \
-    ResolverConfiguration ResolverTracing Selector SenderHeaders SendReports SignatureAlgorithm \
-    SignatureTTL SignHeaders SigningTable Socket SoftStart SoftwareHeader Statistics \
-    StatisticsName StatisticsPrefix StrictHeaders SubDomains Syslog SyslogFacility SyslogName \
-    SyslogSuccess TemporaryDirectory TrustAnchorFile TrustSignaturesFrom UMask UnprotectedKey \
-    UserID VBR-PurgeFields VBR-TrustedCertifiers VBR-TrustedCertifiersOnly WeakSyntaxChecks \
-    ADSPAction ADSPNoSuchDomain LocalADSP DKIMOnly ATPSHashAlgorithm";
+/// What `limits.header_bytes` may be.
+const HEADER_OCTETS: RangeInclusive<usize> = 4096..=64 * 1024 * 1024;
+
+/// Read elsewhere.
+const TAKEN: &str = "\
+    BaseDirectory Canonicalization Domain InternalHosts KeyFile KeyTable MaximumHeaders Mode \
+    MultipleSignatures OmitHeaders On-Default On-SignatureError OversignHeaders PeerList Selector \
+    SenderHeaders SignatureAlgorithm SignatureTTL SignHeaders SigningTable SubDomains";
+
+/// How OpenDKIM runs, logs, and reaches what it needs.
+const OF_THE_PROCESS: &str = "\
+    AutoRestart AutoRestartCount AutoRestartRate Background DiagnosticDirectory DisableCryptoInit \
+    EnableCoredumps KeepTemporaryFiles LDAPAuthMechanism LDAPAuthName LDAPAuthRealm LDAPAuthUser \
+    LDAPBindPassword LDAPBindUser LDAPDisableCache LDAPKeepaliveIdle LDAPKeepaliveInterval \
+    LDAPKeepaliveProbes LDAPTimeout LDAPUseTLS LogResults LogWhy MilterDebug MTACommand PidFile \
+    QueryCache RequireSafeKeys SMTPURI Socket SoftStart SoftwareHeader Statistics StatisticsName \
+    StatisticsPrefix Syslog SyslogFacility SyslogName SyslogSuccess TemporaryDirectory UMask UserID \
+    X-Header";
+
+/// What is done with mail that comes in, and with its signatures.
+const OF_VERIFYING: &str = "\
+    ADSPAction ADSPNoSuchDomain AllowSHA1Only AlwaysAddARHeader ATPSHashAlgorithm AuthservID \
+    AuthservIDWithJobID BogusKey CaptureUnknownErrors ClockDrift DKIMOnly DNSConnect DNSTimeout \
+    DomainKeysCompat KeepAuthResults LocalADSP MaximumSignaturesToVerify Minimum MinimumKeyBits \
+    MustBeSigned Nameservers NoHeaderB On-BadSignature On-DNSError On-KeyNotFound On-NoSignature \
+    On-PolicyError Quarantine RedirectFailuresTo RemoveARAll RemoveARFrom ReportAddress \
+    ReportBccAddress ResolverConfiguration ResolverTracing SendReports TrustAnchorFile \
+    TrustSignaturesFrom UnprotectedKey VBR-PurgeFields VBR-TrustedCertifiers \
+    VBR-TrustedCertifiersOnly WeakSyntaxChecks";
 
 /// What Zegel does not do, and what that means; settings that mean the same together.
 const SPOKEN_OF: &[(&str, Code, &str)] = &[
@@ -95,10 +108,37 @@ const SPOKEN_OF: &[(&str, Code, &str)] = &[
          outbound = \"all\"",
     ),
     (
-        "PeerList",
+        "ExternalIgnoreList",
+        Code::DroppedOption,
+        "it decides what OpenDKIM logs of clients from outside, and not what is signed",
+    ),
+    (
+        "RequiredHeaders StrictHeaders",
         Code::UnsupportedOption,
-        "its clients were not exempted: see that their addresses are in no `networks` of a \
-         listener",
+        FIELDS,
+    ),
+    (
+        "On-Security",
+        Code::UnsupportedOption,
+        "Zegel treats a header that is over its limit as mail that it could not sign \
+         (policy.signing_failure)",
+    ),
+    (
+        "On-InternalError",
+        Code::UnsupportedOption,
+        "what Zegel could not sign for want of something, it treats by policy.signing_failure",
+    ),
+    (
+        "IgnoreMalformedMail",
+        Code::UnsupportedOption,
+        "Zegel treats mail without one clear author by policy.bad_from",
+    ),
+    (
+        "LuaOnlySigning ConditionalSignatures DefaultSender RateLimits FlowData FlowDataFactor \
+         FlowDataTTL",
+        Code::UnsupportedOption,
+        "Zegel has nothing like it: look what it decides, and say that with listeners and \
+         [senders]",
     ),
     (
         "ExemptDomains",
@@ -148,27 +188,49 @@ const SPOKEN_OF: &[(&str, Code, &str)] = &[
     ),
 ];
 
+const FIELDS: &str = "Zegel refuses mail only for its From field (policy.bad_from): have the MTA \
+                      refuse mail whose fields are not as RFC 5322 §3.6 wants them";
+
 const SCRIPT: &str = "Zegel runs no scripts: look what it decides, and say that with listeners \
                       and [senders]";
 
 /// Says what cannot be taken over, or is not known.
 pub(super) fn report(configuration: &Configuration, setup: &mut Setup) {
+    let (mut of_the_process, mut of_verifying) = (BTreeSet::new(), BTreeSet::new());
     for setting in &configuration.settings {
         let is = |name: &str| setting.name.eq_ignore_ascii_case(name);
         if let Some((_, code, done)) = SPOKEN_OF
             .iter()
-            .find(|(names, ..)| names.split(' ').any(is))
+            .find(|(names, ..)| names.split_whitespace().any(is))
         {
             if is_set(setting) {
                 let found = format!("{} {}", setting.name, setting.value);
                 setup.say(*code, &setting.place, found, *done);
             }
-        } else if !SILENT.split_whitespace().any(is) {
+        } else if OF_THE_PROCESS.split_whitespace().any(is) {
+            of_the_process.insert(setting.name.as_str());
+        } else if OF_VERIFYING.split_whitespace().any(is) {
+            of_verifying.insert(setting.name.as_str());
+        } else if !TAKEN.split_whitespace().any(is) {
             let found = format!("{} is no setting that is known", setting.name);
             let done = "it was left out; OpenDKIM 2.11 would refuse it too: is it spelled rightly?";
             setup.say(Code::UnknownOption, &setting.place, found, done);
         }
     }
+    let groups = [
+        (of_the_process, "say how OpenDKIM itself runs"),
+        (of_verifying, "are about mail that comes in"),
+    ];
+    for (names, what) in groups {
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().collect();
+            let found = format!("these {what}: {}", names.join(", "));
+            setup.say_of_the_whole(Code::DroppedOption, &found, "they were passed over");
+        }
+    }
+    report_limit(configuration, setup);
+    report_actions(configuration, setup);
+    report_single_key(configuration, setup);
     report_mode(configuration, setup);
     report_algorithm(configuration, setup);
     report_sender(configuration, setup);
@@ -178,6 +240,69 @@ pub(super) fn report(configuration: &Configuration, setup: &mut Setup) {
 fn is_set(setting: &Setting) -> bool {
     let value = setting.value.to_ascii_lowercase();
     !matches!(value.as_str(), "no" | "false" | "n" | "f" | "0" | "off")
+}
+
+/// `MaximumHeaders` becomes `limits.header_bytes`, where that can be so.
+fn report_limit(configuration: &Configuration, setup: &mut Setup) {
+    let Some(setting) = configuration.get("MaximumHeaders") else {
+        return;
+    };
+    match setting.value.parse::<usize>() {
+        Ok(octets) if HEADER_OCTETS.contains(&octets) => {
+            setup.hints.header_octets = Some(octets);
+            let found = format!("MaximumHeaders {octets} became limits.header_bytes");
+            let done = "mail that is over it counts as mail that could not be signed \
+                        (policy.signing_failure)";
+            setup.say(Code::DroppedOption, &setting.place, found, done);
+        }
+        _ => {
+            let found = format!("MaximumHeaders {} cannot be in zegel.toml", setting.value);
+            let done = "limits.header_bytes was left at 1 MiB; it can be 4096 to 67108864";
+            setup.say(Code::UnsupportedOption, &setting.place, found, done);
+        }
+    }
+}
+
+/// What is done with mail that should be signed and cannot: the more special setting counts.
+fn report_actions(configuration: &Configuration, setup: &mut Setup) {
+    let names = ["On-SignatureError", "On-Default"];
+    let settings = names.iter().filter_map(|name| configuration.get(name));
+    for (order, setting) in settings.enumerate() {
+        let action = match setting.value.to_ascii_lowercase().as_str() {
+            "accept" | "a" => Some(Action::Accept),
+            "reject" | "r" => Some(Action::Reject),
+            "tempfail" | "t" => Some(Action::Tempfail),
+            _ => None,
+        };
+        let found = format!("{} {}", setting.name, setting.value);
+        if order > 0 {
+            let done = "On-SignatureError counts for mail that is signed";
+            setup.say(Code::DroppedOption, &setting.place, found, done);
+        } else if let Some(action) = action {
+            setup.hints.signing_failure = Some(action);
+            let done = format!("it became policy.signing_failure = {:?}", action.as_str());
+            setup.say(Code::DroppedOption, &setting.place, found, done);
+        } else {
+            let done = "Zegel can accept, put off and refuse: policy.signing_failure was left as \
+                        it is";
+            setup.say(Code::UnsupportedOption, &setting.place, found, done);
+        }
+    }
+}
+
+/// Beside tables, one key for everything does not count.
+fn report_single_key(configuration: &Configuration, setup: &mut Setup) {
+    if configuration.get("KeyTable").is_none() && configuration.get("SigningTable").is_none() {
+        return;
+    }
+    for name in ["Domain", "Selector", "KeyFile"] {
+        if let Some(setting) = configuration.get(name) {
+            let found = format!("{name} {} stands beside a KeyTable", setting.value);
+            let done = "it was passed over, as OpenDKIM signs by the tables alone then; if its \
+                        domains send mail, see that a line of the SigningTable is for them";
+            setup.say(Code::DroppedOption, &setting.place, found, done);
+        }
+    }
 }
 
 fn report_mode(configuration: &Configuration, setup: &mut Setup) {
@@ -240,9 +365,14 @@ mod tests {
 
     #[test]
     fn each_is_named_once() {
-        let mut names: Vec<String> = SILENT
-            .split_whitespace()
-            .chain(SPOKEN_OF.iter().flat_map(|(names, ..)| names.split(' ')))
+        let mut names: Vec<String> = [TAKEN, OF_THE_PROCESS, OF_VERIFYING]
+            .iter()
+            .flat_map(|names| names.split_whitespace())
+            .chain(
+                SPOKEN_OF
+                    .iter()
+                    .flat_map(|(names, ..)| names.split_whitespace()),
+            )
             .map(str::to_ascii_lowercase)
             .collect();
         let all = names.len();

@@ -172,6 +172,7 @@ impl<'a> Keys<'a> {
                 selector,
                 key: KeySource::File(self.module.path(&path)),
                 in_use: true,
+                hidden_by: None,
                 place: place.clone(),
             });
         }

@@ -145,6 +145,7 @@ impl Module<'_> {
                     Value::Text(value) => Some(Entry {
                         key: inner.key.clone(),
                         value: value.clone(),
+                        indented: false,
                         place: inner.place.clone(),
                     }),
                     _ => None,
@@ -175,7 +176,7 @@ impl Module<'_> {
 
 fn read_tables(module: &Module<'_>, setup: &mut Setup) {
     let mut read = |key| module.entries(key, setup);
-    let (Some(signing), Some(mut keys)) = (read("signing_table"), read("key_table")) else {
+    let (Some(mut signing), Some(mut keys)) = (read("signing_table"), read("key_table")) else {
         return;
     };
     if let Some(selector) = module.text("selector") {
@@ -186,6 +187,9 @@ fn read_tables(module: &Module<'_>, setup: &mut Setup) {
                 entry.value = format!("{domain}:{selector}:{key}");
             }
         }
+    }
+    for entry in signing.iter_mut().chain(&mut keys) {
+        entry.indented = false;
     }
     let set = |entries| DataSet::new(entries, Comparison::Wildcards);
     let (signing, keys) = (set(signing), set(keys));

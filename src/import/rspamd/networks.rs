@@ -109,6 +109,7 @@ fn words(text: &str, place: &Place) -> Vec<Entry> {
         .map(|word| Entry {
             key: word.to_owned(),
             value: String::new(),
+            indented: false,
             place: place.clone(),
         })
         .collect()

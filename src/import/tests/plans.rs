@@ -16,6 +16,7 @@ fn signing(author: &str, selector: &str, key: &str) -> Signing {
         selector: selector.parse().unwrap(),
         key: KeySource::File(key.into()),
         in_use: true,
+        hidden_by: None,
         place: Place {
             file: PathBuf::from("t").into(),
             line: 1,

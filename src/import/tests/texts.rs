@@ -102,7 +102,17 @@ fn whose_mail_a_pattern_is_about() {
             Pattern::Nothing,
             Pattern::Subdomains("a.nl".into()),
         ),
-        ("*a.nl", Pattern::Other, Pattern::Nothing),
+        ("*a.nl", Pattern::Ending(domain("a.nl")), Pattern::Nothing),
+        ("*@*a.nl", Pattern::Ending(domain("a.nl")), Pattern::Nothing),
+        ("**@a.nl", Pattern::Domain(domain("a.nl")), Pattern::Nothing),
+        ("**", Pattern::Everything, Pattern::Nothing),
+        (
+            "*.a.nl",
+            Pattern::Subdomains("a.nl".into()),
+            Pattern::Nothing,
+        ),
+        ("x*@*a.nl", Pattern::Other, Pattern::Nothing),
+        ("*@a?.nl", Pattern::Regular, Pattern::Nothing),
         ("*@a_b", Pattern::BadDomain("a_b".into()), Pattern::Nothing),
     ] {
         assert_eq!(Pattern::of_wildcards(text), wildcards, "{text}");
@@ -133,7 +143,11 @@ fn networks_are_read_as_in_zegel_toml() {
     let expected = "[10.0.0.0/8, 192.0.2.1/32, 192.0.2.2/32, 198.51.100.0/24, ::1/128]";
     let files = Memory::with(&[("/c", &format!("InternalHosts {written}\n"))]);
     let opendkim = opendkim::read(Path::new("/c"), &files).unwrap();
-    assert_eq!(format!("{:?}", opendkim.hints.networks.unwrap()), expected);
+    // OpenDKIM finds only what is written as it writes it, and in a list: with brackets.
+    assert_eq!(
+        format!("{:?}", opendkim.hints.networks.unwrap()),
+        "[::1/128]"
+    );
     let written = format!("198.51.100.0/24, {written}");
     let list: Vec<String> = written.split(", ").map(|one| format!("{one:?}")).collect();
     let text = format!(
