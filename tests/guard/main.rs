@@ -7,6 +7,7 @@ mod support;
 mod credential;
 mod dumps;
 mod memory;
+mod mount;
 mod sandbox;
 
 use std::fs;
