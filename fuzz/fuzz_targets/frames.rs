@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use zegel::{
     config::{Limits, Outbound},
     dkim::{HeaderSection, PublicKey, author_domain},
-    milter::{Service, ServiceParts, Turns},
+    milter::{HeaderMemory, Service, ServiceParts, Turns},
     names::DomainName,
     observe::metrics::Metrics,
     snapshot::{Signing, Snapshot, SnapshotHolder},
@@ -118,6 +118,7 @@ impl World {
                 },
                 observe: listener.observe,
                 turns: Turns::new(metrics.clone()),
+                memory: HeaderMemory::new(metrics.clone()),
                 snapshots: SnapshotHolder::new(snapshot),
                 metrics: metrics.clone(),
             })

@@ -257,6 +257,7 @@ impl Described {
             message,
             header_bytes,
             header_fields,
+            header_memory,
             commands,
             command_bytes,
         } = limits;
@@ -268,6 +269,7 @@ impl Described {
         add("message", &format_duration(*message));
         add("header_bytes", header_bytes);
         add("header_fields", header_fields);
+        add("header_memory", header_memory);
         add("commands", commands);
         add("command_bytes", command_bytes);
     }

@@ -253,6 +253,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Header fields of a message.
     pub header_fields: usize,
+    /// Octets that all connections together may hold of header sections that are not complete,
+    /// beyond 64 KiB each.
+    pub header_memory: usize,
     /// Of one message, other than its body: frames, with macros and recipients.
     pub commands: usize,
     /// What is in those frames, in octets.
@@ -267,6 +270,7 @@ impl Default for Limits {
             message: Duration::from_mins(5),
             header_bytes: 1024 * 1024,
             header_fields: 2000,
+            header_memory: 128 * 1024 * 1024,
             commands: 1_000_000,
             command_bytes: 256 * 1024 * 1024,
         }

@@ -171,6 +171,7 @@ fn read_limits(mut section: Section<'_>) -> Limits {
     let defaults = Limits::default();
     let time = |node: &Node| duration(node, &SESSION_BOUNDS);
     let header_bytes = number(4096..=64 * MEBIBYTE);
+    let header_memory = number(MEBIBYTE..=64 * 1024 * MEBIBYTE);
     let command_bytes = number(MEBIBYTE..=64 * 1024 * MEBIBYTE);
     let limits = Limits {
         connections: section.read_or("connections", defaults.connections, number(1..=100_000)),
@@ -182,6 +183,7 @@ fn read_limits(mut section: Section<'_>) -> Limits {
             defaults.header_fields,
             number(16..=100_000),
         ),
+        header_memory: section.read_or("header_memory", defaults.header_memory, header_memory),
         commands: section.read_or("commands", defaults.commands, number(1000..=1_000_000_000)),
         command_bytes: section.read_or("command_bytes", defaults.command_bytes, command_bytes),
     };

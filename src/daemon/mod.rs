@@ -31,7 +31,7 @@ use self::{
 use crate::{
     config::{self, HttpListen, Loaded},
     http::{self, HttpListener, HttpState, Role},
-    milter::{self, ListenerParts, ServiceParts, Turns},
+    milter::{self, HeaderMemory, ListenerParts, ServiceParts, Turns},
     observe::{
         metrics::Metrics,
         readiness::{ListenerReadiness, Readiness},
@@ -349,6 +349,7 @@ async fn bind_all(
     readiness: &Readiness,
 ) -> Result<Vec<Listener>, RunError> {
     let turns = Turns::new(metrics.clone());
+    let memory = HeaderMemory::new(metrics.clone());
     let mut listeners = Vec::new();
     for settings in &snapshots.current().settings().listeners {
         listeners.push(Listener {
@@ -357,6 +358,7 @@ async fn bind_all(
                 outbound: settings.outbound.clone(),
                 observe: settings.observe,
                 turns: turns.clone(),
+                memory: memory.clone(),
                 snapshots: snapshots.clone(),
                 metrics: metrics.clone(),
             },

@@ -136,6 +136,11 @@ impl HeaderSection {
         self.places.is_empty()
     }
 
+    /// The octets of memory that it takes, without what it has in reserve.
+    pub fn memory(&self) -> usize {
+        self.bytes.len() + size_of_val(self.places.as_slice())
+    }
+
     /// The octets that all names and values take.
     pub fn octets(&self) -> usize {
         self.bytes.len()

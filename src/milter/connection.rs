@@ -14,12 +14,13 @@ use tokio::{
 use super::{
     deadline::{Deadline, End},
     dialogue::{Dialogue, Lateness, Step, write_final_reply},
+    memory::{OWN_OCTETS, Share},
     service::{ListenerContext, Place, Service},
     transaction::{Ending, Phase},
     turns::{LARGE_OCTETS, LargeTurn},
     wire::{Event, Frames},
 };
-use crate::{names::OrganisationId, signer::PendingDecision};
+use crate::{names::OrganisationId, observe::metrics::Limit, signer::PendingDecision};
 
 /// After so many octets without a pause other connections have their turn.
 const OCTETS_WITHOUT_PAUSE: usize = 128 * 1024;
@@ -56,6 +57,7 @@ where
         deadline: Deadline::new(Arc::clone(&listener), &place.limits),
         since_pause: 0,
         since_message: 0,
+        share: listener.memory.share(place.limits.header_memory),
         listener,
         turn: None,
         _place: place,
@@ -80,6 +82,7 @@ struct Connection<S> {
     since_message: usize,
     listener: Arc<ListenerContext>,
     turn: Option<LargeTurn>,
+    share: Share,
     /// Given back when the stream is closed.
     _place: Place,
 }
@@ -88,10 +91,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn read_and_answer(&mut self) -> Result<(), End> {
         self.read().await?;
         self.talk().await?;
+        self.check_memory(self.frames.held())?;
         if self.dialogue.has_negotiated() {
             self.deadline.negotiated();
         }
         self.write().await
+    }
+
+    /// Counts what is held of a message that has not come whole, with the part of a frame that
+    /// has come. If that is too much the message is given up; and if the frame alone is too
+    /// much, the connection.
+    fn check_memory(&mut self, frame: usize) -> Result<(), End> {
+        if self.share.hold(frame + self.dialogue.held()) {
+            return Ok(());
+        }
+        if frame <= OWN_OCTETS {
+            self.dialogue.let_go();
+            if self.share.hold(frame + self.dialogue.held()) {
+                return Ok(());
+            }
+        }
+        Err(End::TooMuch(Limit::HeaderMemory))
     }
 
     /// Reads what there is, or waits for it.
@@ -138,7 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if command != CommandKind::BodyChunk {
                         self.dialogue.spend(data.len()).map_err(End::TooMuch)?;
                     }
-                    self.dialogue.command(command, data, &mut self.output)?
+                    let step = self.dialogue.command(command, data, &mut self.output)?;
+                    if command == CommandKind::Header {
+                        self.check_memory(0)?;
+                    }
+                    step
                 }
             };
             match step {

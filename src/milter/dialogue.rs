@@ -99,6 +99,22 @@ impl Dialogue {
         self.transaction.spend(octets)
     }
 
+    /// The octets that it holds of the message and of macros.
+    pub(super) fn held(&self) -> usize {
+        self.transaction.held() + self.login.as_ref().map_or(0, String::len)
+    }
+
+    /// Lets go of what it holds, as far as that costs no more than this message.
+    pub(super) fn let_go(&mut self) {
+        let phase = self.transaction.phase();
+        if self.guard(phase, |transaction, _| transaction.let_go()) == Some(true) {
+            self.route
+                .listener
+                .metrics
+                .limit_reached(Limit::HeaderMemory);
+        }
+    }
+
     /// A piece of the body, of a BODY command or of the end of the message.
     pub(super) fn body(&mut self, piece: &[u8]) {
         if self.transaction.phase() == Phase::Body {

@@ -13,13 +13,15 @@
 //!    signer signs or refuses,
 //! 5. the connection writes the reply, and [`report`] says what became of the message.
 //!
-//! [`drain`] is the end of a listener.
+//! [`memory`] bounds what all connections hold of messages that have not come whole. [`drain`]
+//! is the end of a listener.
 
 mod connection;
 mod deadline;
 mod dialogue;
 mod drain;
 mod listener;
+mod memory;
 mod negotiation;
 mod report;
 mod service;
@@ -29,6 +31,7 @@ mod wire;
 
 pub use self::{
     listener::{BoundSocket, ListenerParts, listen},
+    memory::HeaderMemory,
     service::{Service, ServiceParts},
     turns::Turns,
 };

@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::{
     drain::{ConnectionToken, Drain},
+    memory::HeaderMemory,
     turns::Turns,
 };
 use crate::{
@@ -26,6 +27,8 @@ pub struct ServiceParts {
     pub observe: bool,
     /// Who may work when, over all listeners.
     pub turns: Turns,
+    /// What may be held of large header sections, over all listeners.
+    pub memory: HeaderMemory,
     /// Where the current snapshot is.
     pub snapshots: SnapshotHolder,
     /// Where messages are counted.
@@ -50,6 +53,7 @@ pub(super) struct ListenerContext {
     pub(super) without_organisation: OrganisationMetrics,
     pub(super) all_metrics: Metrics,
     pub(super) turns: Turns,
+    pub(super) memory: HeaderMemory,
     pub(super) drain: Drain,
     /// Whether the log has been told of mail that only its missing address keeps from being
     /// signed.
@@ -78,6 +82,7 @@ impl Service {
                 without_organisation: parts.metrics.without_organisation(),
                 all_metrics: parts.metrics,
                 turns: parts.turns,
+                memory: parts.memory,
                 drain: Drain::new(),
                 has_told_of_no_address: AtomicBool::new(false),
             }),
@@ -162,6 +167,7 @@ pub(super) mod tests {
             outbound: Outbound::All,
             observe: false,
             turns: Turns::new(metrics.clone()),
+            memory: HeaderMemory::new(metrics.clone()),
             snapshots: SnapshotHolder::new(snapshot),
             metrics,
         });

@@ -15,13 +15,14 @@ use tokio::time::Instant;
 
 use super::{
     drain::MessageToken,
+    memory::OWN_OCTETS,
     negotiation::Agreement,
     report::{Rehearsal, Report, report_incomplete},
     service::ListenerContext,
 };
 use crate::{
     config::Limits,
-    dkim::{Canonicalisation, CanonicalisationPair, HeaderSection, LeadingSpace},
+    dkim::{Canonicalisation, CanonicalisationPair, Field, HeaderSection, LeadingSpace},
     names::OrganisationId,
     observe::metrics::{Counted, Limit},
     organisation::{Action, Client, Refusal},
@@ -35,6 +36,10 @@ use crate::{
 /// From fields are kept even beyond `[limits]`, to know whose message it is that can't be
 /// signed: one tells that, and a second that it is nobody's. A frame bounds each to 1 MiB.
 const FROM_FIELDS_BEYOND_LIMITS: usize = 2;
+
+/// What is kept of a message without memory for its header section: its From fields, which an
+/// MTA cuts at less (60,000 in Postfix).
+const KEPT_OCTETS: usize = OWN_OCTETS - 1024;
 
 /// The way by which all messages of a connection come.
 pub(super) struct Route {
@@ -259,6 +264,38 @@ impl Transaction {
         }
     }
 
+    /// The octets that it holds of the message.
+    pub(super) fn held(&self) -> usize {
+        let login = |login: &Option<String>| login.as_ref().map_or(0, String::len);
+        let of = |collected: &Collected| collected.header.memory() + login(&collected.login);
+        match &self.stage {
+            Stage::Envelope(name) => login(name),
+            Stage::Header(collected) => of(collected),
+            Stage::Body(decided) => of(&decided.collected),
+            Stage::Idle | Stage::Ended | Stage::Lost(_) => 0,
+        }
+    }
+
+    /// Lets go of a header section that there is no memory for; false if there is none. The
+    /// message is not signed. Its From fields are kept, for they tell whose it is; if they are
+    /// too large for that, nobody knows, and the message is lost.
+    pub(super) fn let_go(&mut self) -> bool {
+        match self.take() {
+            Stage::Header(collected) => {
+                if let Some(collected) = collected.without_header() {
+                    self.stage = Stage::Header(collected);
+                }
+                true
+            }
+            // A login of more than that.
+            Stage::Envelope(_) => true,
+            other => {
+                self.stage = other;
+                false
+            }
+        }
+    }
+
     /// The header section is complete: the decision falls, though nothing is said of it yet.
     ///
     /// Where a key has to be read first, [`Transaction::keys_read`] is to be called before
@@ -283,6 +320,10 @@ impl Transaction {
             complete: None,
         });
         decided.prepare_body(route);
+        if pending.is_none() && decided.body.is_none() {
+            // It is needed only to sign.
+            decided.collected.header = HeaderSection::default();
+        }
         self.enter(Stage::Body(decided));
         pending
     }
@@ -432,6 +473,23 @@ impl Collected {
             self.header.push(name, value);
         }
         first
+    }
+
+    /// The same without header fields but From, and no more whole; nothing if even that is
+    /// large.
+    fn without_header(self) -> Option<Self> {
+        let mut header = HeaderSection::default();
+        let is_from = |field: &Field<'_>| field.is("from") || field.looks_like("from");
+        let kept = self.header.fields().filter(is_from);
+        for field in kept.take(FROM_FIELDS_BEYOND_LIMITS) {
+            header.push(field.name, field.value);
+        }
+        let login = self.login.as_ref().map_or(0, String::len);
+        (header.memory() + login <= KEPT_OCTETS).then_some(Self {
+            header,
+            header_is_whole: false,
+            ..self
+        })
     }
 
     fn decide(&self, route: &Route) -> Ruling {

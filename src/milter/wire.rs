@@ -69,6 +69,15 @@ impl Frames {
         self.start == self.buffer.len() && self.passing.is_none()
     }
 
+    /// The octets of a frame that has come in part and is to be collected, after
+    /// [`next`](Self::next) gave nothing.
+    pub(super) fn held(&self) -> usize {
+        match self.passing {
+            Some(_) => 0,
+            None => self.buffer.len() - self.start,
+        }
+    }
+
     /// Where to read to, at the end. Call it when [`next`](Self::next) gave nothing.
     pub(super) fn room(&mut self) -> &mut Vec<u8> {
         self.buffer.drain(..self.start);

@@ -10,7 +10,11 @@ mod isolation;
 mod limits;
 mod load;
 mod malformed;
+mod memory;
 mod observe;
+
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::milter::{Connection, Message, Offer, Outcome, Peer, Reply};
 use support::signatures::PublicKeys;
@@ -24,6 +28,16 @@ fn start(limits: &str) -> (Zegel, PublicKeys) {
     let zegel = Zegel::with_settings(&orgs, &format!("[limits]\n{limits}\n"));
     let keys = PublicKeys::of(&zegel.keystore());
     (zegel, keys)
+}
+
+/// Waits until it is so, for 20 seconds at most.
+#[track_caller]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A message of the usual organisation.

@@ -236,6 +236,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtOnce,
         ),
         (
+            "limits.header_memory = 1048576",
+            "limits.header_memory: 134217728 -> 1048576",
+            AtOnce,
+        ),
+        (
             "limits.commands = 1000",
             "limits.commands: 1000000 -> 1000",
             AtOnce,

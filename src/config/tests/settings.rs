@@ -55,6 +55,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "from 1000 to",
     ),
     (
+        "[limits]\nheader_memory = \"512K\"",
+        "zegel.toml:2: limits.header_memory",
+        "from 1048576 to",
+    ),
+    (
         "[limits]\ncommand_bytes = \"64K\"",
         "zegel.toml:2: limits.command_bytes",
         "from 1048576 to",

@@ -71,6 +71,8 @@ words! {
         HeaderBytes = "header_bytes",
         /// The header section of a message has too many fields.
         HeaderFields = "header_fields",
+        /// All connections together held too much of header sections that had not come whole.
+        HeaderMemory = "header_memory",
         /// Too many commands without the end of a message.
         Commands = "commands",
         /// Too many octets of commands without the end of a message.

@@ -68,6 +68,7 @@ pub(super) struct Process {
     last_reload: Moment,
     last_failure: Moment,
     snapshot: SnapshotGauges,
+    header_memory: Gauge,
     large: Queue,
     to_sign: Queue,
 }
@@ -105,6 +106,11 @@ impl Process {
                 "When a message last had the reason signing_failure; 0 for never",
             ),
             snapshot: SnapshotGauges::register(registry),
+            header_memory: registered(
+                registry,
+                "header_memory_bytes",
+                "What connections hold of large header sections, beyond 64 KiB each",
+            ),
             large: Queue {
                 waiting: registered(
                     registry,
@@ -161,6 +167,18 @@ impl Metrics {
     /// A message could not be signed ([`Refusal::SigningFailure`](crate::organisation::Refusal)).
     pub fn signing_failed(&self) {
         set(&self.0.process.last_failure, SystemTime::now());
+    }
+
+    /// A connection holds so many octets more of a large header section.
+    pub fn header_memory_taken(&self, octets: usize) {
+        let octets = i64::try_from(octets).unwrap_or(i64::MAX);
+        self.0.process.header_memory.inc_by(octets);
+    }
+
+    /// A connection holds so many octets less.
+    pub fn header_memory_given_back(&self, octets: usize) {
+        let octets = i64::try_from(octets).unwrap_or(i64::MAX);
+        self.0.process.header_memory.dec_by(octets);
     }
 
     /// A large message waits for its turn, until what is given is dropped.

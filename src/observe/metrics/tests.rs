@@ -72,6 +72,7 @@ fn the_process_has_its_series_from_the_start() {
     for line in [
         "zegel_panics_total 0",
         "zegel_log_lines_lost_total 0",
+        "zegel_header_memory_bytes 0",
         r#"zegel_reload_total{result="ok"} 0"#,
         r#"zegel_reload_total{result="failed"} 0"#,
         "zegel_last_reload_successful 1",
