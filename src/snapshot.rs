@@ -26,7 +26,7 @@ use crate::{
     config::{self, Change, Effect, Loaded, Settings, SigningSettings, Value},
     files,
     keys::Keyring,
-    keystore::{GenerationStamp, Keystore, KeystoreError},
+    keystore::{GenerationStamp, Keystore, KeystoreError, Lineage, Witness},
     names::{DomainName, OrganisationId},
     observe::metrics::Metrics,
     organisation::Organisation,
@@ -43,6 +43,8 @@ pub struct Snapshot {
     generation: GenerationStamp,
     /// From which the keys were read; none of a snapshot that waits for one.
     keystore: Option<Keystore>,
+    /// Which keystore this was read from; of one that has stepped back, the one before that.
+    lineage: Lineage,
 }
 
 /// A snapshot and what went wrong while it was made.
@@ -105,6 +107,7 @@ impl Snapshot {
             found,
             in_use,
             generation: GenerationStamp::default(),
+            lineage: Lineage::default(),
             keystore: None,
         };
         Built {
@@ -170,6 +173,11 @@ impl Snapshot {
         self.generation
     }
 
+    /// Whether the keystore has no id: a zegel of 0.1 made it, or it is a copy that is not whole.
+    pub fn lacks_id(&self) -> bool {
+        self.keystore.is_some() && self.lineage.id.is_none()
+    }
+
     /// Whether a keyring could not be read or is gone, so that a revoked key may still be in
     /// use. Then a new snapshot is due although the generation is the same.
     pub fn has_unread_keyrings(&self) -> bool {
@@ -231,14 +239,23 @@ fn make(
     metrics: &Metrics,
     previous: Option<&Snapshot>,
 ) -> Result<Built, KeystoreError> {
+    if previous.is_none() && !loaded.organisations.is_empty() {
+        // Nothing is to be concluded from what an empty folder does not have.
+        keystore.check_initialised()?;
+    }
     // Read first: what is written meanwhile then causes one more reload, and is not missed.
-    let generation = keystore.generation_stamp()?;
+    let witness = keystore.witness()?;
+    let lineage = previous.map(|previous| &previous.lineage);
+    let step_back = witness.step_back(lineage);
+    let lineage = witness.lineage(lineage, step_back.is_some());
     let source = Source {
         keystore,
         view: &keystore.view()?,
+        witness: &witness,
+        has_stepped_back: step_back.is_some(),
         reading,
     };
-    let mut problems = Vec::new();
+    let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
     let organisations = &loaded.organisations;
     let places = Places::new(organisations, previous);
     let mut found = Vec::with_capacity(organisations.len());
@@ -264,13 +281,15 @@ fn make(
             problems.extend(more);
         }
     }
+    problems.extend(reading::waiting(&found));
     let in_use = reading::mark_shared(&found, keystore, &mut problems);
     let snapshot = Snapshot {
         domains: index(organisations, &in_use, metrics, &places, previous),
         loaded,
         found,
         in_use,
-        generation,
+        generation: witness.generation(),
+        lineage,
         keystore: Some(keystore.clone()),
     };
     Ok(Built {
@@ -278,6 +297,21 @@ fn make(
         problems,
         has_lost: places.has_lost(previous),
     })
+}
+
+/// What is wrong with the keystore as a whole.
+fn problems_of(
+    witness: &Witness,
+    step_back: Option<String>,
+    previous: Option<&Snapshot>,
+) -> impl Iterator<Item = String> {
+    let goes_on = match previous {
+        Some(_) => "; what is in memory stays in use",
+        None => "; keys that its mark gave up do not sign",
+    };
+    let step_back = step_back.map(|problem| format!("{problem}{goes_on}"));
+    let mark = witness.problem().map(str::to_owned);
+    step_back.into_iter().chain(mark)
 }
 
 /// All domains by name. A domain of which nothing has changed is that of `previous`.

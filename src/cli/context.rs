@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{failure::Failure, output::Output};
+use super::{
+    failure::Failure,
+    output::{Output, warn},
+};
 use crate::{
-    config::{self, Loaded, distance},
+    config::{self, Loaded, Settings, distance},
+    keystore::{Keystore, KeystoreError},
     names::DomainName,
     organisation::Organisation,
 };
@@ -16,6 +20,8 @@ const DEFAULT_CONFIG: &str = "/etc/zegel/zegel.toml";
 /// The common options, and where to print.
 pub(super) struct Context {
     config: Option<PathBuf>,
+    /// The one that a command writes.
+    keystore: Option<Keystore>,
     pub(super) output: Output,
 }
 
@@ -23,6 +29,7 @@ impl Context {
     pub(super) fn new(config: Option<PathBuf>) -> Self {
         Self {
             config,
+            keystore: None,
             output: Output::new(),
         }
     }
@@ -35,6 +42,20 @@ impl Context {
     /// The configuration.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         Ok(config::load(self.config_file())?)
+    }
+
+    /// The keystore, for a command that writes it.
+    pub(super) fn open_keystore(&mut self, settings: &Settings) -> Result<Keystore, KeystoreError> {
+        let keystore = settings.open_keystore()?;
+        self.keystore = Some(keystore.clone());
+        Ok(keystore)
+    }
+
+    /// Says what was wrong with the mark of the keystore: it held up nothing.
+    pub(super) fn say_mark_problem(&self) {
+        if let Some(problem) = self.keystore.as_ref().and_then(Keystore::mark_problem) {
+            warn(problem);
+        }
     }
 
     /// The configuration, unless nobody named one and there is none at the usual place.

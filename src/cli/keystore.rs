@@ -1,6 +1,9 @@
 //! `zegel keystore`: the folder with the keys as a whole.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use super::{context::Context, failure::Failure, output::complain, status::Status};
 use crate::{
@@ -12,17 +15,27 @@ use crate::{
 pub(super) enum KeystoreCommand {
     /// Make a keystore of the empty folder of [keystore] path
     Init,
+    /// Take a backup that was put back for the keystore that is meant
+    Restore(RestoreArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RestoreArguments {
+    /// Copy this backup into the empty folder of [keystore] path first
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
 }
 
 pub(super) fn run(command: &KeystoreCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
         KeystoreCommand::Init => init(context),
+        KeystoreCommand::Restore(arguments) => restore(arguments, context),
     }
 }
 
 fn init(context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
     let path = keystore.path().display();
     if keystore.initialise()? {
         context
@@ -36,9 +49,41 @@ fn init(context: &mut Context) -> Result<Status, Failure> {
     Ok(Status::Good)
 }
 
+fn restore(arguments: &RestoreArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
+    if let Some(backup) = &arguments.from {
+        keystore.copy_from(backup)?;
+    }
+    let restored = keystore.restore(Timestamp::now())?;
+    for error in &restored.failed {
+        complain(error);
+    }
+    let output = &mut context.output;
+    for (organisation, change) in &restored.given_up {
+        output.line(format_args!(
+            "{organisation}: {} was given up for {} since the backup was made, and is revoked here",
+            change.selector, change.domain
+        ));
+    }
+    output.line(format_args!(
+        "{} is in use again, with generation {}.",
+        keystore.path().display(),
+        restored.generation
+    ));
+    output.line(
+        "The keeper takes no step in an organisation until the DNS has shown its active keys \
+         again. `zegel check` says which domains lack a key.",
+    );
+    Ok(Status::of_check(restored.failed.is_empty()))
+}
+
 /// The keystore, for a command that makes the first key: an empty folder becomes one.
-pub(super) fn open_or_initialise(settings: &Settings) -> Result<Keystore, KeystoreError> {
-    let keystore = settings.open_keystore()?;
+pub(super) fn open_or_initialise(
+    context: &mut Context,
+    settings: &Settings,
+) -> Result<Keystore, KeystoreError> {
+    let keystore = context.open_keystore(settings)?;
     say_initialised(&keystore, keystore.initialise()?);
     Ok(keystore)
 }

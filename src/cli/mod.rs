@@ -86,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Import(command) => import::run(command, &mut context),
     };
     let written = context.output.finish();
+    context.say_mark_problem();
     let result = result.and_then(|status| written.map(|()| status).map_err(Failure::Output));
     let status = result.unwrap_or_else(|failure| {
         output::complain(&failure);

@@ -69,7 +69,11 @@ impl Settings {
     /// # Errors
     /// As [`Keystore::open`].
     pub fn open_keystore(&self) -> Result<Keystore, KeystoreError> {
-        Keystore::open(&self.keystore_path)
+        let keystore = Keystore::open(&self.keystore_path)?;
+        Ok(match &self.keystore_mark {
+            Some(mark) => keystore.with_mark(mark),
+            None => keystore,
+        })
     }
 }
 

@@ -350,6 +350,7 @@ pub(super) async fn first(loaded: Loaded, metrics: &Metrics) -> (Snapshot, Optio
                 tracing::error!(target: KEYS, "{problem}");
             }
             warn_of_unsigned(&built.snapshot);
+            warn_of_no_id(&built.snapshot);
             return (built.snapshot, None);
         }
         Ok(Ok(Err(error))) => error.to_string(),
@@ -378,6 +379,18 @@ fn warn_of_unsigned(snapshot: &Snapshot) {
             "domains have no key in use, so that their mail is not signed: is this the right \
              keystore, and is it whole? ({})",
             keystore.display()
+        );
+    }
+}
+
+/// A zegel of 0.1 made it, or it is a copy that is not whole.
+fn warn_of_no_id(snapshot: &Snapshot) {
+    if snapshot.lacks_id() {
+        tracing::warn!(
+            "{}: the keystore has no id, so nobody notices if another one is put in its place; it \
+             gets one with its next change, and on a relay that only reads with its next copy \
+             (docs/several-relays.md)",
+            snapshot.settings().keystore_path.display()
         );
     }
 }

@@ -64,6 +64,21 @@ pub fn judge_unknown(observation: &Observation) -> Vec<Finding> {
     report.findings
 }
 
+/// Whether a server shows the record of a key, or of one that was revoked, at this name.
+pub fn holds_record(observation: &Observation) -> bool {
+    let is_record = |text: &Text| {
+        matches!(
+            Record::parse(&text.joined()),
+            Ok(_) | Err(RecordError::Revoked)
+        )
+    };
+    let mut answers = observation.links.iter().flat_map(|link| &link.answers);
+    answers.any(|answer| match &answer.outcome {
+        Outcome::Texts { texts, .. } => texts.iter().any(is_record),
+        _ => false,
+    })
+}
+
 /// What all views together say.
 fn sight(observation: &Observation, views: &[View]) -> Sight {
     let (mut ours, mut revoked, mut absent, mut wrong) = (0, 0, 0, 0);

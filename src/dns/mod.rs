@@ -27,7 +27,7 @@ pub use self::{
     dmarc::{DmarcError, DmarcRecord, Wish},
     exchange::{Limits, Rate, Silence},
     finding::{Code, Finding},
-    judge::{judge, judge_unknown},
+    judge::{holds_record, judge, judge_unknown},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},
     policy_judge::{NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},

@@ -126,6 +126,8 @@ fn open(settings: &Settings) -> JoinHandle<Result<Opened, KeystoreError>> {
     let settings = settings.clone();
     spawn_blocking(move || {
         let keystore = settings.open_keystore()?;
+        // A mount that failed leaves an empty folder, in which no key is to be made.
+        keystore.check_initialised()?;
         let lock = keystore.keep(Timestamp::now())?;
         Ok(Opened { keystore, lock })
     })

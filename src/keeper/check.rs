@@ -1,7 +1,7 @@
 //! One organisation, looked at once: what the DNS shows of its keys, and what follows.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use crate::{
     dns::{self, Code, Finding, Round},
     keys::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
-        State, Timing, WantedKey, What,
+        State, Timing, WantedKey, What, unseen_since,
     },
     keystore::{Keystore, KeystoreError, Writer},
     names::{DomainName, Selector},
@@ -24,6 +24,8 @@ use crate::{
 
 /// How often a plan is made anew because someone else changed the keyring meanwhile.
 const PLANS: usize = 5;
+/// So many selectors of a template are tried before a record there no longer counts.
+const CANDIDATES: usize = 8;
 
 /// What comes of a check.
 pub(super) type Outcome = Result<Checked, KeystoreError>;
@@ -60,12 +62,22 @@ pub(super) struct Checked {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     sights: Sights,
+    /// Selectors of new keys at which the DNS shows a record already.
+    occupied: BTreeSet<Selector>,
     findings: Vec<Finding>,
     problems: Vec<String>,
 }
 
 /// What was seen of each key in each domain.
 type Sights = HashMap<(Selector, DomainName), Sight>;
+
+impl Seen {
+    fn sight(&self, selector: &Selector, domain: &DomainName) -> Sight {
+        let seen = self.sights.get(&(selector.clone(), domain.clone()));
+        // A key that was not there when we looked.
+        seen.copied().unwrap_or(Sight::Unknown)
+    }
+}
 
 impl Checker {
     /// For the keys of this keystore.
@@ -94,6 +106,14 @@ impl Checker {
         let situation = situation(organisation, &keyring, &[], timing);
         self.look_at(organisation, &situation, round, &mut seen)
             .await;
+        let now = Timestamp::now();
+        let plan = situation.plan(Moment::steady(now), |selector, domain| {
+            seen.sight(selector, domain)
+        });
+        for wanted in &plan.wanted {
+            let occupied = self.occupied(organisation, wanted, now, round).await?;
+            seen.occupied.extend(occupied);
+        }
         Ok(seen)
     }
 
@@ -109,19 +129,19 @@ impl Checker {
         claims: &Claims,
         timing: &Timing,
         moment: Moment,
-        seen: Seen,
+        mut seen: Seen,
     ) -> Outcome {
         let keyring = self.keystore.read_keyring(&organisation.id)?;
         let mut checked = Checked {
-            findings: seen.findings,
-            problems: seen.problems,
+            findings: std::mem::take(&mut seen.findings),
+            problems: std::mem::take(&mut seen.problems),
             away: claims.away(organisation, &keyring),
             ..Checked::default()
         };
-        let wanted = self.apply(organisation, timing, moment, &seen.sights, &mut checked)?;
+        let wanted = self.apply(organisation, timing, moment, &seen, &mut checked)?;
         // From here on something is written, and to be told, whatever else fails.
         for wanted in &wanted {
-            match self.make_key(organisation, wanted, moment) {
+            match self.make_key(organisation, wanted, (moment, &seen)) {
                 Ok(made) => checked.made.extend(made.map(|key| key.selector)),
                 Err(error) => checked.problems.push(error.to_string()),
             }
@@ -161,6 +181,35 @@ impl Checker {
         }
     }
 
+    /// The selectors that a new key would get, and at which the DNS shows a record: it can't be
+    /// that of a key which is not made yet. What does not answer is in nobody's way.
+    async fn occupied(
+        &self,
+        organisation: &Organisation,
+        wanted: &WantedKey,
+        now: Timestamp,
+        round: &Round,
+    ) -> Result<BTreeSet<Selector>, KeystoreError> {
+        let mut occupied = BTreeSet::new();
+        while occupied.len() < CANDIDATES {
+            let candidate = self.keystore.next_selector(organisation, &occupied, now)?;
+            let Some(selector) = candidate else {
+                break;
+            };
+            let mut is_free = true;
+            for domain in &wanted.domains {
+                let observation = round.observe(&selector.record_name(domain)).await;
+                is_free &= !dns::holds_record(&observation);
+            }
+            if is_free {
+                return Ok(occupied);
+            }
+            occupied.insert(selector);
+        }
+        // A wildcard, more likely than so many keys.
+        Ok(BTreeSet::new())
+    }
+
     /// The writer; to be dropped before the turn.
     fn writer(&self) -> Result<(MutexGuard<'_, ()>, Writer), KeystoreError> {
         let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,24 +223,31 @@ impl Checker {
         organisation: &Organisation,
         timing: &Timing,
         moment: Moment,
-        sights: &Sights,
+        seen: &Seen,
         checked: &mut Checked,
     ) -> Result<Vec<WantedKey>, KeystoreError> {
-        let sight = |selector: &Selector, domain: &DomainName| {
-            let seen = sights.get(&(selector.clone(), domain.clone()));
-            // A key that was not there when we looked.
-            seen.copied().unwrap_or(Sight::Unknown)
-        };
         let mut attempt = 1;
         loop {
             let keyring = self.keystore.read_keyring(&organisation.id)?;
             let situation = situation(organisation, &keyring, &checked.away, timing);
-            let plan = situation.plan(moment, sight);
+            let mut plan = situation.plan(moment, |selector, domain| seen.sight(selector, domain));
             let (_turn, mut writer) = self.writer()?;
+            if let Some(restored) = writer.restored() {
+                let (domains, algorithms) = (situation.domains, situation.algorithms);
+                plan.hold_back(unseen_since(&keyring, domains, algorithms, restored));
+            }
+            let doubts = writer.doubts(organisation, &keyring)?;
+            if !doubts.is_empty() {
+                // A new key would hide that one is missing.
+                plan.wanted.clear();
+            }
             match writer.apply(&organisation.id, &plan.changes, moment.now) {
                 Ok(problems) => {
                     let lines = problems.iter().map(ToString::to_string);
                     checked.problems.extend(lines);
+                    checked
+                        .problems
+                        .extend(doubts.into_iter().map(|doubt| doubt.reason));
                     checked.changes = plan.changes;
                     checked.alarms = plan.alarms;
                     return Ok(plan.wanted);
@@ -210,11 +266,12 @@ impl Checker {
         &self,
         organisation: &Organisation,
         wanted: &WantedKey,
-        moment: Moment,
+        (moment, seen): (Moment, &Seen),
     ) -> Result<Option<KeyEntry>, KeystoreError> {
         // Before the lock is taken: it takes long.
         let key = wanted.generate()?;
         let (_turn, mut writer) = self.writer()?;
+        writer.avoid(seen.occupied.clone());
         writer.add_wanted(organisation, wanted, &key, moment.now)
     }
 }

@@ -20,6 +20,7 @@ mod new_key;
 mod next_step;
 mod plan;
 mod publication;
+mod restored;
 mod revision;
 mod situation;
 mod successor;
@@ -39,6 +40,7 @@ pub use self::{
     next_step::{Actor, NextStep, Task, Urgency, What},
     plan::{Alarm, AlarmKind, Plan},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
+    restored::{give_up_again, unseen_since},
     revision::{AuditEntry, Revision},
     situation::Situation,
     successor::WantedKey,

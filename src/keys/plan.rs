@@ -57,6 +57,8 @@ pub enum AlarmKind {
     CompromisedSeen,
     /// A domain that had a key has none, as the last one was revoked.
     NoActiveKey,
+    /// An older keystore was put back, and a key that signs by it was not seen since.
+    RestoredUnseen,
 }
 
 impl AlarmKind {
@@ -70,6 +72,7 @@ impl AlarmKind {
             Self::RotationOverdue => "rotation_overdue",
             Self::CompromisedSeen => "compromised_seen",
             Self::NoActiveKey => "no_active_key",
+            Self::RestoredUnseen => "restored_unseen",
         }
     }
 }

@@ -50,6 +50,11 @@ impl State {
         }
     }
 
+    /// Whether the key signs no more, unless something happens to it.
+    pub fn is_given_up(self) -> bool {
+        matches!(self, Self::Draining | Self::Withdrawn | Self::Revoked)
+    }
+
     /// Whether the drawing has an arrow from here to there. A key is revoked from any
     /// state, since it may turn out to be stolen when it is no longer used.
     pub fn leads_to(self, next: Self) -> bool {
@@ -179,6 +184,11 @@ impl Publication {
     /// Whether its record holds the key: not once that is revoked or no longer needed.
     pub fn holds_key(&self) -> bool {
         !matches!(self.state, State::Withdrawn | State::Revoked) && self.withdrawal.is_none()
+    }
+
+    /// Whether its record was seen everywhere since then, or it came into its state since then.
+    pub fn is_shown_since(&self, time: Timestamp) -> bool {
+        self.since >= time || self.seen_last.is_some_and(|seen| seen >= time)
     }
 
     /// Comes into another state.

@@ -3,19 +3,19 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     files::Folder,
     problem::{FileError, KeystoreError},
 };
 use crate::{
-    keys::{Evidence, Publication, Revision},
-    names::{DomainName, Selector},
+    keys::{Evidence, Publication, Revision, State},
+    names::{DomainName, OrganisationId, Selector},
 };
 
 pub(super) const NAME: &str = "audit.log";
@@ -35,6 +35,58 @@ struct Line<'a> {
     evidence: Option<Evidence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     publication: Option<Publication>,
+}
+
+/// What is told of the keystore as a whole.
+#[derive(Serialize)]
+struct Note {
+    time: Timestamp,
+    uid: u32,
+    pid: u32,
+    event: &'static str,
+}
+
+/// A line as it is read, of whatever version.
+#[derive(Deserialize)]
+pub(super) struct Event {
+    pub(super) time: Timestamp,
+    pub(super) organisation: OrganisationId,
+    pub(super) selector: Selector,
+    pub(super) domains: Vec<DomainName>,
+    #[serde(default)]
+    publication: Option<Became>,
+}
+
+/// As much of a publication as is asked for.
+#[derive(Deserialize)]
+struct Became {
+    state: State,
+}
+
+impl Event {
+    /// Whether the key signs no more from then on.
+    pub(super) fn is_given_up(&self) -> bool {
+        let state = self.publication.as_ref().map(|became| became.state);
+        state.is_some_and(State::is_given_up)
+    }
+}
+
+/// Reads the audit log line by line, as far as it can be read. It is long.
+pub(super) fn each(folder: &Folder, mut tell: impl FnMut(Event)) {
+    let Ok(Some((file, _))) = folder.open_log(NAME) else {
+        return;
+    };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|octets| octets > 0)
+    {
+        if let Ok(event) = serde_json::from_slice(&line) {
+            tell(event);
+        }
+        line.clear();
+    }
 }
 
 /// Written before a change, so that nothing is changed that is not told.
@@ -72,6 +124,29 @@ impl<'a> AuditLog<'a> {
     pub(super) fn open(folder: &'a Folder) -> Result<Self, FileError> {
         let file = folder.log_file(NAME)?;
         Ok(Self { folder, file })
+    }
+
+    /// Appends what is told of the keystore as a whole, down to the disk.
+    pub(super) fn note(mut self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
+        let place = self.folder.place(NAME);
+        let failed = |error| KeystoreError::Audit { place, error };
+        let note = Note {
+            time: now,
+            uid: rustix::process::getuid().as_raw(),
+            pid: std::process::id(),
+            event,
+        };
+        let write = |file: &mut File| {
+            let mut text = Vec::new();
+            if is_cut_off(file)? {
+                text.push(b'\n');
+            }
+            serde_json::to_writer(&mut text, &note)?;
+            text.push(b'\n');
+            file.write_all(&text)?;
+            file.sync_data()
+        };
+        write(&mut self.file).map_err(failed)
     }
 
     /// Appends all that is told of these revisions, down to the disk.
@@ -124,7 +199,7 @@ fn write(file: &mut File, revisions: &[Revision<'_>], now: Timestamp) -> io::Res
 }
 
 /// Whether a line is there without its end, as a full disk leaves it.
-fn is_cut_off(file: &mut File) -> io::Result<bool> {
+pub(super) fn is_cut_off(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(false);
     }

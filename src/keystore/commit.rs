@@ -5,6 +5,7 @@
 //!  .tmp-generation, .tmp-keyring.json, audit.log      what needs room on the disk
 //!  .tmp-keyring.json -> keyring.json                  the change
 //!  .tmp-generation   -> generation                    announces it to the signer
+//!  PATH.mark/mark.jsonl                               tells of it outside of the folder
 //! ```
 //!
 //! If the process dies before the third line, nothing has changed, though the audit log may
@@ -66,6 +67,7 @@ impl Writer {
             generation.keep();
             generation.rename()?;
             self.root.sync()?;
+            self.tell_mark(std::slice::from_ref(revision));
         }
         Ok(synced?)
     }
@@ -104,7 +106,16 @@ impl Writer {
         }
         self.root.sync_file_system()?;
         generation.rename()?;
-        Ok(self.root.sync()?)
+        self.root.sync()?;
+        self.tell_mark(revisions);
+        Ok(())
+    }
+
+    /// Tells the mark what was announced. If it can't be told, the next writer makes it good.
+    fn tell_mark(&self, revisions: &[Revision<'_>]) {
+        if let Ok(generation) = self.keystore.generation() {
+            self.keystore.mark_change(&self.root, revisions, generation);
+        }
     }
 
     fn next_generation(&self) -> Result<String, KeystoreError> {

@@ -27,7 +27,7 @@ const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
 /// Before the name of a file while it is written. No selector begins with a dot.
-const TEMPORARY: &str = ".tmp-";
+pub(super) const TEMPORARY: &str = ".tmp-";
 
 /// What is in a file: it may be a private key.
 type Content = Zeroizing<Vec<u8>>;
@@ -131,6 +131,22 @@ impl Folder {
         let handle = rustix::fs::open(path, folder_flags(), Mode::empty());
         let handle = handle.map_err(|error| FileError::io(path, error.into()))?;
         Self::examined(handle, path.to_owned(), None)
+    }
+
+    /// Opens a folder that is elsewhere, if nobody but its owner can put another in its place.
+    pub(super) fn open_safely(path: &Path) -> Result<Self, FileError> {
+        Self::open(&safe_path(path)?)
+    }
+
+    /// Opens a folder that is elsewhere, for the owner of `like`, and makes it if need be.
+    pub(super) fn open_or_made(path: &Path, like: &Self) -> Result<Self, FileError> {
+        make_folder(path)?;
+        let path = safe_path(path)?;
+        let failed = |error: io::Error| FileError::io(&path, error);
+        let handle = rustix::fs::open(&path, folder_flags(), Mode::empty());
+        let folder = File::from(handle.map_err(|error| failed(error.into()))?);
+        like.hand_over(&folder).map_err(failed)?;
+        Self::examined(folder.into(), path, Some(like.owner))
     }
 
     /// Opens a folder in this one; `None` when there is none.
@@ -239,22 +255,9 @@ impl Folder {
         secrecy: Secrecy,
     ) -> Result<Option<(Content, ReadFile)>, FileError> {
         let path = self.path.join(name);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
-            Ok(handle) => File::from(handle),
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
-            Err(rustix::io::Errno::LOOP) => return Err(FileError::new(path, FileProblem::Symlink)),
-            // A socket.
-            Err(rustix::io::Errno::NXIO) => {
-                return Err(FileError::new(path, FileProblem::NotAFile));
-            }
-            Err(rustix::io::Errno::ACCESS) => {
-                let user = self.owner.user;
-                return Err(FileError::new(path, FileProblem::Unreadable { user }));
-            }
-            Err(error) => return Err(FileError::io(&path, error.into())),
+        let Some((file, metadata)) = self.open_to_read(name, secrecy)? else {
+            return Ok(None);
         };
-        let metadata = self.examine(&file, &path, secrecy)?;
         let stamp = Stamp::from(&metadata);
         let read = ReadFile {
             stamp,
@@ -268,6 +271,37 @@ impl Folder {
             .read_to_end(&mut content)
             .map_err(|error| FileError::io(&path, error))?;
         Ok(Some((content, read)))
+    }
+
+    /// Opens a file that only grows, to read it; `None` when there is none.
+    pub(super) fn open_log(&self, name: &str) -> Result<Option<(File, fs::Metadata)>, FileError> {
+        self.open_to_read(name, Secrecy::Log)
+    }
+
+    /// Opens a file and examines what was opened.
+    fn open_to_read(
+        &self,
+        name: &str,
+        secrecy: Secrecy,
+    ) -> Result<Option<(File, fs::Metadata)>, FileError> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let problem = match rustix::fs::openat(&self.handle, name, flags, Mode::empty()) {
+            Ok(handle) => {
+                let file = File::from(handle);
+                let metadata = self.examine(&file, &path, secrecy)?;
+                return Ok(Some((file, metadata)));
+            }
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(rustix::io::Errno::LOOP) => FileProblem::Symlink,
+            // A socket.
+            Err(rustix::io::Errno::NXIO) => FileProblem::NotAFile,
+            Err(rustix::io::Errno::ACCESS) => FileProblem::Unreadable {
+                user: self.owner.user,
+            },
+            Err(error) => return Err(FileError::io(&path, error.into())),
+        };
+        Err(FileError::new(path, problem))
     }
 
     /// Whether a file, which may be a link, has this stamp now; `None` of one that is not

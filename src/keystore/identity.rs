@@ -73,10 +73,11 @@ impl Keystore {
     /// this first: a mount that failed leaves an empty folder.
     ///
     /// # Errors
-    /// [`KeystoreError::NotInitialised`], and as [`Keystore::standing`].
+    /// [`KeystoreError::NotInitialised`], or [`KeystoreError::EarlierThanMark`] if the mark says
+    /// that there was one, and as [`Keystore::standing`].
     pub fn check_initialised(&self) -> Result<(), KeystoreError> {
         match self.standing()? {
-            Standing::Empty => Err(KeystoreError::NotInitialised(self.path.to_path_buf())),
+            Standing::Empty => Err(self.nothing_there()),
             Standing::Initialised(_) | Standing::WithoutId => Ok(()),
         }
     }
@@ -84,29 +85,51 @@ impl Keystore {
     /// Makes a keystore of an empty folder. Gives whether that was needed.
     ///
     /// # Errors
-    /// When the id cannot be written.
+    /// [`KeystoreError::EarlierThanMark`], and when the id cannot be written.
     pub fn initialise(&self) -> Result<bool, KeystoreError> {
         let root = self.root()?;
         if standing(&root)? != Standing::Empty {
             return Ok(false);
+        }
+        if let error @ KeystoreError::EarlierThanMark { .. } = self.nothing_there() {
+            return Err(error);
         }
         let _lock = Lock::of_writer(&root, PATIENCE)?;
         // Another process may have done it meanwhile.
         if standing(&root)? != Standing::Empty {
             return Ok(false);
         }
-        write(&root)?;
+        let id = write(&root, None)?;
+        self.follow_mark(&root, &id)?;
         Ok(true)
     }
-}
 
-/// The id of the keystore in this folder; an error if it has none and nothing else. Only under
-/// the lock: a keystore without an id gets one.
-pub(super) fn of_writer(root: &Folder) -> Result<KeystoreId, KeystoreError> {
-    match standing(root)? {
-        Standing::Initialised(id) => Ok(id),
-        Standing::WithoutId => write(root),
-        Standing::Empty => Err(KeystoreError::NotInitialised(root.path(""))),
+    /// The id of the keystore in this folder; an error if it has none and nothing else. Only
+    /// under the lock: a keystore without an id gets one.
+    pub(super) fn id_for_writer(&self, root: &Folder) -> Result<KeystoreId, KeystoreError> {
+        match standing(root)? {
+            Standing::Initialised(id) => Ok(id),
+            // If the file is gone, the mark still knows which keystore it was.
+            Standing::WithoutId => write(root, self.marked_id()),
+            Standing::Empty => Err(self.nothing_there()),
+        }
+    }
+
+    /// That the folder is empty: never a keystore, or one no more.
+    fn nothing_there(&self) -> KeystoreError {
+        let path = self.path.to_path_buf();
+        match self.marked_id() {
+            Some(_) => KeystoreError::EarlierThanMark {
+                path,
+                mark: self.mark.path(),
+            },
+            None => KeystoreError::NotInitialised(path),
+        }
+    }
+
+    fn marked_id(&self) -> Option<KeystoreId> {
+        // What is wrong with the mark is said by whoever goes on from here.
+        self.mark.read().ok()??.id().cloned()
     }
 }
 
@@ -128,9 +151,10 @@ fn standing(root: &Folder) -> Result<Standing, KeystoreError> {
     }
 }
 
-fn write(root: &Folder) -> Result<KeystoreId, KeystoreError> {
+fn write(root: &Folder, known: Option<KeystoreId>) -> Result<KeystoreId, KeystoreError> {
     let path = root.path(NAME);
-    let id = KeystoreId::new().map_err(|error| FileError::io(&path, error.into()))?;
+    let made = known.map_or_else(KeystoreId::new, Ok);
+    let id = made.map_err(|error| FileError::io(&path, error.into()))?;
     root.create(NAME, format!("{id}\n").as_bytes())?.keep();
     Ok(id)
 }

@@ -7,6 +7,7 @@
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
+//! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
 //! ```
 //!
 //! Reading needs no lock: every file is replaced in one step, and a key file is there
@@ -19,8 +20,12 @@ mod commit;
 mod files;
 mod identity;
 mod lock;
+mod mark;
 mod problem;
 mod reading;
+mod restoring;
+mod selectors;
+mod witness;
 mod writer;
 
 use std::{
@@ -31,13 +36,19 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::files::{Folder, Secrecy};
 pub use self::{
     batch::{Addition, BATCH},
     identity::{KeystoreId, Standing},
+    mark::Mark,
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
+    restoring::Restored,
+    witness::{Doubt, Lineage, Witness},
     writer::Writer,
+};
+use self::{
+    files::{Folder, Secrecy},
+    mark::MarkFile,
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
@@ -50,10 +61,12 @@ const GENERATION: &str = "generation";
 const KEYRING: &str = "keyring.json";
 const KEY_SUFFIX: &str = ".pem";
 
-/// A keystore on disk. Holds nothing but its path: each call reads what is there.
+/// A keystore on disk. Holds its path and what it read of its mark: each call reads what is
+/// there.
 #[derive(Clone, Debug)]
 pub struct Keystore {
     path: Arc<Path>,
+    mark: Arc<MarkFile>,
 }
 
 /// By what a keystore is known to be as it was read. The number alone would not do: a backup
@@ -107,10 +120,33 @@ impl Keystore {
     /// # Errors
     /// When it is not there, or when others could change it or put another in its place.
     pub fn open(path: &Path) -> Result<Self, KeystoreError> {
-        let path = files::safe_path(path).map_err(|error| missing(path, error))?;
-        let keystore = Self { path: path.into() };
+        let real = files::safe_path(path).map_err(|error| missing(path, error))?;
+        // Not beside what a link leads to, if it can be helped: that may be what is replaced.
+        let named = if path.file_name().is_some() {
+            path
+        } else {
+            &real
+        };
+        let keystore = Self {
+            mark: Arc::new(MarkFile::beside(named.components().as_path())),
+            path: real.into(),
+        };
         keystore.root()?;
         Ok(keystore)
+    }
+
+    /// The same keystore, with its mark in this folder.
+    #[must_use]
+    pub fn with_mark(self, folder: &Path) -> Self {
+        Self {
+            mark: Arc::new(MarkFile::new(folder.to_owned())),
+            ..self
+        }
+    }
+
+    /// What was last found wrong with the mark, which is no reason to refuse anything.
+    pub fn mark_problem(&self) -> Option<String> {
+        self.mark.complaint()
     }
 
     /// Opens the keystore at `path`. Makes its folder if need be, with mode 0700, and makes it a

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     dkim::key::{Fingerprint, KeyError},
     keys::{Change, ChangeRefusal, CommandError, KeyringProblem, Place},
@@ -215,6 +217,15 @@ pub enum KeyRefusal {
         /// Of the file.
         found: Fingerprint,
     },
+    /// The mark knows that it signs no more, and an older keyring does not.
+    #[error(
+        "it was given up on {time:.0}, and an older copy of the keystore brought it back: run \
+         `zegel keystore restore`, which gives it up here too"
+    )]
+    GivenUp {
+        /// When.
+        time: Timestamp,
+    },
     /// Its file is in the folder and not in the keyring.
     #[error(
         "the key is not in the keyring, so it is not used: move the file away, \
@@ -255,6 +266,13 @@ pub enum KeystoreError {
         /// What says so.
         mark: PathBuf,
     },
+    /// A backup would be mixed with what is there.
+    #[error(
+        "{}: the keystore is not empty; move what is there away before a backup is restored into \
+         this folder",
+        .0.display()
+    )]
+    NotEmpty(PathBuf),
     /// What is in `keystore.id` is not an id.
     #[error("{}: it is not the id of a keystore: restore this file from a backup", .0.display())]
     NotAnId(PathBuf),
@@ -305,6 +323,17 @@ pub enum KeystoreError {
     #[error("this key is already that of {organisation}, with the selector {selector}")]
     KeyKnown {
         /// Whose.
+        organisation: OrganisationId,
+        /// Which.
+        selector: Selector,
+    },
+    /// It signed once, and must not sign again.
+    #[error(
+        "this key was given up: {organisation} had it, with the selector {selector}; make a new \
+         one with `zegel key generate`"
+    )]
+    KeyGivenUp {
+        /// Whose it was.
         organisation: OrganisationId,
         /// Which.
         selector: Selector,

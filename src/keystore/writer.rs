@@ -3,18 +3,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::{
     Keystore, Target,
     files::Folder,
-    identity,
     lock::{Lock, PATIENCE},
-    problem::{KeyProblem, KeystoreError},
+    problem::{KeyProblem, KeyRefusal, KeystoreError},
+    witness::Doubt,
 };
 use crate::{
     dkim::key::Fingerprint,
-    keys::{self, Change, Event, KeyEntry, NewKey, Origin, Revision, Timing, WantedKey},
+    keys::{
+        self, Change, Event, KeyEntry, Keyring, NewKey, Origin, Revision, State, Timing, WantedKey,
+    },
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };
@@ -26,19 +28,28 @@ pub struct Writer {
     pub(super) root: Folder,
     /// Every key of every organisation; read when it is first needed.
     known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    /// Those that were given up and are in no keyring; likewise.
+    given_up: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    /// Selectors at which the DNS shows a record of another key.
+    occupied: BTreeSet<Selector>,
     _lock: Lock,
 }
 
 impl Writer {
     pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
+        // Not even a lock is left in a folder that is no keystore.
+        keystore.check_initialised()?;
         let root = keystore.root()?;
         let lock = Lock::of_writer(&root, PATIENCE)?;
-        identity::of_writer(&root)?;
+        let id = keystore.id_for_writer(&root)?;
         keystore.announce_left_over(&root)?;
+        keystore.follow_mark(&root, &id)?;
         Ok(Self {
             keystore: keystore.clone(),
             root,
             known: None,
+            given_up: None,
+            occupied: BTreeSet::new(),
             _lock: lock,
         })
     }
@@ -169,16 +180,78 @@ impl Writer {
             .filter(|change| matches!(change.event, Event::Activated { .. } | Event::Returned))
             .map(|change| &change.selector)
             .collect();
+        let given_up = |entry: &KeyEntry| {
+            let mut changes = changes.iter();
+            let time = changes.find_map(|change| {
+                let wants = matches!(change.event, Event::Activated { .. });
+                let is_it = wants && change.selector == entry.selector;
+                let before = is_it.then_some(change.before).flatten()?;
+                // The keyring itself knows what became of a key that drains.
+                let is_known = before.state == State::Draining;
+                (!is_known).then(|| self.gave_up(revision.organisation, entry, &change.domain))?
+            })?;
+            let refusal = KeyRefusal::GivenUp { time };
+            let organisation = revision.organisation;
+            Some(
+                self.keystore
+                    .problem(organisation, &entry.selector, refusal),
+            )
+        };
         selectors
             .into_iter()
             .filter_map(|selector| revision.after.key(selector))
-            .filter_map(|entry| self.keystore.load_key(revision.organisation, entry).err())
-            .map(|problem| *problem)
+            .filter_map(|entry| {
+                let loaded = self.keystore.load_key(revision.organisation, entry);
+                loaded
+                    .err()
+                    .map(|problem| *problem)
+                    .or_else(|| given_up(entry))
+            })
             .collect()
     }
 
+    fn gave_up(
+        &self,
+        organisation: &OrganisationId,
+        entry: &KeyEntry,
+        domain: &DomainName,
+    ) -> Option<Timestamp> {
+        let mark = self.keystore.mark.read().ok()??;
+        let given_up = mark.gave_up(organisation, entry, domain)?;
+        Some(given_up.time)
+    }
+
+    /// Gives none of these selectors to a new key: the DNS shows something there.
+    pub fn avoid(&mut self, occupied: BTreeSet<Selector>) {
+        self.occupied = occupied;
+    }
+
+    /// What an organisation lacks by the word of mark, audit log and key files.
+    ///
+    /// # Errors
+    /// As [`Keystore::witness`].
+    pub fn doubts(
+        &self,
+        organisation: &Organisation,
+        keyring: &Keyring,
+    ) -> Result<Vec<Doubt>, KeystoreError> {
+        Ok(self.keystore.witness()?.doubts(organisation, keyring))
+    }
+
+    /// Since when each active key has to be seen again in the DNS, if an older keystore was put
+    /// back: until then no step is taken in its organisation.
+    pub fn restored(&self) -> Option<Timestamp> {
+        self.keystore.mark.read().ok()??.restored()
+    }
+
+    /// Whether it is this very key that was there under this selector, so that it comes back.
+    fn had_key(&self, target: &Target<'_>, fingerprint: Fingerprint) -> bool {
+        let mark = self.keystore.mark.read().ok().flatten();
+        mark.is_some_and(|mark| mark.has(target.organisation, target.selector, fingerprint))
+    }
+
     /// Adds a new key for `domains`, under the first selector of the organisation's template
-    /// that neither its keyring nor a key file has.
+    /// that neither its keyring nor a key file has, and that mark and audit log do not know.
     ///
     /// # Errors
     /// As [`Writer::add`], and when no selector is free.
@@ -190,13 +263,9 @@ impl Writer {
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
         let id = &organisation.id;
-        let keyring = self.keystore.read_keyring(id)?;
-        let selector = organisation
-            .selector
-            .candidates(now.to_zoned(TimeZone::UTC).date())
-            .filter(|selector| keyring.key(selector).is_none())
-            // A crash may leave a key file that no keyring names.
-            .find(|selector| !self.keystore.key_path(id, selector).exists())
+        let selector = self
+            .keystore
+            .next_selector(organisation, &self.occupied, now)?
             .ok_or_else(|| KeystoreError::NoFreeSelector(id.clone()))?;
         let target = Target {
             organisation: id,
@@ -253,14 +322,19 @@ impl Writer {
         key: &'a NewKey,
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
-        if revision.after.key(target.selector).is_some() {
+        let fingerprint = key.public_key().fingerprint();
+        let is_used = self
+            .keystore
+            .had_selector(&self.root, target.organisation, target.selector)
+            && !self.had_key(target, fingerprint);
+        if is_used || revision.after.key(target.selector).is_some() {
             return Err(KeystoreError::SelectorUsed {
                 organisation: target.organisation.clone(),
                 selector: target.selector.clone(),
             });
         }
         if key.origin() == Origin::Elsewhere {
-            self.check_unknown(key.public_key().fingerprint())?;
+            self.check_unknown(fingerprint)?;
         }
         Ok(revision.add_key(target.selector, target.domains, key, now))
     }
@@ -279,8 +353,34 @@ impl Writer {
             None => self.keystore.fingerprints()?,
         };
         match self.known.insert(known).get(&fingerprint).cloned() {
-            None => Ok(()),
+            None => self.check_not_given_up(fingerprint),
             Some((organisation, selector)) => Err(KeystoreError::KeyKnown {
+                organisation,
+                selector,
+            }),
+        }
+    }
+
+    /// That a key does not come back which was given up.
+    fn check_not_given_up(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
+        if self.given_up.is_none() {
+            let mark = self.keystore.mark.read().ok().flatten();
+            let keys = mark.as_ref().map(|mark| mark.given_up_keys());
+            let given_up = keys
+                .into_iter()
+                .flatten()
+                .map(|(key, organisation, selector)| {
+                    (key, (organisation.clone(), selector.clone()))
+                });
+            self.given_up = Some(given_up.collect());
+        }
+        let known = self
+            .given_up
+            .as_ref()
+            .and_then(|known| known.get(&fingerprint));
+        match known.cloned() {
+            None => Ok(()),
+            Some((organisation, selector)) => Err(KeystoreError::KeyGivenUp {
                 organisation,
                 selector,
             }),

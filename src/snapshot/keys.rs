@@ -118,6 +118,9 @@ pub(super) struct KeySet {
     pub(super) known: Option<Arc<Organisation>>,
     /// The operator has suspended the organisation.
     pub(super) is_suspended: bool,
+    /// The domains for which the keyring can't be believed: where no key is in use for them, one
+    /// is missing.
+    pub(super) doubted: Box<[DomainName]>,
 }
 
 #[derive(Clone)]
@@ -161,6 +164,7 @@ impl KeySet {
             keys: self.keys.clone(),
             known: known.cloned(),
             is_suspended: self.is_suspended,
+            doubted: self.doubted.clone(),
         })
     }
 
@@ -170,10 +174,12 @@ impl KeySet {
         organisation: &Organisation,
         keys: &[SetKey],
         is_suspended: bool,
+        doubted: &[DomainName],
     ) -> bool {
         let mut pairs = self.keys.iter().zip(keys);
         self.knows(organisation)
             && self.is_suspended == is_suspended
+            && *self.doubted == *doubted
             && self.keys.len() == keys.len()
             && pairs.all(|(one, other)| one.is_same(other))
     }
@@ -186,11 +192,14 @@ impl KeySet {
     }
 
     /// Whether a key may be in use that nobody knows of, since the keyring was not read for
-    /// this domain and algorithm.
+    /// this domain and algorithm, or lacks a key.
     fn is_unknown(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
-        self.known.as_ref().is_none_or(|known| {
-            !known.domains.contains(domain) || !known.algorithms.contains(&algorithm)
-        })
+        let mut active = self.keys_of(domain, algorithm, State::Active);
+        let is_missing = self.doubted.contains(domain) && active.next().is_none();
+        is_missing
+            || self.known.as_ref().is_none_or(|known| {
+                !known.domains.contains(domain) || !known.algorithms.contains(&algorithm)
+            })
     }
 
     /// Whether it has this key already and no key stands in for another. Then the key is as good

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     dkim::Fingerprint,
-    keys::{KeyEntry, Keyring, Publication, State},
-    keystore::{KeyringStamp, Keystore, View},
+    keys::{KeyEntry, Keyring, Publication, State, unseen_since},
+    keystore::{Doubt, KeyringStamp, Keystore, View, Witness},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
 };
@@ -22,6 +22,9 @@ use crate::{
 pub(super) struct Source<'a> {
     pub(super) keystore: &'a Keystore,
     pub(super) view: &'a View,
+    pub(super) witness: &'a Witness,
+    /// The keystore is older than it was, or another one.
+    pub(super) has_stepped_back: bool,
     pub(super) reading: Reading,
 }
 
@@ -40,8 +43,10 @@ pub(super) struct FoundKeys {
     /// Of the keyring as it was read; none when it must be read again. It is no part of the
     /// set: a keyring that is written again with the same keys makes no other set.
     stamp: Option<KeyringStamp>,
-    /// The keyring can't be read or is gone, so nobody knows what has changed in it.
+    /// The keyring can't be read, believed, or is gone, so nobody knows what has changed in it.
     pub(super) is_unread: bool,
+    /// The keys stay as they were until the DNS has shown those of a keystore that was put back.
+    awaits_sight: bool,
 }
 
 impl FoundKeys {
@@ -77,10 +82,17 @@ impl FoundKeys {
             ));
             return Self::unread(organisation, before);
         }
-        let keys = in_use(organisation, source, &keyring, before, problems);
+        let doubts = source.witness.doubts(organisation, &keyring);
+        let read = (&keyring, doubts.as_slice());
+        if let Some(kept) = Self::kept(organisation, source, read, before, problems) {
+            return kept;
+        }
+        let keys = in_use(organisation, source, read, before, problems);
         let is_suspended = keyring.suspended().is_some();
+        let mut doubted: Vec<DomainName> = doubts.iter().map(|one| one.domain.clone()).collect();
+        doubted.dedup();
         let set = match before {
-            Some(before) if before.is_of(organisation, &keys, is_suspended) => {
+            Some(before) if before.is_of(organisation, &keys, is_suspended, &doubted) => {
                 before.of(organisation)
             }
             _ => Arc::new(KeySet {
@@ -88,13 +100,58 @@ impl FoundKeys {
                 keys,
                 known: Some(Arc::clone(organisation)),
                 is_suspended,
+                doubted: doubted.into(),
             }),
         };
         Self {
             set,
-            stamp,
-            is_unread: false,
+            stamp: stamp.filter(|_| doubts.is_empty()),
+            is_unread: !doubts.is_empty(),
+            awaits_sight: false,
         }
+    }
+
+    /// The keys as they were before, if the keyring can't be believed: it is older than it was,
+    /// lacks a key that signs, or the DNS is still to show its keys. Says why.
+    fn kept(
+        organisation: &Arc<Organisation>,
+        source: &Source<'_>,
+        (keyring, doubts): (&Keyring, &[Doubt]),
+        before: Option<&Arc<KeySet>>,
+        problems: &mut Vec<String>,
+    ) -> Option<Self> {
+        let signs = before.filter(|before| !before.keys.is_empty());
+        // What was revoked since must not go on signing, whatever else is in doubt.
+        let signs = signs.filter(|before| !before.has_given_up(source.witness));
+        let (domains, algorithms) = (&organisation.domains, &organisation.algorithms);
+        let restored = source.witness.restored();
+        let awaits_sight = !source.has_stepped_back
+            && restored
+                .is_some_and(|time| !unseen_since(keyring, domains, algorithms, time).is_empty());
+        let has_lost = signs.is_some_and(|before| {
+            let mut doubts = doubts.iter();
+            doubts.any(|doubt| !before.selectors(&doubt.domain).is_empty())
+        });
+        let stays = signs.filter(|_| source.has_stepped_back || awaits_sight || has_lost);
+        // One line for the whole keystore says so already.
+        let is_told = stays.is_some() && (source.has_stepped_back || awaits_sight);
+        if !is_told {
+            problems.extend(doubts.iter().map(|doubt| match stays {
+                Some(_) => format!("{}; the keys as they were stay in use", doubt.reason),
+                None => doubt.reason.clone(),
+            }));
+        }
+        let before = stays?;
+        let mut kept = Self::unread(organisation, Some(before));
+        kept.awaits_sight = awaits_sight;
+        if keyring.suspended().is_some() && !kept.set.is_suspended {
+            let set = KeySet::clone(&kept.set);
+            kept.set = Arc::new(KeySet {
+                is_suspended: true,
+                ..set
+            });
+        }
+        Some(kept)
     }
 
     /// Of a keyring that can't be read: the keys stay as they were before.
@@ -106,12 +163,14 @@ impl FoundKeys {
                 keys: Box::default(),
                 known: None,
                 is_suspended: false,
+                doubted: Box::default(),
             }),
         };
         Self {
             set,
             stamp: None,
             is_unread: true,
+            awaits_sight: false,
         }
     }
 
@@ -126,6 +185,18 @@ impl FoundKeys {
 }
 
 impl KeySet {
+    /// Whether a key that signs by this set was given up since.
+    fn has_given_up(&self, witness: &Witness) -> bool {
+        let organisation = &self.organisation.id;
+        self.keys.iter().any(|key| {
+            let identity = key.held.identity();
+            let mut states = key.states.iter();
+            states.any(|(domain, state)| {
+                *state == State::Active && witness.has_given_up(organisation, identity, domain)
+            })
+        })
+    }
+
     /// The keys of this set that have begun to drain, if one of their `successors` can't be used
     /// or could not be read just now. Their records are still in the DNS, so mail need not wait
     /// until someone fixes the successor. Once a withdrawal is asked for, that is not certain.
@@ -172,13 +243,20 @@ impl KeySet {
 fn in_use(
     organisation: &Organisation,
     source: &Source<'_>,
-    keyring: &Keyring,
+    (keyring, doubts): (&Keyring, &[Doubt]),
     before: Option<&Arc<KeySet>>,
     problems: &mut Vec<String>,
 ) -> Box<[SetKey]> {
     let mut keys = Vec::new();
     for entry in keyring.keys() {
-        let states = states(entry, organisation);
+        let mut states = states(entry, organisation).into_vec();
+        states.retain(|(domain, _)| {
+            let is_given_up = |doubt: &Doubt| {
+                doubt.given_up == Some(entry.fingerprint) && doubt.domain == *domain
+            };
+            !doubts.iter().any(is_given_up)
+        });
+        let states = states.into_boxed_slice();
         if is_active(&states) && organisation.algorithms.contains(&entry.algorithm) {
             let before = before.map(Arc::as_ref);
             keys.push(hold(organisation, source, entry, states, before, problems));
@@ -261,6 +339,22 @@ fn hold(
         key.held = Arc::clone(held);
     }
     key
+}
+
+/// One line for all organisations whose keys stay as they were after a keystore was put back.
+pub(super) fn waiting(found: &[FoundKeys]) -> Option<String> {
+    let mut waiting = found.iter().filter(|found| found.awaits_sight);
+    let first = &waiting.next()?.set.organisation.id;
+    let others = waiting.count();
+    Some(format!(
+        "an older keystore was put back: the keys of {first}{} stay in use as they were, until \
+         the DNS has shown each active key again (docs/restore.md)",
+        if others > 0 {
+            format!(" and {others} other organisations")
+        } else {
+            String::new()
+        }
+    ))
 }
 
 /// The sets in use, with each key marked that several organisations have: with it either could

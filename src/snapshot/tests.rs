@@ -1,3 +1,4 @@
+mod absence;
 mod gained;
 mod lazy;
 mod problems;

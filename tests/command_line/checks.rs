@@ -136,7 +136,7 @@ fn bad_keys_are_found() {
 fn no_organisations_need_no_keystore() {
     let setup = Setup::new();
     fs::remove_file(setup.path("orgs.d/voorbeeld.toml")).unwrap();
-    fs::remove_dir(setup.path("keys")).unwrap();
+    fs::remove_dir_all(setup.path("keys")).unwrap();
     setup.run(["check"]).expect(0).complains(&["warning: "]);
     setup
         .run(["org", "list"])

@@ -4,13 +4,13 @@ use std::{
     ffi::OsStr,
     fs,
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
+use zegel::keystore::Keystore;
 
 pub(crate) const RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem";
 pub(crate) const OTHER_RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa3072-pkcs8.pem";
@@ -67,8 +67,7 @@ impl Setup {
     }
 
     pub(crate) fn make_keystore(&self) {
-        fs::create_dir(self.path("keys")).unwrap();
-        fs::set_permissions(self.path("keys"), fs::Permissions::from_mode(0o700)).unwrap();
+        Keystore::create(&self.path("keys")).unwrap();
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {

@@ -50,6 +50,7 @@ impl Template {
         // The lock of the keeper, as it is after its first start.
         drop(keystore.keep(now).expect("the lock of the keeper"));
         hand_over(&folder.path().join("keys"));
+        hand_over(&folder.path().join("keys.mark"));
         Self { folder, made: now }
     }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod clients;
 mod refused;
+mod restored;
 mod worlds;
 
 use std::sync::atomic::{AtomicBool, Ordering};

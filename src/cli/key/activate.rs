@@ -44,7 +44,7 @@ pub(in crate::cli) struct ActivateArguments {
 pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
     let keyring = keystore.read_keyring(&organisation.id)?;
     let entry = find(organisation, &keyring, &arguments.selector)?;
     let domains = domains(arguments, organisation, entry)?;

@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Resul
             organisation.id
         )));
     }
-    let keystore = open_or_initialise(&loaded.settings)?;
+    let keystore = open_or_initialise(context, &loaded.settings)?;
     let mut added = Vec::with_capacity(algorithms.len());
     for algorithm in algorithms {
         warn_of_other_algorithm(organisation, algorithm);

@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
     let octets = Zeroizing::new(message::read(Some(&arguments.file))?);
     let key = NewKey::from_any_form(&octets)
         .map_err(|error| Failure::Other(format!("{}: {error}", arguments.file.display())))?;
-    let keystore = open_or_initialise(&loaded.settings)?;
+    let keystore = open_or_initialise(context, &loaded.settings)?;
     let target = Target {
         organisation: &organisation.id,
         selector: &arguments.selector,

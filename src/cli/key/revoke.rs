@@ -39,7 +39,7 @@ pub(in crate::cli) struct RevokeArguments {
 pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
     let selector = &arguments.selector;
     let id = &organisation.id;
     let keyring = keystore.read_keyring(id)?;

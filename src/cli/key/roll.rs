@@ -52,7 +52,7 @@ pub(in crate::cli) struct RollArguments {
 pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
     if let Some(selector) = &arguments.selector {
         return give_up(
             &keystore,

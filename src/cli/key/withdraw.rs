@@ -35,7 +35,7 @@ pub(in crate::cli) struct WithdrawArguments {
 pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
     let selector = &arguments.selector;
     let id = &organisation.id;
     let insistence = if arguments.force {

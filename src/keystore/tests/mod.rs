@@ -2,6 +2,7 @@ mod batch;
 mod crashes;
 mod life;
 mod lifecycle;
+mod marks;
 mod unsafe_files;
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};

@@ -252,6 +252,8 @@ fn a_successor_that_was_not_readable_just_then_leaves_the_key_in_its_place() {
     let source = Source {
         keystore: &keystore,
         view: &keystore.view().unwrap(),
+        witness: &keystore.witness().unwrap(),
+        has_stepped_back: false,
         reading: Reading::WhenNeeded,
     };
     let mut problems = Vec::new();

@@ -155,6 +155,9 @@ fn another_key_under_the_same_name_is_read_at_once() {
     let loaded = loaded(&["een"]);
     let first = first(&loaded, &keystore);
     fs::remove_dir_all(keystore.path().join("een")).unwrap();
+    // Or the selector would not be given out again.
+    fs::remove_dir_all(keystore.path().join("../keys.mark")).unwrap();
+    fs::remove_file(keystore.path().join("audit.log")).unwrap();
     add_key(&keystore, "een");
     let second = next(&loaded, &keystore, &first);
     assert_eq!(second.problems, [""; 0]);

@@ -1,0 +1,172 @@
+//! The file of the mark: read from where it was read last, and appended to.
+
+use std::{
+    ffi::OsString,
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{Line, Mark};
+use crate::keystore::{
+    audit::is_cut_off,
+    files::Folder,
+    problem::{FileError, FileProblem},
+};
+
+const NAME: &str = "mark.jsonl";
+/// A mark that can't be written is made anew out of all keyrings, which takes long.
+const TRY_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
+/// Where the mark is. Keeps what was read of it.
+#[derive(Debug)]
+pub(in crate::keystore) struct MarkFile {
+    path: PathBuf,
+    read: Mutex<Option<ReadMark>>,
+    /// What was last said of a mark that can't be read or written.
+    complaint: Mutex<Option<Complaint>>,
+}
+
+#[derive(Debug)]
+struct Complaint {
+    text: String,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct ReadMark {
+    mark: Arc<Mark>,
+    inode: u64,
+    /// So many octets were read: whole lines.
+    octets: u64,
+}
+
+impl MarkFile {
+    /// In this folder.
+    pub(in crate::keystore) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            read: Mutex::default(),
+            complaint: Mutex::default(),
+        }
+    }
+
+    /// Where it is unless the settings say otherwise: beside the keystore, never in it.
+    pub(in crate::keystore) fn beside(keystore: &Path) -> Self {
+        let mut name = OsString::from(keystore);
+        name.push(".mark");
+        Self::new(name.into())
+    }
+
+    pub(in crate::keystore) fn path(&self) -> PathBuf {
+        self.path.join(NAME)
+    }
+
+    /// The mark as it is now; none if there is none.
+    pub(in crate::keystore) fn read(&self) -> Result<Option<Arc<Mark>>, FileError> {
+        let mut read = lock(&self.read);
+        let opened = match Folder::open_safely(&self.path) {
+            Ok(folder) => folder.open_log(NAME)?,
+            Err(error) if matches!(error.problem, FileProblem::Missing) => None,
+            Err(error) => return Err(error),
+        };
+        let Some((mut file, metadata)) = opened else {
+            *read = None;
+            return Ok(None);
+        };
+        let failed = |error| FileError::io(&self.path(), error);
+        let known = read
+            .take()
+            .filter(|known| known.inode == metadata.ino() && known.octets <= metadata.len());
+        let mut known = known.unwrap_or_else(|| ReadMark {
+            mark: Arc::default(),
+            inode: metadata.ino(),
+            octets: 0,
+        });
+        if known.octets < metadata.len() {
+            let mut text = Vec::new();
+            file.seek(SeekFrom::Start(known.octets)).map_err(failed)?;
+            file.take(metadata.len() - known.octets)
+                .read_to_end(&mut text)
+                .map_err(failed)?;
+            // What comes after the last end of a line is not whole yet.
+            let whole = text.iter().rposition(|octet| *octet == b'\n');
+            let whole = whole.map_or(0, |place| place + 1);
+            Arc::make_mut(&mut known.mark).read(&text[..whole]);
+            known.octets += u64::try_from(whole).unwrap_or_default();
+        }
+        let mark = Arc::clone(&known.mark);
+        *read = Some(known);
+        // A file in which nothing is whole is none.
+        Ok((mark.lines > 0).then_some(mark))
+    }
+
+    /// Appends lines, for the owner of the keystore. Only under its lock.
+    pub(super) fn append(&self, keystore: &Folder, lines: &[Line]) -> Result<(), FileError> {
+        let folder = Folder::open_or_made(&self.path, keystore)?;
+        let mut file = folder.log_file(NAME)?;
+        let failed = |error| FileError::io(&self.path(), error);
+        let mut text = Vec::new();
+        if is_cut_off(&mut file).map_err(failed)? {
+            text.push(b'\n');
+        }
+        text.extend(written(lines).map_err(failed)?);
+        file.write_all(&text).map_err(failed)?;
+        file.sync_data().map_err(failed)
+    }
+
+    /// Writes all of it anew. Only under the lock of the keystore.
+    pub(super) fn replace(&self, keystore: &Folder, mark: &Mark) -> Result<(), FileError> {
+        let folder = Folder::open_or_made(&self.path, keystore)?;
+        let failed = |error| FileError::io(&self.path(), error);
+        let text = written(&mark.lines()).map_err(failed)?;
+        folder.prepare(NAME, &text)?.rename()?;
+        folder.sync()
+    }
+
+    /// Says once that the mark can't be read or written.
+    pub(super) fn complain(&self, error: &FileError) {
+        let text = format!(
+            "{error}; without the mark nobody notices when an older keystore is put back \
+             ([keystore] mark)"
+        );
+        let mut complaint = lock(&self.complaint);
+        if complaint.as_ref().is_none_or(|known| known.text != text) {
+            tracing::warn!("{text}");
+        }
+        *complaint = Some(Complaint {
+            text,
+            since: Instant::now(),
+        });
+    }
+
+    /// What was last said of a mark that can't be read or written.
+    pub(in crate::keystore) fn complaint(&self) -> Option<String> {
+        let complaint = lock(&self.complaint);
+        complaint.as_ref().map(|complaint| complaint.text.clone())
+    }
+
+    /// Whether it could not be written just now, so that trying again is no use.
+    pub(super) fn has_failed(&self) -> bool {
+        let complaint = lock(&self.complaint);
+        complaint
+            .as_ref()
+            .is_some_and(|complaint| complaint.since.elapsed() < TRY_AGAIN_AFTER)
+    }
+}
+
+fn written(lines: &[Line]) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(lines.len() * 200);
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// What a mutex here guards is whole even after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,303 @@
+//! What tells whoever reads the keystore that something is missing in it, or older than it was:
+//! the mark, the audit log, and key files that no keyring names.
+//!
+//! Absence by itself is not taken for "never had one": mail of a domain that had a key in use
+//! must not leave unsigned because a folder is gone.
+
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+
+use super::{
+    GENERATION, GenerationStamp, KEY_SUFFIX, KEYRING, Keystore,
+    files::{Folder, TEMPORARY},
+    identity::{KeystoreId, Standing},
+    mark::{Comparison, Mark},
+    problem::KeystoreError,
+};
+use crate::{
+    dkim::key::Fingerprint,
+    keys::{KeyEntry, KeyIdentity, Keyring},
+    names::{DomainName, OrganisationId},
+    organisation::Organisation,
+};
+
+/// The keystore at one moment, and what is known of it beside its keyrings.
+pub struct Witness {
+    root: Folder,
+    mark: Option<Arc<Mark>>,
+    problem: Option<String>,
+    standing: Standing,
+    generation: GenerationStamp,
+    /// Read when an organisation makes it necessary: it is long.
+    audit: OnceLock<Mark>,
+}
+
+/// Which keystore was read, and up to which change: what the next one is compared with.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lineage {
+    /// None of a keystore of 0.1.
+    pub id: Option<KeystoreId>,
+    /// The highest generation that was seen of it.
+    pub generation: u64,
+    /// Since when active keys have to be seen again, if an older keystore was put back.
+    pub restored: Option<Timestamp>,
+}
+
+/// A domain whose mail must not be taken for that of one without a key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Doubt {
+    /// Which one.
+    pub domain: DomainName,
+    /// The key that the keyring calls active and that was given up; none where one is missing.
+    pub given_up: Option<Fingerprint>,
+    /// What is missing or older, and the way out.
+    pub reason: String,
+}
+
+impl Keystore {
+    /// Looks at the keystore as a whole. To be asked before the keyrings are read.
+    ///
+    /// # Errors
+    /// When the folder, its id or its generation cannot be read. What is wrong with the mark is
+    /// a problem in the answer.
+    pub fn witness(&self) -> Result<Witness, KeystoreError> {
+        // The mark first: it is written last, so that it is never ahead of what is read after it.
+        let (mut mark, mut problem) = (None, None);
+        match self.mark.read() {
+            Ok(read) => mark = read,
+            Err(error) => problem = Some(error.to_string()),
+        }
+        let generation = self.generation_stamp()?;
+        let standing = self.standing()?;
+        if mark
+            .as_ref()
+            .is_some_and(|mark| mark.generation() < generation.number)
+        {
+            // Someone may be between the two just now.
+            if let Ok(Some(again)) = self.mark.read()
+                && again.generation() <= generation.number
+            {
+                mark = Some(again);
+            }
+        }
+        Ok(Witness {
+            root: self.root()?,
+            mark,
+            problem,
+            standing,
+            generation,
+            audit: OnceLock::new(),
+        })
+    }
+}
+
+impl Witness {
+    /// The generation of the keystore.
+    pub fn generation(&self) -> GenerationStamp {
+        self.generation
+    }
+
+    /// What is wrong with the mark, if it can't be read.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Whether there is a keystore that was never written by a zegel that gives it an id.
+    pub fn lacks_id(&self) -> bool {
+        self.standing == Standing::WithoutId
+    }
+
+    /// Since when active keys have to be seen again in the DNS.
+    pub fn restored(&self) -> Option<Timestamp> {
+        self.mark.as_ref().and_then(|mark| mark.restored())
+    }
+
+    fn id(&self) -> Option<&KeystoreId> {
+        match &self.standing {
+            Standing::Initialised(id) => Some(id),
+            Standing::WithoutId | Standing::Empty => None,
+        }
+    }
+
+    /// Why this is an older keystore than there was, or another one: by the mark, and by what
+    /// was read before. None if it goes on from there.
+    pub fn step_back(&self, before: Option<&Lineage>) -> Option<String> {
+        let number = self.generation.number;
+        let mark = self.mark.as_ref();
+        let is_marked = mark.is_some_and(|mark| mark.id().is_some() && mark.id() == self.id());
+        let is_other = |known: Option<&KeystoreId>| {
+            known.is_some() && self.id().is_some() && known != self.id()
+        };
+        let earlier = if mark.is_some_and(|mark| is_other(mark.id())) {
+            "it has another id than its mark".to_owned()
+        } else if let Some(mark) = mark.filter(|mark| number < mark.generation()) {
+            format!(
+                "it has generation {number}, and had {} according to its mark",
+                mark.generation()
+            )
+        } else if let Some(before) = before.filter(|before| number < before.generation) {
+            format!("it has generation {number}, and had {}", before.generation)
+        } else if before.is_some_and(|before| is_other(before.id.as_ref())) && !is_marked {
+            "it has another id than before".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{}: this is an older copy of the keystore, or another one: {earlier}. Put the right \
+             one back, or run `zegel keystore restore` if this is meant (docs/restore.md)",
+            self.root.path(GENERATION).display()
+        ))
+    }
+
+    /// What the next keystore is compared with.
+    pub fn lineage(&self, before: Option<&Lineage>, has_stepped_back: bool) -> Lineage {
+        match before.filter(|_| has_stepped_back) {
+            Some(before) => before.clone(),
+            None => Lineage {
+                id: self.id().cloned(),
+                generation: self.generation.number,
+                restored: self.restored(),
+            },
+        }
+    }
+
+    /// The domains of an organisation for which its keyring can't be believed: it calls a key
+    /// active that was given up, or has none in use while another source tells of a key that is
+    /// not there.
+    pub fn doubts(&self, organisation: &Organisation, keyring: &Keyring) -> Vec<Doubt> {
+        let mut doubts: Vec<Doubt> = Vec::new();
+        let mut whole_keyring = None;
+        for domain in &organisation.domains {
+            for algorithm in &organisation.algorithms {
+                let active = keyring.active_key(domain, *algorithm);
+                let doubt = match active {
+                    Some(entry) => self.given_up(organisation, entry, domain),
+                    None => self.missing(organisation, keyring, domain).or_else(|| {
+                        let keyring_gone = whole_keyring
+                            .get_or_insert_with(|| self.missing_keyring(organisation, keyring));
+                        keyring_gone.clone().map(|reason| Doubt {
+                            domain: domain.clone(),
+                            given_up: None,
+                            reason,
+                        })
+                    }),
+                };
+                doubts.extend(doubt.filter(|doubt| !doubts.contains(doubt)));
+            }
+        }
+        doubts
+    }
+
+    /// Whether a key was given up for a domain, by the mark.
+    pub fn has_given_up(
+        &self,
+        organisation: &OrganisationId,
+        key: &KeyIdentity,
+        domain: &DomainName,
+    ) -> bool {
+        let mark = self.mark.as_ref();
+        mark.is_some_and(|mark| mark.has_given_up(organisation, key, domain))
+    }
+
+    fn given_up(
+        &self,
+        organisation: &Organisation,
+        entry: &KeyEntry,
+        domain: &DomainName,
+    ) -> Option<Doubt> {
+        let given_up = self
+            .mark
+            .as_ref()?
+            .gave_up(&organisation.id, entry, domain)?;
+        Some(Doubt {
+            domain: domain.clone(),
+            given_up: Some(entry.fingerprint),
+            reason: format!(
+                "{}: {} is active for {domain} here, and was given up on {:.0}: an older \
+                 keyring was put back; restore the newest one, or run `zegel keystore restore`",
+                self.keyring_path(&organisation.id),
+                entry.selector,
+                given_up.time
+            ),
+        })
+    }
+
+    /// A key that mark or audit log tell of.
+    fn missing(
+        &self,
+        organisation: &Organisation,
+        keyring: &Keyring,
+        domain: &DomainName,
+    ) -> Option<Doubt> {
+        let id = &organisation.id;
+        let (selector, source) = match &self.mark {
+            Some(mark) if mark.lacking(id, keyring, domain).is_some() => {
+                (mark.lacking(id, keyring, domain)?.clone(), "the mark")
+            }
+            _ if self.is_mark_complete() || self.is_half_made(organisation) => return None,
+            _ => {
+                let selector = self.audit().lacking(id, keyring, domain)?;
+                (selector.clone(), "audit.log")
+            }
+        };
+        let state = keyring.key(&selector).is_none();
+        Some(Doubt {
+            domain: domain.clone(),
+            given_up: None,
+            reason: format!(
+                "{}: {} of {domain} is not there, and {source} tells of it{}: restore the folder \
+                 from a backup, or make a new key with `zegel key generate {id}`; until one is in \
+                 use, mail of {domain} counts as signing_failure",
+                self.keyring_path(id),
+                selector,
+                if state { "" } else { " with another key" },
+            ),
+        })
+    }
+
+    /// Why the keyring itself is missing: there are key files beside the place where it was.
+    fn missing_keyring(&self, organisation: &Organisation, keyring: &Keyring) -> Option<String> {
+        let id = &organisation.id;
+        if !keyring.keys().is_empty() || self.is_mark_complete() || self.has_audit() {
+            return None;
+        }
+        let folder = self.root.child(id.as_str()).ok()??;
+        let names = folder.names().ok()?;
+        let key_file = names.iter().find(|name| name.ends_with(KEY_SUFFIX))?;
+        (!self.is_half_made(organisation)).then(|| {
+            format!(
+                "{}: there is no keyring, and {key_file} is there: restore the keyring from a \
+                 backup, or make a new key with `zegel key generate {id}`; until one is in use, \
+                 mail of {id} counts as signing_failure",
+                self.keyring_path(id)
+            )
+        })
+    }
+
+    /// Whether the mark tells of every key that there was.
+    fn is_mark_complete(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| {
+            mark.compare(self.id(), self.generation.number) == Comparison::Current
+                && mark.id() == self.id()
+        })
+    }
+
+    /// Whether the process that made the first key died before its keyring was there.
+    fn is_half_made(&self, organisation: &Organisation) -> bool {
+        self.root
+            .has(&format!("{}/{TEMPORARY}{KEYRING}", organisation.id))
+    }
+
+    fn has_audit(&self) -> bool {
+        self.root.has(super::audit::NAME)
+    }
+
+    fn audit(&self) -> &Mark {
+        self.audit.get_or_init(|| Mark::of_audit(&self.root))
+    }
+
+    fn keyring_path(&self, organisation: &OrganisationId) -> impl std::fmt::Display {
+        self.root.place(&format!("{organisation}/{KEYRING}"))
+    }
+}
