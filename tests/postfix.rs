@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use support::arrivals::{
@@ -264,6 +267,230 @@ fn mail_from_a_content_filter_is_signed_once() {
     let mut tally = Tally::default();
     count(&mut tally, Way::Relay, &signatures);
     tally.assert_counted(&stage.zegel);
+}
+
+/// What the doctor advises is done, with what is here.
+fn do_as_the_doctor_says(stage: &mut Stage<Postfix>, expected: &[&str]) {
+    let ask = |stage: &Stage<Postfix>| {
+        let output = Command::new(env!("CARGO_BIN_EXE_zegel"))
+            .arg("--config")
+            .arg(stage.zegel.path("zegel.toml"))
+            .args(["doctor", "--json", "--postfix"])
+            .arg(stage.mta.configuration())
+            .output()
+            .expect("the doctor runs");
+        let report: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("a report in JSON");
+        let findings = report["findings"].as_array().expect("findings").clone();
+        let is_to_do = |one: &serde_json::Value| one["severity"] != "note";
+        findings.into_iter().filter(is_to_do).collect::<Vec<_>>()
+    };
+    let findings = ask(stage);
+    let codes: Vec<&str> = findings
+        .iter()
+        .filter_map(|one| one["code"].as_str())
+        .collect();
+    assert_eq!(codes, expected, "{findings:#?}");
+    for finding in &findings {
+        let command = finding["command"].as_str().expect("a command");
+        let script = format!("PATH=/usr/sbin:/usr/bin:/bin; {command}");
+        let status = Command::new("sh").args(["-c", &script]).status();
+        assert!(status.expect("a shell").success(), "{command}");
+    }
+    assert_eq!(ask(stage), [0; 0], "nothing is left to do");
+    stage.mta.restart();
+}
+
+/// A message in our name from outside, for a customer.
+fn forgery(name: &str) -> Message {
+    let mut message = letter("directeur@voorbeeld.example", name);
+    message.to = vec![format!("{name}@inside.example")];
+    message
+}
+
+/// Sends it as a stranger.
+fn forge(stage: &Stage<Postfix>, message: &Message) {
+    let stranger = Ipv4Addr::new(127, 0, 0, 9);
+    let mut client = Client::connect_from(stranger, stage.mta.outside_port());
+    client.ehlo("stranger.example").expect(250);
+    client.send(message).expect_accepted();
+}
+
+/// What a filter makes of a message.
+fn filtered(bytes: &[u8]) -> Vec<u8> {
+    [b"X-Filter: clean\r\n", bytes].concat()
+}
+
+/// Gives a message back as amavis does, with who sent it.
+fn give_back(stage: &Stage<Postfix>, filter: &Sink, to: &str) {
+    let taken = filter.find(to, TIMEOUT);
+    let mut client = Client::greeted(stage.mta.reinjection_port());
+    // Nothing is said of mail that sendmail(1) took.
+    if !taken.forwarded.is_empty() {
+        let said = format!("XFORWARD {}", taken.forwarded);
+        client.command(&said).expect(250);
+    }
+    let message = Message::new(&taken.from, to, filtered(&taken.bytes));
+    client.send(&message).expect_accepted();
+}
+
+fn filter() -> Sink {
+    Sink::with(SinkOptions {
+        keywords: vec![
+            "8BITMIME",
+            "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT",
+        ],
+    })
+}
+
+fn signatures_at(stage: &Stage<Postfix>, message: &Message) -> usize {
+    let received = stage.sink.find(&message.to[0], TIMEOUT);
+    received.header("DKIM-Signature").len()
+}
+
+/// Our mail by each way in is signed once and verifies, however it comes to the sink.
+fn assert_ours_is_signed_once(
+    stage: &Stage<Postfix>,
+    ways: &[Way],
+    pass: impl Fn(&Stage<Postfix>, Way, &Message),
+) {
+    for way in ways {
+        let message = letter("jan@voorbeeld.example", &format!("ours-{}", way.name()));
+        stage.carry(*way, std::slice::from_ref(&message));
+        pass(stage, *way, &message);
+        let arrived = stage.sink.find(&message.to[0], TIMEOUT);
+        assert_eq!(arrived.header("DKIM-Signature").len(), 1, "{way:?}");
+        let signatures = signatures_of("@voorbeeld.example");
+        let sent = Sent {
+            message,
+            signatures,
+        };
+        assert_verified(&[(sent, arrived)], &stage.zegel.records());
+    }
+}
+
+/// The milter is told the address of the filter, whatever XFORWARD says: with it on the way back
+/// everybody's mail is ours.
+#[test]
+fn what_the_doctor_advises_around_a_filter_signs_ours_once_and_no_forgery() {
+    let filter = filter();
+    let mut stage = Stage::new("", |zegel, sink| {
+        let milter = zegel.milter();
+        let options = options(zegel, sink)
+            .main_cf(&format!(
+                "content_filter = smtp:[127.0.0.1]:{}",
+                filter.port()
+            ))
+            .main_cf("smtp_send_xforward_command = yes")
+            .change(
+                "-P",
+                &format!("{{reinjection}}/inet/smtpd_milters={milter}"),
+            )
+            .change("-PX", "{reinjection}/inet/receive_override_options")
+            .change("-P", "{outside}/inet/smtpd_milters=");
+        Postfix::start(&options)
+    });
+    let forged = forgery("forged-before");
+    forge(&stage, &forged);
+    give_back(&stage, &filter, &forged.to[0]);
+    let client = filter.find(&forged.to[0], TIMEOUT).forwarded;
+    assert!(client.contains("ADDR=127.0.0.9"), "{client}");
+    assert_eq!(signatures_at(&stage, &forged), 1, "this is the danger");
+
+    do_as_the_doctor_says(&mut stage, &["forgeries_signed", "unsigned_before_filter"]);
+    let forged = forgery("forged");
+    forge(&stage, &forged);
+    give_back(&stage, &filter, &forged.to[0]);
+    assert_eq!(signatures_at(&stage, &forged), 0);
+    let ways = [Way::Relay, Way::Submission, Way::Local];
+    assert_ours_is_signed_once(&stage, &ways, |stage, _, message| {
+        give_back(stage, &filter, &message.to[0]);
+    });
+}
+
+#[test]
+fn what_the_doctor_advises_around_a_proxy_filter_signs_ours_once_and_no_forgery() {
+    let filter = filter();
+    let mut stage = Stage::new("", |zegel, sink| {
+        let (milter, port) = (zegel.milter(), filter.port());
+        let proxy = format!("inet/smtpd_proxy_filter=127.0.0.1:{port}");
+        let options = options(zegel, sink)
+            .change("-P", &format!("{{outside}}/{proxy}"))
+            .change("-P", &format!("{{submission}}/{proxy}"))
+            .change(
+                "-P",
+                &format!("{{reinjection}}/inet/smtpd_milters={milter}"),
+            )
+            .change("-PX", "{reinjection}/inet/receive_override_options");
+        Postfix::start(&options)
+    });
+    let forged = forgery("forged-before");
+    forge(&stage, &forged);
+    give_back(&stage, &filter, &forged.to[0]);
+    let client = filter.find(&forged.to[0], TIMEOUT).forwarded;
+    assert!(client.contains("ADDR=127.0.0.9"), "{client}");
+    assert_eq!(signatures_at(&stage, &forged), 1, "this is the danger");
+
+    do_as_the_doctor_says(&mut stage, &["forgeries_signed", "proxy_filter_unsigned"]);
+    let forged = forgery("forged");
+    forge(&stage, &forged);
+    give_back(&stage, &filter, &forged.to[0]);
+    assert_eq!(signatures_at(&stage, &forged), 0);
+    let ways = [Way::Relay, Way::Submission, Way::Local];
+    assert_ours_is_signed_once(&stage, &ways, |_, _, _| {});
+}
+
+/// A program behind pipe(8) that gives mail back by sendmail(1), as in FILTER_README.
+#[test]
+fn what_the_doctor_advises_around_a_filter_program_signs_ours_once_and_no_forgery() {
+    let folder = support::open_folder("filter");
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("a mode");
+    let script = folder.path().join("filter.sh");
+    let text = "cat >\"$0.$2.new\" && mv \"$0.$2.new\" \"$0.$2\"\n";
+    std::fs::write(&script, text).expect("a script");
+    let mut stage = Stage::new("", |zegel, sink| {
+        let argv = format!(
+            "argv=/bin/sh {} ${{sender}} ${{recipient}}",
+            script.display()
+        );
+        let program =
+            format!("filter/unix=filter unix - n n - 10 pipe flags=Rq user=nobody {argv}");
+        let mut options = options(zegel, sink)
+            .change("-M", &program)
+            .change("-P", "{outside}/inet/content_filter=filter:dummy")
+            .change("-P", "{relay}/inet/content_filter=filter:dummy")
+            .change("-P", "{submission}/inet/content_filter=filter:dummy");
+        for name in [
+            "content_filter",
+            "mynetworks",
+            "smtpd_authorized_xforward_hosts",
+            "receive_override_options",
+            "smtpd_milters",
+        ] {
+            options = options.change("-PX", &format!("{{reinjection}}/inet/{name}"));
+        }
+        Postfix::start(&options)
+    });
+    let give_back = |stage: &Stage<Postfix>, message: &Message| {
+        let file = folder.path().join(format!("filter.sh.{}", message.to[0]));
+        wait_until("the filter has it", || file.exists());
+        let bytes = std::fs::read(&file).expect("what the filter took");
+        let bytes = [b"X-Filter: clean\n", bytes.as_slice()].concat();
+        let returned = Message::new(&message.from, &message.to[0], bytes);
+        stage.mta.give_back(&returned);
+    };
+    let forged = forgery("forged-before");
+    forge(&stage, &forged);
+    give_back(&stage, &forged);
+    assert_eq!(signatures_at(&stage, &forged), 1, "this is the danger");
+
+    do_as_the_doctor_says(&mut stage, &["forgeries_signed"]);
+    let forged = forgery("forged");
+    forge(&stage, &forged);
+    give_back(&stage, &forged);
+    assert_eq!(signatures_at(&stage, &forged), 0);
+    let ways = [Way::Relay, Way::Submission];
+    assert_ours_is_signed_once(&stage, &ways, |stage, _, message| give_back(stage, message));
 }
 
 /// With `internal_mail_filter_classes = bounce`, as in `conf/postfix/main.cf`.

@@ -125,7 +125,7 @@ fn each_planted_danger_is_named() {
         (added("default_process_limit = 1000"), "act connections"),
         (
             added("content_filter = smtp:[127.0.0.1]:10024"),
-            "warning before_content_filter",
+            "note before_content_filter",
         ),
         (changed("message_strip_characters = \\0", ""), "note nul"),
         (

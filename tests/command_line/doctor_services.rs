@@ -8,6 +8,8 @@ use std::{
     process::{Command, Output},
 };
 
+use serde_json::Value;
+
 use super::doctor::{codes, set_mode};
 use crate::setup::{Done, Setup};
 
@@ -86,23 +88,33 @@ impl Files {
     }
 
     /// Does what each finding says.
-    pub(super) fn do_as_told(done: &Done) -> Vec<String> {
-        let report = done.json();
-        let findings = report["findings"].as_array().unwrap().iter();
-        let commands: Vec<String> = findings
-            .map(|one| one["command"].as_str().unwrap().to_owned())
-            .collect();
-        for command in &commands {
-            let path = "PATH=/usr/sbin:/usr/bin:/bin";
-            let shell = format!("{path}; {command}");
-            succeeded(&Command::new("sh").args(["-c", &shell]).output().unwrap());
-        }
-        commands
+    fn do_as_told(done: &Done) -> Vec<String> {
+        run_commands(done, |_| true)
+    }
+
+    /// Does what each finding says that is more than a note.
+    pub(super) fn do_what_must_be_done(done: &Done) -> Vec<String> {
+        run_commands(done, |finding| finding["severity"] != "note")
     }
 
     fn without_folder(&self, command: &str) -> String {
         command.replace(&format!(" -c {}", self.folder().display()), "")
     }
+}
+
+fn run_commands(done: &Done, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
+    let report = done.json();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let commands: Vec<String> = findings
+        .filter(|one| is_meant(one))
+        .map(|one| one["command"].as_str().unwrap().to_owned())
+        .collect();
+    for command in &commands {
+        let path = "PATH=/usr/sbin:/usr/bin:/bin";
+        let shell = format!("{path}; {command}");
+        succeeded(&Command::new("sh").args(["-c", &shell]).output().unwrap());
+    }
+    commands
 }
 
 #[track_caller]

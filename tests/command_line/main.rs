@@ -6,6 +6,7 @@ mod checks;
 mod dns;
 mod dns_server;
 mod doctor;
+mod doctor_filters;
 mod doctor_services;
 mod explain;
 mod keys;

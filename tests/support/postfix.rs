@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::logins::Login;
 use super::port::Port;
 use super::process::{GUARD, Supervised, program, read_lossy, strays};
+use super::smtp::Message;
 use super::{fragment, logins, open_folder, require_root};
 
 /// The socket that the fragments name, which the test bed replaces with the milter's.
@@ -31,6 +32,8 @@ pub struct PostfixOptions {
     pub main_cf: Vec<String>,
     /// Who may log in on the submission port.
     pub logins: Vec<Login>,
+    /// What postconf is told before the start: an option and its argument.
+    pub changes: Vec<[String; 2]>,
 }
 
 impl PostfixOptions {
@@ -42,12 +45,21 @@ impl PostfixOptions {
             sink_port,
             main_cf: Vec::new(),
             logins: logins::usual(),
+            changes: Vec::new(),
         }
     }
 
     /// Mail with a login goes to this milter.
     pub fn submission_milter(mut self, milter: impl Into<String>) -> Self {
         self.submission_milter = Some(milter.into());
+        self
+    }
+
+    /// What postconf is told of the files before the start, such as `-P` and
+    /// `{relay}/inet/name=value`; `{relay}`, `{submission}`, `{outside}` and `{reinjection}` are
+    /// the names of the services.
+    pub fn change(mut self, option: &str, argument: &str) -> Self {
+        self.changes.push([option.to_owned(), argument.to_owned()]);
         self
     }
 
@@ -77,28 +89,37 @@ impl Postfix {
         let folder = open_folder("postfix");
         let ports = [Port::free(), Port::free(), Port::free(), Port::free()];
         lay_out(folder.path(), options, &ports);
-        let mut command = Command::new("bash");
-        // As `postfix start-fg` ends, but without its checks of the whole installation.
-        let master = "/usr/lib/postfix/sbin/master -c \"$0\" -s";
-        let script = format!("{GUARD} guard 'kill \"$daemon\"' {master}");
-        command
-            .args(["-c", &script])
-            .arg(folder.path().join("config"));
-        let output = folder.path().join("output");
+        let process = launch(folder.path());
         let [relay, submission, outside, reinjection] = ports;
         let mut postfix = Self {
-            process: Supervised::start("Postfix", command, &output),
+            process,
             relay,
             submission,
             outside,
             reinjection,
             folder,
         };
-        let log = postfix.folder.path().join("log/mail.log");
-        for port in postfix.ports() {
-            postfix.process.wait_for_port(port, || read_lossy(&log));
-        }
+        postfix.wait_for_ports();
         postfix
+    }
+
+    /// Ends it and starts it again, on the same files and ports.
+    pub fn restart(&mut self) {
+        self.process.stop();
+        self.process = launch(self.folder.path());
+        self.wait_for_ports();
+    }
+
+    fn wait_for_ports(&mut self) {
+        let log = self.folder.path().join("log/mail.log");
+        for port in self.ports() {
+            self.process.wait_for_port(port, || read_lossy(&log));
+        }
+    }
+
+    /// The folder of main.cf and master.cf.
+    pub fn configuration(&self) -> PathBuf {
+        self.folder.path().join("config")
     }
 
     /// Takes mail from 127.0.0.0/8 for anywhere, without a login.
@@ -138,6 +159,21 @@ impl Postfix {
         std::io::Write::write_all(&mut input, message).ok();
         drop(input);
         child.wait_with_output().expect("sendmail ends")
+    }
+
+    /// Hands a message to sendmail as a content filter gives it back.
+    pub fn give_back(&self, message: &Message) {
+        let mut child = self
+            .command("/usr/sbin/sendmail", "-C")
+            .args(["-G", "-i", "-f", &message.from, "--"])
+            .args(&message.to)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("sendmail runs");
+        let mut input = child.stdin.take().expect("a piped input");
+        std::io::Write::write_all(&mut input, &message.bytes).expect("sendmail takes it");
+        drop(input);
+        assert!(child.wait().expect("sendmail ends").success());
     }
 
     /// The messages in the queue, one JSON object each (`postqueue -j`).
@@ -212,6 +248,34 @@ impl Drop for Postfix {
     }
 }
 
+fn launch(folder: &Path) -> Supervised {
+    let mut command = Command::new("bash");
+    // As `postfix start-fg` ends, but without its checks of the whole installation.
+    let master = "/usr/lib/postfix/sbin/master -c \"$0\" -s";
+    let script = format!("{GUARD} guard 'kill \"$daemon\"' {master}");
+    command.args(["-c", &script]).arg(folder.join("config"));
+    Supervised::start("Postfix", command, &folder.join("output"))
+}
+
+/// Has postconf change the files that were laid out.
+fn change(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
+    let names = ["{relay}", "{submission}", "{outside}", "{reinjection}"];
+    for [option, argument] in &options.changes {
+        let mut argument = argument.clone();
+        for (name, port) in names.iter().zip(ports) {
+            let service = format!("127.0.0.1:{}", port.number());
+            argument = argument.replace(name, &service);
+        }
+        let mut command = Command::new("/usr/sbin/postconf");
+        command
+            .arg("-c")
+            .arg(folder.join("config"))
+            .args([option, &argument]);
+        let output = command.output().expect("postconf runs");
+        assert!(output.status.success(), "{command:?}: {output:?}");
+    }
+}
+
 fn lay_out(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
     for name in ["config", "queue", "data", "log"] {
         fs::create_dir(folder.join(name)).expect("a folder");
@@ -221,12 +285,13 @@ fn lay_out(folder: &Path, options: &PostfixOptions, ports: &[Port; 4]) {
     make_queue(&folder.join("queue"), user);
     let main = folder.join("config/main.cf");
     fs::write(&main, main_cf(folder, options)).expect("main.cf");
+    fs::write(folder.join("config/master.cf"), master_cf(options, ports)).expect("master.cf");
+    change(folder, options, ports);
     // Postfix waits until a new main.cf has not changed for a while: an old one starts at once.
     let main = fs::File::options().append(true).open(&main);
     let hour_ago = SystemTime::now() - Duration::from_hours(1);
     main.and_then(|main| main.set_modified(hour_ago))
         .expect("main.cf with an old date");
-    fs::write(folder.join("config/master.cf"), master_cf(options, ports)).expect("master.cf");
     // Where Debian's Postfix looks, whatever `cyrus_sasl_config_path` says; others follow that.
     let sasl = folder.join("config/sasl");
     let database = logins::make(&sasl, "smtpd.conf", &sasl, &options.logins);

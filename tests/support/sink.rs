@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Received {
     /// The name that the client gave with EHLO.
     pub helo: String,
+    /// What the client said by XFORWARD of the one it has the mail from.
+    pub forwarded: String,
     /// The envelope sender without angle brackets; empty for bounces.
     pub from: String,
     /// What followed the address of MAIL, as `BODY=8BITMIME SMTPUTF8`.
@@ -215,6 +217,7 @@ struct Session {
     reader: BufReader<TcpStream>,
     shared: Arc<Shared>,
     helo: String,
+    forwarded: String,
     message: Option<Received>,
 }
 
@@ -226,6 +229,7 @@ impl Session {
             reader: BufReader::new(stream),
             shared,
             helo: String::new(),
+            forwarded: String::new(),
             message: None,
         })
     }
@@ -246,6 +250,12 @@ impl Session {
                 "DATA" => self.data()?,
                 "RSET" => {
                     self.message = None;
+                    self.reply("250 2.0.0 Ok")?;
+                }
+                "XFORWARD" => {
+                    if rest.contains("ADDR=") {
+                        rest.clone_into(&mut self.forwarded);
+                    }
                     self.reply("250 2.0.0 Ok")?;
                 }
                 "NOOP" => self.reply("250 2.0.0 Ok")?,
@@ -272,6 +282,7 @@ impl Session {
         let (from, parameters) = address(rest);
         self.message = Some(Received {
             helo: self.helo.clone(),
+            forwarded: self.forwarded.clone(),
             from,
             parameters,
             recipients: Vec::new(),

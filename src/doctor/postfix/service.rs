@@ -57,11 +57,6 @@ impl Service {
         })
     }
 
-    /// Whether it takes mail by SMTP.
-    pub(in crate::doctor) fn is_smtpd(&self) -> bool {
-        self.program == "smtpd"
-    }
-
     /// Whether it hands mail on by SMTP or LMTP.
     pub(in crate::doctor) fn is_client(&self) -> bool {
         self.program == "smtp" || self.program == "lmtp"
@@ -85,5 +80,46 @@ impl Service {
         let host = address.rsplit_once(':').map_or("", |(host, _)| host);
         let host = host.trim_matches(['[', ']']);
         host == "localhost" || host.starts_with("127.") || host == "::1"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_in_each_form_that_master_cf_has() {
+        let line = "[::1]:10025 inet n - y - 7 smtpd -o { smtpd_milters = { unix:a, x=y } inet:b } \
+                    -o content_filter= -omynetworks=127.0.0.0/8 -v -o content_filter=again";
+        let service = Service::parse(line).unwrap();
+        assert_eq!(service.name, "[::1]:10025/inet");
+        assert_eq!((service.chroot, service.processes), (true, Some(7)));
+        let options: Vec<(&str, &str)> = service
+            .options
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let expected = [
+            ("content_filter", "again"),
+            ("mynetworks", "127.0.0.0/8"),
+            ("smtpd_milters", "{ unix:a, x=y } inet:b"),
+        ];
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn who_can_come_to_a_port_is_read_from_its_name() {
+        for (name, expected) in [
+            ("127.0.0.1:10025 inet", true),
+            ("[::1]:10025 inet", true),
+            ("localhost:10026 inet", true),
+            ("10025 inet", false),
+            ("192.0.2.1:25 inet", false),
+            ("smtp inet", false),
+            ("smtpd pass", false),
+        ] {
+            let service = Service::parse(&format!("{name} n - n - - smtpd")).unwrap();
+            assert_eq!(service.is_on_loopback(), expected, "{name}");
+        }
     }
 }

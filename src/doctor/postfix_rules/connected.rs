@@ -1,10 +1,11 @@
 //! Whether mail comes to us at all, by whichever way it comes in.
 
-use super::{Cause, Examination, Service, said};
+use super::{
+    Cause, Examination, OPTIONS, Service,
+    layout::{is_closed, takes_users},
+    said,
+};
 use crate::words::Severity;
-
-/// Services that take mail from users, by their names.
-const SUBMISSION: [&str; 5] = ["submission", "smtps", "submissions", "587/", "465/"];
 
 impl Examination<'_> {
     pub(super) fn connected(&mut self) {
@@ -36,11 +37,13 @@ impl Examination<'_> {
     fn passed_by(&mut self, service: &Service) {
         let name = "smtpd_milters";
         let some = Some(service);
-        if self.is_named(some) || self.is_way_back(service) {
+        if self.is_named(some) || self.layout.is_way_back(service) {
             return;
         }
-        let users = SUBMISSION.iter().any(|word| service.name.contains(word))
-            || self.postfix.value(some, "smtpd_sasl_auth_enable") == "yes";
+        let is_feeder = self.layout.is_feeder(service);
+        if is_feeder && is_closed(self.postfix, service) && self.signs_behind() {
+            return;
+        }
         let value = self.postfix.value(some, name);
         let is_right = !self.links(None, name).is_empty();
         let command = if value.is_empty() && is_right {
@@ -54,57 +57,50 @@ impl Examination<'_> {
             service.name,
             if service.sets(name) { "sets" } else { "has" }
         );
-        if users {
-            self.findings.add(
+        let (severity, code, why) = if takes_users(self.postfix, service) {
+            (
                 Severity::Warning,
                 "submission_unsigned",
-                found,
                 "mail of users that have logged in leaves unsigned",
-                command,
-            );
+            )
+        } else if is_feeder && self.signs_on_a_way_back() {
+            (
+                Severity::Warning,
+                "unsigned_before_filter",
+                "your own mail has to be signed on its way in: behind the filter nobody knows its \
+                 client",
+            )
         } else {
-            self.findings.add(
+            (
                 Severity::Note,
                 "service_unsigned",
-                found,
                 "right if it takes mail from strangers only: mail of your own networks that comes \
                  to it leaves unsigned",
-                command,
-            );
-        }
+            )
+        };
+        self.findings.add(severity, code, found, why, command);
     }
 
     /// Milters that `receive_override_options` switches off.
     fn switched_off(&mut self) {
-        let name = "receive_override_options";
         for service in self.smtpd() {
-            let cause = self.postfix.cause(service, name);
-            let is_meant = service.is_some_and(|service| self.is_way_back(service));
+            let cause = self.postfix.cause(service, OPTIONS);
+            let is_meant = service.is_some_and(|service| {
+                self.layout.is_way_back(service)
+                    || self.layout.is_feeder(service) && self.signs_behind()
+            });
             let is_empty = service.is_some() && self.links(service, "smtpd_milters").is_empty();
             if !self.is_without_milters(service) || is_meant || is_empty {
                 continue;
             }
-            let found = said(cause, name, &self.postfix.value(service, name));
+            let found = said(cause, OPTIONS, &self.postfix.value(service, OPTIONS));
             self.findings.add(
                 Severity::Act,
                 "no_milters",
                 found,
                 "no_milters switches the milters off: mail that comes in there leaves unsigned",
-                self.with_milters(service),
+                self.without_option(service, "no_milters"),
             );
-        }
-    }
-
-    /// The command that takes `no_milters` away and leaves the rest.
-    fn with_milters(&self, service: Option<&Service>) -> String {
-        let name = "receive_override_options";
-        let mut options = self.postfix.words(service, name);
-        options.retain(|option| option != "no_milters");
-        let cause = self.postfix.cause(service, name);
-        if options.is_empty() && (service.is_none() || !self.is_without_milters(None)) {
-            self.postfix.unset(cause, name)
-        } else {
-            self.postfix.set(cause, name, &options.join(", "))
         }
     }
 
@@ -114,46 +110,65 @@ impl Examination<'_> {
         let pickup = self.postfix.running("pickup").next();
         let cleanup = self.local_cleanup();
         let name = "non_smtpd_milters";
-        if self.links(cleanup, name).is_empty() {
-            let cause = self.postfix.cause(cleanup, name);
-            let list = self.behind(cleanup, name, "$smtpd_milters");
-            let command =
-                if matches!(cause, Cause::Service(_)) && !self.links(None, name).is_empty() {
-                    self.postfix.unset(cause, name)
-                } else {
-                    self.postfix.set(cause, name, &list)
-                };
-            let found = match cause {
-                Cause::Service(_) => {
-                    format!(
-                        "non_smtpd_milters {} names no listener of Zegel",
-                        cause.place()
-                    )
-                }
-                _ => "non_smtpd_milters names no listener of Zegel".to_owned(),
-            };
-            self.findings.add(
-                Severity::Warning,
-                "local_mail_unsigned",
-                found,
-                WHY,
-                command,
-            );
-        } else if pickup.is_some() && self.is_without_milters(pickup) {
-            let name = "receive_override_options";
-            let cause = self.postfix.cause(pickup, name);
-            if matches!(cause, Cause::Service(_)) {
-                let found = said(cause, name, &self.postfix.value(pickup, name));
-                let command = self.with_milters(pickup);
-                self.findings.add(
-                    Severity::Warning,
-                    "local_mail_unsigned",
-                    found,
-                    WHY,
-                    command,
-                );
-            }
+        let is_named = !self.links(cleanup, name).is_empty();
+        let is_off = pickup.is_some() && self.is_without_milters(pickup);
+        if is_named && !is_off {
+            return;
         }
+        if self.is_given_back_by_sendmail() {
+            self.findings.add(
+                Severity::Note,
+                "local_mail_unsigned",
+                "mail of sendmail(1) is not signed: a filter gives mail back that way",
+                "mail of this host and mail from outside cannot be told from each other there",
+                "have the programs of this host hand their mail to 127.0.0.1 by SMTP: it is signed",
+            );
+            return;
+        }
+        if self.is_filtered(pickup) && self.signs_behind() {
+            return;
+        }
+        if is_named {
+            let cause = self.postfix.cause(pickup, OPTIONS);
+            // What main.cf says is found for smtpd.
+            if matches!(cause, Cause::Service(_)) {
+                let found = said(cause, OPTIONS, &self.postfix.value(pickup, OPTIONS));
+                let command = self.without_option(pickup, "no_milters");
+                self.local_mail_unsigned(found, WHY, command);
+            }
+            return;
+        }
+        let cause = self.postfix.cause(cleanup, name);
+        let is_own = matches!(cause, Cause::Service(_));
+        let command = if is_own && !self.links(None, name).is_empty() {
+            self.postfix.unset(cause, name)
+        } else {
+            let is_elsewhere = self.links(cleanup, "smtpd_milters").is_empty()
+                && self.smtpd().iter().any(|service| self.is_named(*service));
+            let list = if is_elsewhere {
+                self.behind(cleanup, name, &self.address())
+            } else {
+                self.behind(cleanup, name, "$smtpd_milters")
+            };
+            self.postfix.set(cause, name, &list)
+        };
+        let place = if is_own {
+            format!(" {}", cause.place())
+        } else {
+            String::new()
+        };
+        let found = format!("non_smtpd_milters{place} names no listener of Zegel");
+        self.local_mail_unsigned(found, WHY, command);
+    }
+
+    fn local_mail_unsigned(&mut self, found: String, why: &'static str, command: String) {
+        let code = "local_mail_unsigned";
+        self.findings
+            .add(Severity::Warning, code, found, why, command);
+    }
+
+    fn is_filtered(&self, service: Option<&Service>) -> bool {
+        !self.postfix.value(service, "content_filter").is_empty()
     }
 
     fn bounces(&mut self) {

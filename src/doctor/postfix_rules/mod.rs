@@ -6,16 +6,22 @@
 mod behind;
 mod connected;
 mod filters;
+mod layout;
 mod milters;
 mod receiving;
 mod tables;
 
+use self::layout::Layout;
 pub use self::tables::{Answer, NoTables, Tables};
 use super::{
     Finding, Findings, Ours, milter_address,
     postfix::{Cause, Milter, Postfix, Service},
 };
-use crate::{config::ListenerSettings, shell, words::Severity};
+use crate::{
+    config::{ListenerSettings, Outbound},
+    shell,
+    words::Severity,
+};
 
 /// Everything that is to be said. `tables` answers for the lookup tables that settings name.
 pub fn examine(postfix: &Postfix, ours: Ours<'_>, tables: &dyn Tables) -> Vec<Finding> {
@@ -23,6 +29,7 @@ pub fn examine(postfix: &Postfix, ours: Ours<'_>, tables: &dyn Tables) -> Vec<Fi
         postfix,
         ours,
         tables,
+        layout: Layout::of(postfix),
         findings: Findings::default(),
     };
     examination.other_instances();
@@ -35,10 +42,14 @@ pub fn examine(postfix: &Postfix, ours: Ours<'_>, tables: &dyn Tables) -> Vec<Fi
     examination.findings.worst_first()
 }
 
+/// What smtpd and pickup leave out for their mail.
+const OPTIONS: &str = "receive_override_options";
+
 struct Examination<'a> {
     postfix: &'a Postfix,
     ours: Ours<'a>,
     tables: &'a dyn Tables,
+    layout: Layout<'a>,
     findings: Findings,
 }
 
@@ -101,15 +112,43 @@ impl<'a> Examination<'a> {
     }
 
     fn is_without_milters(&self, service: Option<&Service>) -> bool {
-        let options = self.postfix.words(service, "receive_override_options");
-        options.iter().any(|option| option == "no_milters")
+        self.has_option(service, "no_milters")
     }
 
-    /// The address of a listener that signs.
+    /// Whether `receive_override_options` has a word for a service.
+    fn has_option(&self, service: Option<&Service>, option: &str) -> bool {
+        let options = self.postfix.words(service, OPTIONS);
+        options.iter().any(|one| one == option)
+    }
+
+    /// The command that takes a word of `receive_override_options` away and leaves the rest.
+    fn without_option(&self, service: Option<&Service>, option: &str) -> String {
+        let mut options = self.postfix.words(service, OPTIONS);
+        options.retain(|one| one != option);
+        let cause = self.postfix.cause(service, OPTIONS);
+        let is_own = matches!(cause, Cause::Service(_));
+        if options.is_empty() && !(is_own && self.has_option(None, option)) {
+            self.postfix.unset(cause, OPTIONS)
+        } else {
+            self.postfix.set(cause, OPTIONS, &options.join(", "))
+        }
+    }
+
+    /// The command that gives a service one more word of `receive_override_options`.
+    fn with_option(&self, service: &Service, option: &str) -> String {
+        let mut options = self.postfix.words(Some(service), OPTIONS);
+        options.push(option.to_owned());
+        let cause = Cause::Service(service);
+        self.postfix.set(cause, OPTIONS, &options.join(", "))
+    }
+
+    /// The address of a listener that signs; rather of one that knows whose mail is outbound.
     fn address(&self) -> String {
-        let mut listeners = self.ours.listeners.iter();
-        let signs = listeners.find(|one| !one.observe);
-        signs.map_or(String::new(), |one| milter_address(&one.socket))
+        let signing = || self.ours.listeners.iter().filter(|one| !one.observe);
+        let knowing = signing().find(|one| one.outbound != Outbound::All);
+        knowing
+            .or_else(|| signing().next())
+            .map_or(String::new(), |one| milter_address(&one.socket))
     }
 
     /// The value of a list with one more item behind those that are there.
