@@ -4,9 +4,11 @@
 //! changed.
 
 use std::{
-    fs::Metadata,
+    fs::{self, Metadata},
+    hash::{DefaultHasher, Hash, Hasher},
     num::NonZero,
     os::unix::fs::MetadataExt,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -28,7 +30,7 @@ const ITEMS_EACH: usize = 64;
 
 /// What the system says of a file without reading it. A file that has changed has another
 /// one, whoever changed it and however: the time of change can't be set by a program.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Stamp {
     inode: u64,
     octets: u64,
@@ -72,6 +74,26 @@ impl From<&Stat> for Stamp {
     }
 }
 
+/// A number for how these files are, and those in this folder: with each change it is another
+/// one. What is not there counts as such.
+pub fn stamps(files: &[&Path], folder: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut add = |path: &Path| {
+        let stamp = fs::metadata(path).ok().map(|found| Stamp::from(&found));
+        (path, stamp).hash(&mut hasher);
+    };
+    for path in files {
+        add(path);
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    for path in &paths {
+        add(path);
+    }
+    hasher.finish()
+}
+
 /// Times beyond the year 2262 are taken for that year.
 fn nanoseconds(seconds: impl Into<i128>, nanoseconds: impl Into<i128>) -> i64 {
     let sum = seconds.into() * 1_000_000_000 + nanoseconds.into();
@@ -111,11 +133,11 @@ pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
-    fn stamp(path: &std::path::Path) -> Stamp {
+    fn stamp(path: &Path) -> Stamp {
         let stat = rustix::fs::stat(path).unwrap();
         let stamp = Stamp::from(&stat);
         assert_eq!(stamp, Stamp::from(&fs::metadata(path).unwrap()));

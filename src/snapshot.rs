@@ -4,10 +4,11 @@
 mod held;
 mod keys;
 mod reading;
+mod roster;
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,6 +18,7 @@ use self::{
     held::HeldKey,
     keys::KeySet,
     reading::{FoundKeys, Reading, Source},
+    roster::{AllLost, Before, Lost, Member, Told},
 };
 pub use self::{
     held::{ActiveKey, KeyCare},
@@ -35,6 +37,9 @@ use crate::{
 /// See the module.
 pub struct Snapshot {
     loaded: Loaded,
+    /// With what is held although its file is lost.
+    organisations: Vec<Arc<Organisation>>,
+    lost: AllLost,
     domains: HashMap<DomainName, Arc<Domain>>,
     /// The keys of each organisation as its keyring has them; in the order of organisations.
     found: Vec<FoundKeys>,
@@ -103,6 +108,8 @@ impl Snapshot {
         let nothing_before = Places::new(organisations, None);
         let snapshot = Self {
             domains: index(organisations, &in_use, metrics, &nothing_before, None),
+            organisations: organisations.clone(),
+            lost: AllLost::new(),
             loaded,
             found,
             in_use,
@@ -138,9 +145,17 @@ impl Snapshot {
         &self.loaded
     }
 
-    /// The organisations, in the order of their ids.
+    /// The organisations, in the order of their ids, and behind them those whose file is lost.
     pub fn organisations(&self) -> &[Arc<Organisation>] {
-        &self.loaded.organisations
+        &self.organisations
+    }
+
+    /// The configuration as it is in effect: with what is held although its file is lost.
+    pub fn in_effect(&self) -> Loaded {
+        Loaded {
+            organisations: self.organisations.clone(),
+            ..self.loaded.clone()
+        }
     }
 
     /// What is known of a domain, if an organisation has it: exactly this one, no parent.
@@ -219,12 +234,12 @@ impl Snapshot {
     }
 
     /// How many keys and keyrings can't be used as they should be: refused, shared by two
-    /// organisations, unreadable or gone. A key counts once someone has read it; after a round
+    /// organisations, unreadable or gone, or in use for a domain that no file has any more. A key counts once someone has read it; after a round
     /// of [`KeyCare`] all have been read.
     pub fn key_problems(&self) -> usize {
         let unread = self.found.iter().filter(|found| found.is_unread).count();
         let refused: usize = self.in_use.iter().map(|set| set.refused()).sum();
-        unread + refused
+        unread + refused + self.lost.len()
     }
 
     fn held(&self) -> impl Iterator<Item = &Arc<HeldKey>> {
@@ -256,35 +271,43 @@ fn make(
         reading,
     };
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
-    let organisations = &loaded.organisations;
-    let places = Places::new(organisations, previous);
-    let mut found = Vec::with_capacity(organisations.len());
+    let (mut members, mut lost) = members(&loaded, &source, previous, &mut problems);
+    let organisations: Vec<_> = members
+        .iter()
+        .map(|one| Arc::clone(&one.organisation))
+        .collect();
+    let places = Places::new(&organisations, previous);
+    let mut found = Vec::with_capacity(members.len());
     if let Some(previous) = previous {
         // One after the other, for mail needs the other processors.
-        for (place, organisation) in organisations.iter().enumerate() {
+        for (place, member) in members.iter().enumerate() {
             let before = places.of(place).map(|before| &previous.found[before]);
-            found.push(FoundKeys::load(
-                organisation,
-                &source,
-                before,
-                &mut problems,
-            ));
+            found.push(FoundKeys::load(member, &source, before, &mut problems));
         }
     } else {
-        let load = |organisation: &Arc<Organisation>| {
+        let load = |member: &Member| {
             let mut problems = Vec::new();
-            let keys = FoundKeys::load(organisation, &source, None, &mut problems);
+            let keys = FoundKeys::load(member, &source, None, &mut problems);
             (keys, problems)
         };
-        for (keys, more) in files::each(organisations, load) {
+        for (keys, more) in files::each(&members, load) {
             found.push(keys);
             problems.extend(more);
         }
+        put_off_strays(&mut members, &mut found, &mut lost);
     }
     problems.extend(reading::waiting(&found));
+    problems.extend(
+        lost.iter()
+            .map(|(domain, lost)| Told(domain, lost).to_string()),
+    );
+    let organisations: Vec<_> = members.into_iter().map(|one| one.organisation).collect();
+    let places = Places::new(&organisations, previous);
     let in_use = reading::mark_shared(&found, keystore, &mut problems);
     let snapshot = Snapshot {
-        domains: index(organisations, &in_use, metrics, &places, previous),
+        domains: index(&organisations, &in_use, metrics, &places, previous),
+        organisations,
+        lost,
         loaded,
         found,
         in_use,
@@ -312,6 +335,77 @@ fn problems_of(
     let step_back = step_back.map(|problem| format!("{problem}{goes_on}"));
     let mark = witness.problem().map(str::to_owned);
     step_back.into_iter().chain(mark)
+}
+
+/// Who is in the snapshot: the organisations of the files, and those whose file is lost.
+fn members(
+    loaded: &Loaded,
+    source: &Source<'_>,
+    previous: Option<&Snapshot>,
+    problems: &mut Vec<String>,
+) -> (Vec<Member>, AllLost) {
+    if let Some(previous) = previous {
+        let had_key = |name: &DomainName| {
+            let domain = previous.domain(name);
+            let keys = domain.and_then(|domain| domain.keys.as_ref());
+            keys.is_some_and(|keys| !keys.is_awaiting())
+        };
+        let before = Before {
+            organisations: &previous.organisations,
+            lost: &previous.lost,
+            had_key: &had_key,
+        };
+        return roster::roster(loaded, &before, source.view);
+    }
+    let mut members: Vec<Member> = loaded.organisations.iter().map(Member::of_file).collect();
+    match source.keystore.without_file(&loaded.organisations) {
+        Ok(others) => {
+            let others = others.iter().map(|id| Member::without_file(id, Vec::new()));
+            members.extend(others);
+        }
+        Err(error) => problems.push(error.to_string()),
+    }
+    (members, AllLost::new())
+}
+
+/// At a start: puts off the mail of domains that no file has, though a key is in use for them.
+fn put_off_strays(members: &mut Vec<Member>, found: &mut Vec<FoundKeys>, lost: &mut AllLost) {
+    let claimed: HashSet<DomainName> = if found.iter().any(|found| !found.strays.is_empty()) {
+        let all = members.iter().map(|member| &member.organisation);
+        let names = all.flat_map(|one| one.domains.iter().chain(&one.parked));
+        names.cloned().collect()
+    } else {
+        HashSet::new()
+    };
+    let mut is_empty = Vec::with_capacity(members.len());
+    for (member, found) in members.iter_mut().zip(found.iter_mut()) {
+        let strays = std::mem::take(&mut found.strays).into_iter();
+        let domains: Vec<DomainName> = strays
+            .filter(|domain| !claimed.contains(domain) && !lost.contains_key(domain))
+            .collect();
+        if !domains.is_empty() {
+            *member = member.with_put_off(&domains);
+            *found = found.of(member);
+            let id = &member.organisation.id;
+            lost.extend(domains.into_iter().map(|domain| {
+                let organisation = id.clone();
+                let signs = false;
+                (
+                    domain,
+                    Lost {
+                        organisation,
+                        signs,
+                    },
+                )
+            }));
+        }
+        is_empty.push(member.known.is_none() && member.organisation.domains.is_empty());
+    }
+    // Of those without a file only the ones that have a key in use.
+    let mut places = is_empty.iter();
+    members.retain(|_| places.next() == Some(&false));
+    let mut places = is_empty.iter();
+    found.retain(|_| places.next() == Some(&false));
 }
 
 /// All domains by name. A domain of which nothing has changed is that of `previous`.

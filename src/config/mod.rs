@@ -33,7 +33,7 @@ use self::{
     organisations::{Memory, Surroundings},
     problem::Report,
 };
-use crate::organisation::Policy;
+use crate::{files, organisation::Policy};
 
 /// Reads `zegel.toml`, the environment of this process, and `orgs.d/` beside the file. Looks
 /// at nothing else: no keys, no network.
@@ -71,6 +71,13 @@ impl Reader {
             config_file: config_file.to_owned(),
             memory: Memory::default(),
         }
+    }
+
+    /// A number that is another one when a file of the configuration has changed, has come or
+    /// has gone. Reads none of them.
+    pub fn stamps(&self) -> u64 {
+        let folder = self.config_file.with_file_name("orgs.d");
+        files::stamps(&[&self.config_file, &folder], &folder)
     }
 
     /// As [`load`].

@@ -196,7 +196,7 @@ impl Maker {
         let before = self.snapshots.current();
         match due {
             // The configuration stays.
-            Due::Keys => self.build(before.loaded().clone(), &[], &before),
+            Due::Keys => self.build(before.loaded().clone(), due, &before),
             Due::Everything => {
                 let read = lock(&self.reader).load();
                 match read {
@@ -218,14 +218,13 @@ impl Maker {
         }
         let changes = config::changes(before.loaded(), &loaded);
         let is_at_once = |change: &Change| change.effect == Effect::AtOnce;
-        let (changes, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_at_once);
-        for change in later {
+        for change in changes.iter().filter(|change| !is_at_once(change)) {
             tracing::warn!("takes effect at the next start only: {change}");
         }
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        self.build(loaded, &changes, before);
+        self.build(loaded, Due::Everything, before);
     }
 
     /// Why a configuration without problems may still not be put into use while serving.
@@ -251,8 +250,7 @@ impl Maker {
         })
     }
 
-    /// `changes`: those of the configuration that take effect with this snapshot.
-    fn build(&self, loaded: Loaded, changes: &[Change], before: &Snapshot) {
+    fn build(&self, loaded: Loaded, due: Due, before: &Snapshot) {
         let is_waiting = before.keystore().is_none();
         let metrics = &self.metrics;
         let built = keystore_of(before).and_then(|keystore| {
@@ -262,16 +260,19 @@ impl Maker {
             Snapshot::build(loaded.clone(), &keystore, metrics, Some(before))
         });
         match built {
-            Ok(built) if is_waiting => {
-                self.put_into_use(built, changes, before);
-                self.begin_to_sign();
+            Ok(built) => {
+                let changes = changes(due, before, &built.snapshot);
+                self.put_into_use(built, &changes, before);
+                if is_waiting {
+                    self.begin_to_sign();
+                }
             }
-            Ok(built) => self.put_into_use(built, changes, before),
             Err(error) if is_waiting => {
                 self.complain(&error.to_string());
+                let built = Snapshot::waiting(loaded, metrics, Some(before));
+                let changes = changes(due, before, &built.snapshot);
                 if !changes.is_empty() {
-                    let built = Snapshot::waiting(loaded, metrics, Some(before));
-                    self.put_into_use(built, changes, before);
+                    self.put_into_use(built, &changes, before);
                 }
             }
             Err(error) => self.failed(&error.to_string()),
@@ -393,6 +394,16 @@ fn warn_of_no_id(snapshot: &Snapshot) {
             snapshot.settings().keystore_path.display()
         );
     }
+}
+
+/// What the configuration changes at once. What is held although its file is lost is the same.
+fn changes(due: Due, before: &Snapshot, after: &Snapshot) -> Vec<Change> {
+    if due == Due::Keys {
+        return Vec::new();
+    }
+    let mut changes = config::changes(&before.in_effect(), &after.in_effect());
+    changes.retain(|change| change.effect == Effect::AtOnce);
+    changes
 }
 
 pub(super) fn facts(snapshot: &Snapshot) -> SnapshotFacts {

@@ -101,8 +101,17 @@ impl Agenda {
 
     /// Lets every look be due now; one that is under way is made once more.
     pub(super) fn all_due(&mut self, now: Instant) {
+        let all: Vec<OrganisationId> = self.entries.keys().cloned().collect();
+        self.due(&all, now);
+    }
+
+    /// The same of these.
+    pub(super) fn due(&mut self, organisations: &[OrganisationId], now: Instant) {
         let mut entries = std::mem::take(&mut self.entries);
-        for (id, entry) in &mut entries {
+        for id in organisations {
+            let Some(entry) = entries.get_mut(id) else {
+                continue;
+            };
             if entry.is_running {
                 entry.again = true;
             } else if entry.due > now {

@@ -64,6 +64,7 @@ pub(super) struct Rounds {
     /// What is known of zones and servers, and since when that is gathered.
     round: (Arc<Round>, Instant),
     checker: Arc<Checker>,
+    keystore: Keystore,
     journal: Arc<Journal>,
     metrics: KeeperMetrics,
     /// Notified when someone wants all looks to be made now.
@@ -81,6 +82,8 @@ pub(super) struct Rounds {
     missing: (HashSet<OrganisationId>, Instant),
     /// Whether it was said that looks are late.
     is_late: bool,
+    /// The files of the configuration as they were last seen, and when to see to them again.
+    stamps: Option<(u64, Instant)>,
 }
 
 /// A look that is under way.
@@ -100,13 +103,14 @@ impl Rounds {
         metrics: KeeperMetrics,
     ) -> Result<Self, DnsError> {
         let observer = observer(&loaded)?;
-        Ok(Self {
+        let mut rounds = Self {
             reader: Arc::new(Mutex::new(reader)),
             claims: Arc::new(loaded.claims()),
             loaded,
             round: (Arc::new(observer.round()), Instant::now()),
             observer,
-            checker: Arc::new(Checker::new(keystore)),
+            checker: Arc::new(Checker::new(keystore.clone())),
+            keystore,
             journal: Arc::default(),
             metrics,
             wish: Arc::default(),
@@ -118,7 +122,10 @@ impl Rounds {
             running: HashMap::new(),
             missing: (HashSet::new(), Instant::now()),
             is_late: false,
-        })
+            stamps: None,
+        };
+        rounds.add_those_without_file();
+        Ok(rounds)
     }
 
     /// Lets all looks be due, with the configuration as it is then.
@@ -161,7 +168,30 @@ impl Rounds {
                     self.take_organisations(duty);
                     reading = Instant::now() + self.loaded.settings.keeper.check_every;
                 }
-                () = sleep_until(wake) => {}
+                () = sleep_until(wake) => {
+                    if duty == Duty::Always && self.has_other_files().await {
+                        self.reload().await;
+                        self.take_organisations(duty);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keys in use, or on their way out, are looked at though no file names their organisation.
+    fn add_those_without_file(&mut self) {
+        let others = match self.keystore.without_file(&self.loaded.organisations) {
+            Ok(others) => others,
+            Err(error) => return tracing::error!("{error}"),
+        };
+        for id in others {
+            let keyring = self.keystore.read_keyring(&id);
+            // What a zegel of 0.1 wrote last: its organisation was removed then.
+            if keyring.is_ok_and(|keyring| !keyring.is_of_0_1() && !keyring.keys().is_empty()) {
+                let mut organisation = Organisation::without_file(&id);
+                // No key is made for it.
+                organisation.algorithms.clear();
+                self.loaded.organisations.push(Arc::new(organisation));
             }
         }
     }
@@ -187,6 +217,46 @@ impl Rounds {
         if self.missing.0.is_empty() {
             self.count_anew();
         }
+    }
+
+    /// Whether a file of the configuration is another one than before: what leaves is to drain,
+    /// and what comes back to be looked at, without waiting for the next reading. With very many
+    /// files it looks less often, so that the looks cost next to nothing.
+    async fn has_other_files(&mut self) -> bool {
+        let now = Instant::now();
+        if self.stamps.is_some_and(|(_, next)| now < next) {
+            return false;
+        }
+        let reader = Arc::clone(&self.reader);
+        let look = move || {
+            let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            reader.stamps()
+        };
+        let Ok(stamps) = spawn_blocking(look).await else {
+            return false;
+        };
+        let rest = LATENESS_EVERY.max(now.elapsed() * 200);
+        let before = self.stamps.replace((stamps, now + rest));
+        before.is_some_and(|(before, _)| before != stamps)
+    }
+
+    /// Those of which the configuration says something else than before.
+    fn look_soon_at_changed(&mut self, loaded: &Loaded) {
+        let known: HashMap<&OrganisationId, &Arc<Organisation>> = self
+            .loaded
+            .organisations
+            .iter()
+            .map(|one| (&one.id, one))
+            .collect();
+        let is_other =
+            |one: &&Arc<Organisation>| known.get(&one.id).is_some_and(|old| *old != *one);
+        let changed: Vec<OrganisationId> = loaded
+            .organisations
+            .iter()
+            .filter(is_other)
+            .map(|one| one.id.clone())
+            .collect();
+        self.agenda.due(&changed, Instant::now());
     }
 
     fn count_anew(&mut self) {
@@ -334,6 +404,7 @@ impl Rounds {
             Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
         }
         let changes = config::changes(&self.loaded, &loaded);
+        self.look_soon_at_changed(&loaded);
         for change in &changes {
             tracing::info!("reloaded: {change}");
         }
@@ -348,6 +419,7 @@ impl Rounds {
         self.complaint.clear();
         self.claims = Arc::new(loaded.claims());
         self.loaded = loaded;
+        self.add_those_without_file();
     }
 
     fn complain(&mut self, complaint: &str) {

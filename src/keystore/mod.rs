@@ -29,7 +29,7 @@ mod witness;
 mod writer;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -55,6 +55,7 @@ use crate::{
     files::Stamp,
     keys::{Change, CommandError, KeyEntry, NewKey, Timing},
     names::{DomainName, OrganisationId, Selector},
+    organisation::Organisation,
 };
 
 const GENERATION: &str = "generation";
@@ -216,6 +217,20 @@ impl Keystore {
         let folder = |name: &String| self.path.join(name).is_dir();
         let ids = names.iter().filter(|name| folder(name));
         Ok(ids.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The organisations that have a folder here and are not among these.
+    ///
+    /// # Errors
+    /// When the folder of the keystore cannot be read.
+    pub fn without_file(
+        &self,
+        known: &[Arc<Organisation>],
+    ) -> Result<Vec<OrganisationId>, KeystoreError> {
+        let known: HashSet<&str> = known.iter().map(|one| one.id.as_str()).collect();
+        let mut names = self.root()?.names()?;
+        names.retain(|name| !known.contains(name.as_str()) && self.path.join(name).is_dir());
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Takes the lock of the keeper: there is one for a keystore, until this is dropped.

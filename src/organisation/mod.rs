@@ -40,3 +40,20 @@ pub struct Organisation {
     /// Its own policy over that of `zegel.toml`.
     pub policy: Policy,
 }
+
+impl Organisation {
+    /// Of which nothing is known but its id.
+    pub fn without_file(id: &OrganisationId) -> Self {
+        Self {
+            name: id.to_string(),
+            domains: Vec::new(),
+            parked: Vec::new(),
+            contact: None,
+            selector: SelectorTemplate::of_organisation(id),
+            algorithms: vec![Algorithm::RsaSha256],
+            senders: None,
+            policy: Policy::default(),
+            id: id.clone(),
+        }
+    }
+}

@@ -42,6 +42,12 @@ impl SelectorTemplate {
     /// What an organisation has that names none.
     pub const DEFAULT: &'static str = "{org}-{year}{half}";
 
+    /// The default, for this organisation.
+    #[expect(clippy::missing_panics_doc, reason = "every id fits into the default")]
+    pub fn of_organisation(id: &OrganisationId) -> Self {
+        Self::new(Self::DEFAULT, id).expect("every id fits into the default")
+    }
+
     /// Binds a template to an organisation.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use std::{
 use super::{
     held::{self, HeldKey},
     keys::{KeySet, SetKey, is_active},
+    roster::Member,
 };
 use crate::{
     dkim::Fingerprint,
@@ -47,20 +48,25 @@ pub(super) struct FoundKeys {
     pub(super) is_unread: bool,
     /// The keys stay as they were until the DNS has shown those of a keystore that was put back.
     awaits_sight: bool,
+    /// Domains that its file does not have, though a key is in use for them. Only a first
+    /// reading tells.
+    pub(super) strays: Box<[DomainName]>,
 }
 
 impl FoundKeys {
     /// Reads the keyring of an organisation, and its keys if `source` says so. What can't be
     /// read any more is taken from `before`; what has not changed is not read.
     pub(super) fn load(
-        organisation: &Arc<Organisation>,
+        member: &Member,
         source: &Source<'_>,
         before: Option<&Self>,
         problems: &mut Vec<String>,
     ) -> Self {
+        let organisation = &member.organisation;
         if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
             return Self {
                 set: before.set.of(organisation),
+                strays: Box::default(),
                 ..*before
             };
         }
@@ -98,7 +104,7 @@ impl FoundKeys {
             _ => Arc::new(KeySet {
                 organisation: Arc::clone(organisation),
                 keys,
-                known: Some(Arc::clone(organisation)),
+                known: member.known.clone(),
                 is_suspended,
                 doubted: doubted.into(),
             }),
@@ -108,6 +114,7 @@ impl FoundKeys {
             stamp: stamp.filter(|_| doubts.is_empty()),
             is_unread: !doubts.is_empty(),
             awaits_sight: false,
+            strays: strays(organisation, &keyring),
         }
     }
 
@@ -171,6 +178,19 @@ impl FoundKeys {
             stamp: None,
             is_unread: true,
             awaits_sight: false,
+            strays: Box::default(),
+        }
+    }
+
+    /// The same keys, for a member that has more domains.
+    pub(super) fn of(&self, member: &Member) -> Self {
+        let mut set = KeySet::clone(&self.set);
+        set.organisation = Arc::clone(&member.organisation);
+        set.known.clone_from(&member.known);
+        Self {
+            set: Arc::new(set),
+            strays: Box::default(),
+            ..*self
         }
     }
 
@@ -237,6 +257,20 @@ impl KeySet {
             .filter_map(hold)
             .collect()
     }
+}
+
+/// The domains that an organisation does not have, though a key is in use for them. What a zegel
+/// of 0.1 wrote says nothing: there, an organisation or domain without a file was removed.
+fn strays(organisation: &Organisation, keyring: &Keyring) -> Box<[DomainName]> {
+    if keyring.is_of_0_1() {
+        return Box::default();
+    }
+    let domains = keyring.in_use().into_iter();
+    domains
+        .filter(|domain| !organisation.domains.contains(domain))
+        .filter(|domain| !organisation.parked.contains(domain))
+        .cloned()
+        .collect()
 }
 
 /// The keys of a keyring that sign, and those that stand in for one that can't.

@@ -1,6 +1,7 @@
 mod absence;
 mod gained;
 mod lazy;
+mod lost;
 mod problems;
 mod reuse;
 mod rewritten;

@@ -93,8 +93,8 @@ fn what_waits_is_a_warning() {
     fs::remove_file(setup.path("orgs.d/voorbeeld.toml")).unwrap();
     setup
         .run(["check"])
-        .expect(0)
-        .complains(&["there are keys of voorbeeld, which is no organisation in orgs.d"]);
+        .expect(1)
+        .complains(&["voorbeeld.nl of voorbeeld is in no file any more"]);
 }
 
 #[test]

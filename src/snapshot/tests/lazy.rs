@@ -125,7 +125,10 @@ fn a_key_of_two_organisations_is_refused_before_either_has_read_it() {
         );
     }
     // Once it is that of one alone, that one may sign.
-    fs::remove_dir_all(keystore.path().join("twee")).unwrap();
+    let mut writer = keystore.writer().unwrap();
+    let timing = Settings::default().timing();
+    let retired = writer.retire(&"twee".parse().unwrap(), None, &timing, Timestamp::now());
+    assert_eq!(retired.unwrap().len(), 1);
     let after = build(&["een"], &keystore, Some(&built.snapshot));
     assert!(signs(keys_of(&after, "een.example")));
 }
@@ -258,10 +261,10 @@ fn a_successor_that_was_not_readable_just_then_leaves_the_key_in_its_place() {
     };
     let mut problems = Vec::new();
     let before = &built.snapshot.found[0];
-    let found = FoundKeys::load(&een, &source, Some(before), &mut problems);
+    let found = FoundKeys::load(&Member::of_file(&een), &source, Some(before), &mut problems);
     assert_eq!(found.set.selectors(&een.domains[0]), ["s2"]);
     // It stays through further reloads of that kind.
-    let found = FoundKeys::load(&een, &source, Some(&found), &mut problems);
+    let found = FoundKeys::load(&Member::of_file(&een), &source, Some(&found), &mut problems);
     match found.set.choose(&een.domains[0]) {
         Signing::Active(keys) => assert_eq!(keys[0].selector.as_str(), "s1"),
         other => panic!("{other:?}"),

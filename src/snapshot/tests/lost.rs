@@ -1,0 +1,231 @@
+//! A file that is lost is no removal.
+
+use super::*;
+use crate::{keys::Timing, names::Selector, snapshot::Signing};
+
+fn timing() -> Timing {
+    Settings::default().timing()
+}
+
+/// These organisations; of those with a `-` before it the domain is in no list of their file.
+fn files(ids: &[&str]) -> Loaded {
+    let mut loaded = loaded(&[]);
+    for id in ids {
+        let mut one = organisation(id.trim_start_matches('-'));
+        if id.starts_with('-') {
+            one.domains = vec![format!("nieuw-{}.example", one.id).parse().unwrap()];
+        }
+        loaded.organisations.push(Arc::new(one));
+    }
+    loaded
+}
+
+fn build_from(loaded: Loaded, keystore: &Keystore, previous: Option<&Snapshot>) -> Built {
+    Snapshot::build(loaded, keystore, &Metrics::new(), previous).unwrap()
+}
+
+/// What is done with mail of this domain, and whose it is.
+fn treated(built: &Built, name: &str) -> String {
+    let Some(domain) = built.snapshot.domain(&name.parse().unwrap()) else {
+        return "unknown".to_owned();
+    };
+    let id = &domain.organisation.id;
+    match domain.keys.as_ref().map(DomainKeys::load) {
+        None => format!("{id} parked"),
+        Some(Signing::Active(_)) => format!("{id} signs"),
+        Some(Signing::Suspended) => format!("{id} suspended"),
+        Some(Signing::Awaiting) => format!("{id} awaits"),
+        Some(Signing::Unusable) => format!("{id} {:?}", domain.organisation.policy.signing_failure),
+    }
+}
+
+fn retire(keystore: &Keystore, id: &str) {
+    let id: OrganisationId = id.parse().unwrap();
+    let mut writer = keystore.writer().unwrap();
+    writer
+        .retire(&id, None, &timing(), Timestamp::now())
+        .unwrap();
+}
+
+#[test]
+fn a_running_signer_goes_on_with_the_file_that_it_read_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    add_key(&keystore, "b");
+    let mut first = files(&["a", "b"]);
+    let senders = crate::organisation::Senders {
+        auth: vec!["crm".to_owned()],
+        networks: Vec::new(),
+        listeners: Vec::new(),
+    };
+    let mut a = organisation("a");
+    a.senders = Some(senders.clone());
+    first.organisations[0] = Arc::new(a);
+    let first = build_from(first, &keystore, None);
+    for lost in [&["b"][..], &["b", "-a"]] {
+        let second = build_from(files(lost), &keystore, Some(&first.snapshot));
+        assert_eq!(treated(&second, "a.example"), "a signs", "{lost:?}");
+        assert_eq!(treated(&second, "b.example"), "b signs");
+        assert!(!second.has_lost, "its numbers stay");
+        let [problem] = &second.problems[..] else {
+            panic!("{:?}", second.problems)
+        };
+        assert!(
+            problem.starts_with("orgs.d/a.toml: a.example of a is in no file"),
+            "{problem}"
+        );
+        assert!(
+            problem.contains("zegel org retire a --domain a.example"),
+            "{problem}"
+        );
+        assert_eq!(second.snapshot.key_problems(), 1);
+        if *lost == ["b"] {
+            let name = "a.example".parse().unwrap();
+            let domain = second.snapshot.domain(&name).unwrap();
+            assert_eq!(domain.organisation.senders, Some(senders.clone()));
+        }
+        // And on, whatever comes: one more reload, the file again.
+        let third = build_from(files(lost), &keystore, Some(&second.snapshot));
+        assert_eq!(treated(&third, "a.example"), "a signs");
+        let back = build_from(files(&["a", "b"]), &keystore, Some(&third.snapshot));
+        assert_eq!(treated(&back, "a.example"), "a signs");
+        assert_eq!(back.problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn where_the_file_is_not_known_mail_is_put_off_under_its_organisation() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    for lost in [&[][..], &["c"], &["-a"], &["c", "-a"]] {
+        let start = build_from(files(lost), &keystore, None);
+        assert_eq!(treated(&start, "a.example"), "a Tempfail", "{lost:?}");
+        assert_eq!(start.problems.len(), 1, "{:?}", start.problems);
+        // A reload does not make it sign either, nor lets it go.
+        let reload = build_from(files(lost), &keystore, Some(&start.snapshot));
+        assert_eq!(treated(&reload, "a.example"), "a Tempfail", "{lost:?}");
+        assert_eq!(reload.problems.len(), 1, "{:?}", reload.problems);
+        let back = build_from(files(&["a"]), &keystore, Some(&reload.snapshot));
+        assert_eq!(treated(&back, "a.example"), "a signs", "{lost:?}");
+        assert_eq!(back.problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn another_file_or_the_operator_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let claim = |parked: bool| {
+        let mut other = organisation("b");
+        let name = "a.example".parse().unwrap();
+        if parked {
+            other.parked.push(name);
+        } else {
+            other.domains.push(name);
+        }
+        let mut loaded = files(&[]);
+        loaded.organisations.push(Arc::new(other));
+        loaded
+    };
+    let first = build_from(files(&["a", "b"]), &keystore, None);
+    let lost = build_from(files(&["b"]), &keystore, Some(&first.snapshot));
+    let unknown = build_from(files(&["b"]), &keystore, None);
+    for before in [None, Some(&first), Some(&lost), Some(&unknown)] {
+        let before = before.map(|built| &built.snapshot);
+        let claimed = build_from(claim(false), &keystore, before);
+        assert_eq!(treated(&claimed, "a.example"), "b awaits");
+        assert_eq!(claimed.problems, Vec::<String>::new());
+        let parked = build_from(claim(true), &keystore, before);
+        assert_eq!(treated(&parked, "a.example"), "b parked");
+    }
+    retire(&keystore, "a");
+    for before in [None, Some(&first), Some(&lost), Some(&unknown)] {
+        let before = before.map(|built| &built.snapshot);
+        let retired = build_from(files(&["b"]), &keystore, before);
+        assert_eq!(treated(&retired, "a.example"), "unknown");
+        assert_eq!(retired.problems, Vec::<String>::new());
+    }
+    // Putting the file back lets nothing sign: the keeper has to look first.
+    let back = build_from(files(&["a", "b"]), &keystore, Some(&lost.snapshot));
+    assert_eq!(treated(&back, "a.example"), "a awaits");
+}
+
+#[test]
+fn what_has_no_key_in_use_is_removed_by_absence() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let first = build_from(files(&["a", "b"]), &keystore, None);
+    let second = build_from(files(&["a"]), &keystore, Some(&first.snapshot));
+    assert_eq!(treated(&second, "b.example"), "unknown");
+    assert!(second.has_lost);
+    // A key that is only generated, revoked or drained is not in use.
+    let c = organisation("c");
+    let selector: Selector = "s1".parse().unwrap();
+    let target = Target {
+        organisation: &c.id,
+        selector: &selector,
+        domains: &c.domains,
+    };
+    let now = Timestamp::now();
+    keystore
+        .generate(&target, Algorithm::Ed25519Sha256, 0, now)
+        .unwrap();
+    let third = build_from(files(&["a", "c"]), &keystore, Some(&second.snapshot));
+    let fourth = build_from(files(&["a"]), &keystore, Some(&third.snapshot));
+    assert_eq!(treated(&fourth, "c.example"), "unknown");
+    assert_eq!(fourth.problems, Vec::<String>::new());
+}
+
+#[test]
+fn what_had_no_file_when_0_1_wrote_it_stays_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let path = folder.path().join("keys/a/keyring.json");
+    let json = fs::read_to_string(&path).unwrap();
+    fs::write(&path, json.replace("\"version\": 3", "\"version\": 2")).unwrap();
+    for lost in [&["b"][..], &["-a"]] {
+        let start = build_from(files(lost), &keystore, None);
+        assert_eq!(treated(&start, "a.example"), "unknown");
+        assert_eq!(start.problems, Vec::<String>::new());
+    }
+    // A signer that has read the file knows better.
+    let first = build_from(files(&["a"]), &keystore, None);
+    let lost = build_from(files(&["b"]), &keystore, Some(&first.snapshot));
+    assert_eq!(treated(&lost, "a.example"), "a signs");
+}
+
+#[test]
+fn a_suspension_holds_until_it_ends_and_keeps_the_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let a: OrganisationId = "a".parse().unwrap();
+    let first = build_from(files(&["a"]), &keystore, None);
+    let now = Timestamp::now();
+    let generation = keystore.generation().unwrap();
+    keystore.writer().unwrap().suspend(&a, now).unwrap();
+    assert!(keystore.generation().unwrap() > generation);
+    for before in [None, Some(&first.snapshot)] {
+        for lost in [&["a"][..], &["b"]] {
+            let built = build_from(files(lost), &keystore, before);
+            let expected = if before.is_none() && *lost == ["b"] {
+                // Its file is lost as well; either way nothing is signed.
+                ["a Tempfail", "a suspended"]
+            } else {
+                ["a suspended"; 2]
+            };
+            let treated = treated(&built, "a.example");
+            assert!(expected.contains(&treated.as_str()), "{treated}");
+        }
+    }
+    keystore.writer().unwrap().resume(&a, now).unwrap();
+    let resumed = build_from(files(&["a"]), &keystore, Some(&first.snapshot));
+    assert_eq!(treated(&resumed, "a.example"), "a signs");
+    let log = fs::read_to_string(folder.path().join("keys/audit.log")).unwrap();
+    for event in ["suspended", "resumed"] {
+        assert_eq!(
+            log.matches(&format!("\"event\":\"{event}\"")).count(),
+            1,
+            "{log}"
+        );
+    }
+}
