@@ -107,7 +107,7 @@ const KEYS_OF_LISTS: [&str; 14] = [
     "deep.sub.a.example",
 ];
 /// The domains of four keys, the selectors of which are s0 to s3.
-const SIGNERS: [&str; 5] = ["%", "a.example", "b.example", "sub.a.example", "xa.example"];
+const SIGNERS: [&str; 6] = ["%", "%", "%", "a.example", "b.example", "sub.a.example"];
 
 /// Writes a set-up; what it is, for messages.
 fn write_tables(random: &mut Random, folder: &Folder) -> String {
@@ -140,7 +140,7 @@ fn write_tables(random: &mut Random, folder: &Folder) -> String {
         format!("{kind}:{{}}/SigningTable")
     };
     folder.write("KeyTable", &keys);
-    let multiple = random.of(&["no", "no", "yes"]);
+    let multiple = random.of(&["no", "yes"]);
     let settings = format!(
         "Mode s\nKeyTable file:{{}}/KeyTable\nSigningTable {value}\nRequireSafeKeys no\n\
          MultipleSignatures {multiple}\nCanonicalization relaxed/relaxed\nInternalHosts 127.0.0.1\n"
