@@ -31,6 +31,7 @@ pub use self::{
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},
     policy_judge::{NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
+    report::shown_by_each,
     resolver::{DnsError, Resolver, Text},
     round::{Observer, Round},
 };

@@ -216,6 +216,28 @@ impl Report {
     }
 }
 
+/// What each server showed, in words, for a log: `ns1.example (192.0.2.1): the key; …`.
+pub fn shown_by_each(observation: &Observation, key: &PublicKey) -> String {
+    let mut parts = Vec::new();
+    for link in &observation.links {
+        if let Err(error) = &link.zone {
+            parts.push(format!("{}: {}", link.name, shown(&error.to_string())));
+        }
+        for answer in &link.answers {
+            let said = if answer.outcome.is_definite() {
+                kind(link, answer, key).0
+            } else {
+                failure(&answer.outcome).1
+            };
+            parts.push(match answer.address {
+                Some(address) => format!("{} ({address}): {said}", answer.server),
+                None => format!("{}: {said}", answer.server),
+            });
+        }
+    }
+    parts.join("; ")
+}
+
 /// Why there is nothing, as far as that can be told.
 fn absence(observation: &Observation, link: &Link, answer: &ServerAnswer) -> (Code, String) {
     if let Some(doubled) = &observation.doubled {

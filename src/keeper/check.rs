@@ -52,6 +52,8 @@ pub(super) struct Checked {
     pub(super) made: Vec<Selector>,
     /// Keys that can't be used, and others of the kind, one line each.
     pub(super) problems: Vec<String>,
+    /// Keys for which someone waits in vain.
+    pub(super) awaited: Vec<Awaited>,
     /// The keyring as it is now.
     pub(super) keyring: Keyring,
     /// The domains of its keys that the configuration has elsewhere.
@@ -66,6 +68,16 @@ pub(super) struct Seen {
     occupied: BTreeSet<Selector>,
     findings: Vec<Finding>,
     problems: Vec<String>,
+    awaited: Vec<Awaited>,
+}
+
+/// A key for which someone waits, and for which nothing can be concluded now.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Awaited {
+    pub(super) selector: Selector,
+    pub(super) domain: DomainName,
+    /// What each server showed.
+    pub(super) shown: String,
 }
 
 /// What was seen of each key in each domain.
@@ -136,6 +148,7 @@ impl Checker {
             findings: std::mem::take(&mut seen.findings),
             problems: std::mem::take(&mut seen.problems),
             away: claims.away(organisation, &keyring),
+            awaited: std::mem::take(&mut seen.awaited),
             ..Checked::default()
         };
         let wanted = self.apply(organisation, timing, moment, &seen, &mut checked)?;
@@ -165,7 +178,15 @@ impl Checker {
             let sight = match self.keystore.public_key(&organisation.id, key) {
                 Ok(public_key) => {
                     let name = key.selector.record_name(domain);
-                    let (sight, findings) = dns::judge(&round.observe(&name).await, &public_key);
+                    let observation = round.observe(&name).await;
+                    let (sight, findings) = dns::judge(&observation, &public_key);
+                    if is_awaited(key, domain, sight) {
+                        seen.awaited.push(Awaited {
+                            selector: key.selector.clone(),
+                            domain: domain.clone(),
+                            shown: dns::shown_by_each(&observation, &public_key),
+                        });
+                    }
                     let findings = findings.into_iter();
                     let weighed = findings.filter_map(|one| weigh(key, domain, one));
                     seen.findings.extend(weighed);
@@ -273,6 +294,22 @@ impl Checker {
         let (_turn, mut writer) = self.writer()?;
         writer.avoid(seen.occupied.clone());
         writer.add_wanted(organisation, wanted, &key, moment.now)
+    }
+}
+
+/// Whether someone waits for the key to be seen, or its record to go, and it is not so.
+fn is_awaited(key: &KeyEntry, domain: &DomainName, sight: Sight) -> bool {
+    let Some(publication) = key.publications.get(domain) else {
+        return false;
+    };
+    match publication.state {
+        State::Generated | State::Published => !matches!(sight, Sight::Everywhere { .. }),
+        State::Draining if publication.withdrawal.is_none() => false,
+        State::Draining | State::Revoked => {
+            !matches!(sight, Sight::RevokedEverywhere | Sight::Absent { .. })
+        }
+        State::Withdrawn => !matches!(sight, Sight::Absent { .. }),
+        State::Active => false,
     }
 }
 

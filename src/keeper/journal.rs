@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::check::Checked;
+use super::check::{Awaited, Checked};
 use crate::{
     dns::{Code, Finding},
     keys::{Alarm, AlarmKind, Event},
@@ -25,6 +25,8 @@ enum Matter {
     Finding(Code, String),
     Alarm(AlarmKind, DomainName, Option<Selector>),
     Problem(String),
+    /// Nothing could be concluded for it.
+    Awaited(Awaited),
     /// It could not be looked at.
     Failure(String),
 }
@@ -56,6 +58,14 @@ impl Journal {
                     selector = selector.as_ref().map_or("", Selector::as_str),
                     "alarm: {}",
                     kind.as_str()
+                ),
+                Matter::Awaited(awaited) => tracing::info!(
+                    target: KEYS,
+                    organisation = organisation.as_str(),
+                    selector = awaited.selector.as_str(),
+                    domain = awaited.domain.as_str(),
+                    shown = awaited.shown.as_str(),
+                    "still awaited in DNS"
                 ),
                 Matter::Problem(text) | Matter::Failure(text) => {
                     tracing::error!(target: KEYS, organisation = organisation.as_str(), "{text}");
@@ -123,7 +133,12 @@ fn matters(checked: &Checked) -> BTreeSet<Matter> {
     let findings = checked.findings.iter().map(Matter::of_finding);
     let alarms = checked.alarms.iter().map(Matter::of_alarm);
     let problems = checked.problems.iter().cloned().map(Matter::Problem);
-    findings.chain(alarms).chain(problems).collect()
+    let awaited = checked.awaited.iter().cloned().map(Matter::Awaited);
+    findings
+        .chain(alarms)
+        .chain(problems)
+        .chain(awaited)
+        .collect()
 }
 
 fn log_events(organisation: &OrganisationId, checked: &Checked) {
@@ -175,6 +190,8 @@ fn log_end(organisation: &OrganisationId, matter: &Matter) {
         Matter::Problem(text) => {
             tracing::info!(target: KEYS, organisation, "no longer a problem: {text}");
         }
+        // What comes of it is an event, or the next such line.
+        Matter::Awaited(_) => {}
         Matter::Failure(_) => tracing::info!(target: KEYS, organisation, "looked at again"),
     }
 }
