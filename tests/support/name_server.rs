@@ -1,6 +1,7 @@
 //! A name server (NSD) on a loopback address, port 53.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, create_dir_all};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -69,6 +70,8 @@ pub struct NameServer {
     folder: tempfile::TempDir,
     address: Ipv4Addr,
     serial: Cell<u32>,
+    /// Of each zone that was set here.
+    serials: RefCell<BTreeMap<String, u32>>,
     ttl: Cell<u32>,
 }
 
@@ -84,6 +87,7 @@ impl NameServer {
             folder,
             address,
             serial: Cell::new(1),
+            serials: RefCell::default(),
             ttl: Cell::new(TTL),
         };
         server.resume();
@@ -135,6 +139,13 @@ impl NameServer {
         self.add(zone);
         self.control(&["reload", zone]).expect("a reload");
         self.wait_for_serial(zone, serial);
+        self.serials.borrow_mut().insert(zone.to_owned(), serial);
+    }
+
+    /// The serial number of a zone that was set here. Not to be asked for: for a moment after a
+    /// reload the process before it answers too, with the number before.
+    pub fn serial_of(&self, zone: &str) -> u32 {
+        self.serials.borrow()[zone]
     }
 
     /// Serves all these zones at once, in addition to those that are there.
@@ -151,6 +162,7 @@ impl NameServer {
         }
         for (zone, _) in zones {
             self.wait_for_serial(zone, serial);
+            self.serials.borrow_mut().insert(zone.clone(), serial);
         }
     }
 

@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use super::name_server::{NameServer, Network, Source, counter, run, soa_serial};
+use super::name_server::{NameServer, Network, Source, counter, run};
 use super::process::{GUARD, Supervised, program, read_lossy};
 use super::{open_folder, require_root};
 
@@ -166,7 +166,7 @@ impl World {
 
     /// Brings the secondary up to the primary's serial number, and makes the resolver forget.
     pub fn transfer(&self, zone: &str) {
-        let serial = soa_serial(self.primary.address(), zone).expect("a zone of the primary");
+        let serial = self.primary.serial_of(zone);
         self.secondary.transfer(zone, serial);
         self.resolver.flush(zone);
     }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::support::keeper::command;
-use super::support::name_server::soa_serial;
 use super::support::name_world::World;
 use super::{ORGANISATION, TTL};
 
@@ -124,7 +123,7 @@ impl<'a> Administrator<'a> {
 
     /// Lets the secondary catch up. Nobody tells the resolver.
     pub(super) fn transfer(&self, domain: &str) {
-        let serial = soa_serial(self.world.primary.address(), domain).expect("a zone");
+        let serial = self.world.primary.serial_of(domain);
         self.world.secondary.transfer(domain, serial);
     }
 }
