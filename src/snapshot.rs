@@ -272,28 +272,8 @@ fn make(
     };
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
     let (mut members, mut lost) = members(&loaded, &source, previous, &mut problems);
-    let organisations: Vec<_> = members
-        .iter()
-        .map(|one| Arc::clone(&one.organisation))
-        .collect();
-    let places = Places::new(&organisations, previous);
-    let mut found = Vec::with_capacity(members.len());
-    if let Some(previous) = previous {
-        // One after the other, for mail needs the other processors.
-        for (place, member) in members.iter().enumerate() {
-            let before = places.of(place).map(|before| &previous.found[before]);
-            found.push(FoundKeys::load(member, &source, before, &mut problems));
-        }
-    } else {
-        let load = |member: &Member| {
-            let mut problems = Vec::new();
-            let keys = FoundKeys::load(member, &source, None, &mut problems);
-            (keys, problems)
-        };
-        for (keys, more) in files::each(&members, load) {
-            found.push(keys);
-            problems.extend(more);
-        }
+    let mut found = find(&members, &source, previous, &mut problems);
+    if previous.is_none() {
         put_off_strays(&mut members, &mut found, &mut lost);
     }
     problems.extend(reading::waiting(&found));
@@ -320,6 +300,39 @@ fn make(
         problems,
         has_lost: places.has_lost(previous),
     })
+}
+
+/// The keys of each member, in their order.
+fn find(
+    members: &[Member],
+    source: &Source<'_>,
+    previous: Option<&Snapshot>,
+    problems: &mut Vec<String>,
+) -> Vec<FoundKeys> {
+    let mut found = Vec::with_capacity(members.len());
+    if let Some(previous) = previous {
+        let organisations: Vec<_> = members
+            .iter()
+            .map(|one| Arc::clone(&one.organisation))
+            .collect();
+        let places = Places::new(&organisations, Some(previous));
+        // One after the other, for mail needs the other processors.
+        for (place, member) in members.iter().enumerate() {
+            let before = places.of(place).map(|before| &previous.found[before]);
+            found.push(FoundKeys::load(member, source, before, problems));
+        }
+    } else {
+        let load = |member: &Member| {
+            let mut problems = Vec::new();
+            let keys = FoundKeys::load(member, source, None, &mut problems);
+            (keys, problems)
+        };
+        for (keys, more) in files::each(members, load) {
+            found.push(keys);
+            problems.extend(more);
+        }
+    }
+    found
 }
 
 /// What is wrong with the keystore as a whole.

@@ -278,7 +278,8 @@ fn names_that_are_nearly_right() {
 #[test]
 fn no_keystore_yet() {
     let setup = Setup::new();
-    fs::remove_dir(setup.path("keys")).unwrap();
+    fs::remove_dir_all(setup.path("keys")).unwrap();
+    fs::remove_dir_all(setup.path("keys.mark")).unwrap();
     for arguments in [
         &[
             "key",
