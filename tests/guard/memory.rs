@@ -8,7 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use memchr::memmem;
+use zegel::{config::Settings, keystore::Keystore};
 
 use super::support::zegel::Zegel;
 use super::{AS_NOBODY, of_nobody, sign};
@@ -189,6 +191,13 @@ fn keys_are_in_memory_only_as_the_library_keeps_them() {
 
     // Nobody has these keys in use any more.
     fs::remove_file(zegel.path("orgs.d/voorbeeld.toml")).expect("a file");
+    let keystore = Keystore::open(&zegel.path("keys")).expect("the keystore");
+    let id = "voorbeeld".parse().expect("an id");
+    let timing = Settings::default().timing();
+    let mut writer = keystore.writer().expect("nobody else writes");
+    let retired = writer.retire(&id, None, &timing, Timestamp::now());
+    assert!(!retired.expect("it can be retired").is_empty());
+    drop(writer);
     zegel.signal("HUP");
     zegel.wait_for_log(" reloaded ", 2);
     let begun = Instant::now();
