@@ -1,6 +1,10 @@
 //! `zegel check`: the configuration, the keystore, and a probe for every domain.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -13,6 +17,7 @@ use super::{
 use crate::{
     config::{self, Loaded, Problem},
     dkim::{Algorithm, FIELD_NAME, Message, ParsedSignature, PublicKey},
+    keys::{KeyEntry, State},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
     observe::metrics::Metrics,
@@ -178,11 +183,15 @@ impl Report {
     fn examine_keystore(&mut self, snapshot: &Snapshot, keystore: &Keystore) {
         let problems = self.problems.iter();
         let known: HashSet<String> = problems.map(|problem| problem.message.clone()).collect();
+        let mut records = HashMap::new();
         for organisation in snapshot.organisations() {
             // An error is among the problems of the snapshot.
             let Ok(keys) = keystore.load_organisation(&organisation.id) else {
                 continue;
             };
+            for key in &keys.keys {
+                self.say_of_shared_names(&mut records, &organisation.id, &key.entry);
+            }
             let refused = keys.refused.iter().map(ToString::to_string);
             for problem in refused.filter(|problem| !known.contains(problem)) {
                 self.say(Severity::Act, &problem);
@@ -208,6 +217,33 @@ impl Report {
                         place.display()
                     );
                     self.say(Severity::Warning, &text);
+                }
+            }
+        }
+    }
+
+    /// There is one record of a name, so it can be that of one key only.
+    fn say_of_shared_names(
+        &mut self,
+        records: &mut HashMap<(Selector, DomainName), OrganisationId>,
+        id: &OrganisationId,
+        key: &KeyEntry,
+    ) {
+        let publications = key.publications.iter();
+        for (domain, _) in publications.filter(|(_, one)| one.state != State::Withdrawn) {
+            let name = (key.selector.clone(), domain.clone());
+            match records.entry(name) {
+                Entry::Vacant(free) => {
+                    free.insert(id.clone());
+                }
+                Entry::Occupied(first) => {
+                    let text = format!(
+                        "{} and {id} both have a key with the selector {} for {domain}, which \
+                         has one record: make {id} another key with `zegel key roll {id}`",
+                        first.get(),
+                        key.selector
+                    );
+                    self.say(Severity::Act, &text);
                 }
             }
         }

@@ -319,6 +319,19 @@ pub enum KeystoreError {
         /// Which.
         selector: Selector,
     },
+    /// There is one record of a name.
+    #[error(
+        "{organisation} has or had a key with the selector {selector} for {domain}: choose \
+         another selector"
+    )]
+    SelectorTaken {
+        /// Who has it.
+        organisation: OrganisationId,
+        /// Which.
+        selector: Selector,
+        /// For which domain.
+        domain: DomainName,
+    },
     /// A key belongs to one organisation, under one selector.
     #[error("this key is already that of {organisation}, with the selector {selector}")]
     KeyKnown {

@@ -67,6 +67,13 @@ impl Writer {
         key: &NewKey,
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
+        if let Some((organisation, domain)) = self.taken(target)? {
+            return Err(KeystoreError::SelectorTaken {
+                organisation,
+                selector: target.selector.clone(),
+                domain,
+            });
+        }
         let mut revision = self.revision(target.organisation)?;
         let entry = self.enter(&mut revision, target, key, now)?;
         self.commit(&revision, now)?;
@@ -171,6 +178,29 @@ impl Writer {
         let changes = keys::retire(&keyring, domain, timing, now);
         self.apply(organisation, &changes, now)?;
         Ok(changes)
+    }
+
+    /// Another organisation that has a key with this selector in one of these domains: there is
+    /// one record of that name, whoever's the domain is now.
+    fn taken(
+        &self,
+        target: &Target<'_>,
+    ) -> Result<Option<(OrganisationId, DomainName)>, KeystoreError> {
+        for other in self.keystore.organisations()? {
+            let has_file = || self.keystore.key_path(&other, target.selector).exists();
+            if other == *target.organisation || !has_file() {
+                continue;
+            }
+            let keyring = self.keystore.read_keyring(&other)?;
+            let theirs = keyring.key(target.selector);
+            let mut domains = target.domains.iter();
+            let is_theirs =
+                |domain: &&DomainName| theirs.is_some_and(|key| key.state(domain).is_some());
+            if let Some(domain) = domains.find(is_theirs) {
+                return Ok(Some((other, domain.clone())));
+            }
+        }
+        Ok(None)
     }
 
     /// What is wrong with the files of the keys that are to sign.
