@@ -11,7 +11,7 @@ use support::sendmail::{Sendmail, SendmailOptions};
 use support::sink::Sink;
 use support::stage::{Stage, Way};
 use support::trials::{self, outages::End, senders::letter};
-use support::zegel::Zegel;
+use support::zegel::{Org, Zegel};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -139,4 +139,33 @@ fn bounces_leave_unsigned() {
         "{bounce:?}"
     );
     assert!(bounce.header("DKIM-Signature").is_empty());
+}
+
+/// `sendmail -bs` shows a client without an address, which `127.0.0.0/8` does not hold, and which
+/// is signed for where the rule of the listener takes it.
+#[test]
+fn mail_by_sendmail_bs_is_signed_where_the_rule_takes_clients_without_an_address() {
+    for (rule, is_signed) in [
+        ("{ networks = [\"127.0.0.0/8\"] }", false),
+        (
+            "{ networks = [\"127.0.0.0/8\"], without_address = true }",
+            true,
+        ),
+    ] {
+        let listener = "[[listener]]\nname = \"relay\"\nsocket = \"unix:{folder}/relay.sock\"\n";
+        let settings = format!("{listener}outbound = {rule}\n");
+        let orgs = [Org::new("voorbeeld", &["voorbeeld.example"])];
+        let zegel = Zegel::with_settings(&orgs, &settings);
+        let sink = Sink::start();
+        let options = SendmailOptions::new(zegel.milter(), sink.port());
+        let sendmail = Sendmail::start(&options.mc("RELAY_DOMAIN(`127')dnl"));
+        let text = b"From: jan@voorbeeld.example\r\nSubject: bs\r\n\r\nbody\r\n";
+        let folder = zegel.path("");
+        let output = sendmail.submit_by_smtp(&folder, "jan@voorbeeld.example", text);
+        let received = sink.wait_for(1, TIMEOUT).remove(0);
+        let signatures = received.header("DKIM-Signature").len();
+        assert_eq!(signatures, usize::from(is_signed), "{rule}: {output:?}");
+        let said = zegel.log().matches("shows no address").count();
+        assert_eq!(said, usize::from(!is_signed), "{}", zegel.log());
+    }
 }

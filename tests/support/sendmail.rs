@@ -8,7 +8,7 @@
 mod mc;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -142,6 +142,41 @@ impl Sendmail {
         let mut input = child.stdin.take().expect("a piped input");
         // A sendmail that refuses early says so by its status.
         input.write_all(message).ok();
+        drop(input);
+        child.wait_with_output().expect("sendmail ends")
+    }
+
+    /// Hands a message to `sendmail -bs`, which speaks SMTP on standard input, as some local
+    /// programs do: its client has no address. `zegel` is the folder of the socket. Gives what
+    /// it answered.
+    pub fn submit_by_smtp(&self, zegel: &Path, envelope_from: &str, message: &[u8]) -> Output {
+        let script =
+            format!("set -e\n{NAMESPACE}\nexec \"$SENDMAIL\" -bs -C /run/testbed/sendmail.cf");
+        let mut child = enter(self.folder.path(), &script, zegel)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("sendmail runs");
+        let mut input = child.stdin.take().expect("a piped input");
+        let mut answers = BufReader::new(child.stdout.take().expect("a piped output"));
+        let sender = format!("MAIL FROM:<{envelope_from}>\r\n");
+        // It takes no command before it has answered the one before.
+        for command in [
+            "HELO localhost\r\n",
+            &sender,
+            "RCPT TO:<bs@elsewhere.example>\r\n",
+            "DATA\r\n",
+        ] {
+            let mut answer = String::new();
+            answers.read_line(&mut answer).expect("an answer");
+            input.write_all(command.as_bytes()).ok();
+        }
+        let mut answer = String::new();
+        answers.read_line(&mut answer).expect("an answer");
+        for part in [message, b".\r\nQUIT\r\n"] {
+            input.write_all(part).ok();
+        }
         drop(input);
         child.wait_with_output().expect("sendmail ends")
     }
