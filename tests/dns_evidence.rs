@@ -8,7 +8,8 @@ use support::name_world::World;
 use zegel::config::Resolvers;
 use zegel::dkim::key::{Algorithm, PublicKey, generate_pem};
 use zegel::dns::{
-    Code, Finding, Limits, Observation, Observer, Round, judge, judge_parked, judge_sending,
+    Code, Finding, Limits, Observation, Observer, Outcome, Reach, Round, Silence, judge,
+    judge_parked, judge_sending,
 };
 use zegel::keys::Sight;
 
@@ -26,8 +27,17 @@ fn new_key() -> PublicKey {
 }
 
 fn round(world: &World) -> Round {
+    let (local, private) = (true, false);
+    round_within(world, Reach { local, private })
+}
+
+fn round_within(world: &World, reach: Reach) -> Round {
     let resolvers = Resolvers::Addresses(vec![world.resolver.address()]);
-    let observer = Observer::new(&resolvers, Limits::default()).expect("an observer");
+    let limits = Limits {
+        reach,
+        ..Limits::default()
+    };
+    let observer = Observer::new(&resolvers, limits).expect("an observer");
     observer.round()
 }
 
@@ -340,8 +350,146 @@ fn every_address_of_every_server_counts() {
         world.secondary.set_zone("dead.example", &records);
         world.resolver.flush("dead.example");
         let (sight, findings, _) = look(&world, "s1._domainkey.dead.example", &key);
-        let expected = (Sight::Unknown, vec![Code::Unreachable]);
+        let expected = (
+            Sight::Unknown,
+            vec![Code::Unreachable, Code::DelegationDiffers],
+        );
         assert_eq!((sight, codes(&findings)), expected, "{findings:?}");
+    }
+}
+
+#[test]
+fn servers_that_only_the_parent_or_only_the_zone_names_count() {
+    let world = World::of_two_primaries();
+    let key = new_key();
+    // By the parent these are ns1 and ns2, by the zone this one and what a case adds.
+    let first = format!("@ NS ns1\nns1 A {}\n", world.primary.address());
+    let second = format!("@ NS ns2\nns2 A {}\n", world.secondary.address());
+    let third = format!("@ NS ns3\nns3 A {}\n", world.secondary.address());
+    let ours = format!("s1._domainkey {}\n", txt(&key.record()));
+    let other = format!("s1._domainkey {}\n", txt(&new_key().record()));
+    let nothing = String::new();
+    // Name, what the zone names besides, what the second server shows, what is seen.
+    let differs = "only the parent names";
+    let cases = [
+        ("same", &second, &ours, EVERYWHERE, ""),
+        ("parent", &nothing, &ours, EVERYWHERE, differs),
+        ("empty", &nothing, &nothing, Sight::Partly, differs),
+        ("other", &nothing, &other, Sight::Wrong, differs),
+        ("zone", &third, &ours, EVERYWHERE, "only the zone names"),
+        ("stale", &third, &nothing, Sight::Partly, differs),
+    ];
+    for (label, more, shown, expected, difference) in cases {
+        let zone = format!("{label}.example");
+        world.delegate(&zone);
+        let on_first = format!("{first}{more}{ours}");
+        world.primary.set_zone(&zone, &on_first);
+        let on_second = format!("{first}{more}{shown}");
+        world.secondary.set_zone(&zone, &on_second);
+        world.resolver.flush(&zone);
+        let (sight, findings, _) = look(&world, &format!("s1._domainkey.{zone}"), &key);
+        assert_eq!(sight, expected, "{label}: {findings:?}");
+        let told = findings
+            .iter()
+            .find(|finding| finding.code == Code::DelegationDiffers);
+        match told {
+            Some(finding) => assert!(
+                !difference.is_empty() && finding.seen.contains(difference),
+                "{label}: {finding:?}"
+            ),
+            None => assert_eq!(difference, "", "{label}: {findings:?}"),
+        }
+    }
+
+    // The parent names it, and it does not have the zone.
+    world.delegate("lame.example");
+    let records = format!("{first}{ours}");
+    world.primary.set_zone("lame.example", &records);
+    let (sight, findings, _) = look(&world, "s1._domainkey.lame.example", &key);
+    let expected = [Code::NotAuthoritative, Code::DelegationDiffers];
+    assert_eq!(sight, Sight::Unknown);
+    assert_eq!(codes(&findings), expected, "{findings:?}");
+}
+
+/// What is seen of a zone with a third server at this address alone: `A 192.0.2.1`.
+fn look_at_third(
+    world: &World,
+    key: &PublicKey,
+    address: &str,
+    reach: Reach,
+) -> (Sight, Vec<Finding>, Observation) {
+    let record = txt(&key.record());
+    let records = format!("@ NS ns3\nns3 {address}\ns1._domainkey {record}\n");
+    world.set_both("reach.example", &records);
+    let observation = run(round_within(world, reach).observe("s1._domainkey.reach.example"));
+    let (sight, findings) = judge(&observation, key);
+    (sight, findings, observation)
+}
+
+fn passed_over(observation: &Observation) -> Vec<&str> {
+    let answers = observation.links.iter().flat_map(|link| &link.answers);
+    answers
+        .filter(|answer| matches!(answer.outcome, Outcome::Silent(Silence::PassedOver(_))))
+        .map(|answer| answer.server.as_str())
+        .collect()
+}
+
+#[test]
+fn addresses_that_are_private_or_no_servers_are_passed_over_and_nothing_is_concluded() {
+    let world = World::of_two_primaries();
+    let key = new_key();
+    let own = format!("A {}", world.secondary.address());
+    let (local, private) = (true, false);
+    let (sight, findings, _) = look_at_third(&world, &key, &own, Reach { local, private });
+    assert_eq!(sight, EVERYWHERE, "{findings:?}");
+
+    // All other servers show the key.
+    for (address, private) in [
+        ("A 10.255.255.254", false),
+        ("A 192.168.255.254", false),
+        ("AAAA fd00::5", false),
+        ("AAAA ::ffff:10.255.255.254", false),
+        ("AAAA 64:ff9b::10.255.255.254", false),
+        ("A 0.0.0.0", true),
+        ("A 255.255.255.255", true),
+        ("AAAA ff02::1", true),
+    ] {
+        let reach = Reach { local, private };
+        let (sight, findings, observation) = look_at_third(&world, &key, address, reach);
+        assert_eq!(sight, Sight::Unknown, "{address}: {findings:?}");
+        let codes = codes(&findings);
+        let is_told = codes.contains(&Code::AddressPassedOver);
+        assert!(is_told, "{address}: {findings:?}");
+        assert_eq!(
+            passed_over(&observation),
+            ["ns3.reach.example"],
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn addresses_of_this_host_are_passed_over_but_its_resolvers_are_asked() {
+    // All servers of this world are on loopback.
+    let world = World::of_two_primaries();
+    let key = new_key();
+    let own = format!("A {}", world.secondary.address());
+    let elsewhere = [
+        "AAAA ::1",
+        "A 169.254.169.254",
+        "AAAA fe80::1",
+        "A 127.0.0.1",
+    ];
+    for address in elsewhere.into_iter().chain([own.as_str()]) {
+        let reach = Reach::default();
+        let (sight, findings, observation) = look_at_third(&world, &key, address, reach);
+        assert_eq!(sight, Sight::Unknown, "{address}: {findings:?}");
+        let answers = observation.links.iter().flat_map(|link| &link.answers);
+        let passed_over = passed_over(&observation);
+        assert_eq!(passed_over.len(), answers.count(), "{observation:?}");
+        assert_eq!(passed_over.len(), 3, "{observation:?}");
+        let resolver = &observation.resolvers[0].outcome;
+        assert!(matches!(resolver, Outcome::Texts { .. }), "{resolver:?}");
     }
 }
 

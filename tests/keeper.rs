@@ -19,7 +19,7 @@ const DOMAIN: &str = "alfa.example";
 fn settings(resolver: SocketAddr, http: &Port) -> String {
     let http = http.number();
     format!(
-        "[keeper]\nresolvers = [\"{resolver}\"]\nhttp = \"127.0.0.1:{http}\"\ncheck_every = \"1h\"\n"
+        "[keeper]\nlocal_servers = true\nresolvers = [\"{resolver}\"]\nhttp = \"127.0.0.1:{http}\"\ncheck_every = \"1h\"\n"
     )
 }
 

@@ -57,7 +57,7 @@ fn main() {
     world.set_many(&zones);
     println!("{number} zones on two servers in {:.1?}", begin.elapsed());
     let settings = format!(
-        "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"{}\"]\n[log]\nfilter = \"warn,zegel::keeper=info\"\n",
+        "[keystore]\npath = \"{}\"\n[keeper]\nlocal_servers = true\nresolvers = [\"{}\"]\n[log]\nfilter = \"warn,zegel::keeper=info\"\n",
         folder.path().join("keys").display(),
         world.resolver.address()
     );

@@ -9,9 +9,9 @@ use tokio::{
 
 use super::failure::Failure;
 use crate::{
-    config::Resolvers,
+    config::KeeperSettings,
     dkim::PublicKey,
-    dns::{DnsError, Finding, Limits, Observer, Round, judge},
+    dns::{DnsError, Finding, Observer, Round, judge},
     keys::Sight,
     names::{DomainName, Selector},
 };
@@ -43,10 +43,10 @@ impl KeyRecord {
 
 /// Looks for the records of one key, each in its domain.
 pub(super) fn look(
-    resolvers: &Resolvers,
+    settings: &KeeperSettings,
     records: Vec<KeyRecord>,
 ) -> Result<HashMap<DomainName, Seen>, Failure> {
-    let seen = in_one_round(resolvers, records, |round, record| async move {
+    let seen = in_one_round(settings, records, |round, record| async move {
         let seen = record.look(&round).await;
         (record.domain, seen)
     })?;
@@ -55,7 +55,7 @@ pub(super) fn look(
 
 /// Asks about each subject, many at a time. The answers are in no order.
 pub(super) fn in_one_round<S, T, F>(
-    resolvers: &Resolvers,
+    settings: &KeeperSettings,
     subjects: Vec<S>,
     ask: impl Fn(Arc<Round>, S) -> F,
 ) -> Result<Vec<T>, Failure>
@@ -68,7 +68,7 @@ where
         .build()
         .map_err(|error| Failure::Other(format!("the DNS cannot be asked: {error}")))?;
     runtime.block_on(async {
-        let observer = Observer::new(resolvers, Limits::default())?;
+        let observer = Observer::with_settings(settings)?;
         let round = Arc::new(observer.round());
         let mut answers = Vec::with_capacity(subjects.len());
         let mut running = JoinSet::new();

@@ -277,6 +277,8 @@ impl Described {
     fn add_keeper(&mut self, keeper: &KeeperSettings) {
         let KeeperSettings {
             resolvers,
+            local_servers,
+            private_servers,
             check_every,
             rotate_every,
             lead_time,
@@ -293,6 +295,8 @@ impl Described {
             Resolvers::System => add("resolvers", &"system"),
             Resolvers::Addresses(addresses) => add("resolvers", &list(addresses)),
         }
+        add("local_servers", local_servers);
+        add("private_servers", private_servers);
         for (key, duration) in [
             ("check_every", check_every),
             ("rotate_every", rotate_every),

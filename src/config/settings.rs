@@ -401,6 +401,10 @@ words! {
 pub struct KeeperSettings {
     /// Where the search for the authoritative servers starts.
     pub resolvers: Resolvers,
+    /// Whether name servers at loopback and link-local addresses are asked.
+    pub local_servers: bool,
+    /// Whether name servers at addresses of private networks are asked.
+    pub private_servers: bool,
     /// From one look at the DNS to the next.
     pub check_every: Duration,
     /// How long a key serves.
@@ -422,6 +426,8 @@ impl Default for KeeperSettings {
         const DAY: Duration = Duration::from_hours(24);
         Self {
             resolvers: Resolvers::System,
+            local_servers: false,
+            private_servers: true,
             check_every: Duration::from_hours(1),
             rotate_every: 26 * 7 * DAY,
             lead_time: 30 * DAY,

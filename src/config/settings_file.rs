@@ -308,6 +308,8 @@ fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
     let time = |node: &Node| duration(node, &KEEPER_BOUNDS);
     let settings = KeeperSettings {
         resolvers: resolvers.unwrap_or(defaults.resolvers),
+        local_servers: section.read_or("local_servers", defaults.local_servers, truth),
+        private_servers: section.read_or("private_servers", defaults.private_servers, truth),
         check_every: section.read_or("check_every", defaults.check_every, time),
         rotate_every: section.read_or("rotate_every", defaults.rotate_every, time),
         lead_time: section.read_or("lead_time", defaults.lead_time, time),

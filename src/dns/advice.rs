@@ -121,8 +121,28 @@ const SENTENCES: [(Code, &str, &str); Code::ALL.len()] = [
     ),
     (
         Code::NotAuthoritative,
-        "{servers} is a name server of the zone by its NS records, and does not serve the zone of {name}. Configure the zone there, or remove the server from the NS records.",
-        "{servers} is volgens de NS-records een nameserver van de zone, maar bedient de zone van {name} niet. Richt de zone daar in of haal de server uit de NS-records.",
+        "{servers} is a name server of the zone by its NS records, and does not serve the zone of {name} ({seen}): a lame delegation. Configure the zone there, or remove the server from the NS records of the zone and from the delegation.",
+        "{servers} is volgens de NS-records een nameserver van de zone, maar bedient de zone van {name} niet ({seen}): een lamme delegatie. Richt de zone daar in of haal de server uit de NS-records van de zone en uit de delegatie.",
+    ),
+    (
+        Code::DelegationDiffers,
+        "The zone of {name} and its parent do not name the same name servers: {seen}. Receivers ask all of them. Make the NS records of the zone and the delegation, which the registrar or the parent zone keeps, the same.",
+        "De zone van {name} en de bovenliggende zone noemen niet dezelfde nameservers: {seen}. Ontvangers bevragen ze allemaal. Maak de NS-records van de zone en de delegatie, die de registrar of de bovenliggende zone beheert, gelijk.",
+    ),
+    (
+        Code::ParentSilent,
+        "The servers of the parent do not tell who serves the zone of {name} ({seen}), so only the servers that the zone names itself were asked. Nothing is to be done if it passes.",
+        "De servers van de bovenliggende zone vertellen niet wie de zone van {name} bedient ({seen}); daarom zijn alleen de nameservers bevraagd die de zone zelf noemt. Gaat dat vanzelf over, dan hoeft u niets te doen.",
+    ),
+    (
+        Code::AddressPassedOver,
+        "{servers} has an address that was {seen}, so nobody can tell what it shows of {name}. Give the name server its public address, or remove it from the NS records. If the address is right within your own network, whoever runs Zegel can allow it.",
+        "{servers} heeft een adres dat niet wordt bevraagd ({seen}), dus niemand weet wat die server over {name} laat zien. Geef de nameserver zijn openbare adres of haal hem uit de NS-records. Klopt het adres binnen uw eigen netwerk, dan kan de beheerder van Zegel het toestaan.",
+    ),
+    (
+        Code::OverBudget,
+        "Looking for {name} took more than is allowed: {seen}. Nothing is concluded until that ends. Use fewer and faster name servers, remove those that do not answer, and shorten chains of aliases.",
+        "Het opzoeken van {name} kostte meer dan is toegestaan: {seen}. Tot dat ophoudt wordt er niets geconcludeerd. Gebruik minder en snellere nameservers, verwijder nameservers die niet antwoorden en maak ketens van aliassen korter.",
     ),
     (
         Code::AliasLoop,

@@ -1,13 +1,15 @@
 //! One question to one address: UDP with EDNS, TCP on truncation, one retry; never more of
-//! them at once, and in a second, than is allowed.
+//! them at once, in a second, and for one who asks, than is allowed.
 
 use std::{
+    collections::HashMap,
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use mail_auth::hickory_resolver::proto::{
     op::{Edns, Message, MessageType, Query, ResponseCode},
     rr::{Name, RecordType},
@@ -16,13 +18,25 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     sync::Semaphore,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::{
+    budget::{Budget, Excess},
+    reach::{Kind, Reach},
 };
 
 /// How long an answer by UDP is waited for, the first time and the second.
 const UDP_TIMEOUTS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 /// How long a whole exchange by TCP may take.
 const TCP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first address has before the next one is asked too, where one answer is enough.
+const A_MOMENT: Duration = Duration::from_millis(250);
+/// How many questions one organisation may have under way. An address that gives no answer holds
+/// its place for as long as the timeouts say.
+const OWN_AT_ONCE: u16 = 16;
+/// After so many questions without an answer an address is not asked again in the same look.
+const MOST_SILENCES: u8 = 2;
 /// What passes everywhere without fragments (RFC 9715 §3).
 const PAYLOAD: u16 = 1232;
 /// More than was offered, for those who do not heed it.
@@ -72,6 +86,12 @@ pub enum Silence {
     /// What came is no DNS message.
     #[error("the answer is not a DNS message")]
     Garbled,
+    /// It would take more than is allowed.
+    #[error("{0}")]
+    OverBudget(Excess),
+    /// Such addresses are not asked.
+    #[error("{0}")]
+    PassedOver(Kind),
 }
 
 /// How much may be asked.
@@ -81,15 +101,28 @@ pub struct Limits {
     pub questions_per_second: u32,
     /// Questions that may wait for their answer at the same time; at least 1.
     pub at_once: u16,
+    /// Which addresses are asked, of those that zones name.
+    pub reach: Reach,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             questions_per_second: 500,
-            at_once: 64,
+            at_once: 256,
+            reach: Reach::default(),
         }
     }
+}
+
+/// Among whom is asked: slow ones have limits apart, so that they hold up nobody else.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Pace {
+    /// The usual.
+    #[default]
+    Quick,
+    /// Those that are known to take long: half as many questions a second.
+    Slow,
 }
 
 /// A token bucket: so many questions a second, and as many at once after a pause.
@@ -127,18 +160,100 @@ impl Rate {
     }
 }
 
-/// Asks, within what the whole process may ask at once and in a second.
+/// What many may ask together.
+#[derive(Debug)]
+struct Pool {
+    rate: Rate,
+    in_flight: Semaphore,
+}
+
+impl Pool {
+    fn new(questions_per_second: u32, at_once: u16) -> Self {
+        Self {
+            rate: Rate::per_second(questions_per_second),
+            in_flight: Semaphore::new(usize::from(at_once.max(1))),
+        }
+    }
+}
+
+/// What one look at an organisation may ask, and has learned of who is silent.
+#[derive(Debug)]
+struct Own {
+    in_flight: Semaphore,
+    /// How many questions each address left without an answer.
+    silences: Mutex<HashMap<SocketAddr, u8>>,
+}
+
+impl Own {
+    fn new(at_once: u16) -> Self {
+        Self {
+            in_flight: Semaphore::new(usize::from(at_once.max(1))),
+            silences: Mutex::default(),
+        }
+    }
+
+    fn is_silent(&self, address: SocketAddr) -> bool {
+        let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        silences
+            .get(&address)
+            .is_some_and(|count| *count >= MOST_SILENCES)
+    }
+
+    fn note_silence(&self, address: SocketAddr) {
+        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = silences.entry(address).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+/// Asks, within what the whole process may ask at once and in a second, and what the one who asks
+/// may spend.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
-    pub(super) rate: Arc<Rate>,
-    in_flight: Arc<Semaphore>,
+    quick: Arc<Pool>,
+    slow: Arc<Pool>,
+    pace: Pace,
+    reach: Reach,
+    /// Asked whatever `reach` says.
+    known: Arc<[IpAddr]>,
+    own: Arc<Own>,
+    pub(super) budget: Option<Arc<Budget>>,
 }
 
 impl Asker {
-    pub(super) fn new(limits: Limits) -> Self {
+    /// Asks `known` addresses whatever the limits say of such addresses.
+    pub(super) fn new(limits: Limits, known: Arc<[IpAddr]>) -> Self {
+        let Limits {
+            questions_per_second,
+            at_once,
+            reach,
+        } = limits;
         Self {
-            rate: Arc::new(Rate::per_second(limits.questions_per_second)),
-            in_flight: Arc::new(Semaphore::new(usize::from(limits.at_once.max(1)))),
+            quick: Arc::new(Pool::new(questions_per_second, at_once)),
+            slow: Arc::new(Pool::new(questions_per_second / 2, at_once)),
+            pace: Pace::Quick,
+            reach,
+            known,
+            own: Arc::new(Own::new(at_once)),
+            budget: None,
+        }
+    }
+
+    /// For one look: with a budget, and with what it may have under way.
+    pub(super) fn of_look(&self, pace: Pace, budget: Budget) -> Self {
+        Self {
+            pace,
+            own: Arc::new(Own::new(OWN_AT_ONCE)),
+            budget: Some(Arc::new(budget)),
+            ..self.clone()
+        }
+    }
+
+    /// For a part of that, which has a budget of its own besides.
+    pub(super) fn part(&self, budget: impl FnOnce(Option<Arc<Budget>>) -> Budget) -> Self {
+        Self {
+            budget: Some(Arc::new(budget(self.budget.clone()))),
+            ..self.clone()
         }
     }
 
@@ -148,6 +263,66 @@ impl Asker {
         address: SocketAddr,
         question: &Question,
     ) -> Result<Message, Silence> {
+        let is_authority = question.to == Party::Authority;
+        if is_authority {
+            if let Some(kind) = self.passes_over(address.ip()) {
+                return Err(Silence::PassedOver(kind));
+            }
+            if self.own.is_silent(address) {
+                return Err(Silence::TimedOut);
+            }
+        }
+        let asking = self.in_time(self.ask_at_last(address, question));
+        let answer = asking.await.and_then(|answer| answer);
+        // A resolver may be silent about one name only.
+        if is_authority && matches!(answer, Err(Silence::TimedOut)) {
+            self.own.note_silence(address);
+        }
+        answer
+    }
+
+    /// Waits for nothing longer than the budget says.
+    pub(super) async fn in_time<F: Future>(&self, future: F) -> Result<F::Output, Silence> {
+        match &self.budget {
+            Some(budget) => budget.in_time(future).await.map_err(Silence::OverBudget),
+            None => Ok(future.await),
+        }
+    }
+
+    /// Waits until one more question may be asked.
+    ///
+    /// # Errors
+    ///
+    /// When the budget has none left.
+    pub(super) async fn turn(&self) -> Result<(), Silence> {
+        if let Some(budget) = &self.budget {
+            budget.spend().map_err(Silence::OverBudget)?;
+        }
+        self.pool().rate.wait().await;
+        Ok(())
+    }
+
+    fn passes_over(&self, address: IpAddr) -> Option<Kind> {
+        let kind = self.reach.passes_over(address)?;
+        (!self.known.contains(&address)).then_some(kind)
+    }
+
+    fn pool(&self) -> &Pool {
+        match self.pace {
+            Pace::Quick => &self.quick,
+            Pace::Slow => &self.slow,
+        }
+    }
+
+    async fn ask_at_last(
+        &self,
+        address: SocketAddr,
+        question: &Question,
+    ) -> Result<Message, Silence> {
+        // The semaphores are never closed, so this waits and does not fail. One's own first: who
+        // has many questions must not hold places that others need.
+        let _own = self.own.in_flight.acquire().await;
+        let _permit = self.pool().in_flight.acquire().await;
         let answer = self.exchange(address, question, Extension::Edns).await?;
         match answer.metadata.response_code {
             // A server from before EDNS (RFC 6891 §7).
@@ -164,15 +339,13 @@ impl Asker {
         question: &Question,
         extension: Extension,
     ) -> Result<Message, Silence> {
-        // The semaphore is never closed, so this waits and does not fail.
-        let _permit = self.in_flight.acquire().await;
         let mut last = Silence::TimedOut;
         for limit in UDP_TIMEOUTS {
-            self.rate.wait().await;
+            self.turn().await?;
             let query = message(question, extension);
             match timeout(limit, by_udp(address, &query)).await {
                 Ok(Ok(answer)) if answer.metadata.truncation => {
-                    self.rate.wait().await;
+                    self.turn().await?;
                     return timeout(TCP_TIMEOUT, by_tcp(address, &query))
                         .await
                         .unwrap_or(Err(Silence::TimedOut));
@@ -184,6 +357,39 @@ impl Asker {
             }
         }
         Err(last)
+    }
+}
+
+/// Asks these addresses side by side, each a moment after the one before, until an answer is
+/// taken; none if there is no such answer.
+///
+/// # Errors
+///
+/// When there is no such answer, and the budget ended before all could give theirs.
+pub(super) async fn first<T>(
+    asker: &Asker,
+    addresses: impl Iterator<Item = SocketAddr>,
+    question: &Question,
+    take: impl Fn(Message) -> Option<T>,
+) -> Result<Option<T>, Excess> {
+    let mut addresses = addresses.peekable();
+    let mut pending = FuturesUnordered::new();
+    let mut over = None;
+    loop {
+        if let Some(address) = addresses.next() {
+            pending.push(asker.ask(address, question));
+        } else if pending.is_empty() {
+            return over.map_or(Ok(None), Err);
+        }
+        let are_more = addresses.peek().is_some();
+        tokio::select! {
+            Some(answer) = pending.next() => match answer.map(&take) {
+                Ok(Some(taken)) => return Ok(Some(taken)),
+                Err(Silence::OverBudget(excess)) => over = Some(excess),
+                Ok(None) | Err(_) => {}
+            },
+            () = sleep(A_MOMENT), if are_more => {}
+        }
     }
 }
 

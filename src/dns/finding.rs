@@ -44,8 +44,16 @@ words! {
         Unreachable = "dkim.unreachable",
         /// A server or a resolver says that it cannot answer.
         Servfail = "dkim.servfail",
-        /// A server is named for the zone and does not serve it.
+        /// A server is named for the zone and does not serve it: a lame delegation.
         NotAuthoritative = "dkim.not_authoritative",
+        /// The zone and its parent do not name the same servers.
+        DelegationDiffers = "dkim.delegation_differs",
+        /// No server of the parent tells who serves the zone.
+        ParentSilent = "dkim.parent_silent",
+        /// An address of a server is of a kind that is not asked.
+        AddressPassedOver = "dkim.address_passed_over",
+        /// A zone takes more time or questions than it may.
+        OverBudget = "dkim.over_budget",
         /// Aliases lead in a circle, or too far.
         AliasLoop = "dkim.alias_loop",
         /// A resolver still shows what was there before.

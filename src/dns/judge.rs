@@ -27,6 +27,7 @@ pub fn judge(observation: &Observation, key: &PublicKey) -> (Sight, Vec<Finding>
             views.push(View::Unknown);
             report.zone_not_found(link, error);
         }
+        report.delegation(link);
         for answer in &link.answers {
             let view = view(link, answer, key);
             report.answer(observation, link, answer, &view);

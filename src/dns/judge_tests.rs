@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     dkim::key::{Algorithm, generate_pem},
     dns::{
+        delegation::Delegation,
         exchange::Silence,
         observation::{Link, ResolverAnswer, ServerAnswer, ZoneSeen},
     },
@@ -45,6 +46,7 @@ fn observation(answers: Vec<(&str, Option<IpAddr>, Outcome)>) -> Observation {
         zone: Ok(ZoneSeen {
             apex: "voorbeeld.nl".to_owned(),
             negative_ttl: NEGATIVE,
+            delegation: Delegation::Agrees,
         }),
         answers: answers.collect(),
     };

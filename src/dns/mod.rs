@@ -10,6 +10,8 @@
 //! thousands of domains at the same provider cost little more than their own records.
 
 mod advice;
+mod budget;
+mod delegation;
 mod discovery;
 mod dmarc;
 mod exchange;
@@ -18,20 +20,27 @@ mod judge;
 mod observation;
 mod policy;
 mod policy_judge;
+mod reach;
 mod report;
 mod resolver;
 mod round;
 mod view;
 
 pub use self::{
+    budget::{
+        Excess, ORGANISATION_TIME, RECORD_QUESTIONS, RECORD_TIME, ZONE_QUESTIONS, ZONE_TIME,
+        longest_look,
+    },
+    delegation::Delegation,
     dmarc::{DmarcError, DmarcRecord, Wish},
-    exchange::{Limits, Rate, Silence},
+    exchange::{Limits, Pace, Rate, Silence},
     finding::{Code, Finding},
     judge::{holds_record, judge, judge_unknown},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},
     policy_judge::{NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
+    reach::{Kind, Reach},
     report::shown_by_each,
     resolver::{DnsError, Resolver, Text},
-    round::{Observer, Round},
+    round::{Look, Observer, Round},
 };

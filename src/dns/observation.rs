@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    delegation::Delegation,
     exchange::Silence,
     resolver::{DnsError, Text},
 };
@@ -47,6 +48,8 @@ pub struct ZoneSeen {
     pub apex: String,
     /// How long resolvers may keep that a name is not there (RFC 2308 §5).
     pub negative_ttl: Duration,
+    /// Whether its parent names the same servers.
+    pub delegation: Delegation,
 }
 
 /// What one authoritative server said at one address.
@@ -90,8 +93,11 @@ pub enum Outcome {
     NoSuchName,
     /// The name exists, and has no TXT.
     NoText,
-    /// The server would not or could not: `SERVFAIL`, `REFUSED`, …
+    /// The server would not or could not: `SERVFAIL`, …
     Failure(String),
+    /// A server that is named in the NS records would not: `REFUSED`, as for a zone that it does
+    /// not serve.
+    Refused,
     /// The server is named in the NS records, and does not serve the zone.
     NotAuthoritative,
     /// The server's name has no address: nobody can ask it.
@@ -105,7 +111,11 @@ impl Outcome {
     pub fn is_definite(&self) -> bool {
         match self {
             Self::Texts { .. } | Self::Alias { .. } | Self::NoSuchName | Self::NoText => true,
-            Self::Failure(_) | Self::NotAuthoritative | Self::NoAddress | Self::Silent(_) => false,
+            Self::Failure(_)
+            | Self::Refused
+            | Self::NotAuthoritative
+            | Self::NoAddress
+            | Self::Silent(_) => false,
         }
     }
 }

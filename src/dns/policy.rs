@@ -182,7 +182,9 @@ async fn spf_verdict(resolver: &Resolver, relay: IpAddr, domain: &str) -> SpfVer
     let Ok(authenticator) = authenticator(&resolver.addresses) else {
         return SpfVerdict::Unknown;
     };
-    resolver.asker.rate.wait().await;
+    if resolver.asker.turn().await.is_err() {
+        return SpfVerdict::Unknown;
+    }
     let sender = format!("postmaster@{domain}");
     let parameters = SpfParameters::verify_mail_from(relay, domain, domain, &sender);
     match authenticator.verify_spf(parameters).await.result() {

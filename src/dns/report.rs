@@ -1,6 +1,8 @@
 //! Findings, collected answer by answer.
 
 use super::{
+    delegation::Delegation,
+    exchange::Silence,
     finding::{Code, Finding, shown},
     observation::{Link, Observation, Outcome, ServerAnswer},
     resolver::DnsError,
@@ -78,11 +80,38 @@ impl Report {
     pub(super) fn zone_not_found(&mut self, link: &Link, error: &DnsError) {
         let code = match error {
             DnsError::Failure(_) => Code::Servfail,
+            DnsError::OverBudget(_) => Code::OverBudget,
             _ => Code::Unreachable,
         };
         let server = Some("the configured resolvers".to_owned());
         let seen = shown(&error.to_string());
         self.add_seen_at(code, Severity::Act, &link.name, server, seen);
+    }
+
+    /// Whether a zone and its parent name the same servers.
+    pub(super) fn delegation(&mut self, link: &Link) {
+        let Ok(zone) = &link.zone else { return };
+        match &zone.delegation {
+            Delegation::Agrees => {}
+            Delegation::Differs {
+                only_parent,
+                only_zone,
+            } => {
+                let mut parts = Vec::new();
+                for (who, names) in [("the parent", only_parent), ("the zone", only_zone)] {
+                    if !names.is_empty() {
+                        parts.push(format!("only {who} names {}", names.join(", ")));
+                    }
+                }
+                let seen = shown(&parts.join("; "));
+                let code = Code::DelegationDiffers;
+                self.add(code, Severity::Warning, link, None, seen);
+            }
+            Delegation::Unknown(why) => {
+                let seen = shown(why);
+                self.add(Code::ParentSilent, Severity::Note, link, None, seen);
+            }
+        }
     }
 
     pub(super) fn answer(
@@ -265,12 +294,20 @@ fn absence(observation: &Observation, link: &Link, answer: &ServerAnswer) -> (Co
 
 fn failure(outcome: &Outcome) -> (Code, String) {
     match outcome {
+        // What servers say of a zone that they do not have.
+        Outcome::Refused => (Code::NotAuthoritative, "REFUSED".to_owned()),
         Outcome::Failure(word) => (Code::Servfail, shown(word)),
         Outcome::NotAuthoritative => {
             let seen = "the answer is not authoritative".to_owned();
             (Code::NotAuthoritative, seen)
         }
         Outcome::NoAddress => (Code::Unreachable, "the server has no address".to_owned()),
+        Outcome::Silent(silence @ Silence::OverBudget(_)) => {
+            (Code::OverBudget, silence.to_string())
+        }
+        Outcome::Silent(silence @ Silence::PassedOver(_)) => {
+            (Code::AddressPassedOver, silence.to_string())
+        }
         Outcome::Silent(silence) => (Code::Unreachable, silence.to_string()),
         // The others are definite.
         _ => (Code::Unreachable, "no answer".to_owned()),

@@ -1,6 +1,6 @@
 //! The resolvers that are configured: where every search begins.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use mail_auth::hickory_resolver::{
     proto::{
@@ -10,7 +10,10 @@ use mail_auth::hickory_resolver::{
     system_conf::read_system_conf,
 };
 
-use super::exchange::{Asker, Limits, Party, Question};
+use super::{
+    budget::{Budget, Excess},
+    exchange::{Asker, Limits, Party, Question, Silence},
+};
 use crate::config::Resolvers;
 
 /// Why there is no answer.
@@ -31,6 +34,24 @@ pub enum DnsError {
     /// There is no resolver that could be asked.
     #[error("no resolver can be used: {0}")]
     NoResolver(String),
+    /// It would take more than is allowed.
+    #[error("{0}")]
+    OverBudget(Excess),
+}
+
+impl From<Excess> for DnsError {
+    fn from(excess: Excess) -> Self {
+        Self::OverBudget(excess)
+    }
+}
+
+impl From<Silence> for DnsError {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::OverBudget(excess) => Self::OverBudget(excess),
+            other => Self::Temporary(other.to_string()),
+        }
+    }
 }
 
 /// One TXT record: its strings, of at most 255 octets each.
@@ -48,7 +69,7 @@ impl Text {
 #[derive(Clone, Debug)]
 pub struct Resolver {
     pub(super) asker: Asker,
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) addresses: Arc<[SocketAddr]>,
 }
 
 impl Resolver {
@@ -69,10 +90,19 @@ impl Resolver {
         if addresses.is_empty() {
             return Err(DnsError::NoResolver("none is named".to_owned()));
         }
+        let known = addresses.iter().map(SocketAddr::ip).collect();
         Ok(Self {
-            asker: Asker::new(limits),
-            addresses,
+            asker: Asker::new(limits, known),
+            addresses: addresses.into(),
         })
+    }
+
+    /// The same, with a budget besides what it has.
+    pub(super) fn part(&self, budget: impl FnOnce(Option<Arc<Budget>>) -> Budget) -> Self {
+        Self {
+            asker: self.asker.part(budget),
+            addresses: Arc::clone(&self.addresses),
+        }
     }
 
     /// The TXT records of a name, each with its strings joined (RFC 6376 §3.6.2.2). What is
@@ -103,7 +133,7 @@ impl Resolver {
         let question = Question::new(name, record_type, to);
         let mut reasons = Vec::new();
         let mut kind: fn(String) -> DnsError = DnsError::Temporary;
-        for address in &self.addresses {
+        for address in self.addresses.iter() {
             match self.asker.ask(*address, &question).await {
                 Ok(answer) => match answer.metadata.response_code {
                     ResponseCode::NoError | ResponseCode::NXDomain => return Ok(answer),
@@ -112,6 +142,7 @@ impl Resolver {
                         reasons.push(format!("{address} says {}", word(code)));
                     }
                 },
+                Err(Silence::OverBudget(excess)) => return Err(DnsError::OverBudget(excess)),
                 Err(silence) => reasons.push(format!("{address}: {silence}")),
             }
         }

@@ -1,20 +1,25 @@
 //! One round of looking at the DNS: the only part that asks.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use mail_auth::hickory_resolver::proto::{
     op::{Message, ResponseCode},
-    rr::{Name, RData, RecordType},
+    rr::{Name, RData, Record, RecordType},
 };
-use tokio::task::JoinSet;
 
 use super::{
+    budget::Budget,
     discovery::{Discovery, PORT, Zone},
-    exchange::{Asker, Limits, Party, Question, Silence},
+    exchange::{Asker, Limits, Pace, Party, Question, Silence, first},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
+    reach::Reach,
     resolver::{DnsError, Resolver, absolute, texts, word, written},
 };
-use crate::config::Resolvers;
+use crate::config::{KeeperSettings, Resolvers};
 
 /// How many aliases are followed (as resolvers do; RFC 1034 §3.6.2 leaves it open).
 const MOST_ALIASES: usize = 8;
@@ -45,11 +50,28 @@ impl Observer {
         Resolver::with_limits(resolvers, limits).map(|resolver| Self { resolver })
     }
 
+    /// As the keeper's settings say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Observer::new`].
+    pub fn with_settings(settings: &KeeperSettings) -> Result<Self, DnsError> {
+        let reach = Reach {
+            local: settings.local_servers,
+            private: settings.private_servers,
+        };
+        let limits = Limits {
+            reach,
+            ..Limits::default()
+        };
+        Self::new(&settings.resolvers, limits)
+    }
+
     /// Begins a round: what it finds out about zones and servers is kept until it is dropped.
     pub fn round(&self) -> Round {
         Round {
             resolver: self.resolver.clone(),
-            discovery: Discovery::new(self.resolver.clone()),
+            discovery: Discovery::default(),
         }
     }
 }
@@ -61,14 +83,37 @@ pub struct Round {
     discovery: Discovery,
 }
 
+/// What one look at an organisation may ask, of everything together.
+#[derive(Clone, Debug)]
+pub struct Look {
+    resolver: Resolver,
+}
+
 impl Round {
     pub(super) fn resolver(&self) -> &Resolver {
         &self.resolver
     }
 
+    /// Begins a look at so many records of an organisation, which is looked at every so often.
+    pub fn look(&self, pace: Pace, records: usize, check_every: Duration) -> Look {
+        let budget = Budget::of_organisation(records, check_every);
+        Look {
+            resolver: Resolver {
+                asker: self.resolver.asker.of_look(pace, budget),
+                addresses: self.resolver.addresses.clone(),
+            },
+        }
+    }
+
     /// What every authoritative server and every resolver says of the TXT records of a name.
     /// What fails is part of the observation.
     pub async fn observe(&self, name: &str) -> Observation {
+        let look = self.look(Pace::Quick, 1, Duration::ZERO);
+        self.observe_within(&look, name).await
+    }
+
+    /// The same, within what the look may ask.
+    pub async fn observe_within(&self, look: &Look, name: &str) -> Observation {
         let mut observation = Observation {
             name: name.trim_end_matches('.').to_ascii_lowercase(),
             links: Vec::new(),
@@ -85,17 +130,20 @@ impl Round {
             });
             return observation;
         };
-        self.follow(name.clone(), &mut observation).await;
-        observation.resolvers = self.ask_resolvers(&name).await;
-        self.look_for_mistakes(&name, &mut observation).await;
+        let of_record = |above| Budget::of_record(&observation.name, above);
+        let resolver = look.resolver.part(of_record);
+        self.follow(&resolver, name.clone(), &mut observation).await;
+        observation.resolvers = ask_resolvers(&resolver, &name).await;
+        self.look_for_mistakes(&resolver, &name, &mut observation)
+            .await;
         observation
     }
 
     /// Asks the servers of the name, and of every name that an answer points to.
-    async fn follow(&self, name: Name, observation: &mut Observation) {
+    async fn follow(&self, resolver: &Resolver, name: Name, observation: &mut Observation) {
         let mut waiting = vec![name];
         while let Some(name) = waiting.pop() {
-            let link = self.link(&name).await;
+            let link = self.link(resolver, &name).await;
             for answer in &link.answers {
                 let Outcome::Alias { target, .. } = &answer.outcome else {
                     continue;
@@ -117,15 +165,21 @@ impl Round {
         observation.endless = has_circle(&observation.links);
     }
 
-    async fn link(&self, name: &Name) -> Link {
-        let zone = self.discovery.zone_of(name).await;
+    async fn link(&self, resolver: &Resolver, name: &Name) -> Link {
+        let resolver = resolver.part(Budget::of_zone);
+        let zone = self.discovery.zone_of(&resolver, name).await;
+        // Of a zone that took too long to be found its apex is not known.
+        if let Some(budget) = &resolver.asker.budget {
+            budget.is_for(format!("the zone of {}", written(name)));
+        }
         let answers = match &zone {
-            Ok(zone) => self.ask_servers(name, zone).await,
+            Ok(zone) => ask_servers(&resolver, name, zone).await,
             Err(_) => Vec::new(),
         };
         let zone = zone.map(|zone| ZoneSeen {
             apex: written(&zone.apex),
             negative_ttl: zone.negative_ttl,
+            delegation: zone.delegation.clone(),
         });
         Link {
             name: written(name),
@@ -134,60 +188,13 @@ impl Round {
         }
     }
 
-    async fn ask_servers(&self, name: &Name, zone: &Zone) -> Vec<ServerAnswer> {
-        let mut answers = Vec::new();
-        let mut questions = JoinSet::new();
-        for server in &zone.servers {
-            let mut note = |address: Option<IpAddr>, outcome: Outcome| {
-                answers.push(ServerAnswer {
-                    server: server.host.clone(),
-                    address,
-                    outcome,
-                });
-            };
-            match &server.addresses {
-                Err(error) => note(None, Outcome::Failure(error.to_string())),
-                Ok(addresses) if addresses.is_empty() => note(None, Outcome::NoAddress),
-                Ok(addresses) => {
-                    for address in addresses {
-                        let asker = self.resolver.asker.clone();
-                        let (host, address) = (server.host.clone(), *address);
-                        let name = name.clone();
-                        questions.spawn(async move {
-                            let outcome = ask_authority(&asker, address, name).await;
-                            let address = Some(address);
-                            ServerAnswer {
-                                server: host,
-                                address,
-                                outcome,
-                            }
-                        });
-                    }
-                }
-            }
-        }
-        answers.extend(questions.join_all().await);
-        answers
-            .sort_by(|one, other| (&one.server, one.address).cmp(&(&other.server, other.address)));
-        answers
-    }
-
-    async fn ask_resolvers(&self, name: &Name) -> Vec<ResolverAnswer> {
-        let question = Question::new(name, RecordType::TXT, Party::Resolver);
-        let mut answers = Vec::new();
-        for address in self.resolver.addresses.iter().take(MOST_RESOLVERS) {
-            let outcome = match self.resolver.asker.ask(*address, &question).await {
-                Ok(answer) => outcome_of_resolver(&answer),
-                Err(silence) => Outcome::Silent(silence),
-            };
-            let address = *address;
-            answers.push(ResolverAnswer { address, outcome });
-        }
-        answers
-    }
-
     /// Where nobody has a TXT: is it there as another type, or at another name?
-    async fn look_for_mistakes(&self, name: &Name, observation: &mut Observation) {
+    async fn look_for_mistakes(
+        &self,
+        resolver: &Resolver,
+        name: &Name,
+        observation: &mut Observation,
+    ) {
         let mut definite = observation
             .links
             .iter()
@@ -203,45 +210,83 @@ impl Round {
             .filter(|answer| answer.outcome == Outcome::NoText)
             .find_map(|answer| answer.address);
         if let Some(address) = exists {
-            observation.other_types = self.other_types(address, name).await;
+            observation.other_types = other_types(resolver, address, name).await;
         }
-        if let Ok(zone) = self.discovery.zone_of(name).await {
-            observation.doubled = self.doubled(name, &zone).await;
+        if let Ok(zone) = self.discovery.zone_of(resolver, name).await {
+            observation.doubled = doubled(resolver, name, &zone).await;
         }
     }
+}
 
-    async fn other_types(&self, address: IpAddr, name: &Name) -> Vec<String> {
-        let mut found = Vec::new();
-        for record_type in OTHER_TYPES {
-            let question = Question::new(name, record_type, Party::Authority);
-            let address = SocketAddr::new(address, PORT);
-            let answer = self.resolver.asker.ask(address, &question).await;
-            let Ok(answer) = answer else { continue };
-            let mut answers = answer.answers.iter();
-            if answers.any(|record| record.name == *name && record.record_type() == record_type) {
-                found.push(match record_type {
-                    RecordType::Unknown(99) => "SPF".to_owned(),
-                    known => known.to_string(),
-                });
-            }
+async fn ask_servers(resolver: &Resolver, name: &Name, zone: &Zone) -> Vec<ServerAnswer> {
+    let mut answers = Vec::new();
+    let mut questions = Vec::new();
+    for server in &zone.servers {
+        let mut note = |outcome: Outcome| {
+            answers.push(ServerAnswer {
+                server: server.host.clone(),
+                address: None,
+                outcome,
+            });
+        };
+        match &server.addresses {
+            Err(error) => note(Outcome::Failure(error.to_string())),
+            Ok(addresses) if addresses.is_empty() => note(Outcome::NoAddress),
+            Ok(addresses) => questions.extend(addresses.iter().map(async |address| ServerAnswer {
+                server: server.host.clone(),
+                address: Some(*address),
+                outcome: ask_authority(&resolver.asker, *address, name).await,
+            })),
         }
-        found
     }
+    answers.extend(join_all(questions).await);
+    answers.sort_by(|one, other| (&one.server, one.address).cmp(&(&other.server, other.address)));
+    answers
+}
 
-    async fn doubled(&self, name: &Name, zone: &Zone) -> Option<String> {
-        if zone.apex.is_root() {
-            return None;
+async fn ask_resolvers(resolver: &Resolver, name: &Name) -> Vec<ResolverAnswer> {
+    let question = Question::new(name, RecordType::TXT, Party::Resolver);
+    let addresses = resolver.addresses.iter().take(MOST_RESOLVERS);
+    let answers = addresses.map(async |address| {
+        let outcome = match resolver.asker.ask(*address, &question).await {
+            Ok(answer) => outcome_of_resolver(&answer),
+            Err(silence) => Outcome::Silent(silence),
+        };
+        ResolverAnswer {
+            address: *address,
+            outcome,
         }
-        let doubled = name.clone().append_domain(&zone.apex).ok()?;
-        for address in zone.addresses() {
-            match ask_authority(&self.resolver.asker, address.ip(), doubled.clone()).await {
-                Outcome::Texts { .. } | Outcome::Alias { .. } => return Some(written(&doubled)),
-                outcome if outcome.is_definite() => return None,
-                _ => {}
-            }
-        }
-        None
+    });
+    join_all(answers).await
+}
+
+async fn other_types(resolver: &Resolver, address: IpAddr, name: &Name) -> Vec<String> {
+    let address = SocketAddr::new(address, PORT);
+    let types = OTHER_TYPES.into_iter().map(async |record_type| {
+        let question = Question::new(name, record_type, Party::Authority);
+        let answer = resolver.asker.ask(address, &question).await.ok()?;
+        let mut answers = answer.answers.iter();
+        let is_there = |one: &Record| one.name == *name && one.record_type() == record_type;
+        answers.any(is_there).then(|| match record_type {
+            RecordType::Unknown(99) => "SPF".to_owned(),
+            known => known.to_string(),
+        })
+    });
+    join_all(types).await.into_iter().flatten().collect()
+}
+
+async fn doubled(resolver: &Resolver, name: &Name, zone: &Zone) -> Option<String> {
+    if zone.apex.is_root() {
+        return None;
     }
+    let doubled = name.clone().append_domain(&zone.apex).ok()?;
+    let question = Question::new(&doubled, RecordType::TXT, Party::Authority);
+    let take = |answer: Message| match outcome_of_authority(&answer, &doubled) {
+        Outcome::Texts { .. } | Outcome::Alias { .. } => Some(true),
+        outcome => outcome.is_definite().then_some(false),
+    };
+    let found = first(&resolver.asker, zone.addresses(), &question, take).await;
+    matches!(found, Ok(Some(true))).then(|| written(&doubled))
 }
 
 /// Whether an alias leads back to where it came from, by any way.
@@ -270,8 +315,8 @@ fn has_circle(links: &[Link]) -> bool {
     })
 }
 
-async fn ask_authority(asker: &Asker, address: IpAddr, name: Name) -> Outcome {
-    let question = Question::new(&name, RecordType::TXT, Party::Authority);
+async fn ask_authority(asker: &Asker, address: IpAddr, name: &Name) -> Outcome {
+    let question = Question::new(name, RecordType::TXT, Party::Authority);
     match asker.ask(SocketAddr::new(address, PORT), &question).await {
         Ok(answer) => outcome_of_authority(&answer, &question.name),
         Err(Silence::Garbled) => Outcome::Failure("no DNS message".to_owned()),
@@ -282,6 +327,7 @@ async fn ask_authority(asker: &Asker, address: IpAddr, name: Name) -> Outcome {
 fn outcome_of_authority(answer: &Message, name: &Name) -> Outcome {
     match answer.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => {}
+        ResponseCode::Refused => return Outcome::Refused,
         code => return Outcome::Failure(word(code)),
     }
     if !answer.metadata.authoritative {
@@ -341,6 +387,6 @@ fn alias(answer: &Message, name: &Name) -> Option<Outcome> {
     })
 }
 
-fn seconds(ttl: u32) -> std::time::Duration {
-    std::time::Duration::from_secs(ttl.into())
+fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
 }

@@ -48,7 +48,7 @@ pub(super) fn view(link: &Link, answer: &ServerAnswer, key: &PublicKey) -> View 
 }
 
 /// A server that nobody can ask, since its name has no address; and an address that this
-/// host has no route to, when the same server answered at another.
+/// host has no route to or does not ask, when the same server answered at another.
 fn does_not_count(link: &Link, answer: &ServerAnswer, outcome: &Outcome) -> bool {
     let mut definite = link
         .answers
@@ -56,7 +56,9 @@ fn does_not_count(link: &Link, answer: &ServerAnswer, outcome: &Outcome) -> bool
         .filter(|other| other.outcome.is_definite());
     match outcome {
         Outcome::NoAddress => definite.next().is_some(),
-        Outcome::Silent(Silence::NoRoute) => definite.any(|other| other.server == answer.server),
+        Outcome::Silent(Silence::NoRoute | Silence::PassedOver(_)) => {
+            definite.any(|other| other.server == answer.server)
+        }
         _ => false,
     }
 }

@@ -2,15 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     config::{Claims, situation},
-    dns::{self, Code, Finding, Round},
+    dkim::PublicKey,
+    dns::{self, Code, Finding, Look, Observation, Pace, Round},
     keys::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
         State, Timing, WantedKey, What, unseen_since,
@@ -22,6 +24,8 @@ use crate::{
     words::Severity,
 };
 
+/// Records of one organisation that are looked for together.
+const RECORDS_AT_ONCE: usize = 8;
 /// How often a plan is made anew because someone else changed the keyring meanwhile.
 const PLANS: usize = 5;
 /// So many selectors of a template are tried before a record there no longer counts.
@@ -80,6 +84,55 @@ pub(super) struct Awaited {
     pub(super) shown: String,
 }
 
+/// What the DNS shows of one of them.
+struct SeenRecord {
+    key: KeyEntry,
+    domain: DomainName,
+    sight: Sight,
+    findings: Vec<Finding>,
+    awaited: Option<Awaited>,
+}
+
+impl SeenRecord {
+    fn new(
+        key: KeyEntry,
+        domain: DomainName,
+        observation: &Observation,
+        public_key: &PublicKey,
+    ) -> Self {
+        let (sight, findings) = dns::judge(observation, public_key);
+        let awaited = is_awaited(&key, &domain, sight).then(|| Awaited {
+            selector: key.selector.clone(),
+            domain: domain.clone(),
+            shown: dns::shown_by_each(observation, public_key),
+        });
+        Self {
+            key,
+            domain,
+            sight,
+            findings,
+            awaited,
+        }
+    }
+}
+
+impl Seen {
+    fn take(&mut self, ended: Result<SeenRecord, JoinError>) {
+        match ended {
+            Ok(record) => {
+                let findings = record.findings.into_iter();
+                let weighed = findings.filter_map(|one| weigh(&record.key, &record.domain, one));
+                self.findings.extend(weighed);
+                self.awaited.extend(record.awaited);
+                let place = (record.key.selector, record.domain);
+                self.sights.insert(place, record.sight);
+            }
+            // What is not among the sights is unknown.
+            Err(error) => self.problems.push(format!("a look broke off: {error}")),
+        }
+    }
+}
+
 /// What was seen of each key in each domain.
 type Sights = HashMap<(Selector, DomainName), Sight>;
 
@@ -110,20 +163,26 @@ impl Checker {
         &self,
         organisation: &Organisation,
         timing: &Timing,
-        round: &Round,
+        (round, pace): (&Arc<Round>, Pace),
     ) -> Result<Seen, KeystoreError> {
-        let mut seen = Seen::default();
         let keyring = self.keystore.read_keyring(&organisation.id)?;
         // Where a domain is otherwise has no say in what is looked at.
         let situation = situation(organisation, &keyring, &[], timing);
-        self.look_at(organisation, &situation, round, &mut seen)
-            .await;
+        let mut records: Vec<_> = situation.watched().collect();
+        if !records.is_empty() {
+            // Where a look ends before all could be asked, the next one begins elsewhere.
+            let begin = usize::try_from(Timestamp::now().as_second()).unwrap_or(0) % records.len();
+            records.rotate_left(begin);
+        }
+        let look = round.look(pace, records.len(), timing.check_every);
+        let mut seen = self.look_at(organisation, records, (round, &look)).await;
         let now = Timestamp::now();
         let plan = situation.plan(Moment::steady(now), |selector, domain| {
             seen.sight(selector, domain)
         });
         for wanted in &plan.wanted {
-            let occupied = self.occupied(organisation, wanted, now, round).await?;
+            let within = (round.as_ref(), &look);
+            let occupied = self.occupied(organisation, wanted, now, within).await?;
             seen.occupied.extend(occupied);
         }
         Ok(seen)
@@ -166,40 +225,43 @@ impl Checker {
         Ok(checked)
     }
 
-    /// What the DNS shows of every key that is to be watched.
+    /// What the DNS shows of every key that is to be watched, several at a time: a slow zone is
+    /// slow for its own records only.
     async fn look_at(
         &self,
         organisation: &Organisation,
-        situation: &Situation<'_>,
-        round: &Round,
-        seen: &mut Seen,
-    ) {
-        for (key, domain) in situation.watched() {
-            let sight = match self.keystore.public_key(&organisation.id, key) {
+        records: Vec<(&KeyEntry, &DomainName)>,
+        (round, look): (&Arc<Round>, &Look),
+    ) -> Seen {
+        let mut seen = Seen::default();
+        let mut running = JoinSet::new();
+        for (key, domain) in records {
+            if running.len() >= RECORDS_AT_ONCE
+                && let Some(ended) = running.join_next().await
+            {
+                seen.take(ended);
+            }
+            match self.keystore.public_key(&organisation.id, key) {
                 Ok(public_key) => {
                     let name = key.selector.record_name(domain);
-                    let observation = round.observe(&name).await;
-                    let (sight, findings) = dns::judge(&observation, &public_key);
-                    if is_awaited(key, domain, sight) {
-                        seen.awaited.push(Awaited {
-                            selector: key.selector.clone(),
-                            domain: domain.clone(),
-                            shown: dns::shown_by_each(&observation, &public_key),
-                        });
-                    }
-                    let findings = findings.into_iter();
-                    let weighed = findings.filter_map(|one| weigh(key, domain, one));
-                    seen.findings.extend(weighed);
-                    sight
+                    let (key, domain) = (key.clone(), domain.clone());
+                    let (round, look) = (Arc::clone(round), look.clone());
+                    running.spawn(async move {
+                        let observation = round.observe_within(&look, &name).await;
+                        SeenRecord::new(key, domain, &observation, &public_key)
+                    });
                 }
                 Err(problem) => {
                     seen.problems.push(problem.to_string());
-                    Sight::Unknown
+                    let record = (key.selector.clone(), domain.clone());
+                    seen.sights.insert(record, Sight::Unknown);
                 }
-            };
-            let record = (key.selector.clone(), domain.clone());
-            seen.sights.insert(record, sight);
+            }
         }
+        while let Some(ended) = running.join_next().await {
+            seen.take(ended);
+        }
+        seen
     }
 
     /// The selectors that a new key would get, and at which the DNS shows a record: it can't be
@@ -209,7 +271,7 @@ impl Checker {
         organisation: &Organisation,
         wanted: &WantedKey,
         now: Timestamp,
-        round: &Round,
+        (round, look): (&Round, &Look),
     ) -> Result<BTreeSet<Selector>, KeystoreError> {
         let mut occupied = BTreeSet::new();
         while occupied.len() < CANDIDATES {
@@ -219,7 +281,9 @@ impl Checker {
             };
             let mut is_free = true;
             for domain in &wanted.domains {
-                let observation = round.observe(&selector.record_name(domain)).await;
+                let observation = round
+                    .observe_within(look, &selector.record_name(domain))
+                    .await;
                 is_free &= !dns::holds_record(&observation);
             }
             if is_free {
@@ -321,7 +385,11 @@ fn weigh(key: &KeyEntry, domain: &DomainName, mut finding: Finding) -> Option<Fi
         || matches!(publication.state, State::Revoked | State::Withdrawn);
     match finding.code {
         // Nothing can be concluded for as long as it is so.
-        Code::Unreachable | Code::Servfail | Code::NotAuthoritative => {}
+        Code::Unreachable
+        | Code::Servfail
+        | Code::NotAuthoritative
+        | Code::OverBudget
+        | Code::AddressPassedOver => {}
         _ if is_to_go => return None,
         Code::Missing if publication.state == State::Generated => {
             finding.severity = finding.severity.min(Severity::Warning);
@@ -336,6 +404,12 @@ impl Checked {
     pub(super) fn needs_attention(&self) -> bool {
         let wrong = |finding: &Finding| finding.severity == Severity::Act;
         !self.alarms.is_empty() || !self.problems.is_empty() || self.findings.iter().any(wrong)
+    }
+
+    /// Whether a zone took more than it may.
+    pub(super) fn is_over_budget(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.code == Code::OverBudget)
     }
 
     /// What the metrics show of it, that is over now and took so long.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{self, Claims, Effect, Loaded, Reader},
-    dns::{DnsError, Limits, Observer, Round},
+    dns::{DnsError, Observer, Pace, Round},
     keys::Timing,
     keystore::Keystore,
     names::OrganisationId,
@@ -435,7 +435,7 @@ impl Rounds {
 }
 
 fn observer(loaded: &Loaded) -> Result<Observer, DnsError> {
-    Observer::new(&loaded.settings.keeper.resolvers, Limits::default())
+    Observer::with_settings(&loaded.settings.keeper)
 }
 
 /// What a look needs.
@@ -456,7 +456,11 @@ impl Work {
     async fn make(self, lane: Lane) -> (Ended, Attention) {
         let begun = Instant::now();
         let (organisation, timing) = (&self.organisation, &self.timing);
-        let looking = self.checker.look(organisation, timing, &self.round);
+        let pace = match lane {
+            Lane::Quick => Pace::Quick,
+            Lane::Slow => Pace::Slow,
+        };
+        let looking = self.checker.look(organisation, timing, (&self.round, pace));
         let seen = match lane {
             Lane::Slow => looking.await,
             Lane::Quick => match timeout(QUICK, looking).await {
@@ -492,6 +496,9 @@ impl Work {
             Ok(checked) => {
                 let facts = checked.facts(organisation, timing, (Timestamp::now(), took));
                 metrics.checked(facts);
+                if checked.is_over_budget() {
+                    metrics.over_budget();
+                }
                 journal.checked(&organisation.id, &checked);
                 if checked.needs_attention() {
                     Attention::Needed

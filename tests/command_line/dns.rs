@@ -17,7 +17,7 @@ fn setup(world: &World) -> Setup {
     setup.write(
         "zegel.toml",
         &format!(
-            "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"{}\"]\nsettle = \"1s\"\n\
+            "[keystore]\npath = \"{}\"\n[keeper]\nlocal_servers = true\nresolvers = [\"{}\"]\nsettle = \"1s\"\n\
              relay_addresses = [\"192.0.2.25\"]\n",
             setup.path("keys").display(),
             world.resolver.address()

@@ -280,7 +280,7 @@ fn the_resolvers_of_the_configuration_are_asked() {
     setup.write(
         "zegel.toml",
         &format!(
-            "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"{address}\"]\n",
+            "[keystore]\npath = \"{}\"\n[keeper]\nlocal_servers = true\nresolvers = [\"{address}\"]\n",
             keys.display()
         ),
     );

@@ -141,6 +141,7 @@ impl Shape {
             zone: Ok(ZoneSeen {
                 apex: DOMAIN.to_owned(),
                 negative_ttl: Duration::from_mins(5),
+                delegation: zegel::dns::Delegation::Agrees,
             }),
             answers: vec![answer],
         };

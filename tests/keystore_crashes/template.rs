@@ -73,7 +73,7 @@ impl Template {
 fn write_configuration(folder: &Path, resolver: &str) {
     let keys = folder.join("keys");
     let text = format!(
-        "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"{resolver}\"]\nsettle = \"1m\"\n",
+        "[keystore]\npath = \"{}\"\n[keeper]\nlocal_servers = true\nresolvers = [\"{resolver}\"]\nsettle = \"1m\"\n",
         keys.display()
     );
     fs::write(folder.join("zegel.toml"), text).expect("the configuration");

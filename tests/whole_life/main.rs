@@ -37,7 +37,7 @@ const ROUNDS: Duration = Duration::from_secs(4);
 
 fn settings(resolver: std::net::SocketAddr, http: u16) -> String {
     format!(
-        "[keeper]\nresolvers = [\"{resolver}\"]\nhttp = \"127.0.0.1:{http}\"\n\
+        "[keeper]\nlocal_servers = true\nresolvers = [\"{resolver}\"]\nhttp = \"127.0.0.1:{http}\"\n\
          check_every = \"1s\"\nsettle = \"{}s\"\ndrain = \"{}s\"\n\
          rotate_every = \"45s\"\nlead_time = \"{}s\"\n",
         SETTLE.as_secs(),

@@ -258,7 +258,7 @@ fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Fai
     let keeper = &loaded.settings.keeper;
     let relays: Arc<[IpAddr]> = keeper.relay_addresses.as_slice().into();
     let numbered = subjects.into_iter().enumerate().collect();
-    let mut examined = in_one_round(&keeper.resolvers, numbered, |round, (place, subject)| {
+    let mut examined = in_one_round(keeper, numbered, |round, (place, subject)| {
         let relays = Arc::clone(&relays);
         async move { (place, Subject::examine(subject, &round, &relays).await) }
     })?;

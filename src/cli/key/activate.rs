@@ -123,10 +123,7 @@ fn on_evidence(
     output: &mut Output,
 ) -> Result<Status, Failure> {
     keys::refuse_former(entry, target.domains).map_err(KeystoreError::Command)?;
-    let seen = look(
-        &settings.keeper.resolvers,
-        records(keystore, target, entry)?,
-    )?;
+    let seen = look(&settings.keeper, records(keystore, target, entry)?)?;
     let now = Timestamp::now();
     let mut writer = keystore.writer()?;
     // Under the lock: what it is like right before.

@@ -281,6 +281,16 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtOnce,
         ),
         (
+            "keeper.local_servers = true",
+            "keeper.local_servers: false -> true",
+            AtOnce,
+        ),
+        (
+            "keeper.private_servers = false",
+            "keeper.private_servers: true -> false",
+            AtOnce,
+        ),
+        (
             "keeper.check_every = \"2h\"",
             "keeper.check_every: 1h -> 2h",
             AtOnce,

@@ -73,6 +73,7 @@ pub struct KeeperMetrics {
     machine: Arc<Machine>,
     checks: [Counter; 2],
     late: OneGauge,
+    over_budget: Counter,
     table: Arc<Table>,
 }
 
@@ -127,11 +128,15 @@ impl KeeperMetrics {
         let late = OneGauge::default();
         let help = "By how many seconds the look at the DNS is late that is due for longest";
         registry.register("keeper_late_seconds", help, late.clone());
+        let over_budget = Counter::default();
+        let help = "Looks in which a zone took more time or questions than it may";
+        registry.register("checks_over_budget", help, over_budget.clone());
         Self {
             checks: ["ok", "failed"].map(|word| checks.get_or_create_owned(&[("result", word)])),
             registry: Arc::new(registry),
             machine: Arc::new(Machine::new()),
             late,
+            over_budget,
             table,
         }
     }
@@ -153,6 +158,11 @@ impl KeeperMetrics {
     pub fn late(&self, late: Duration) {
         self.late
             .set(i64::try_from(late.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// A zone of an organisation took more than it may.
+    pub fn over_budget(&self) {
+        self.over_budget.inc();
     }
 
     /// An organisation could not be looked at.
