@@ -79,13 +79,7 @@ impl FoundKeys {
             }
         };
         if before.is_some_and(|before| !before.keys.is_empty()) && keyring.keys().is_empty() {
-            // Keys are never taken out of a keyring, so the file was.
-            problems.push(format!(
-                "{}: the keyring of {} is gone; its keys stay in use as they were: restore \
-                 the folder from a backup before the next restart",
-                source.keystore.path().display(),
-                organisation.id
-            ));
+            problems.push(keyring_is_gone(organisation, source));
             return Self::unread(organisation, before);
         }
         let doubts = source.witness.doubts(organisation, &keyring);
@@ -202,6 +196,16 @@ impl FoundKeys {
             && !self.set.keys.iter().any(SetKey::is_refused)
             && self.stamp.is_some_and(unchanged)
     }
+}
+
+/// Keys are never taken out of a keyring, so the file was.
+fn keyring_is_gone(organisation: &Organisation, source: &Source<'_>) -> String {
+    format!(
+        "{}: the keyring of {} is gone; its keys stay in use as they were: restore the folder \
+         from a backup before the next restart",
+        source.keystore.path().display(),
+        organisation.id
+    )
 }
 
 impl KeySet {

@@ -263,13 +263,15 @@ fn a_change_without_evidence_is_refused() {
 }
 
 #[test]
-fn a_clock_that_jumps_takes_no_step() {
+fn a_clock_that_jumps_takes_no_step_but_tells_what_the_dates_say() {
     let mut life = Life::started();
     life.hour += 87_600;
     life.round(EVERYWHERE);
     let jumped = Moment::steady(second((life.hour + 87_600) * 3600));
     let plan = life.with_situation(|now| now.plan(jumped, |_, _| EVERYWHERE));
-    assert!(plan.wanted.is_empty() && plan.alarms.is_empty());
+    assert!(plan.wanted.is_empty());
+    let kinds: Vec<AlarmKind> = plan.alarms.iter().map(|alarm| alarm.kind).collect();
+    assert!(kinds.contains(&AlarmKind::RotationOverdue), "{kinds:?}");
     assert_eq!(life.make_wanted("s2"), 1);
 }
 

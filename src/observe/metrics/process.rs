@@ -10,11 +10,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::{
-    Metrics,
-    histogram::{Histogram, SECONDS},
-    queue::Queue,
-};
+use super::{Metrics, queue::Queue};
 use crate::observe::status::SignerFigures;
 
 /// What is shown of the snapshot in use.
@@ -111,32 +107,28 @@ impl Process {
                 "header_memory_bytes",
                 "What connections hold of large header sections, beyond 64 KiB each",
             ),
-            large: Queue {
-                waiting: registered(
-                    registry,
+            large: Queue::register(
+                registry,
+                (
                     "large_messages_waiting",
                     "Large messages that wait for their turn on a processor",
                 ),
-                waited: Histogram::register(
-                    registry,
+                (
                     "large_message_wait_seconds",
                     "How long large messages waited for their turn, of those that had to",
-                    &SECONDS,
                 ),
-            },
-            to_sign: Queue {
-                waiting: registered(
-                    registry,
+            ),
+            to_sign: Queue::register(
+                registry,
+                (
                     "signing_queue_messages",
                     "Messages that have come whole and wait to be signed",
                 ),
-                waited: Histogram::register(
-                    registry,
+                (
                     "signing_queue_seconds",
                     "From the end of a message until it was its turn to be signed",
-                    &SECONDS,
                 ),
-            },
+            ),
         }
     }
 

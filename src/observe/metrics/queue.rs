@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-use super::histogram::Histogram;
+use super::histogram::{Histogram, SECONDS};
 
 /// One more in a gauge, until it is dropped.
 #[derive(Debug)]
@@ -30,6 +30,22 @@ impl Drop for Counted {
 pub(super) struct Queue {
     pub(super) waiting: Gauge,
     pub(super) waited: Histogram,
+}
+
+impl Queue {
+    /// The two metrics, each by its name and its help.
+    pub(super) fn register(
+        registry: &mut Registry,
+        waiting: (&str, &str),
+        waited: (&str, &str),
+    ) -> Self {
+        let gauge = Gauge::default();
+        registry.register(waiting.0, waiting.1, gauge.clone());
+        Self {
+            waiting: gauge,
+            waited: Histogram::register(registry, waited.0, waited.1, &SECONDS),
+        }
+    }
 }
 
 /// One that waits, until this is dropped.
