@@ -69,7 +69,7 @@ fn a_disk_without_inodes_changes_nothing_and_says_so() {
     };
     for arguments in [GENERATE, GENERATE_FIRST, ACTIVATE, KEEPER] {
         let before = disk.contents();
-        disk.remount("nr_inodes=10");
+        disk.remount("nr_inodes=11");
         let message = disk.run(arguments).expect("a refusal");
         disk.remount("nr_inodes=1000");
         assert_says(&message, &["/keys", "No space left on device", "make room"]);

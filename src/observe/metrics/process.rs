@@ -13,6 +13,8 @@ use prometheus_client::{
 use super::{Metrics, queue::Queue};
 use crate::observe::status::SignerFigures;
 
+const PANICS: &str = "Callbacks that panicked; the message was tempfailed";
+
 /// What is shown of the snapshot in use.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotFacts {
@@ -83,11 +85,7 @@ impl Process {
         let help = "Lines of the log that stderr did not take";
         registry.register("log_lines_lost", help, LostLines::of_process().0);
         Self {
-            panics: registered(
-                registry,
-                "panics",
-                "Callbacks that panicked; the message was tempfailed",
-            ),
+            panics: registered(registry, "panics", PANICS),
             reloads_succeeded: reloads_with("ok"),
             reloads_failed: reloads_with("failed"),
             last_reload_succeeded,
