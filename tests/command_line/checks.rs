@@ -80,7 +80,8 @@ fn what_waits_is_a_warning() {
     setup.write("orgs.d/twee.toml", "domains = [\"twee.example\"]\n");
     setup.write(
         "orgs.d/voorbeeld.toml",
-        "domains = [\"voorbeeld.nl\"]\nalgorithms = [\"rsa-sha256\", \"ed25519-sha256\"]\n",
+        "domains = [\"voorbeeld.nl\", \"nieuws.voorbeeld.nl\"]\n\
+         algorithms = [\"rsa-sha256\", \"ed25519-sha256\"]\n",
     );
     setup
         .run(["check"])
@@ -89,7 +90,7 @@ fn what_waits_is_a_warning() {
             "warning: twee.example of twee has no key in use",
             "warning: voorbeeld.nl of voorbeeld has no ed25519-sha256 key in use",
         ])
-        .says(&["awaiting key", "warnings: 2"]);
+        .says(&["awaiting key", "warnings: 3"]);
     fs::remove_file(setup.path("orgs.d/voorbeeld.toml")).unwrap();
     setup
         .run(["check"])
