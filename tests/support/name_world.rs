@@ -99,6 +99,16 @@ impl NameResolver {
     }
 }
 
+/// A zone that need not be served where it is delegated to.
+#[derive(Clone, Debug)]
+pub struct WrittenZone {
+    pub name: String,
+    /// What the root has of it.
+    pub delegation: String,
+    /// What the zone has below its SOA; where this is empty, there is no zone.
+    pub records: String,
+}
+
 /// All of it. Every zone that is set is delegated by the root to `ns1` and `ns2` in itself: the
 /// primary and the secondary.
 #[derive(Debug)]
@@ -140,6 +150,18 @@ impl World {
     /// An address of this world that nothing listens on.
     pub fn dead_address(&self) -> Ipv4Addr {
         self.network.address(99)
+    }
+
+    /// An address of this world for a server of the test's own, which takes octets from 100 on.
+    pub fn address(&self, last: u8) -> Ipv4Addr {
+        assert!(last >= 100, "taken by the servers of this world");
+        self.network.address(last)
+    }
+
+    /// One more resolver, at the address with this last octet, that begins every search at the
+    /// same root.
+    pub fn another_resolver(&self, last: u8) -> NameResolver {
+        NameResolver::start(self.network.address(last), self.root.address())
     }
 
     /// The TTL in seconds of the zones that are set from now on, and of negative answers.
@@ -192,6 +214,22 @@ impl World {
         let zones: Vec<_> = zones.iter().map(with_servers).collect();
         self.primary.set_zones(&zones);
         self.secondary.set_zones(&zones);
+        self.resolver.flush(".");
+    }
+
+    /// Sets these zones as they are written, on the primary alone.
+    pub fn set_written(&self, zones: &[WrittenZone]) {
+        let mut served = Vec::new();
+        for zone in zones {
+            let delegation = zone.delegation.clone();
+            let mut known = self.delegations.borrow_mut();
+            known.insert(zone.name.clone(), delegation);
+            if !zone.records.is_empty() {
+                served.push((zone.name.clone(), zone.records.clone()));
+            }
+        }
+        self.write_root();
+        self.primary.set_zones(&served);
         self.resolver.flush(".");
     }
 

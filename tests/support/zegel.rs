@@ -60,6 +60,12 @@ impl Org {
         self
     }
 
+    /// With keys of this algorithm alone.
+    pub fn signing_by(mut self, algorithm: Algorithm) -> Self {
+        self.algorithms = vec![algorithm];
+        self
+    }
+
     /// Without any key yet.
     pub fn without_keys(mut self) -> Self {
         self.keys = Keys::None;
