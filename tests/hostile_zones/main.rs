@@ -222,7 +222,7 @@ fn is_named(log: &str, id: &str) -> bool {
     lines.any(|line| line.contains("finding in DNS") && line.contains(&name))
 }
 
-/// Holds the good ones beside hostile ones against those without: within 5 %.
+/// Holds the good ones beside hostile ones against those without: within 5 % in the long form.
 fn compare([without, beside]: &[Watch; 2], keeper: &Keeper) {
     println!("without: {:?}", without.figures());
     println!("beside hostile ones: {:?}", beside.figures());
@@ -232,6 +232,12 @@ fn compare([without, beside]: &[Watch; 2], keeper: &Keeper) {
         .find(|line| line.starts_with("zegel_keeper_late_seconds"));
     println!("{late:?}");
     let (control, mixed) = (without.figures(), beside.figures());
-    assert!(mixed.looks * 100 >= control.looks * 95);
-    assert!(mixed.looks_until_in_use * 100 <= control.looks_until_in_use * 105);
+    // On a machine that is busy with other things, the two keepers do not get the same share of
+    // it. A barrier would leave a tenth of the looks.
+    let (least, most) = match std::env::var_os("ZEGEL_TEST_GOOD_ZONES") {
+        Some(_) => (95, 105),
+        None => (60, 150),
+    };
+    assert!(mixed.looks * 100 >= control.looks * least);
+    assert!(mixed.looks_until_in_use * 100 <= control.looks_until_in_use * most);
 }
