@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeystoreCommand {
-    /// Make a keystore of the empty folder of [keystore] path
+    /// Make a keystore of the empty folder of keystore.path
     Init,
     /// Take a backup that was put back for the keystore that is meant
     Restore(RestoreArguments),
@@ -21,7 +21,7 @@ pub(super) enum KeystoreCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct RestoreArguments {
-    /// Copy this backup into the empty folder of [keystore] path first
+    /// Copy this backup into the empty folder of keystore.path first
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
 }
