@@ -100,7 +100,8 @@ impl Snapshot {
     /// [`SigningFailure`](crate::organisation::Refusal::SigningFailure); all other mail is
     /// treated as ever. Reads nothing.
     pub fn waiting(loaded: Loaded, metrics: &Metrics, previous: Option<&Self>) -> Built {
-        let organisations = &loaded.organisations;
+        let before = previous.map_or(&[][..], |previous| &previous.organisations);
+        let organisations = &roster::unread_roster(&loaded, before);
         let unread = |one| FoundKeys::unread(one, None);
         let found: Vec<_> = organisations.iter().map(unread).collect();
         let in_use: Vec<_> = found.iter().map(|one| Arc::clone(&one.set)).collect();

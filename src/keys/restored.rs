@@ -38,12 +38,14 @@ pub fn unseen_since(
 }
 
 impl Plan {
-    /// Takes no step as long as there are such keys: only what was seen is written down.
+    /// Takes no step as long as there are such keys: only what was seen is written down, and what
+    /// has left. That ends the use of a key, for which no evidence is needed.
     pub fn hold_back(&mut self, unseen: Vec<Alarm>) {
         if unseen.is_empty() {
             return;
         }
-        self.changes.retain(|change| change.event == Event::Checked);
+        let stays = |event: &Event| matches!(event, Event::Checked | Event::Left);
+        self.changes.retain(|change| stays(&change.event));
         self.wanted.clear();
         self.alarms.extend(unseen);
     }

@@ -80,7 +80,7 @@ impl FoundKeys {
         };
         if before.is_some_and(|before| !before.keys.is_empty()) && keyring.keys().is_empty() {
             problems.push(keyring_is_gone(organisation, source));
-            return Self::unread(organisation, before);
+            return Self::unread(organisation, before).suspended_by(&keyring);
         }
         let doubts = source.witness.doubts(organisation, &keyring);
         let read = (&keyring, doubts.as_slice());
@@ -145,14 +145,19 @@ impl FoundKeys {
         let before = stays?;
         let mut kept = Self::unread(organisation, Some(before));
         kept.awaits_sight = awaits_sight;
-        if keyring.suspended().is_some() && !kept.set.is_suspended {
-            let set = KeySet::clone(&kept.set);
-            kept.set = Arc::new(KeySet {
+        Some(kept.suspended_by(keyring))
+    }
+
+    /// A suspension holds, whatever else of the keyring is not believed.
+    fn suspended_by(mut self, keyring: &Keyring) -> Self {
+        if keyring.suspended().is_some() && !self.set.is_suspended {
+            let set = KeySet::clone(&self.set);
+            self.set = Arc::new(KeySet {
                 is_suspended: true,
                 ..set
             });
         }
-        Some(kept)
+        self
     }
 
     /// Of a keyring that can't be read: the keys stay as they were before.

@@ -136,6 +136,35 @@ pub(super) fn roster(loaded: &Loaded, before: &Before<'_>, view: &View) -> (Vec<
     (members, lost)
 }
 
+/// The organisations of the files, with the domains of `before` that no file has any more. As long
+/// as the keystore can't be read, nobody knows whether a key is in use for one of them.
+pub(super) fn unread_roster(
+    loaded: &Loaded,
+    before: &[Arc<Organisation>],
+) -> Vec<Arc<Organisation>> {
+    let files = &loaded.organisations;
+    let claimed = claimed(files);
+    let places: HashMap<&OrganisationId, usize> =
+        files.iter().map(|one| &one.id).zip(0..).collect();
+    let mut organisations = files.clone();
+    for old in before {
+        let gone = old.domains.iter();
+        let gone = gone.filter(|domain| !claimed.contains(domain));
+        let gone: Vec<DomainName> = gone.cloned().collect();
+        if gone.is_empty() {
+            continue;
+        }
+        match places.get(&old.id) {
+            Some(place) => {
+                let member = Member::of_file(&files[*place]).with_put_off(&gone);
+                organisations[*place] = member.organisation;
+            }
+            None => organisations.push(Member::without_file(&old.id, gone).organisation),
+        }
+    }
+    organisations
+}
+
 /// Those of before that are no more as they were.
 fn changed<'a>(files: &[Arc<Organisation>], before: &Before<'a>) -> Vec<&'a Arc<Organisation>> {
     let same: HashSet<*const Organisation> = files.iter().map(Arc::as_ptr).collect();

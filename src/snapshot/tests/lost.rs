@@ -195,6 +195,39 @@ fn what_had_no_file_when_0_1_wrote_it_stays_removed() {
 }
 
 #[test]
+fn what_is_lost_while_the_keystore_is_away_is_put_off() {
+    let metrics = Metrics::new();
+    let first = Snapshot::waiting(files(&["a", "b"]), &metrics, None);
+    for left in [&["b"][..], &[]] {
+        let built = Snapshot::waiting(files(left), &metrics, Some(&first.snapshot));
+        assert_eq!(treated(&built, "a.example"), "a Tempfail", "{left:?}");
+        let again = Snapshot::waiting(files(left), &metrics, Some(&built.snapshot));
+        assert_eq!(treated(&again, "a.example"), "a Tempfail", "{left:?}");
+        // It is back.
+        let back = Snapshot::waiting(files(&["a"]), &metrics, Some(&again.snapshot));
+        assert_eq!(back.snapshot.organisations().len(), 2);
+    }
+}
+
+#[test]
+fn a_suspension_holds_although_the_keyring_is_gone() {
+    for loss in ["keyring.json", ""] {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = keystore_with_key(folder.path(), "a");
+        let a: OrganisationId = "a".parse().unwrap();
+        let first = build_from(files(&["a"]), &keystore, None);
+        let lost = folder.path().join("keys/a").join(loss);
+        fs::rename(&lost, folder.path().join("away")).unwrap();
+        let built = build_from(files(&["a"]), &keystore, Some(&first.snapshot));
+        assert_eq!(treated(&built, "a.example"), "a signs", "{loss}");
+        let mut writer = keystore.writer().unwrap();
+        writer.suspend(&a, Timestamp::now()).unwrap();
+        let built = build_from(files(&["a"]), &keystore, Some(&built.snapshot));
+        assert_eq!(treated(&built, "a.example"), "a suspended", "{loss}");
+    }
+}
+
+#[test]
 fn a_suspension_holds_until_it_ends_and_keeps_the_keys() {
     let folder = tempfile::tempdir().unwrap();
     let keystore = keystore_with_key(folder.path(), "a");
