@@ -106,6 +106,35 @@ fn the_tests_that_are_named_exist() {
     assert!(named > 40, "{named} tests are named");
 }
 
+/// Each row has its tests, and everything that the random histories know has its row.
+#[test]
+fn what_can_be_lost_has_its_row_and_its_test() {
+    let page = read("docs/what-is-lost.md");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<Vec<&str>> = rows.skip(1).map(|row| row.split('|').collect()).collect();
+    let mut named = BTreeSet::new();
+    for row in &rows {
+        let [_, what, events, .., tests, _] = row[..] else {
+            panic!("{row:?} has too few cells");
+        };
+        named.extend(quoted(events));
+        assert!(tests.contains("::"), "{what}: by no test");
+        for test in quoted(tests) {
+            let (file, name) = test.split_once("::").expect("a file and a test");
+            assert!(has_test(&read(file), name), "{what}: there is no {test}");
+        }
+    }
+    let source = read("tests/promises/events.rs");
+    let (_, events) = source.split_once("enum Event {").expect("the events");
+    let (events, _) = events.split_once("\n}").expect("their end");
+    let lines = events.lines().map(str::trim);
+    let events = lines.filter(|line| line.starts_with(|letter: char| letter.is_ascii_uppercase()));
+    let events: BTreeSet<&str> = events
+        .filter_map(|line| line.split(['(', ',']).next())
+        .collect();
+    assert_eq!(named, events);
+}
+
 /// The README and what is in `docs/`, by their names.
 fn pages() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
