@@ -11,8 +11,9 @@ use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::{Algorithm, PublicKey, SigningKey, record::Record},
     dns::{
-        DmarcRecord, DnsError, Finding, Link, MailPolicy, Observation, Outcome, ServerAnswer,
-        SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending, judge_unknown,
+        Delegation, DmarcRecord, DnsError, Finding, Link, MailPolicy, Observation, Outcome,
+        ServerAnswer, SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending,
+        judge_unknown,
     },
     keys::Sight,
     words::Language,
@@ -89,6 +90,7 @@ fn check_keys(texts: &[Text]) {
             zone: Ok(ZoneSeen {
                 apex: DOMAIN.to_owned(),
                 negative_ttl: ttl,
+                delegation: Delegation::Agrees,
             }),
             answers: vec![
                 answer("ns1.example", shown()),
