@@ -25,8 +25,8 @@
 //! | [`signer`] | whether a message is signed and as whom, and the signatures |
 //! | [`milter`] | the milter protocol: from the socket of an MTA to its reply |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
-//! | [`http`] | metrics, health and the status page, served over HTTP |
 //! | [`process`] | how signer and keeper begin, and why they end |
+//! | [`http`] | metrics, health and the status page, served over HTTP |
 //! | [`daemon`] | start, reload, drain, stop |
 //! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
 //! | [`cli`] | the commands |

@@ -2,11 +2,11 @@
 //!
 //! It starts in this order: configuration, log, keyrings, sockets, and only then "ready". What
 //! may still come, such as a keystore that is not mounted or an address that the host does not
-//! have yet, it tries again and again meanwhile, with all the sockets that it could open: mail of
-//! ours is put off, and no mail of others waits for it. Private keys are read when mail needs them, or in the background before that. A reload makes
-//! anew what has changed and puts the whole into use, or keeps what there was and says why. On
-//! SIGTERM it accepts no more connections, finishes the messages in progress, and closes the
-//! health page last.
+//! have yet, it tries again, with all the sockets that it could open: mail of ours is put off
+//! meanwhile, and no mail of others waits. Private keys are read when mail needs them, or in the
+//! background before that. A reload makes anew what has changed and puts the whole into use, or
+//! keeps what there was and says why. On SIGTERM it accepts no more connections, finishes the
+//! messages in progress, and closes the health page last.
 //!
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
@@ -30,14 +30,14 @@ use self::{
 };
 use crate::{
     config::{self, HttpListen, Loaded},
-    http::{self, HttpListener, HttpState, Role},
+    http::{self, HttpState, Role},
     milter::{self, HeaderMemory, ListenerParts, ServiceParts, Turns},
     observe::{
         metrics::Metrics,
         readiness::{ListenerReadiness, Readiness},
     },
     page::Page,
-    process::{self, RunError, Started, patiently},
+    process::{self, RunError, Started},
     snapshot::SnapshotHolder,
 };
 
@@ -252,32 +252,11 @@ impl Daemon {
 
     /// Mail does not wait for the pages, should their address not be there yet.
     async fn serve_http(&mut self, address: &HttpListen, state: HttpState) {
-        let first = HttpListener::bind(address).await;
-        if let Ok(Some(listener)) = &first
-            && let Some(address) = listener.tcp_address()
-        {
-            self.addresses.push(("http".to_owned(), address));
-        }
-        let address = address.clone();
-        let mut stop = Box::pin(stopped(&self.stop_http));
-        self.http.spawn(async move {
-            let listener = match first {
-                Ok(listener) => listener,
-                Err(error) => {
-                    let bind = || {
-                        let address = address.clone();
-                        async move { HttpListener::bind(&address).await }
-                    };
-                    tokio::select! {
-                        listener = patiently("http.listen", error, bind, |_| {}) => listener,
-                        () = &mut stop => return,
-                    }
-                }
-            };
-            if let Some(listener) = listener {
-                http::serve(listener, state, stop).await;
-            }
-        });
+        let stopped = stopped(&self.stop_http);
+        let (bound, serving) = http::pages("http.listen", address.clone(), state, stopped).await;
+        let bound = bound.map(|address| ("http".to_owned(), address));
+        self.addresses.extend(bound);
+        self.http.spawn(serving);
     }
 }
 

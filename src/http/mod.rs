@@ -5,14 +5,15 @@
 //! matched in [`site`]. A framework above it has nothing to do here.
 //!
 //! SECURITY: whoever can reach the socket can read the metrics and the status, which name
-//! organisations and listeners, and the status page if there is one. Nothing here can reach messages, and
-//! no request changes anything. A connection serves one request, has a second to ask it, and lives
+//! organisations and listeners, and the status page if there is one. Nothing here can reach
+//! messages, and no request changes anything. A connection serves one request, has a second to ask it, and lives
 //! for 10 seconds at most. There are at most 64 that ask and 64 that have large answers made or
 //! read; beyond that the slowest are dropped ([`places`]), so a slow client holds up nobody but
 //! itself. hyper refuses requests with more than 100 fields or 400 KiB of them.
 
 mod client;
 mod listener;
+mod pages;
 mod places;
 mod site;
 
@@ -28,6 +29,7 @@ use tokio::time::timeout;
 pub use self::{
     client::{Endpoint, Reply},
     listener::HttpListener,
+    pages::pages,
 };
 use self::{places::Places, site::Site};
 use crate::{

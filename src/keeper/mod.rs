@@ -34,10 +34,10 @@ use self::{
 };
 use crate::{
     config::{HttpListen, Loaded, Reader},
-    http::{self, HttpListener, HttpState, Role},
+    http::{self, HttpState, Role},
     keystore::KeeperLock,
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
-    process::{self, RunError, Started, patiently, systemd},
+    process::{self, RunError, Started, systemd},
 };
 
 /// `zegel keeper`. With [`Duty::Once`] the status is 1 if something needs attention.
@@ -132,25 +132,12 @@ async fn serve_http(
         readiness: readiness.clone(),
     };
     let mut receiver = stop.subscribe();
-    let first = HttpListener::bind(address).await;
-    let address = address.clone();
+    let stopped = async move {
+        let _ = receiver.wait_for(|stop| *stop).await;
+    };
+    let (_, serving) = http::pages("keeper.http", address.clone(), state, stopped).await;
     tokio::spawn(async move {
-        let listener = match first {
-            Ok(listener) => listener,
-            Err(error) => {
-                let bind = || {
-                    let address = address.clone();
-                    async move { HttpListener::bind(&address).await }
-                };
-                patiently("keeper.http", error, bind, |_| {}).await
-            }
-        };
-        let stopped = async move {
-            let _ = receiver.wait_for(|stop| *stop).await;
-        };
-        if let Some(listener) = listener {
-            http::serve(listener, state, stopped).await;
-        }
+        serving.await;
         drop(keeping);
     });
 }
