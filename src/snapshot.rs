@@ -98,7 +98,8 @@ impl Snapshot {
     /// Makes the snapshot of a signer whose keystore can't be read yet. Nobody knows which keys
     /// are in use, so mail of every domain that sends is a
     /// [`SigningFailure`](crate::organisation::Refusal::SigningFailure); all other mail is
-    /// treated as ever. Reads nothing.
+    /// treated as ever. A domain of `previous` that no file has any more may have a key in use
+    /// too, so its mail is put off as well. Reads nothing.
     pub fn waiting(loaded: Loaded, metrics: &Metrics, previous: Option<&Self>) -> Built {
         let before = previous.map_or(&[][..], |previous| &previous.organisations);
         let organisations = &roster::unread_roster(&loaded, before);
@@ -235,8 +236,8 @@ impl Snapshot {
     }
 
     /// How many keys and keyrings can't be used as they should be: refused, shared by two
-    /// organisations, unreadable or gone, or in use for a domain that no file has any more. A key counts once someone has read it; after a round
-    /// of [`KeyCare`] all have been read.
+    /// organisations, unreadable or gone, or in use for a domain that no file has any more. A key
+    /// counts once someone has read it; after a round of [`KeyCare`] all have been read.
     pub fn key_problems(&self) -> usize {
         let unread = self.found.iter().filter(|found| found.is_unread).count();
         let refused: usize = self.in_use.iter().map(|set| set.refused()).sum();

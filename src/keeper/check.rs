@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,7 +18,7 @@ use crate::{
         Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
         State, Timing, WantedKey, What, unseen_since,
     },
-    keystore::{Keystore, KeystoreError, Writer},
+    keystore::{Keystore, KeystoreError, Target, Writer},
     names::{DomainName, Selector},
     observe::metrics::keeper::{Facts, KeyFacts},
     organisation::Organisation,
@@ -317,6 +318,14 @@ impl Checker {
             let situation = situation(organisation, &keyring, &checked.away, timing);
             let mut plan = situation.plan(moment, |selector, domain| seen.sight(selector, domain));
             let (_turn, mut writer) = self.writer()?;
+            plan.avoid_taken(&keyring, |selector, domain| {
+                let taken = self.keystore.taken(&Target {
+                    organisation: &organisation.id,
+                    selector,
+                    domains: slice::from_ref(domain),
+                });
+                taken.map(|taken| taken.is_some())
+            })?;
             if let Some(restored) = writer.restored() {
                 let (domains, algorithms) = (situation.domains, situation.algorithms);
                 plan.hold_back(unseen_since(&keyring, domains, algorithms, restored));

@@ -408,3 +408,37 @@ fn nobody_can_write_a_return_without_its_evidence() {
         assert_eq!(applied, expected, "{before:?} {after:?}");
     }
 }
+
+#[test]
+fn a_domain_gets_a_new_key_where_another_organisation_has_the_selector() {
+    let life = Life::new(&[State::Active]);
+    let domains = [name("een.example"), name("twee.example")];
+    let situation = Situation {
+        keyring: &life.keyring,
+        domains: &domains,
+        away: &[],
+        algorithms: &[RsaSha256],
+        timing: &TIMING,
+    };
+    let plan = situation.plan(Moment::steady(life.now), |_, _| SEEN);
+    let added = |plan: &super::Plan| {
+        let changes = plan.changes.iter();
+        changes.filter(|one| one.event == Event::Added).count()
+    };
+    assert_eq!((added(&plan), plan.wanted.len()), (1, 0));
+    for (is_taken, expected) in [(false, (1, 0)), (true, (0, 1))] {
+        let mut plan = plan.clone();
+        let asked = plan.avoid_taken(&life.keyring, |taken, domain| {
+            assert_eq!((taken, domain), (&selector(1), &domains[1]));
+            Ok::<_, ()>(is_taken)
+        });
+        asked.unwrap();
+        assert_eq!((added(&plan), plan.wanted.len()), expected);
+        let wanted = plan.wanted.iter().flat_map(|one| &one.domains);
+        assert!(wanted.eq(domains[1..].iter().filter(|_| is_taken)));
+    }
+    let failed = plan
+        .clone()
+        .avoid_taken(&life.keyring, |_, _| Err("unreadable"));
+    assert_eq!(failed, Err("unreadable"));
+}

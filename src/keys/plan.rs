@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{
     change::{Change, Event},
     check::{Check, Sight},
+    keyring::Keyring,
     publication::{Publication, Revocation, State, Why},
     situation::{Record, Situation},
     successor::WantedKey,
@@ -25,6 +26,40 @@ pub struct Plan {
     pub wanted: Vec<WantedKey>,
     /// What someone should be told.
     pub alarms: Vec<Alarm>,
+}
+
+impl Plan {
+    /// Gives a new key to the domains that were to get one which the organisation has, where
+    /// another organisation's key has that selector there: `is_taken` says so.
+    ///
+    /// # Errors
+    /// What `is_taken` has.
+    pub fn avoid_taken<E>(
+        &mut self,
+        keyring: &Keyring,
+        mut is_taken: impl FnMut(&Selector, &DomainName) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut kept = Vec::with_capacity(self.changes.len());
+        for change in self.changes.drain(..) {
+            let key = keyring.key(&change.selector);
+            match key.filter(|_| change.event == Event::Added) {
+                Some(key) if is_taken(&change.selector, &change.domain)? => {
+                    let wanted = self.wanted.iter_mut();
+                    let mut wanted = wanted.filter(|one| one.algorithm == key.algorithm);
+                    match wanted.next() {
+                        Some(wanted) => wanted.domains.push(change.domain),
+                        None => self.wanted.push(WantedKey {
+                            algorithm: key.algorithm,
+                            domains: vec![change.domain],
+                        }),
+                    }
+                }
+                _ => kept.push(change),
+            }
+        }
+        self.changes = kept;
+        Ok(())
+    }
 }
 
 /// Something that someone should look at.

@@ -180,7 +180,8 @@ impl Mark {
         })
     }
 
-    /// A key that was made for the domain, was not given up, and is not in the keyring.
+    /// A key that was made for the domain, was not given up, and that the keyring does not have,
+    /// or does not have for the domain.
     pub(super) fn lacking(
         &self,
         organisation: &OrganisationId,
@@ -189,7 +190,10 @@ impl Mark {
     ) -> Option<&Selector> {
         let is_there = |key: &MarkedKey| {
             let mut entries = keyring.keys().iter();
-            entries.any(|entry| key.is(&entry.selector, Some(entry.fingerprint)))
+            entries.any(|entry| {
+                key.is(&entry.selector, Some(entry.fingerprint))
+                    && entry.publications.contains_key(domain)
+            })
         };
         let mut keys = self.keys(organisation);
         keys.find(|key| {
@@ -197,6 +201,24 @@ impl Mark {
             domains.any(|(name, given_up)| name == domain && given_up.is_none()) && !is_there(key)
         })
         .map(|key| &key.selector)
+    }
+
+    /// Another organisation than this one that had a key with this selector in one of the
+    /// domains, and in which.
+    pub(super) fn shares(
+        &self,
+        organisation: &OrganisationId,
+        selector: &Selector,
+        domains: &[DomainName],
+    ) -> Option<(OrganisationId, DomainName)> {
+        let others = self.organisations.iter();
+        let mut others = others.filter(|(other, _)| *other != organisation);
+        others.find_map(|(other, keys)| {
+            let keys = keys.iter().filter(|key| key.selector == *selector);
+            let mut theirs = keys.flat_map(|key| &key.domains);
+            let (domain, _) = theirs.find(|(domain, _)| domains.contains(domain))?;
+            Some((other.clone(), domain.clone()))
+        })
     }
 
     /// Each key whose private half may be known to others by now, or must not come back.

@@ -231,17 +231,12 @@ impl Witness {
         domain: &DomainName,
     ) -> Option<Doubt> {
         let id = &organisation.id;
-        let (selector, source) = match &self.mark {
-            Some(mark) if mark.lacking(id, keyring, domain).is_some() => {
-                (mark.lacking(id, keyring, domain)?.clone(), "the mark")
-            }
-            _ if self.is_mark_complete() || self.is_half_made(organisation) => return None,
-            _ => {
-                let selector = self.audit().lacking(id, keyring, domain)?;
-                (selector.clone(), "audit.log")
-            }
+        let marked = self.mark.as_ref();
+        let (selector, source) = match marked.and_then(|mark| mark.lacking(id, keyring, domain)) {
+            Some(selector) => (selector, "the mark"),
+            None if self.is_mark_complete() || self.is_half_made(organisation) => return None,
+            None => (self.audit().lacking(id, keyring, domain)?, "audit.log"),
         };
-        let state = keyring.key(&selector).is_none();
         Some(Doubt {
             domain: domain.clone(),
             given_up: None,
@@ -251,7 +246,11 @@ impl Witness {
                  use, mail of {domain} counts as signing_failure",
                 self.keyring_path(id),
                 selector,
-                if state { "" } else { " with another key" },
+                match keyring.key(selector) {
+                    None => "",
+                    Some(key) if key.publications.contains_key(domain) => " with another key",
+                    Some(_) => " for this domain",
+                },
             ),
         })
     }

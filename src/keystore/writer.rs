@@ -67,13 +67,6 @@ impl Writer {
         key: &NewKey,
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
-        if let Some((organisation, domain)) = self.taken(target)? {
-            return Err(KeystoreError::SelectorTaken {
-                organisation,
-                selector: target.selector.clone(),
-                domain,
-            });
-        }
         let mut revision = self.revision(target.organisation)?;
         let entry = self.enter(&mut revision, target, key, now)?;
         self.commit(&revision, now)?;
@@ -117,6 +110,13 @@ impl Writer {
         changes: &[Change],
         now: Timestamp,
     ) -> Result<Vec<KeyProblem>, KeystoreError> {
+        for change in changes.iter().filter(|one| one.event == Event::Added) {
+            self.check_not_taken(&Target {
+                organisation,
+                selector: &change.selector,
+                domains: std::slice::from_ref(&change.domain),
+            })?;
+        }
         let mut revision = self.revision(organisation)?;
         let unusable = self.unusable(&revision, changes);
         revision
@@ -178,29 +178,6 @@ impl Writer {
         let changes = keys::retire(&keyring, domain, timing, now);
         self.apply(organisation, &changes, now)?;
         Ok(changes)
-    }
-
-    /// Another organisation that has a key with this selector in one of these domains: there is
-    /// one record of that name, whoever's the domain is now.
-    fn taken(
-        &self,
-        target: &Target<'_>,
-    ) -> Result<Option<(OrganisationId, DomainName)>, KeystoreError> {
-        for other in self.keystore.organisations()? {
-            let has_file = || self.keystore.key_path(&other, target.selector).exists();
-            if other == *target.organisation || !has_file() {
-                continue;
-            }
-            let keyring = self.keystore.read_keyring(&other)?;
-            let theirs = keyring.key(target.selector);
-            let mut domains = target.domains.iter();
-            let is_theirs =
-                |domain: &&DomainName| theirs.is_some_and(|key| key.state(domain).is_some());
-            if let Some(domain) = domains.find(is_theirs) {
-                return Ok(Some((other, domain.clone())));
-            }
-        }
-        Ok(None)
     }
 
     /// What is wrong with the files of the keys that are to sign.
@@ -281,7 +258,8 @@ impl Writer {
     }
 
     /// Adds a new key for `domains`, under the first selector of the organisation's template
-    /// that neither its keyring nor a key file has, and that mark and audit log do not know.
+    /// that neither its keyring nor a key file has, that mark and audit log do not know, and that
+    /// no other organisation has in these domains.
     ///
     /// # Errors
     /// As [`Writer::add`], and when no selector is free.
@@ -293,16 +271,20 @@ impl Writer {
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
         let id = &organisation.id;
-        let selector = self
-            .keystore
-            .next_selector(organisation, &self.occupied, now)?
-            .ok_or_else(|| KeystoreError::NoFreeSelector(id.clone()))?;
-        let target = Target {
-            organisation: id,
-            selector: &selector,
-            domains,
-        };
-        self.add(&target, key, now)
+        let mut occupied = self.occupied.clone();
+        loop {
+            let selector = self.keystore.next_selector(organisation, &occupied, now)?;
+            let selector = selector.ok_or_else(|| KeystoreError::NoFreeSelector(id.clone()))?;
+            let target = Target {
+                organisation: id,
+                selector: &selector,
+                domains,
+            };
+            if self.keystore.taken(&target)?.is_none() {
+                return self.add(&target, key, now);
+            }
+            occupied.insert(selector);
+        }
     }
 
     /// Adds a key that a plan wants, for those of its domains that still have no successor in
@@ -363,6 +345,7 @@ impl Writer {
                 selector: target.selector.clone(),
             });
         }
+        self.check_not_taken(target)?;
         if key.origin() == Origin::Elsewhere {
             self.check_unknown(fingerprint)?;
         }
@@ -374,6 +357,17 @@ impl Writer {
         if let Some(known) = &mut self.known {
             let place = (target.organisation.clone(), target.selector.clone());
             known.insert(key.public_key().fingerprint(), place);
+        }
+    }
+
+    fn check_not_taken(&self, target: &Target<'_>) -> Result<(), KeystoreError> {
+        match self.keystore.taken(target)? {
+            None => Ok(()),
+            Some((organisation, domain)) => Err(KeystoreError::SelectorTaken {
+                organisation,
+                selector: target.selector.clone(),
+                domain,
+            }),
         }
     }
 

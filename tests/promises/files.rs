@@ -81,10 +81,9 @@ impl Files {
         } else {
             "rsa-sha256"
         };
-        // With {org}: with a template that both share, their selectors can meet on a domain that
-        // moves, which is an open fault (docs/what-is-lost.md).
+        // Both come to the same selectors, which must not meet on a domain that moves.
         let text = format!(
-            "domains = {}\nparked = {}\nalgorithms = [\"{algorithm}\"]\nselector = \"{{org}}-{{year}}\"\n",
+            "domains = {}\nparked = {}\nalgorithms = [\"{algorithm}\"]\nselector = \"s-{{year}}\"\n",
             names(&content.sent),
             names(&content.parked)
         );

@@ -75,7 +75,7 @@ fn what_was_cut_off_is_taken_up_again() {
     let keys = || {
         [
             given("een", "s1", "ed25519-v1"),
-            given("twee", "s1", "rsa2048-pkcs8"),
+            given("twee", "s2", "rsa2048-pkcs8"),
         ]
     };
     assert_eq!(add(&fixture, &keys()), [Ok(()), Ok(())]);

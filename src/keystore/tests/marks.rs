@@ -10,6 +10,7 @@
 //! | an older copy | `an_older_copy_is_noticed_by_the_next_writer` |
 //! | the mark of another keystore | `the_mark_of_another_keystore_is_noticed` |
 //! | the mark cut off, behind, gone, not writable | `a_mark_that_is_cut_off_is_read_as_far_as_it_goes` and those after it |
+//! | a selector of another organisation | `a_selector_of_another_organisation_is_passed_over_on_its_domains` |
 //! | a folder moved away | `selectors_are_never_given_out_again`, `a_key_that_was_given_up_is_not_imported` |
 //! | a backup restored on purpose | `a_restored_backup_gives_up_what_was_given_up_since` |
 
@@ -105,6 +106,52 @@ fn a_keystore_that_is_gone_is_not_made_anew() {
         assert!(error.to_string().contains("keystore restore"), "{error}");
     }
     assert_eq!(fs::read_dir(path).unwrap().count(), 0);
+}
+
+#[test]
+fn a_selector_of_another_organisation_is_passed_over_on_its_domains() {
+    // By the mark, and by the keyrings where there is none.
+    for has_mark in [true, false] {
+        let fixture = Fixture::new();
+        make_active(&fixture, "s", 10);
+        make_active(&fixture, "s-3", 20);
+        if !has_mark {
+            fs::remove_dir_all(beside(&fixture, "keys.mark")).unwrap();
+            fs::write(beside(&fixture, "keys.mark"), "no folder").unwrap();
+        }
+        let keystore = reopened(&fixture);
+        let mut writer = keystore.writer().unwrap();
+        let two = Organisation {
+            id: id("twee"),
+            ..organisation("s")
+        };
+        let new = || NewKey::generate(Algorithm::Ed25519Sha256, 0).unwrap();
+        let mut made = |names: &[&str]| {
+            let made = writer.add_next(&two, &domains(names), &new(), second(40));
+            made.unwrap().selector.to_string()
+        };
+        assert_eq!(made(&["elders.nl"]), "s", "{has_mark}");
+        assert_eq!(made(&["een.nl", "ander.nl"]), "s-2", "{has_mark}");
+        let mut writer_refuses = |selector: &str| {
+            let (selector, names) = (name(selector), domains(&["ander.nl", "een.nl"]));
+            let target = target(&two.id, &selector, &names);
+            let refused = writer.add(&target, &new(), second(50)).unwrap_err();
+            refused.to_string()
+        };
+        // Its own one is used, and a name of its own is not.
+        assert!(writer_refuses("s-2").contains("s-2"));
+        assert!(writer_refuses("s-3").contains("een"), "{has_mark}");
+        // A key that is there gets no domain where its name is another's.
+        let keyring = keystore.read_keyring(&two.id).unwrap();
+        let names = domains(&["een.nl"]);
+        let added = keys::add_domains(&keyring, &name("s"), &names, second(70)).unwrap();
+        let refused = writer.apply(&two.id, &added, second(70)).unwrap_err();
+        assert!(
+            matches!(refused, KeystoreError::SelectorTaken { .. }),
+            "{refused}"
+        );
+        assert_eq!(keystore.read_keyring(&two.id).unwrap(), keyring);
+    }
 }
 
 #[test]
