@@ -1,19 +1,12 @@
 //! `zegel doctor` around content filters: whatever the lay-out is, its advice leads to one that
 //! signs our mail once and no forgery, and of which nothing is left to say.
 
-use super::{doctor::codes, doctor_services::Files};
+use super::{
+    doctor::codes,
+    doctor_services::{Files, MAIN},
+};
 use crate::setup::Done;
 
-const MAIN: &str = "\
-compatibility_level = 3.6
-mail_owner = postfix
-internal_mail_filter_classes = bounce
-message_strip_characters = \\0
-milter_default_action = tempfail
-smtpd_forbid_bare_newline = normalize
-smtpd_milters = unix:zegel/relay.sock
-non_smtpd_milters = $smtpd_milters
-";
 const MASTER: &str = "\
 smtp       inet  n - y - - smtpd
 submission inet  n - y - - smtpd

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::doctor::{codes, set_mode};
 use crate::setup::{Done, Setup};
 
-const MAIN: &str = "\
+pub(super) const MAIN: &str = "\
 compatibility_level = 3.6
 mail_owner = postfix
 internal_mail_filter_classes = bounce

@@ -27,7 +27,7 @@ const LIVES: [Life; 8] = [
     (
         "gv-2025a",
         &[
-            ("oud-voorbeeld.nl", "draining", "2026-11-17"),
+            ("oud-voorbeeld.nl", "draining asked", "2026-11-17"),
             ("voorbeeld.nl", "draining asked", "2026-11-18"),
         ],
     ),

@@ -203,7 +203,7 @@ fn watch_all(
             let figures = watches.each_ref().map(Watch::figures);
             println!("{:?}: {unnamed:?} left, {figures:?}", begun.elapsed());
         }
-        if are_in_use && unnamed.is_empty() && watches[0].fewest() >= LOOKS {
+        if are_in_use && unnamed.is_empty() && watches[0].figures().fewest >= LOOKS {
             return;
         }
         let figures = watches.each_ref().map(Watch::figures);

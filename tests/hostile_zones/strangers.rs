@@ -45,7 +45,7 @@ pub(super) enum Tcp {
 pub(super) struct Stranger {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    #[allow(dead_code, reason = "open, and never read")]
+    /// Open, and nobody reads them.
     deaf: (Option<UdpSocket>, Option<TcpListener>),
 }
 
@@ -89,6 +89,7 @@ impl Drop for Stranger {
         for thread in self.threads.drain(..) {
             thread.join().ok();
         }
+        drop(std::mem::take(&mut self.deaf));
     }
 }
 

@@ -27,7 +27,6 @@ pub(super) struct Figures {
     /// Since [`Watch::begin`].
     pub(super) looks: usize,
     /// The same of the one with the fewest.
-    #[allow(dead_code, reason = "it is shown")]
     pub(super) fewest: usize,
     pub(super) looks_until_in_use: usize,
 }
@@ -71,7 +70,7 @@ impl Watch {
         }
     }
 
-    pub(super) fn fewest(&self) -> usize {
+    fn fewest(&self) -> usize {
         let looks = self.seen.iter().map(|seen| seen.looks);
         looks.min().unwrap_or_default()
     }
