@@ -56,7 +56,8 @@ impl Keeper {
             r#"{GUARD} guard 'kill "$daemon"' \
                bash -c 'echo $$ >"$0"; exec "$@"' "$0" "$@""#
         );
-        let restrictions = if sandbox::is_wanted() {
+        // systemd sets the restrictions up once the keystore is there (`RequiresMountsFor=`).
+        let restrictions = if sandbox::is_wanted() && self.folder.join("keys").exists() {
             sandbox::around_keeper(&self.folder)
         } else {
             Vec::new()
