@@ -10,10 +10,12 @@ mod doctor_filters;
 mod doctor_services;
 mod explain;
 mod keys;
+mod keystore;
 mod lists;
 mod live;
 mod messages;
 mod rotation;
 mod setup;
+mod standing;
 #[path = "../support/mod.rs"]
 mod support;

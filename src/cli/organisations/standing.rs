@@ -1,12 +1,20 @@
 //! `zegel org suspend`, `resume` and `retire`: what the operator says of an organisation as a
 //! whole. It is kept in the keystore, so that every copy of that has it.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    cli::{context::Context, failure::Failure, output::warn, status::Status},
+    cli::{
+        context::{Context, nearest},
+        failure::Failure,
+        output::warn,
+        status::Status,
+    },
     config::Loaded,
+    keys::Keyring,
     keystore::Keystore,
     names::{DomainName, OrganisationId},
 };
@@ -34,7 +42,7 @@ pub(super) fn suspend(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let (keystore, id) = known(&loaded, &arguments.id)?;
+    let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
     if let Some(since) = keystore.read_keyring(id)?.suspended() {
@@ -55,7 +63,7 @@ pub(super) fn resume(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let (keystore, id) = known(&loaded, &arguments.id)?;
+    let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
     if keystore.read_keyring(id)?.suspended().is_none() {
@@ -76,10 +84,13 @@ pub(super) fn retire(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let (keystore, id) = known(&loaded, &arguments.id)?;
+    let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     refuse_if_there(&loaded, id, arguments.domain.as_ref())?;
     let domain = arguments.domain.as_ref();
+    if let Some(domain) = domain {
+        refuse_if_unknown(&keystore.read_keyring(id)?, id, domain)?;
+    }
     let timing = loaded.settings.timing();
     let changes = keystore
         .writer()?
@@ -126,9 +137,32 @@ fn refuse_if_there(
     )))
 }
 
+/// A domain that no key was made for is a mistake, more likely than not.
+fn refuse_if_unknown(
+    keyring: &Keyring,
+    id: &OrganisationId,
+    domain: &DomainName,
+) -> Result<(), Failure> {
+    let keys = keyring.keys().iter();
+    let domains: BTreeSet<&DomainName> = keys.flat_map(|key| key.publications.keys()).collect();
+    if domains.contains(domain) {
+        return Ok(());
+    }
+    let known = domains.into_iter().map(DomainName::as_str);
+    let advice = nearest(domain.as_str(), known);
+    Err(Failure::Usage(format!(
+        "no key of {id} was made for {domain}; {}",
+        advice.unwrap_or_else(|| format!("see `zegel key list {id}`"))
+    )))
+}
+
 /// The keystore, and the id, if the configuration or the keystore knows the organisation.
-fn known(loaded: &Loaded, id: &str) -> Result<(Keystore, OrganisationId), Failure> {
-    let keystore = loaded.settings.open_keystore()?;
+fn known(
+    loaded: &Loaded,
+    id: &str,
+    context: &mut Context,
+) -> Result<(Keystore, OrganisationId), Failure> {
+    let keystore = context.open_keystore(&loaded.settings)?;
     let mut in_keystore = keystore.organisations()?.into_iter();
     let in_files = loaded.organisations.iter().map(|one| &one.id);
     let found = in_files
