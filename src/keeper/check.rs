@@ -319,7 +319,7 @@ impl Checker {
             let mut plan = situation.plan(moment, |selector, domain| seen.sight(selector, domain));
             let (_turn, mut writer) = self.writer()?;
             plan.avoid_taken(&keyring, |selector, domain| {
-                let taken = self.keystore.taken(&Target {
+                let taken = writer.taken(&Target {
                     organisation: &organisation.id,
                     selector,
                     domains: slice::from_ref(domain),

@@ -39,6 +39,8 @@ pub struct Mark {
     generation: u64,
     restored: Option<Timestamp>,
     organisations: HashMap<OrganisationId, Vec<MarkedKey>>,
+    /// Who has or had a key for a domain: most often one organisation.
+    holders: HashMap<DomainName, Vec<OrganisationId>>,
     /// In the file.
     lines: usize,
 }
@@ -211,12 +213,13 @@ impl Mark {
         selector: &Selector,
         domains: &[DomainName],
     ) -> Option<(OrganisationId, DomainName)> {
-        let others = self.organisations.iter();
-        let mut others = others.filter(|(other, _)| *other != organisation);
-        others.find_map(|(other, keys)| {
-            let keys = keys.iter().filter(|key| key.selector == *selector);
-            let mut theirs = keys.flat_map(|key| &key.domains);
-            let (domain, _) = theirs.find(|(domain, _)| domains.contains(domain))?;
+        domains.iter().find_map(|domain| {
+            let mut others = self.holders.get(domain)?.iter();
+            let other = others.find(|other| {
+                let mut keys = self.keys(other);
+                *other != organisation
+                    && keys.any(|key| key.selector == *selector && key.is_for(domain))
+            })?;
             Some((other.clone(), domain.clone()))
         })
     }
@@ -261,6 +264,7 @@ impl Mark {
                 fingerprint,
                 domains,
             } => {
+                self.hold(&organisation, &domains);
                 let key = self.key(organisation, selector, fingerprint);
                 for domain in domains {
                     key.set(domain, None);
@@ -274,6 +278,7 @@ impl Mark {
                 domains,
                 compromised,
             } => {
+                self.hold(&organisation, &domains);
                 let key = self.key(organisation, selector, fingerprint);
                 let given_up = GivenUp {
                     time,
@@ -282,6 +287,15 @@ impl Mark {
                 for domain in domains {
                     key.set(domain, Some(given_up));
                 }
+            }
+        }
+    }
+
+    fn hold(&mut self, organisation: &OrganisationId, domains: &[DomainName]) {
+        for domain in domains {
+            let holders = self.holders.entry(domain.clone()).or_default();
+            if !holders.contains(organisation) {
+                holders.push(organisation.clone());
             }
         }
     }
@@ -338,6 +352,10 @@ impl MarkedKey {
     fn is(&self, selector: &Selector, fingerprint: Option<Fingerprint>) -> bool {
         self.selector == *selector
             && (self.fingerprint.is_none() || self.fingerprint == fingerprint)
+    }
+
+    fn is_for(&self, domain: &DomainName) -> bool {
+        self.domains.iter().any(|(name, _)| name == domain)
     }
 
     fn given_up(&self, domain: &DomainName) -> Option<GivenUp> {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Keystore, Target, files::Folder, mark::Mark, problem::KeystoreError};
+use super::{Keystore, files::Folder, mark::Mark, problem::KeystoreError};
 use crate::{
-    names::{DomainName, OrganisationId, Selector},
+    names::{OrganisationId, Selector},
     organisation::Organisation,
 };
 
@@ -35,37 +35,6 @@ impl Keystore {
             // A crash may leave a key file that no keyring names.
             .filter(|selector| !self.key_path(id, selector).exists())
             .find(|selector| !self.had_selector(&root, id, selector)))
-    }
-
-    /// Another organisation that has or had a key with this selector in one of these domains:
-    /// there is one record of that name, whoever's the domain is now. By the mark, or where that
-    /// does not tell of all keys, by the keyrings.
-    ///
-    /// # Errors
-    /// When the keystore or a keyring cannot be read.
-    pub fn taken(
-        &self,
-        target: &Target<'_>,
-    ) -> Result<Option<(OrganisationId, DomainName)>, KeystoreError> {
-        let mark = self.mark.read().ok().flatten();
-        let generation = self.generation()?;
-        if let Some(mark) = mark.filter(|mark| mark.generation() == generation) {
-            return Ok(mark.shares(target.organisation, target.selector, target.domains));
-        }
-        for other in self.organisations()? {
-            if other == *target.organisation || !self.key_path(&other, target.selector).exists() {
-                continue;
-            }
-            let keyring = self.read_keyring(&other)?;
-            let theirs = keyring.key(target.selector);
-            let mut domains = target.domains.iter();
-            let is_theirs =
-                |domain: &&DomainName| theirs.is_some_and(|key| key.state(domain).is_some());
-            if let Some(domain) = domains.find(is_theirs) {
-                return Ok(Some((other, domain.clone())));
-            }
-        }
-        Ok(None)
     }
 
     /// Whether mark or audit log tell of a key with this selector.

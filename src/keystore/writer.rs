@@ -9,6 +9,7 @@ use super::{
     Keystore, Target,
     files::Folder,
     lock::{Lock, PATIENCE},
+    mark::Mark,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
     witness::Doubt,
 };
@@ -30,6 +31,8 @@ pub struct Writer {
     known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
     /// Those that were given up and are in no keyring; likewise.
     given_up: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    /// What the keyrings tell, where the mark does not tell of all keys; likewise.
+    keyrings: Option<Mark>,
     /// Selectors at which the DNS shows a record of another key.
     occupied: BTreeSet<Selector>,
     _lock: Lock,
@@ -49,6 +52,7 @@ impl Writer {
             root,
             known: None,
             given_up: None,
+            keyrings: None,
             occupied: BTreeSet::new(),
             _lock: lock,
         })
@@ -123,6 +127,8 @@ impl Writer {
             .change(&usable(changes, &unusable))
             .map_err(|refused| KeystoreError::not_changed(organisation, refused))?;
         self.commit(&revision, now)?;
+        // They may be for more domains now.
+        self.keyrings = None;
         Ok(unusable)
     }
 
@@ -280,7 +286,7 @@ impl Writer {
                 selector: &selector,
                 domains,
             };
-            if self.keystore.taken(&target)?.is_none() {
+            if self.taken(&target)?.is_none() {
                 return self.add(&target, key, now);
             }
             occupied.insert(selector);
@@ -354,14 +360,42 @@ impl Writer {
 
     /// Remembers a key that has been added.
     pub(super) fn note_known(&mut self, target: &Target<'_>, key: &NewKey) {
+        let fingerprint = key.public_key().fingerprint();
         if let Some(known) = &mut self.known {
             let place = (target.organisation.clone(), target.selector.clone());
-            known.insert(key.public_key().fingerprint(), place);
+            known.insert(fingerprint, place);
+        }
+        if let Some(keyrings) = &mut self.keyrings {
+            keyrings.take_key(target, fingerprint);
         }
     }
 
-    fn check_not_taken(&self, target: &Target<'_>) -> Result<(), KeystoreError> {
-        match self.keystore.taken(target)? {
+    /// Another organisation that has or had a key with this selector in one of these domains:
+    /// there is one record of that name, whoever's the domain is now. By the mark, or where that
+    /// does not tell of all keys, by the keyrings.
+    ///
+    /// # Errors
+    /// When the keystore cannot be read.
+    pub fn taken(
+        &mut self,
+        target: &Target<'_>,
+    ) -> Result<Option<(OrganisationId, DomainName)>, KeystoreError> {
+        let shares =
+            |mark: &Mark| mark.shares(target.organisation, target.selector, target.domains);
+        let mark = self.keystore.mark.read().ok().flatten();
+        let generation = self.keystore.generation()?;
+        if let Some(mark) = mark.filter(|mark| mark.generation() == generation) {
+            return Ok(shares(&mark));
+        }
+        let keystore = &self.keystore;
+        let keyrings = self
+            .keyrings
+            .get_or_insert_with(|| keystore.mark_of_keyrings());
+        Ok(shares(keyrings))
+    }
+
+    fn check_not_taken(&mut self, target: &Target<'_>) -> Result<(), KeystoreError> {
+        match self.taken(target)? {
             None => Ok(()),
             Some((organisation, domain)) => Err(KeystoreError::SelectorTaken {
                 organisation,

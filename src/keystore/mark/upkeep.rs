@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use super::{Comparison, Line, Mark, news};
 use crate::{
+    dkim::key::Fingerprint,
     keys::{Keyring, Revision},
     keystore::{
-        GENERATION, Keystore, audit,
+        GENERATION, Keystore, Target, audit,
         files::Folder,
         identity::KeystoreId,
         problem::{FileError, KeystoreError},
@@ -87,6 +88,13 @@ impl Keystore {
         let number = Line::Generation { number: lifted };
         self.say_failure(self.mark.append(root, &[number]));
         Ok(())
+    }
+
+    /// What the keyrings tell.
+    pub(in crate::keystore) fn mark_of_keyrings(&self) -> Mark {
+        let mut mark = Mark::default();
+        self.complete(&mut mark);
+        mark
     }
 
     /// Takes in what the keyrings tell and the mark does not.
@@ -171,6 +179,16 @@ impl Mark {
             });
         });
         mark
+    }
+
+    /// Takes in a key that was added.
+    pub(in crate::keystore) fn take_key(&mut self, target: &Target<'_>, fingerprint: Fingerprint) {
+        self.take(Line::Key {
+            organisation: target.organisation.clone(),
+            selector: target.selector.clone(),
+            fingerprint: Some(fingerprint),
+            domains: target.domains.to_vec(),
+        });
     }
 
     /// Takes in the keys that only the audit log tells of.
