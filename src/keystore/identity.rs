@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     GENERATION, KEYRING, Keystore, audit,
     files::{Folder, Secrecy},
-    lock::{Lock, PATIENCE},
+    lock::{self, Lock, PATIENCE},
     problem::{FileError, KeystoreError},
 };
 use crate::names::OrganisationId;
@@ -85,7 +85,8 @@ impl Keystore {
     /// Makes a keystore of an empty folder. Gives whether that was needed.
     ///
     /// # Errors
-    /// [`KeystoreError::EarlierThanMark`], and when the id cannot be written.
+    /// [`KeystoreError::EarlierThanMark`], [`KeystoreError::SomethingElse`], and when the id cannot
+    /// be written.
     pub fn initialise(&self) -> Result<bool, KeystoreError> {
         let root = self.root()?;
         if standing(&root)? != Standing::Empty {
@@ -93,6 +94,10 @@ impl Keystore {
         }
         if let error @ KeystoreError::EarlierThanMark { .. } = self.nothing_there() {
             return Err(error);
+        }
+        if let Some(name) = root.names()?.into_iter().find(|name| is_foreign(name)) {
+            let path = self.path.to_path_buf();
+            return Err(KeystoreError::SomethingElse { path, name });
         }
         let _lock = Lock::of_writer(&root, PATIENCE)?;
         // Another process may have done it meanwhile.
@@ -149,6 +154,14 @@ fn standing(root: &Folder) -> Result<Standing, KeystoreError> {
     } else {
         Ok(Standing::Empty)
     }
+}
+
+/// Whether something of this name shows that the folder is meant for something else, so that
+/// its path is a mistake. A new file system has `lost+found` and hidden folders, and a first
+/// attempt that broke off leaves locks and an id that is not whole.
+fn is_foreign(name: &str) -> bool {
+    let is_ours = name.contains(NAME) || lock::NAMES.contains(&name);
+    !is_ours && !name.starts_with('.') && name != "lost+found"
 }
 
 fn write(root: &Folder, known: Option<KeystoreId>) -> Result<KeystoreId, KeystoreError> {

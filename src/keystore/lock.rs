@@ -19,6 +19,8 @@ use super::{
 pub(super) const WRITER: &str = "lock";
 /// Held by a keeper for as long as it runs.
 const KEEPER: &str = "keeper.lock";
+/// The files of all of them.
+pub(super) const NAMES: [&str; 2] = [WRITER, KEEPER];
 
 /// How long a writer waits for another. Each holds the lock for some milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

@@ -266,6 +266,18 @@ pub enum KeystoreError {
         /// What says so.
         mark: PathBuf,
     },
+    /// The folder is no keystore, and has something else in it.
+    #[error(
+        "{}: this folder is no keystore, and {name} is in it: set [keystore] path to an empty \
+         folder, or move what is there away",
+        path.display()
+    )]
+    SomethingElse {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        name: String,
+    },
     /// A backup would be mixed with what is there.
     #[error(
         "{}: the keystore is not empty; move what is there away before a backup is restored into \

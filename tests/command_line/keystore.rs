@@ -105,6 +105,29 @@ fn a_new_file_system_is_an_empty_folder() {
 }
 
 #[test]
+fn a_folder_with_something_else_in_it_does_not_become_a_keystore() {
+    let setup = empty();
+    setup.write("keys/hosts", "127.0.0.1 localhost\n");
+    init(&setup).expect(1).complains(&[
+        "no keystore, and hosts is in it",
+        "set [keystore] path to an empty folder",
+    ]);
+    setup
+        .run(IMPORT)
+        .expect(1)
+        .complains(&["no keystore, and hosts is in it"]);
+    assert_eq!(names(&setup, "keys"), ["hosts"]);
+    // Neither does a file, nor what is not there.
+    fs::remove_dir_all(setup.path("keys")).unwrap();
+    init(&setup)
+        .expect(1)
+        .complains(&["there is no keystore", "install -d -m 700"]);
+    setup.write("keys", "");
+    init(&setup).expect(1);
+    assert!(setup.path("keys").is_file());
+}
+
+#[test]
 fn a_folder_that_others_write_in_does_not_become_a_keystore() {
     let setup = empty();
     let keys = setup.path("keys");
