@@ -173,6 +173,8 @@ fn read_limits(mut section: Section<'_>) -> Limits {
     let header_bytes = number(4096..=64 * MEBIBYTE);
     let header_memory = number(MEBIBYTE..=64 * 1024 * MEBIBYTE);
     let command_bytes = number(MEBIBYTE..=64 * 1024 * MEBIBYTE);
+    let report = section.report;
+    let mut memory_site = section.site.child("header_memory");
     let limits = Limits {
         connections: section.read_or("connections", defaults.connections, number(1..=100_000)),
         idle: section.read_or("idle", defaults.idle, time),
@@ -183,11 +185,25 @@ fn read_limits(mut section: Section<'_>) -> Limits {
             defaults.header_fields,
             number(16..=100_000),
         ),
-        header_memory: section.read_or("header_memory", defaults.header_memory, header_memory),
+        header_memory: section.read_or("header_memory", defaults.header_memory, |node| {
+            memory_site = node.site.clone();
+            header_memory(node)
+        }),
         commands: section.read_or("commands", defaults.commands, number(1000..=1_000_000_000)),
         command_bytes: section.read_or("command_bytes", defaults.command_bytes, command_bytes),
     };
     section.finish();
+    if limits.header_memory < limits.header_bytes {
+        let (memory, bytes) = (limits.header_memory, limits.header_bytes);
+        let text = format!(
+            "all connections together may hold {memory} bytes of large header sections, less \
+             than the {bytes} of header_bytes that one message may have: the largest of ours are \
+             put off each time that they come"
+        );
+        let advice =
+            "make it at least header_bytes, times the large messages that may come at once";
+        report.warning(&memory_site, Fault::new(text, advice));
+    }
     limits
 }
 

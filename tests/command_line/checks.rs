@@ -244,3 +244,22 @@ fn a_listener_that_signs_nothing_is_a_warning() {
     let explained = setup.run_with(&["explain"], crate::setup::MESSAGE.as_bytes());
     explained.expect(0).says(&["observe = true"]);
 }
+
+#[test]
+fn a_pool_smaller_than_one_message_is_warned_of() {
+    let setup = Setup::with_key();
+    let before = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let limits = |memory: &str| {
+        let limits = format!("[limits]\nheader_bytes = \"4M\"\nheader_memory = \"{memory}\"\n");
+        setup.write("zegel.toml", &format!("{limits}{before}"));
+        setup.run(["check"])
+    };
+    limits("2M").complains(&[
+        "zegel.toml:3: limits.header_memory: ",
+        "2097152 bytes",
+        "less than the 4194304 of header_bytes",
+        "make it at least header_bytes",
+    ]);
+    let good = limits("4M");
+    assert!(!good.err.contains("header_memory"), "{}", good.err);
+}
