@@ -19,6 +19,7 @@
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
+//! | [`judgement`] | how things stand with an organisation: one value for every surface; pure |
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
@@ -42,6 +43,7 @@ pub mod guard;
 pub mod handover;
 pub mod http;
 pub mod import;
+pub mod judgement;
 pub mod keeper;
 pub mod keys;
 pub mod keystore;

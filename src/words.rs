@@ -1,6 +1,8 @@
 //! Words that several rooms say, each written down once: closed lists of them, how bad a
 //! finding is, languages, and sentences that are filled in.
 
+use serde::Deserialize;
+
 /// An enum whose values have one word each: in JSON, in labels, in logs, on the command line.
 macro_rules! words {
     (
@@ -60,6 +62,38 @@ words! {
         /// Someone has to act: mail is or will be unsigned, lost or not verifiable, or nobody
         /// can tell.
         Act = "act",
+    }
+}
+
+words! {
+    /// How things stand with an organisation, a domain or a key; the first is the worst.
+    #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Level {
+        /// The DNS shows a key that others have, or may have: they can write in its name.
+        Compromised = "compromised",
+        /// Signed mail fails to verify.
+        Unverifiable = "unverifiable",
+        /// Mail is put off.
+        Tempfailed = "tempfailed",
+        /// Mail leaves unsigned, of an organisation that has been seen to send.
+        Unsigned = "unsigned",
+        /// Someone has to act; mail is fine meanwhile.
+        Act = "act",
+        /// It comes by itself.
+        Waits = "waits",
+        /// No key signs yet, and no mail was seen so far.
+        NotLive = "not_live",
+        /// Nothing has to be done.
+        #[default]
+        Well = "well",
+    }
+}
+
+impl Level {
+    /// Whether mail suffers, or may be forged.
+    pub fn is_urgent(self) -> bool {
+        self <= Self::Unsigned
     }
 }
 

@@ -50,7 +50,7 @@ catalogue! {
     organisation, contact, made_on,
     // What to do, in a line each: for the summary, headings and comments in zones.
     summary, nothing_to_do,
-    add_by, add_now, restore, keep, keep_until, empty, empty_now, remove, remove_now, coming_names,
+    add_by, add_now, restore, mend, keep, keep_until, empty, empty_now, remove, remove_now, coming_names,
     park,
     // Domains and keys.
     domain, unicode_domain, no_keys, key,

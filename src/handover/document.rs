@@ -206,8 +206,9 @@ impl Writer<'_> {
             (Task::Empty, _) if key.urgent => catalogue.next_revoked,
             (Task::Empty, _) => catalogue.next_empty,
             (Task::Restore, _) => catalogue.next_restored,
-            (Task::Add, _) if key.follows_another => catalogue.next_successor,
-            (Task::Add, _) => catalogue.next_first,
+            (Task::Mend, _) if key.publication.state == State::Active => catalogue.next_restored,
+            (Task::Add | Task::Mend, _) if key.follows_another => catalogue.next_successor,
+            (Task::Add | Task::Mend, _) => catalogue.next_first,
             (Task::Keep, _) if delegated => catalogue.delegated_keep,
             (Task::Keep, What::KeepRecord | What::MendClock) => catalogue.next_draining,
             (Task::Keep, What::AwaitSuccessor(_)) => catalogue.next_followed,
@@ -359,6 +360,7 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
 pub(super) fn task_line(key: &KeyPack, catalogue: &Catalogue) -> Inlines {
     let sentence = match (key.task, key.urgent) {
         (Task::Restore, _) => catalogue.restore,
+        (Task::Mend, _) => catalogue.mend,
         (Task::Add, _) if key.date.is_some() => catalogue.add_by,
         (Task::Add, _) => catalogue.add_now,
         (Task::Keep, _) if matches!(key.next, What::KeepRecord | What::MendClock) => {
@@ -454,7 +456,7 @@ fn example_name(domain: &DomainPack) -> String {
     let record = match &domain.tasks {
         DomainTasks::Sending { keys, coming } => keys
             .iter()
-            .filter(|key| key.task == Task::Add)
+            .filter(|key| matches!(key.task, Task::Add | Task::Mend | Task::Restore))
             .chain(keys)
             .filter_map(|key| key.record.as_ref())
             .chain(coming)

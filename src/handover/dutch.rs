@@ -19,6 +19,7 @@ pub(super) const DUTCH: Catalogue = Catalogue {
     add_by: "`{name}`: {type}-record toevoegen, uiterlijk {date}",
     add_now: "`{name}`: {type}-record toevoegen, zo spoedig mogelijk",
     restore: "`{name}`: {type}-record terugzetten zoals het hieronder staat, op elke nameserver, zo spoedig mogelijk",
+    mend: "`{name}`: verbeter het {type}-record, zo snel mogelijk: precies zoals hieronder, als enige onder deze naam, op elke nameserver",
     keep: "`{name}`: laten staan",
     keep_until: "`{name}`: laten staan, in elk geval tot {date}",
     empty: "`{name}`: vervangen door een record met een lege `p=`; vanaf {date} verwijderen",

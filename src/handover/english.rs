@@ -19,6 +19,7 @@ pub(super) const ENGLISH: Catalogue = Catalogue {
     add_by: "`{name}`: add a {type} record, by {date}",
     add_now: "`{name}`: add a {type} record, as soon as possible",
     restore: "`{name}`: put the {type} record back as it is below, at every name server, as soon as possible",
+    mend: "`{name}`: correct the {type} record, as soon as possible: exactly as it is below, the only one of this name, at every name server",
     keep: "`{name}`: leave it in place",
     keep_until: "`{name}`: leave it in place, at least until {date}",
     empty: "`{name}`: replace it with a record that has an empty `p=`; remove it from {date}",

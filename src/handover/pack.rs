@@ -14,8 +14,9 @@ use crate::{
     config,
     dkim::{Algorithm, Fingerprint, PublicKey},
     dns::{PARKED_DMARC, PARKED_SPF},
-    keys::{KeyEntry, Publication, Situation, Task, Urgency, What},
+    keys::{KeyEntry, Publication, Situation, Task, What},
     names::{DomainName, OrganisationId, Selector},
+    words::Level,
 };
 
 /// All that is handed over to one organisation.
@@ -92,6 +93,8 @@ pub struct KeyPack {
     pub next: What,
     /// What that means for the DNS administrator.
     pub task: Task,
+    /// How things stand with it.
+    pub level: Level,
     /// Whether another key signs for the domain with this algorithm until it can.
     pub follows_another: bool,
     /// Without delay: no mail is signed before, or the key may be in wrong hands.
@@ -199,7 +202,7 @@ impl Handover<'_> {
         for entry in self.keyring.keys() {
             keys.extend(self.key(situation, domain, entry, delegation)?);
         }
-        keys.sort_by_key(|key: &KeyPack| (!key.urgent, key.task));
+        keys.sort_by_key(|key: &KeyPack| (!key.urgent, key.level, key.task));
         let coming = match delegation {
             None => Vec::new(),
             Some(zone) => delegation::coming(self, domain, zone)?,
@@ -214,7 +217,7 @@ impl Handover<'_> {
         let former = self.keyring.keys().iter().filter(|entry| {
             let step = situation.next_step(entry, domain);
             // As long as mail on its way needs it, a record stays.
-            let stays = matches!(step.task, Some(Task::Keep | Task::Restore));
+            let stays = matches!(step.task, Some(Task::Keep | Task::Restore | Task::Mend));
             entry.publications.contains_key(domain) && !stays && step.what != What::Nothing
         });
         DomainTasks::Parked {
@@ -249,14 +252,14 @@ impl Handover<'_> {
         };
         let not_before_now = next.due.map(|due| due.max(self.now));
         let mut day = match (task, &next.what) {
-            (Task::Add, _) => next.due.filter(|due| *due > self.now).map(date),
+            (Task::Add | Task::Mend, _) => next.due.filter(|due| *due > self.now).map(date),
             (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
             (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
             (Task::Keep, _) => not_before_now.map(date),
             (Task::Restore | Task::Remove, _) => None,
         };
         let data = match (task, delegation) {
-            (Task::Add | Task::Restore, Some(zone)) => {
+            (Task::Add | Task::Mend | Task::Restore, Some(zone)) => {
                 let id = &self.organisation.id;
                 Some(Data::Alias(target(&entry.selector, id, zone)?))
             }
@@ -268,7 +271,9 @@ impl Handover<'_> {
             }
             (_, Some(_)) | (Task::Remove, None) => None,
             (Task::Empty, None) => Some(Data::empty(entry)),
-            (Task::Add | Task::Restore | Task::Keep, None) => Some(Data::of_key(self, entry)?),
+            (Task::Add | Task::Mend | Task::Restore | Task::Keep, None) => {
+                Some(Data::of_key(self, entry)?)
+            }
         };
         let name = entry.selector.record_name(domain);
         let active = self.keyring.active_key(domain, entry.algorithm);
@@ -282,7 +287,9 @@ impl Handover<'_> {
             name,
             task,
             follows_another: active.is_some_and(|active| active.selector != entry.selector),
-            urgent: next.urgency == Urgency::Now,
+            urgent: next.level.is_urgent()
+                || next.level == Level::NotLive && matches!(task, Task::Add | Task::Mend),
+            level: next.level,
             date: day,
             next: next.what,
         }))

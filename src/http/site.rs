@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::{HttpState, Role, places::Place};
 use crate::{
+    judgement::SignerReport,
     observe::{metrics::CONTENT_TYPE, status::Ask},
     page::Page,
 };
@@ -153,7 +154,24 @@ impl Site {
         let not_ready = self.state.readiness.check().err();
         let not_ready = not_ready.map(|missing| missing.to_string());
         let write = move || match role {
-            Role::Signer { metrics, .. } => serde_json::to_vec(&metrics.status(not_ready, &ask)),
+            Role::Signer { metrics, page } => {
+                let mut report = SignerReport {
+                    status: metrics.status(not_ready, &ask),
+                    judgements: None,
+                };
+                if let Some(page) = page {
+                    // Whoever asks for a few asks often: no others are read for that.
+                    let top = report.status.top.as_ref();
+                    let top = top.map(|top| top.organisations.iter().map(|one| one.id.as_str()));
+                    let (judgements, facts) = match top {
+                        Some(ids) => page.judgements_of(ids),
+                        None => page.judgements(),
+                    };
+                    report.judgements = Some(judgements);
+                    report.status.figures.facts = facts;
+                }
+                serde_json::to_vec(&report)
+            }
             Role::Keeper(metrics) => serde_json::to_vec(&metrics.status(not_ready)),
         };
         let Some(Ok(status)) = on_own_thread(turn, write).await else {

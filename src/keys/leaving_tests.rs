@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use super::{
     Change, ChangeRefusal, Event, KeyEntry, Keyring, Moment, Publication, Revocation, Sight,
-    Situation, State, Timing, Urgency, What, Why, Withdrawal, retire,
+    Situation, State, Timing, What, Why, Withdrawal, retire,
 };
 use crate::{
     dkim::key::Algorithm::{self, Ed25519Sha256, RsaSha256},
     names::{DomainName, Selector},
+    words::Level,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -114,10 +115,10 @@ impl Life {
         key.publications["een.example"]
     }
 
-    fn next(&self, number: u8) -> (What, Urgency) {
+    fn next(&self, number: u8) -> (What, Level) {
         let key = self.keyring.key(&selector(number)).unwrap();
         let step = self.with(|situation| situation.next_step(key, &name("een.example")));
-        (step.what, step.urgency)
+        (step.what, step.level)
     }
 }
 
@@ -141,7 +142,7 @@ fn what_leaves_drains_and_is_asked_back_without_a_successor() {
             let mut life = Life::new(&[State::Active]);
             assert_eq!(life.look(SEEN).0, Vec::<&str>::new());
             life.place = place;
-            assert_eq!(life.next(1), (What::Leave, Urgency::Waiting));
+            assert_eq!(life.next(1), (What::Leave, Level::Waits));
             assert_eq!(life.look(sight), (vec!["left"], 0), "{place:?} {sight:?}");
             assert_eq!(life.of(1).state, State::Draining);
             let drained = life.now + TIMING.drain_time(life.of(1).ttl);
@@ -150,7 +151,7 @@ fn what_leaves_drains_and_is_asked_back_without_a_successor() {
                 assert_eq!(life.look(SEEN).0, Vec::<&str>::new());
             }
             assert_eq!(life.look(SEEN), (vec!["withdrawal_asked"], 0));
-            assert_eq!(life.next(1), (What::EmptyRecord, Urgency::ToDo));
+            assert_eq!(life.next(1), (What::EmptyRecord, Level::Act));
             assert_eq!(life.look(ABSENT).0, ["withdrawn"]);
         }
     }
@@ -165,9 +166,9 @@ fn what_is_in_no_file_stays_active_and_is_watched() {
         assert_eq!(life.of(1).state, State::Active);
         assert_eq!(life.of(1).checked, Some(life.now));
     }
-    assert_eq!(life.next(1), (What::SettleDomain, Urgency::Now));
+    assert_eq!(life.next(1), (What::SettleDomain, Level::Act));
     life.look(ABSENT);
-    assert_eq!(life.next(1), (What::RestoreRecord, Urgency::Now));
+    assert_eq!(life.next(1), (What::RestoreRecord, Level::Unverifiable));
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn what_comes_back_signs_after_a_fresh_look_that_shows_its_record() {
                 assert_eq!(life.look(SEEN).0, Vec::<&str>::new());
             }
             life.place = Place::Here;
-            assert_eq!(life.next(1), (What::Return, Urgency::Now));
+            assert_eq!(life.next(1), (What::Return, Level::Unsigned));
             // What was seen while it was away does not count, nor does no answer.
             assert_eq!(life.look(Sight::Unknown), (vec![], 0));
             assert_eq!(life.of(1).state, State::Draining);
@@ -212,7 +213,7 @@ fn no_sight_but_everywhere_brings_a_key_back() {
         assert_eq!(life.look(sight), (vec![], 0), "{sight:?}");
         assert_eq!(life.of(1).state, State::Draining);
         if sight != Sight::Unknown {
-            let expected = (What::RestoreDrainingRecord, Urgency::Now);
+            let expected = (What::RestoreDrainingRecord, Level::Unverifiable);
             assert_eq!(life.next(1), expected, "{sight:?}");
         }
         // It was only late.

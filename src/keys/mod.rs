@@ -37,7 +37,7 @@ pub use self::{
     },
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
-    next_step::{Actor, NextStep, Task, Urgency, What},
+    next_step::{Actor, NextStep, Task, What},
     plan::{Alarm, AlarmKind, Plan},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
     restored::{give_up_again, unseen_since},

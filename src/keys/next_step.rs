@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     names::{DomainName, Selector},
-    words::words,
+    words::{Level, words},
 };
 
 /// The next step in the life of a key, for one domain.
@@ -25,9 +25,9 @@ pub struct NextStep {
     pub what: What,
     /// When, if it is a matter of time and nothing comes in between.
     pub when: Option<Timestamp>,
-    /// How urgent it is.
+    /// How things stand, as far as the keyring tells: what is not live may have mail.
     #[serde(skip)]
-    pub urgency: Urgency,
+    pub level: Level,
     /// What it means for the DNS administrator; none when the record is no longer spoken of.
     #[serde(skip)]
     pub task: Option<Task>,
@@ -38,27 +38,13 @@ pub struct NextStep {
 }
 
 words! {
-    /// How urgent a next step is, the most urgent first.
-    #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-    pub enum Urgency {
-        /// Mail leaves unsigned, is not verified, or a key may be in wrong hands.
-        Now = "now",
-        /// Someone has something to do; mail is signed meanwhile.
-        ToDo = "todo",
-        /// It comes by itself.
-        Waiting = "waiting",
-        /// Nothing, or only with the years.
-        #[default]
-        Well = "well",
-    }
-}
-
-words! {
     /// What a DNS administrator does with a record.
     #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
     pub enum Task {
-        /// Put it back, or right, at every server: mail needs it. In JSON the same as to make it.
-        Restore = "add",
+        /// Put it back at every server: mail needs it.
+        Restore = "restore",
+        /// Put it right at every server: something else is there.
+        Mend = "mend",
         /// Make it, beside those that are there.
         Add = "add",
         /// Give it an empty `p=` (RFC 6376 §3.6.1: the key is revoked).
@@ -70,24 +56,26 @@ words! {
     }
 }
 
-/// Whose turn it is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Actor {
-    /// Whoever looks after the DNS of the organisation.
-    Administrator,
-    /// Whoever runs Zegel.
-    Operator,
-    /// The keeper, by itself.
-    Keeper,
-    /// Nobody: there is nothing to do.
-    Nobody,
+words! {
+    /// Whose turn it is.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub enum Actor {
+        /// Whoever looks after the DNS of the organisation.
+        Administrator = "dns_administrator",
+        /// Whoever runs Zegel.
+        Operator = "operator",
+        /// The keeper, by itself.
+        Keeper = "keeper",
+        /// Nobody: there is nothing to do.
+        Nobody = "nobody",
+    }
 }
 
 impl NextStep {
     /// Who has to do it.
     pub fn actor(&self) -> Actor {
         match (self.task, &self.what) {
-            (Some(Task::Restore | Task::Add | Task::Empty | Task::Remove), _) => {
+            (Some(Task::Restore | Task::Mend | Task::Add | Task::Empty | Task::Remove), _) => {
                 Actor::Administrator
             }
             (_, What::MendClock | What::SettleDomain) => Actor::Operator,
@@ -214,27 +202,29 @@ impl Situation<'_> {
     /// What comes next for this key of the keyring, in the DNS of `domain`.
     pub fn next_step(&self, key: &KeyEntry, domain: &DomainName) -> NextStep {
         let Some(publication) = key.publications.get(domain) else {
-            return step(What::Configure, Urgency::Well, None);
+            return step(What::Configure, Level::Well, None);
         };
         let drained = || later(publication.since, self.timing.drain_time(publication.ttl));
         match publication.state {
             State::Generated | State::Published => self.next_before_use(key, domain, publication),
             State::Active => self.next_of_active(key, domain, publication),
             State::Draining if self.returns(key, domain, publication) => {
-                step(What::Return, Urgency::Now, Task::Keep)
+                step(What::Return, Level::Unsigned, Task::Keep)
             }
             // The keeper looked at it until no mail needed the record any more.
             State::Draining if publication.withdrawal.is_some() => {
-                step(What::EmptyRecord, Urgency::ToDo, Task::Empty)
+                step(What::EmptyRecord, Level::Act, Task::Empty)
             }
             State::Draining => {
                 let until = Some(publication.drain_until.unwrap_or_else(drained));
                 let next = match publication.why {
-                    Some(Why::GoneEarly) => {
-                        step(What::RestoreDrainingRecord, Urgency::Now, Task::Restore)
-                    }
-                    Some(Why::Clock) => step(What::MendClock, Urgency::ToDo, Task::Keep),
-                    _ => step(What::KeepRecord, Urgency::Well, Task::Keep),
+                    Some(Why::GoneEarly) => step(
+                        What::RestoreDrainingRecord,
+                        Level::Unverifiable,
+                        Task::Restore,
+                    ),
+                    Some(Why::Clock) => step(What::MendClock, Level::Act, Task::Keep),
+                    _ => step(What::KeepRecord, Level::Well, Task::Keep),
                 };
                 NextStep {
                     when: until,
@@ -244,16 +234,16 @@ impl Situation<'_> {
             }
             // It never signed, and nobody else has it.
             State::Revoked if publication.revocation == Some(Revocation::Aborted) => {
-                step(What::EmptyRecord, Urgency::ToDo, Task::Empty)
+                step(What::EmptyRecord, Level::Act, Task::Empty)
             }
             State::Revoked => NextStep {
                 due: Some(drained()),
-                ..step(What::EmptyRecord, Urgency::Now, Task::Empty)
+                ..step(What::EmptyRecord, Level::Compromised, Task::Empty)
             },
             State::Withdrawn if publication.withdrawal == Some(Withdrawal::Emptied) => {
-                step(What::RemoveRecord, Urgency::ToDo, Task::Remove)
+                step(What::RemoveRecord, Level::Act, Task::Remove)
             }
-            State::Withdrawn => step(What::Nothing, Urgency::Well, None),
+            State::Withdrawn => step(What::Nothing, Level::Well, None),
         }
     }
 
@@ -263,9 +253,10 @@ impl Situation<'_> {
         domain: &DomainName,
         publication: &Publication,
     ) -> NextStep {
+        let waits = self.before_use(domain, Level::Waits);
         let what = match (publication.why, publication.state) {
-            (Some(Why::NotConfigured), _) => return step(What::Configure, Urgency::Well, None),
-            (Some(Why::Superseded), _) => return step(What::Forget, Urgency::Well, None),
+            (Some(Why::NotConfigured), _) => return step(What::Configure, Level::Well, None),
+            (Some(Why::Superseded), _) => return step(What::Forget, Level::Well, None),
             (Some(Why::SeenPartly | Why::SeenWrong), _) => What::MendRecord,
             (Some(Why::SeenRevoked), _) => What::Unrevoke,
             (Some(Why::NotSeen), _) => What::PublishRecord,
@@ -273,26 +264,27 @@ impl Situation<'_> {
                 let wait = self.timing.settle_time(publication.negative_ttl);
                 return NextStep {
                     when: publication.seen_since.map(|since| later(since, wait)),
-                    ..step(What::Activate, Urgency::Waiting, Task::Keep)
+                    ..step(What::Activate, waits, Task::Keep)
                 };
             }
             (Some(Why::Unreachable), State::Published) => {
-                return step(What::AwaitServers, Urgency::Waiting, Task::Keep);
+                return step(What::AwaitServers, waits, Task::Keep);
             }
-            (_, State::Published) => return step(What::Look, Urgency::Waiting, Task::Keep),
+            (_, State::Published) => return step(What::Look, waits, Task::Keep),
             // It may be there: it is asked for until it has been seen.
             (Some(Why::Unreachable), _) => What::AwaitServers,
             _ => What::PublishRecord,
         };
-        let urgency = if self.has_key(domain, |state| state == State::Active) {
-            Urgency::ToDo
-        } else {
-            Urgency::Now
+        let task = match what {
+            What::MendRecord if publication.why == Some(Why::SeenWrong) => Task::Mend,
+            What::Unrevoke => Task::Mend,
+            _ => Task::Add,
         };
+        let level = self.before_use(domain, Level::Act);
         let active = self.active(domain, key.algorithm);
         NextStep {
             due: active.map(|(_, active)| later(active.since, self.timing.rotate_every)),
-            ..step(what, urgency, Task::Add)
+            ..step(what, level, task)
         }
     }
 
@@ -304,19 +296,19 @@ impl Situation<'_> {
     ) -> NextStep {
         // Mail that it signed needs the record.
         if self.leaves(key, domain) {
-            return step(What::Leave, Urgency::Waiting, Task::Keep);
+            return step(What::Leave, Level::Waits, Task::Keep);
         }
         match publication.why {
             Some(Why::NotSeen | Why::SeenRevoked) => {
-                return step(What::RestoreRecord, Urgency::Now, Task::Restore);
+                return step(What::RestoreRecord, Level::Unverifiable, Task::Restore);
             }
             Some(Why::SeenPartly | Why::SeenWrong) => {
-                return step(What::MendRecord, Urgency::Now, Task::Restore);
+                return step(What::MendRecord, Level::Unverifiable, Task::Mend);
             }
             _ => {}
         }
         if self.misses(domain) {
-            return step(What::SettleDomain, Urgency::Now, Task::Keep);
+            return step(What::SettleDomain, Level::Act, Task::Keep);
         }
         let due = Some(later(publication.since, self.timing.successor_age()));
         let (what, when) = match self.keyring.waiting_key(domain, key.algorithm) {
@@ -326,7 +318,7 @@ impl Situation<'_> {
         NextStep {
             when,
             due,
-            ..step(what, Urgency::Well, Task::Keep)
+            ..step(what, Level::Well, Task::Keep)
         }
     }
 
@@ -335,6 +327,29 @@ impl Situation<'_> {
         self.may_return(key, domain)
             && publication.why != Some(Why::GoneEarly)
             && self.active(domain, key.algorithm).is_none()
+    }
+
+    /// How things stand where a key is not in use yet: this, if another one signs.
+    fn before_use(&self, domain: &DomainName, signed: Level) -> Level {
+        if self.has_key(domain, |state| state == State::Active) {
+            signed
+        } else {
+            self.without_key(domain)
+        }
+    }
+
+    /// How things stand with a domain for which no key signs. What had one has mail.
+    pub fn without_key(&self, domain: &DomainName) -> Level {
+        let mut keys = self.keyring.keys().iter();
+        let has_signed = keys.any(|key| {
+            let publication = key.publications.get(domain);
+            publication.is_some_and(Publication::has_signed)
+        });
+        if has_signed {
+            Level::Unsigned
+        } else {
+            Level::NotLive
+        }
     }
 
     /// Whether a key signs for the domain or is to.
@@ -350,11 +365,11 @@ impl Situation<'_> {
     }
 }
 
-fn step(what: What, urgency: Urgency, task: impl Into<Option<Task>>) -> NextStep {
+fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
     NextStep {
         what,
         when: None,
-        urgency,
+        level,
         task: task.into(),
         due: None,
     }

@@ -186,6 +186,15 @@ impl Publication {
         !matches!(self.state, State::Withdrawn | State::Revoked) && self.withdrawal.is_none()
     }
 
+    /// Whether it signs, or did: that of a key revoked before its use may be said too.
+    pub(super) fn has_signed(&self) -> bool {
+        match self.state {
+            State::Generated | State::Published => false,
+            State::Active | State::Draining => true,
+            State::Withdrawn | State::Revoked => self.revocation != Some(Revocation::Aborted),
+        }
+    }
+
     /// Whether its record was seen everywhere since then, or it came into its state since then.
     pub fn is_shown_since(&self, time: Timestamp) -> bool {
         self.since >= time || self.seen_last.is_some_and(|seen| seen >= time)

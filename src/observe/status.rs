@@ -115,6 +115,8 @@ pub struct SignerFigures {
     pub listeners: BTreeMap<String, ListenerFigures>,
     /// By its id; empty for mail of no organisation.
     pub organisations: BTreeMap<String, OrganisationFigures>,
+    /// By its id: of those of which there is something to say.
+    pub facts: BTreeMap<String, SignerFacts>,
 }
 
 /// Of one listener.
@@ -141,6 +143,16 @@ pub struct OrganisationFigures {
     pub unsigned: BTreeMap<String, u64>,
     /// Messages that held what breaks signatures, by the hazard.
     pub hazards: BTreeMap<String, u64>,
+}
+
+/// What a signer knows of one organisation beyond its keyring.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct SignerFacts {
+    /// Whether mail has come for which there was no key, since the signer began.
+    pub sends_without_key: bool,
+    /// Domains of which the mail is put off, and why, for the operator: it may name files.
+    pub put_off: BTreeMap<String, String>,
 }
 
 /// The numbers of a keeper.

@@ -7,7 +7,7 @@ use super::{
     overview::{Overview, Row},
     request::{Sort, Wish},
 };
-use crate::{keys::Urgency, names::OrganisationId, observe::metrics::Totals};
+use crate::{judgement::Judgement, names::OrganisationId, observe::metrics::Totals, words::Level};
 
 /// Rows on a page. A whole list of 2,000 has megabytes, which nobody reads.
 pub(super) const ROWS: usize = 100;
@@ -20,37 +20,47 @@ pub(super) struct Part<'a> {
     pub(super) found: usize,
     /// Organisations at all.
     pub(super) all: usize,
-    /// Of those that the search finds, how many are of each urgency, as [`Urgency::ALL`].
-    pub(super) tally: [usize; Urgency::ALL.len()],
+    /// Of those that the search finds, how many are of each level, as [`Level::ALL`].
+    pub(super) tally: [usize; Level::ALL.len()],
     /// From 1.
     pub(super) page: usize,
     pub(super) pages: usize,
 }
 
 /// A row with its numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry<'a> {
     pub(super) row: &'a Row,
+    /// With what the signer says.
+    pub(super) judgement: Judgement,
     /// None without mail.
     pub(super) day: Option<&'a Day>,
     totals: Totals,
 }
 
+/// `judge` gives how a row stands now.
 pub(super) fn select<'a>(
     overview: &'a Overview,
     days: &'a HashMap<OrganisationId, Day>,
     wish: &Wish,
+    judge: impl Fn(&Row) -> Judgement,
 ) -> Part<'a> {
     let rows = overview.rows().iter();
-    let mut tally = [0; Urgency::ALL.len()];
+    let mut tally = [0; Level::ALL.len()];
     let mut found: Vec<Entry<'a>> = rows
         .filter(|row| matches(row, &wish.search))
-        .inspect(|row| tally[row.standing.urgency as usize] += 1)
-        .filter(|row| wish.only.is_none_or(|only| row.standing.urgency == only))
-        .map(|row| {
+        .map(|row| (row, judge(row)))
+        .inspect(|(_, judgement)| tally[judgement.level as usize] += 1)
+        .filter(|(_, judgement)| wish.only.is_none_or(|only| judgement.level == only))
+        .map(|(row, judgement)| {
             let day = days.get(&row.organisation.id);
             let totals = day.map(Day::totals).unwrap_or_default();
-            Entry { row, day, totals }
+            Entry {
+                row,
+                judgement,
+                day,
+                totals,
+            }
         })
         .collect();
     sort(&mut found, wish);
@@ -93,9 +103,9 @@ fn sort(found: &mut [Entry<'_>], wish: &Wish) {
     }
     match wish.sort {
         Sort::Name => found.sort_by_cached_key(|one| one.row.organisation.name.to_lowercase()),
-        // Within one urgency those with most unsigned mail come first.
-        Sort::Urgency => {
-            found.sort_by_key(|one| (one.row.standing.urgency, Reverse(one.totals.unsigned)));
+        // Within one level those with most unsigned mail come first.
+        Sort::Level => {
+            found.sort_by_key(|one| (one.judgement.level, Reverse(one.totals.unsigned)));
         }
         Sort::Checked => found.sort_by_key(|one| one.row.standing.checked),
         Sort::Signed => found.sort_by_key(|one| Reverse(one.totals.signed)),

@@ -24,6 +24,7 @@ mod standing;
 mod words;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -31,14 +32,22 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::{history::History, overview::Overview, request::Place};
+use self::{
+    history::History,
+    overview::{Overview, Row},
+    request::Place,
+    standing::Standing,
+};
 use crate::{
+    config::situation,
     handover::{Handover, Pack, Scope, needs_public_key},
-    keys::Keyring,
+    judgement::{self, Judgement, Told},
+    keys::{Keyring, Timing},
     keystore::Keystore,
-    observe::metrics::Metrics,
+    observe::{metrics::Metrics, status::SignerFacts},
     organisation::Organisation,
     snapshot::{Snapshot, SnapshotHolder},
+    words::Level,
 };
 
 /// How often the counters are read for the plots.
@@ -56,10 +65,15 @@ struct Inner {
     started: Timestamp,
 }
 
+/// How things stand with organisations that are not well, and what the signer knows of any beyond
+/// their keyrings; by their ids.
+pub type Judgements = (BTreeMap<String, Told>, BTreeMap<String, SignerFacts>);
+
 /// One organisation as its page shows it.
 struct Subject<'a> {
     snapshot: &'a Snapshot,
     organisation: &'a Organisation,
+    judgement: Judgement,
     /// Or why it can't be read.
     keyring: Result<Keyring, String>,
     /// Or why there is none.
@@ -86,6 +100,39 @@ impl Page {
             // An error is a panic, which has been logged; the next minute is another one.
             let _ = tokio::task::spawn_blocking(move || page.0.sample(Timestamp::now())).await;
         }
+    }
+
+    /// How things stand, by organisation, of those that are not well; and what this signer knows
+    /// of organisations beyond their keyrings. Reads files, as the pages do.
+    pub fn judgements(&self) -> Judgements {
+        let inner = &self.0;
+        let now = Timestamp::now();
+        let snapshot = inner.snapshots.current();
+        let mut overview = inner
+            .overview
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        overview.refresh(&snapshot);
+        let mut all = Judgements::default();
+        for row in overview.rows() {
+            let judgement = inner.judge_row(row, &snapshot, now);
+            inner.tell(&mut all, (&snapshot, &row.organisation), &judgement);
+        }
+        all
+    }
+
+    /// The same of these only. Reads their keyrings.
+    pub fn judgements_of<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Judgements {
+        let inner = &self.0;
+        let now = Timestamp::now();
+        let snapshot = inner.snapshots.current();
+        let mut some = Judgements::default();
+        for organisation in ids.filter_map(|id| find(&snapshot, id)) {
+            let keyring = read_keyring(&snapshot, organisation);
+            let judgement = inner.judge(&snapshot, organisation, &keyring, now);
+            inner.tell(&mut some, (&snapshot, organisation), &judgement);
+        }
+        some
     }
 
     /// Whether a path leads to one of these pages, though the organisation may be unknown.
@@ -156,7 +203,8 @@ impl Inner {
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         overview.refresh(&snapshot);
         let days = self.history.days(now);
-        let part = list::select(&overview, &days, &wish);
+        let judge = |row: &Row| self.judge_row(row, &snapshot, now);
+        let part = list::select(&overview, &days, &wish, judge);
         html::all(&html::All {
             part: &part,
             wish: &wish,
@@ -174,13 +222,12 @@ impl Inner {
         let Some(organisation) = find(&snapshot, id) else {
             return not_found();
         };
+        let keyring = read_keyring(&snapshot, organisation);
         let subject = Subject {
             snapshot: &snapshot,
             organisation,
-            keyring: keystore(&snapshot).and_then(|keystore| {
-                let keyring = keystore.read_keyring(&organisation.id);
-                keyring.map_err(|error| error.to_string())
-            }),
+            judgement: self.judge(&snapshot, organisation, &keyring, now),
+            keyring,
             pack: pack_of(&snapshot, organisation, now),
         };
         let day = self.history.day(&organisation.id, now);
@@ -194,6 +241,65 @@ impl Inner {
             now,
         });
         found(HTML, page)
+    }
+
+    /// Adds what is to be said of an organisation, if anything is.
+    fn tell(
+        &self,
+        (judgements, facts): &mut Judgements,
+        (snapshot, organisation): (&Snapshot, &Organisation),
+        judgement: &Judgement,
+    ) {
+        let id = &organisation.id;
+        let known = judgement::facts(organisation, snapshot, &self.metrics);
+        if known != SignerFacts::default() {
+            facts.insert(id.to_string(), known);
+        }
+        if judgement.level != Level::Well {
+            judgements.insert(id.to_string(), judgement.told(id));
+        }
+    }
+
+    fn judge_row(&self, row: &Row, snapshot: &Snapshot, now: Timestamp) -> Judgement {
+        let standing = &row.standing;
+        let known = (standing.judgement.clone(), standing.checked);
+        let timing = snapshot.settings().timing();
+        self.heard(known, (snapshot, &row.organisation), &timing, now)
+    }
+
+    /// How an organisation stands, as the list has it.
+    fn judge(
+        &self,
+        snapshot: &Snapshot,
+        organisation: &Organisation,
+        keyring: &Result<Keyring, String>,
+        now: Timestamp,
+    ) -> Judgement {
+        let timing = snapshot.settings().timing();
+        let standing = match keyring {
+            Ok(keyring) => {
+                let away = snapshot.away(organisation, keyring);
+                let situation = situation(organisation, keyring, &away, &timing);
+                Standing::of(&situation, organisation.policy, now)
+            }
+            Err(problem) => Standing::unknown(problem),
+        };
+        let known = (standing.judgement, standing.checked);
+        self.heard(known, (snapshot, organisation), &timing, now)
+    }
+
+    /// With what this signer knows, and the time.
+    fn heard(
+        &self,
+        (judgement, checked): (Judgement, Option<Timestamp>),
+        (snapshot, organisation): (&Snapshot, &Organisation),
+        timing: &Timing,
+        now: Timestamp,
+    ) -> Judgement {
+        let facts = judgement::facts(organisation, snapshot, &self.metrics);
+        judgement
+            .heard(organisation, &facts)
+            .looked(checked, timing.check_every, now)
     }
 
     fn pack(&self, id: &str, format: request::PackFormat, query: &str) -> Answer {
@@ -226,6 +332,11 @@ fn pack_of(
     Handover::new(organisation, &keys, snapshot.settings(), now)
         .pack(&Scope::default())
         .map_err(|error| error.to_string())
+}
+
+fn read_keyring(snapshot: &Snapshot, organisation: &Organisation) -> Result<Keyring, String> {
+    let keyring = keystore(snapshot)?.read_keyring(&organisation.id);
+    keyring.map_err(|error| error.to_string())
 }
 
 /// Where the keys of the snapshot are, or why nobody can tell.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::{keystore, standing::Standing};
 use crate::{
     config::situation,
@@ -84,7 +86,10 @@ impl Row {
             Ok((keyring, stamp)) => {
                 let away = snapshot.away(organisation, &keyring);
                 let situation = situation(organisation, &keyring, &away, timing);
-                (Standing::of(&situation), stamp)
+                (
+                    Standing::of(&situation, organisation.policy, Timestamp::now()),
+                    stamp,
+                )
             }
             Err(problem) => (Standing::unknown(&problem), None),
         };

@@ -2,7 +2,7 @@
 
 use crate::{
     handover::Format,
-    keys::Urgency,
+    words::Level,
     words::{Language, words},
 };
 
@@ -65,7 +65,7 @@ words! {
     /// The order of the list; the words are those in addresses.
     #[derive(Clone, Copy, Debug, Eq, PartialEq)]
     pub(super) enum Sort {
-        Urgency = "urgency",
+        Level = "level",
         Name = "name",
         Checked = "checked",
         Signed = "signed",
@@ -82,8 +82,8 @@ pub(super) struct Wish {
     pub(super) sort: Sort,
     /// The other way round.
     pub(super) reversed: bool,
-    /// Only organisations of this urgency.
-    pub(super) only: Option<Urgency>,
+    /// Only organisations of this level.
+    pub(super) only: Option<Level>,
     /// From 1.
     pub(super) page: usize,
 }
@@ -95,7 +95,7 @@ impl Default for Wish {
     fn default() -> Self {
         Self {
             search: String::new(),
-            sort: Sort::Urgency,
+            sort: Sort::Level,
             reversed: false,
             only: None,
             page: 1,
@@ -119,7 +119,7 @@ impl Wish {
                         wish.reversed = reversed.is_some();
                     }
                 }
-                "only" => wish.only = Urgency::named(&value),
+                "only" => wish.only = Level::named(&value),
                 "page" => wish.page = value.parse().unwrap_or(1).max(1),
                 _ => {}
             }
@@ -133,7 +133,7 @@ impl Wish {
         if !self.search.is_empty() {
             query.append_pair("q", &self.search);
         }
-        if (self.sort, self.reversed) != (Sort::Urgency, false) {
+        if (self.sort, self.reversed) != (Sort::Level, false) {
             let sign = if self.reversed { "-" } else { "" };
             query.append_pair("sort", &format!("{sign}{}", self.sort));
         }
@@ -182,8 +182,8 @@ mod tests {
             "/",
             "/?q=voorbeeld",
             "/?sort=name",
-            "/?sort=-urgency",
-            "/?q=a+%26+b&sort=-signed&only=todo&page=3",
+            "/?sort=-level",
+            "/?q=a+%26+b&sort=-signed&only=not_live&page=3",
             "/?q=%22%3E%3Cscript%3E",
         ] {
             let query = address.strip_prefix("/?").unwrap_or_default();

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fs};
 use super::*;
 use crate::{
     config,
-    keys::{Publication, Situation, State, Urgency, Why, Withdrawal},
+    keys::{Publication, Situation, State, Why, Withdrawal},
     names::DomainName,
     page::standing::Standing,
 };
@@ -75,67 +75,39 @@ fn publication(state: State, why: Why) -> Publication {
 
 fn standing(publications: &[Publication]) -> Standing {
     let domains: [DomainName; 1] = ["a.example".parse().unwrap()];
-    Standing::of(&Situation {
-        keyring: &keyring(publications),
-        domains: &domains,
-        away: &[],
-        algorithms: &[crate::dkim::Algorithm::RsaSha256],
-        timing: &config::Settings::default().timing(),
-    })
+    Standing::of(
+        &Situation {
+            keyring: &keyring(publications),
+            domains: &domains,
+            away: &[],
+            algorithms: &[crate::dkim::Algorithm::RsaSha256],
+            timing: &config::Settings::default().timing(),
+        },
+        crate::organisation::Policy::default(),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 #[test]
-fn what_is_urgent_is_what_mail_suffers_from() {
+fn what_the_dns_showed_is_a_finding_if_it_is_not_as_it_should_be() {
     let active = publication(State::Active, Why::Signing);
-    let waiting_withdrawal = Publication {
-        withdrawal: Some(Withdrawal::Asked),
-        ..publication(State::Draining, Why::AwaitingWithdrawal)
-    };
-    for (publications, expected, finding) in [
-        (vec![], Urgency::Now, None),
-        (vec![active], Urgency::Well, None),
-        (
-            vec![publication(State::Generated, Why::NotSeen)],
-            Urgency::Now,
-            Some(Why::NotSeen),
-        ),
-        (
-            // The successor can wait: mail is signed.
-            vec![active, publication(State::Generated, Why::NotSeen)],
-            Urgency::ToDo,
-            Some(Why::NotSeen),
-        ),
+    for (publications, finding) in [
+        (vec![], None),
+        (vec![active], None),
         (
             vec![active, publication(State::Published, Why::Settling)],
-            Urgency::Waiting,
             None,
         ),
         (
-            vec![publication(State::Active, Why::SeenPartly)],
-            Urgency::Now,
-            Some(Why::SeenPartly),
-        ),
-        (
-            vec![publication(State::Revoked, Why::AwaitingWithdrawal), active],
-            Urgency::Now,
-            Some(Why::AwaitingWithdrawal),
-        ),
-        (
-            vec![waiting_withdrawal, active],
-            Urgency::ToDo,
-            Some(Why::AwaitingWithdrawal),
+            vec![active, publication(State::Generated, Why::NotSeen)],
+            Some(Why::NotSeen),
         ),
         (
             vec![publication(State::Draining, Why::GoneEarly), active],
-            Urgency::Now,
             Some(Why::GoneEarly),
         ),
     ] {
-        let found = standing(&publications);
-        assert_eq!(found.urgency, expected, "{publications:?}");
-        assert_eq!(found.finding, finding, "{publications:?}");
-        let is_well = expected == Urgency::Well;
-        assert_eq!(found.headline.is_none(), is_well, "{publications:?}");
+        assert_eq!(standing(&publications).finding, finding, "{publications:?}");
     }
 }
 
@@ -148,10 +120,9 @@ fn the_worst_comes_first_and_the_others_are_counted() {
         publication(State::Active, Why::SeenWrong),
         publication(State::Generated, Why::SeenPartly),
     ]);
-    let headline = found.headline.unwrap();
-    let (selector, _) = headline.key.unwrap();
+    let selector = found.judgement.worst().unwrap().selector.as_ref().unwrap();
     assert_eq!(selector.as_str(), "s1");
-    assert_eq!(found.others, 2);
+    assert_eq!(found.judgement.others(), 2);
     assert_eq!(found.finding, Some(Why::SeenWrong));
     assert_eq!(found.states, [1, 0, 1, 2, 0, 1]);
 }

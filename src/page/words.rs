@@ -2,29 +2,47 @@
 
 use jiff::Timestamp;
 
-use super::standing::Headline;
 use crate::{
-    keys::{State, Urgency, What, Why},
+    keys::{Actor, State, What, Why},
     names::OrganisationId,
+    words::Level,
 };
 
-/// The heading over organisations of this urgency.
-pub(super) fn urgency(urgency: Urgency) -> &'static str {
-    match urgency {
-        Urgency::Now => "Act now",
-        Urgency::ToDo => "To do",
-        Urgency::Waiting => "Waiting",
-        Urgency::Well => "Well",
+/// The heading over organisations of this level.
+pub(super) fn level(level: Level) -> &'static str {
+    match level {
+        Level::Compromised => "Compromised key visible",
+        Level::Unverifiable => "Fails to verify",
+        Level::Tempfailed => "Mail put off",
+        Level::Unsigned => "Mail unsigned",
+        Level::Act => "To do",
+        Level::Waits => "Waits",
+        Level::NotLive => "Not live yet",
+        Level::Well => "Well",
     }
 }
 
 /// What that means.
-pub(super) fn meaning(urgency: Urgency) -> &'static str {
-    match urgency {
-        Urgency::Now => "mail is unsigned or fails to verify",
-        Urgency::ToDo => "mail is signed, somebody has work",
-        Urgency::Waiting => "goes on by itself",
-        Urgency::Well => "nothing to do",
+pub(super) fn meaning(level: Level) -> &'static str {
+    match level {
+        Level::Compromised => "others can write in their name",
+        Level::Unverifiable => "signed mail is not trusted",
+        Level::Tempfailed => "mail waits at the sender",
+        Level::Unsigned => "mail leaves without a signature",
+        Level::Act => "mail is fine, someone has work",
+        Level::Waits => "goes on by itself",
+        Level::NotLive => "no key signs, no mail so far",
+        Level::Well => "nothing to do",
+    }
+}
+
+/// Who has to act.
+pub(super) fn actor(actor: Actor) -> &'static str {
+    match actor {
+        Actor::Administrator => "the DNS administrator",
+        Actor::Operator => "the operator of this relay",
+        Actor::Keeper => "the keeper, by itself",
+        Actor::Nobody => "nobody",
     }
 }
 
@@ -58,14 +76,6 @@ pub(super) fn why(why: Why) -> &'static str {
         Why::AwaitingWithdrawal => "The record is there and may be given up",
         Why::AwaitingRemoval => "The record is empty and may be removed",
         Why::Done => "Done",
-    }
-}
-
-/// The most urgent step; what is typed stands between backquotes.
-pub(super) fn headline(id: &OrganisationId, headline: &Headline) -> String {
-    match &headline.key {
-        Some((_, what)) => step(what),
-        None => no_key(id),
     }
 }
 

@@ -49,8 +49,8 @@ struct ReadKey {
     spoilt: AtomicBool,
 }
 
-/// Its file is refused, and someone was told. It stays so until the next reload.
-struct Refused;
+/// Its file is refused, and someone was told why. It stays so until the next reload.
+struct Refused(Box<str>);
 
 impl HeldKey {
     pub(super) fn new(
@@ -82,14 +82,22 @@ impl HeldKey {
     }
 
     pub(super) fn is_refused(&self) -> bool {
-        matches!(self.read.get(), Some(Err(Refused)))
+        matches!(self.read.get(), Some(Err(Refused(_))))
+    }
+
+    /// Why it can't be used; none if it can, or if nobody has read it.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match self.read.get() {
+            Some(Err(Refused(why))) => Some(why),
+            _ => None,
+        }
     }
 
     /// Whether its file is refused, though the key as it was may be in use.
     pub(super) fn is_file_refused(&self) -> bool {
         match self.read.get() {
             Some(Ok(read)) => read.spoilt.load(Ordering::Relaxed),
-            Some(Err(Refused)) => true,
+            Some(Err(Refused(_))) => true,
             None => false,
         }
     }
@@ -107,11 +115,12 @@ impl HeldKey {
                     Ok(read) => Ok(read),
                     Err(problem) => {
                         let passes = problem.is_of_the_moment();
+                        let why = problem.to_string();
                         tell(problem);
                         if passes {
                             return None;
                         }
-                        Err(Refused)
+                        Err(Refused(why.into()))
                     }
                 };
                 // While the lock is held only `try_out` may have set it, and it found the
@@ -132,8 +141,13 @@ impl HeldKey {
             Err(problem) if problem.is_of_the_moment() => {
                 self.tried.store(false, Ordering::Relaxed);
             }
-            Err(problem) if self.read.set(Err(Refused)).is_ok() => log(&problem),
-            Ok(_) | Err(_) => {}
+            Err(problem) => {
+                let refused = Refused(problem.to_string().into());
+                if self.read.set(Err(refused)).is_ok() {
+                    log(&problem);
+                }
+            }
+            Ok(_) => {}
         }
     }
 

@@ -74,6 +74,15 @@ impl DomainKeys {
         }
     }
 
+    /// Why mail of the domain is put off, where that is known: a key can't be used, or is missing.
+    /// Looks at no disk. For the operator: it may name files.
+    pub fn why_unusable(&self) -> Option<String> {
+        match self.ready()? {
+            Signing::Unusable => Some(self.set.why_unusable(&self.domain)),
+            _ => None,
+        }
+    }
+
     /// Whether the domain has no key in use. No key is read for this.
     pub fn is_awaiting(&self) -> bool {
         self.set.is_awaiting(&self.domain)
@@ -286,6 +295,20 @@ impl KeySet {
             return Signing::Unusable;
         }
         Signing::Active(keys)
+    }
+
+    fn why_unusable(&self, domain: &DomainName) -> String {
+        let algorithms = self.organisation.algorithms.iter();
+        let mut active =
+            algorithms.flat_map(|algorithm| self.keys_of(domain, *algorithm, State::Active));
+        let why = active.find_map(|key| {
+            if key.shared {
+                let selector = &key.held.identity().selector;
+                return Some(format!("another organisation has the key {selector} too"));
+            }
+            key.held.refusal().map(str::to_owned)
+        });
+        why.unwrap_or_else(|| "a key is missing, or nobody can tell which one is in use".to_owned())
     }
 
     fn keys_of(

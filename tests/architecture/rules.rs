@@ -16,6 +16,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["observe"],
     &["snapshot"],
     &["dns"],
+    &["judgement"],
     &["handover", "doctor", "import"],
     &["signer"],
     &["milter", "page"],

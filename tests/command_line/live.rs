@@ -45,7 +45,7 @@ fn run(zegel: &Zegel, arguments: &[&str]) -> Done {
 }
 
 #[test]
-fn a_signer_that_is_well() {
+fn mail_that_leaves_unsigned_is_told() {
     let zegel = Zegel::start(&orgs()[..2]);
     for domain in [
         "een.example",
@@ -55,7 +55,7 @@ fn a_signer_that_is_well() {
     ] {
         send_from(&zegel, domain);
     }
-    let done = run(&zegel, &["status"]).expect(0);
+    let done = run(&zegel, &["status"]).expect(1);
     assert!(!done.out.contains('\u{1b}'), "{}", done.out);
     let row = |name: &str| -> Vec<&str> {
         let row = done.out.lines().find(|line| line.starts_with(name));
@@ -63,24 +63,27 @@ fn a_signer_that_is_well() {
         row.split_whitespace().collect()
     };
     // A message with two signatures counts once.
-    assert_eq!(row("een "), ["een", "2", "0"]);
-    assert_eq!(row("twee "), ["twee", "0", "1", "awaiting_key", "1"]);
-    assert_eq!(row("(none) ")[..3], ["(none)", "0", "1"]);
+    assert_eq!(row("een "), ["een", "well", "2", "0"]);
+    let twee = ["twee", "unsigned", "0", "1", "awaiting_key", "1"];
+    assert_eq!(row("twee "), twee);
+    assert_eq!(row("(none) ")[..4], ["(none)", "-", "0", "1"]);
     assert_eq!(row("relay ")[3..5], ["2", "2"]);
     let address = zegel.http_address();
     let done = done.says(&[
         &format!("signer ready at {address}"),
         "last reload ok",
-        "2 organisations, 1 domains without a key",
-        "Nothing needs attention.",
+        "organisations: 2; domains without a key in use: 1",
+        "- twee: unsigned: twee.example has no key, so its mail is not signed.",
     ]);
     assert_eq!(done.err, "");
     // The same by its address, without a configuration.
     let url = format!("http://{address}");
     let arguments = ["status", "--json", "--url", &url];
-    let report = finish(self::zegel().args(arguments), b"").expect(0).json();
+    let report = finish(self::zegel().args(arguments), b"").expect(1).json();
     assert_eq!(report["state"], "ready");
-    assert_eq!(report["attention"], Value::Array(Vec::new()));
+    assert_eq!(report["attention"].as_array().map(Vec::len), Some(1));
+    assert_eq!(report["judgements"][0]["organisation"], "twee");
+    assert_eq!(report["judgements"][0]["level"], "unsigned");
     let figures = &report["figures"];
     assert_eq!(figures["organisations"]["een"]["signed"], 2);
     assert_eq!(
@@ -109,8 +112,8 @@ fn what_needs_attention_is_told_with_the_way_out() {
     let done = run(&zegel, &["status", "--url", &socket, "--count", "1"]).expect(1);
     let done = done.says(&[
         "last reload FAILED",
-        "drie          0       1         signing_failure 1",
-        "… and 1 more (--count)",
+        "drie          tempfailed  0       1         signing_failure 1",
+        "… and 2 more (--count)",
         "Needs attention:",
         "- what is on disk cannot be loaded",
         "see `zegel check`",
@@ -220,7 +223,7 @@ fn top_shows_rates_and_ends_in_peace() {
         assert!(!line.contains('\u{1b}'), "{line}");
         frames += usize::from(line.starts_with("ORGANISATION"));
         let cells: Vec<&str> = line.split_whitespace().collect();
-        if let ["een", signed, unsigned, ..] = cells[..] {
+        if let ["een", _, signed, unsigned, ..] = cells[..] {
             assert_eq!(unsigned, "0.0");
             rate = signed.parse().unwrap();
         }
@@ -296,9 +299,12 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
             for (name, value) in object {
                 found.insert(name.clone());
                 let is_map = [
-                    "organisations",
+                    "facts",
+                    "judgements",
                     "listeners",
                     "messages",
+                    "organisations",
+                    "put_off",
                     "unsigned",
                     "hazards",
                 ];

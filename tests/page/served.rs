@@ -195,7 +195,7 @@ fn numbers_states_and_records_are_those_of_the_signer() {
         "7 organisations",
         "aria-label=\"3 signed and 0 not signed in the last 24 hours\"",
         "aria-label=\"0 signed and 2 not signed in the last 24 hours\"",
-        "Put its record back: mail is signed with this key",
+        "the record of bouw-rsa, which signs, is gone. The DNS administrator puts it back now",
         "No server shows the record",
     ] {
         assert!(all.contains(text), "no {text} in {all}");

@@ -160,7 +160,7 @@ fn a_screen_reader_hears_it_in_its_order() {
             place("banner", ""),
             place("main", ""),
             place("heading", "7 organisations"),
-            place("navigation", "By urgency"),
+            place("navigation", "By level"),
             place("search", ""),
             place("searchbox", "Name, id or domain"),
             place("button", "Search"),
@@ -172,7 +172,7 @@ fn a_screen_reader_hears_it_in_its_order() {
         for (role, name) in [
             ("columnheader", "Organisation"),
             ("columnheader", "Not signed"),
-            ("cell", "Put its record back"),
+            ("cell", "puts it back now"),
             ("image", "2 signed and 0 not signed in the last 24 hours"),
         ] {
             place(role, name);

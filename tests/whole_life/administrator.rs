@@ -75,7 +75,7 @@ impl<'a> Administrator<'a> {
         self.change(domain, |zone| {
             for task in tasks {
                 match (task.what.as_str(), task.strings) {
-                    ("add" | "empty", Some(strings)) => {
+                    ("add" | "restore" | "mend" | "empty", Some(strings)) => {
                         zone.insert(task.name, strings);
                     }
                     ("keep", strings) => assert_eq!(zone.get(&task.name), strings.as_ref()),
@@ -101,7 +101,7 @@ impl<'a> Administrator<'a> {
         let tasks = self.tasks(domain);
         self.change(domain, |zone| {
             for task in tasks {
-                if ["keep", "add"].contains(&task.what.as_str()) {
+                if ["keep", "add", "restore", "mend"].contains(&task.what.as_str()) {
                     zone.insert(task.name, task.strings.expect("a record that is needed"));
                 }
             }

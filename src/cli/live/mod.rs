@@ -1,6 +1,7 @@
 //! A look at processes that run, by their `/status.json`: `zegel status` and `zegel top`.
 //! Nothing is changed, and no key is read.
 
+mod judging;
 mod screen;
 mod standing;
 mod status;
@@ -12,8 +13,10 @@ use tokio::runtime::Builder;
 
 use super::{context::Context, failure::Failure};
 use crate::{
+    config::Loaded,
     http::Endpoint,
-    observe::status::{Ask, Role, SignerStatus, UnreadableStatus, read_status},
+    judgement::SignerReport,
+    observe::status::{Ask, Role, UnreadableStatus, read_status},
 };
 
 pub(super) use self::{
@@ -34,6 +37,8 @@ struct Source {
     signer: Endpoint,
     /// None if it shows nothing, or if nobody said where.
     keeper: Option<Endpoint>,
+    /// The configuration of this host; none if someone said where to look.
+    loaded: Option<Loaded>,
 }
 
 impl Source {
@@ -51,9 +56,14 @@ impl Source {
             .transpose()?;
         if let Some(url) = &arguments.url {
             let signer = parse("--url", url)?;
-            return Ok(Self { signer, keeper });
+            return Ok(Self {
+                signer,
+                keeper,
+                loaded: None,
+            });
         }
-        let settings = context.load()?.settings;
+        let loaded = context.load()?;
+        let settings = &loaded.settings;
         let signer = Endpoint::of(&settings.http).ok_or_else(|| {
             Failure::Usage(format!(
                 "http.listen is {}, so that there is nothing to look at; give it an address in \
@@ -65,11 +75,12 @@ impl Source {
         Ok(Self {
             signer,
             keeper: keeper.or_else(|| Endpoint::of(&settings.keeper.http)),
+            loaded: Some(loaded),
         })
     }
 
     /// Looks at the signer.
-    async fn look(&self, ask: &Ask) -> Result<SignerStatus, LookError> {
+    async fn look(&self, ask: &Ask) -> Result<SignerReport, LookError> {
         look(&self.signer, Role::Signer, &format!("/status.json?{ask}")).await
     }
 }

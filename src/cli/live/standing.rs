@@ -1,11 +1,17 @@
 //! How things stand, and what of it somebody should look at.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::LookError;
-use crate::observe::{
-    metrics::OTHER,
-    status::{KeeperFigures, KeeperStatus, KeyFigures, Role, SignerFigures, SignerStatus},
+use super::{LookError, judging::Judgements};
+use crate::{
+    judgement::{SignerReport, Told},
+    observe::{
+        metrics::OTHER,
+        status::{KeeperFigures, KeeperStatus, KeyFigures, Role, SignerFigures, SignerStatus},
+    },
+    words::Level,
 };
 
 /// For so long a signing failure is news: mail that was put off comes again within it.
@@ -24,8 +30,20 @@ pub(super) struct Standing {
     pub(super) figures: Option<SignerFigures>,
     /// None if it was not asked, or does not answer.
     pub(super) keeper: Option<KeeperFigures>,
+    /// Whether it was.
+    pub(super) keeper_was_asked: bool,
+    /// How the organisations stand, the worst first; of another host those that are not well.
+    pub(super) judgements: Vec<Judged>,
     /// What somebody should look at, one line each, with the way out.
     pub(super) attention: Vec<String>,
+}
+
+/// How one organisation stands.
+#[derive(Debug, Serialize)]
+pub(super) struct Judged {
+    pub(super) organisation: String,
+    #[serde(flatten)]
+    pub(super) told: Told,
 }
 
 /// What was heard of a keeper.
@@ -36,52 +54,87 @@ pub(super) struct KeeperLook {
 }
 
 impl Standing {
-    /// `now` is in seconds since 1970.
+    /// `judged` are the organisations of this host, or why they can't be judged; none if another
+    /// one is looked at. `now` is in seconds since 1970.
     pub(super) fn new(
         signer: String,
-        look: Result<SignerStatus, LookError>,
+        look: Result<SignerReport, LookError>,
         keeper: Option<KeeperLook>,
+        judged: Option<Result<Judgements, String>>,
         now: u64,
     ) -> Self {
+        // What could not be asked comes first.
+        let mut unasked = Vec::new();
         let mut attention = Vec::new();
+        let mut reported = BTreeMap::new();
         let (state, figures) = match look {
-            Ok(look) => {
-                let state = if look.not_ready.is_some() {
-                    "not ready"
-                } else {
-                    "ready"
-                };
-                attention.extend(
-                    look.not_ready
-                        .map(|why| format!("the signer is not ready: {why}")),
-                );
-                of_signer(&look.figures, now, &mut attention);
-                (state, Some(look.figures))
+            Ok(report) => {
+                reported = report.judgements.unwrap_or_default();
+                let state = of_report(&report.status, now, &mut attention);
+                (state, Some(report.status.figures))
             }
             Err(error) => {
-                attention.push(unanswered(&error, Role::Signer, &signer));
+                unasked.push(unanswered(&error, Role::Signer, &signer));
                 let is_away = matches!(error, LookError::Away(_));
                 (if is_away { "away" } else { "unknown" }, None)
             }
         };
+        let keeper_was_asked = keeper.is_some();
         let keeper = keeper.and_then(|keeper| match keeper.status {
-            Ok(status) => {
-                of_keeper(&status.figures, now, &mut attention);
-                Some(status.figures)
-            }
+            Ok(status) => Some(status.figures),
             Err(error) => {
-                attention.push(unanswered(&error, Role::Keeper, &keeper.endpoint));
+                unasked.push(unanswered(&error, Role::Keeper, &keeper.endpoint));
                 None
             }
         });
+        let here = judged.unwrap_or_else(|| Err(String::new()));
+        if let (Some(keeper), Err(_)) = (&keeper, &here) {
+            of_keeper(keeper, now, &mut attention);
+        }
+        let judgements = here.unwrap_or_else(|error| {
+            if !error.is_empty() {
+                unasked.push(format!("the keys can't be judged: {error}"));
+            }
+            reported
+        });
+        let judgements = sorted(judgements);
+        unasked.append(&mut attention);
+        unasked.extend(judgements.iter().filter_map(Judged::attention));
         Self {
             state,
             signer,
             figures,
             keeper,
-            attention,
+            keeper_was_asked,
+            judgements,
+            attention: unasked,
         }
     }
+}
+
+impl Judged {
+    /// What someone should look at; none if it is well or goes on by itself.
+    fn attention(&self) -> Option<String> {
+        let is_wanted = self.told.level <= Level::Act;
+        let worst = self.told.matters.first().filter(|_| is_wanted)?;
+        let text = &worst.text.en;
+        let id = &self.organisation;
+        let more = match self.told.matters.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        Some(format!("{id}: {}: {text}{more}", self.told.level))
+    }
+}
+
+/// The worst first.
+fn sorted(judgements: Judgements) -> Vec<Judged> {
+    let judgements = judgements.into_iter();
+    let mut sorted: Vec<Judged> = judgements
+        .map(|(organisation, told)| Judged { organisation, told })
+        .collect();
+    sorted.sort_by_key(|one| one.told.level);
+    sorted
 }
 
 /// With the way out.
@@ -92,6 +145,18 @@ fn unanswered(error: &LookError, role: Role, endpoint: &str) -> String {
         _ => "",
     };
     format!("{}{unit}", error.of(role, endpoint))
+}
+
+/// Gives the word for its state.
+fn of_report(look: &SignerStatus, now: u64, attention: &mut Vec<String>) -> &'static str {
+    let not_ready = look.not_ready.as_ref();
+    attention.extend(not_ready.map(|why| format!("the signer is not ready: {why}")));
+    of_signer(&look.figures, now, attention);
+    if not_ready.is_some() {
+        "not ready"
+    } else {
+        "ready"
+    }
 }
 
 fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
@@ -207,13 +272,17 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    fn signer(figures: SignerFigures) -> SignerStatus {
-        SignerStatus {
+    fn signer(figures: SignerFigures) -> SignerReport {
+        let status = SignerStatus {
             version: VERSION,
             role: Role::Signer,
             not_ready: None,
             top: None,
             figures,
+        };
+        SignerReport {
+            status,
+            judgements: None,
         }
     }
 
@@ -242,7 +311,7 @@ mod tests {
             };
             keeper(Ok(status))
         });
-        Standing::new("s".to_owned(), Ok(signer(figures)), asked, NOW).attention
+        Standing::new("s".to_owned(), Ok(signer(figures)), asked, None, NOW).attention
     }
 
     #[test]
@@ -327,7 +396,7 @@ mod tests {
     fn who_does_not_answer_deserves_attention() {
         let away = LookError::Away("refused".to_owned());
         let asked = Some(keeper(Err(away.clone())));
-        let standing = Standing::new("s".to_owned(), Err(away), asked, NOW);
+        let standing = Standing::new("s".to_owned(), Err(away), asked, None, NOW);
         assert_eq!(standing.state, "away");
         assert_eq!(
             standing.attention,
@@ -337,16 +406,14 @@ mod tests {
             ]
         );
         let asked = Some(keeper(Err(LookError::Old)));
-        let standing = Standing::new("s".to_owned(), Err(LookError::Old), asked, NOW);
+        let standing = Standing::new("s".to_owned(), Err(LookError::Old), asked, None, NOW);
         assert_eq!(standing.state, "unknown");
         for said in standing.attention {
             assert!(said.contains("has no /status.json: it is older"), "{said}");
         }
-        let look = SignerStatus {
-            not_ready: Some("draining".to_owned()),
-            ..signer(well())
-        };
-        let standing = Standing::new("s".to_owned(), Ok(look), None, NOW);
+        let mut look = signer(well());
+        look.status.not_ready = Some("draining".to_owned());
+        let standing = Standing::new("s".to_owned(), Ok(look), None, None, NOW);
         assert_eq!(standing.state, "not ready");
         assert_eq!(standing.attention, ["the signer is not ready: draining"]);
     }

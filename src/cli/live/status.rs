@@ -1,10 +1,14 @@
 //! `zegel status`: one look at the signer, and at the keeper if it shows metrics.
 
+use std::collections::HashMap;
+
 use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    Source, SourceArguments, look, on_runtime,
+    Source, SourceArguments,
+    judging::judge_all,
+    look, on_runtime,
     screen::Screen,
     standing::{KeeperLook, Standing, duration},
 };
@@ -16,6 +20,7 @@ use crate::{
         status::Status,
     },
     observe::status::{Ask, KeeperFigures, KeyFigures, OrganisationFigures, Role, SignerFigures},
+    words::Level,
 };
 
 #[derive(Args, Debug)]
@@ -27,7 +32,7 @@ pub(in crate::cli) struct StatusArguments {
     #[arg(long, value_name = "URL")]
     keeper_url: Option<String>,
 
-    /// So many organisations at most, those with the most unsigned mail first
+    /// So many organisations at most, those that stand worst first
     #[arg(long, value_name = "N", default_value_t = 20)]
     count: usize,
 
@@ -53,7 +58,12 @@ pub(in crate::cli) fn run(
         };
         (signer, keeper)
     })?;
-    let standing = Standing::new(source.signer.to_string(), signer, keeper, now());
+    let figures = signer.as_ref().ok().map(|report| &report.status.figures);
+    let judged = source
+        .loaded
+        .as_ref()
+        .map(|loaded| judge_all(loaded, figures).map_err(|error| error.to_string()));
+    let standing = Standing::new(source.signer.to_string(), signer, keeper, judged, now());
     if arguments.json {
         context.output.json(&standing);
     } else {
@@ -80,14 +90,15 @@ fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {
         lines.push(String::new());
         lines.extend(listeners(figures).lines().map(|line| screen.fit(line)));
         lines.push(String::new());
-        let organisations = organisations(figures, keys, count);
-        lines.extend(organisations.lines().map(|line| screen.fit(line)));
     }
-    if standing.keeper.is_none() && standing.attention.is_empty() {
-        lines.push(String::new());
-        lines.push("The keeper was not asked: it shows nothing, see [keeper] http.".into());
-    }
+    let table = organisations(standing, keys, count);
+    lines.extend(table.lines().map(|line| screen.fit(line)));
     lines.push(String::new());
+    if !standing.keeper_was_asked {
+        lines.push(
+            "The keeper was not asked: see [keeper] http. What it saw is in the keystore.".into(),
+        );
+    }
     if standing.attention.is_empty() {
         lines.push("Nothing needs attention.".into());
     } else {
@@ -124,7 +135,7 @@ fn process(figures: &SignerFigures) -> [String; 3] {
             figures.keystore_generation
         ),
         format!(
-            "{} organisations, {} domains without a key in use; {} connections ({} at most \
+            "organisations: {}; domains without a key in use: {}; connections: {} ({} at most \
              for each listener)",
             figures.organisations_in_use,
             figures.domains_without_key,
@@ -164,20 +175,36 @@ fn listeners(figures: &SignerFigures) -> String {
     table.to_string()
 }
 
-fn organisations(figures: &SignerFigures, keeper: &KeeperFigures, count: usize) -> String {
+fn organisations(standing: &Standing, keeper: &KeeperFigures, count: usize) -> String {
     let (nothing, no_keys) = (OrganisationFigures::default(), KeyFigures::default());
+    let no_figures = SignerFigures::default();
+    let figures = standing.figures.as_ref().unwrap_or(&no_figures);
     let ids = figures.organisations.keys();
-    let mut ids: Vec<&String> = ids.chain(keeper.organisations.keys()).collect();
+    let judged = standing.judgements.iter().map(|one| &one.organisation);
+    let mut ids: Vec<&String> = ids
+        .chain(keeper.organisations.keys())
+        .chain(judged)
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     let of = |id: &String| figures.organisations.get(id).unwrap_or(&nothing);
-    ids.sort_by_key(|id| std::cmp::Reverse(of(id).all_unsigned()));
-    let mut table = Table::new(["ORGANISATION", "SIGNED", "UNSIGNED", "WHY", "KEYS"]);
+    let levels: HashMap<&String, Level> = standing
+        .judgements
+        .iter()
+        .map(|one| (&one.organisation, one.told.level))
+        .collect();
+    let level = |id: &String| levels.get(id).copied();
+    ids.sort_by_key(|id| {
+        let level = level(id).unwrap_or_default();
+        (level, std::cmp::Reverse(of(id).all_unsigned()))
+    });
+    let mut table = Table::new(["ORGANISATION", "LEVEL", "SIGNED", "UNSIGNED", "WHY", "KEYS"]);
     for id in ids.iter().take(count) {
         let organisation = of(id);
         let keys = keeper.organisations.get(*id).unwrap_or(&no_keys);
         table.row([
             name_of(id),
+            level(id).map_or("-", Level::as_str).to_owned(),
             organisation.signed.to_string(),
             organisation.all_unsigned().to_string(),
             organisation.reasons(),

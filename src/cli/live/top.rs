@@ -16,7 +16,8 @@ use crate::{
         output::{Table, printable},
         status::Status,
     },
-    observe::status::{Ask, Order, OrganisationFigures, Role, SignerFigures, SignerStatus},
+    judgement::SignerReport,
+    observe::status::{Ask, Order, OrganisationFigures, Role, SignerFigures},
 };
 
 /// Without a terminal that says how many there is room for.
@@ -111,13 +112,13 @@ async fn watch(
             .rows()
             .map_or(ORGANISATIONS, |rows| rows.saturating_sub(OTHER_LINES));
         ask.top = Some(arguments.count.unwrap_or(room));
-        ask.since = before.1.top.as_ref().map(|top| top.sample);
+        ask.since = before.1.status.top.as_ref().map(|top| top.sample);
         let look = source.look(&ask).await;
         let taken = Instant::now();
         let lines = match &look {
             Ok(look) => {
                 let seconds = (taken - before.0).as_secs_f64();
-                frame(&signer, look, &before.1.figures, seconds, screen)
+                frame(&signer, look, &before.1.status.figures, seconds, screen)
             }
             Err(error) if arguments.once => return Err(failure(error)),
             Err(error) => vec![screen.red(&printable(&failure(error).to_string()))],
@@ -153,11 +154,12 @@ fn show(lines: &[String], screen: Screen, once: bool, context: &mut Context) {
 
 fn frame(
     signer: &str,
-    look: &SignerStatus,
+    report: &SignerReport,
     before: &SignerFigures,
     seconds: f64,
     screen: Screen,
 ) -> Vec<String> {
+    let look = &report.status;
     let figures = &look.figures;
     let rate = |result: &str| {
         let rate = rate(before.messages(result), figures.messages(result), seconds);
@@ -180,7 +182,7 @@ fn frame(
         )),
         String::new(),
     ];
-    let table = table(look);
+    let table = table(report);
     let mut table = table.lines();
     lines.extend(table.next().map(|headings| screen.bold(headings)));
     lines.extend(table.map(|line| screen.fit(line)));
@@ -195,9 +197,15 @@ fn rate(before: u64, after: u64, seconds: f64) -> f64 {
 }
 
 /// The organisations as the signer has put them in order.
-fn table(look: &SignerStatus) -> String {
+fn table(
+    SignerReport {
+        status: look,
+        judgements,
+    }: &SignerReport,
+) -> String {
     let mut table = Table::new([
         "ORGANISATION",
+        "LEVEL",
         "SIGNED/s",
         "UNSIGNED/s",
         "SIGNED",
@@ -209,8 +217,13 @@ fn table(look: &SignerStatus) -> String {
     for rates in look.top.iter().flat_map(|top| &top.organisations) {
         let organisations = &look.figures.organisations;
         let organisation = organisations.get(&rates.id).unwrap_or(&nothing);
+        let level = judgements.as_ref().map_or("-", |all| {
+            let told = all.get(&rates.id);
+            told.map(|told| told.level).unwrap_or_default().as_str()
+        });
         table.row([
             name_of(&rates.id),
+            level.to_owned(),
             format!("{:.1}", rates.signed_per_second),
             format!("{:.1}", rates.unsigned_per_second),
             organisation.signed.to_string(),
@@ -225,7 +238,7 @@ fn table(look: &SignerStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::status::{Rates, Top, VERSION};
+    use crate::observe::status::{Rates, SignerStatus, Top, VERSION};
 
     #[test]
     fn a_counter_that_is_less_than_before_began_anew() {
@@ -246,7 +259,7 @@ mod tests {
             signed: 7,
             ..OrganisationFigures::default()
         };
-        let look = SignerStatus {
+        let status = SignerStatus {
             version: VERSION,
             role: Role::Signer,
             not_ready: None,
@@ -259,16 +272,19 @@ mod tests {
                 ..SignerFigures::default()
             },
         };
-        let table = table(&look);
+        let table = table(&SignerReport {
+            status,
+            judgements: None,
+        });
         assert!(!table.contains('\u{1b}'), "{table}");
         let rows: Vec<Vec<&str>> = table
             .lines()
             .skip(1)
             .map(|line| line.split_whitespace().collect())
             .collect();
-        assert_eq!(rows[0][1..], ["0.5", "1.2", "0", "0", "0"]);
-        assert_eq!(rows[1], ["a", "2.0", "1.2", "7", "0", "0"]);
-        assert_eq!(rows[2], ["(none)", "0.0", "1.2", "0", "0", "0"]);
+        assert_eq!(rows[0][1..], ["-", "0.5", "1.2", "0", "0", "0"]);
+        assert_eq!(rows[1], ["a", "-", "2.0", "1.2", "7", "0", "0"]);
+        assert_eq!(rows[2], ["(none)", "-", "0.0", "1.2", "0", "0", "0"]);
     }
 
     #[test]

@@ -355,6 +355,21 @@ impl Metrics {
             .unwrap_or_default()
     }
 
+    /// Whether mail of this organisation was not signed since the start for want of a key. Of one
+    /// without series of its own it is not known why, and any reason counts.
+    pub fn sends_without_key(&self, id: &OrganisationId) -> bool {
+        let by_id = self.0.organisations.read();
+        let Some(entry) = by_id.get(id) else {
+            return false;
+        };
+        match entry.counters.get() {
+            Some(own) if !matches!(own.label, Label::Other) => own
+                .unsigned()
+                .any(|(reason, count)| count > 0 && reason == Refusal::AwaitingKey.as_str()),
+            _ => entry.totals().unsigned > 0,
+        }
+    }
+
     /// Drops the series of organisations that are no more. A message that still holds the
     /// counters of one adds to what nobody sees. What those without series of their own have
     /// counted stays: a sum never falls.

@@ -5,7 +5,6 @@ use maud::{Markup, html};
 
 use super::{frame, parts};
 use crate::{
-    keys::Urgency,
     page::{
         history::Day,
         list::{Entry, Part, ROWS},
@@ -14,6 +13,7 @@ use crate::{
         words,
     },
     snapshot::Snapshot,
+    words::{Language, Level},
 };
 
 /// All that the list is made from.
@@ -53,17 +53,22 @@ pub(in crate::page) fn all(all: &All<'_>) -> String {
     frame("Organisations", &main, &foot)
 }
 
-/// How many there are of each urgency, each a link to just those.
+/// How many there are of each level, each a link to just those; of a level without any nothing is
+/// said, but that nothing is wrong.
 fn tally(part: &Part<'_>, wish: &Wish) -> Markup {
+    let levels = Level::ALL.into_iter().zip(part.tally);
+    let shown = levels.filter(|(level, number)| {
+        *number > 0 || *level == Level::Well || wish.only == Some(*level)
+    });
     html! {
-        nav.tally aria-label="By urgency" {
-            @for (urgency, number) in Urgency::ALL.into_iter().zip(part.tally) {
-                @let chosen = wish.only == Some(urgency);
-                @let other = Wish { only: (!chosen).then_some(urgency), page: 1, ..wish.clone() };
-                a class=(urgency.as_str()) href=(other.address()) aria-current=[chosen.then_some("true")] {
+        nav.tally aria-label="By level" {
+            @for (level, number) in shown {
+                @let chosen = wish.only == Some(level);
+                @let other = Wish { only: (!chosen).then_some(level), page: 1, ..wish.clone() };
+                a class=(level.as_str()) href=(other.address()) aria-current=[chosen.then_some("true")] {
                     strong { (words::number(number as u64)) }
-                    span { (words::urgency(urgency)) }
-                    small { (words::meaning(urgency)) }
+                    span { (words::level(level)) }
+                    small { (words::meaning(level)) }
                 }
             }
         }
@@ -77,7 +82,7 @@ fn search(part: &Part<'_>, wish: &Wish) -> Markup {
         form.search role="search" action="/" method="get" {
             label for="q" { "Name, id or domain" }
             input #q type="search" name="q" value=(wish.search) autocomplete="off" spellcheck="false";
-            @if wish.sort != Sort::Urgency || wish.reversed {
+            @if wish.sort != Sort::Level || wish.reversed {
                 input type="hidden" name="sort" value=(format!("{sign}{}", wish.sort));
             }
             @if let Some(only) = wish.only {
@@ -108,7 +113,7 @@ fn table(part: &Part<'_>, wish: &Wish) -> Markup {
                 tr role="row" {
                     (heading("Organisation", Sort::Name, wish))
                     th role="columnheader" scope="col" { "Keys" }
-                    (heading("Next step", Sort::Urgency, wish))
+                    (heading("How it stands", Sort::Level, wish))
                     (heading("In DNS", Sort::Checked, wish))
                     (heading("Signed", Sort::Signed, wish))
                     (heading("Not signed", Sort::Unsigned, wish))
@@ -131,7 +136,7 @@ fn heading(title: &str, sort: Sort, wish: &Wish) -> Markup {
         page: 1,
         ..wish.clone()
     };
-    let rises = matches!(sort, Sort::Urgency | Sort::Name | Sort::Checked) != wish.reversed;
+    let rises = matches!(sort, Sort::Level | Sort::Name | Sort::Checked) != wish.reversed;
     let order = if rises { "ascending" } else { "descending" };
     html! {
         th class=(sort.as_str()) role="columnheader" scope="col" aria-sort=[chosen.then_some(order)] {
@@ -154,7 +159,7 @@ fn row(entry: &Entry<'_>) -> Markup {
                 }
             }
             td role="cell" data-label="Keys" { (keys(standing)) }
-            td.step role="cell" data-label="Next step" { (step(entry)) }
+            td.step role="cell" data-label="How it stands" { (standing_of(entry)) }
             td role="cell" data-label="In DNS" { (dns(standing)) }
             td.number role="cell" data-label="Signed" { (parts::number(totals.signed)) }
             td.number role="cell" data-label="Not signed" { (parts::number(totals.unsigned)) }
@@ -183,19 +188,18 @@ fn keys(standing: &Standing) -> Markup {
     }
 }
 
-fn step(entry: &Entry<'_>) -> Markup {
-    let standing = &entry.row.standing;
+/// The worst of what is so, with who has to act.
+fn standing_of(entry: &Entry<'_>) -> Markup {
+    let judgement = &entry.judgement;
+    let id = &entry.row.organisation.id;
     html! {
-        @if let Some(problem) = &standing.problem {
-            (parts::urgency(standing.urgency))
-            p { (parts::prose(problem)) }
-        } @else if let Some(headline) = &standing.headline {
-            (parts::urgency(standing.urgency))
-            p { (parts::prose(&words::headline(&entry.row.organisation.id, headline))) }
+        @if let Some(worst) = judgement.worst() {
+            (parts::level(worst.level))
+            p { (parts::prose(&worst.sentence(id, Language::English))) }
             p.muted {
-                (headline.domain)
-                @if let Some(when) = headline.when { ", " (parts::time(when)) }
-                @if standing.others > 0 { ", and " (standing.others) " more" }
+                "Next: " (words::actor(worst.actor))
+                @if let Some(when) = worst.when { ", " (parts::time(when)) }
+                @if judgement.others() > 0 { "; and " (judgement.others()) " more" }
             }
         } @else {
             span.muted { "Nothing to do" }

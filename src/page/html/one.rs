@@ -6,10 +6,11 @@ use maud::{Markup, html};
 use super::{frame, parts, records};
 use crate::{
     config::situation,
-    keys::{KeyEntry, Keyring, Publication, Situation, Urgency},
+    judgement::{Judgement, Matter},
+    keys::{KeyEntry, Keyring, Publication, Situation},
     names::DomainName,
     page::{Subject, history::Day, words},
-    words::Language,
+    words::{Language, Level},
 };
 
 /// All that it is made from.
@@ -33,11 +34,15 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             (organisation.id)
             @if let Some(contact) = &organisation.contact { " · DNS: " (contact) }
         }
+        section aria-labelledby="standing" {
+            h2 #standing { "How it stands" }
+            (standing(one.subject, one.language))
+        }
         section aria-labelledby="keys" {
             h2 #keys { "Keys" }
             @match &one.subject.keyring {
                 Ok(keyring) => (keys(one.subject, keyring)),
-                Err(error) => p.problem { (parts::prose(error)) },
+                Err(_) => p.muted { "They can't be read." },
             }
             @if !organisation.parked.is_empty() {
                 p.muted { "Parked, never signed: " (names(&organisation.parked)) "." }
@@ -52,11 +57,42 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             h2 #records { "For the DNS administrator" }
             @match &one.subject.pack {
                 Ok(pack) => (records::records(pack, one.language)),
-                Err(reason) => p.problem { (parts::prose(reason)) },
+                // Why is said above, to the operator; it may name files of this host.
+                Err(_) => p { "The records can't be written now. Whoever runs Zegel has to act first." },
             }
         }
     };
     frame(&organisation.name, &main, &html! {})
+}
+
+/// All that is not well, the worst first.
+fn standing(subject: &Subject<'_>, language: Language) -> Markup {
+    let matters = &subject.judgement.matters;
+    html! {
+        @if matters.is_empty() {
+            p { (parts::level(Level::Well)) " Nothing to do." }
+        } @else {
+            ol.matters {
+                @for matter in matters { li { (matter_of(subject, matter, language)) } }
+            }
+        }
+    }
+}
+
+fn matter_of(subject: &Subject<'_>, matter: &Matter, language: Language) -> Markup {
+    html! {
+        (parts::level(matter.level))
+        p { (parts::prose(&matter.sentence(&subject.organisation.id, language))) }
+        p.muted {
+            "Next: " (words::actor(matter.actor))
+            @if let Some(due) = matter.due { ", by " (parts::time(due)) }
+            @if let Some(when) = matter.when { ", " (parts::time(when)) }
+            @if let Some(since) = matter.since { "; since " (parts::time(since)) }
+            @if let Some(seen) = matter.seen {
+                "; seen by the " (matter.seen_by.as_str()) " " (parts::time(seen))
+            }
+        }
+    }
 }
 
 fn names(domains: &[DomainName]) -> String {
@@ -95,7 +131,7 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
                 @for domain in domains(subject, keyring) {
                     @let keys = keys_of(keyring, domain);
                     @for (entry, publication) in &keys {
-                        (row(&situation, entry, domain, publication))
+                        (row(&situation, &subject.judgement, (entry, domain, publication)))
                     }
                     @if keys.is_empty() {
                         tr role="row" {
@@ -104,7 +140,7 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
                             td role="cell" data-label="State" {}
                             td role="cell" data-label="In DNS" {}
                             td.step role="cell" data-label="Next step" {
-                                (parts::urgency(Urgency::Now))
+                                (parts::level(subject.judgement.of_domain(domain)))
                                 p { (parts::prose(&words::no_key(&subject.organisation.id))) }
                             }
                         }
@@ -152,10 +188,10 @@ fn domain_heading(domain: &DomainName) -> Markup {
 
 fn row(
     situation: &Situation<'_>,
-    entry: &KeyEntry,
-    domain: &DomainName,
-    publication: &Publication,
+    judgement: &Judgement,
+    (entry, domain, publication): (&KeyEntry, &DomainName, &Publication),
 ) -> Markup {
+    let level = judgement.of_key(&entry.selector, domain);
     let step = situation.next_step(entry, domain);
     html! {
         tr role="row" {
@@ -171,7 +207,7 @@ fn row(
             }
             td role="cell" data-label="In DNS" { (dns(publication)) }
             td.step role="cell" data-label="Next step" {
-                @if step.urgency != Urgency::Well { (parts::urgency(step.urgency)) }
+                @if level != Level::Well { (parts::level(level)) }
                 p { (parts::prose(&words::step(&step.what))) }
                 @if let Some(when) = step.when { p.muted { (parts::time(when)) } }
             }

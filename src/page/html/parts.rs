@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::{
-    keys::{State, Urgency},
+    keys::State,
     page::{
         history::Day,
         plot::{self, plot},
         words,
     },
+    words::Level,
 };
 
 /// The bars of a day; in words for those who do not see them.
@@ -68,9 +69,9 @@ pub(super) fn state(state: State) -> Markup {
     html! { span class=(format!("state {state}")) { (state) } }
 }
 
-/// How urgent something is, as a word with its mark.
-pub(super) fn urgency(urgency: Urgency) -> Markup {
-    html! { strong class=(format!("urgency {urgency}")) { (words::urgency(urgency)) } }
+/// How things stand, as a word with its mark.
+pub(super) fn level(level: Level) -> Markup {
+    html! { strong class=(format!("level {level}")) { (words::level(level)) } }
 }
 
 /// A text with what is typed between backquotes.

@@ -81,9 +81,9 @@ fn domain_records(domain: &DomainPack) -> Markup {
 
 fn key_record(domain: &DomainPack, key: &KeyPack) -> Markup {
     let class = match key.task {
-        _ if key.urgent => "urgency now",
-        Task::Keep => "urgency",
-        _ => "urgency todo",
+        _ if key.urgent => "level urgent",
+        Task::Keep => "level",
+        _ => "level act",
     };
     html! {
         p.task {
@@ -98,7 +98,7 @@ fn key_record(domain: &DomainPack, key: &KeyPack) -> Markup {
 /// What the date of a key means.
 fn until(key: &KeyPack) -> &'static str {
     match key.task {
-        Task::Restore | Task::Add => ", by ",
+        Task::Restore | Task::Mend | Task::Add => ", by ",
         Task::Keep if matches!(key.next, What::MakeSuccessor | What::AwaitSuccessor(_)) => {
             "; the record of its successor is expected on "
         }
@@ -111,6 +111,7 @@ fn until(key: &KeyPack) -> &'static str {
 fn task(task: Task) -> &'static str {
     match task {
         Task::Restore => "Put back",
+        Task::Mend => "Correct",
         Task::Add => "Add",
         Task::Empty => "Empty",
         Task::Keep => "Keep",

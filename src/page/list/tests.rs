@@ -18,25 +18,30 @@ fn organisation(id: &str, name: &str, domains: &[&str]) -> Organisation {
     }
 }
 
-fn row(id: &str, name: &str, domain: &str, urgency: Urgency) -> Row {
+fn row(id: &str, name: &str, domain: &str, level: Level) -> Row {
     let standing = crate::page::standing::Standing {
         states: [0; STATES.len()],
-        urgency,
-        headline: None,
-        others: 0,
+        judgement: Judgement {
+            level,
+            matters: Vec::new(),
+        },
         finding: None,
         checked: None,
-        problem: None,
     };
     Row::of(organisation(id, name, &[domain]), standing)
 }
 
+/// Without a signer.
+fn judge(row: &Row) -> Judgement {
+    row.standing.judgement.clone()
+}
+
 fn overview() -> Overview {
     Overview::of(vec![
-        row("aap", "Zaanstad", "zaanstad.example", Urgency::Well),
-        row("bes", "Amersfoort", "xn--caf-dma.example", Urgency::Now),
-        row("cel", "élan", "elan.example", Urgency::Well),
-        row("dak", "Breda", "breda.example", Urgency::ToDo),
+        row("aap", "Zaanstad", "zaanstad.example", Level::Well),
+        row("bes", "Amersfoort", "xn--caf-dma.example", Level::Unsigned),
+        row("cel", "élan", "elan.example", Level::Well),
+        row("dak", "Breda", "breda.example", Level::Act),
     ])
 }
 
@@ -52,7 +57,7 @@ fn days() -> HashMap<OrganisationId, Day> {
 
 fn ids(query: &str) -> Vec<String> {
     let (overview, days) = (overview(), days());
-    let part = select(&overview, &days, &Wish::parse(query));
+    let part = select(&overview, &days, &Wish::parse(query), judge);
     let ids = part.rows.iter().map(|entry| &entry.row.organisation.id);
     ids.map(ToString::to_string).collect()
 }
@@ -62,7 +67,7 @@ fn the_most_urgent_come_first_unless_asked_otherwise() {
     for (query, expected) in [
         // Of those that are well the one with unsigned mail first.
         ("", ["bes", "dak", "cel", "aap"]),
-        ("sort=-urgency", ["aap", "cel", "dak", "bes"]),
+        ("sort=-level", ["aap", "cel", "dak", "bes"]),
         ("sort=name", ["bes", "dak", "aap", "cel"]),
         ("sort=-name", ["cel", "aap", "dak", "bes"]),
         // What is equal is in the order of the ids.
@@ -94,8 +99,8 @@ fn ids_names_and_domains_are_searched() {
 #[test]
 fn the_tally_is_of_what_the_search_finds() {
     let (overview, days) = (overview(), days());
-    let part = select(&overview, &days, &Wish::parse("q=a&only=now"));
-    assert_eq!(part.tally, [1, 1, 0, 2]);
+    let part = select(&overview, &days, &Wish::parse("q=a&only=unsigned"), judge);
+    assert_eq!(part.tally, [0, 0, 0, 1, 1, 0, 0, 2]);
     assert_eq!((part.found, part.all), (1, 4));
 }
 
@@ -103,10 +108,10 @@ fn the_tally_is_of_what_the_search_finds() {
 fn a_page_holds_a_hundred_and_there_is_none_beyond_the_last() {
     let rows = (0..250).map(|place| {
         let id = format!("o{place:03}");
-        row(&id, &id, "a.example", Urgency::Well)
+        row(&id, &id, "a.example", Level::Well)
     });
     let (overview, days) = (Overview::of(rows.collect()), HashMap::new());
-    let part = |query| select(&overview, &days, &Wish::parse(query));
+    let part = |query| select(&overview, &days, &Wish::parse(query), judge);
     let first = part("");
     assert_eq!((first.rows.len(), first.pages, first.page), (100, 3, 1));
     let last = part("page=9");

@@ -5,10 +5,11 @@ use super::*;
 use crate::{
     dkim::{Algorithm, PublicKey},
     handover::{DomainTasks, Format, KeyPack},
+    judgement::Fact,
     keys::{Actor, KeyEntry, NewKey, NextStep, Revocation, Task},
     names::Selector,
     organisation::{Policy, SelectorTemplate},
-    words::Language,
+    words::{Language, Level},
 };
 
 const STATES: [State; 6] = standing::STATES;
@@ -57,7 +58,7 @@ struct Said {
     delegated: Option<KeyPack>,
     page: Standing,
     /// The most urgent of all keys.
-    most_urgent: Urgency,
+    most_urgent: Level,
     text: String,
 }
 
@@ -105,10 +106,10 @@ impl World {
 
     fn ask(&self, keyring: &Keyring) -> Said {
         let timing = self.settings.timing();
-        let situation = config::situation(&self.organisation, keyring, &[], &timing);
+        let situation = situation(&self.organisation, keyring, &[], &timing);
         let domain = &self.organisation.domains[0];
         let steps = keyring.keys().iter();
-        let steps = steps.map(|key| situation.next_step(key, domain).urgency);
+        let steps = steps.map(|key| situation.next_step(key, domain).level);
         let handover = Handover {
             organisation: &self.organisation,
             keyring,
@@ -128,7 +129,7 @@ impl World {
             text: full.render(Format::Text, Language::English),
             full: key_of(full),
             delegated: key_of(delegated),
-            page: Standing::of(&situation),
+            page: Standing::of(&situation, self.organisation.policy, Timestamp::UNIX_EPOCH),
             most_urgent: steps.min().unwrap(),
         }
     }
@@ -148,8 +149,9 @@ fn key_of(mut pack: Pack) -> Option<KeyPack> {
 /// The tasks that fit a word in the list, which is that of the metrics too.
 fn tasks_of(word: &str) -> &'static [Option<Task>] {
     match word {
-        "publish_record" | "unrevoke" => &[Some(Task::Add)],
-        "mend_record" => &[Some(Task::Add), Some(Task::Restore)],
+        "publish_record" => &[Some(Task::Add)],
+        "unrevoke" => &[Some(Task::Mend)],
+        "mend_record" => &[Some(Task::Add), Some(Task::Mend)],
         // Not seen yet: it is asked for. Seen before: it has to stay.
         "await_servers" => &[Some(Task::Add), Some(Task::Keep)],
         "look" | "activate" | "make_successor" | "await_successor" | "keep_record"
@@ -174,21 +176,31 @@ fn check(said: &Said, has_others: bool, case: &str) {
     // Someone has to do something everywhere, or nowhere.
     let asked = task.is_some_and(|task| task != Task::Keep);
     assert_eq!(step.actor() == Actor::Administrator, asked, "{case}");
-    let busy = step.urgency <= Urgency::ToDo;
-    let operator = step.actor() == Actor::Operator;
-    assert_eq!(busy, asked || operator, "{case}: {:?}", step.urgency);
+    let has_work = asked || step.actor() == Actor::Operator;
+    match step.level {
+        Level::Waits | Level::Well => assert!(!has_work, "{case}"),
+        // It may be the keeper's turn.
+        Level::Unsigned | Level::NotLive => {}
+        level => assert!(has_work, "{case}: {level}"),
+    }
     let nothing = step.what.to_string().starts_with("none");
     assert_eq!(nothing, step.actor() == Actor::Nobody, "{case}");
-    assert!(!nothing || step.urgency == Urgency::Well, "{case}");
+    assert!(!nothing || step.level == Level::Well, "{case}");
 
     // As urgent in the pack as on the page.
     let urgent = said.full.as_ref().is_some_and(|key| key.urgent);
-    assert_eq!(urgent, step.urgency == Urgency::Now, "{case}");
-    let headline = said.page.headline.as_ref();
-    if headline.is_some_and(|headline| headline.key.is_none()) {
-        assert_eq!(said.page.urgency, Urgency::Now, "{case}");
+    let is_first = step.level == Level::NotLive && asked;
+    let is_spoken_of = said.full.is_some();
+    assert_eq!(
+        urgent,
+        is_spoken_of && (step.level.is_urgent() || is_first),
+        "{case}"
+    );
+    let judgement = &said.page.judgement;
+    if judgement.matters.iter().any(|one| one.fact == Fact::NoKey) {
+        assert!(judgement.level <= Level::NotLive, "{case}");
     } else {
-        assert_eq!(said.page.urgency, said.most_urgent, "{case}");
+        assert_eq!(judgement.level, said.most_urgent, "{case}");
     }
     if !has_others {
         let idle = said.text.contains("There is nothing to change now");
@@ -281,25 +293,29 @@ fn nobody_is_told_two_things() {
         (
             said.step.what.as_str(),
             full.map(|key| (key.task, key.urgent)),
-            said.step.urgency,
+            said.step.level,
         )
     };
     // `zegel key withdraw`
     let withdrawn = publication(State::Withdrawn, Why::Done);
     assert_eq!(
         told(&[(SUBJECT, withdrawn), ("active", active)]),
-        ("nothing", None, Urgency::Well)
+        ("nothing", None, Level::Well)
     );
     // Made, and the keeper has not looked yet.
     let made = Publication::generated(Timestamp::UNIX_EPOCH);
     assert_eq!(
         told(&[(SUBJECT, made)]),
-        ("publish_record", Some((Task::Add, true)), Urgency::Now)
+        ("publish_record", Some((Task::Add, true)), Level::NotLive)
     );
     // Its record is gone, and mail is signed with it.
     assert_eq!(
         told(&[(SUBJECT, publication(State::Active, Why::NotSeen))]),
-        ("restore_record", Some((Task::Restore, true)), Urgency::Now)
+        (
+            "restore_record",
+            Some((Task::Restore, true)),
+            Level::Unverifiable
+        )
     );
     assert_eq!(
         told(&[
@@ -309,7 +325,7 @@ fn nobody_is_told_two_things() {
         (
             "restore_draining_record",
             Some((Task::Restore, true)),
-            Urgency::Now
+            Level::Unverifiable
         )
     );
     // A later key came into use before it.
@@ -318,7 +334,7 @@ fn nobody_is_told_two_things() {
             (SUBJECT, publication(State::Generated, Why::Superseded)),
             ("active", active)
         ]),
-        ("forget", None, Urgency::Well)
+        ("forget", None, Level::Well)
     );
     // Given up before it signed: nobody else has it.
     let aborted = Publication {
@@ -327,7 +343,7 @@ fn nobody_is_told_two_things() {
     };
     assert_eq!(
         told(&[("active", active), (SUBJECT, aborted)]),
-        ("empty_record", Some((Task::Empty, false)), Urgency::ToDo)
+        ("empty_record", Some((Task::Empty, false)), Level::Act)
     );
     // Others have it, and its record is still there after years.
     let mut world = World::new();

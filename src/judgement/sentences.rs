@@ -1,0 +1,120 @@
+//! What is said of each fact, in English and Dutch.
+//!
+//! A sentence says what is so, and then who has to do what. What is typed stands between
+//! backquotes.
+
+use super::{Fact, Matter};
+use crate::{
+    keys::What,
+    names::{DomainName, OrganisationId, Selector},
+    words::{Language, Level, filled},
+};
+
+/// English, and Dutch.
+type Sentence = (&'static str, &'static str);
+
+pub(super) fn sentence(
+    matter: &Matter,
+    organisation: &OrganisationId,
+    language: Language,
+) -> String {
+    let (english, dutch) = of_fact(matter);
+    let sentence = match language {
+        Language::English => english,
+        Language::Dutch => dutch,
+    };
+    let (why, successor) = match &matter.fact {
+        Fact::Keyring(why) | Fact::KeyRefused(why) => (why.as_str(), ""),
+        Fact::Step(What::AwaitSuccessor(successor)) => ("", successor.as_str()),
+        _ => ("", ""),
+    };
+    let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
+    let domain = named(matter.domain.as_ref().map(DomainName::as_str));
+    let key = named(matter.selector.as_ref().map(Selector::as_str));
+    let since = matter
+        .since
+        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let values = [
+        ("domain", domain.as_str()),
+        ("key", key.as_str()),
+        ("organisation", organisation.as_str()),
+        ("why", why),
+        ("successor", successor),
+        ("since", since.as_deref().unwrap_or("?")),
+    ];
+    filled(sentence, &values)
+}
+
+fn of_fact(matter: &Matter) -> Sentence {
+    match &matter.fact {
+        Fact::Step(what) => of_step(what, matter.level),
+        Fact::NoKey if matter.level == Level::NotLive => (
+            "{domain} has no key yet. The keeper makes one, or `zegel key generate {organisation}`.",
+            "{domain} heeft nog geen sleutel. De keeper maakt er een, of `zegel key generate {organisation}`.",
+        ),
+        Fact::NoKey => (
+            "{domain} has no key, so its mail is not signed. The keeper makes one, or `zegel key generate {organisation}`.",
+            "{domain} heeft geen sleutel, dus de mail wordt niet ondertekend. De keeper maakt er een, of `zegel key generate {organisation}`.",
+        ),
+        Fact::Keyring(_) => (
+            "The keyring of {organisation} can't be read: {why}. A signer that runs goes on with what it has; one that starts puts the mail off.",
+            "De sleutelbos van {organisation} kan niet worden gelezen: {why}. Een signer die draait gaat verder met wat hij heeft; een die start stelt de mail uit.",
+        ),
+        Fact::KeyRefused(_) => (
+            "Mail of {domain} is put off, since a key in use can't be used: {why}.",
+            "Mail van {domain} wordt uitgesteld, want een sleutel in gebruik is niet bruikbaar: {why}.",
+        ),
+        Fact::Suspended => (
+            "The operator has suspended {organisation}: its mail is not signed. `zegel org resume {organisation}` ends that.",
+            "De beheerder heeft {organisation} opgeschort: de mail wordt niet ondertekend. `zegel org resume {organisation}` beëindigt dat.",
+        ),
+        Fact::Overdue => (
+            "The key {key} of {domain} is in use for longer than it should be, since {since}. See that its successor is published, or make one with `zegel key roll {organisation}`.",
+            "De sleutel {key} van {domain} is langer in gebruik dan de bedoeling is, sinds {since}. Laat de opvolger publiceren, of maak er een met `zegel key roll {organisation}`.",
+        ),
+        Fact::NotLooked => (
+            "Nobody has looked at the DNS of {organisation} since {since}. See that `zegel keeper` runs.",
+            "Sinds {since} heeft niemand naar de DNS van {organisation} gekeken. Zorg dat `zegel keeper` draait.",
+        ),
+    }
+}
+
+/// The word of a step, at which level only, English, and Dutch; the first that fits.
+type Row = (&'static str, Option<Level>, &'static str, &'static str);
+
+fn of_step(what: &What, level: Level) -> Sentence {
+    let fits =
+        |(word, only, ..): &&Row| *word == what.as_str() && only.is_none_or(|only| only == level);
+    let row = STEPS.iter().find(fits);
+    row.map_or((what.as_str(), what.as_str()), |(.., english, dutch)| {
+        (english, dutch)
+    })
+}
+
+#[rustfmt::skip]
+const STEPS: [Row; 24] = [
+    ("look", None, "The record of {key} for {domain} was not looked for yet. The keeper looks.", "Naar het record van {key} voor {domain} is nog niet gekeken. De keeper kijkt."),
+    ("publish_record", Some(Level::Act), "The record of the next key, {key}, is not in the DNS of {domain}. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van de volgende sleutel, {key}, staat niet in de DNS van {domain}. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
+    ("publish_record", Some(Level::NotLive), "The record of {key} is not in the DNS of {domain}, so no key signs yet. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van {key} staat niet in de DNS van {domain}, dus er ondertekent nog geen sleutel. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
+    ("publish_record", None, "Mail of {domain} is not signed: the record of {key} is not in the DNS. The DNS administrator adds it now (`zegel dns records {organisation}`).", "Mail van {domain} wordt niet ondertekend: het record van {key} staat niet in de DNS. De DNS-beheerder voegt het nu toe (`zegel dns records {organisation}`)."),
+    ("mend_record", Some(Level::Unverifiable), "Mail of {domain} fails to verify: the record of {key}, which signs, is not right at every name server. The DNS administrator corrects it now (`zegel dns check {organisation}` says what is wrong).", "Mail van {domain} is niet te controleren: het record van {key}, dat ondertekent, klopt niet op elke nameserver. De DNS-beheerder verbetert het nu (`zegel dns check {organisation}` zegt wat er mis is)."),
+    ("mend_record", None, "The record of {key} is not right at every name server of {domain}. The DNS administrator corrects it (`zegel dns check {organisation}` says what is wrong).", "Het record van {key} klopt niet op elke nameserver van {domain}. De DNS-beheerder verbetert het (`zegel dns check {organisation}` zegt wat er mis is)."),
+    ("unrevoke", None, "The record of {key} for {domain} has an empty p=, which revokes the key. The DNS administrator puts the key back.", "Het record van {key} voor {domain} heeft een lege p=, wat de sleutel intrekt. De DNS-beheerder zet de sleutel terug."),
+    ("await_servers", None, "A name server of {domain} does not answer, so nothing is concluded about {key}. Every one must answer.", "Een nameserver van {domain} antwoordt niet, dus over {key} wordt niets geconcludeerd. Ze moeten alle antwoorden."),
+    ("mend_clock", None, "No time counts for {key} of {domain}. The operator sets the clock right, or lets the keeper run more often.", "Voor {key} van {domain} telt geen tijd. De beheerder zet de klok goed, of laat de keeper vaker draaien."),
+    ("activate", None, "The record of {key} is in the DNS of {domain}. It signs when it has been seen there for long enough.", "Het record van {key} staat in de DNS van {domain}. De sleutel ondertekent zodra dat lang genoeg is gezien."),
+    ("restore_record", None, "Mail of {domain} fails to verify: the record of {key}, which signs, is gone. The DNS administrator puts it back now (`zegel dns records {organisation}`).", "Mail van {domain} is niet te controleren: het record van {key}, dat ondertekent, is weg. De DNS-beheerder zet het nu terug (`zegel dns records {organisation}`)."),
+    ("make_successor", None, "{key} signs for {domain}. Its successor is made in time.", "{key} ondertekent voor {domain}. De opvolger wordt op tijd gemaakt."),
+    ("await_successor", None, "{key} signs for {domain}. {successor} takes its place when its record is seen everywhere.", "{key} ondertekent voor {domain}. {successor} neemt het over zodra het record daarvan overal is gezien."),
+    ("leave", None, "{key} stops signing for {domain}: the configuration has the domain elsewhere, or its algorithm no more.", "{key} houdt op te ondertekenen voor {domain}: de configuratie heeft het domein elders, of het algoritme niet meer."),
+    ("settle_domain", None, "{domain} is in no file of orgs.d, though {key} is in use for it. The operator puts it back, or says that it is gone: `zegel org retire {organisation} --domain {domain}`.", "{domain} staat in geen bestand van orgs.d, terwijl {key} ervoor in gebruik is. De beheerder zet het terug, of zegt dat het weg is: `zegel org retire {organisation} --domain {domain}`."),
+    ("return", None, "Mail of {domain} is not signed until the keeper sees the record of {key} at every name server.", "Mail van {domain} wordt niet ondertekend tot de keeper het record van {key} op elke nameserver ziet."),
+    ("keep_record", None, "{key} signs no more for {domain}; its record stays, since mail on its way needs it.", "{key} ondertekent niet meer voor {domain}; het record blijft, want mail die onderweg is heeft het nodig."),
+    ("restore_draining_record", None, "Mail of {domain} that is on its way fails to verify: the record of {key} is gone too early. The DNS administrator puts it back now.", "Mail van {domain} die onderweg is is niet te controleren: het record van {key} is te vroeg weg. De DNS-beheerder zet het nu terug."),
+    ("empty_record", Some(Level::Compromised), "{key} was revoked, and others may sign as {domain} with it while its record is there. The DNS administrator gives the record an empty p= at once.", "{key} is ingetrokken, en zolang het record er staat kunnen anderen ermee ondertekenen als {domain}. De DNS-beheerder geeft het record direct een lege p=."),
+    ("empty_record", None, "No mail needs the record of {key} any more. The DNS administrator of {domain} gives it an empty p=, and takes it away later.", "Geen mail heeft het record van {key} nog nodig. De DNS-beheerder van {domain} geeft het een lege p=, en haalt het later weg."),
+    ("remove_record", None, "The record of {key} is empty. The DNS administrator of {domain} takes it away.", "Het record van {key} is leeg. De DNS-beheerder van {domain} haalt het weg."),
+    ("configure", None, "The configuration does not have {domain} or the algorithm of {key}.", "De configuratie heeft {domain} of het algoritme van {key} niet."),
+    ("forget", None, "A later key is in use for {domain}; a record of {key} may be taken away.", "Voor {domain} is een latere sleutel in gebruik; een record van {key} mag weg."),
+    ("nothing", None, "Nothing has to be done about {key} of {domain}.", "Voor {key} van {domain} hoeft niets te gebeuren."),
+];

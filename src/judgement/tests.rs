@@ -1,0 +1,228 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{
+    config::Settings,
+    dkim::Algorithm,
+    keys::{Keyring, Publication, Revocation, Why, Withdrawal},
+    organisation::{Policy, SelectorTemplate},
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn organisation() -> Organisation {
+    let id: OrganisationId = "a".parse().unwrap();
+    Organisation {
+        selector: SelectorTemplate::new("{org}", &id).unwrap(),
+        id,
+        name: "A".to_owned(),
+        domains: vec!["a.example".parse().unwrap()],
+        parked: Vec::new(),
+        contact: None,
+        algorithms: vec![Algorithm::RsaSha256],
+        senders: None,
+        policy: Policy::default(),
+    }
+}
+
+fn publication(state: State, why: Why) -> Publication {
+    Publication {
+        state,
+        why: Some(why),
+        ..Publication::generated(NOW)
+    }
+}
+
+/// With one key for each publication of the domain.
+fn judge(publications: &[Publication]) -> Judgement {
+    let keys = publications.iter().zip(0..).map(|(publication, place)| {
+        serde_json::json!({
+            "selector": format!("s{place}"),
+            "algorithm": "rsa-sha256",
+            "created": "2026-01-01T00:00:00Z",
+            "fingerprint": format!("{place:064x}"),
+            "publications": BTreeMap::from([("a.example", publication)]),
+        })
+    });
+    let json = serde_json::json!({ "version": 1, "keys": keys.collect::<Vec<_>>() });
+    let keyring = Keyring::parse(json.to_string().as_bytes()).unwrap();
+    let organisation = organisation();
+    let situation = Situation {
+        keyring: &keyring,
+        domains: &organisation.domains,
+        away: &[],
+        algorithms: &organisation.algorithms,
+        timing: &Settings::default().timing(),
+    };
+    Judgement::of(&situation, organisation.policy, NOW)
+}
+
+#[test]
+fn levels_are_in_the_order_of_their_harm() {
+    let active = publication(State::Active, Why::Signing);
+    let revoked = |revocation| Publication {
+        revocation: Some(revocation),
+        ..publication(State::Revoked, Why::AwaitingWithdrawal)
+    };
+    let stolen = revoked(Revocation::Compromised);
+    let withdrawn = Publication {
+        withdrawal: Some(Withdrawal::Gone),
+        ..publication(State::Withdrawn, Why::Done)
+    };
+    let waiting = publication(State::Generated, Why::NotSeen);
+    for (publications, expected, what) in [
+        (vec![], Level::NotLive, "no_key"),
+        (vec![waiting], Level::NotLive, "publish_record"),
+        (
+            vec![publication(State::Published, Why::Settling)],
+            Level::NotLive,
+            "activate",
+        ),
+        // It has signed before, so it has mail.
+        (vec![withdrawn, waiting], Level::Unsigned, "publish_record"),
+        (vec![active, waiting], Level::Act, "publish_record"),
+        (
+            vec![active, publication(State::Published, Why::Settling)],
+            Level::Waits,
+            "activate",
+        ),
+        (
+            vec![publication(State::Active, Why::SeenWrong)],
+            Level::Unverifiable,
+            "mend_record",
+        ),
+        (
+            vec![publication(State::Active, Why::NotSeen)],
+            Level::Unverifiable,
+            "restore_record",
+        ),
+        (
+            vec![publication(State::Draining, Why::GoneEarly), active],
+            Level::Unverifiable,
+            "restore_draining_record",
+        ),
+        (
+            vec![publication(State::Active, Why::NotSeen), stolen],
+            Level::Compromised,
+            "empty_record",
+        ),
+        (
+            vec![active, revoked(Revocation::Aborted)],
+            Level::Act,
+            "empty_record",
+        ),
+    ] {
+        let judgement = judge(&publications);
+        let worst = judgement.worst().unwrap();
+        assert_eq!(
+            (judgement.level, worst.fact.as_str()),
+            (expected, what),
+            "{publications:?}"
+        );
+    }
+    assert_eq!(judge(&[active]), Judgement::default());
+}
+
+#[test]
+fn what_the_signer_says_counts() {
+    let organisation = organisation();
+    let domain = &organisation.domains[0];
+    let not_live = judge(&[publication(State::Generated, Why::NotSeen)]);
+    let sends = SignerFacts {
+        sends_without_key: true,
+        ..SignerFacts::default()
+    };
+    let silent = not_live
+        .clone()
+        .heard(&organisation, &SignerFacts::default());
+    assert_eq!(silent.level, Level::NotLive);
+    assert_eq!(
+        not_live.clone().heard(&organisation, &sends).level,
+        Level::Unsigned
+    );
+    let mut strict = organisation.clone();
+    strict.policy.awaiting_key = Action::Tempfail;
+    assert_eq!(not_live.heard(&strict, &sends).level, Level::Tempfailed);
+
+    let well = || judge(&[publication(State::Active, Why::Signing)]);
+    let refused = SignerFacts {
+        put_off: [(domain.to_string(), "keys/a/s.pem: mode".to_owned())].into(),
+        ..SignerFacts::default()
+    };
+    let judgement = well().heard(&organisation, &refused);
+    assert_eq!(judgement.level, Level::Tempfailed);
+    assert_eq!(judgement.of_domain(domain), Level::Tempfailed);
+    assert!(
+        judgement.matters[0]
+            .sentence(&organisation.id, Language::English)
+            .contains("s.pem")
+    );
+}
+
+#[test]
+fn a_dns_that_nobody_looks_at_is_said() {
+    let every = Duration::from_hours(1);
+    let after = |hours| {
+        let now = NOW + jiff::SignedDuration::from_hours(hours);
+        Judgement::default().looked(Some(NOW), every, now).level
+    };
+    assert_eq!((after(6), after(7)), (Level::Well, Level::Act));
+    assert_eq!(
+        Judgement::default()
+            .looked(None, every, Timestamp::MAX)
+            .level,
+        Level::Well
+    );
+}
+
+#[test]
+fn every_sentence_is_whole_in_both_languages() {
+    let steps = [
+        What::Look,
+        What::PublishRecord,
+        What::MendRecord,
+        What::Unrevoke,
+        What::AwaitServers,
+        What::MendClock,
+        What::Activate,
+        What::RestoreRecord,
+        What::MakeSuccessor,
+        What::AwaitSuccessor("s2".parse().unwrap()),
+        What::Leave,
+        What::SettleDomain,
+        What::Return,
+        What::KeepRecord,
+        What::RestoreDrainingRecord,
+        What::EmptyRecord,
+        What::RemoveRecord,
+        What::Configure,
+        What::Forget,
+        What::Nothing,
+    ];
+    let facts = steps.map(Fact::Step).into_iter().chain([
+        Fact::NoKey,
+        Fact::Keyring("it is a folder".to_owned()),
+        Fact::KeyRefused("it is a folder".to_owned()),
+        Fact::Suspended,
+        Fact::Overdue,
+        Fact::NotLooked,
+    ]);
+    let id: OrganisationId = "org".parse().unwrap();
+    for fact in facts {
+        for level in Level::ALL {
+            let matter = Matter {
+                domain: Some("a.example".parse().unwrap()),
+                selector: Some("s1".parse().unwrap()),
+                since: Some(NOW),
+                ..Matter::new(level, fact.clone(), Witness::Keeper)
+            };
+            let [english, dutch] =
+                [Language::English, Language::Dutch].map(|one| matter.sentence(&id, one));
+            assert_ne!(english, dutch);
+            for text in [english, dutch] {
+                assert!(text.ends_with('.') && !text.contains(['{', '}']), "{text}");
+                assert_eq!(text.matches('`').count() % 2, 0, "{text}");
+            }
+        }
+    }
+}

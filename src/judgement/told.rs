@@ -1,0 +1,94 @@
+//! A judgement for programs; `docs/status-json.md` describes it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Judgement, Matter};
+use crate::{
+    names::{DomainName, OrganisationId, Selector},
+    observe::status::SignerStatus,
+    words::{Language, Level},
+};
+
+/// What a signer shows on `/status.json`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SignerReport {
+    /// The process and its numbers.
+    #[serde(flatten)]
+    pub status: SignerStatus,
+    /// How things stand, by the id of the organisation: of those that are not well. None if the
+    /// signer has no status page.
+    #[serde(default)]
+    pub judgements: Option<BTreeMap<String, Told>>,
+}
+
+/// How things stand with one organisation, with the sentences.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Told {
+    /// The worst of the matters.
+    pub level: Level,
+    /// The worst first.
+    pub matters: Vec<ToldMatter>,
+}
+
+/// One matter.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ToldMatter {
+    /// How bad it is.
+    pub level: Level,
+    /// A word that never changes.
+    pub what: String,
+    domain: Option<DomainName>,
+    selector: Option<Selector>,
+    since: Option<Timestamp>,
+    seen: Option<Timestamp>,
+    seen_by: String,
+    when: Option<Timestamp>,
+    due: Option<Timestamp>,
+    actor: String,
+    /// What is so, and who has to do what.
+    pub text: Sentences,
+}
+
+/// The same in two languages.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Sentences {
+    /// English.
+    pub en: String,
+    /// Dutch.
+    pub nl: String,
+}
+
+impl Judgement {
+    /// For programs; `organisation` is whose it is.
+    pub fn told(&self, organisation: &OrganisationId) -> Told {
+        let matters = self.matters.iter();
+        Told {
+            level: self.level,
+            matters: matters.map(|matter| matter.told(organisation)).collect(),
+        }
+    }
+}
+
+impl Matter {
+    fn told(&self, organisation: &OrganisationId) -> ToldMatter {
+        ToldMatter {
+            level: self.level,
+            what: self.fact.as_str().to_owned(),
+            domain: self.domain.clone(),
+            selector: self.selector.clone(),
+            since: self.since,
+            seen: self.seen,
+            seen_by: self.seen_by.as_str().to_owned(),
+            when: self.when,
+            due: self.due,
+            actor: self.actor.as_str().to_owned(),
+            text: Sentences {
+                en: self.sentence(organisation, Language::English),
+                nl: self.sentence(organisation, Language::Dutch),
+            },
+        }
+    }
+}
