@@ -13,6 +13,7 @@ mod doctor;
 mod explain;
 mod failure;
 mod import;
+mod judging;
 mod key;
 mod keystore;
 mod live;

@@ -14,6 +14,8 @@ use crate::{
     cli::{
         context::{self, Context, nearest},
         failure::Failure,
+        judging::Judge,
+        live::ask_signer,
         look::{KeyRecord, in_one_round, word},
         output::{Output, Table, complain, printable},
         status::Status,
@@ -25,7 +27,7 @@ use crate::{
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
-    words::{Language, Severity},
+    words::{Language, Level, Severity},
 };
 
 #[derive(Args, Debug)]
@@ -64,6 +66,7 @@ struct Subject {
     organisation: OrganisationId,
     domain: DomainName,
     role: Role,
+    level: Level,
     keys: Vec<Watched>,
 }
 
@@ -80,6 +83,8 @@ struct Examined {
     organisation: OrganisationId,
     domain: DomainName,
     role: Role,
+    /// How it stands by what the keeper last saw, as everywhere.
+    level: Level,
     keys: Vec<ExaminedKey>,
     #[serde(skip)]
     findings: Vec<Finding>,
@@ -118,8 +123,10 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
     let loaded = context.load()?;
     let organisations = organisations(arguments, &loaded)?;
     let keystore = loaded.settings.open_keystore()?;
+    let figures = ask_signer(&loaded.settings);
     let mut survey = Survey {
         keystore: &keystore,
+        judge: Judge::new(&loaded, figures.as_ref())?,
         subjects: Vec::new(),
         is_whole: true,
     };
@@ -183,6 +190,7 @@ fn organisations<'a>(
 /// What is to be looked at, as far as the keystore can be read.
 struct Survey<'a> {
     keystore: &'a Keystore,
+    judge: Judge<'a>,
     subjects: Vec<Subject>,
     /// Whether every key could be read.
     is_whole: bool,
@@ -203,11 +211,14 @@ impl Survey<'_> {
         });
         let situation = situation(organisation, &keyring, &[], timing);
         let mut keys = self.watched_keys(organisation, &situation);
+        let judgement = self.judge.judge(organisation);
         let mut add = |domain, role, keys| {
+            let level = judgement.of_domain(&domain);
             self.subjects.push(Subject {
                 organisation: id.clone(),
                 domain,
                 role,
+                level,
                 keys,
             });
         };
@@ -301,6 +312,7 @@ impl Subject {
             organisation: self.organisation,
             domain: self.domain,
             role: self.role,
+            level: self.level,
             keys,
             findings,
         }
@@ -344,6 +356,7 @@ fn print(examined: &[Examined], language: Language, output: &mut Output) {
     for (_, finding) in findings() {
         print_finding(finding, language, output);
     }
+    print_levels(examined, output);
     let count = |severity| {
         findings()
             .filter(|(_, one)| one.severity == severity)
@@ -357,6 +370,27 @@ fn print(examined: &[Examined], language: Language, output: &mut Output) {
         count(Severity::Warning),
         count(Severity::Note)
     ));
+}
+
+/// How the domains stand that are not well; for this look, see the findings.
+fn print_levels(examined: &[Examined], output: &mut Output) {
+    let mut worst: Vec<&Examined> = examined.iter().collect();
+    worst.retain(|one| one.level != Level::Well);
+    worst.sort_by_key(|one| one.level);
+    if worst.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["LEVEL", "ORGANISATION", "DOMAIN"]);
+    for one in worst {
+        table.row([
+            one.level.to_string(),
+            one.organisation.to_string(),
+            one.domain.to_string(),
+        ]);
+    }
+    output.line("As the keeper last saw it:");
+    output.line(table);
+    output.line("");
 }
 
 fn print_finding(finding: &Finding, language: Language, output: &mut Output) {

@@ -14,6 +14,8 @@ use self::steps::{Stage, Step, steps};
 use super::{
     context::Context,
     failure::Failure,
+    judging::Judge,
+    live::ask_signer,
     message::Mail,
     output::{Output, Table, complain, printable},
     refusal,
@@ -24,9 +26,10 @@ use crate::{
     dkim::{Algorithm, FIELD_NAME, Hazard, Hazards, ParsedSignature},
     keys::State,
     names::{DomainName, OrganisationId, Selector},
-    organisation::{Action, Refusal},
+    organisation::{Action, Organisation, Refusal},
     signer::{Refused, Signed},
     snapshot::Built,
+    words::Level,
 };
 
 #[derive(Args, Debug)]
@@ -52,6 +55,8 @@ struct Explanation {
     login: Option<String>,
     from_domain: Option<DomainName>,
     organisation: Option<OrganisationId>,
+    /// How the From domain stands, as everywhere; none if nobody of ours has it.
+    level: Option<Level>,
     file: Option<PathBuf>,
     /// All keys that the organisation has for the domain, whatever their state.
     keys: Vec<ExplainedKey>,
@@ -93,15 +98,17 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let trial = Trial::new(&built.snapshot, &message, &arguments.circumstances)?;
     let domain = trial.decision.domain.as_ref();
     let organisation = domain.map(|domain| &domain.organisation);
-    let keyring = organisation
-        .map(|one| keystore.read_keyring(&one.id))
-        .and_then(Result::ok)
-        .unwrap_or_default();
+    let keyring = organisation.and_then(|one| keystore.read_keyring(&one.id).ok());
+    let keyring = keyring.unwrap_or_default();
     let file = organisation.map(|one| {
         let folder = context.config_file().with_file_name("orgs.d");
         folder.join(format!("{}.toml", one.id))
     });
     let author = trial.decision.author.as_ref().ok();
+    let level = match organisation.zip(author) {
+        Some((one, author)) => Some(level(&built, one, author)?),
+        None => None,
+    };
     let explanation = Explanation {
         listener: trial.listener.name.clone(),
         observe: trial.listener.observe,
@@ -109,6 +116,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
         login: arguments.circumstances.login().map(str::to_owned),
         from_domain: author.cloned(),
         organisation: organisation.map(|one| one.id.clone()),
+        level,
         file,
         keys: keyring
             .keys()
@@ -141,6 +149,18 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let is_good =
         explanation.result == "signed" && explanation.signatures.iter().all(|one| one.verifies);
     Ok(Status::of_check(is_good))
+}
+
+/// How a domain stands, with what the signer says of it.
+fn level(
+    built: &Built,
+    organisation: &Organisation,
+    domain: &DomainName,
+) -> Result<Level, Failure> {
+    let loaded = built.snapshot.loaded();
+    let figures = ask_signer(&loaded.settings);
+    let judge = Judge::new(loaded, figures.as_ref())?;
+    Ok(judge.judge(organisation).of_domain(domain))
 }
 
 fn words(hazards: Hazards) -> Vec<&'static str> {
@@ -208,6 +228,9 @@ impl Explanation {
             ]);
         }
         output.line(table);
+        if let (Some(domain), Some(level)) = (&self.from_domain, self.level) {
+            output.line(format_args!("\nHow {domain} stands: {level}"));
+        }
         for signature in &self.signatures {
             output.line(format_args!(
                 "\nThe signature with {} ({}) covers, in this order:\n  {}\n",

@@ -8,16 +8,20 @@ use crate::{
     cli::{
         context::{self, Context},
         failure::Failure,
+        judging::Judge,
+        live::ask_signer,
         organisations::date,
         output::{Table, warn},
         status::Status,
     },
     config::situation,
     dkim::{Algorithm, Fingerprint},
+    judgement::Judgement,
     keys::{KeyEntry, NextStep, Publication, Situation},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
+    words::Level,
 };
 
 #[derive(Args, Debug)]
@@ -47,6 +51,8 @@ struct ListedKey {
 #[derive(Serialize)]
 struct ListedDomain {
     domain: DomainName,
+    /// How it stands, as everywhere.
+    level: Level,
     #[serde(flatten)]
     publication: Publication,
     next: ListedStep,
@@ -67,6 +73,8 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
         None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
     let keystore = loaded.settings.open_keystore()?;
+    let figures = ask_signer(&loaded.settings);
+    let judge = Judge::new(&loaded, figures.as_ref())?;
     let timing = loaded.settings.timing();
     let claims = loaded.claims();
     let now = Timestamp::now();
@@ -77,7 +85,12 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
             Ok(keyring) => {
                 let away = claims.away(organisation, &keyring);
                 let situation = situation(organisation, &keyring, &away, &timing);
-                let listed = |entry| listed(&keystore, organisation, &situation, entry, now);
+                let of = Of {
+                    organisation,
+                    situation: &situation,
+                    judgement: &judge.judge(organisation),
+                };
+                let listed = |entry| listed(&keystore, &of, entry, now);
                 keys.extend(keyring.keys().iter().map(listed));
             }
         }
@@ -94,13 +107,19 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
     Ok(Status::Good)
 }
 
-fn listed(
-    keystore: &Keystore,
-    organisation: &Organisation,
-    situation: &Situation<'_>,
-    entry: &KeyEntry,
-    now: Timestamp,
-) -> ListedKey {
+/// Whose key it is, and how that organisation stands.
+struct Of<'a> {
+    organisation: &'a Organisation,
+    situation: &'a Situation<'a>,
+    judgement: &'a Judgement,
+}
+
+fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) -> ListedKey {
+    let Of {
+        organisation,
+        situation,
+        judgement,
+    } = of;
     let key = keystore
         .load_key(&organisation.id, entry)
         .inspect_err(|problem| warn(problem));
@@ -119,6 +138,7 @@ fn listed(
                 let step = situation.next_step(entry, domain);
                 ListedDomain {
                     domain: domain.clone(),
+                    level: judgement.of_key(&entry.selector, domain),
                     publication: *publication,
                     next: ListedStep {
                         text: step.what.to_string(),
@@ -130,7 +150,7 @@ fn listed(
     }
 }
 
-fn table(keys: &[ListedKey]) -> Table<10> {
+fn table(keys: &[ListedKey]) -> Table<11> {
     let mut table = Table::new([
         "ORGANISATION",
         "SELECTOR",
@@ -140,12 +160,13 @@ fn table(keys: &[ListedKey]) -> Table<10> {
         "DOMAIN",
         "STATE",
         "SINCE",
+        "LEVEL",
         "NEXT AT",
         "NEXT STEP",
     ]);
     for key in keys {
-        let row = |cells: [String; 5]| {
-            let [domain, state, since, when, next] = cells;
+        let row = |cells: [String; 6]| {
+            let [domain, state, since, level, when, next] = cells;
             let bits = key.bits.map(|bits| bits.to_string());
             [
                 key.organisation.to_string(),
@@ -156,12 +177,13 @@ fn table(keys: &[ListedKey]) -> Table<10> {
                 domain,
                 state,
                 since,
+                level,
                 when,
                 next,
             ]
         };
         if key.domains.is_empty() {
-            table.row(row(["-"; 5].map(str::to_owned)));
+            table.row(row(["-"; 6].map(str::to_owned)));
         }
         for listed in &key.domains {
             let Publication { state, since, .. } = listed.publication;
@@ -170,6 +192,7 @@ fn table(keys: &[ListedKey]) -> Table<10> {
                 listed.domain.to_string(),
                 state.to_string(),
                 date(since),
+                listed.level.to_string(),
                 when.map_or_else(|| "-".to_owned(), date),
                 listed.next.text.clone(),
             ]));

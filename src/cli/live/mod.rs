@@ -1,28 +1,32 @@
 //! A look at processes that run, by their `/status.json`: `zegel status` and `zegel top`.
 //! Nothing is changed, and no key is read.
 
-mod judging;
 mod screen;
 mod standing;
 mod status;
 mod top;
 
+use std::time::Duration;
+
 use clap::Args;
 use serde::de::DeserializeOwned;
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, time::timeout};
 
 use super::{context::Context, failure::Failure};
 use crate::{
-    config::Loaded,
+    config::{Loaded, Settings},
     http::Endpoint,
     judgement::SignerReport,
-    observe::status::{Ask, Role, UnreadableStatus, read_status},
+    observe::status::{Ask, Role, SignerFigures, UnreadableStatus, read_status},
 };
 
 pub(super) use self::{
     status::{StatusArguments, run as status},
     top::{TopArguments, run as top},
 };
+
+/// How long a signer is waited for that is asked by the way.
+const MOMENT: Duration = Duration::from_secs(3);
 
 #[derive(Args, Debug)]
 pub(super) struct SourceArguments {
@@ -130,6 +134,19 @@ async fn look<T: DeserializeOwned>(
         return Err(LookError::Refused(text));
     }
     Ok(read_status(role, &reply.text)?)
+}
+
+/// Asks the signer of this configuration, if one answers within a moment: for commands that have
+/// something to say without it.
+pub(super) fn ask_signer(settings: &Settings) -> Option<SignerFigures> {
+    let signer = Endpoint::of(&settings.http)?;
+    let asking = async move {
+        let ask = format!("/status.json?{}", Ask::default());
+        let look = look::<SignerReport>(&signer, Role::Signer, &ask);
+        timeout(MOMENT, look).await.ok()?.ok()
+    };
+    let report = on_runtime(asking).ok()??;
+    Some(report.status.figures)
 }
 
 /// Runs this to its end, and waits for nothing that it has left behind, such as a name that is

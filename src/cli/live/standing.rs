@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{LookError, judging::Judgements};
+use super::LookError;
 use crate::{
+    cli::judging::Judgements,
     judgement::{SignerReport, Told},
     observe::{
         metrics::OTHER,

@@ -6,9 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    Source, SourceArguments,
-    judging::judge_all,
-    look, on_runtime,
+    Source, SourceArguments, look, on_runtime,
     screen::Screen,
     standing::{KeeperLook, Standing, duration},
 };
@@ -16,6 +14,7 @@ use crate::{
     cli::{
         context::{Context, now},
         failure::Failure,
+        judging::Judge,
         output::{Table, printable},
         status::Status,
     },
@@ -59,10 +58,11 @@ pub(in crate::cli) fn run(
         (signer, keeper)
     })?;
     let figures = signer.as_ref().ok().map(|report| &report.status.figures);
-    let judged = source
-        .loaded
-        .as_ref()
-        .map(|loaded| judge_all(loaded, figures).map_err(|error| error.to_string()));
+    let judged = source.loaded.as_ref().map(|loaded| {
+        Judge::new(loaded, figures)
+            .map(|judge| judge.all())
+            .map_err(|error| error.to_string())
+    });
     let standing = Standing::new(source.signer.to_string(), signer, keeper, judged, now());
     if arguments.json {
         context.output.json(&standing);

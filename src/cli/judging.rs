@@ -1,0 +1,93 @@
+//! How the organisations of this host stand: their keyrings as they are on the disk, with what
+//! the signer says.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    config::{self, Claims, Loaded},
+    judgement::{Judgement, Told},
+    keys::Keyring,
+    keystore::{KeystoreError, View},
+    names::OrganisationId,
+    observe::status::{SignerFacts, SignerFigures},
+    organisation::{Organisation, Refusal},
+};
+
+/// By organisation, also of those that are well.
+pub(super) type Judgements = BTreeMap<String, Told>;
+
+/// Judges organisations as every other surface does.
+pub(super) struct Judge<'a> {
+    loaded: &'a Loaded,
+    claims: Claims,
+    view: View,
+    /// None if the signer could not be asked.
+    figures: Option<&'a SignerFigures>,
+    now: Timestamp,
+}
+
+impl<'a> Judge<'a> {
+    /// With what the signer says, if it could be asked.
+    ///
+    /// # Errors
+    ///
+    /// When the keystore as a whole can't be read.
+    pub(super) fn new(
+        loaded: &'a Loaded,
+        figures: Option<&'a SignerFigures>,
+    ) -> Result<Self, KeystoreError> {
+        Ok(Self {
+            loaded,
+            claims: loaded.claims(),
+            view: loaded.settings.open_keystore()?.view()?,
+            figures,
+            now: Timestamp::now(),
+        })
+    }
+
+    /// All organisations of the configuration.
+    pub(super) fn all(&self) -> Judgements {
+        let organisations = self.loaded.organisations.iter();
+        let told = |one: &Organisation| (one.id.to_string(), self.judge(one).told(&one.id));
+        organisations.map(|one| told(one)).collect()
+    }
+
+    /// One of them.
+    pub(super) fn judge(&self, organisation: &Organisation) -> Judgement {
+        let judgement = match self.view.read_keyring(&organisation.id) {
+            Ok((keyring, _)) => self.of_keyring(organisation, &keyring),
+            Err(problem) => Judgement::unreadable(&problem.to_string()),
+        };
+        match self.figures {
+            Some(figures) => judgement.heard(organisation, &facts(figures, &organisation.id)),
+            None => judgement,
+        }
+    }
+
+    fn of_keyring(&self, organisation: &Organisation, keyring: &Keyring) -> Judgement {
+        let timing = self.loaded.settings.timing();
+        let away = self.claims.away(organisation, keyring);
+        let situation = config::situation(organisation, keyring, &away, &timing);
+        let publications = keyring
+            .keys()
+            .iter()
+            .flat_map(|key| key.publications.values());
+        let checked = publications.filter_map(|one| one.checked).max();
+        Judgement::of(&situation, organisation.policy, self.now).looked(
+            checked,
+            timing.check_every,
+            self.now,
+        )
+    }
+}
+
+/// What the signer says of an organisation; one that shows no facts shows its counters.
+fn facts(figures: &SignerFigures, id: &OrganisationId) -> SignerFacts {
+    let mut facts = figures.facts.get(id.as_str()).cloned().unwrap_or_default();
+    let own = figures.organisations.get(id.as_str());
+    let awaiting = own.and_then(|own| own.unsigned.get(Refusal::AwaitingKey.as_str()));
+    facts.sends_without_key |= awaiting.is_some_and(|count| *count > 0);
+    facts
+}
