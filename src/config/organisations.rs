@@ -14,6 +14,7 @@ use std::{
 use rustix::fs::AtFlags;
 
 use super::{
+    on_disk,
     problem::{Fault, Report, Site},
     section::{List, Section, distance, domain, network, owned_text, quoted, text, word},
     settings_file::read_policy,
@@ -173,7 +174,7 @@ impl Folder {
                 let text = "subfolders are not read";
                 let advice = "put the files of organisations into orgs.d itself";
                 report.warning(&Site::file(&entry.path()), Fault::new(text, advice));
-            } else if Path::new(&name).extension() == Some(OsStr::new("toml")) {
+            } else if on_disk::is_organisation_file(&name) {
                 names.push(name);
             }
         }

@@ -132,7 +132,7 @@ fn refuse_if_there(
         Some(_) => return Ok(()),
     };
     Err(Failure::Usage(format!(
-        "the configuration still has it: {way} first, then say this again and reload the signer; \
+        "the configuration still has it: {way} first, then say this again; \
          to stop mail at once, use `zegel org suspend {id}`"
     )))
 }
