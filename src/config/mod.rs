@@ -3,7 +3,9 @@
 
 mod bindings;
 mod changes;
+mod contested;
 mod listener;
+mod mistakes;
 mod on_disk;
 mod organisations;
 mod problem;
@@ -24,6 +26,7 @@ use std::{
 pub(crate) use self::section::distance;
 pub use self::{
     changes::{Change, Effect, Value, changes},
+    mistakes::{Broken, Contested, Mistakes},
     on_disk::Seen,
     problem::{Place, Problem, Problems},
     settings::{
@@ -42,11 +45,12 @@ use crate::{
 };
 
 /// Reads `zegel.toml`, the environment of this process, and `orgs.d/` beside the file. Looks
-/// at nothing else: no keys, no network.
+/// at nothing else: no keys, no network. A mistake in a file of `orgs.d/` concerns its own
+/// organisation ([`Mistakes`]).
 ///
 /// # Errors
 ///
-/// Every problem of every file.
+/// Every problem of every file, if one is in `zegel.toml` or with `orgs.d/` as a whole.
 pub fn load(config_file: &Path) -> Result<Loaded, Problems> {
     Reader::new(config_file).load()
 }
@@ -133,13 +137,17 @@ impl Reader {
         let root = source::read(&self.config_file, environment, &report);
         let settings = root.map(|root| settings_file::read(root, &report));
         // Without settings the organisations are read as well, for what is wrong with them.
-        let organisations = self.read_organisations(settings.as_ref(), &report);
+        let (organisations, mistakes) = self.read_organisations(settings.as_ref(), &report);
+        if report.has_problems() {
+            report.add(mistakes.problems());
+        }
         let warnings = report.conclude()?;
         self.settings = Some(text);
         Ok(Loaded {
             settings: settings.unwrap_or_default(),
             organisations,
             warnings,
+            mistakes,
         })
     }
 
@@ -148,15 +156,16 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Every problem of every file.
+    /// What is wrong with the folder as a whole.
     pub fn load_organisations(&mut self, settings: &Settings) -> Result<Loaded, Problems> {
         let report = Report::default();
-        let organisations = self.read_organisations(Some(settings), &report);
+        let (organisations, mistakes) = self.read_organisations(Some(settings), &report);
         let warnings = report.conclude()?;
         Ok(Loaded {
             settings: settings.clone(),
             organisations,
             warnings,
+            mistakes,
         })
     }
 
@@ -164,7 +173,7 @@ impl Reader {
         &mut self,
         settings: Option<&Settings>,
         report: &Report,
-    ) -> Vec<Arc<Organisation>> {
+    ) -> (Vec<Arc<Organisation>>, Mistakes) {
         let names = |settings: &Settings| {
             let listeners = settings.listeners.iter();
             listeners.map(|listener| listener.name.clone()).collect()
@@ -174,10 +183,16 @@ impl Reader {
             listeners: settings.map(names),
         };
         let folder = self.folder();
-        let organisations = self.memory.read(&folder, surroundings, report);
+        let (organisations, mistakes) = self.memory.read(&folder, surroundings, report);
         if let Some(settings) = settings {
             bindings::check(&organisations, &settings.listeners, &folder, report);
         }
-        organisations
+        (organisations, mistakes)
+    }
+
+    /// These organisations are in use: a domain that several files have stays with the one that
+    /// has it here.
+    pub fn go_on_from(&mut self, organisations: &[Arc<Organisation>]) {
+        self.memory.go_on_from(organisations);
     }
 }

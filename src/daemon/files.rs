@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -14,8 +15,9 @@ use tokio::time::Instant;
 
 use super::quiet::{Looks, Quiet};
 use crate::{
-    config::{Loaded, Problems, Reader, Seen, Settings},
+    config::{Loaded, Mistakes, Problems, Reader, Seen, Settings},
     files::Stamp,
+    organisation::Organisation,
 };
 
 /// What to read again.
@@ -43,16 +45,18 @@ struct Watch {
     looks: Looks<Option<Stamp>>,
     /// A number for the text of `zegel.toml` that is in use.
     settings: u64,
-    /// Whether organisations were refused that are on the disk, and whether `zegel.toml` was.
-    is_wrong: bool,
-    are_settings_wrong: bool,
+    /// Whether some of the organisations on the disk are not in use, all of them are refused
+    /// together, or `zegel.toml` is.
+    has_mistakes: bool,
+    is_refused: bool,
+    are_settings_refused: bool,
     /// Since when the disk has something newer, in seconds since 1970.
     newer_since: Option<u64>,
 }
 
 impl Files {
-    /// Files that this reader has read, and that are in use.
-    pub(super) fn new(reader: Reader) -> Self {
+    /// Files that this reader has read, and that are in use but for these mistakes.
+    pub(super) fn new(reader: Reader, mistakes: &Mistakes) -> Self {
         let watch = reader.settings_read().map(|settings| Watch {
             looks: Looks::new(reader.folder_on_disk()),
             quiet: Quiet::taken(Seen {
@@ -61,14 +65,15 @@ impl Files {
                 ..reader.organisations_on_disk()
             }),
             settings,
-            is_wrong: false,
-            are_settings_wrong: false,
+            has_mistakes: !mistakes.is_empty(),
+            is_refused: false,
+            are_settings_refused: false,
             newer_since: None,
         });
         Self {
             reader,
             watch,
-            said: BTreeSet::new(),
+            said: mistakes.lines(),
         }
     }
 
@@ -86,8 +91,8 @@ impl Files {
             watch.looks.looked(folder, now, took, is_waiting);
         }
         let has_other_settings = watch.settings != self.reader.settings_on_disk();
-        watch.are_settings_wrong &= has_other_settings;
-        let is_newer = watch.quiet.has_changed() || watch.is_wrong || has_other_settings;
+        watch.are_settings_refused &= has_other_settings;
+        let is_newer = watch.quiet.has_changed() || watch.refuses() || has_other_settings;
         watch.newer_since = is_newer.then(|| watch.newer_since.unwrap_or_else(seconds));
         watch.quiet.is_due()
     }
@@ -116,20 +121,27 @@ impl Files {
         watch.map_or_else(Seen::default, |_| self.reader.organisations_on_disk())
     }
 
-    /// What was read is in use: the organisations, and `zegel.toml` too if it was read.
-    pub(super) fn in_use(&mut self, seen: Seen, due: Due) {
-        self.said.clear();
+    /// What was read is in use: the organisations but for these mistakes, and `zegel.toml` too if
+    /// it was read. Gives what is to be said of the mistakes: what is news, or all of it to
+    /// somebody who asks for a reload.
+    pub(super) fn in_use(&mut self, (seen, due): (Seen, Due), mistakes: &Mistakes) -> Vec<String> {
+        let wrong = mistakes.lines();
+        let is_told = |line: &&String| due == Due::Everything || !self.said.contains(*line);
+        let told = wrong.iter().filter(is_told).cloned().collect();
+        self.said = wrong;
         let Some(watch) = &mut self.watch else {
-            return;
+            return told;
         };
         watch.quiet.take(seen);
-        watch.is_wrong = false;
+        watch.has_mistakes = !mistakes.is_empty();
+        watch.is_refused = false;
         if let (Due::Everything, Some(settings)) = (due, self.reader.settings_read()) {
             watch.settings = settings;
-            watch.are_settings_wrong = false;
+            watch.are_settings_refused = false;
         }
-        let has_other_settings = watch.settings != self.reader.settings_on_disk();
-        watch.newer_since = watch.newer_since.filter(|_| has_other_settings);
+        let is_newer = watch.refuses() || watch.settings != self.reader.settings_on_disk();
+        watch.newer_since = watch.newer_since.filter(|_| is_newer);
+        told
     }
 
     /// What was read can't be used, for these reasons. Gives those that were not said before.
@@ -139,10 +151,10 @@ impl Files {
         if let Some(watch) = &mut self.watch {
             let has_other_settings = watch.settings != self.reader.settings_on_disk();
             if due == Due::Everything && has_other_settings {
-                watch.are_settings_wrong = true;
+                watch.are_settings_refused = true;
             } else {
                 watch.quiet.take(seen);
-                watch.is_wrong = true;
+                watch.is_refused = true;
             }
         }
         let reasons: BTreeSet<String> = reasons.into_iter().collect();
@@ -151,18 +163,25 @@ impl Files {
         news
     }
 
-    /// Whether the organisations that were last read are not in use.
-    pub(super) fn is_wrong(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.is_wrong)
+    /// Whether the organisations that were last read were refused together.
+    pub(super) fn is_refused(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.is_refused)
     }
 
-    /// Whether something on the disk stays refused, although this has come into use.
-    pub(super) fn still_refuses(&self, due: Due) -> bool {
-        self.watch.as_ref().is_some_and(|watch| match due {
-            Due::Everything => false,
-            Due::Organisations => watch.are_settings_wrong,
-            Due::Keys => watch.is_wrong || watch.are_settings_wrong,
-        })
+    /// Whether something on the disk is refused.
+    pub(super) fn refuses(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::refuses)
+    }
+
+    /// These organisations are in use.
+    pub(super) fn go_on_from(&mut self, organisations: &[Arc<Organisation>]) {
+        self.reader.go_on_from(organisations);
+    }
+}
+
+impl Watch {
+    fn refuses(&self) -> bool {
+        self.has_mistakes || self.is_refused || self.are_settings_refused
     }
 }
 

@@ -63,6 +63,9 @@ fn serve(started: Started) -> Result<ExitCode, RunError> {
     for warning in &started.loaded.warnings {
         tracing::warn!("{warning}");
     }
+    for line in started.loaded.mistakes.lines() {
+        tracing::error!("{line}");
+    }
     log_panics();
     let inherited = InheritedSockets::from_environment();
     let result = started.runtime.block_on(async {

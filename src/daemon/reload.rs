@@ -31,6 +31,7 @@ use crate::{
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
+    organisation::Organisation,
     process::{self, Complaint},
     snapshot::{Built, KeyCare, Snapshot, SnapshotHolder},
 };
@@ -89,9 +90,15 @@ impl Reloader {
     ) -> Self {
         let settings = snapshots.current();
         let listeners = settings.settings().listeners.iter();
+        let loaded = settings.loaded();
+        let mut files = Files::new(reader, &loaded.mistakes);
+        files.go_on_from(holders(&settings));
+        if files.refuses() {
+            metrics.something_is_refused();
+        }
         let maker = Maker {
             listeners: listeners.map(|listener| listener.name.clone()).collect(),
-            files: Mutex::new(Files::new(reader)),
+            files: Mutex::new(files),
             complaint: Mutex::default(),
             readiness,
             metrics,
@@ -215,15 +222,21 @@ impl Maker {
         let (seen, read) = match due {
             // The configuration stays.
             Due::Keys => {
-                self.build(before.loaded().clone(), due, &before, &files);
-                return;
+                self.build(before.loaded().clone(), due, &before);
+                // If the keystore is there at last, its keys have settled who has what.
+                files.go_on_from(holders(&self.snapshots.current()));
+                return self.show(&files);
             }
             Due::Everything => files.load(),
             Due::Organisations => files.load_organisations(before.settings()),
         };
-        let is_in_use = match read {
+        let outcome = match read {
             Ok(loaded) => match self.reason_against(&before, &loaded) {
-                None => Ok(self.configure(loaded, due, &before, &files)),
+                None => {
+                    let mistakes = loaded.mistakes.clone();
+                    let is_in_use = self.configure(loaded, due, &before, &files);
+                    Ok(is_in_use.then_some(mistakes))
+                }
                 Some(reason) => Err((Vec::new(), reason)),
             },
             Err(problems) => {
@@ -231,14 +244,26 @@ impl Maker {
                 Err((problems, "the configuration has problems".to_owned()))
             }
         };
-        match is_in_use {
-            Ok(true) => files.in_use(seen, due),
-            Ok(false) => {}
+        match outcome {
+            Ok(Some(mistakes)) => {
+                files.go_on_from(holders(&self.snapshots.current()));
+                for line in files.in_use((seen, due), &mistakes) {
+                    tracing::error!("{line}");
+                }
+            }
+            Ok(None) => {}
             Err((problems, reason)) => {
                 self.refuse(&mut files, (seen, due), &problems, &reason);
             }
         }
+        self.show(&files);
+    }
+
+    fn show(&self, files: &Files) {
         self.metrics.configuration_newer(files.newer_since());
+        if files.refuses() {
+            self.metrics.something_is_refused();
+        }
     }
 
     /// By itself the signer says once what is wrong; who asks for a reload hears it each time.
@@ -265,7 +290,8 @@ impl Maker {
     fn configure(&self, loaded: Loaded, due: Due, before: &Snapshot, files: &Files) -> bool {
         let changes = config::changes(before.loaded(), &loaded);
         // Somebody has saved a file as it was.
-        if due == Due::Organisations && changes.is_empty() && !files.is_wrong() {
+        let is_as_wrong = loaded.mistakes == before.loaded().mistakes;
+        if due == Due::Organisations && changes.is_empty() && is_as_wrong && !files.is_refused() {
             return true;
         }
         let is_at_once = |change: &Change| change.effect == Effect::AtOnce;
@@ -277,7 +303,7 @@ impl Maker {
         for warning in loaded.warnings.iter().filter(is_told) {
             tracing::warn!("{warning}");
         }
-        self.build(loaded, due, before, files)
+        self.build(loaded, due, before)
     }
 
     /// Why a configuration without problems may still not be put into use while serving.
@@ -304,7 +330,7 @@ impl Maker {
     }
 
     /// Whether what was asked for is in use now.
-    fn build(&self, loaded: Loaded, due: Due, before: &Snapshot, files: &Files) -> bool {
+    fn build(&self, loaded: Loaded, due: Due, before: &Snapshot) -> bool {
         let is_waiting = before.keystore().is_none();
         let metrics = &self.metrics;
         let built = keystore_of(before).and_then(|keystore| {
@@ -334,9 +360,6 @@ impl Maker {
                 self.failed(&error.to_string());
                 return false;
             }
-        }
-        if files.still_refuses(due) {
-            self.metrics.something_is_refused();
         }
         true
     }
@@ -388,6 +411,15 @@ impl Maker {
     fn failed(&self, reason: &str) {
         self.metrics.reload_failed();
         tracing::error!("reload failed, all stays as it was: {reason}");
+    }
+}
+
+/// Who has which domains. While no key can be read nobody knows who has one that several files
+/// have.
+fn holders(snapshot: &Snapshot) -> &[Arc<Organisation>] {
+    match snapshot.keystore() {
+        Some(_) => snapshot.organisations(),
+        None => &snapshot.loaded().organisations,
     }
 }
 
@@ -524,6 +556,7 @@ mod tests {
             settings: Settings::default(),
             organisations: Vec::new(),
             warnings: Vec::new(),
+            mistakes: config::Mistakes::default(),
         };
         let metrics = Metrics::new();
         let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();

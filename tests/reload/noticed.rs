@@ -96,3 +96,49 @@ fn a_domain_that_moves_is_signed_all_the_time() {
     zegel.add(&Org::new("alfa", &["alfa.example"]));
     wait_until(&zegel, || signer() && newer_since(&zegel).is_none());
 }
+
+/// A file that nobody can use harms its own organisation, and not even that while the signer runs.
+#[test]
+fn a_mistake_concerns_its_own_organisation() {
+    let alfa = Org::new("alfa", &["alfa.example"]);
+    let mut zegel = Zegel::start(&[alfa.clone(), Org::new("beta", &["beta.example"])]);
+    let gamma = Org::new("gamma", &["gamma.example"]);
+    zegel.add_key(&gamma, "gamma-rsa", Algorithm::RsaSha256);
+    zegel.add(&alfa.more("domians = []"));
+    // Beta has it.
+    zegel.add(&Org::new("gamma", &["gamma.example", "beta.example"]));
+    wait_until(&zegel, || is_signed(&zegel, "gamma.example"));
+    for domain in ["alfa.example", "beta.example"] {
+        assert!(is_signed(&zegel, domain), "{domain}");
+    }
+    assert!(newer_since(&zegel).is_some());
+    let log = zegel.log();
+    for text in [
+        "domians: unknown key; did you mean domains?",
+        "alfa stays as it was until its file is corrected",
+        "beta.example stays with beta until one file has it",
+    ] {
+        assert_eq!(log.matches(text).count(), 1, "{text}\n{log}");
+    }
+    // At a start nobody knows what alfa's file said, and the keys tell whose domain it is.
+    assert!(zegel.terminate().success());
+    zegel.launch();
+    assert!(is_signed(&zegel, "beta.example"));
+    assert!(is_signed(&zegel, "gamma.example"));
+    let text = b"From: a@alfa.example\r\nSubject: one\r\n\r\nbody\r\n";
+    let mut connection = Connection::negotiated(&zegel.milter(), Offer::POSTFIX);
+    connection.greet(&Peer::local());
+    let outcome = connection.send_message(&Message::parse(text));
+    assert_ne!(outcome.reply, Reply::Accept, "{outcome:?}");
+    connection.quit();
+    let text = "alfa is left out until its file is corrected";
+    assert_eq!(zegel.log().matches(text).count(), 1, "{}", zegel.log());
+    zegel.add(&Org::new("alfa", &["alfa.example"]));
+    zegel.signal("HUP");
+    wait_until(&zegel, || {
+        zegel
+            .log()
+            .contains("keys of alfa.example: unusable -> alfa-rsa")
+    });
+    assert!(is_signed(&zegel, "alfa.example"));
+}
