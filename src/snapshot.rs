@@ -1,6 +1,7 @@
 //! Everything that a message is decided and signed with, immutable and swapped whole:
 //! configuration, organisations and keys. A message keeps the snapshot it started with.
 
+mod contested;
 mod held;
 mod keys;
 mod reading;
@@ -102,7 +103,10 @@ impl Snapshot {
     /// too, so its mail is put off as well. Reads nothing.
     pub fn waiting(loaded: Loaded, metrics: &Metrics, previous: Option<&Self>) -> Built {
         let before = previous.map_or(&[][..], |previous| &previous.organisations);
-        let organisations = &roster::unread_roster(&loaded, before);
+        // What is in the files stays as it is, for the time when the keys can be read.
+        let mut settled = loaded.clone();
+        contested::settle_for_now(&mut settled);
+        let organisations = &roster::unread_roster(&settled, before);
         let unread = |one| FoundKeys::unread(one, None);
         let found: Vec<_> = organisations.iter().map(unread).collect();
         let in_use: Vec<_> = found.iter().map(|one| Arc::clone(&one.set)).collect();
@@ -250,7 +254,7 @@ impl Snapshot {
 }
 
 fn make(
-    loaded: Loaded,
+    mut loaded: Loaded,
     keystore: &Keystore,
     reading: Reading,
     metrics: &Metrics,
@@ -272,6 +276,9 @@ fn make(
         has_stepped_back: step_back.is_some(),
         reading,
     };
+    if previous.is_none() {
+        contested::settle_by_keys(&mut loaded, source.view);
+    }
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
     let (mut members, mut lost) = members(&loaded, &source, previous, &mut problems);
     let mut found = find(&members, &source, previous, &mut problems);

@@ -51,6 +51,7 @@ fn a_key_that_could_not_be_read_for_want_of_descriptors_is_read_the_next_time() 
         settings: Settings::default(),
         organisations: vec![Arc::new(organisation.clone())],
         warnings: Vec::new(),
+        mistakes: zegel::config::Mistakes::default(),
     };
     let built = Snapshot::first(loaded, &keystore, &Metrics::new()).expect("a snapshot");
     let domain = built.snapshot.domain(&organisation.domains[0]);

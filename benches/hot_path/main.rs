@@ -142,6 +142,7 @@ fn lookup(criterion: &mut Criterion) {
             settings: Settings::default(),
             organisations: (0..number).map(organisation).map(Arc::new).collect(),
             warnings: Vec::new(),
+            mistakes: zegel::config::Mistakes::default(),
         };
         let built = Snapshot::build(loaded, &keystore, &Metrics::new(), None).expect("a snapshot");
         // Far apart, so that they are not in the cache by chance.

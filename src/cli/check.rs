@@ -152,6 +152,9 @@ impl Report {
     /// Looks at everything that a signer with this configuration would use, and at what it
     /// would not.
     fn examine(&mut self, loaded: Loaded) {
+        for problem in &loaded.mistakes.problems() {
+            self.add(Finding::of_configuration(Severity::Act, problem));
+        }
         for warning in &loaded.warnings {
             self.add(Finding::of_configuration(Severity::Warning, warning));
         }

@@ -9,7 +9,7 @@ use super::{
     output::{Output, warn},
 };
 use crate::{
-    config::{self, Loaded, Settings, distance},
+    config::{self, Loaded, Problems, Settings, distance},
     keystore::{Keystore, KeystoreError},
     names::DomainName,
     organisation::Organisation,
@@ -39,9 +39,23 @@ impl Context {
         self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
     }
 
-    /// The configuration.
+    /// The configuration. Mistakes in the files of organisations are warned of: they stop nobody
+    /// who is about another one.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        Ok(config::load(self.config_file())?)
+        let loaded = config::load(self.config_file())?;
+        for problem in loaded.mistakes.problems() {
+            warn(problem);
+        }
+        Ok(loaded)
+    }
+
+    /// The configuration, for what would be wrong if an organisation were left out.
+    pub(super) fn load_whole(&self) -> Result<Loaded, Failure> {
+        let loaded = config::load(self.config_file())?;
+        if loaded.mistakes.is_empty() {
+            return Ok(loaded);
+        }
+        Err(Failure::Organisations(Problems(loaded.mistakes.problems())))
     }
 
     /// The keystore, for a command that writes it.
@@ -74,6 +88,7 @@ pub(super) fn now() -> u64 {
 
 /// The organisation with this id.
 pub(super) fn organisation<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Organisation, Failure> {
+    refuse_broken(loaded, id)?;
     let organisations = &loaded.organisations;
     organisations
         .iter()
@@ -89,6 +104,16 @@ pub(super) fn organisation<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Organ
                 advice.unwrap_or_else(|| "see `zegel org list`".to_owned())
             ))
         })
+}
+
+/// What a file with mistakes says of its organisation is not known.
+pub(super) fn refuse_broken(loaded: &Loaded, id: &str) -> Result<(), Failure> {
+    loaded.mistakes.of(id).map_or(Ok(()), |broken| {
+        Err(Failure::Other(format!(
+            "{}: the file of {id} has mistakes (above); correct them first",
+            broken.file.display()
+        )))
+    })
 }
 
 /// The domains that are named, each one of the organisation's.

@@ -163,6 +163,7 @@ fn loaded(organisation: Organisation, keys: &Path) -> Loaded {
         settings,
         organisations: vec![organisation.into()],
         warnings: Vec::new(),
+        mistakes: crate::config::Mistakes::default(),
     }
 }
 

@@ -94,7 +94,7 @@ fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status
 
 /// All or nothing: a zone that lacks the keys of one organisation would break its mail.
 fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_whole()?;
     let keystore = loaded.settings.open_keystore()?;
     let keys = loaded
         .organisations

@@ -11,6 +11,9 @@ pub(super) enum Failure {
     /// Every problem of the configuration.
     #[error(transparent)]
     Configuration(#[from] Problems),
+    /// Every problem of the files of organisations.
+    #[error("{0}")]
+    Organisations(Problems),
     /// The keystore cannot be read, or the change cannot be made.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
@@ -31,7 +34,9 @@ impl Failure {
         match self {
             Self::Configuration(_) => Status::Configuration,
             Self::Usage(_) => Status::Usage,
-            Self::Keystore(_) | Self::Other(_) | Self::Output(_) => Status::Finding,
+            Self::Organisations(_) | Self::Keystore(_) | Self::Other(_) | Self::Output(_) => {
+                Status::Finding
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) enum Status {
     Finding,
     /// The command line asks for what there is not: an option, a file, an organisation.
     Usage,
-    /// The configuration has problems (`EX_CONFIG` of sysexits.h).
+    /// `zegel.toml` has problems (`EX_CONFIG` of sysexits.h).
     Configuration,
 }
 

@@ -3,7 +3,10 @@
 
 mod bindings;
 mod changes;
+mod contested;
 mod listener;
+mod mistakes;
+mod on_disk;
 mod organisations;
 mod problem;
 mod section;
@@ -17,11 +20,14 @@ mod tests;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub(crate) use self::section::distance;
 pub use self::{
     changes::{Change, Effect, Value, changes},
+    mistakes::{Broken, Contested, Mistakes},
+    on_disk::Seen,
     problem::{Place, Problem, Problems},
     settings::{
         AllowedUser, Claims, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded,
@@ -33,14 +39,18 @@ use self::{
     organisations::{Memory, Surroundings},
     problem::Report,
 };
-use crate::{files, organisation::Policy};
+use crate::{
+    files::{self, Stamp},
+    organisation::{Organisation, Policy},
+};
 
 /// Reads `zegel.toml`, the environment of this process, and `orgs.d/` beside the file. Looks
-/// at nothing else: no keys, no network.
+/// at nothing else: no keys, no network. A mistake in a file of `orgs.d/` concerns its own
+/// organisation ([`Mistakes`]).
 ///
 /// # Errors
 ///
-/// Every problem of every file.
+/// Every problem of every file, if one is in `zegel.toml` or with `orgs.d/` as a whole.
 pub fn load(config_file: &Path) -> Result<Loaded, Problems> {
     Reader::new(config_file).load()
 }
@@ -62,6 +72,8 @@ pub fn load_with(
 pub struct Reader {
     config_file: PathBuf,
     memory: Memory,
+    /// The text of `zegel.toml` that was last read without a problem; none before that.
+    settings: Option<u64>,
 }
 
 impl Reader {
@@ -70,13 +82,39 @@ impl Reader {
         Self {
             config_file: config_file.to_owned(),
             memory: Memory::default(),
+            settings: None,
         }
+    }
+
+    /// A number for the text of `zegel.toml` as it was last read without a problem; none before
+    /// that.
+    pub fn settings_read(&self) -> Option<u64> {
+        self.settings
+    }
+
+    /// A number for the text of `zegel.toml` as it is now.
+    pub fn settings_on_disk(&self) -> u64 {
+        on_disk::settings(&self.config_file)
+    }
+
+    /// How the files of the organisations are now. Looks at each, and reads none.
+    pub fn organisations_on_disk(&self) -> Seen {
+        on_disk::organisations(&self.folder())
+    }
+
+    /// How `orgs.d/` itself is: this tells of files that come, go or are replaced, with one look.
+    pub fn folder_on_disk(&self) -> Option<Stamp> {
+        on_disk::folder(&self.folder())
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.config_file.with_file_name("orgs.d")
     }
 
     /// A number that is another one when a file of the configuration has changed, has come or
     /// has gone. Reads none of them.
     pub fn stamps(&self) -> u64 {
-        let folder = self.config_file.with_file_name("orgs.d");
+        let folder = self.folder();
         files::stamps(&[&self.config_file, &folder], &folder)
     }
 
@@ -93,32 +131,68 @@ impl Reader {
         &mut self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Loaded, Problems> {
+        // Before it is read: what is written meanwhile is another text.
+        let text = self.settings_on_disk();
         let report = Report::default();
         let root = source::read(&self.config_file, environment, &report);
         let settings = root.map(|root| settings_file::read(root, &report));
         // Without settings the organisations are read as well, for what is wrong with them.
-        let surroundings = Surroundings {
-            policy: settings
-                .as_ref()
-                .map_or_else(Policy::default, |settings| settings.policy),
-            listeners: settings.as_ref().map(|settings| {
-                settings
-                    .listeners
-                    .iter()
-                    .map(|listener| listener.name.clone())
-                    .collect()
-            }),
-        };
-        let folder = self.config_file.with_file_name("orgs.d");
-        let organisations = self.memory.read(&folder, surroundings, &report);
-        if let Some(settings) = &settings {
-            bindings::check(&organisations, &settings.listeners, &folder, &report);
+        let (organisations, mistakes) = self.read_organisations(settings.as_ref(), &report);
+        if report.has_problems() {
+            report.add(mistakes.problems());
         }
         let warnings = report.conclude()?;
+        self.settings = Some(text);
         Ok(Loaded {
             settings: settings.unwrap_or_default(),
             organisations,
             warnings,
+            mistakes,
         })
+    }
+
+    /// Reads the organisations alone, against settings that are in use: `zegel.toml` may say
+    /// something else by now, and is not read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the folder as a whole.
+    pub fn load_organisations(&mut self, settings: &Settings) -> Result<Loaded, Problems> {
+        let report = Report::default();
+        let (organisations, mistakes) = self.read_organisations(Some(settings), &report);
+        let warnings = report.conclude()?;
+        Ok(Loaded {
+            settings: settings.clone(),
+            organisations,
+            warnings,
+            mistakes,
+        })
+    }
+
+    fn read_organisations(
+        &mut self,
+        settings: Option<&Settings>,
+        report: &Report,
+    ) -> (Vec<Arc<Organisation>>, Mistakes) {
+        let names = |settings: &Settings| {
+            let listeners = settings.listeners.iter();
+            listeners.map(|listener| listener.name.clone()).collect()
+        };
+        let surroundings = Surroundings {
+            policy: settings.map_or_else(Policy::default, |settings| settings.policy),
+            listeners: settings.map(names),
+        };
+        let folder = self.folder();
+        let (organisations, mistakes) = self.memory.read(&folder, surroundings, report);
+        if let Some(settings) = settings {
+            bindings::check(&organisations, &settings.listeners, &folder, report);
+        }
+        (organisations, mistakes)
+    }
+
+    /// These organisations are in use: a domain that several files have stays with the one that
+    /// has it here.
+    pub fn go_on_from(&mut self, organisations: &[Arc<Organisation>]) {
+        self.memory.go_on_from(organisations);
     }
 }

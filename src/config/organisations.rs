@@ -14,6 +14,9 @@ use std::{
 use rustix::fs::AtFlags;
 
 use super::{
+    contested::{conflicts, contested, leave_with_holders},
+    mistakes::{Broken, Mistakes},
+    on_disk,
     problem::{Fault, Report, Site},
     section::{List, Section, distance, domain, network, owned_text, quoted, text, word},
     settings_file::read_policy,
@@ -37,12 +40,15 @@ pub(super) struct Surroundings {
     pub(super) listeners: Option<Vec<String>>,
 }
 
-/// What came of the files when they were last read and all of them were good.
+/// What came of the files when they were last read.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     surroundings: Option<Surroundings>,
-    /// In the order of the names of the files.
+    /// As each file was when it was last good, in the order of their names.
     files: Vec<Known>,
+    /// Who had which domains then.
+    organisations: Vec<Arc<Organisation>>,
+    has_contested: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,14 +65,15 @@ struct Faulty {
 }
 
 impl Memory {
-    /// The organisations in the files of this folder. Every problem of every file is
-    /// reported, in the order of the files.
+    /// The organisations in the files of this folder, and every mistake of every file. One whose
+    /// file has a mistake is as the file was when it was last good.
     pub(super) fn read(
         &mut self,
         path: &Path,
         surroundings: Surroundings,
         report: &Report,
-    ) -> Vec<Arc<Organisation>> {
+    ) -> (Vec<Arc<Organisation>>, Mistakes) {
+        let nothing = || (Vec::new(), Mistakes::default());
         let folder = match Folder::open(path, report) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -75,11 +82,11 @@ impl Memory {
                     "make it, with one file for each organisation, such as voorbeeld.toml",
                 );
                 report.warning(&Site::file(path), fault);
-                return Vec::new();
+                return nothing();
             }
             Err(error) => {
                 report.problem(&Site::file(path), source::unreadable(path, &error));
-                return Vec::new();
+                return nothing();
             }
         };
         let may_be_as_before = self.surroundings.as_ref() == Some(&surroundings);
@@ -90,19 +97,31 @@ impl Memory {
             }
             _ => folder.read(name, *known, &surroundings),
         });
+        let pairs = named.iter().zip(read);
+        let taken: Vec<Taken> = pairs
+            .map(|((name, known), read)| Taken::new(folder.path.join(name), *known, read))
+            .collect();
         // Domains that nobody has taken since are as far apart as they were.
-        let mut pairs = read.iter().zip(&named);
-        let are_apart = pairs.all(|(new, (_, old))| match (new, old) {
-            (Ok(new), Some(old)) => old.has_domains_of(new),
-            _ => false,
-        });
-        let is_good = folder.report(&read, are_apart, report);
-        let organisations = read.iter().filter_map(organisation).cloned().collect();
-        if is_good {
-            self.files = read.into_iter().filter_map(Result::ok).collect();
+        let mut pairs = taken.iter().zip(&named);
+        let are_apart = !self.has_contested
+            && pairs.all(|(taken, (_, old))| match (&taken.known, old) {
+                (Some(new), Some(old)) => old.has_domains_of(new),
+                _ => false,
+            });
+        let (organisations, mistakes) = folder.conclude(&taken, are_apart, &self.organisations);
+        // What is refused as a whole was never in use.
+        if !report.has_problems() && surroundings.listeners.is_some() {
+            self.files = taken.into_iter().filter_map(|one| one.known).collect();
             self.surroundings = Some(surroundings);
+            self.organisations.clone_from(&organisations);
+            self.has_contested = !mistakes.contested.is_empty();
         }
-        organisations
+        (organisations, mistakes)
+    }
+
+    /// These are in use, and have the domains that several files have.
+    pub(super) fn go_on_from(&mut self, organisations: &[Arc<Organisation>]) {
+        self.organisations = organisations.to_vec();
     }
 
     /// Each name with what is known of that file; both are in the same order.
@@ -117,10 +136,48 @@ impl Memory {
     }
 }
 
-fn organisation(read: &Result<Known, Box<Faulty>>) -> Option<&Arc<Organisation>> {
-    match read {
-        Ok(known) => Some(&known.organisation),
-        Err(faulty) => faulty.organisation.as_ref(),
+/// What is taken of a file.
+struct Taken {
+    /// As it is, or was when it was last good.
+    known: Option<Known>,
+    /// Of one with a mistake that was never good, what could be made of it.
+    partly: Option<Arc<Organisation>>,
+    broken: Option<Broken>,
+}
+
+impl Taken {
+    fn new(path: PathBuf, before: Option<&Known>, read: Result<Known, Box<Faulty>>) -> Self {
+        let faulty = match read {
+            Ok(known) => {
+                return Self {
+                    known: Some(known),
+                    partly: None,
+                    broken: None,
+                };
+            }
+            Err(faulty) => *faulty,
+        };
+        Self {
+            // Read again, whatever its stamp.
+            known: before.map(|before| Known {
+                stamp: None,
+                ..before.clone()
+            }),
+            partly: faulty.organisation.filter(|_| before.is_none()),
+            broken: Some(Broken {
+                organisation: id(path.file_name().unwrap_or_default()).ok(),
+                file: path,
+                problems: faulty.report.into_problems(),
+                is_kept: before.is_some(),
+            }),
+        }
+    }
+
+    fn organisation(&self) -> Option<&Arc<Organisation>> {
+        let known = self.known.as_ref();
+        known
+            .map(|known| &known.organisation)
+            .or(self.partly.as_ref())
     }
 }
 
@@ -173,7 +230,7 @@ impl Folder {
                 let text = "subfolders are not read";
                 let advice = "put the files of organisations into orgs.d itself";
                 report.warning(&Site::file(&entry.path()), Fault::new(text, advice));
-            } else if Path::new(&name).extension() == Some(OsStr::new("toml")) {
+            } else if on_disk::is_organisation_file(&name) {
                 names.push(name);
             }
         }
@@ -235,40 +292,51 @@ impl Folder {
         }
     }
 
-    /// Reports what is wrong with each file in its order, and each domain that two files
-    /// have, unless the domains are known to be apart. Whether nothing was reported.
-    fn report(
+    /// The organisations, and what is wrong with each file in its order and with each domain
+    /// that two files have, unless the domains are known to be apart.
+    fn conclude(
         &self,
-        read: &[Result<Known, Box<Faulty>>],
+        taken: &[Taken],
         are_apart: bool,
-        report: &Report,
-    ) -> bool {
-        let mut is_good = true;
-        let mut first_with = HashMap::new();
-        for (place, file) in read.iter().enumerate() {
-            if let Err(faulty) = file {
-                is_good = false;
-                report.take_over(&faulty.report);
-            }
-            let Some(organisation) = organisation(file).filter(|_| !are_apart) else {
-                continue;
-            };
-            for name in organisation.domains.iter().chain(&organisation.parked) {
-                match first_with.entry(name) {
-                    Entry::Vacant(free) => {
-                        free.insert(place);
-                    }
-                    // What is twice in one file was reported with that file.
-                    Entry::Occupied(first) if *first.get() == place => {}
-                    Entry::Occupied(first) => {
-                        is_good = false;
-                        let (first, site) = (*first.get(), self.site_of(place, name));
-                        report.problem(&site, is_taken(name, &self.site_of(first, name)));
+        before: &[Arc<Organisation>],
+    ) -> (Vec<Arc<Organisation>>, Mistakes) {
+        let known = |one: &Taken| {
+            one.known
+                .as_ref()
+                .map(|known| Arc::clone(&known.organisation))
+        };
+        let mut organisations: Vec<_> = taken.iter().filter_map(known).collect();
+        let broken = |one: &Taken| one.broken.clone();
+        let mut mistakes = Mistakes {
+            broken: taken.iter().filter_map(broken).collect(),
+            contested: Vec::new(),
+        };
+        if are_apart {
+            return (organisations, mistakes);
+        }
+        let files: Vec<_> = taken.iter().map(Taken::organisation).collect();
+        let mut between_good = Vec::new();
+        for conflict in conflicts(&files) {
+            let (first, other) = (conflict.first, conflict.other);
+            let site = self.site_of(other, conflict.domain);
+            let fault = is_taken(conflict.domain, &self.site_of(first, conflict.domain));
+            let problem = site.problem(fault);
+            let is_bad = |place: &&usize| taken[**place].known.is_none();
+            // A file that is not used takes nothing from anybody.
+            match [other, first].iter().find(is_bad) {
+                None => between_good.push((conflict, problem)),
+                Some(bad) => {
+                    let bad = self.path.join(&self.names[*bad]);
+                    let mut broken = mistakes.broken.iter_mut();
+                    if let Some(broken) = broken.find(|one| one.file == bad) {
+                        broken.problems.push(problem);
                     }
                 }
             }
         }
-        is_good
+        mistakes.contested = contested(between_good.into_iter(), &files, before);
+        leave_with_holders(&mut organisations, &mistakes.contested, before);
+        (organisations, mistakes)
     }
 
     /// Where this domain is written in a file. Places are not kept, so the file is read again.

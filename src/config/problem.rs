@@ -156,15 +156,18 @@ impl Report {
         self.warnings.borrow_mut().push(site.problem(fault));
     }
 
-    /// Puts what another one holds behind what is here.
-    pub(super) fn take_over(&self, other: &Self) {
-        let pairs = [
-            (&self.problems, &other.problems),
-            (&self.warnings, &other.warnings),
-        ];
-        for (own, other) in pairs {
-            own.borrow_mut().append(&mut other.borrow_mut());
-        }
+    /// Puts these problems behind what is here.
+    pub(super) fn add(&self, problems: Vec<Problem>) {
+        self.problems.borrow_mut().extend(problems);
+    }
+
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.borrow().is_empty()
+    }
+
+    /// The problems alone.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
     }
 
     /// Whether there is nothing to report.
@@ -184,7 +187,7 @@ impl Report {
 }
 
 /// File by file, and in each by line.
-fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+pub(super) fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
     let mut files = HashMap::new();
     for problem in &problems {
         let next = files.len();

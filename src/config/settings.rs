@@ -11,7 +11,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::problem::Problem;
+use super::{mistakes::Mistakes, problem::Problem};
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
@@ -21,7 +21,7 @@ use crate::{
     words::words,
 };
 
-/// A configuration without problems.
+/// A configuration whose `zegel.toml` has no problems.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Loaded {
     /// What `zegel.toml` and the environment say.
@@ -31,6 +31,8 @@ pub struct Loaded {
     pub organisations: Vec<Arc<Organisation>>,
     /// What deserves attention.
     pub warnings: Vec<Problem>,
+    /// What is wrong with files of organisations. The others are not touched by that.
+    pub mistakes: Mistakes,
 }
 
 /// Everything that `zegel.toml` says, checked.

@@ -11,6 +11,8 @@
 //! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
 
 mod bound;
+mod files;
+mod quiet;
 mod reload;
 mod systemd;
 
@@ -26,7 +28,8 @@ use tokio::{
 pub use self::systemd::InheritedSockets;
 use self::{
     bound::Found,
-    reload::{Due, Reloader, care_for_keys, facts},
+    files::Due,
+    reload::{Reloader, care_for_keys, facts},
 };
 use crate::{
     config::{self, HttpListen, Loaded},
@@ -59,6 +62,9 @@ pub fn run(config_file: &Path) -> ExitCode {
 fn serve(started: Started) -> Result<ExitCode, RunError> {
     for warning in &started.loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    for line in started.loaded.mistakes.lines() {
+        tracing::error!("{line}");
     }
     log_panics();
     let inherited = InheritedSockets::from_environment();
@@ -178,7 +184,7 @@ impl Daemon {
                     Wish::Reload => Due::Everything,
                     Wish::Stop => break Ok(()),
                 },
-                () = self.reloader.keystore_changed() => Due::Keys,
+                due = self.reloader.changed() => due,
                 _ = self.listeners.join_next(), if !self.listeners.is_empty() => {
                     break Err(RunError::ListenerEnded);
                 }

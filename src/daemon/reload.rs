@@ -2,9 +2,10 @@
 //! that.
 //!
 //! SIGHUP reads the configuration and the keys; it takes effect whole or not at all. A new
-//! `generation` of the keystore reads the keys alone, so that a rotation works while someone
-//! has `zegel.toml` half edited. In both cases an organisation with a broken key keeps its last
-//! good keys, and no other organisation is touched.
+//! `generation` of the keystore reads the keys alone, and a change in `orgs.d/` the organisations
+//! and the keys, so that a rotation and a new organisation work while someone has `zegel.toml`
+//! half edited. In all cases an organisation with a broken key keeps its last good keys, and no
+//! other organisation is touched.
 //!
 //! All of it is done on a thread of its own, and what has not changed is neither read nor
 //! made again: no message waits for a reload.
@@ -21,19 +22,21 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
+use super::files::{Due, Files};
 use crate::{
-    config::{self, Change, Effect, Loaded},
+    config::{self, Change, Effect, Loaded, Problem, Seen},
     keystore::{Keystore, KeystoreError},
     observe::{
         logging::KEYS,
         metrics::{Metrics, SnapshotFacts},
         readiness::Readiness,
     },
+    organisation::Organisation,
     process::{self, Complaint},
     snapshot::{Built, KeyCare, Snapshot, SnapshotHolder},
 };
 
-/// How often the generation of the keystore is looked at.
+/// How often the generation of the keystore and the files of `orgs.d/` are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A keyring that could not be read, or was gone, is read again after so many looks, half a
 /// minute: the generation would not tell of it, and the keyring may hold a revocation.
@@ -50,15 +53,6 @@ const CARE_BEGINS_AFTER: Duration = Duration::from_secs(2);
 const CARE_WORKS_FOR: Duration = Duration::from_millis(5);
 const CARE_RESTS_FOR: Duration = Duration::from_millis(25);
 
-/// What to read again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Due {
-    /// The configuration and the keys.
-    Everything,
-    /// The keys.
-    Keys,
-}
-
 /// Says when snapshots are to be made, and has them made.
 pub(super) struct Reloader {
     maker: Arc<Maker>,
@@ -66,12 +60,14 @@ pub(super) struct Reloader {
     next_look: Instant,
     /// How often it has been looked at since the last reload.
     looks: u32,
+    /// Whether organisations are to be taken up, once the keys are.
+    has_organisations: bool,
 }
 
 /// Makes snapshots and puts them into use. It reads files, so no task on the runtime may do
 /// this.
 struct Maker {
-    reader: Mutex<config::Reader>,
+    files: Mutex<Files>,
     /// Of a keystore that can't be looked at.
     complaint: Mutex<Complaint>,
     readiness: Readiness,
@@ -94,9 +90,15 @@ impl Reloader {
     ) -> Self {
         let settings = snapshots.current();
         let listeners = settings.settings().listeners.iter();
+        let loaded = settings.loaded();
+        let mut files = Files::new(reader, &loaded.mistakes);
+        files.go_on_from(holders(&settings));
+        if files.refuses() {
+            metrics.something_is_refused();
+        }
         let maker = Maker {
             listeners: listeners.map(|listener| listener.name.clone()).collect(),
-            reader: Mutex::new(reader),
+            files: Mutex::new(files),
             complaint: Mutex::default(),
             readiness,
             metrics,
@@ -108,6 +110,7 @@ impl Reloader {
             maker: Arc::new(maker),
             next_look: Instant::now() + LOOK_EVERY,
             looks: 0,
+            has_organisations: false,
         }
     }
 
@@ -121,28 +124,39 @@ impl Reloader {
         self.maker.complain(reason);
     }
 
-    /// Waits until a reload of the keys is due, mostly since the keystore has another
-    /// generation than the snapshot in use.
-    pub(super) async fn keystore_changed(&mut self) {
+    /// Waits until something is due, mostly since the keystore has another generation than the
+    /// snapshot in use, or since somebody has changed organisations.
+    pub(super) async fn changed(&mut self) -> Due {
         loop {
+            if self.has_organisations {
+                return Due::Organisations;
+            }
             sleep_until(self.next_look).await;
-            self.next_look = Instant::now() + LOOK_EVERY;
+            let now = Instant::now();
+            self.next_look = now + LOOK_EVERY;
             let maker = Arc::clone(&self.maker);
-            let Ok(looked) = spawn_blocking(move || maker.look()).await else {
+            let look = move || (maker.look(), maker.look_at_files(now));
+            let Ok((keys, has_organisations)) = spawn_blocking(look).await else {
                 continue;
             };
-            match looked {
+            match keys {
                 Ok(has_changed) => {
+                    self.has_organisations = has_organisations;
                     // The keystore that is back may be another one.
                     let is_back = lock(&self.maker.complaint).end();
                     self.looks = self.looks.wrapping_add(1);
                     let again = self.looks.is_multiple_of(LOOKS_UNTIL_AGAIN)
                         && self.maker.snapshots.current().has_unread_keyrings();
                     if has_changed || again || is_back {
-                        return;
+                        return Due::Keys;
                     }
                 }
-                Err(error) => self.maker.complain(&error.to_string()),
+                Err(error) => {
+                    // A signer that has keys goes on with them; one that has none can do no worse.
+                    let is_waiting = self.maker.snapshots.current().keystore().is_none();
+                    self.has_organisations = has_organisations && is_waiting;
+                    self.maker.complain(&error.to_string());
+                }
             }
         }
     }
@@ -150,6 +164,7 @@ impl Reloader {
     /// Makes a new snapshot and puts it into use, or says why not.
     pub(super) async fn reload(&mut self, due: Due) {
         self.looks = 0;
+        self.has_organisations &= due == Due::Keys;
         let maker = Arc::clone(&self.maker);
         if spawn_blocking(move || maker.reload(due)).await.is_err() {
             self.maker.failed("the files could not be read");
@@ -165,6 +180,14 @@ impl Maker {
         let is_known = snapshot.keystore().is_some();
         let generation = keystore_of(&snapshot)?.generation_stamp()?;
         Ok(!is_known || generation != snapshot.generation())
+    }
+
+    /// Whether organisations are to be taken up.
+    fn look_at_files(&self, now: Instant) -> bool {
+        let mut files = lock(&self.files);
+        let is_due = files.look(now);
+        self.metrics.configuration_newer(files.newer_since());
+        is_due
     }
 
     /// Says what is wrong with the keystore, if it is time to.
@@ -194,37 +217,93 @@ impl Maker {
         // In a storm of signals nobody looks at the keystore, where this is done otherwise.
         self.drop_unheld();
         let before = self.snapshots.current();
-        match due {
+        // One reload at a time, anyway.
+        let mut files = lock(&self.files);
+        let (seen, read) = match due {
             // The configuration stays.
-            Due::Keys => self.build(before.loaded().clone(), due, &before),
-            Due::Everything => {
-                let read = lock(&self.reader).load();
-                match read {
-                    Ok(loaded) => self.configure(loaded, &before),
-                    Err(problems) => {
-                        for problem in &problems.0 {
-                            tracing::error!("{problem}");
-                        }
-                        self.failed("the configuration has problems");
-                    }
+            Due::Keys => {
+                self.build(before.loaded().clone(), due, &before);
+                // If the keystore is there at last, its keys have settled who has what.
+                files.go_on_from(holders(&self.snapshots.current()));
+                return self.show(&files);
+            }
+            Due::Everything => files.load(),
+            Due::Organisations => files.load_organisations(before.settings()),
+        };
+        let outcome = match read {
+            Ok(loaded) => match self.reason_against(&before, &loaded) {
+                None => {
+                    let mistakes = loaded.mistakes.clone();
+                    let is_in_use = self.configure(loaded, due, &before, &files);
+                    Ok(is_in_use.then_some(mistakes))
+                }
+                Some(reason) => Err((Vec::new(), reason)),
+            },
+            Err(problems) => {
+                let problems = problems.0.iter().map(ToString::to_string).collect();
+                Err((problems, "the configuration has problems".to_owned()))
+            }
+        };
+        match outcome {
+            Ok(Some(mistakes)) => {
+                files.go_on_from(holders(&self.snapshots.current()));
+                for line in files.in_use((seen, due), &mistakes) {
+                    tracing::error!("{line}");
                 }
             }
+            Ok(None) => {}
+            Err((problems, reason)) => {
+                self.refuse(&mut files, (seen, due), &problems, &reason);
+            }
+        }
+        self.show(&files);
+    }
+
+    fn show(&self, files: &Files) {
+        self.metrics.configuration_newer(files.newer_since());
+        if files.refuses() {
+            self.metrics.something_is_refused();
         }
     }
 
-    fn configure(&self, loaded: Loaded, before: &Snapshot) {
-        if let Some(reason) = self.reason_against(before, &loaded) {
-            return self.failed(&reason);
+    /// By itself the signer says once what is wrong; who asks for a reload hears it each time.
+    fn refuse(
+        &self,
+        files: &mut Files,
+        (seen, due): (Seen, Due),
+        problems: &[String],
+        reason: &str,
+    ) {
+        let mut all = problems.to_vec();
+        all.push(reason.to_owned());
+        let news = files.refused(seen, due, all);
+        let is_told = |problem: &String| due == Due::Everything || news.contains(problem);
+        for problem in problems.iter().filter(|problem| is_told(problem)) {
+            tracing::error!("{problem}");
         }
+        if due == Due::Everything || !news.is_empty() {
+            self.failed(reason);
+        }
+    }
+
+    /// Whether the configuration is in use now.
+    fn configure(&self, loaded: Loaded, due: Due, before: &Snapshot, files: &Files) -> bool {
         let changes = config::changes(before.loaded(), &loaded);
+        // Somebody has saved a file as it was.
+        let is_as_wrong = loaded.mistakes == before.loaded().mistakes;
+        if due == Due::Organisations && changes.is_empty() && is_as_wrong && !files.is_refused() {
+            return true;
+        }
         let is_at_once = |change: &Change| change.effect == Effect::AtOnce;
         for change in changes.iter().filter(|change| !is_at_once(change)) {
             tracing::warn!("takes effect at the next start only: {change}");
         }
-        for warning in &loaded.warnings {
+        let said = &before.loaded().warnings;
+        let is_told = |warning: &&Problem| due == Due::Everything || !said.contains(warning);
+        for warning in loaded.warnings.iter().filter(is_told) {
             tracing::warn!("{warning}");
         }
-        self.build(loaded, Due::Everything, before);
+        self.build(loaded, due, before)
     }
 
     /// Why a configuration without problems may still not be put into use while serving.
@@ -250,7 +329,8 @@ impl Maker {
         })
     }
 
-    fn build(&self, loaded: Loaded, due: Due, before: &Snapshot) {
+    /// Whether what was asked for is in use now.
+    fn build(&self, loaded: Loaded, due: Due, before: &Snapshot) -> bool {
         let is_waiting = before.keystore().is_none();
         let metrics = &self.metrics;
         let built = keystore_of(before).and_then(|keystore| {
@@ -271,12 +351,17 @@ impl Maker {
                 self.complain(&error.to_string());
                 let built = Snapshot::waiting(loaded, metrics, Some(before));
                 let changes = changes(due, before, &built.snapshot);
-                if !changes.is_empty() {
-                    self.put_into_use(built, &changes, before);
+                if changes.is_empty() {
+                    return true;
                 }
+                self.put_into_use(built, &changes, before);
             }
-            Err(error) => self.failed(&error.to_string()),
+            Err(error) => {
+                self.failed(&error.to_string());
+                return false;
+            }
         }
+        true
     }
 
     /// The keystore could be read at last.
@@ -326,6 +411,15 @@ impl Maker {
     fn failed(&self, reason: &str) {
         self.metrics.reload_failed();
         tracing::error!("reload failed, all stays as it was: {reason}");
+    }
+}
+
+/// Who has which domains. While no key can be read nobody knows who has one that several files
+/// have.
+fn holders(snapshot: &Snapshot) -> &[Arc<Organisation>] {
+    match snapshot.keystore() {
+        Some(_) => snapshot.organisations(),
+        None => &snapshot.loaded().organisations,
     }
 }
 
@@ -462,6 +556,7 @@ mod tests {
             settings: Settings::default(),
             organisations: Vec::new(),
             warnings: Vec::new(),
+            mistakes: config::Mistakes::default(),
         };
         let metrics = Metrics::new();
         let built = Snapshot::first(loaded, &keystore, &metrics).unwrap();

@@ -6,7 +6,7 @@
 //! [`KeeperSettings::check_every`]: crate::config::KeeperSettings::check_every
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -71,6 +71,8 @@ pub(super) struct Rounds {
     wish: Arc<Notify>,
     /// What was last said of a configuration that can't be used, so that it is said once.
     complaint: String,
+    /// What was last said of the files of organisations.
+    mistakes: BTreeSet<String>,
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
     agenda: Agenda,
@@ -115,6 +117,7 @@ impl Rounds {
             metrics,
             wish: Arc::default(),
             complaint: String::new(),
+            mistakes: BTreeSet::new(),
             clocks: HashMap::new(),
             agenda: Agenda::default(),
             places: HashMap::new(),
@@ -124,6 +127,7 @@ impl Rounds {
             is_late: false,
             stamps: None,
         };
+        rounds.say_mistakes();
         rounds.add_those_without_file();
         Ok(rounds)
     }
@@ -135,7 +139,11 @@ impl Rounds {
 
     /// Once at each, or over and over.
     pub(super) async fn work(&mut self, duty: Duty) -> Attention {
-        let mut attention = Attention::NotNeeded;
+        let mut attention = if self.mistakes.is_empty() {
+            Attention::NotNeeded
+        } else {
+            Attention::Needed
+        };
         self.take_organisations(duty);
         let mut reading = Instant::now() + self.loaded.settings.keeper.check_every;
         loop {
@@ -416,10 +424,20 @@ impl Rounds {
                 tracing::warn!("takes effect at the next start only: {change}");
             }
         }
-        self.complaint.clear();
         self.claims = Arc::new(loaded.claims());
         self.loaded = loaded;
+        self.say_mistakes();
         self.add_those_without_file();
+    }
+
+    /// Each concerns its own organisation, and is said once.
+    fn say_mistakes(&mut self) {
+        let lines = self.loaded.mistakes.lines();
+        for line in lines.difference(&self.mistakes) {
+            tracing::error!("{line}");
+        }
+        self.mistakes = lines;
+        self.complaint.clear();
     }
 
     fn complain(&mut self, complaint: &str) {

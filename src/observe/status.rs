@@ -97,6 +97,8 @@ pub struct SignerFigures {
     pub keystore_generation: u64,
     /// Whether what is on disk could be loaded.
     pub last_reload_successful: bool,
+    /// Since when the configuration on the disk is newer than the one in use; none if it is not.
+    pub configuration_newer_since: Option<u64>,
     /// Reloads that failed since the start.
     pub reloads_failed: u64,
     /// Organisations in the configuration in use.

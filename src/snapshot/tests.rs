@@ -44,6 +44,7 @@ fn loaded(ids: &[&str]) -> Loaded {
         settings: Settings::default(),
         organisations: ids.iter().map(|id| organisation(id).into()).collect(),
         warnings: Vec::new(),
+        mistakes: config::Mistakes::default(),
     }
 }
 

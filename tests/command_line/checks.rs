@@ -46,6 +46,48 @@ fn every_problem_of_the_configuration_is_shown() {
         .complains(&["/nowhere/zegel.toml: there is no such file"]);
 }
 
+/// A mistake in the file of one organisation stops nobody who is about another one.
+#[test]
+fn a_mistake_of_one_organisation_is_its_own() {
+    let setup = Setup::with_key();
+    setup.write("orgs.d/twee.toml", "domians = [\"twee.example\"]\n");
+    let mistake = "twee.toml:1: domians: unknown key; did you mean domains?";
+    setup
+        .run(["check"])
+        .expect(1)
+        .says(&["s1"])
+        .complains(&[mistake]);
+    let found = setup.run(["check", "--json"]).expect(1).json();
+    assert_eq!(found["problems"].as_array().unwrap().len(), 2, "{found}");
+    let warning = &["warning: ", mistake];
+    setup.run(["org", "list"]).expect(0).complains(warning);
+    let revoke = ["key", "revoke", "voorbeeld", "s1", "--compromised"];
+    setup
+        .run(revoke)
+        .expect(0)
+        .says(&["s1 is revoked"])
+        .complains(warning);
+    // Its own.
+    for arguments in [
+        &["key", "generate", "twee"][..],
+        &["org", "show", "twee"],
+        &["org", "retire", "twee"],
+    ] {
+        let own = "twee.toml: the file of twee has mistakes (above); correct them first";
+        setup.run(arguments).expect(1).complains(&[mistake, own]);
+    }
+    // What would be wrong without it.
+    let zone = ["dns", "zone", "dkim.example"];
+    setup.run(zone).expect(1).complains(&[mistake]);
+    // Two files have a domain.
+    setup.write("orgs.d/twee.toml", "domains = [\"voorbeeld.nl\"]\n");
+    let retire = ["org", "retire", "voorbeeld", "--domain", "voorbeeld.nl"];
+    setup
+        .run(retire)
+        .expect(2)
+        .complains(&["take voorbeeld.nl out of domains in orgs.d/voorbeeld.toml"]);
+}
+
 #[test]
 fn the_file_can_come_from_the_environment() {
     let setup = Setup::with_key();

@@ -16,7 +16,7 @@ pub(crate) const DOMAINS: [&str; 3] = ["alfa.example", "beta.example", "third.ex
 pub(crate) enum Place {
     Sent(Org),
     Parked(Org),
-    /// Two files have it, which no configuration may.
+    /// Two files have it, which is a mistake.
     Both,
     Nowhere,
 }

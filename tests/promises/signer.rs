@@ -49,17 +49,29 @@ impl Signer {
     pub(crate) fn start(files: &Files) -> Self {
         let metrics = Metrics::new();
         let mut reader = Reader::new(&files.path("zegel.toml"));
-        let snapshot = reader.load().ok().map(|loaded| {
+        let snapshot: Option<Snapshot> = reader.load().ok().map(|loaded| {
             let keystore = loaded.settings.open_keystore();
             let built =
                 keystore.and_then(|keystore| Snapshot::first(loaded.clone(), &keystore, &metrics));
             let waiting = |_| Snapshot::waiting(loaded, &metrics, None);
             built.unwrap_or_else(waiting).snapshot
         });
-        Self {
+        let mut signer = Self {
             reader,
             snapshot,
             metrics,
+        };
+        signer.note_holders();
+        signer
+    }
+
+    /// A domain that two files have stays with the one that has it now.
+    fn note_holders(&mut self) {
+        if let Some(snapshot) = &self.snapshot {
+            self.reader.go_on_from(match snapshot.keystore() {
+                Some(_) => snapshot.organisations(),
+                None => &snapshot.loaded().organisations,
+            });
         }
     }
 
@@ -115,6 +127,7 @@ impl Signer {
         let has_built = built.is_some();
         if let Some(built) = built {
             self.snapshot = Some(built.snapshot);
+            self.note_holders();
         }
         has_built
     }

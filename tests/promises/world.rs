@@ -434,6 +434,7 @@ impl World {
 
     /// The signer has read the files. What is lost it knows from before, if it was running.
     fn note_view(&mut self, was_running: bool) {
+        let before = self.view.clone();
         for org in 0..ORGANISATIONS.len() {
             match self.organisation_files[org] {
                 FileState::There => self.view[org] = Some(self.content(org)),
@@ -441,8 +442,32 @@ impl World {
                 FileState::Lost => self.view[org] = None,
             }
         }
+        if self.place == Place::Both && self.organisation_files == [FileState::There; 2] {
+            self.note_contested(was_running.then_some(&before));
+        }
         if !was_running {
             self.witnesses.start();
+        }
+    }
+
+    /// Two files have the third domain. It stays with the one that had it; at a start it goes to
+    /// the one that has a key in use for it, if it is one.
+    fn note_contested(&mut self, before: Option<&[Option<Content>; ORGANISATIONS.len()]>) {
+        let has = |org: Org| {
+            if let Some(before) = before {
+                let before = before[org].as_ref();
+                before.is_some_and(|one| one.sent.contains(&2) || one.parked.contains(&2))
+            } else {
+                let facts = &self.witnesses.keyrings[org];
+                (0..self.book.keys.len()).any(|key| facts.contains(&Fact::Active(key, 2)))
+            }
+        };
+        let mut holders = (0..ORGANISATIONS.len()).filter(|org| has(*org));
+        let holder = holders.next().filter(|_| holders.next().is_none());
+        for org in (0..ORGANISATIONS.len()).filter(|org| Some(*org) != holder) {
+            if let Some(view) = &mut self.view[org] {
+                view.sent.retain(|dom| *dom != 2);
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 mod support;
 
 mod clients;
+mod noticed;
 mod refused;
 mod restored;
 mod worlds;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::{failure::Failure, keystore::say_initialised},
-    config::{self, Settings},
+    config::{self, Problems, Settings},
     import::{
         Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
         settings_file,
@@ -48,6 +48,10 @@ impl Destination {
         let mut timing = Settings::default().timing();
         if has_settings {
             let loaded = config::load(&settings)?;
+            if !loaded.mistakes.is_empty() {
+                // Which domains are taken is not known.
+                return Err(Failure::Organisations(Problems(loaded.mistakes.problems())));
+            }
             known.clone_from(&loaded.settings.keystore_path);
             timing = loaded.settings.timing();
             for organisation in &loaded.organisations {
@@ -220,14 +224,16 @@ impl Destination {
 
     /// The result is read as `zegel run` would.
     fn check(&self, report: &mut Report) {
-        if let Err(problems) = config::load(&self.folder.join(SETTINGS)) {
-            for line in problems.to_string().lines() {
-                report.say(
-                    Code::Configuration,
-                    line.to_owned(),
-                    "it was written all the same: mend it before Zegel reads it",
-                );
-            }
+        let problems = match config::load(&self.folder.join(SETTINGS)) {
+            Ok(loaded) => loaded.mistakes.problems(),
+            Err(problems) => problems.0,
+        };
+        for problem in problems {
+            report.say(
+                Code::Configuration,
+                problem.to_string(),
+                "it was written all the same: mend it before Zegel reads it",
+            );
         }
     }
 }

@@ -170,6 +170,16 @@ fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
         !figures.last_reload_successful,
         "what is on disk cannot be loaded, and what was before is in use: see `zegel check`".into(),
     );
+    let newer = figures.configuration_newer_since;
+    say(
+        figures.last_reload_successful && newer.is_some(),
+        format!(
+            "the configuration on disk is newer than the one in use, for {} by now: organisations \
+             are taken up by themselves within half a minute, `zegel.toml` with `systemctl reload \
+             zegel`",
+            duration(now.saturating_sub(newer.unwrap_or_default()))
+        ),
+    );
     let problems = figures.key_problems;
     say(
         problems > 0,
@@ -342,6 +352,13 @@ mod tests {
                     ..well()
                 },
                 "faults in Zegel",
+            ),
+            (
+                SignerFigures {
+                    configuration_newer_since: Some(NOW - 60),
+                    ..well()
+                },
+                "newer than the one in use, for 1m",
             ),
             (failed(NOW - 60), "could not be signed 1m ago"),
             (

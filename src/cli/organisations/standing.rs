@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     cli::{
-        context::{Context, nearest},
+        context::{Context, nearest, refuse_broken},
         failure::Failure,
         output::warn,
         status::Status,
@@ -84,6 +84,7 @@ pub(super) fn retire(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let loaded = context.load()?;
+    refuse_broken(&loaded, &arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     refuse_if_there(&loaded, id, arguments.domain.as_ref())?;
@@ -126,15 +127,23 @@ fn refuse_if_there(
     };
     let way = match domain {
         None => format!("take orgs.d/{id}.toml away"),
-        Some(domain) if organisation.domains.contains(domain) => {
+        Some(domain)
+            if organisation.domains.contains(domain) || is_contested(loaded, id, domain) =>
+        {
             format!("take {domain} out of domains in orgs.d/{id}.toml")
         }
         Some(_) => return Ok(()),
     };
     Err(Failure::Usage(format!(
-        "the configuration still has it: {way} first, then say this again and reload the signer; \
+        "the configuration still has it: {way} first, then say this again; \
          to stop mail at once, use `zegel org suspend {id}`"
     )))
+}
+
+/// Several files have it, this one too.
+fn is_contested(loaded: &Loaded, id: &OrganisationId, domain: &DomainName) -> bool {
+    let mut contested = loaded.mistakes.contested.iter();
+    contested.any(|one| one.domain == *domain && one.senders.contains(id))
 }
 
 /// A domain that no key was made for is a mistake, more likely than not.

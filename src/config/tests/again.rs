@@ -117,16 +117,27 @@ fn a_problem_between_two_files_is_found_when_only_one_has_changed() {
     let before = reader.load_with([]).unwrap();
     let path = folder.path().join("orgs.d/c.toml");
     fs::write(&path, "\ndomains = [\"a-b.nl\"]").unwrap();
-    let problems = reader.load_with([]).unwrap_err();
-    assert_eq!(problems, load_in(folder.path(), NONE).unwrap_err());
-    assert!(
-        problems
-            .to_string()
-            .contains("a-b.nl is also in domains of")
-    );
+    let after = reader.load_with([]).unwrap();
+    let problems = after.mistakes.problems();
+    let fresh = load_in(folder.path(), NONE).unwrap();
+    assert_eq!(problems, fresh.mistakes.problems());
+    assert_eq!(problems.len(), 1);
+    let text = problems[0].to_string();
+    assert!(text.contains("a-b.nl is also in domains of"), "{text}");
+    // It stays with the one that had it, and who reads for the first time gives it to nobody.
+    assert_eq!(same(&before, &after), [true, true, false]);
+    assert_eq!(after.organisations[2].domains, []);
+    assert_eq!(fresh.organisations[0].domains, []);
+    // The same, read again.
+    let again = reader.load_with([]).unwrap();
+    assert_eq!((same(&after, &again), &again), (vec![true; 3], &after));
     // And nothing is forgotten for that.
     fs::write(&path, FILES[3].1).unwrap();
-    assert_eq!(same(&before, &reader.load_with([]).unwrap()), [true; 3]);
+    let back = reader.load_with([]).unwrap();
+    assert_eq!(
+        (same(&before, &back), &back),
+        (vec![true, true, false], &before)
+    );
 }
 
 #[test]
@@ -144,4 +155,48 @@ fn what_zegel_toml_says_reaches_the_files_that_have_not_changed() {
     reader.load_with([]).unwrap_err();
     fs::write(&settings, "").unwrap();
     assert_eq!(reader.load_with([]).unwrap(), before);
+}
+
+#[test]
+fn a_mistake_concerns_its_own_organisation() {
+    let folder = folder(&FILES);
+    let path = |name: &str| folder.path().join("orgs.d").join(name);
+    let mut reader = reader(folder.path());
+    let before = reader.load_with([]).unwrap();
+    fs::write(path("a.toml"), "domians = [\"a.nl\"]").unwrap();
+    fs::write(path("c.toml"), "domains = [\"c.nl\"]\nname = \"D\"").unwrap();
+    fs::write(path("d.toml"), "domains = [\"d.nl\"").unwrap();
+    let after = reader.load_with([]).unwrap();
+    assert_eq!(same(&before, &after), [true, true, false]);
+    assert_eq!(after.organisations[2].name, "D");
+    assert_eq!(after.organisations.len(), 3);
+    let broken: Vec<_> = after
+        .mistakes
+        .broken
+        .iter()
+        .map(|one| (one.organisation.as_ref().unwrap().as_str(), one.is_kept))
+        .collect();
+    assert_eq!(broken, [("a", true), ("d", false)]);
+    let fresh = load_in(folder.path(), NONE).unwrap();
+    let ids: Vec<&str> = fresh
+        .organisations
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(ids, ["a-b", "c"]);
+    // What is kept keeps its domains.
+    fs::write(path("d.toml"), "domains = [\"a.nl\", \"d.nl\"]").unwrap();
+    let claimed = reader.load_with([]).unwrap();
+    let domains = |loaded: &Loaded, place: usize| {
+        let domains = &loaded.organisations[place].domains;
+        domains.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(domains(&claimed, 1), ["a.nl"]);
+    assert_eq!(domains(&claimed, 3), ["d.nl"]);
+    // It is corrected, and has gone to the other one.
+    fs::write(path("a.toml"), "domains = [\"a2.nl\"]").unwrap();
+    let moved = reader.load_with([]).unwrap();
+    assert!(moved.mistakes.is_empty(), "{:?}", moved.mistakes);
+    assert_eq!(domains(&moved, 1), ["a2.nl"]);
+    assert_eq!(domains(&moved, 3), ["a.nl", "d.nl"]);
 }

@@ -27,6 +27,7 @@ fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
         settings: Settings::default(),
         organisations: vec![organisation("a", "a.nl"), organisation("b", "b.nl")],
         warnings: Vec::new(),
+        mistakes: Mistakes::default(),
     };
     change(&mut loaded);
     loaded

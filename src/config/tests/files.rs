@@ -15,7 +15,10 @@ fn warnings(folder: &Path) -> Vec<String> {
 }
 
 fn only_problem(folder: &Path) -> Problem {
-    let mut problems = load_in(folder, NONE).unwrap_err().0;
+    let mut problems = match load_in(folder, NONE) {
+        Ok(loaded) => loaded.mistakes.problems(),
+        Err(problems) => problems.0,
+    };
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems.remove(0)
 }

@@ -38,12 +38,15 @@ fn load_in(folder: &Path, environment: Environment<'_>) -> Result<Loaded, Proble
 }
 
 fn good(files: &[(&str, &str)], environment: Environment<'_>) -> Loaded {
-    load_in(folder(files).path(), environment).unwrap_or_else(|problems| panic!("{problems}"))
+    let loaded = load_in(folder(files).path(), environment);
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(loaded.mistakes.is_empty(), "{:?}", loaded.mistakes);
+    loaded
 }
 
 fn problems(files: &[(&str, &str)], environment: Environment<'_>) -> Vec<Problem> {
     match load_in(folder(files).path(), environment) {
-        Ok(_) => Vec::new(),
+        Ok(loaded) => loaded.mistakes.problems(),
         Err(problems) => problems.0,
     }
 }

@@ -1,7 +1,10 @@
 //! What there is once in a process.
 
 use std::{
-    sync::{LazyLock, atomic::AtomicU64},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -64,6 +67,8 @@ pub(super) struct Process {
     reloads_failed: Counter,
     last_reload_succeeded: Gauge,
     last_reload: Moment,
+    /// Since when the disk has a newer configuration; 0 if it has none.
+    newer_since: AtomicU64,
     last_failure: Moment,
     snapshot: SnapshotGauges,
     header_memory: Gauge,
@@ -94,6 +99,7 @@ impl Process {
                 "last_reload_timestamp_seconds",
                 "When the configuration in use was loaded",
             ),
+            newer_since: AtomicU64::new(0),
             last_failure: registered(
                 registry,
                 "last_signing_failure_timestamp_seconds",
@@ -137,6 +143,8 @@ impl Process {
         figures.snapshot_generation = number(&snapshot.generation);
         figures.keystore_generation = number(&snapshot.keystore_generation);
         figures.last_reload_successful = self.last_reload_succeeded.get() == 1;
+        let newer_since = self.newer_since.load(Ordering::Relaxed);
+        figures.configuration_newer_since = Some(newer_since).filter(|time| *time > 0);
         figures.reloads_failed = self.reloads_failed.get();
         figures.organisations_in_use = number(&snapshot.organisations);
         figures.domains_without_key = number(&snapshot.without_key);
@@ -197,6 +205,18 @@ impl Metrics {
     pub fn reload_succeeded(&self) {
         self.0.process.reloads_succeeded.inc();
         self.0.process.last_reload_succeeded.set(1);
+    }
+
+    /// Something on the disk was refused before, and is there still.
+    pub fn something_is_refused(&self) {
+        self.0.process.last_reload_succeeded.set(0);
+    }
+
+    /// Since when the configuration on the disk is newer than the one in use, in seconds since
+    /// 1970; none if it is not.
+    pub fn configuration_newer(&self, since: Option<u64>) {
+        let newer_since = &self.0.process.newer_since;
+        newer_since.store(since.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// A reload failed, and the snapshot before it stays in use.
