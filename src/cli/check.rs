@@ -11,12 +11,15 @@ use serde::Serialize;
 
 use super::{
     context::{self, Context},
+    judging::{BEHIND, Judge, is_behind},
+    live::ask_signer,
     output::{Output, Table, complain, warn},
     status::Status,
 };
 use crate::{
     config::{self, Loaded, Problem},
     dkim::{Algorithm, FIELD_NAME, Message, ParsedSignature, PublicKey},
+    judgement::Judgement,
     keys::{KeyEntry, State},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
@@ -24,7 +27,7 @@ use crate::{
     organisation::{Ground, Organisation},
     signer::{Body, Decision, Work},
     snapshot::{ActiveKey, Domain, Signing, Snapshot},
-    words::Severity,
+    words::{Language, Level, Severity},
 };
 
 /// Of the probe.
@@ -69,6 +72,8 @@ struct CheckedOrganisation {
 #[derive(Serialize)]
 struct CheckedDomain {
     domain: DomainName,
+    /// How it stands, as everywhere.
+    level: Level,
     state: DomainState,
     keys: Vec<CheckedKey>,
 }
@@ -173,8 +178,20 @@ impl Report {
                     self.say(Severity::Act, &problem);
                 }
                 self.examine_keystore(&built.snapshot, &keystore);
+                let loaded = built.snapshot.loaded();
+                let figures = ask_signer(&loaded.settings);
+                if figures.as_ref().is_some_and(is_behind) {
+                    self.say(Severity::Warning, &BEHIND);
+                }
+                let judge = match Judge::new(loaded, figures.as_ref()) {
+                    Ok(judge) => judge,
+                    Err(error) => return self.say(Severity::Act, &error),
+                };
                 for organisation in built.snapshot.organisations() {
-                    let checked = self.examine_organisation(&built.snapshot, organisation);
+                    let judgement = judge.judge(organisation);
+                    self.say_of(&organisation.id, &judgement);
+                    let checked =
+                        self.examine_organisation(&built.snapshot, organisation, &judgement);
                     self.organisations.push(checked);
                 }
             }
@@ -252,10 +269,23 @@ impl Report {
         }
     }
 
+    /// What mail suffers from, though the files are as they should be.
+    fn say_of(&mut self, id: &OrganisationId, judgement: &Judgement) {
+        let urgent = judgement.matters.iter();
+        for matter in urgent.filter(|matter| matter.level.is_urgent()) {
+            let sentence = matter.sentence(id, Language::English);
+            self.say(
+                Severity::Warning,
+                &format!("{id}: {}: {sentence}", matter.level),
+            );
+        }
+    }
+
     fn examine_organisation(
         &mut self,
         snapshot: &Snapshot,
         organisation: &Organisation,
+        judgement: &Judgement,
     ) -> CheckedOrganisation {
         let names = organisation.domains.iter().chain(&organisation.parked);
         let domains = names.map(|name| {
@@ -287,6 +317,7 @@ impl Report {
                 }
             };
             CheckedDomain {
+                level: judgement.of_domain(name),
                 domain: name.clone(),
                 state,
                 keys,
@@ -365,8 +396,8 @@ impl Report {
         ));
     }
 
-    fn table(&self) -> Table<4> {
-        let mut table = Table::new(["ORGANISATION", "DOMAIN", "STATE", "KEYS"]);
+    fn table(&self) -> Table<5> {
+        let mut table = Table::new(["ORGANISATION", "DOMAIN", "STATE", "LEVEL", "KEYS"]);
         for organisation in &self.organisations {
             for domain in &organisation.domains {
                 let keys = domain.keys.iter();
@@ -377,6 +408,7 @@ impl Report {
                     organisation.id.to_string(),
                     domain.domain.to_string(),
                     domain.state.as_str().to_owned(),
+                    domain.level.to_string(),
                     keys.join(", "),
                 ]);
             }

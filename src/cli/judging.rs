@@ -15,6 +15,15 @@ use crate::{
     organisation::{Organisation, Refusal},
 };
 
+/// What is said where [`is_behind`].
+pub(super) const BEHIND: &str = "the configuration on disk is newer than the one in use: the \
+     signer takes organisations up within seconds, and zegel.toml at `systemctl reload zegel`";
+
+/// Whether the signer uses another configuration than the one on the disk.
+pub(super) fn is_behind(figures: &SignerFigures) -> bool {
+    figures.configuration_newer_since.is_some()
+}
+
 /// By organisation, also of those that are well.
 pub(super) type Judgements = BTreeMap<String, Told>;
 

@@ -14,10 +14,10 @@ use self::steps::{Stage, Step, steps};
 use super::{
     context::Context,
     failure::Failure,
-    judging::Judge,
+    judging::{BEHIND, Judge, is_behind},
     live::ask_signer,
     message::Mail,
-    output::{Output, Table, complain, printable},
+    output::{Output, Table, complain, printable, warn},
     refusal,
     status::Status,
     trial::{CircumstanceArguments, Trial, build},
@@ -159,6 +159,9 @@ fn level(
 ) -> Result<Level, Failure> {
     let loaded = built.snapshot.loaded();
     let figures = ask_signer(&loaded.settings);
+    if figures.as_ref().is_some_and(is_behind) {
+        warn(BEHIND);
+    }
     let judge = Judge::new(loaded, figures.as_ref())?;
     Ok(judge.judge(organisation).of_domain(domain))
 }
