@@ -13,6 +13,7 @@ use support::keeper::{Keeper, command};
 use support::name_world::World;
 use support::port::Port;
 use support::zegel::{Org, Zegel};
+use zegel::dkim::Algorithm::Ed25519Sha256;
 
 const DOMAIN: &str = "alfa.example";
 
@@ -217,4 +218,75 @@ fn a_keeper_works_while_the_address_of_its_pages_is_taken() {
         assert!(log.contains("keeper.http: cannot listen on"), "{log}");
         assert!(keeper.end("-TERM").success());
     });
+}
+
+/// What a command prints as JSON.
+fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = command(folder, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Asks for the key of an organisation with one domain, and gives its record for a zone file.
+fn record(folder: &Path, organisation: &str) -> String {
+    let keys = json(folder, &["key", "generate", organisation, "--json"]);
+    let selector = keys[0]["selector"].as_str().expect("a selector");
+    let record = keys[0]["record"].as_str().expect("a record");
+    format!("{selector}._domainkey TXT \"{record}\"\n")
+}
+
+/// How often the keeper has looked at an organisation since it was started.
+fn looks(keeper: &Keeper) -> u64 {
+    let page = keeper.page();
+    let mut lines = page.lines();
+    let count = lines.find_map(|line| line.strip_prefix("zegel_checks_total{result=\"ok\"} "));
+    count.expect("the metric").parse().expect("a number")
+}
+
+/// Looks are an hour apart, and those in which nothing waits are spread over half of that.
+#[test]
+fn a_new_key_signs_as_soon_as_its_record_has_settled_also_after_a_restart() {
+    let world = World::start();
+    world.set_ttl(1);
+    let (well, new) = (["a", "b", "c"], "zulu");
+    let domain = |id: &str| format!("{id}.example");
+    let org = |id: &str| Org::new(id, &[&domain(id)]).signing_by(Ed25519Sha256);
+    let mut orgs: Vec<Org> = well.iter().map(|id| org(id)).collect();
+    orgs.push(org(new).without_keys());
+    let http = Port::free();
+    let settings = settings(world.resolver.address(), &http) + "settle = \"2s\"\n";
+    let zegel = Zegel::prepared(&orgs, &settings);
+    for id in well.iter().chain([&new]) {
+        world.set_both(&domain(id), "");
+    }
+    let folder = zegel.path("");
+    let mut keeper = Keeper::start(&folder, &http);
+    let awaited = "key made by the keeper";
+    wait_for(&keeper, awaited, || keeper.log().contains("a key was made"));
+    world.set_both(&domain(new), &record(&folder, new));
+    assert!(keeper.restart("-TERM").success());
+    let activated = "key activated";
+    wait_for(&keeper, activated, || keeper.log().contains(activated));
+    wait_for(&keeper, "both looks are counted", || looks(&keeper) >= 3);
+    // One that is well is looked at when the keeper starts.
+    assert_eq!(looks(&keeper), 3, "{}", keeper.log());
+    let keys = json(&folder, &["key", "list", new, "--json"]);
+    assert_eq!(keys[0]["domains"][0]["state"], "active");
+    assert!(keeper.end("-TERM").success());
+}
+
+#[test]
+fn a_key_that_someone_makes_is_looked_for_within_seconds() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let zegel = Zegel::prepared(&[org], &settings(world.resolver.address(), &http));
+    let mut keeper = Keeper::start(&zegel.path(""), &http);
+    wait_for_work(&keeper);
+    assert_eq!(looks(&keeper), 1);
+    json(&zegel.path(""), &["key", "roll", "een", "--json"]);
+    wait_for(&keeper, "one more look", || looks(&keeper) == 2);
+    assert!(keeper.end("-TERM").success());
 }

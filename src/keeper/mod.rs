@@ -2,7 +2,8 @@
 //! successors in time, and says what the DNS administrators still have to do.
 //!
 //! ```text
-//! every check_every, by a clock of its own for each organisation:
+//! every check_every, or every minute where something waits; by a clock of its own for each
+//! organisation:
 //!   keyring ──> observe, judge ──> sights ──> plan (pure) ──> apply, make keys ──> report
 //! ```
 //!
@@ -14,10 +15,13 @@
 
 mod agenda;
 mod beginning;
+mod cadence;
 mod check;
 mod clock;
 mod journal;
 mod round;
+mod survey;
+mod work;
 
 use std::{path::Path, process::ExitCode};
 
@@ -28,10 +32,7 @@ use tokio::{
 };
 
 pub use self::round::Duty;
-use self::{
-    beginning::Beginning,
-    round::{Attention, Rounds},
-};
+use self::{beginning::Beginning, round::Rounds, work::Attention};
 use crate::{
     config::{HttpListen, Loaded, Reader},
     http::{self, HttpState, Role},
