@@ -290,3 +290,93 @@ fn a_key_that_someone_makes_is_looked_for_within_seconds() {
     wait_for(&keeper, "one more look", || looks(&keeper) == 2);
     assert!(keeper.end("-TERM").success());
 }
+
+/// The state of the only key in its only domain, in what `key list` and `keeper look` print.
+fn state(keys: &serde_json::Value) -> String {
+    let state = &keys[0]["domains"][0]["state"];
+    state.as_str().expect("a state").to_owned()
+}
+
+/// The look that comes by itself is a minute away, until the record is seen.
+#[test]
+fn a_look_is_made_at_once_by_the_keeper_that_runs() {
+    let world = World::start();
+    world.set_ttl(1);
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let zegel = Zegel::prepared(
+        &[org.without_keys()],
+        &(settings(world.resolver.address(), &http) + "settle = \"1s\"\n"),
+    );
+    let folder = zegel.path("");
+    let mut keeper = Keeper::start(&folder, &http);
+    wait_for_work(&keeper);
+    let before = looks(&keeper);
+    world.set_both(DOMAIN, &record(&folder, "een"));
+    let look = ["keeper", "look", "een", "--json"];
+    assert_eq!(state(&json(&folder, &look)), "published");
+    assert!(looks(&keeper) > before);
+    thread::sleep(Duration::from_millis(1200));
+    assert_eq!(state(&json(&folder, &look)), "active");
+    // Several at the same time: each gets an answer.
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| json(&folder, &look)))
+            .collect();
+        for one in asked {
+            assert_eq!(state(&one.join().expect("an answer")), "active");
+        }
+    });
+    let check = command(&folder, &["dns", "check", "een", "--look"]);
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(
+        said.contains("SELECTOR") && said.contains("looked at 1 domains"),
+        "{said}"
+    );
+    let requests = fs::read_dir(zegel.path("keys/keeper.look")).expect("requests");
+    assert_eq!(requests.count(), 0);
+    let unknown = command(&folder, &["keeper", "look", "twee"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(keeper.end("-TERM").success());
+}
+
+#[test]
+fn a_look_needs_no_keeper() {
+    let world = World::start();
+    world.set_ttl(1);
+    world.set_both(DOMAIN, "");
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let zegel = Zegel::prepared(
+        &[org.without_keys()],
+        &(settings(world.resolver.address(), &Port::free()) + "settle = \"1s\"\n"),
+    );
+    let folder = zegel.path("");
+    let look = ["keeper", "look", "een", "--json"];
+    // It makes the key as the keeper would.
+    assert_eq!(state(&json(&folder, &look)), "generated");
+    world.set_both(DOMAIN, &record(&folder, "een"));
+    assert_eq!(state(&json(&folder, &look)), "published");
+    thread::sleep(Duration::from_millis(1200));
+    assert_eq!(state(&json(&folder, &look)), "active");
+    // Someone has the lock, and does not see to requests.
+    let keystore = zegel.keystore();
+    let held = keystore.keep(jiff::Timestamp::now()).expect("the lock");
+    let refused = command(&folder, &look);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("the keeper, process"), "{said}");
+    // It ends while it is waited for: the command looks by itself.
+    keystore.accept_look_requests().expect("a folder");
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| json(&folder, &look));
+        let begun = Instant::now();
+        while keystore.look_requests().expect("requests").is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no request");
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(held);
+        assert_eq!(state(&asked.join().expect("an answer")), "active");
+    });
+    assert!(keystore.look_requests().expect("requests").is_empty());
+}

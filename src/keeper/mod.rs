@@ -19,7 +19,9 @@ mod cadence;
 mod check;
 mod clock;
 mod journal;
+mod requests;
 mod round;
+mod single;
 mod survey;
 mod work;
 
@@ -31,8 +33,8 @@ use tokio::{
     sync::watch,
 };
 
-pub use self::round::Duty;
 use self::{beginning::Beginning, round::Rounds, work::Attention};
+pub use self::{round::Duty, single::look};
 use crate::{
     config::{HttpListen, Loaded, Reader},
     http::{self, HttpState, Role},

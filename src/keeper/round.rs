@@ -25,13 +25,14 @@ use super::{
     check::Checker,
     clock::ClockWatch,
     journal::Journal,
+    requests::Requests,
     survey::Survey,
     work::{Attention, Done, Work},
 };
 use crate::{
     config::{self, Claims, Effect, Loaded, Reader},
     dns::{DnsError, Observer, Round},
-    keystore::Keystore,
+    keystore::{Keystore, LookRequest},
     names::OrganisationId,
     observe::metrics::keeper::KeeperMetrics,
     organisation::Organisation,
@@ -39,6 +40,8 @@ use crate::{
 
 /// How often it is seen whether looks are late.
 const LATENESS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is seen whether a command asks for a look.
+const REQUESTS_EVERY: Duration = Duration::from_secs(1);
 /// How old what is known of zones and servers may be where something waits.
 const FRESH: Duration = Duration::from_secs(30);
 
@@ -75,6 +78,8 @@ pub(super) struct Rounds {
     clocks: HashMap<OrganisationId, ClockWatch>,
     agenda: Agenda,
     cadence: Cadence,
+    requests: Requests,
+    next_requests: Instant,
     survey: Survey,
     /// When to see whether someone else has changed keys.
     next_survey: Instant,
@@ -97,6 +102,8 @@ struct Running {
     begun: Instant,
     /// What the clocks showed at the look before; back in its place if this one comes to nothing.
     clock: ClockWatch,
+    /// Whom it answers.
+    requests: Vec<LookRequest>,
 }
 
 impl Rounds {
@@ -123,6 +130,8 @@ impl Rounds {
             clocks: HashMap::new(),
             agenda: Agenda::default(),
             cadence: Cadence::default(),
+            requests: Requests::default(),
+            next_requests: Instant::now(),
             survey: Survey::default(),
             next_survey: Instant::now(),
             places: HashMap::new(),
@@ -145,6 +154,11 @@ impl Rounds {
     pub(super) async fn work(&mut self, duty: Duty) -> Attention {
         let mut attention = Attention::NotNeeded;
         self.take_organisations(duty).await;
+        if duty == Duty::Always
+            && let Err(error) = self.keystore.accept_look_requests()
+        {
+            tracing::error!("no command can ask for a look: {error}");
+        }
         let mut reading = Instant::now() + self.loaded.settings.keeper.check_every;
         loop {
             while let Some((organisation, place)) = self.agenda.begin(Instant::now()) {
@@ -154,7 +168,11 @@ impl Rounds {
             if duty == Duty::Once && self.running.is_empty() {
                 return attention;
             }
-            let soon = Instant::now() + LATENESS_EVERY;
+            let soon = match duty {
+                Duty::Once => Instant::now() + LATENESS_EVERY,
+                // A moment, not a while from now on: there may be no quiet while.
+                Duty::Always => self.next_requests,
+            };
             let wake = self.agenda.wake().map_or(soon, |wake| wake.min(soon));
             let wish = Arc::clone(&self.wish);
             tokio::select! {
@@ -182,6 +200,7 @@ impl Rounds {
                         self.take_organisations(duty).await;
                     }
                     self.look_soon_at_other_keys().await;
+                    self.look_soon_where_asked().await;
                 },
             }
         }
@@ -311,6 +330,35 @@ impl Rounds {
         }
     }
 
+    /// Those for which a command waits.
+    async fn look_soon_where_asked(&mut self) {
+        let now = Instant::now();
+        if now < self.next_requests {
+            return;
+        }
+        self.next_requests = now + REQUESTS_EVERY;
+        let keystore = self.keystore.clone();
+        let Ok(Ok(there)) = spawn_blocking(move || keystore.look_requests()).await else {
+            return;
+        };
+        let places = &self.places;
+        for id in self.requests.notice(there, |id| places.contains_key(id)) {
+            self.agenda.hurry(&id, now);
+        }
+    }
+
+    /// Lets those know who asked for a look, or lets them wait for the next one.
+    fn answer(&mut self, requests: Vec<LookRequest>, ended: Ended) {
+        if ended == Ended::TooSlow {
+            return self.requests.put_back(requests);
+        }
+        for request in requests {
+            let keystore = self.keystore.clone();
+            // If its file can't be removed, the command says after a while that nobody answers.
+            spawn_blocking(move || keystore.answer(&request));
+        }
+    }
+
     /// Those of which the configuration says something else than before.
     fn look_soon_at_changed(&mut self, loaded: &Loaded) {
         let known: HashMap<&OrganisationId, &Arc<Organisation>> = self
@@ -363,6 +411,7 @@ impl Rounds {
             place,
             begun,
             clock,
+            requests: self.requests.begin(id),
         };
         self.running.insert(task.id(), running);
     }
@@ -397,7 +446,9 @@ impl Rounds {
             place,
             begun,
             clock,
+            requests,
         } = running;
+        self.answer(requests, done.ended);
         if done.ended == Ended::Over && self.places.contains_key(&id) {
             self.cadence.note(&id, done.pending, Timestamp::now());
         }

@@ -14,6 +14,7 @@ use crate::{
     cli::{
         context::{self, Context, nearest},
         failure::Failure,
+        keeper, key,
         look::{KeyRecord, in_one_round, word},
         output::{Output, Table, complain, printable},
         status::Status,
@@ -37,6 +38,10 @@ pub(in crate::cli) struct CheckArguments {
     /// Only this domain, which may be a parked one
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<DomainName>,
+
+    /// Have the keeper look at the keys of the organisation first, and do what is due
+    #[arg(long, requires = "organisation")]
+    look: bool,
 
     /// The language of the advice
     #[arg(long, value_enum, default_value_t = Language::English, value_name = "LANGUAGE")]
@@ -117,7 +122,18 @@ struct ReportedFinding<'a> {
 pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisations = organisations(arguments, &loaded)?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
+    let mut was_looked_at = true;
+    if arguments.look {
+        for organisation in &organisations {
+            let status = keeper::look(&loaded, &keystore, organisation)?;
+            was_looked_at &= status == Status::Good;
+        }
+        if !arguments.json {
+            key::list(context, (&loaded, &keystore), &organisations, false);
+            context.output.line("");
+        }
+    }
     let mut survey = Survey {
         keystore: &keystore,
         subjects: Vec::new(),
@@ -132,6 +148,7 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
     }
     let examined = examine(&loaded, survey.subjects)?;
     let good = survey.is_whole
+        && was_looked_at
         && examined
             .iter()
             .flat_map(|examined| &examined.findings)

@@ -12,7 +12,7 @@ use crate::{
         output::{Table, warn},
         status::Status,
     },
-    config::situation,
+    config::{Loaded, situation},
     dkim::{Algorithm, Fingerprint},
     keys::{KeyEntry, NextStep, Publication, Situation},
     keystore::Keystore,
@@ -67,6 +67,17 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
         None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
     let keystore = loaded.settings.open_keystore()?;
+    list(context, (&loaded, &keystore), &wanted, arguments.json);
+    Ok(Status::Good)
+}
+
+/// Prints the keys of these organisations.
+pub(in crate::cli) fn list(
+    context: &mut Context,
+    (loaded, keystore): (&Loaded, &Keystore),
+    wanted: &[&Organisation],
+    json: bool,
+) {
     let timing = loaded.settings.timing();
     let claims = loaded.claims();
     let now = Timestamp::now();
@@ -77,12 +88,12 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
             Ok(keyring) => {
                 let away = claims.away(organisation, &keyring);
                 let situation = situation(organisation, &keyring, &away, &timing);
-                let listed = |entry| listed(&keystore, organisation, &situation, entry, now);
+                let listed = |entry| listed(keystore, organisation, &situation, entry, now);
                 keys.extend(keyring.keys().iter().map(listed));
             }
         }
     }
-    if arguments.json {
+    if json {
         context.output.json(&keys);
     } else if keys.is_empty() {
         context
@@ -91,7 +102,6 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
     } else {
         context.output.line(table(&keys));
     }
-    Ok(Status::Good)
 }
 
 fn listed(
