@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -379,4 +380,43 @@ fn a_look_needs_no_keeper() {
         assert_eq!(state(&asked.join().expect("an answer")), "active");
     });
     assert!(keystore.look_requests().expect("requests").is_empty());
+}
+
+/// Nobody has asked for the default address, so it is no error if it can't be had.
+#[test]
+fn a_keeper_whose_default_address_is_taken_warns_and_goes_on() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let text = settings(world.resolver.address(), &Port::free());
+    let text: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("http"))
+        .collect();
+    let zegel = Zegel::prepared(&[org.without_keys()], &text.join("\n"));
+    // If somebody else has it, that is as well.
+    let _taken = TcpListener::bind("127.0.0.1:9466");
+    let log = zegel.path("keeper.output");
+    let output = fs::File::create(&log).expect("a file");
+    let mut keeper = Command::new(env!("CARGO_BIN_EXE_zegel"))
+        .args(["keeper", "--config"])
+        .arg(zegel.path("zegel.toml"))
+        .stdout(Stdio::null())
+        .stderr(output)
+        .spawn()
+        .expect("a keeper");
+    let begun = Instant::now();
+    let said = || fs::read_to_string(&log).expect("its log");
+    let is_done = |said: &str| {
+        said.contains("WARN")
+            && said.contains("nothing is served there")
+            && said.contains("a key was made")
+    };
+    while !is_done(&said()) && begun.elapsed() < Duration::from_secs(30) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    keeper.kill().expect("it runs");
+    keeper.wait().expect("its end");
+    assert!(is_done(&said()), "{}", said());
+    assert!(!said().contains("ERROR"), "{}", said());
 }

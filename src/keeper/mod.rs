@@ -36,7 +36,7 @@ use tokio::{
 use self::{beginning::Beginning, round::Rounds, work::Attention};
 pub use self::{round::Duty, single::look};
 use crate::{
-    config::{HttpListen, Loaded, Reader},
+    config::{HttpListen, KeeperSettings, Loaded, Reader},
     http::{self, HttpState, Role},
     keystore::KeeperLock,
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
@@ -138,7 +138,16 @@ async fn serve_http(
     let stopped = async move {
         let _ = receiver.wait_for(|stop| *stop).await;
     };
-    let (_, serving) = http::pages("keeper.http", address.clone(), state, stopped).await;
+    let address = address.clone();
+    if address == KeeperSettings::default().http {
+        let serving = http::optional_pages("keeper.http", address, state, stopped).await;
+        tokio::spawn(async move {
+            serving.await;
+            drop(keeping);
+        });
+        return;
+    }
+    let (_, serving) = http::pages("keeper.http", address, state, stopped).await;
     tokio::spawn(async move {
         serving.await;
         drop(keeping);
