@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use support::keeper::{Keeper, command};
 use support::name_world::World;
 use support::port::Port;
 use support::zegel::{Org, Zegel};
+use zegel::dkim::Algorithm::Ed25519Sha256;
 
 const DOMAIN: &str = "alfa.example";
 
@@ -217,4 +219,204 @@ fn a_keeper_works_while_the_address_of_its_pages_is_taken() {
         assert!(log.contains("keeper.http: cannot listen on"), "{log}");
         assert!(keeper.end("-TERM").success());
     });
+}
+
+/// What a command prints as JSON.
+fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = command(folder, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Asks for the key of an organisation with one domain, and gives its record for a zone file.
+fn record(folder: &Path, organisation: &str) -> String {
+    let keys = json(folder, &["key", "generate", organisation, "--json"]);
+    let selector = keys[0]["selector"].as_str().expect("a selector");
+    let record = keys[0]["record"].as_str().expect("a record");
+    format!("{selector}._domainkey TXT \"{record}\"\n")
+}
+
+/// How often the keeper has looked at an organisation since it was started.
+fn looks(keeper: &Keeper) -> u64 {
+    let page = keeper.page();
+    let mut lines = page.lines();
+    let count = lines.find_map(|line| line.strip_prefix("zegel_checks_total{result=\"ok\"} "));
+    count.expect("the metric").parse().expect("a number")
+}
+
+/// Looks are an hour apart, and those in which nothing waits are spread over half of that.
+#[test]
+fn a_new_key_signs_as_soon_as_its_record_has_settled_also_after_a_restart() {
+    let world = World::start();
+    world.set_ttl(1);
+    let (well, new) = (["a", "b", "c"], "zulu");
+    let domain = |id: &str| format!("{id}.example");
+    let org = |id: &str| Org::new(id, &[&domain(id)]).signing_by(Ed25519Sha256);
+    let mut orgs: Vec<Org> = well.iter().map(|id| org(id)).collect();
+    orgs.push(org(new).without_keys());
+    let http = Port::free();
+    let settings = settings(world.resolver.address(), &http) + "settle = \"2s\"\n";
+    let zegel = Zegel::prepared(&orgs, &settings);
+    for id in well.iter().chain([&new]) {
+        world.set_both(&domain(id), "");
+    }
+    let folder = zegel.path("");
+    let mut keeper = Keeper::start(&folder, &http);
+    let awaited = "key made by the keeper";
+    wait_for(&keeper, awaited, || keeper.log().contains("a key was made"));
+    world.set_both(&domain(new), &record(&folder, new));
+    assert!(keeper.restart("-TERM").success());
+    let activated = "key activated";
+    wait_for(&keeper, activated, || keeper.log().contains(activated));
+    wait_for(&keeper, "both looks are counted", || looks(&keeper) >= 3);
+    // One that is well is looked at when the keeper starts.
+    assert_eq!(looks(&keeper), 3, "{}", keeper.log());
+    let keys = json(&folder, &["key", "list", new, "--json"]);
+    assert_eq!(keys[0]["domains"][0]["state"], "active");
+    assert!(keeper.end("-TERM").success());
+}
+
+#[test]
+fn a_key_that_someone_makes_is_looked_for_within_seconds() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let zegel = Zegel::prepared(&[org], &settings(world.resolver.address(), &http));
+    let mut keeper = Keeper::start(&zegel.path(""), &http);
+    wait_for_work(&keeper);
+    assert_eq!(looks(&keeper), 1);
+    json(&zegel.path(""), &["key", "roll", "een", "--json"]);
+    wait_for(&keeper, "one more look", || looks(&keeper) == 2);
+    assert!(keeper.end("-TERM").success());
+}
+
+/// The state of the only key in its only domain, in what `key list` and `keeper look` print.
+fn state(keys: &serde_json::Value) -> String {
+    let state = &keys[0]["domains"][0]["state"];
+    state.as_str().expect("a state").to_owned()
+}
+
+/// The look that comes by itself is a minute away, until the record is seen.
+#[test]
+fn a_look_is_made_at_once_by_the_keeper_that_runs() {
+    let world = World::start();
+    world.set_ttl(1);
+    world.set_both(DOMAIN, "");
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let zegel = Zegel::prepared(
+        &[org.without_keys()],
+        &(settings(world.resolver.address(), &http) + "settle = \"1s\"\n"),
+    );
+    let folder = zegel.path("");
+    let mut keeper = Keeper::start(&folder, &http);
+    wait_for_work(&keeper);
+    let before = looks(&keeper);
+    world.set_both(DOMAIN, &record(&folder, "een"));
+    let look = ["keeper", "look", "een", "--json"];
+    assert_eq!(state(&json(&folder, &look)), "published");
+    assert!(looks(&keeper) > before);
+    thread::sleep(Duration::from_millis(1200));
+    assert_eq!(state(&json(&folder, &look)), "active");
+    // Several at the same time: each gets an answer.
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| json(&folder, &look)))
+            .collect();
+        for one in asked {
+            assert_eq!(state(&one.join().expect("an answer")), "active");
+        }
+    });
+    let check = command(&folder, &["dns", "check", "een", "--look"]);
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(
+        said.contains("SELECTOR") && said.contains("looked at 1 domains"),
+        "{said}"
+    );
+    let requests = fs::read_dir(zegel.path("keys/keeper.look")).expect("requests");
+    assert_eq!(requests.count(), 0);
+    let unknown = command(&folder, &["keeper", "look", "twee"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(keeper.end("-TERM").success());
+}
+
+#[test]
+fn a_look_needs_no_keeper() {
+    let world = World::start();
+    world.set_ttl(1);
+    world.set_both(DOMAIN, "");
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let zegel = Zegel::prepared(
+        &[org.without_keys()],
+        &(settings(world.resolver.address(), &Port::free()) + "settle = \"1s\"\n"),
+    );
+    let folder = zegel.path("");
+    let look = ["keeper", "look", "een", "--json"];
+    // It makes the key as the keeper would.
+    assert_eq!(state(&json(&folder, &look)), "generated");
+    world.set_both(DOMAIN, &record(&folder, "een"));
+    assert_eq!(state(&json(&folder, &look)), "published");
+    thread::sleep(Duration::from_millis(1200));
+    assert_eq!(state(&json(&folder, &look)), "active");
+    // Someone has the lock, and does not see to requests.
+    let keystore = zegel.keystore();
+    let held = keystore.keep(jiff::Timestamp::now()).expect("the lock");
+    let refused = command(&folder, &look);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("the keeper, process"), "{said}");
+    // It ends while it is waited for: the command looks by itself.
+    keystore.accept_look_requests().expect("a folder");
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| json(&folder, &look));
+        let begun = Instant::now();
+        while keystore.look_requests().expect("requests").is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no request");
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(held);
+        assert_eq!(state(&asked.join().expect("an answer")), "active");
+    });
+    assert!(keystore.look_requests().expect("requests").is_empty());
+}
+
+/// Nobody has asked for the default address, so it is no error if it can't be had.
+#[test]
+fn a_keeper_whose_default_address_is_taken_warns_and_goes_on() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let text = settings(world.resolver.address(), &Port::free());
+    let text: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("http"))
+        .collect();
+    let zegel = Zegel::prepared(&[org.without_keys()], &text.join("\n"));
+    // If somebody else has it, that is as well.
+    let _taken = TcpListener::bind("127.0.0.1:9466");
+    let log = zegel.path("keeper.output");
+    let output = fs::File::create(&log).expect("a file");
+    let mut keeper = Command::new(env!("CARGO_BIN_EXE_zegel"))
+        .args(["keeper", "--config"])
+        .arg(zegel.path("zegel.toml"))
+        .stdout(Stdio::null())
+        .stderr(output)
+        .spawn()
+        .expect("a keeper");
+    let begun = Instant::now();
+    let said = || fs::read_to_string(&log).expect("its log");
+    let is_done = |said: &str| {
+        said.contains("WARN")
+            && said.contains("nothing is served there")
+            && said.contains("a key was made")
+    };
+    while !is_done(&said()) && begun.elapsed() < Duration::from_secs(30) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    keeper.kill().expect("it runs");
+    keeper.wait().expect("its end");
+    assert!(is_done(&said()), "{}", said());
+    assert!(!said().contains("ERROR"), "{}", said());
 }

@@ -11,6 +11,7 @@ use super::{
     doctor::DoctorArguments,
     explain::ExplainArguments,
     import::ImportCommand,
+    keeper::LookArguments,
     key::KeyCommand,
     keystore::KeystoreCommand,
     live::{StatusArguments, TopArguments},
@@ -88,10 +89,20 @@ pub(super) enum Command {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct KeeperArguments {
     /// One round, for a timer; exit status 1 if something needs attention
     #[arg(long)]
     pub(super) once: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Option<KeeperCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeeperCommand {
+    /// Look at the DNS of an organisation now, and show its keys; the keeper may run
+    Look(LookArguments),
 }
 
 #[cfg(test)]

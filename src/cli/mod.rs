@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod import;
 mod judging;
+mod keeper;
 mod key;
 mod keystore;
 mod live;
@@ -32,14 +33,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use self::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, KeeperArguments, KeeperCommand},
     context::Context,
     failure::Failure,
 };
-use crate::{
-    daemon, guard,
-    keeper::{self, Duty},
-};
+use crate::{daemon, guard, keeper::Duty};
 
 /// The command line as it is defined, for those who write it down: manual pages, completions.
 pub fn command() -> clap::Command {
@@ -64,13 +62,17 @@ pub fn main() -> ExitCode {
     let mut context = Context::new(arguments.config);
     let result = match &arguments.command {
         Command::Run => return daemon::run(context.config_file()),
+        Command::Keeper(KeeperArguments {
+            command: Some(KeeperCommand::Look(arguments)),
+            ..
+        }) => keeper::run(arguments, &mut context),
         Command::Keeper(arguments) => {
             let duty = if arguments.once {
                 Duty::Once
             } else {
                 Duty::Always
             };
-            return keeper::run(context.config_file(), duty);
+            return crate::keeper::run(context.config_file(), duty);
         }
         Command::Demo(arguments) => return demo::run(arguments),
         Command::Check(arguments) => Ok(check::run(arguments, &mut context)),

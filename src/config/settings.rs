@@ -419,7 +419,7 @@ pub struct KeeperSettings {
     pub drain: Duration,
     /// The addresses that the relay sends from, for SPF advice.
     pub relay_addresses: Vec<IpAddr>,
-    /// Where the keeper serves its metrics.
+    /// Where the keeper serves its metrics. If the default can't be had, it does without.
     pub http: HttpListen,
 }
 
@@ -436,7 +436,7 @@ impl Default for KeeperSettings {
             settle: Duration::from_mins(10),
             drain: 7 * DAY,
             relay_addresses: Vec::new(),
-            http: HttpListen::Off,
+            http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9466))),
         }
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
     let mut section = Section::new(root, report);
     let listeners = listener::read(section.take("listener"), report);
     let http = read_http(section.section("http"), &defaults);
-    let (keeper, keeper_http) = read_keeper(section.section("keeper"));
+    let (mut keeper, keeper_http) = read_keeper(section.section("keeper"));
+    give_way(&mut keeper, &http, &listeners);
     check_http(&http, &keeper.http, &keeper_http, &listeners, report);
     let (path, mark) = read_keystore(section.section("keystore"), &folder);
     let settings = Settings {
@@ -252,6 +253,17 @@ fn http_address(node: &Node) -> Result<HttpListen, Fault> {
         ..fault
     })?;
     Ok(HttpListen::Tcp(address))
+}
+
+/// Has the keeper serve no pages at its default address where the operator has put something else.
+fn give_way(keeper: &mut KeeperSettings, http: &Http, listeners: &[ListenerSettings]) {
+    let is_default = keeper.http == KeeperSettings::default().http;
+    let mut listeners = listeners.iter();
+    let is_taken =
+        http.listen == keeper.http || listeners.any(|one| is_same(&one.socket, &keeper.http));
+    if is_default && is_taken {
+        keeper.http = HttpListen::Off;
+    }
 }
 
 /// Checks the reach of the sockets of signer and keeper, and that nothing else is on them.

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 pub use self::{
     client::{Endpoint, Reply},
     listener::HttpListener,
-    pages::pages,
+    pages::{optional_pages, pages},
 };
 use self::{places::Places, site::Site};
 use crate::{

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 
 use crate::keys::{Clock, Moment};
 
-/// What the two clocks may differ by from one look to the next.
+/// What the two clocks may differ by from one look to the next, and within [`ANCHOR`].
 const TOLERANCE: Duration = Duration::from_mins(1);
+/// For so long many looks are held against one moment, so that small steps add up.
+const ANCHOR: Duration = Duration::from_hours(1);
 
 /// A moment, and how long ago it was.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,7 @@ impl Look {
     }
 }
 
-/// Both clocks at the last look.
+/// Both clocks at a look before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClockWatch {
     wall: Timestamp,
@@ -47,12 +49,20 @@ impl ClockWatch {
         }
     }
 
-    /// The moment, and whether the wall clock went along with the other since the last look.
+    /// The moment, and whether the wall clock went along with the other since the looks before.
     pub(super) fn look(&mut self) -> Look {
         let (wall, monotonic) = (Timestamp::now(), Instant::now());
-        let moment = self.moment(wall, monotonic);
-        *self = Self { wall, monotonic };
+        let moment = self.moment_of(wall, monotonic);
         Look { moment, monotonic }
+    }
+
+    fn moment_of(&mut self, wall: Timestamp, monotonic: Instant) -> Moment {
+        let moment = self.moment(wall, monotonic);
+        let is_old = monotonic.duration_since(self.monotonic) >= ANCHOR;
+        if is_old || moment.clock == Clock::Jumped {
+            *self = Self { wall, monotonic };
+        }
+        moment
     }
 
     fn moment(&self, now: Timestamp, monotonic: Instant) -> Moment {
@@ -85,6 +95,24 @@ mod tests {
         assert_eq!(after(7200, 3600), Clock::Jumped);
         assert_eq!(after(-10, 3600), Clock::Jumped);
         assert_eq!(after(3600, 10), Clock::Jumped);
+    }
+
+    #[test]
+    fn small_jumps_add_up() {
+        let mut watch = ClockWatch::new();
+        let (mut wall, mut later) = (watch.wall, watch.monotonic);
+        // At every minute a look, and a wall clock that goes so many seconds meanwhile.
+        let mut jumps = |walked: i64| {
+            let jumped = |_: &i64| {
+                wall += jiff::SignedDuration::from_secs(walked);
+                later += Duration::from_mins(1);
+                watch.moment_of(wall, later).clock == Clock::Jumped
+            };
+            (0..60).filter(jumped).count()
+        };
+        assert_eq!(jumps(60), 0);
+        assert_eq!(jumps(90), 20);
+        assert_eq!(jumps(60), 0);
     }
 
     #[test]

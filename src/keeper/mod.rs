@@ -2,7 +2,8 @@
 //! successors in time, and says what the DNS administrators still have to do.
 //!
 //! ```text
-//! every check_every, by a clock of its own for each organisation:
+//! every check_every, or every minute where something waits; by a clock of its own for each
+//! organisation:
 //!   keyring ──> observe, judge ──> sights ──> plan (pure) ──> apply, make keys ──> report
 //! ```
 //!
@@ -14,10 +15,15 @@
 
 mod agenda;
 mod beginning;
+mod cadence;
 mod check;
 mod clock;
 mod journal;
+mod requests;
 mod round;
+mod single;
+mod survey;
+mod work;
 
 use std::{path::Path, process::ExitCode};
 
@@ -27,13 +33,10 @@ use tokio::{
     sync::watch,
 };
 
-pub use self::round::Duty;
-use self::{
-    beginning::Beginning,
-    round::{Attention, Rounds},
-};
+use self::{beginning::Beginning, round::Rounds, work::Attention};
+pub use self::{round::Duty, single::look};
 use crate::{
-    config::{HttpListen, Loaded, Reader},
+    config::{HttpListen, KeeperSettings, Loaded, Reader},
     http::{self, HttpState, Role},
     keystore::KeeperLock,
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
@@ -135,7 +138,16 @@ async fn serve_http(
     let stopped = async move {
         let _ = receiver.wait_for(|stop| *stop).await;
     };
-    let (_, serving) = http::pages("keeper.http", address.clone(), state, stopped).await;
+    let address = address.clone();
+    if address == KeeperSettings::default().http {
+        let serving = http::optional_pages("keeper.http", address, state, stopped).await;
+        tokio::spawn(async move {
+            serving.await;
+            drop(keeping);
+        });
+        return;
+    }
+    let (_, serving) = http::pages("keeper.http", address, state, stopped).await;
     tokio::spawn(async move {
         serving.await;
         drop(keeping);

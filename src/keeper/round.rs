@@ -1,7 +1,8 @@
 //! The rounds of the keeper: when it looks at which organisation, and what it says of that.
 //!
 //! No organisation waits for another: each is due [`KeeperSettings::check_every`] after its last
-//! look began, whatever the others do ([`Agenda`]).
+//! look began, and sooner if something waits there ([`Cadence`]), whatever the others do
+//! ([`Agenda`]).
 //!
 //! [`KeeperSettings::check_every`]: crate::config::KeeperSettings::check_every
 
@@ -15,20 +16,23 @@ use jiff::Timestamp;
 use tokio::{
     sync::Notify,
     task::{self, JoinError, JoinSet, spawn_blocking},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 use super::{
-    agenda::{Agenda, Ended, Lane, QUICK},
-    check::{Checker, Outcome},
-    clock::{ClockWatch, Look},
+    agenda::{Agenda, Ended, Place, Priority, QUICK},
+    cadence::Cadence,
+    check::Checker,
+    clock::ClockWatch,
     journal::Journal,
+    requests::Requests,
+    survey::Survey,
+    work::{Attention, Done, Work},
 };
 use crate::{
     config::{self, Claims, Effect, Loaded, Reader},
-    dns::{DnsError, Observer, Pace, Round},
-    keys::Timing,
-    keystore::Keystore,
+    dns::{DnsError, Observer, Round},
+    keystore::{Keystore, LookRequest},
     names::OrganisationId,
     observe::metrics::keeper::KeeperMetrics,
     organisation::Organisation,
@@ -36,6 +40,10 @@ use crate::{
 
 /// How often it is seen whether looks are late.
 const LATENESS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is seen whether a command asks for a look.
+const REQUESTS_EVERY: Duration = Duration::from_secs(1);
+/// How old what is known of zones and servers may be where something waits.
+const FRESH: Duration = Duration::from_secs(30);
 
 /// How long the keeper works.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,13 +52,6 @@ pub enum Duty {
     Once,
     /// Until it is told to stop.
     Always,
-}
-
-/// Whether a look found what someone should look at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Attention {
-    NotNeeded,
-    Needed,
 }
 
 /// One look after another.
@@ -63,6 +64,8 @@ pub(super) struct Rounds {
     observer: Observer,
     /// What is known of zones and servers, and since when that is gathered.
     round: (Arc<Round>, Instant),
+    /// The same for those in which something waits.
+    fresh: (Arc<Round>, Instant),
     checker: Arc<Checker>,
     keystore: Keystore,
     journal: Arc<Journal>,
@@ -76,9 +79,15 @@ pub(super) struct Rounds {
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
     agenda: Agenda,
+    cadence: Cadence,
+    requests: Requests,
+    next_requests: Instant,
+    survey: Survey,
+    /// When to see whether someone else has changed keys.
+    next_survey: Instant,
     /// Where each organisation is in the configuration.
     places: HashMap<OrganisationId, usize>,
-    looks: JoinSet<(Ended, Attention)>,
+    looks: JoinSet<Done>,
     running: HashMap<task::Id, Running>,
     /// Those that were not looked at since then.
     missing: (HashSet<OrganisationId>, Instant),
@@ -91,10 +100,12 @@ pub(super) struct Rounds {
 /// A look that is under way.
 struct Running {
     organisation: OrganisationId,
-    lane: Lane,
+    place: Place,
     begun: Instant,
     /// What the clocks showed at the look before; back in its place if this one comes to nothing.
     clock: ClockWatch,
+    /// Whom it answers.
+    requests: Vec<LookRequest>,
 }
 
 impl Rounds {
@@ -110,6 +121,7 @@ impl Rounds {
             claims: Arc::new(loaded.claims()),
             loaded,
             round: (Arc::new(observer.round()), Instant::now()),
+            fresh: (Arc::new(observer.round()), Instant::now()),
             observer,
             checker: Arc::new(Checker::new(keystore.clone())),
             keystore,
@@ -120,6 +132,11 @@ impl Rounds {
             mistakes: BTreeSet::new(),
             clocks: HashMap::new(),
             agenda: Agenda::default(),
+            cadence: Cadence::default(),
+            requests: Requests::default(),
+            next_requests: Instant::now(),
+            survey: Survey::default(),
+            next_survey: Instant::now(),
             places: HashMap::new(),
             looks: JoinSet::new(),
             running: HashMap::new(),
@@ -144,17 +161,26 @@ impl Rounds {
         } else {
             Attention::Needed
         };
-        self.take_organisations(duty);
+        self.take_organisations(duty).await;
+        if duty == Duty::Always
+            && let Err(error) = self.keystore.accept_look_requests()
+        {
+            tracing::error!("no command can ask for a look: {error}");
+        }
         let mut reading = Instant::now() + self.loaded.settings.keeper.check_every;
         loop {
-            while let Some((organisation, lane)) = self.agenda.begin(Instant::now()) {
-                self.look(&organisation, lane);
+            while let Some((organisation, place)) = self.agenda.begin(Instant::now()) {
+                self.look(&organisation, place);
             }
             self.watch_lateness();
             if duty == Duty::Once && self.running.is_empty() {
                 return attention;
             }
-            let soon = Instant::now() + LATENESS_EVERY;
+            let soon = match duty {
+                Duty::Once => Instant::now() + LATENESS_EVERY,
+                // A moment, not a while from now on: there may be no quiet while.
+                Duty::Always => self.next_requests,
+            };
             let wake = self.agenda.wake().map_or(soon, |wake| wake.min(soon));
             let wish = Arc::clone(&self.wish);
             tokio::select! {
@@ -166,22 +192,24 @@ impl Rounds {
                 () = wish.notified(), if duty == Duty::Always => {
                     tracing::info!("told to look at once");
                     self.reload().await;
-                    self.take_organisations(duty);
+                    self.take_organisations(duty).await;
                     self.agenda.all_due(Instant::now());
                     self.count_anew();
                     reading = Instant::now() + self.loaded.settings.keeper.check_every;
                 }
                 () = sleep_until(reading), if duty == Duty::Always => {
                     self.reload().await;
-                    self.take_organisations(duty);
+                    self.take_organisations(duty).await;
                     reading = Instant::now() + self.loaded.settings.keeper.check_every;
                 }
-                () = sleep_until(wake) => {
-                    if duty == Duty::Always && self.has_other_files().await {
+                () = sleep_until(wake) => if duty == Duty::Always {
+                    if self.has_other_files().await {
                         self.reload().await;
-                        self.take_organisations(duty);
+                        self.take_organisations(duty).await;
                     }
-                }
+                    self.look_soon_at_other_keys().await;
+                    self.look_soon_where_asked().await;
+                },
             }
         }
     }
@@ -204,24 +232,41 @@ impl Rounds {
         }
     }
 
-    /// Those of the configuration: new ones are spread over half the time between two looks.
-    fn take_organisations(&mut self, duty: Duty) {
+    /// Those of the configuration. Of new ones, those in which something waits come first, so
+    /// that a keeper that was started again goes on where it was; the others are spread over half
+    /// the time between two looks.
+    async fn take_organisations(&mut self, duty: Duty) {
+        if duty == Duty::Always {
+            let _ = self.survey().await;
+        }
         let organisations = &self.loaded.organisations;
         let ids = || organisations.iter().map(|one| &one.id);
-        let apart = match duty {
-            Duty::Once => Duration::ZERO,
-            Duty::Always => {
-                let count = u32::try_from(organisations.len().max(1)).unwrap_or(u32::MAX);
-                self.loaded.settings.keeper.check_every / 2 / count
-            }
-        };
+        let count = u32::try_from(organisations.len().max(1)).unwrap_or(u32::MAX);
+        let apart = self.loaded.settings.keeper.check_every / 2 / count;
         self.metrics.organisations(ids());
-        self.agenda.set(ids(), Instant::now(), apart);
+        let now = Instant::now();
+        let (mut usual, mut waiting) = (now, now);
+        let cadence = &self.cadence;
+        self.agenda.set(ids(), |id| {
+            if duty == Duty::Once {
+                return (Priority::Usual, now);
+            }
+            let (priority, due, apart) = if cadence.is_pending(id) {
+                let apart = Cadence::time_of(cadence.records(id));
+                (Priority::Waiting, &mut waiting, apart)
+            } else {
+                (Priority::Usual, &mut usual, apart)
+            };
+            let first = *due;
+            *due += apart;
+            (priority, first)
+        });
         self.places = ids().cloned().zip(0..).collect();
         let known: HashSet<&OrganisationId> = ids().collect();
         self.journal.retain(|id| known.contains(id));
         self.clocks.retain(|id, _| known.contains(id));
         self.missing.0.retain(|id| known.contains(id));
+        self.cadence.retain(|id| known.contains(id));
         if self.missing.0.is_empty() {
             self.count_anew();
         }
@@ -248,6 +293,80 @@ impl Rounds {
         before.is_some_and(|(before, _)| before != stamps)
     }
 
+    /// Notes what waits in organisations that are new, or whose keys are others than before. Gives
+    /// those in which nothing waited.
+    async fn survey(&mut self) -> Vec<OrganisationId> {
+        let mut survey = std::mem::take(&mut self.survey);
+        let (keystore, timing) = (self.keystore.clone(), self.loaded.settings.timing());
+        let organisations = self.loaded.organisations.clone();
+        let begun = Instant::now();
+        // There may be very many, and signals must be heard meanwhile.
+        let read = move || {
+            let read = survey.read(&keystore, &organisations, &timing);
+            (survey, read)
+        };
+        let Ok((survey, read)) = spawn_blocking(read).await else {
+            return Vec::new();
+        };
+        self.survey = survey;
+        self.next_survey = Instant::now() + LATENESS_EVERY.max(begun.elapsed() * 20);
+        let now = Timestamp::now();
+        let mut new = Vec::new();
+        for (id, pending) in read {
+            if pending.is_some() && !self.cadence.is_pending(&id) {
+                new.push(id.clone());
+            }
+            self.cadence.note(&id, pending, now);
+        }
+        new
+    }
+
+    /// Those in which something waits since someone else has changed their keys.
+    async fn look_soon_at_other_keys(&mut self) {
+        let now = Instant::now();
+        if now < self.next_survey {
+            return;
+        }
+        self.next_survey = now + LATENESS_EVERY;
+        let keystore = self.keystore.clone();
+        let generation = spawn_blocking(move || keystore.generation_stamp().ok());
+        if generation.await.is_ok_and(|now| self.survey.is_of(now)) {
+            return;
+        }
+        for id in self.survey().await {
+            self.agenda.hurry(&id, now);
+        }
+    }
+
+    /// Those for which a command waits.
+    async fn look_soon_where_asked(&mut self) {
+        let now = Instant::now();
+        if now < self.next_requests {
+            return;
+        }
+        self.next_requests = now + REQUESTS_EVERY;
+        let keystore = self.keystore.clone();
+        let Ok(Ok(there)) = spawn_blocking(move || keystore.look_requests()).await else {
+            return;
+        };
+        let places = &self.places;
+        for id in self.requests.notice(there, |id| places.contains_key(id)) {
+            self.agenda.hurry(&id, now);
+        }
+    }
+
+    /// Lets those know who asked for a look, or lets them wait for the next one.
+    fn answer(&mut self, requests: Vec<LookRequest>, ended: Ended) {
+        if ended == Ended::TooSlow {
+            return self.requests.put_back(requests);
+        }
+        for request in requests {
+            let keystore = self.keystore.clone();
+            // If its file can't be removed, the command says after a while that nobody answers.
+            spawn_blocking(move || keystore.answer(&request));
+        }
+    }
+
     /// Those of which the configuration says something else than before.
     fn look_soon_at_changed(&mut self, loaded: &Loaded) {
         let known: HashMap<&OrganisationId, &Arc<Organisation>> = self
@@ -258,13 +377,10 @@ impl Rounds {
             .collect();
         let is_other =
             |one: &&Arc<Organisation>| known.get(&one.id).is_some_and(|old| *old != *one);
-        let changed: Vec<OrganisationId> = loaded
-            .organisations
-            .iter()
-            .filter(is_other)
-            .map(|one| one.id.clone())
-            .collect();
-        self.agenda.due(&changed, Instant::now());
+        let now = Instant::now();
+        for changed in loaded.organisations.iter().filter(is_other) {
+            self.agenda.hurry(&changed.id, now);
+        }
     }
 
     fn count_anew(&mut self) {
@@ -273,13 +389,13 @@ impl Rounds {
     }
 
     /// Begins a look.
-    fn look(&mut self, id: &OrganisationId, lane: Lane) {
+    fn look(&mut self, id: &OrganisationId, place: Place) {
         let begun = Instant::now();
-        let place = self.places.get(id);
+        let number = self.places.get(id);
         // Always there: the agenda has no others.
-        let Some(organisation) = place.and_then(|place| self.loaded.organisations.get(*place))
+        let Some(organisation) = number.and_then(|number| self.loaded.organisations.get(*number))
         else {
-            self.agenda.ended(id, (lane, begun), Ended::Over, None);
+            self.agenda.ended(id, (place, begun), Ended::Over, None);
             return;
         };
         let organisation = Arc::clone(organisation);
@@ -292,66 +408,81 @@ impl Rounds {
             claims: Arc::clone(&self.claims),
             timing: self.loaded.settings.timing(),
             look,
-            round: self.round(),
+            round: self.round(place.priority),
             checker: Arc::clone(&self.checker),
             metrics: self.metrics.clone(),
             journal: Arc::clone(&self.journal),
         };
-        let task = self.looks.spawn(work.make(lane));
+        let task = self.looks.spawn(work.make(place.lane));
         let running = Running {
             organisation: id.clone(),
-            lane,
+            place,
             begun,
             clock,
+            requests: self.requests.begin(id),
         };
         self.running.insert(task.id(), running);
     }
 
     /// What is known of zones and servers, unless that has become old.
-    fn round(&mut self) -> Arc<Round> {
-        let (round, since) = &self.round;
-        if since.elapsed() < self.loaded.settings.keeper.check_every / 2 {
-            return Arc::clone(round);
+    fn round(&mut self, priority: Priority) -> Arc<Round> {
+        let most = self.loaded.settings.keeper.check_every / 2;
+        let (known, most) = match priority {
+            Priority::Usual => (&mut self.round, most),
+            Priority::Waiting => (&mut self.fresh, most.min(FRESH)),
+        };
+        if known.1.elapsed() >= most {
+            *known = (Arc::new(self.observer.round()), Instant::now());
         }
-        let round = Arc::new(self.observer.round());
-        self.round = (Arc::clone(&round), Instant::now());
-        round
+        Arc::clone(&known.0)
     }
 
-    fn ended(
-        &mut self,
-        result: Result<(task::Id, (Ended, Attention)), JoinError>,
-        duty: Duty,
-    ) -> Attention {
-        let (task, ended, attention) = match result {
-            Ok((task, (ended, attention))) => (task, ended, attention),
+    fn ended(&mut self, result: Result<(task::Id, Done), JoinError>, duty: Duty) -> Attention {
+        let (task, done) = match result {
+            Ok(ended) => ended,
             Err(error) => {
                 tracing::error!("a look broke off: {error}");
-                (error.id(), Ended::Failed, Attention::Needed)
+                (error.id(), Done::broken_off())
             }
         };
+        let attention = done.attention;
         let Some(running) = self.running.remove(&task) else {
             return attention;
         };
         let Running {
             organisation: id,
-            lane,
+            place,
             begun,
             clock,
+            requests,
         } = running;
-        let next = match duty {
-            Duty::Once => None,
-            Duty::Always => Some(begun + self.loaded.settings.keeper.check_every),
-        };
-        self.agenda.ended(&id, (lane, begun), ended, next);
-        if ended != Ended::TooSlow {
+        self.answer(requests, done.ended);
+        if done.ended == Ended::Over && self.places.contains_key(&id) {
+            self.cadence.note(&id, done.pending, Timestamp::now());
+        }
+        let next = (duty == Duty::Always).then(|| self.next(&id, begun));
+        self.agenda.ended(&id, (place, begun), done.ended, next);
+        if done.ended != Ended::TooSlow {
             self.is_seen(&id);
         }
-        if ended != Ended::Over {
+        if done.ended != Ended::Over {
             // What the clocks did since the look before has still to be taken into account.
             self.clocks.insert(id, clock);
         }
         attention
+    }
+
+    /// When the look after one that began then is due, and how urgent that is.
+    fn next(&self, id: &OrganisationId, begun: Instant) -> (Priority, Instant) {
+        let check_every = self.loaded.settings.keeper.check_every;
+        let took = (begun.elapsed(), Timestamp::now());
+        let priority = if self.cadence.is_pending(id) {
+            Priority::Waiting
+        } else {
+            Priority::Usual
+        };
+        let interval = self.cadence.interval(id, check_every, took);
+        (priority, begun + interval)
     }
 
     /// Tells when all have been looked at once more.
@@ -407,6 +538,7 @@ impl Rounds {
         match observer(&loaded) {
             Ok(observer) => {
                 self.round = (Arc::new(observer.round()), Instant::now());
+                self.fresh = (Arc::new(observer.round()), Instant::now());
                 self.observer = observer;
             }
             Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
@@ -454,81 +586,4 @@ impl Rounds {
 
 fn observer(loaded: &Loaded) -> Result<Observer, DnsError> {
     Observer::with_settings(&loaded.settings.keeper)
-}
-
-/// What a look needs.
-struct Work {
-    organisation: Arc<Organisation>,
-    claims: Arc<Claims>,
-    timing: Timing,
-    look: Look,
-    round: Arc<Round>,
-    checker: Arc<Checker>,
-    metrics: KeeperMetrics,
-    journal: Arc<Journal>,
-}
-
-impl Work {
-    /// Looks, does what is due, and says so. Among the quick ones it gives up in time, and has
-    /// then done nothing.
-    async fn make(self, lane: Lane) -> (Ended, Attention) {
-        let begun = Instant::now();
-        let (organisation, timing) = (&self.organisation, &self.timing);
-        let pace = match lane {
-            Lane::Quick => Pace::Quick,
-            Lane::Slow => Pace::Slow,
-        };
-        let looking = self.checker.look(organisation, timing, (&self.round, pace));
-        let seen = match lane {
-            Lane::Slow => looking.await,
-            Lane::Quick => match timeout(QUICK, looking).await {
-                Ok(seen) => seen,
-                Err(_) => return (Ended::TooSlow, Attention::NotNeeded),
-            },
-        };
-        let took = begun.elapsed();
-        let moment = self.look.by_now();
-        let outcome = seen.and_then(|seen| {
-            let checker = &self.checker;
-            task::block_in_place(|| {
-                checker.conclude(organisation, &self.claims, timing, moment, seen)
-            })
-        });
-        let ended = match outcome {
-            Ok(_) => Ended::Over,
-            Err(_) => Ended::Failed,
-        };
-        (ended, self.report(outcome, took))
-    }
-
-    /// Says what a check found.
-    fn report(&self, outcome: Outcome, took: Duration) -> Attention {
-        let Self {
-            organisation,
-            timing,
-            metrics,
-            journal,
-            ..
-        } = self;
-        match outcome {
-            Ok(checked) => {
-                let facts = checked.facts(organisation, timing, (Timestamp::now(), took));
-                metrics.checked(facts);
-                if checked.is_over_budget() {
-                    metrics.over_budget();
-                }
-                journal.checked(&organisation.id, &checked);
-                if checked.needs_attention() {
-                    Attention::Needed
-                } else {
-                    Attention::NotNeeded
-                }
-            }
-            Err(error) => {
-                metrics.failed();
-                journal.failed(&organisation.id, &error);
-                Attention::Needed
-            }
-        }
-    }
 }

@@ -18,6 +18,7 @@ mod commands;
 mod keyring;
 mod new_key;
 mod next_step;
+mod pending;
 mod plan;
 mod publication;
 mod restored;
@@ -38,6 +39,7 @@ pub use self::{
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
     next_step::{Actor, NextStep, Task, What},
+    pending::Pending,
     plan::{Alarm, AlarmKind, Plan},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
     restored::{give_up_again, unseen_since},

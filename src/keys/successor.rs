@@ -88,7 +88,7 @@ impl<'a> Situation<'a> {
 
     /// Whether a key that has left may come back, so that no other is needed: one that signed
     /// until it left has its record there.
-    fn has_returning(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
+    pub(super) fn has_returning(&self, domain: &DomainName, algorithm: Algorithm) -> bool {
         self.active(domain, algorithm).is_none()
             && self
                 .keyring

@@ -361,6 +361,14 @@ impl Folder {
         Ok(())
     }
 
+    /// Removes a file, if there is one.
+    pub(super) fn remove(&self, name: &str) -> Result<(), FileError> {
+        match rustix::fs::unlinkat(&self.handle, name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(FileError::io(&self.path.join(name), error.into())),
+        }
+    }
+
     /// Opens the file that is locked while someone writes, and makes it if need be.
     pub(super) fn lock_file(&self, name: &str) -> Result<File, FileError> {
         self.kept_file(name, OFlags::empty(), Secrecy::State)

@@ -5,6 +5,7 @@
 //! <path>/generation                 a counter that grows with every change
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
+//! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
@@ -23,6 +24,7 @@ mod lock;
 mod mark;
 mod problem;
 mod reading;
+mod requests;
 mod restoring;
 mod selectors;
 mod witness;
@@ -42,6 +44,7 @@ pub use self::{
     mark::Mark,
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
+    requests::LookRequest,
     restoring::Restored,
     witness::{Doubt, Lineage, Witness},
     writer::Writer,

@@ -121,8 +121,10 @@ fn a_selector_and_domains_of_choice() {
         *names,
         serde_json::json!(["lente._domainkey.nieuws.voorbeeld.nl"])
     );
+    setup.run(arguments).expect(0);
+    let another = [&arguments[..], &["--another"]].concat();
     setup
-        .run(arguments)
+        .run(another)
         .expect(1)
         .complains(&["voorbeeld has or had a key with the selector lente"]);
     for (domain, expected) in [
@@ -138,6 +140,101 @@ fn a_selector_and_domains_of_choice() {
             .expect(2)
             .complains(&[expected]);
     }
+}
+
+/// The keeper makes keys too: whoever asks for one gets the one that waits.
+#[test]
+fn a_key_that_waits_is_given_back() {
+    let setup = Setup::new();
+    let generate = |options: &[&str]| {
+        setup.run([&["key", "generate", "voorbeeld", "--json"], options].concat())
+    };
+    let first = generate(&[]).expect(0).json();
+    assert_eq!(first[0]["made"], true);
+    let selector = first[0]["selector"].as_str().unwrap().to_owned();
+    // The same options, said or not.
+    for options in [&[][..], &["--bits", "2048"], &["--selector", &selector]] {
+        let mut again = generate(options).expect(0).json();
+        assert_eq!(again[0]["made"], false, "{options:?}");
+        again[0]["made"] = true.into();
+        assert_eq!(again, first, "{options:?}");
+    }
+    let one = generate(&["--domain", "voorbeeld.nl"]).expect(0).json();
+    assert_eq!(one[0]["made"], false);
+    assert_eq!(one[0]["domains"], serde_json::json!(["voorbeeld.nl"]));
+    setup
+        .run(["key", "generate", "voorbeeld"])
+        .expect(0)
+        .says(&[
+            &format!("key {selector} of voorbeeld: rsa-sha256, 2048 bits"),
+            "It was made on ",
+            "and still waits. --another makes one more.",
+            &format!("  {selector}._domainkey.voorbeeld.nl"),
+            &format!("zegel key activate voorbeeld {selector}"),
+        ]);
+    // Others are not what waits.
+    for options in [["--bits", "3072"], ["--selector", "herfst"]] {
+        generate(&options).expect(1).complains(&[
+            &format!("no key was made: {selector} of voorbeeld (rsa-sha256, 2048 bits)"),
+            "with --another, one more is made",
+        ]);
+    }
+    let another = generate(&["--another"]).expect(0).json();
+    assert_eq!(another[0]["made"], true);
+    assert_eq!(another[0]["selector"], format!("{selector}-2"));
+    // Of two, the last one is it.
+    let again = generate(&[]).expect(0).json();
+    assert_eq!(again[0]["selector"], another[0]["selector"]);
+    let ed25519 = ["--algorithm", "ed25519-sha256"];
+    assert_eq!(generate(&ed25519).expect(0).json()[0]["made"], true);
+    assert_eq!(generate(&ed25519).expect(0).json()[0]["made"], false);
+    let another = ["--algorithm", "ed25519-sha256", "--bits", "3072"];
+    assert_eq!(generate(&another).expect(0).json()[0]["made"], false);
+}
+
+#[test]
+fn only_domains_without_a_key_that_waits_get_a_new_one() {
+    let setup = Setup::new();
+    let generate = |options: &[&str]| {
+        let made = setup.run([&["key", "generate", "voorbeeld", "--json"], options].concat());
+        made.expect(0).json()
+    };
+    let first = generate(&["--domain", "voorbeeld.nl"]);
+    let both = generate(&[]);
+    assert_eq!(both[0]["selector"], first[0]["selector"]);
+    assert_eq!(both[0]["made"], false);
+    assert_eq!(both[1]["made"], true);
+    assert_eq!(
+        both[1]["domains"],
+        serde_json::json!(["nieuws.voorbeeld.nl"])
+    );
+    // One that signs waits no more.
+    let selector = both[1]["selector"].as_str().unwrap();
+    let activate = ["key", "activate", "voorbeeld", selector];
+    setup
+        .run(activate.into_iter().chain(["--assume-published"]))
+        .expect(0);
+    let more = generate(&[]);
+    assert_eq!(more[0]["selector"], first[0]["selector"]);
+    assert_eq!(more[1]["made"], true);
+    assert_ne!(more[1]["selector"], both[1]["selector"]);
+}
+
+#[test]
+fn a_key_without_its_file_waits_for_nothing() {
+    let setup = Setup::new();
+    let generate = || setup.run(["key", "generate", "voorbeeld", "--json"]);
+    let lost = generate().expect(0).json();
+    fs::remove_file(lost[0]["file"].as_str().unwrap()).unwrap();
+    let made = generate().expect(0).complains(&[
+        &format!(
+            "{}: the key file is missing",
+            lost[0]["file"].as_str().unwrap()
+        ),
+        "another key is made",
+    ]);
+    assert_eq!(made.json()[0]["made"], true);
+    assert_eq!(generate().expect(0).json()[0]["made"], false);
 }
 
 #[test]

@@ -194,6 +194,8 @@ impl World {
             .env("ZEGEL__KEYSTORE__PATH", self.path("var/lib/zegel/keys"))
             .env("ZEGEL__KEEPER__RESOLVERS", resolver)
             .env("ZEGEL__KEEPER__SETTLE", "1s")
+            // No keeper runs here.
+            .env("ZEGEL__KEEPER__HTTP", "off")
             // Its name servers are on this host.
             .env("ZEGEL__KEEPER__LOCAL_SERVERS", "true")
             .env("ZEGEL__KEEPER__RELAY_ADDRESSES", "192.0.2.25")

@@ -21,7 +21,14 @@ const PAGE: usize = 4096;
 /// More than any change needs.
 const MOST_PAGES: usize = 12;
 
-const GENERATE: &[&str] = &["key", "generate", "een", "--algorithm", "ed25519-sha256"];
+const GENERATE: &[&str] = &[
+    "key",
+    "generate",
+    "een",
+    "--algorithm",
+    "ed25519-sha256",
+    "--another",
+];
 const GENERATE_FIRST: &[&str] = &["key", "generate", "twee", "--algorithm", "ed25519-sha256"];
 const ACTIVATE: &[&str] = &["key", "activate", "een", "waits", "--assume-published"];
 const KEEPER: &[&str] = &["keeper", "--once"];

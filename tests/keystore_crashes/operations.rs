@@ -15,7 +15,7 @@ pub(crate) struct Operation {
     pub(crate) kinds: Option<&'static [&'static str]>,
 }
 
-const GENERATE: &[&str] = &["key", "generate", "een"];
+const GENERATE: &[&str] = &["key", "generate", "een", "--another"];
 const GENERATE_FIRST: &[&str] = &["key", "generate", "drie"];
 const ACTIVATE: &[&str] = &["key", "activate", "een", "s2", "--assume-published"];
 const IMPORT: &[&str] = &[

@@ -15,6 +15,7 @@ use crate::{
         context::{self, Context, nearest},
         failure::Failure,
         judging::Judge,
+        keeper, key,
         live::ask_signer,
         look::{KeyRecord, in_one_round, word},
         output::{Output, Table, complain, printable},
@@ -39,6 +40,10 @@ pub(in crate::cli) struct CheckArguments {
     /// Only this domain, which may be a parked one
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<DomainName>,
+
+    /// Have the keeper look at the keys of the organisation first, and do what is due
+    #[arg(long, requires = "organisation")]
+    look: bool,
 
     /// The language of the advice
     #[arg(long, value_enum, default_value_t = Language::English, value_name = "LANGUAGE")]
@@ -122,7 +127,18 @@ struct ReportedFinding<'a> {
 pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let organisations = organisations(arguments, &loaded)?;
-    let keystore = loaded.settings.open_keystore()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
+    let mut was_looked_at = true;
+    if arguments.look {
+        for organisation in &organisations {
+            let status = keeper::look(&loaded, &keystore, organisation)?;
+            was_looked_at &= status == Status::Good;
+        }
+        if !arguments.json {
+            key::list(context, (&loaded, &keystore), &organisations, false)?;
+            context.output.line("");
+        }
+    }
     let figures = ask_signer(&loaded.settings);
     let mut survey = Survey {
         keystore: &keystore,
@@ -139,6 +155,7 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<S
     }
     let examined = examine(&loaded, survey.subjects)?;
     let good = survey.is_whole
+        && was_looked_at
         && examined
             .iter()
             .flat_map(|examined| &examined.findings)

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::choice::list;
 use crate::{
-    cli::{failure::Failure, output::Output},
+    cli::{failure::Failure, organisations::date, output::Output},
     dkim::Algorithm,
     keys::{KeyEntry, WantedKey},
     keystore::{Keystore, KeystoreError},
@@ -22,6 +22,10 @@ pub(super) struct Addition {
     pub(super) algorithm: Algorithm,
     pub(super) domains: Vec<DomainName>,
     bits: usize,
+    created: Timestamp,
+    /// Whether it was made now, or waited already; none where that can't be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<bool>,
     file: PathBuf,
     /// What belongs in the DNS, under each of `names`.
     record: String,
@@ -35,21 +39,53 @@ impl Addition {
         organisation: &OrganisationId,
         entry: &KeyEntry,
     ) -> Result<Self, Failure> {
+        Self::for_domains(keystore, organisation, (entry, entry.publications.keys()))
+    }
+
+    /// A key that was there and waits to sign for these domains.
+    pub(super) fn waiting(
+        keystore: &Keystore,
+        organisation: &OrganisationId,
+        (entry, domains): (&KeyEntry, &[DomainName]),
+    ) -> Result<Self, Failure> {
+        let addition = Self::for_domains(keystore, organisation, (entry, domains.iter()))?;
+        Ok(Self {
+            made: Some(false),
+            ..addition
+        })
+    }
+
+    /// It was made now.
+    pub(super) fn made(self) -> Self {
+        Self {
+            made: Some(true),
+            ..self
+        }
+    }
+
+    fn for_domains<'a>(
+        keystore: &Keystore,
+        organisation: &OrganisationId,
+        (entry, domains): (&KeyEntry, impl Iterator<Item = &'a DomainName>),
+    ) -> Result<Self, Failure> {
         let key = keystore
             .public_key(organisation, entry)
             .map_err(KeystoreError::UnusableKey)?;
-        let names = entry.publications.keys();
+        let domains: Vec<DomainName> = domains.cloned().collect();
         Ok(Self {
             organisation: organisation.clone(),
             selector: entry.selector.clone(),
             algorithm: entry.algorithm,
-            domains: entry.publications.keys().cloned().collect(),
             bits: key.bits(),
+            created: entry.created,
+            made: None,
             file: keystore.key_path(organisation, &entry.selector),
             record: key.record(),
-            names: names
+            names: domains
+                .iter()
                 .map(|domain| entry.selector.record_name(domain))
                 .collect(),
+            domains,
         })
     }
 
@@ -58,6 +94,12 @@ impl Addition {
             "key {} of {}: {}, {} bits",
             self.selector, self.organisation, self.algorithm, self.bits
         ));
+        if self.made == Some(false) {
+            output.line(format_args!(
+                "It was made on {} and still waits. --another makes one more.",
+                date(self.created)
+            ));
+        }
         output.line(format_args!("file: {}", self.file.display()));
         output.line("");
         output.line("TXT record, under each of these names:");

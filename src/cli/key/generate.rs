@@ -1,4 +1,8 @@
-//! `zegel key generate`
+//! `zegel key generate`: makes the keys that an organisation lacks, and shows those that wait. The
+//! keeper makes keys as well, so an operator or a script that asks for one would often get a
+//! second.
+
+use std::collections::BTreeMap;
 
 use clap::{
     Args,
@@ -12,12 +16,13 @@ use crate::{
         context::{self, Context, domains_of},
         failure::Failure,
         keystore::open_or_initialise,
+        organisations::date,
         output::warn,
         status::Status,
     },
     dkim::{Algorithm, key::NEW_RSA_BITS},
     keys::{KeyEntry, NewKey},
-    keystore::{Keystore, KeystoreError, Target},
+    keystore::{KeyProblem, Keystore, KeystoreError, Target, Writer},
     names::{DomainName, Selector},
     organisation::Organisation,
 };
@@ -32,9 +37,9 @@ pub(in crate::cli) struct GenerateArguments {
     #[arg(long)]
     algorithm: Option<Algorithm>,
 
-    /// The size of an RSA key
-    #[arg(long, default_value_t = NEW_RSA_BITS[0], value_parser = rsa_bits())]
-    bits: usize,
+    /// The size of an RSA key [default: 2048]
+    #[arg(long, value_parser = rsa_bits())]
+    bits: Option<usize>,
 
     /// The selector [default: the next free one by the organisation's template]
     #[arg(long)]
@@ -43,6 +48,10 @@ pub(in crate::cli) struct GenerateArguments {
     /// Only for this domain; may be given several times [default: all of the organisation's]
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<DomainName>,
+
+    /// Make one more key where one waits already, instead of showing that one
+    #[arg(long)]
+    another: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -71,20 +80,29 @@ pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Resul
         )));
     }
     let keystore = open_or_initialise(context, &loaded.settings)?;
-    let mut added = Vec::with_capacity(algorithms.len());
-    for algorithm in algorithms {
-        warn_of_other_algorithm(organisation, algorithm);
-        // Outside the lock: it takes long.
-        let key = NewKey::generate(algorithm, arguments.bits).map_err(KeystoreError::from)?;
-        let wanted = arguments.selector.as_ref();
-        let entry = add(&keystore, organisation, &key, wanted, &domains)?;
-        added.push(Addition::new(&keystore, &organisation.id, &entry)?);
+    let wishes: Vec<Wish<'_>> = algorithms
+        .into_iter()
+        .map(|algorithm| Wish {
+            arguments,
+            organisation,
+            algorithm,
+            domains: &domains,
+        })
+        .collect();
+    // What contradicts a key that waits is said before any key is made.
+    for wish in &wishes {
+        wish.look(&keystore)?;
+    }
+    let mut additions = Vec::with_capacity(wishes.len());
+    for wish in &wishes {
+        warn_of_other_algorithm(organisation, wish.algorithm);
+        additions.extend(wish.fulfil(&keystore)?);
     }
     if arguments.json {
-        context.output.json(&added);
+        context.output.json(&additions);
         return Ok(Status::Good);
     }
-    for addition in &added {
+    for addition in &additions {
         addition.print(&mut context.output);
         addition.print_next_step(&mut context.output);
     }
@@ -120,29 +138,134 @@ pub(super) fn warn_of_other_algorithm(organisation: &Organisation, algorithm: Al
     }
 }
 
-fn add(
-    keystore: &Keystore,
-    organisation: &Organisation,
-    key: &NewKey,
-    selector: Option<&Selector>,
-    domains: &[DomainName],
-) -> Result<KeyEntry, Failure> {
-    // A selector that is free under the lock stays so.
-    let mut writer = keystore.writer()?;
-    let now = Timestamp::now();
-    let Some(selector) = selector else {
-        let added = writer.add_next(organisation, domains, key, now);
-        return added.map_err(|error| match error {
-            KeystoreError::NoFreeSelector(id) => Failure::Other(format!(
-                "{id}: no selector of its template is free; name one with --selector"
-            )),
-            other => other.into(),
-        });
-    };
-    let target = Target {
-        organisation: &organisation.id,
-        selector,
-        domains,
-    };
-    Ok(writer.add(&target, key, now)?)
+/// A key of one algorithm for these domains.
+struct Wish<'a> {
+    arguments: &'a GenerateArguments,
+    organisation: &'a Organisation,
+    algorithm: Algorithm,
+    domains: &'a [DomainName],
+}
+
+/// What there is of it.
+#[derive(Default)]
+struct Look {
+    /// Keys that wait, and for which of the domains.
+    waiting: Vec<(KeyEntry, Vec<DomainName>)>,
+    /// The domains for which none waits.
+    without: Vec<DomainName>,
+    /// Keys that wait and can't be used.
+    unusable: Vec<KeyProblem>,
+}
+
+impl Wish<'_> {
+    /// Which of the domains have a key that waits. Refuses options that such a key does not have.
+    fn look(&self, keystore: &Keystore) -> Result<Look, Failure> {
+        let mut look = Look::default();
+        if self.arguments.another {
+            look.without = self.domains.to_vec();
+            return Ok(look);
+        }
+        let keyring = keystore.read_keyring(&self.organisation.id)?;
+        let mut waiting: BTreeMap<&Selector, (&KeyEntry, Vec<DomainName>)> = BTreeMap::new();
+        for domain in self.domains {
+            match keyring.waiting_key(domain, self.algorithm) {
+                Some(entry) => {
+                    let (_, domains) = waiting.entry(&entry.selector).or_insert((entry, vec![]));
+                    domains.push(domain.clone());
+                }
+                None => look.without.push(domain.clone()),
+            }
+        }
+        for (entry, mut domains) in waiting.into_values() {
+            domains.sort_unstable();
+            match keystore.load_key(&self.organisation.id, entry) {
+                Ok(key) => {
+                    self.check_same(entry, key.public_key().bits())?;
+                    look.waiting.push((entry.clone(), domains));
+                }
+                // It would wait for ever.
+                Err(problem) => {
+                    look.without.extend(domains);
+                    look.unusable.push(*problem);
+                }
+            }
+        }
+        Ok(look)
+    }
+
+    /// Whether the key that waits is the one that the options ask for.
+    fn check_same(&self, entry: &KeyEntry, bits: usize) -> Result<(), Failure> {
+        let (arguments, selector) = (self.arguments, &entry.selector);
+        let other_selector = arguments.selector.as_ref().is_some_and(|it| it != selector);
+        let is_rsa = self.algorithm == Algorithm::RsaSha256;
+        let other_bits = is_rsa && arguments.bits.is_some_and(|it| it != bits);
+        if !other_selector && !other_bits {
+            return Ok(());
+        }
+        let id = &self.organisation.id;
+        Err(Failure::Other(format!(
+            "no key was made: {selector} of {id} ({}, {bits} bits) was made on {} and still waits. \
+             `zegel key generate {id}` without this option shows it; with --another, one more is \
+             made",
+            entry.algorithm,
+            date(entry.created)
+        )))
+    }
+
+    /// Gives the keys that wait, and makes one for the domains without.
+    fn fulfil(&self, keystore: &Keystore) -> Result<Vec<Addition>, Failure> {
+        let look = self.look(keystore)?;
+        if look.without.is_empty() {
+            return self.waiting(keystore, &look);
+        }
+        // Outside the lock: it takes long.
+        let bits = self.arguments.bits.unwrap_or(NEW_RSA_BITS[0]);
+        let key = NewKey::generate(self.algorithm, bits).map_err(KeystoreError::from)?;
+        // A selector that is free under the lock stays so; and the keeper may have made a key
+        // meanwhile.
+        let mut writer = keystore.writer()?;
+        let look = self.look(keystore)?;
+        for problem in &look.unusable {
+            warn(format_args!("{problem}; another key is made"));
+        }
+        let mut additions = self.waiting(keystore, &look)?;
+        if !look.without.is_empty() {
+            let entry = self.add(&mut writer, &key, &look.without)?;
+            additions.push(Addition::new(keystore, &self.organisation.id, &entry)?.made());
+        }
+        Ok(additions)
+    }
+
+    fn waiting(&self, keystore: &Keystore, look: &Look) -> Result<Vec<Addition>, Failure> {
+        let waiting = look.waiting.iter();
+        waiting
+            .map(|(entry, domains)| {
+                Addition::waiting(keystore, &self.organisation.id, (entry, domains))
+            })
+            .collect()
+    }
+
+    fn add(
+        &self,
+        writer: &mut Writer,
+        key: &NewKey,
+        domains: &[DomainName],
+    ) -> Result<KeyEntry, Failure> {
+        let now = Timestamp::now();
+        let Some(selector) = &self.arguments.selector else {
+            let added = writer.add_next(self.organisation, domains, key, now);
+            return added.map_err(|error| match error {
+                KeystoreError::NoFreeSelector(id) => Failure::Other(format!(
+                    "{id}: no selector of its template is free; name one with --selector"
+                )),
+                other => other.into(),
+            });
+        };
+        let target = Target {
+            organisation: &self.organisation.id,
+            selector,
+            domains,
+        };
+        Ok(writer.add(&target, key, now)?)
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
         output::{Table, warn},
         status::Status,
     },
-    config::situation,
+    config::{Loaded, situation},
     dkim::{Algorithm, Fingerprint},
     judgement::Judgement,
     keys::{KeyEntry, NextStep, Publication, Situation},
@@ -73,8 +73,19 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
         None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
     let keystore = loaded.settings.open_keystore()?;
+    list(context, (&loaded, &keystore), &wanted, arguments.json)?;
+    Ok(Status::Good)
+}
+
+/// Prints the keys of these organisations.
+pub(in crate::cli) fn list(
+    context: &mut Context,
+    (loaded, keystore): (&Loaded, &Keystore),
+    wanted: &[&Organisation],
+    json: bool,
+) -> Result<(), Failure> {
     let figures = ask_signer(&loaded.settings);
-    let judge = Judge::new(&loaded, figures.as_ref())?;
+    let judge = Judge::new(loaded, figures.as_ref())?;
     let timing = loaded.settings.timing();
     let claims = loaded.claims();
     let now = Timestamp::now();
@@ -90,12 +101,12 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
                     situation: &situation,
                     judgement: &judge.judge(organisation),
                 };
-                let listed = |entry| listed(&keystore, &of, entry, now);
+                let listed = |entry| listed(keystore, &of, entry, now);
                 keys.extend(keyring.keys().iter().map(listed));
             }
         }
     }
-    if arguments.json {
+    if json {
         context.output.json(&keys);
     } else if keys.is_empty() {
         context
@@ -104,7 +115,7 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<St
     } else {
         context.output.line(table(&keys));
     }
-    Ok(Status::Good)
+    Ok(())
 }
 
 /// Whose key it is, and how that organisation stands.

@@ -12,6 +12,7 @@ mod withdraw;
 
 use clap::Subcommand;
 
+pub(super) use self::list::list;
 use self::{
     activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
     list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,

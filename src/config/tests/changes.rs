@@ -319,7 +319,7 @@ const SETTINGS: &[(&str, &str, Effect)] = {
         ),
         (
             "keeper.http = \"127.0.0.1:1\"",
-            "keeper.http: off -> 127.0.0.1:1",
+            "keeper.http: 127.0.0.1:9466 -> 127.0.0.1:1",
             AtStartOfKeeper,
         ),
     ]

@@ -264,6 +264,24 @@ fn each_problem_of_the_settings() {
 }
 
 #[test]
+fn the_keeper_serves_its_pages_where_nothing_else_is() {
+    let listener = |address: &str| {
+        format!("[[listener]]\nname = \"relay\"\nsocket = \"inet:{address}\"\noutbound = \"all\"\n")
+    };
+    for (text, expected) in [
+        (String::new(), "127.0.0.1:9466"),
+        ("[keeper]\nhttp = \"off\"".to_owned(), "off"),
+        ("[keeper]\nhttp = \"[::1]:1\"".to_owned(), "[::1]:1"),
+        ("[http]\nlisten = \"127.0.0.1:9466\"".to_owned(), "off"),
+        (listener("127.0.0.1:9466"), "off"),
+        (listener("127.0.0.1:9467"), "127.0.0.1:9466"),
+    ] {
+        let loaded = good(&[("zegel.toml", text.as_str())], NONE);
+        assert_eq!(loaded.settings.keeper.http.to_string(), expected, "{text}");
+    }
+}
+
+#[test]
 fn the_status_page_is_for_this_host_unless_asked_for() {
     for (http, expected) in [
         ("", true),

@@ -1,0 +1,43 @@
+//! One look at one organisation, for a command, where no keeper runs.
+
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+
+use super::{check::Checker, clock::ClockWatch};
+use crate::{
+    config::Loaded,
+    dns::{Observer, Pace},
+    keystore::{KeeperLock, Keystore},
+    organisation::Organisation,
+    process::RunError,
+};
+
+/// Looks at one organisation as the keeper does, and does what is due. Gives what is wrong with
+/// its keys. The lock is that of the one keeper.
+///
+/// # Errors
+///
+/// When the DNS can't be asked, or the keystore not be read or written.
+pub fn look(
+    loaded: &Loaded,
+    (keystore, _lock): (&Keystore, &KeeperLock),
+    organisation: &Organisation,
+) -> Result<Vec<String>, RunError> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let timing = loaded.settings.timing();
+    let claims = loaded.claims();
+    let checker = Checker::new(keystore.clone());
+    let look = ClockWatch::new().look();
+    let seen = runtime.block_on(async {
+        let observer = Observer::with_settings(&loaded.settings.keeper)?;
+        let round = Arc::new(observer.round());
+        let seen = checker.look(organisation, &timing, (&round, Pace::Quick));
+        Ok::<_, RunError>(seen.await?)
+    })?;
+    let done = checker.conclude(organisation, &claims, &timing, look.by_now(), seen)?;
+    Ok(done.problems)
+}

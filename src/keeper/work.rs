@@ -1,0 +1,143 @@
+//! One look at one organisation, from the first question to what the log says of it.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{
+    task,
+    time::{Instant, timeout},
+};
+
+use super::{
+    agenda::{Ended, Lane, QUICK},
+    check::{Checker, Outcome},
+    clock::Look,
+    journal::Journal,
+};
+use crate::{
+    config::{Claims, situation},
+    dns::{Pace, Round},
+    keys::{Pending, Timing},
+    observe::metrics::keeper::KeeperMetrics,
+    organisation::Organisation,
+};
+
+/// Whether a look found what someone should look at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Attention {
+    NotNeeded,
+    Needed,
+}
+
+/// What came of a look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    pub(super) ended: Ended,
+    pub(super) attention: Attention,
+    /// What waits after a look that is over.
+    pub(super) pending: Option<Pending>,
+}
+
+impl Done {
+    fn too_slow() -> Self {
+        Self {
+            ended: Ended::TooSlow,
+            attention: Attention::NotNeeded,
+            pending: None,
+        }
+    }
+
+    /// By a mistake of ours.
+    pub(super) fn broken_off() -> Self {
+        Self {
+            ended: Ended::Failed,
+            attention: Attention::Needed,
+            pending: None,
+        }
+    }
+}
+
+/// What a look needs.
+pub(super) struct Work {
+    pub(super) organisation: Arc<Organisation>,
+    pub(super) claims: Arc<Claims>,
+    pub(super) timing: Timing,
+    pub(super) look: Look,
+    pub(super) round: Arc<Round>,
+    pub(super) checker: Arc<Checker>,
+    pub(super) metrics: KeeperMetrics,
+    pub(super) journal: Arc<Journal>,
+}
+
+impl Work {
+    /// Looks, does what is due, and says so. Among the quick ones it gives up in time, and has
+    /// then done nothing.
+    pub(super) async fn make(self, lane: Lane) -> Done {
+        let begun = Instant::now();
+        let (organisation, timing) = (&self.organisation, &self.timing);
+        let pace = match lane {
+            Lane::Quick => Pace::Quick,
+            Lane::Slow => Pace::Slow,
+        };
+        let looking = self.checker.look(organisation, timing, (&self.round, pace));
+        let seen = match lane {
+            Lane::Slow => looking.await,
+            Lane::Quick => match timeout(QUICK, looking).await {
+                Ok(seen) => seen,
+                Err(_) => return Done::too_slow(),
+            },
+        };
+        let took = begun.elapsed();
+        let moment = self.look.by_now();
+        let outcome = seen.and_then(|seen| {
+            let checker = &self.checker;
+            task::block_in_place(|| {
+                checker.conclude(organisation, &self.claims, timing, moment, seen)
+            })
+        });
+        let (ended, pending) = match &outcome {
+            Ok(checked) => {
+                let keyring = &checked.keyring;
+                let situation = situation(organisation, keyring, &checked.away, timing);
+                (Ended::Over, situation.pending())
+            }
+            Err(_) => (Ended::Failed, None),
+        };
+        Done {
+            ended,
+            attention: self.report(outcome, took),
+            pending,
+        }
+    }
+
+    /// Says what a check found.
+    fn report(&self, outcome: Outcome, took: Duration) -> Attention {
+        let Self {
+            organisation,
+            timing,
+            metrics,
+            journal,
+            ..
+        } = self;
+        match outcome {
+            Ok(checked) => {
+                let facts = checked.facts(organisation, timing, (Timestamp::now(), took));
+                metrics.checked(facts);
+                if checked.is_over_budget() {
+                    metrics.over_budget();
+                }
+                journal.checked(&organisation.id, &checked);
+                if checked.needs_attention() {
+                    Attention::Needed
+                } else {
+                    Attention::NotNeeded
+                }
+            }
+            Err(error) => {
+                metrics.failed();
+                journal.failed(&organisation.id, &error);
+                Attention::Needed
+            }
+        }
+    }
+}
