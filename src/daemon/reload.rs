@@ -41,6 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// A keyring that could not be read, or was gone, is read again after so many looks, half a
 /// minute: the generation would not tell of it, and the keyring may hold a revocation.
 const LOOKS_UNTIL_AGAIN: u32 = 15;
+/// A key that was refused is tried again after so many looks, a minute.
+const LOOKS_UNTIL_MENDED: u32 = 30;
 
 /// If the keystore has not been read by then, the sockets are opened without it. 100,000 keyrings
 /// take seconds; and nobody hears a signal to stop before that.
@@ -135,7 +137,8 @@ impl Reloader {
             let now = Instant::now();
             self.next_look = now + LOOK_EVERY;
             let maker = Arc::clone(&self.maker);
-            let look = move || (maker.look(), maker.look_at_files(now));
+            let looks = self.looks.wrapping_add(1);
+            let look = move || (maker.look(looks), maker.look_at_files(now));
             let Ok((keys, has_organisations)) = spawn_blocking(look).await else {
                 continue;
             };
@@ -144,10 +147,8 @@ impl Reloader {
                     self.has_organisations = has_organisations;
                     // The keystore that is back may be another one.
                     let is_back = lock(&self.maker.complaint).end();
-                    self.looks = self.looks.wrapping_add(1);
-                    let again = self.looks.is_multiple_of(LOOKS_UNTIL_AGAIN)
-                        && self.maker.snapshots.current().has_unread_keyrings();
-                    if has_changed || again || is_back {
+                    self.looks = looks;
+                    if has_changed || is_back {
                         return Due::Keys;
                     }
                 }
@@ -173,13 +174,16 @@ impl Reloader {
 }
 
 impl Maker {
-    /// Whether the keystore is of another generation, or can be read at last.
-    fn look(&self) -> Result<bool, KeystoreError> {
+    /// Whether the keys are to be read anew: the keystore is of another generation, or can be read
+    /// at last, or what could not be used may be good now, for which it looks now and then.
+    fn look(&self, looks: u32) -> Result<bool, KeystoreError> {
         self.drop_unheld();
         let snapshot = self.snapshots.current();
         let is_known = snapshot.keystore().is_some();
         let generation = keystore_of(&snapshot)?.generation_stamp()?;
-        Ok(!is_known || generation != snapshot.generation())
+        let again = looks.is_multiple_of(LOOKS_UNTIL_AGAIN) && snapshot.has_unread_keyrings();
+        let mended = looks.is_multiple_of(LOOKS_UNTIL_MENDED) && snapshot.has_mended_keys();
+        Ok(!is_known || again || mended || generation != snapshot.generation())
     }
 
     /// Whether organisations are to be taken up.
@@ -574,7 +578,7 @@ mod tests {
         drop(message);
         maker.reload(Due::Keys);
         assert_eq!(lock(&maker.retired).len(), 1);
-        maker.look().unwrap();
+        maker.look(1).unwrap();
         assert_eq!(lock(&maker.retired).len(), 0);
     }
 }

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::Snapshot;
 use crate::{
     dkim::SigningKey,
     files::Stamp,
@@ -49,7 +50,7 @@ struct ReadKey {
     spoilt: AtomicBool,
 }
 
-/// Its file is refused, and someone was told why. It stays so until the next reload.
+/// Its file is refused, and someone was told why. It stays so until the keys are read anew.
 struct Refused(Box<str>);
 
 impl HeldKey {
@@ -179,6 +180,11 @@ impl HeldKey {
         }
     }
 
+    /// Whether its file was refused, and is good now. Reads it.
+    fn is_mended(&self) -> bool {
+        self.is_refused() && self.read_file().is_ok()
+    }
+
     fn read_file(&self) -> Result<ReadKey, Box<KeyProblem>> {
         let (key, stamp) = self.keystore.read_key(&self.organisation, &self.identity)?;
         Ok(ReadKey {
@@ -189,6 +195,14 @@ impl HeldKey {
             stamp: Mutex::new(stamp),
             spoilt: AtomicBool::new(false),
         })
+    }
+}
+
+impl Snapshot {
+    /// Whether a key that was refused could be used now: its file has come right, of which the
+    /// generation tells nothing. Reads the files of the refused keys.
+    pub fn has_mended_keys(&self) -> bool {
+        self.held().any(|held| held.is_mended())
     }
 }
 

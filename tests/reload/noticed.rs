@@ -142,3 +142,32 @@ fn a_mistake_concerns_its_own_organisation() {
     });
     assert!(is_signed(&zegel, "alfa.example"));
 }
+
+/// A key that was refused is tried again every minute.
+#[test]
+fn a_key_file_that_was_mended_signs_without_a_signal() {
+    let mut zegel = Zegel::prepared(&[Org::new("alfa", &["alfa.example"])], "");
+    let (key, away) = (zegel.path("keys/alfa/alfa-rsa.pem"), zegel.path("away.pem"));
+    fs::rename(&key, &away).expect("a key");
+    zegel.launch();
+    let answer = |zegel: &Zegel| {
+        let text = "From: a@alfa.example\r\nSubject: one\r\n\r\nbody\r\n";
+        let mut connection = Connection::negotiated(&zegel.milter(), Offer::POSTFIX);
+        connection.greet(&Peer::local());
+        let outcome = connection.send_message(&Message::parse(text.as_bytes()));
+        connection.quit();
+        outcome.reply
+    };
+    assert_ne!(answer(&zegel), Reply::Accept);
+    fs::rename(&away, &key).expect("the key");
+    let begun = Instant::now();
+    while answer(&zegel) != Reply::Accept {
+        assert!(
+            begun.elapsed() < 4 * Duration::from_mins(1),
+            "{}",
+            zegel.log()
+        );
+        thread::sleep(Duration::from_millis(500));
+    }
+    assert!(is_signed(&zegel, "alfa.example"));
+}

@@ -115,3 +115,24 @@ fn a_key_that_stays_as_it_was_counts() {
     assert_eq!(keys(&last, "een.example"), "s2");
     assert_eq!(problems_after_care(&last), 0);
 }
+
+/// Its file has come right, of which the generation tells nothing.
+#[test]
+fn a_refused_key_that_was_mended_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "een");
+    let (path, away) = (
+        keystore.path().join("een/s1.pem"),
+        folder.path().join("away"),
+    );
+    fs::rename(&path, &away).unwrap();
+    let built = Snapshot::first(loaded(&["een"]), &keystore, &Metrics::new()).unwrap();
+    assert_eq!(problems_after_care(&built), 1);
+    assert!(!built.snapshot.has_mended_keys());
+    fs::rename(&away, &path).unwrap();
+    assert!(built.snapshot.has_mended_keys());
+    let again = build(&["een"], &keystore, Some(&built.snapshot));
+    assert_eq!(problems_after_care(&again), 0);
+    assert!(!again.snapshot.has_mended_keys());
+    assert_eq!(keys(&again, "een.example"), "s1");
+}
