@@ -5,10 +5,11 @@ mod held;
 mod keys;
 mod reading;
 mod roster;
+mod strays;
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -18,7 +19,8 @@ use self::{
     held::HeldKey,
     keys::KeySet,
     reading::{FoundKeys, Reading, Source},
-    roster::{AllLost, Before, Lost, Member, Told},
+    roster::{AllLost, Before, Member, Told},
+    strays::Idle,
 };
 pub use self::{
     held::{ActiveKey, KeyCare},
@@ -45,6 +47,8 @@ pub struct Snapshot {
     found: Vec<FoundKeys>,
     /// The same, with each key marked that several organisations have: it signs for none.
     in_use: Vec<Arc<KeySet>>,
+    /// Those that no file has, and that have no key in use.
+    idle: Idle,
     generation: GenerationStamp,
     /// From which the keys were read; none of a snapshot that waits for one.
     keystore: Option<Keystore>,
@@ -115,6 +119,7 @@ impl Snapshot {
             loaded,
             found,
             in_use,
+            idle: Idle::default(),
             generation: GenerationStamp::default(),
             lineage: Lineage::default(),
             keystore: None,
@@ -273,11 +278,11 @@ fn make(
         reading,
     };
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
-    let (mut members, mut lost) = members(&loaded, &source, previous, &mut problems);
+    let (mut members, mut lost) = members(&loaded, &source, previous);
+    let idle = previous.map(|previous| &previous.idle);
+    let mut idle = strays::add_others(&mut members, &source, idle, &mut problems);
     let mut found = find(&members, &source, previous, &mut problems);
-    if previous.is_none() {
-        put_off_strays(&mut members, &mut found, &mut lost);
-    }
+    strays::put_off(&mut members, &mut found, &mut lost, &mut idle);
     problems.extend(reading::waiting(&found));
     problems.extend(
         lost.iter()
@@ -293,6 +298,7 @@ fn make(
         loaded,
         found,
         in_use,
+        idle,
         generation: witness.generation(),
         lineage,
         keystore: Some(keystore.clone()),
@@ -357,7 +363,6 @@ fn members(
     loaded: &Loaded,
     source: &Source<'_>,
     previous: Option<&Snapshot>,
-    problems: &mut Vec<String>,
 ) -> (Vec<Member>, AllLost) {
     if let Some(previous) = previous {
         let had_key = |name: &DomainName| {
@@ -372,55 +377,8 @@ fn members(
         };
         return roster::roster(loaded, &before, source.view);
     }
-    let mut members: Vec<Member> = loaded.organisations.iter().map(Member::of_file).collect();
-    match source.keystore.without_file(&loaded.organisations) {
-        Ok(others) => {
-            let others = others.iter().map(|id| Member::without_file(id, Vec::new()));
-            members.extend(others);
-        }
-        Err(error) => problems.push(error.to_string()),
-    }
-    (members, AllLost::new())
-}
-
-/// At a start: puts off the mail of domains that no file has, though a key is in use for them.
-fn put_off_strays(members: &mut Vec<Member>, found: &mut Vec<FoundKeys>, lost: &mut AllLost) {
-    let claimed: HashSet<DomainName> = if found.iter().any(|found| !found.strays.is_empty()) {
-        let all = members.iter().map(|member| &member.organisation);
-        let names = all.flat_map(|one| one.domains.iter().chain(&one.parked));
-        names.cloned().collect()
-    } else {
-        HashSet::new()
-    };
-    let mut is_empty = Vec::with_capacity(members.len());
-    for (member, found) in members.iter_mut().zip(found.iter_mut()) {
-        let strays = std::mem::take(&mut found.strays).into_iter();
-        let domains: Vec<DomainName> = strays
-            .filter(|domain| !claimed.contains(domain) && !lost.contains_key(domain))
-            .collect();
-        if !domains.is_empty() {
-            *member = member.with_put_off(&domains);
-            *found = found.of(member);
-            let id = &member.organisation.id;
-            lost.extend(domains.into_iter().map(|domain| {
-                let organisation = id.clone();
-                let signs = false;
-                (
-                    domain,
-                    Lost {
-                        organisation,
-                        signs,
-                    },
-                )
-            }));
-        }
-        is_empty.push(member.known.is_none() && member.organisation.domains.is_empty());
-    }
-    // Of those without a file only the ones that have a key in use.
-    let mut places = is_empty.iter();
-    members.retain(|_| places.next() == Some(&false));
-    let mut places = is_empty.iter();
-    found.retain(|_| places.next() == Some(&false));
+    let members = loaded.organisations.iter().map(Member::of_file);
+    (members.collect(), AllLost::new())
 }
 
 /// All domains by name. A domain of which nothing has changed is that of `previous`.

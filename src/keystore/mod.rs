@@ -55,7 +55,6 @@ use crate::{
     files::Stamp,
     keys::{Change, CommandError, KeyEntry, NewKey, Timing},
     names::{DomainName, OrganisationId, Selector},
-    organisation::Organisation,
 };
 
 const GENERATION: &str = "generation";
@@ -223,11 +222,11 @@ impl Keystore {
     ///
     /// # Errors
     /// When the folder of the keystore cannot be read.
-    pub fn without_file(
+    pub fn without_file<'a>(
         &self,
-        known: &[Arc<Organisation>],
+        known: impl IntoIterator<Item = &'a OrganisationId>,
     ) -> Result<Vec<OrganisationId>, KeystoreError> {
-        let known: HashSet<&str> = known.iter().map(|one| one.id.as_str()).collect();
+        let known: HashSet<&str> = known.into_iter().map(OrganisationId::as_str).collect();
         let mut names = self.root()?.names()?;
         names.retain(|name| !known.contains(name.as_str()) && self.path.join(name).is_dir());
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())

@@ -48,8 +48,7 @@ pub(super) struct FoundKeys {
     pub(super) is_unread: bool,
     /// The keys stay as they were until the DNS has shown those of a keystore that was put back.
     awaits_sight: bool,
-    /// Domains that its file does not have, though a key is in use for them. Only a first
-    /// reading tells.
+    /// Domains that it does not have, though a key is in use for them by its keyring.
     pub(super) strays: Box<[DomainName]>,
 }
 
@@ -66,7 +65,7 @@ impl FoundKeys {
         if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
             return Self {
                 set: before.set.of(organisation),
-                strays: Box::default(),
+                strays: before.strays.clone(),
                 ..*before
             };
         }
@@ -145,6 +144,7 @@ impl FoundKeys {
         let before = stays?;
         let mut kept = Self::unread(organisation, Some(before));
         kept.awaits_sight = awaits_sight;
+        kept.strays = strays(organisation, keyring);
         Some(kept.suspended_by(keyring))
     }
 
@@ -191,6 +191,12 @@ impl FoundKeys {
             strays: Box::default(),
             ..*self
         }
+    }
+
+    /// Of an organisation that has no domain: the keyring that has no key in use, if there is
+    /// nothing else to be known of it.
+    pub(super) fn idle_stamp(&self) -> Option<KeyringStamp> {
+        self.stamp.filter(|_| self.strays.is_empty())
     }
 
     /// Whether nothing has to be read again. A key that was refused has to: its file may have
@@ -277,7 +283,6 @@ fn strays(organisation: &Organisation, keyring: &Keyring) -> Box<[DomainName]> {
     let domains = keyring.in_use().into_iter();
     domains
         .filter(|domain| !organisation.domains.contains(domain))
-        .filter(|domain| !organisation.parked.contains(domain))
         .cloned()
         .collect()
 }

@@ -50,15 +50,16 @@ impl fmt::Display for Told<'_> {
             },
         ) = self;
         let what = if *signs {
-            "its mail is signed as before"
+            "its mail is signed as before; put it back"
         } else {
-            "its mail is put off, since nobody knows who may send it"
+            "its mail is put off, since nobody knows who may send it; put it back, reload the \
+             signer if it is there"
         };
         write!(
             formatter,
             "orgs.d/{id}.toml: {domain} of {id} is in no file any more, though a key is in use \
-             for it: {what}; put it back, or say that it is gone for good with `zegel org retire \
-             {id} --domain {domain}`"
+             for it: {what}, or say that it is gone for good with `zegel org retire {id} --domain \
+             {domain}`"
         )
     }
 }
