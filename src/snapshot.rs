@@ -20,7 +20,7 @@ use self::{
     keys::KeySet,
     reading::{FoundKeys, Reading, Source},
     roster::{AllLost, Before, Member, Told},
-    strays::Idle,
+    strays::{Claims, Idle},
 };
 pub use self::{
     held::{ActiveKey, KeyCare},
@@ -103,10 +103,16 @@ impl Snapshot {
     /// are in use, so mail of every domain that sends is a
     /// [`SigningFailure`](crate::organisation::Refusal::SigningFailure); all other mail is
     /// treated as ever. A domain of `previous` that no file has any more may have a key in use
-    /// too, so its mail is put off as well. Reads nothing.
-    pub fn waiting(loaded: Loaded, metrics: &Metrics, previous: Option<&Self>) -> Built {
+    /// too, and so may one of `marked` ([`Settings::marked_in_use`]), so their mail is put off as
+    /// well. Reads nothing.
+    pub fn waiting(
+        loaded: Loaded,
+        metrics: &Metrics,
+        previous: Option<&Self>,
+        marked: &[(OrganisationId, DomainName)],
+    ) -> Built {
         let before = previous.map_or(&[][..], |previous| &previous.organisations);
-        let organisations = &roster::unread_roster(&loaded, before);
+        let organisations = &roster::unread_roster(&loaded, before, marked);
         let unread = |one| FoundKeys::unread(one, None);
         let found: Vec<_> = organisations.iter().map(unread).collect();
         let in_use: Vec<_> = found.iter().map(|one| Arc::clone(&one.set)).collect();
@@ -279,10 +285,12 @@ fn make(
     };
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
     let (mut members, mut lost) = members(&loaded, &source, previous);
+    let claims = Claims::new(&loaded, previous);
+    strays::add_marked(&mut members, &mut lost, &source, &claims);
     let idle = previous.map(|previous| &previous.idle);
     let mut idle = strays::add_others(&mut members, &source, idle, &mut problems);
     let mut found = find(&members, &source, previous, &mut problems);
-    strays::put_off(&mut members, &mut found, &mut lost, &mut idle);
+    strays::put_off(&mut members, &mut found, &mut lost, &mut idle, &claims);
     problems.extend(reading::waiting(&found));
     problems.extend(
         lost.iter()
@@ -375,7 +383,7 @@ fn members(
             lost: &previous.lost,
             had_key: &had_key,
         };
-        return roster::roster(loaded, &before, source.view);
+        return roster::roster(loaded, &before, (source.view, source.witness));
     }
     let members = loaded.organisations.iter().map(Member::of_file);
     (members.collect(), AllLost::new())

@@ -39,12 +39,12 @@ use jiff::Timestamp;
 pub use self::{
     batch::{Addition, BATCH},
     identity::{KeystoreId, Standing},
-    mark::Mark,
+    mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
     restoring::Restored,
     witness::{Doubt, Lineage, Witness},
-    writer::Writer,
+    writer::{Retired, Writer},
 };
 use self::{
     files::{Folder, Secrecy},

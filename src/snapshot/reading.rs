@@ -107,7 +107,7 @@ impl FoundKeys {
             stamp: stamp.filter(|_| doubts.is_empty()),
             is_unread: !doubts.is_empty(),
             awaits_sight: false,
-            strays: strays(organisation, &keyring),
+            strays: strays(organisation, &keyring, source.witness),
         }
     }
 
@@ -144,7 +144,7 @@ impl FoundKeys {
         let before = stays?;
         let mut kept = Self::unread(organisation, Some(before));
         kept.awaits_sight = awaits_sight;
-        kept.strays = strays(organisation, keyring);
+        kept.strays = strays(organisation, keyring, source.witness);
         Some(kept.suspended_by(keyring))
     }
 
@@ -275,14 +275,20 @@ impl KeySet {
 }
 
 /// The domains that an organisation does not have, though a key is in use for them. What a zegel
-/// of 0.1 wrote says nothing: there, an organisation or domain without a file was removed.
-fn strays(organisation: &Organisation, keyring: &Keyring) -> Box<[DomainName]> {
+/// of 0.1 wrote says nothing: there, an organisation or domain without a file was removed. An older
+/// keyring that was put back says nothing of a key that was given up since.
+fn strays(organisation: &Organisation, keyring: &Keyring, witness: &Witness) -> Box<[DomainName]> {
     if keyring.is_of_0_1() {
         return Box::default();
     }
     let domains = keyring.in_use().into_iter();
     domains
         .filter(|domain| !organisation.domains.contains(domain))
+        .filter(|domain| {
+            let keys = keyring.keys().iter();
+            let mut active = keys.filter(|key| key.state(domain) == Some(State::Active));
+            active.any(|key| !witness.gave_up(&organisation.id, key, domain))
+        })
         .cloned()
         .collect()
 }

@@ -1,14 +1,19 @@
-//! Domains that no file has, as far as this signer has read them, though a keyring has a key in use
-//! for them: their file is lost, or was read by the keeper alone. Nobody knows how their mail is to
-//! be signed, so it is put off.
+//! Domains that no file has, as far as this signer has read them, though a key is in use for them
+//! by a keyring, or by the mark where the keyring is lost as well: their file is lost, or was read
+//! by the keeper alone. Nobody knows how their mail is to be signed, so it is put off.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
+    Snapshot,
     reading::{FoundKeys, Source},
-    roster::{AllLost, Lost, Member},
+    roster::{AllLost, Lost, Member, claimed},
 };
 use crate::{
+    config::Loaded,
     keystore::KeyringStamp,
     names::{DomainName, OrganisationId},
 };
@@ -16,6 +21,74 @@ use crate::{
 /// Organisations without a file and without a key in use, by the keyring that says so: nothing is
 /// to be read as long as it is the same.
 pub(super) type Idle = HashMap<OrganisationId, KeyringStamp>;
+
+/// Which domains the files have.
+pub(super) enum Claims<'a> {
+    /// Those that they had before.
+    AsBefore(&'a Snapshot),
+    Other(HashSet<&'a DomainName>),
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn new(loaded: &'a Loaded, previous: Option<&'a Snapshot>) -> Self {
+        let files = &loaded.organisations;
+        let same = previous.filter(|previous| {
+            let before = &previous.loaded.organisations;
+            let mut pairs = files.iter().zip(before);
+            files.len() == before.len() && pairs.all(|(one, other)| Arc::ptr_eq(one, other))
+        });
+        match same {
+            Some(previous) => Self::AsBefore(previous),
+            None => Self::Other(claimed(files)),
+        }
+    }
+
+    fn has(&self, domain: &DomainName) -> bool {
+        match self {
+            Self::AsBefore(previous) => {
+                previous.domains.contains_key(domain) && !previous.lost.contains_key(domain)
+            }
+            Self::Other(claimed) => claimed.contains(domain),
+        }
+    }
+}
+
+/// Puts off the mail of domains for which a key was in use that is gone with its keyring.
+pub(super) fn add_marked(
+    members: &mut Vec<Member>,
+    lost: &mut AllLost,
+    source: &Source<'_>,
+    claims: &Claims<'_>,
+) {
+    let is_known = |domain: &DomainName| claims.has(domain) || lost.contains_key(domain);
+    // Only other files can make it matter again what happened long ago.
+    let asks_audit = matches!(claims, Claims::Other(_));
+    let marked = source.witness.lost(source.view, asks_audit, is_known);
+    if marked.is_empty() {
+        return;
+    }
+    let mut by_id: BTreeMap<OrganisationId, Vec<DomainName>> = BTreeMap::new();
+    for (id, domain) in marked {
+        if !lost.contains_key(&domain) {
+            lost.insert(domain.clone(), put_off_for(&id));
+            by_id.entry(id).or_default().push(domain);
+        }
+    }
+    for member in members.iter_mut() {
+        if let Some(domains) = by_id.remove(&member.organisation.id) {
+            *member = member.with_put_off(&domains);
+        }
+    }
+    let others = by_id.into_iter();
+    members.extend(others.map(|(id, domains)| Member::without_file(&id, domains)));
+}
+
+fn put_off_for(id: &OrganisationId) -> Lost {
+    Lost {
+        organisation: id.clone(),
+        signs: false,
+    }
+}
 
 /// Adds the organisations of the keystore that are no members yet, with no domain so far. Gives
 /// those that can be passed over.
@@ -51,30 +124,19 @@ pub(super) fn put_off(
     found: &mut Vec<FoundKeys>,
     lost: &mut AllLost,
     idle: &mut Idle,
+    claims: &Claims<'_>,
 ) {
-    let claimed: HashSet<DomainName> = if found.iter().any(|found| !found.strays.is_empty()) {
-        let all = members.iter().map(|member| &member.organisation);
-        let names = all.flat_map(|one| one.domains.iter().chain(&one.parked));
-        names.cloned().collect()
-    } else {
-        HashSet::new()
-    };
     let mut is_kept = Vec::with_capacity(members.len());
     for (member, found) in members.iter_mut().zip(found.iter_mut()) {
         let strays = found.strays.iter();
         let domains: Vec<DomainName> = strays
-            .filter(|domain| !claimed.contains(*domain) && !lost.contains_key(*domain))
+            .filter(|domain| !claims.has(domain) && !lost.contains_key(*domain))
             .cloned()
             .collect();
         let id = &member.organisation.id;
         if !domains.is_empty() {
-            lost.extend(domains.iter().map(|domain| {
-                let lost = Lost {
-                    organisation: id.clone(),
-                    signs: false,
-                };
-                (domain.clone(), lost)
-            }));
+            let strays = domains.iter();
+            lost.extend(strays.map(|domain| (domain.clone(), put_off_for(id))));
             *member = member.with_put_off(&domains);
             *found = found.of(member);
         }

@@ -101,3 +101,56 @@ fn a_domain_that_was_parked_elsewhere_and_is_in_no_file() {
     ];
     hold(&BEGUN, &events);
 }
+
+#[test]
+fn a_file_and_its_keyring_are_lost_together() {
+    let losses = [
+        Event::KeyringGone(0),
+        Event::KeyringEmptied(0),
+        Event::FolderAway(0),
+        Event::Unmount,
+        Event::AuditGone,
+    ];
+    for loss in losses {
+        for lost in [Event::FileGone(0), Event::FolderOfFilesGone] {
+            let events = [
+                loss,
+                lost,
+                Event::Restart,
+                Event::Restart,
+                Event::Reload,
+                Event::Roll(0),
+            ];
+            hold(&BEGUN, &events);
+        }
+        let events = [
+            Event::Put(Place::Nowhere),
+            loss,
+            Event::Roll(0),
+            Event::Reload,
+            Event::Restart,
+        ];
+        hold(&BEGUN, &events);
+    }
+}
+
+#[test]
+fn what_was_lost_and_retires_is_settled() {
+    let events = [
+        Event::FolderAway(0),
+        Event::FileGone(0),
+        Event::Restart,
+        Event::Retire(0, 0),
+        Event::Retire(0, 2),
+        Event::FolderBack(0),
+        Event::FileBack(0),
+        Event::Reload,
+    ];
+    hold(&BEGUN, &events);
+}
+
+#[test]
+fn a_new_mark_tells_what_leaves() {
+    let events = [Event::MarkGone, Event::Park(1), Event::Look(1, true)];
+    hold(&BEGUN, &events);
+}
