@@ -145,7 +145,27 @@ impl FoundKeys {
         let mut kept = Self::unread(organisation, Some(before));
         kept.awaits_sight = awaits_sight;
         kept.strays = strays(organisation, keyring, source.witness);
+        if !source.has_stepped_back {
+            kept.doubt_new(keyring, source.witness);
+        }
         Some(kept.suspended_by(keyring))
+    }
+
+    /// A domain that had no key before has one in use now, which does not sign as long as the keys
+    /// stay as they were: its mail is put off.
+    fn doubt_new(&mut self, keyring: &Keyring, witness: &Witness) {
+        let organisation = &self.set.organisation;
+        let domains = organisation.domains.iter();
+        let new = domains.filter(|domain| {
+            let is_awaiting = self.set.is_awaiting(domain);
+            is_awaiting && is_in_use(organisation, keyring, witness, domain)
+        });
+        let new: Vec<DomainName> = new.cloned().collect();
+        if !new.is_empty() {
+            let mut set = KeySet::clone(&self.set);
+            set.doubted = set.doubted.iter().cloned().chain(new).collect();
+            self.set = Arc::new(set);
+        }
     }
 
     /// A suspension holds, whatever else of the keyring is not believed.
@@ -284,13 +304,21 @@ fn strays(organisation: &Organisation, keyring: &Keyring, witness: &Witness) -> 
     let domains = keyring.in_use().into_iter();
     domains
         .filter(|domain| !organisation.domains.contains(domain))
-        .filter(|domain| {
-            let keys = keyring.keys().iter();
-            let mut active = keys.filter(|key| key.state(domain) == Some(State::Active));
-            active.any(|key| !witness.gave_up(&organisation.id, key, domain))
-        })
+        .filter(|domain| is_in_use(organisation, keyring, witness, domain))
         .cloned()
         .collect()
+}
+
+/// Whether a key is in use for a domain that was not given up since.
+fn is_in_use(
+    organisation: &Organisation,
+    keyring: &Keyring,
+    witness: &Witness,
+    domain: &DomainName,
+) -> bool {
+    let keys = keyring.keys().iter();
+    let mut active = keys.filter(|key| key.state(domain) == Some(State::Active));
+    active.any(|key| !witness.gave_up(&organisation.id, key, domain))
 }
 
 /// The keys of a keyring that sign, and those that stand in for one that can't.

@@ -154,3 +154,16 @@ fn a_new_mark_tells_what_leaves() {
     let events = [Event::MarkGone, Event::Park(1), Event::Look(1, true)];
     hold(&BEGUN, &events);
 }
+
+#[test]
+fn a_key_comes_into_use_while_an_older_keystore_is_looked_at() {
+    let events = [
+        Event::Backup,
+        Event::Put(Place::Sent(1)),
+        Event::Reload,
+        Event::Look(0, true),
+        Event::RollBack(0),
+        Event::Activate(1, 0),
+    ];
+    hold(&BEGUN, &events);
+}

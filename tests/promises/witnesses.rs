@@ -68,12 +68,18 @@ impl Witnesses {
     }
 
     /// The keeper looked at an organisation while one of its domains was elsewhere: its keys
-    /// there that the keyring on the disk has are proven no more.
-    pub(crate) fn leave(&mut self, org: Org, key: KeyId, dom: Dom) {
-        if self.keyrings[org].contains(&Fact::Made(key)) {
-            self.end(org, Fact::Active(key, dom));
+    /// there that the keyring on the disk has are proven no more, unless it is older than the
+    /// activation of the key. Whether that is so.
+    pub(crate) fn leave(&mut self, org: Org, key: KeyId, dom: Dom) -> bool {
+        let active = Fact::Active(key, dom);
+        let keyring = &self.keyrings[org];
+        let is_older = self.truth.contains(&active) && !keyring.contains(&active);
+        let leaves = keyring.contains(&Fact::Made(key)) && !is_older;
+        if leaves {
+            self.end(org, active);
             self.learn(org, Fact::Left(key, dom));
         }
+        leaves
     }
 
     /// Whoever writes makes a mark if there is none, out of what there is.

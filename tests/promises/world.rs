@@ -324,10 +324,9 @@ impl World {
         self.note(org, &looked.written, false);
         for dom in &looked.elsewhere {
             for key in 0..self.book.keys.len() {
-                let is_there = self.witnesses.keyrings[org].contains(&Fact::Made(key));
-                if self.book.keys[key].org == org && is_there {
+                let is_own = self.book.keys[key].org == org;
+                if is_own && self.witnesses.leave(org, key, *dom) {
                     self.proven.remove(&(key, *dom));
-                    self.witnesses.leave(org, key, *dom);
                 }
             }
         }
