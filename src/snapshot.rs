@@ -6,10 +6,11 @@ mod held;
 mod keys;
 mod reading;
 mod roster;
+mod strays;
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -19,7 +20,8 @@ use self::{
     held::HeldKey,
     keys::KeySet,
     reading::{FoundKeys, Reading, Source},
-    roster::{AllLost, Before, Lost, Member, Told},
+    roster::{AllLost, Before, Member, Told},
+    strays::{Claims, Idle},
 };
 pub use self::{
     held::{ActiveKey, KeyCare},
@@ -46,6 +48,8 @@ pub struct Snapshot {
     found: Vec<FoundKeys>,
     /// The same, with each key marked that several organisations have: it signs for none.
     in_use: Vec<Arc<KeySet>>,
+    /// Those that no file has, and that have no key in use.
+    idle: Idle,
     generation: GenerationStamp,
     /// From which the keys were read; none of a snapshot that waits for one.
     keystore: Option<Keystore>,
@@ -100,13 +104,19 @@ impl Snapshot {
     /// are in use, so mail of every domain that sends is a
     /// [`SigningFailure`](crate::organisation::Refusal::SigningFailure); all other mail is
     /// treated as ever. A domain of `previous` that no file has any more may have a key in use
-    /// too, so its mail is put off as well. Reads nothing.
-    pub fn waiting(loaded: Loaded, metrics: &Metrics, previous: Option<&Self>) -> Built {
+    /// too, and so may one of `marked` ([`Settings::marked_in_use`]), so their mail is put off as
+    /// well. Reads nothing.
+    pub fn waiting(
+        loaded: Loaded,
+        metrics: &Metrics,
+        previous: Option<&Self>,
+        marked: &[(OrganisationId, DomainName)],
+    ) -> Built {
         let before = previous.map_or(&[][..], |previous| &previous.organisations);
         // What is in the files stays as it is, for the time when the keys can be read.
         let mut settled = loaded.clone();
         contested::settle_for_now(&mut settled);
-        let organisations = &roster::unread_roster(&settled, before);
+        let organisations = &roster::unread_roster(&settled, before, marked);
         let unread = |one| FoundKeys::unread(one, None);
         let found: Vec<_> = organisations.iter().map(unread).collect();
         let in_use: Vec<_> = found.iter().map(|one| Arc::clone(&one.set)).collect();
@@ -119,6 +129,7 @@ impl Snapshot {
             loaded,
             found,
             in_use,
+            idle: Idle::default(),
             generation: GenerationStamp::default(),
             lineage: Lineage::default(),
             keystore: None,
@@ -280,11 +291,13 @@ fn make(
         contested::settle_by_keys(&mut loaded, source.view);
     }
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
-    let (mut members, mut lost) = members(&loaded, &source, previous, &mut problems);
+    let (mut members, mut lost) = members(&loaded, &source, previous);
+    let claims = Claims::new(&loaded, previous);
+    strays::add_marked(&mut members, &mut lost, &source, &claims);
+    let idle = previous.map(|previous| &previous.idle);
+    let mut idle = strays::add_others(&mut members, &source, idle, &mut problems);
     let mut found = find(&members, &source, previous, &mut problems);
-    if previous.is_none() {
-        put_off_strays(&mut members, &mut found, &mut lost);
-    }
+    strays::put_off(&mut members, &mut found, &mut lost, &mut idle, &claims);
     problems.extend(reading::waiting(&found));
     problems.extend(
         lost.iter()
@@ -300,6 +313,7 @@ fn make(
         loaded,
         found,
         in_use,
+        idle,
         generation: witness.generation(),
         lineage,
         keystore: Some(keystore.clone()),
@@ -364,7 +378,6 @@ fn members(
     loaded: &Loaded,
     source: &Source<'_>,
     previous: Option<&Snapshot>,
-    problems: &mut Vec<String>,
 ) -> (Vec<Member>, AllLost) {
     if let Some(previous) = previous {
         let had_key = |name: &DomainName| {
@@ -377,57 +390,10 @@ fn members(
             lost: &previous.lost,
             had_key: &had_key,
         };
-        return roster::roster(loaded, &before, source.view);
+        return roster::roster(loaded, &before, (source.view, source.witness));
     }
-    let mut members: Vec<Member> = loaded.organisations.iter().map(Member::of_file).collect();
-    match source.keystore.without_file(&loaded.organisations) {
-        Ok(others) => {
-            let others = others.iter().map(|id| Member::without_file(id, Vec::new()));
-            members.extend(others);
-        }
-        Err(error) => problems.push(error.to_string()),
-    }
-    (members, AllLost::new())
-}
-
-/// At a start: puts off the mail of domains that no file has, though a key is in use for them.
-fn put_off_strays(members: &mut Vec<Member>, found: &mut Vec<FoundKeys>, lost: &mut AllLost) {
-    let claimed: HashSet<DomainName> = if found.iter().any(|found| !found.strays.is_empty()) {
-        let all = members.iter().map(|member| &member.organisation);
-        let names = all.flat_map(|one| one.domains.iter().chain(&one.parked));
-        names.cloned().collect()
-    } else {
-        HashSet::new()
-    };
-    let mut is_empty = Vec::with_capacity(members.len());
-    for (member, found) in members.iter_mut().zip(found.iter_mut()) {
-        let strays = std::mem::take(&mut found.strays).into_iter();
-        let domains: Vec<DomainName> = strays
-            .filter(|domain| !claimed.contains(domain) && !lost.contains_key(domain))
-            .collect();
-        if !domains.is_empty() {
-            *member = member.with_put_off(&domains);
-            *found = found.of(member);
-            let id = &member.organisation.id;
-            lost.extend(domains.into_iter().map(|domain| {
-                let organisation = id.clone();
-                let signs = false;
-                (
-                    domain,
-                    Lost {
-                        organisation,
-                        signs,
-                    },
-                )
-            }));
-        }
-        is_empty.push(member.known.is_none() && member.organisation.domains.is_empty());
-    }
-    // Of those without a file only the ones that have a key in use.
-    let mut places = is_empty.iter();
-    members.retain(|_| places.next() == Some(&false));
-    let mut places = is_empty.iter();
-    found.retain(|_| places.next() == Some(&false));
+    let members = loaded.organisations.iter().map(Member::of_file);
+    (members.collect(), AllLost::new())
 }
 
 /// All domains by name. A domain of which nothing has changed is that of `previous`.

@@ -15,8 +15,8 @@ use super::{mistakes::Mistakes, problem::Problem};
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
-    keystore::{Keystore, KeystoreError},
-    names::DomainName,
+    keystore::{Keystore, KeystoreError, marked_in_use},
+    names::{DomainName, OrganisationId},
     organisation::{Client, Ground, Organisation, Policy, Sender, network_of},
     words::words,
 };
@@ -76,6 +76,12 @@ impl Settings {
             Some(mark) => keystore.with_mark(mark),
             None => keystore,
         })
+    }
+
+    /// The domains for which a key is in use by the mark of the keystore, for as long as the
+    /// keystore itself can't be read. Reads a file.
+    pub fn marked_in_use(&self) -> Vec<(OrganisationId, DomainName)> {
+        marked_in_use(&self.keystore_path, self.keystore_mark.as_deref())
     }
 }
 

@@ -48,6 +48,9 @@ const LOOKS_UNTIL_MENDED: u32 = 30;
 /// take seconds; and nobody hears a signal to stop before that.
 const FIRST_READING_TAKES: Duration = Duration::from_secs(30);
 
+/// The mark of a keystore that can't be read is waited for so long.
+const MARK_TAKES: Duration = Duration::from_secs(5);
+
 /// Mail that waited for the start or the reload goes first.
 const CARE_BEGINS_AFTER: Duration = Duration::from_secs(2);
 /// Care works a little, and up to one key longer, and then rests: a sixth of one processor at
@@ -353,7 +356,8 @@ impl Maker {
             }
             Err(error) if is_waiting => {
                 self.complain(&error.to_string());
-                let built = Snapshot::waiting(loaded, metrics, Some(before));
+                let marked = loaded.settings.marked_in_use();
+                let built = Snapshot::waiting(loaded, metrics, Some(before), &marked);
                 let changes = changes(due, before, &built.snapshot);
                 if changes.is_empty() {
                     return true;
@@ -459,7 +463,12 @@ pub(super) async fn first(loaded: Loaded, metrics: &Metrics) -> (Snapshot, Optio
             loaded.settings.keystore_path.display()
         ),
     };
-    let built = Snapshot::waiting(loaded, metrics, None);
+    let settings = loaded.settings.clone();
+    let marked = spawn_blocking(move || settings.marked_in_use());
+    // If its file system does not answer either, nothing is known of lost files.
+    let marked = timeout(MARK_TAKES, marked).await;
+    let marked = marked.ok().and_then(Result::ok).unwrap_or_default();
+    let built = Snapshot::waiting(loaded, metrics, None, &marked);
     (built.snapshot, Some(reason))
 }
 

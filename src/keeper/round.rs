@@ -216,7 +216,8 @@ impl Rounds {
 
     /// Keys in use, or on their way out, are looked at though no file names their organisation.
     fn add_those_without_file(&mut self) {
-        let others = match self.keystore.without_file(&self.loaded.organisations) {
+        let files = self.loaded.organisations.iter();
+        let others = match self.keystore.without_file(files.map(|one| &one.id)) {
             Ok(others) => others,
             Err(error) => return tracing::error!("{error}"),
         };

@@ -20,12 +20,22 @@ use crate::{
 
 pub(super) const NAME: &str = "audit.log";
 
+/// Of the lines as they are written today. Those of 0.1 have none: there, a key that another one
+/// replaced has no line that says that it drains, and an organisation was removed with its file.
+const VERSION: u32 = 2;
+
+/// The event of a key whose domain is gone.
+pub(super) const LEFT: &str = "left";
+/// The events of a key that signs from then on.
+const IN_USE: [&str; 2] = ["activated", "returned"];
+
 #[derive(Serialize)]
 struct Line<'a> {
     time: Timestamp,
     /// The real one: who called the program.
     uid: u32,
     pid: u32,
+    version: u32,
     event: &'static str,
     organisation: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +63,10 @@ pub(super) struct Event {
     pub(super) organisation: OrganisationId,
     pub(super) selector: Selector,
     pub(super) domains: Vec<DomainName>,
+    #[serde(rename = "event")]
+    kind: String,
+    #[serde(default)]
+    version: u32,
     #[serde(default)]
     publication: Option<Became>,
 }
@@ -67,7 +81,12 @@ impl Event {
     /// Whether the key signs no more from then on.
     pub(super) fn is_given_up(&self) -> bool {
         let state = self.publication.as_ref().map(|became| became.state);
-        state.is_some_and(State::is_given_up)
+        state.is_some_and(State::is_given_up) || self.kind == LEFT
+    }
+
+    /// Whether the key signs from then on, in a line of today.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.version >= VERSION && IN_USE.contains(&self.kind.as_str())
     }
 }
 
@@ -184,6 +203,7 @@ fn write(file: &mut File, revisions: &[Revision<'_>], now: Timestamp) -> io::Res
             time: now,
             uid: rustix::process::getuid().as_raw(),
             pid: std::process::id(),
+            version: VERSION,
             event: entry.event,
             organisation: organisation.as_str(),
             selector: entry.selector.as_ref().map(Selector::as_str),

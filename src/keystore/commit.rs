@@ -16,15 +16,16 @@ use jiff::Timestamp;
 
 use super::{
     GENERATION, KEYRING, Keystore,
-    audit::AuditLog,
+    audit::{AuditLog, LEFT},
     files::{Folder, Prepared, Secrecy},
     key_file,
+    mark::Missing,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
     writer::Writer,
 };
 use crate::{
-    keys::{NewKey, Revision},
-    names::Selector,
+    keys::{AuditEntry, Keyring, NewKey, Revision},
+    names::{OrganisationId, Selector},
 };
 
 impl Writer {
@@ -111,6 +112,34 @@ impl Writer {
         Ok(())
     }
 
+    /// Tells that keys are given up which are in no keyring.
+    pub(super) fn give_up_missing(
+        &self,
+        organisation: &OrganisationId,
+        missing: &[Missing],
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut generation = self
+            .root
+            .prepare(GENERATION, self.next_generation()?.as_bytes())?;
+        let mut revision = Revision::new(organisation, Keyring::default());
+        revision.audit = missing.iter().map(left).collect();
+        let log = AuditLog::open(&self.root)?;
+        let told = log.append(std::slice::from_ref(&revision), now)?;
+        generation.keep();
+        generation.rename()?;
+        told.keep();
+        self.root.sync()?;
+        if let Ok(generation) = self.keystore.generation() {
+            let keystore = &self.keystore;
+            keystore.mark_ends(&self.root, organisation, (missing, now), generation);
+        }
+        Ok(())
+    }
+
     /// Tells the mark what was announced. If it can't be told, the next writer makes it good.
     fn tell_mark(&self, revisions: &[Revision<'_>]) {
         if let Ok(generation) = self.keystore.generation() {
@@ -167,6 +196,16 @@ impl Writer {
             path: self.keystore.key_path(revision.organisation, selector),
             refusal: KeyRefusal::NotInKeyring,
         }))
+    }
+}
+
+fn left(missing: &Missing) -> AuditEntry {
+    AuditEntry {
+        selector: Some(missing.selector.clone()),
+        domains: vec![missing.domain.clone()],
+        event: LEFT,
+        evidence: None,
+        publication: None,
     }
 }
 

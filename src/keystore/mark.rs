@@ -14,6 +14,7 @@
 //! that was cut off, is passed over.
 
 mod file;
+mod in_use;
 mod upkeep;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::file::MarkFile;
+pub use self::in_use::{Missing, marked_in_use};
 use super::identity::KeystoreId;
 use crate::{
     dkim::key::Fingerprint,
@@ -51,7 +53,16 @@ struct MarkedKey {
     /// None where only the audit log tells of the key.
     fingerprint: Option<Fingerprint>,
     /// What it was made for, and what became of it there.
-    domains: Vec<(DomainName, Option<GivenUp>)>,
+    domains: Vec<(DomainName, Course)>,
+}
+
+/// How far a key has come for a domain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Course {
+    /// It was made; nobody tells that it signed.
+    Made,
+    InUse,
+    GivenUp(GivenUp),
 }
 
 /// When and why a key was given up for a domain.
@@ -70,6 +81,14 @@ enum Line {
     Keystore { id: KeystoreId },
     /// A key was made, or is to sign for more domains.
     Key {
+        organisation: OrganisationId,
+        selector: Selector,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<Fingerprint>,
+        domains: Vec<DomainName>,
+    },
+    /// A key signs for these domains.
+    InUse {
         organisation: OrganisationId,
         selector: Selector,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,31 +197,8 @@ impl Mark {
             .filter(|key| key.selector == *selector);
         keys.all(|key| {
             key.fingerprint == Some(fingerprint)
-                && key.domains.iter().all(|(_, given_up)| given_up.is_none())
+                && key.domains.iter().all(|(_, course)| course.end().is_none())
         })
-    }
-
-    /// A key that was made for the domain, was not given up, and that the keyring does not have,
-    /// or does not have for the domain.
-    pub(super) fn lacking(
-        &self,
-        organisation: &OrganisationId,
-        keyring: &Keyring,
-        domain: &DomainName,
-    ) -> Option<&Selector> {
-        let is_there = |key: &MarkedKey| {
-            let mut entries = keyring.keys().iter();
-            entries.any(|entry| {
-                key.is(&entry.selector, Some(entry.fingerprint))
-                    && entry.publications.contains_key(domain)
-            })
-        };
-        let mut keys = self.keys(organisation);
-        keys.find(|key| {
-            let mut domains = key.domains.iter();
-            domains.any(|(name, given_up)| name == domain && given_up.is_none()) && !is_there(key)
-        })
-        .map(|key| &key.selector)
     }
 
     /// Another organisation than this one that had a key with this selector in one of the
@@ -231,7 +227,7 @@ impl Mark {
         self.organisations.iter().flat_map(|(organisation, keys)| {
             let given_up = keys
                 .iter()
-                .filter(|key| key.domains.iter().any(|(_, given_up)| given_up.is_some()));
+                .filter(|key| key.domains.iter().any(|(_, course)| course.end().is_some()));
             given_up.filter_map(move |key| Some((key.fingerprint?, organisation, &key.selector)))
         })
     }
@@ -267,7 +263,22 @@ impl Mark {
                 self.hold(&organisation, &domains);
                 let key = self.key(organisation, selector, fingerprint);
                 for domain in domains {
-                    key.set(domain, None);
+                    // A keyring that is older does not know that it is in use.
+                    if key.course(&domain) != Some(Course::InUse) {
+                        key.set(domain, Course::Made);
+                    }
+                }
+            }
+            Line::InUse {
+                organisation,
+                selector,
+                fingerprint,
+                domains,
+            } => {
+                self.hold(&organisation, &domains);
+                let key = self.key(organisation, selector, fingerprint);
+                for domain in domains {
+                    key.set(domain, Course::InUse);
                 }
             }
             Line::GivenUp {
@@ -285,7 +296,7 @@ impl Mark {
                     is_compromised: compromised,
                 };
                 for domain in domains {
-                    key.set(domain, Some(given_up));
+                    key.set(domain, Course::GivenUp(given_up));
                 }
             }
         }
@@ -343,7 +354,7 @@ impl Mark {
 
     /// Whether most of the file tells what is no longer needed.
     fn is_lengthy(&self) -> bool {
-        let needed: usize = self.organisations.values().map(|keys| 2 * keys.len()).sum();
+        let needed: usize = self.organisations.values().map(|keys| 3 * keys.len()).sum();
         self.lines > 2 * needed + SPARE_LINES
     }
 }
@@ -358,15 +369,19 @@ impl MarkedKey {
         self.domains.iter().any(|(name, _)| name == domain)
     }
 
-    fn given_up(&self, domain: &DomainName) -> Option<GivenUp> {
+    fn course(&self, domain: &DomainName) -> Option<Course> {
         let found = self.domains.iter().find(|(name, _)| name == domain);
-        found.and_then(|(_, given_up)| *given_up)
+        found.map(|(_, course)| *course)
     }
 
-    fn set(&mut self, domain: DomainName, given_up: Option<GivenUp>) {
+    fn given_up(&self, domain: &DomainName) -> Option<GivenUp> {
+        self.course(domain)?.end()
+    }
+
+    fn set(&mut self, domain: DomainName, course: Course) {
         match self.domains.iter_mut().find(|(name, _)| *name == domain) {
-            Some((_, known)) => *known = given_up,
-            None => self.domains.push((domain, given_up)),
+            Some((_, known)) => *known = course,
+            None => self.domains.push((domain, course)),
         }
     }
 
@@ -377,21 +392,43 @@ impl MarkedKey {
             fingerprint: self.fingerprint,
             domains: self.domains.iter().map(|(name, _)| name.clone()).collect(),
         }];
-        let mut ends: Vec<GivenUp> = self.domains.iter().filter_map(|(_, end)| *end).collect();
+        let alike = |course| {
+            let alike = self.domains.iter().filter(move |(_, one)| *one == course);
+            alike.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let in_use = alike(Course::InUse);
+        if !in_use.is_empty() {
+            lines.push(Line::InUse {
+                organisation: organisation.clone(),
+                selector: self.selector.clone(),
+                fingerprint: self.fingerprint,
+                domains: in_use,
+            });
+        }
+        let ends = self.domains.iter().filter_map(|(_, course)| course.end());
+        let mut ends: Vec<GivenUp> = ends.collect();
         ends.sort_unstable();
         ends.dedup();
         for end in ends {
-            let alike = self.domains.iter().filter(|(_, one)| *one == Some(end));
             lines.push(Line::GivenUp {
                 time: end.time,
                 organisation: organisation.clone(),
                 selector: self.selector.clone(),
                 fingerprint: self.fingerprint,
-                domains: alike.map(|(name, _)| name.clone()).collect(),
+                domains: alike(Course::GivenUp(end)),
                 compromised: end.is_compromised,
             });
         }
         lines
+    }
+}
+
+impl Course {
+    fn end(self) -> Option<GivenUp> {
+        match self {
+            Self::GivenUp(end) => Some(end),
+            Self::Made | Self::InUse => None,
+        }
     }
 }
 
@@ -419,6 +456,7 @@ fn news(organisation: &OrganisationId, before: &Keyring, after: &Keyring) -> Vec
                 domains: made,
             });
         }
+        lines.extend(in_use::line(organisation, before, key));
         lines.extend(ends.into_iter().map(|(end, domains)| Line::GivenUp {
             time: end.time,
             organisation: organisation.clone(),

@@ -41,13 +41,13 @@ use jiff::Timestamp;
 pub use self::{
     batch::{Addition, BATCH},
     identity::{KeystoreId, Standing},
-    mark::Mark,
+    mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
     requests::LookRequest,
     restoring::Restored,
     witness::{Doubt, Lineage, Witness},
-    writer::Writer,
+    writer::{Retired, Writer},
 };
 use self::{
     files::{Folder, Secrecy},
@@ -58,7 +58,6 @@ use crate::{
     files::Stamp,
     keys::{Change, CommandError, KeyEntry, NewKey, Timing},
     names::{DomainName, OrganisationId, Selector},
-    organisation::Organisation,
 };
 
 const GENERATION: &str = "generation";
@@ -226,11 +225,11 @@ impl Keystore {
     ///
     /// # Errors
     /// When the folder of the keystore cannot be read.
-    pub fn without_file(
+    pub fn without_file<'a>(
         &self,
-        known: &[Arc<Organisation>],
+        known: impl IntoIterator<Item = &'a OrganisationId>,
     ) -> Result<Vec<OrganisationId>, KeystoreError> {
-        let known: HashSet<&str> = known.iter().map(|one| one.id.as_str()).collect();
+        let known: HashSet<&str> = known.into_iter().map(OrganisationId::as_str).collect();
         let mut names = self.root()?.names()?;
         names.retain(|name| !known.contains(name.as_str()) && self.path.join(name).is_dir());
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())

@@ -4,7 +4,10 @@
 //! Absence by itself is not taken for "never had one": mail of a domain that had a key in use
 //! must not leave unsigned because a folder is gone.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::Timestamp;
 
@@ -12,8 +15,9 @@ use super::{
     GENERATION, GenerationStamp, KEY_SUFFIX, KEYRING, Keystore,
     files::{Folder, TEMPORARY},
     identity::{KeystoreId, Standing},
-    mark::{Comparison, Mark},
+    mark::{Comparison, Mark, Missing},
     problem::KeystoreError,
+    reading::View,
 };
 use crate::{
     dkim::key::Fingerprint,
@@ -200,6 +204,101 @@ impl Witness {
         mark.is_some_and(|mark| mark.has_given_up(organisation, key, domain))
     }
 
+    /// Whether a key that the keyring calls active was given up for a domain, by the mark.
+    pub fn gave_up(
+        &self,
+        organisation: &OrganisationId,
+        entry: &KeyEntry,
+        domain: &DomainName,
+    ) -> bool {
+        let mark = self.mark.as_ref();
+        mark.is_some_and(|mark| mark.gave_up(organisation, entry, domain).is_some())
+    }
+
+    /// The domains that nobody claims, and for which a key was in use that its keyring does not
+    /// have in use: by the mark, and, if `asks_audit` and the mark does not tell of all, by the
+    /// audit log. Keyrings are read of organisations alone that have such a domain.
+    pub fn lost(
+        &self,
+        view: &View,
+        asks_audit: bool,
+        is_claimed: impl Fn(&DomainName) -> bool,
+    ) -> BTreeSet<(OrganisationId, DomainName)> {
+        let mark = self.mark.as_deref().into_iter();
+        let audit = asks_audit.then(|| self.audit_where_needed()).flatten();
+        let told = mark.chain(audit).flat_map(Mark::in_use);
+        let told: BTreeSet<(&OrganisationId, &DomainName)> =
+            told.filter(|(_, domain)| !is_claimed(domain)).collect();
+        let mut last: Option<(&OrganisationId, Option<Keyring>)> = None;
+        let mut found = BTreeSet::new();
+        for (id, domain) in told {
+            if last.as_ref().is_none_or(|(last, _)| *last != id) {
+                let keyring = view.read_keyring(id).ok().map(|(keyring, _)| keyring);
+                last = Some((id, keyring));
+            }
+            let keyring = last.as_ref().and_then(|(_, keyring)| keyring.as_ref());
+            // One that can't be read says nothing against it.
+            if keyring.is_none_or(|keyring| self.lacks_in_use(id, keyring, domain)) {
+                found.insert((id.clone(), domain.clone()));
+            }
+        }
+        found
+    }
+
+    /// Whether a key was in use for a domain that the keyring does not have in use.
+    pub fn lacks_in_use(
+        &self,
+        organisation: &OrganisationId,
+        keyring: &Keyring,
+        domain: &DomainName,
+    ) -> bool {
+        // There, an organisation or domain without a file was removed.
+        let is_of_0_1 = keyring.is_of_0_1() && !keyring.keys().is_empty();
+        let is_behind = self.is_mark_behind();
+        let lacks = |(told, is_behind): (&Mark, bool)| {
+            told.lacks_in_use(organisation, keyring, domain, is_behind)
+        };
+        let mark = self.mark.as_deref().map(|mark| (mark, is_behind));
+        let audit = || self.audit_where_needed().map(|audit| (audit, false));
+        !is_of_0_1 && (mark.is_some_and(lacks) || audit().is_some_and(lacks))
+    }
+
+    /// Whether the organisation had keys for the domain, and has given up all of them.
+    pub fn has_ended(&self, organisation: &OrganisationId, domain: &DomainName) -> bool {
+        let mark = self.mark.as_ref().filter(|_| self.is_mark_complete());
+        mark.is_some_and(|mark| mark.has_ended(organisation, domain))
+    }
+
+    /// The domains that mark or audit log know of an organisation.
+    pub fn domains(&self, organisation: &OrganisationId) -> BTreeSet<DomainName> {
+        let domains = self.sources().flat_map(|told| told.domains(organisation));
+        domains.cloned().collect()
+    }
+
+    /// The keys that mark or audit log know of, and the keyring does not have: for a domain, or for
+    /// all.
+    pub(super) fn missing_keys(
+        &self,
+        organisation: &OrganisationId,
+        keyring: &Keyring,
+        domain: Option<&DomainName>,
+    ) -> Vec<Missing> {
+        let missing = self.sources();
+        missing
+            .flat_map(|told| told.missing(organisation, keyring, domain))
+            .collect()
+    }
+
+    /// Each of them knows of keys. The audit log is asked only where the mark does not tell of all.
+    fn sources(&self) -> impl Iterator<Item = &Mark> {
+        let mark = self.mark.as_deref().into_iter();
+        mark.chain(self.audit_where_needed())
+    }
+
+    fn audit_where_needed(&self) -> Option<&Mark> {
+        (!self.is_mark_complete()).then(|| self.audit())
+    }
+
     fn given_up(
         &self,
         organisation: &Organisation,
@@ -232,10 +331,15 @@ impl Witness {
     ) -> Option<Doubt> {
         let id = &organisation.id;
         let marked = self.mark.as_ref();
-        let (selector, source) = match marked.and_then(|mark| mark.lacking(id, keyring, domain)) {
+        let is_behind = self.is_mark_behind();
+        let lacking = marked.and_then(|mark| mark.lacking(id, keyring, domain, is_behind));
+        let (selector, source) = match lacking {
             Some(selector) => (selector, "the mark"),
             None if self.is_mark_complete() || self.is_half_made(organisation) => return None,
-            None => (self.audit().lacking(id, keyring, domain)?, "audit.log"),
+            None => {
+                let audit = self.audit();
+                (audit.lacking(id, keyring, domain, false)?, "audit.log")
+            }
         };
         Some(Doubt {
             domain: domain.clone(),
@@ -248,7 +352,9 @@ impl Witness {
                 selector,
                 match keyring.key(selector) {
                     None => "",
-                    Some(key) if key.publications.contains_key(domain) => " with another key",
+                    Some(key) if key.publications.contains_key(domain) => {
+                        " with another key, or in use"
+                    }
                     Some(_) => " for this domain",
                 },
             ),
@@ -279,6 +385,13 @@ impl Witness {
         self.mark.as_ref().is_some_and(|mark| {
             mark.compare(self.id(), self.generation.number) == Comparison::Current
                 && mark.id() == self.id()
+        })
+    }
+
+    /// Whether there was a change that the mark does not tell of.
+    fn is_mark_behind(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| {
+            mark.compare(self.id(), self.generation.number) == Comparison::Behind
         })
     }
 

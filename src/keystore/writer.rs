@@ -9,7 +9,7 @@ use super::{
     Keystore, Target,
     files::Folder,
     lock::{Lock, PATIENCE},
-    mark::Mark,
+    mark::{Mark, Missing},
     problem::{KeyProblem, KeyRefusal, KeystoreError},
     witness::Doubt,
 };
@@ -21,6 +21,15 @@ use crate::{
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };
+
+/// What [`Writer::retire`] did.
+#[derive(Debug)]
+pub struct Retired {
+    /// In the keyring.
+    pub changes: Vec<Change>,
+    /// What the keyring does not have, and is given up all the same.
+    pub missing: Vec<Missing>,
+}
 
 /// The one who may change the keystore, until it is dropped. Others wait for a few
 /// seconds at most, so nothing slow may be done meanwhile.
@@ -169,7 +178,7 @@ impl Writer {
     }
 
     /// The organisation has these domains no more, or none of its domains if `None`: what signs
-    /// for them begins to drain. Gives what has changed.
+    /// for them begins to drain, and what only mark or audit log know of is given up there.
     ///
     /// # Errors
     /// When its keyring cannot be read, and when writing fails.
@@ -179,11 +188,14 @@ impl Writer {
         domain: Option<&DomainName>,
         timing: &Timing,
         now: Timestamp,
-    ) -> Result<Vec<Change>, KeystoreError> {
+    ) -> Result<Retired, KeystoreError> {
         let keyring = self.keystore.read_keyring(organisation)?;
         let changes = keys::retire(&keyring, domain, timing, now);
         self.apply(organisation, &changes, now)?;
-        Ok(changes)
+        let witness = self.keystore.witness()?;
+        let missing = witness.missing_keys(organisation, &keyring, domain);
+        self.give_up_missing(organisation, &missing, now)?;
+        Ok(Retired { changes, missing })
     }
 
     /// What is wrong with the files of the keys that are to sign.

@@ -48,8 +48,7 @@ pub(super) struct FoundKeys {
     pub(super) is_unread: bool,
     /// The keys stay as they were until the DNS has shown those of a keystore that was put back.
     awaits_sight: bool,
-    /// Domains that its file does not have, though a key is in use for them. Only a first
-    /// reading tells.
+    /// Domains that it does not have, though a key is in use for them by its keyring.
     pub(super) strays: Box<[DomainName]>,
 }
 
@@ -66,7 +65,7 @@ impl FoundKeys {
         if let Some(before) = before.filter(|before| before.is_current(organisation, source)) {
             return Self {
                 set: before.set.of(organisation),
-                strays: Box::default(),
+                strays: before.strays.clone(),
                 ..*before
             };
         }
@@ -108,7 +107,7 @@ impl FoundKeys {
             stamp: stamp.filter(|_| doubts.is_empty()),
             is_unread: !doubts.is_empty(),
             awaits_sight: false,
-            strays: strays(organisation, &keyring),
+            strays: strays(organisation, &keyring, source.witness),
         }
     }
 
@@ -145,7 +144,28 @@ impl FoundKeys {
         let before = stays?;
         let mut kept = Self::unread(organisation, Some(before));
         kept.awaits_sight = awaits_sight;
+        kept.strays = strays(organisation, keyring, source.witness);
+        if !source.has_stepped_back {
+            kept.doubt_new(keyring, source.witness);
+        }
         Some(kept.suspended_by(keyring))
+    }
+
+    /// A domain that had no key before has one in use now, which does not sign as long as the keys
+    /// stay as they were: its mail is put off.
+    fn doubt_new(&mut self, keyring: &Keyring, witness: &Witness) {
+        let organisation = &self.set.organisation;
+        let domains = organisation.domains.iter();
+        let new = domains.filter(|domain| {
+            let is_awaiting = self.set.is_awaiting(domain);
+            is_awaiting && is_in_use(organisation, keyring, witness, domain)
+        });
+        let new: Vec<DomainName> = new.cloned().collect();
+        if !new.is_empty() {
+            let mut set = KeySet::clone(&self.set);
+            set.doubted = set.doubted.iter().cloned().chain(new).collect();
+            self.set = Arc::new(set);
+        }
     }
 
     /// A suspension holds, whatever else of the keyring is not believed.
@@ -191,6 +211,12 @@ impl FoundKeys {
             strays: Box::default(),
             ..*self
         }
+    }
+
+    /// Of an organisation that has no domain: the keyring that has no key in use, if there is
+    /// nothing else to be known of it.
+    pub(super) fn idle_stamp(&self) -> Option<KeyringStamp> {
+        self.stamp.filter(|_| self.strays.is_empty())
     }
 
     /// Whether nothing has to be read again. A key that was refused has to: its file may have
@@ -269,17 +295,30 @@ impl KeySet {
 }
 
 /// The domains that an organisation does not have, though a key is in use for them. What a zegel
-/// of 0.1 wrote says nothing: there, an organisation or domain without a file was removed.
-fn strays(organisation: &Organisation, keyring: &Keyring) -> Box<[DomainName]> {
+/// of 0.1 wrote says nothing: there, an organisation or domain without a file was removed. An older
+/// keyring that was put back says nothing of a key that was given up since.
+fn strays(organisation: &Organisation, keyring: &Keyring, witness: &Witness) -> Box<[DomainName]> {
     if keyring.is_of_0_1() {
         return Box::default();
     }
     let domains = keyring.in_use().into_iter();
     domains
         .filter(|domain| !organisation.domains.contains(domain))
-        .filter(|domain| !organisation.parked.contains(domain))
+        .filter(|domain| is_in_use(organisation, keyring, witness, domain))
         .cloned()
         .collect()
+}
+
+/// Whether a key is in use for a domain that was not given up since.
+fn is_in_use(
+    organisation: &Organisation,
+    keyring: &Keyring,
+    witness: &Witness,
+    domain: &DomainName,
+) -> bool {
+    let keys = keyring.keys().iter();
+    let mut active = keys.filter(|key| key.state(domain) == Some(State::Active));
+    active.any(|key| !witness.gave_up(&organisation.id, key, domain))
 }
 
 /// The keys of a keyring that sign, and those that stand in for one that can't.

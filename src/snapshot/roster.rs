@@ -13,7 +13,8 @@ use std::{
 
 use crate::{
     config::Loaded,
-    keystore::View,
+    keys::Keyring,
+    keystore::{View, Witness},
     names::{DomainName, OrganisationId},
     organisation::{Action, Organisation},
 };
@@ -50,15 +51,16 @@ impl fmt::Display for Told<'_> {
             },
         ) = self;
         let what = if *signs {
-            "its mail is signed as before"
+            "its mail is signed as before; put it back"
         } else {
-            "its mail is put off, since nobody knows who may send it"
+            "its mail is put off, since nobody knows who may send it; put it back, reload the \
+             signer if it is there"
         };
         write!(
             formatter,
             "orgs.d/{id}.toml: {domain} of {id} is in no file any more, though a key is in use \
-             for it: {what}; put it back, or say that it is gone for good with `zegel org retire \
-             {id} --domain {domain}`"
+             for it: {what}, or say that it is gone for good with `zegel org retire {id} --domain \
+             {domain}`"
         )
     }
 }
@@ -104,7 +106,11 @@ pub(super) struct Before<'a> {
 }
 
 /// The organisations of the files, with what is held for them or for others.
-pub(super) fn roster(loaded: &Loaded, before: &Before<'_>, view: &View) -> (Vec<Member>, AllLost) {
+pub(super) fn roster(
+    loaded: &Loaded,
+    before: &Before<'_>,
+    keystore: (&View, &Witness),
+) -> (Vec<Member>, AllLost) {
     let files = &loaded.organisations;
     let mut members: Vec<Member> = files.iter().map(Member::of_file).collect();
     let mut lost = AllLost::new();
@@ -116,7 +122,7 @@ pub(super) fn roster(loaded: &Loaded, before: &Before<'_>, view: &View) -> (Vec<
     let places: HashMap<&OrganisationId, usize> =
         files.iter().map(|one| &one.id).zip(0..).collect();
     for old in changed {
-        let held = held(old, &claimed, before, view);
+        let held = held(old, &claimed, before, keystore);
         if held.is_empty() {
             continue;
         }
@@ -136,32 +142,34 @@ pub(super) fn roster(loaded: &Loaded, before: &Before<'_>, view: &View) -> (Vec<
     (members, lost)
 }
 
-/// The organisations of the files, with the domains of `before` that no file has any more. As long
-/// as the keystore can't be read, nobody knows whether a key is in use for one of them.
+/// The organisations of the files, with the domains of `before` that no file has any more, and
+/// those of the mark. As long as the keystore can't be read, nobody knows whether a key is in use
+/// for one of them.
 pub(super) fn unread_roster(
     loaded: &Loaded,
     before: &[Arc<Organisation>],
+    marked: &[(OrganisationId, DomainName)],
 ) -> Vec<Arc<Organisation>> {
     let files = &loaded.organisations;
     let claimed = claimed(files);
-    let places: HashMap<&OrganisationId, usize> =
-        files.iter().map(|one| &one.id).zip(0..).collect();
-    let mut organisations = files.clone();
-    for old in before {
-        let gone = old.domains.iter();
-        let gone = gone.filter(|domain| !claimed.contains(domain));
-        let gone: Vec<DomainName> = gone.cloned().collect();
-        if gone.is_empty() {
-            continue;
-        }
-        match places.get(&old.id) {
-            Some(place) => {
-                let member = Member::of_file(&files[*place]).with_put_off(&gone);
-                organisations[*place] = member.organisation;
-            }
-            None => organisations.push(Member::without_file(&old.id, gone).organisation),
+    let before = before.iter();
+    let before = before.flat_map(|old| old.domains.iter().map(|domain| (&old.id, domain)));
+    let marked = marked.iter().map(|(id, domain)| (id, domain));
+    let mut known = HashSet::new();
+    let mut gone: BTreeMap<&OrganisationId, Vec<DomainName>> = BTreeMap::new();
+    for (id, domain) in before.chain(marked) {
+        if !claimed.contains(domain) && known.insert(domain) {
+            gone.entry(id).or_default().push(domain.clone());
         }
     }
+    let put_off = |file: &Arc<Organisation>| match gone.remove(&file.id) {
+        Some(domains) => Member::of_file(file).with_put_off(&domains).organisation,
+        None => Arc::clone(file),
+    };
+    let mut organisations: Vec<Arc<Organisation>> = files.iter().map(put_off).collect();
+    let others = gone.into_iter();
+    organisations
+        .extend(others.map(|(id, domains)| Member::without_file(id, domains).organisation));
     organisations
 }
 
@@ -173,7 +181,8 @@ fn changed<'a>(files: &[Arc<Organisation>], before: &Before<'a>) -> Vec<&'a Arc<
         .collect()
 }
 
-fn claimed(files: &[Arc<Organisation>]) -> HashSet<&DomainName> {
+/// The domains that the files have.
+pub(super) fn claimed(files: &[Arc<Organisation>]) -> HashSet<&DomainName> {
     let files = files.iter();
     files
         .flat_map(|one| one.domains.iter().chain(&one.parked))
@@ -185,7 +194,7 @@ fn held(
     old: &Organisation,
     claimed: &HashSet<&DomainName>,
     before: &Before<'_>,
-    view: &View,
+    (view, witness): (&View, &Witness),
 ) -> Vec<(DomainName, Lost)> {
     let gone = || {
         old.domains
@@ -197,15 +206,17 @@ fn held(
     }
     // What can't be read, or is gone, says nothing about its keys.
     let keyring = view.read_keyring(&old.id).ok().map(|(keyring, _)| keyring);
-    let in_use: Option<BTreeSet<&DomainName>> = keyring
-        .as_ref()
-        .filter(|keyring| !keyring.keys().is_empty())
-        .map(|keyring| keyring.in_use());
+    let keyring = keyring.filter(|keyring| !keyring.keys().is_empty());
+    let in_use: Option<BTreeSet<&DomainName>> = keyring.as_ref().map(Keyring::in_use);
+    let is_missing = |domain: &DomainName| {
+        let keyring = keyring.as_ref();
+        keyring.is_some_and(|keyring| witness.lacks_in_use(&old.id, keyring, domain))
+    };
     let was_lost = |domain: &DomainName| before.lost.get(domain);
     gone()
         .filter(|domain| match &in_use {
-            Some(in_use) => in_use.contains(domain),
-            None => (before.had_key)(domain),
+            Some(in_use) => in_use.contains(domain) || is_missing(domain),
+            None => (before.had_key)(domain) && !witness.has_ended(&old.id, domain),
         })
         .map(|domain| {
             let lost = Lost {

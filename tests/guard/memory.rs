@@ -196,7 +196,7 @@ fn keys_are_in_memory_only_as_the_library_keeps_them() {
     let timing = Settings::default().timing();
     let mut writer = keystore.writer().expect("nobody else writes");
     let retired = writer.retire(&id, None, &timing, Timestamp::now());
-    assert!(!retired.expect("it can be retired").is_empty());
+    assert!(!retired.expect("it can be retired").changes.is_empty());
     drop(writer);
     zegel.signal("HUP");
     zegel.wait_for_log(" reloaded ", 2);

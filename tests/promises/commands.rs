@@ -8,7 +8,7 @@ use zegel::{
     dkim::Algorithm,
     keys::{self, NewKey, Timing, WantedKey},
     keystore::{Keystore, KeystoreError, Target, Writer},
-    names::Selector,
+    names::{DomainName, Selector},
     organisation::Organisation,
 };
 
@@ -96,15 +96,27 @@ impl Command<'_> {
         })
     }
 
-    /// `zegel org retire --domain`.
+    /// `zegel org retire --domain`. It is refused for what a file has, and for what nobody knows.
     pub(crate) fn retire(&self, dom: Dom) -> Option<Written> {
-        let domain = DOMAINS[dom].parse().unwrap();
-        let keystore = open(self.files)?;
+        let domain: DomainName = DOMAINS[dom].parse().unwrap();
+        let loaded = config::load(&self.files.path("zegel.toml")).ok()?;
+        let keystore = loaded.settings.open_keystore().ok()?;
+        let id = id(self.org);
+        let mut files = loaded.organisations.iter().filter(|one| one.id == id);
+        if files.any(|one| one.domains.contains(&domain)) {
+            return None;
+        }
+        let keyring = keystore.read_keyring(&id).ok()?;
+        let mut keys = keyring.keys().iter();
+        let is_there = keys.any(|key| key.publications.contains_key(&domain));
+        if !is_there && !keystore.witness().ok()?.domains(&id).contains(&domain) {
+            return None;
+        }
         let now = Timestamp::now();
         let mut writer = keystore.writer().ok()?;
-        let changes = writer.retire(&id(self.org), Some(&domain), self.timing, now);
+        let changes = writer.retire(&id, Some(&domain), self.timing, now);
         Some(Written {
-            changes: changes.ok()?,
+            changes: changes.ok()?.changes,
             made: Vec::new(),
         })
     }

@@ -82,7 +82,7 @@ pub(crate) fn history() -> impl Strategy<Value = (bool, Vec<Event>)> {
     (
         any::<bool>(),
         sample::select(vec![true, true, true, false]),
-        collection::vec(event(), 1..40),
+        collection::vec(events(), 1..40),
     )
         .prop_map(|(drains_long, has_keys, events)| {
             let mut all = Vec::new();
@@ -95,9 +95,25 @@ pub(crate) fn history() -> impl Strategy<Value = (bool, Vec<Event>)> {
                     all.extend((0..ORGANISATIONS.len()).map(|one| Event::Look(one, true)));
                 }
             }
-            all.extend(events);
+            all.extend(events.into_iter().flatten());
             (drains_long, all)
         })
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    prop_oneof![
+        60 => event().prop_map(|event| vec![event]),
+        1 => there_and_back(),
+    ]
+}
+
+/// A domain is elsewhere when the keeper looks, and comes back. By chance alone that is rare.
+fn there_and_back() -> impl Strategy<Value = Vec<Event>> {
+    let ways = sample::select(vec![Event::Park, Event::Algorithm]);
+    (org(), ways).prop_map(|(org, way)| {
+        let look = Event::Look(org, true);
+        vec![way(org), look, way(org), look]
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {

@@ -135,7 +135,8 @@ fn without_file(
     loaded: &Loaded,
     id: &OrganisationId,
 ) -> Option<Arc<Organisation>> {
-    let others = keystore.without_file(&loaded.organisations).ok()?;
+    let files = loaded.organisations.iter().map(|one| &one.id);
+    let others = keystore.without_file(files).ok()?;
     let keyring = keystore.read_keyring(id).ok()?;
     if !others.contains(id) || keyring.is_of_0_1() || keyring.keys().is_empty() {
         return None;

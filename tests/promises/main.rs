@@ -11,6 +11,7 @@ mod book;
 mod commands;
 mod events;
 mod files;
+mod histories;
 mod keeper;
 mod signer;
 mod witnesses;

@@ -53,7 +53,8 @@ impl Signer {
             let keystore = loaded.settings.open_keystore();
             let built =
                 keystore.and_then(|keystore| Snapshot::first(loaded.clone(), &keystore, &metrics));
-            let waiting = |_| Snapshot::waiting(loaded, &metrics, None);
+            let marked = loaded.settings.marked_in_use();
+            let waiting = |_| Snapshot::waiting(loaded, &metrics, None, &marked);
             built.unwrap_or_else(waiting).snapshot
         });
         let mut signer = Self {
@@ -121,7 +122,11 @@ impl Signer {
             built.ok()
         });
         let built = match built {
-            None if is_waiting => Some(Snapshot::waiting(loaded, metrics, Some(before))),
+            None if is_waiting => {
+                let marked = loaded.settings.marked_in_use();
+                let waiting = Snapshot::waiting(loaded, metrics, Some(before), &marked);
+                Some(waiting)
+            }
             built => built,
         };
         let has_built = built.is_some();

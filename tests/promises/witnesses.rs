@@ -10,8 +10,6 @@
 //!    about a revocation.
 //! 2. *Nobody looked.* A domain that went away and came back with no look of the keeper between
 //!    has not left: see [`Witnesses::leave`].
-//! 3. *File and keyring lost.* Where no file of `orgs.d/` that the signer has read names a domain,
-//!    and the keyring on the disk does not have its key either, that signer may not know it.
 
 use crate::{
     book::{Fact, Facts, KeyId},
@@ -27,8 +25,6 @@ pub(crate) struct Witnesses {
     mark: Option<Facts>,
     audit: Facts,
     forgotten: Facts,
-    /// What the signer that runs could not know when it started.
-    unread: Facts,
 }
 
 /// What a copy of the keystore knows.
@@ -41,26 +37,7 @@ pub(crate) struct Copy {
 impl Witnesses {
     /// Whether it is true and somebody knows it.
     pub(crate) fn knows(&self, fact: Fact) -> bool {
-        let is_let_off = self.forgotten.contains(&fact) || self.unread.contains(&fact);
-        self.truth.contains(&fact) && !is_let_off
-    }
-
-    /// A signer starts, and knows nothing from before.
-    pub(crate) fn start(&mut self) {
-        self.unread.clear();
-    }
-
-    /// The signer has looked. `is_named` says whether a file that it read names the domain.
-    pub(crate) fn look(&mut self, is_named: impl Fn(Dom) -> bool) {
-        let is_unread = |fact: &&Fact| match fact {
-            Fact::Active(_, dom) => {
-                let mut keyrings = self.keyrings.iter();
-                !is_named(*dom) && !keyrings.any(|keyring| keyring.contains(fact))
-            }
-            _ => false,
-        };
-        let unread: Vec<Fact> = self.truth.iter().filter(is_unread).copied().collect();
-        self.unread.extend(unread);
+        self.truth.contains(&fact) && !self.forgotten.contains(&fact)
     }
 
     /// Whether nobody knows of a key any more.
@@ -90,18 +67,19 @@ impl Witnesses {
         self.audit.remove(&fact);
     }
 
-    /// The operator says so, whoever else knows it.
-    pub(crate) fn end_by_word(&mut self, fact: Fact) {
-        self.truth.remove(&fact);
-    }
-
     /// The keeper looked at an organisation while one of its domains was elsewhere: its keys
-    /// there that the keyring on the disk has are proven no more.
-    pub(crate) fn leave(&mut self, org: Org, key: KeyId, dom: Dom) {
-        if self.keyrings[org].contains(&Fact::Made(key)) {
-            self.end(org, Fact::Active(key, dom));
+    /// there that the keyring on the disk has are proven no more, unless it is older than the
+    /// activation of the key. Whether that is so.
+    pub(crate) fn leave(&mut self, org: Org, key: KeyId, dom: Dom) -> bool {
+        let active = Fact::Active(key, dom);
+        let keyring = &self.keyrings[org];
+        let is_older = self.truth.contains(&active) && !keyring.contains(&active);
+        let leaves = keyring.contains(&Fact::Made(key)) && !is_older;
+        if leaves {
+            self.end(org, active);
             self.learn(org, Fact::Left(key, dom));
         }
+        leaves
     }
 
     /// Whoever writes makes a mark if there is none, out of what there is.

@@ -179,11 +179,6 @@ impl World {
             Event::KeeperRestart => self.keeper = Keeper::start(&self.files),
         }
         self.signer.look();
-        let view = &self.view;
-        self.witnesses.look(|dom| {
-            let mut named = view.iter().flatten();
-            named.any(|one| one.sent.contains(&dom) || one.parked.contains(&dom))
-        });
         (0..DOMAINS.len()).for_each(|dom| self.send(dom));
     }
 
@@ -218,11 +213,15 @@ impl World {
             Event::Activate(org, which) => self.command(org, true, |one| one.activate(which)),
             Event::Revoke(org, which) => self.command(org, false, |one| one.revoke(which)),
             Event::Retire(org, dom) => {
-                self.command(org, false, |one| one.retire(dom));
-                for key in 0..self.book.keys.len() {
-                    if self.book.keys[key].org == org {
-                        self.witnesses.end_by_word(Fact::Active(key, dom));
-                    }
+                let mut is_done = false;
+                self.command(org, false, |one| {
+                    let written = one.retire(dom);
+                    is_done = written.is_some();
+                    written
+                });
+                let keys = 0..self.book.keys.len();
+                for key in keys.filter(|key| is_done && self.book.keys[*key].org == org) {
+                    self.witnesses.end(org, Fact::Active(key, dom));
                 }
             }
             Event::Suspend(org) => self.suspend(org, true),
@@ -325,10 +324,9 @@ impl World {
         self.note(org, &looked.written, false);
         for dom in &looked.elsewhere {
             for key in 0..self.book.keys.len() {
-                let is_there = self.witnesses.keyrings[org].contains(&Fact::Made(key));
-                if self.book.keys[key].org == org && is_there {
+                let is_own = self.book.keys[key].org == org;
+                if is_own && self.witnesses.leave(org, key, *dom) {
                     self.proven.remove(&(key, *dom));
-                    self.witnesses.leave(org, key, *dom);
                 }
             }
         }
@@ -444,9 +442,6 @@ impl World {
         }
         if self.place == Place::Both && self.organisation_files == [FileState::There; 2] {
             self.note_contested(was_running.then_some(&before));
-        }
-        if !was_running {
-            self.witnesses.start();
         }
     }
 

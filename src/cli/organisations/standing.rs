@@ -1,8 +1,6 @@
 //! `zegel org suspend`, `resume` and `retire`: what the operator says of an organisation as a
 //! whole. It is kept in the keystore, so that every copy of that has it.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use jiff::Timestamp;
 
@@ -14,8 +12,7 @@ use crate::{
         status::Status,
     },
     config::Loaded,
-    keys::Keyring,
-    keystore::Keystore,
+    keystore::{Keystore, Retired},
     names::{DomainName, OrganisationId},
 };
 
@@ -90,13 +87,21 @@ pub(super) fn retire(
     refuse_if_there(&loaded, id, arguments.domain.as_ref())?;
     let domain = arguments.domain.as_ref();
     if let Some(domain) = domain {
-        refuse_if_unknown(&keystore.read_keyring(id)?, id, domain)?;
+        refuse_if_unknown(&keystore, id, domain)?;
     }
     let timing = loaded.settings.timing();
-    let changes = keystore
-        .writer()?
-        .retire(id, domain, &timing, Timestamp::now())?;
-    if changes.is_empty() {
+    let Retired { changes, missing } =
+        keystore
+            .writer()?
+            .retire(id, domain, &timing, Timestamp::now())?;
+    for one in &missing {
+        context.output.line(format_args!(
+            "{}: {} is not in the keyring, and is given up now: a keyring that has it does not \
+             sign with it",
+            one.domain, one.selector
+        ));
+    }
+    if changes.is_empty() && missing.is_empty() {
         let what = domain.map_or_else(|| id.to_string(), |domain| format!("{domain} of {id}"));
         warn(format_args!(
             "{what} has no key in use, so there is nothing to retire; see `zegel key list`"
@@ -108,6 +113,9 @@ pub(super) fn retire(
             "{}: {} signs no more; leave its record in the DNS until the keeper asks for it",
             change.domain, change.selector
         ));
+    }
+    if changes.is_empty() {
+        return Ok(Status::Good);
     }
     context.output.line(format_args!(
         "To undo this, put the file of {id} back as it was: each key signs again when the keeper \
@@ -148,16 +156,18 @@ fn is_contested(loaded: &Loaded, id: &OrganisationId, domain: &DomainName) -> bo
 
 /// A domain that no key was made for is a mistake, more likely than not.
 fn refuse_if_unknown(
-    keyring: &Keyring,
+    keystore: &Keystore,
     id: &OrganisationId,
     domain: &DomainName,
 ) -> Result<(), Failure> {
+    let keyring = keystore.read_keyring(id)?;
+    let mut domains = keystore.witness()?.domains(id);
     let keys = keyring.keys().iter();
-    let domains: BTreeSet<&DomainName> = keys.flat_map(|key| key.publications.keys()).collect();
+    domains.extend(keys.flat_map(|key| key.publications.keys()).cloned());
     if domains.contains(domain) {
         return Ok(());
     }
-    let known = domains.into_iter().map(DomainName::as_str);
+    let known = domains.iter().map(DomainName::as_str);
     let advice = nearest(domain.as_str(), known);
     Err(Failure::Usage(format!(
         "no key of {id} was made for {domain}; {}",
@@ -165,7 +175,8 @@ fn refuse_if_unknown(
     )))
 }
 
-/// The keystore, and the id, if the configuration or the keystore knows the organisation.
+/// The keystore, and the id, if the configuration, the keystore or its mark knows the
+/// organisation.
 fn known(
     loaded: &Loaded,
     id: &str,
@@ -179,6 +190,10 @@ fn known(
         .find(|one| one.as_str() == id)
         .cloned()
         .or_else(|| in_keystore.find(|one| one.as_str() == id));
+    let found = match (found, id.parse()) {
+        (None, Ok(id)) => (!keystore.witness()?.domains(&id).is_empty()).then_some(id),
+        (found, _) => found,
+    };
     match found {
         Some(id) => Ok((keystore, id)),
         None => Err(Failure::Usage(format!(

@@ -2,8 +2,9 @@
 
 use std::{
     ffi::OsString,
-    io::{Read, Seek, SeekFrom, Write},
-    os::unix::fs::MetadataExt,
+    fs::{File, Metadata},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -17,6 +18,9 @@ use crate::keystore::{
 };
 
 const NAME: &str = "mark.jsonl";
+/// So many octets at the end of what was read tell whether the file is still the same: the last
+/// lines, with the generation.
+const COMPARED: usize = 512;
 /// A mark that can't be written is made anew out of all keyrings, which takes long.
 const TRY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
@@ -39,8 +43,31 @@ struct Complaint {
 struct ReadMark {
     mark: Arc<Mark>,
     inode: u64,
+    /// When the file was last changed: seconds, and nanoseconds.
+    changed: (i64, i64),
     /// So many octets were read: whole lines.
     octets: u64,
+    /// The last of them.
+    end: Vec<u8>,
+}
+
+impl ReadMark {
+    /// Whether the file is what it was, and perhaps longer. Another one in its place may have the
+    /// same inode.
+    fn is_of(&self, file: &File, metadata: &Metadata) -> io::Result<bool> {
+        let is_same_age = self.changed == changed(metadata) || self.octets < metadata.len();
+        if self.inode != metadata.ino() || self.octets > metadata.len() || !is_same_age {
+            return Ok(false);
+        }
+        let mut end = vec![0; self.end.len()];
+        let length = u64::try_from(end.len()).unwrap_or_default();
+        file.read_exact_at(&mut end, self.octets.saturating_sub(length))?;
+        Ok(end == self.end)
+    }
+}
+
+fn changed(metadata: &Metadata) -> (i64, i64) {
+    (metadata.ctime(), metadata.ctime_nsec())
 }
 
 impl MarkFile {
@@ -77,14 +104,18 @@ impl MarkFile {
             return Ok(None);
         };
         let failed = |error| FileError::io(&self.path(), error);
-        let known = read
-            .take()
-            .filter(|known| known.inode == metadata.ino() && known.octets <= metadata.len());
+        let known = match read.take() {
+            Some(known) if known.is_of(&file, &metadata).map_err(failed)? => Some(known),
+            _ => None,
+        };
         let mut known = known.unwrap_or_else(|| ReadMark {
             mark: Arc::default(),
             inode: metadata.ino(),
+            changed: (0, 0),
             octets: 0,
+            end: Vec::new(),
         });
+        known.changed = changed(&metadata);
         if known.octets < metadata.len() {
             let mut text = Vec::new();
             file.seek(SeekFrom::Start(known.octets)).map_err(failed)?;
@@ -96,6 +127,8 @@ impl MarkFile {
             let whole = whole.map_or(0, |place| place + 1);
             Arc::make_mut(&mut known.mark).read(&text[..whole]);
             known.octets += u64::try_from(whole).unwrap_or_default();
+            known.end.extend_from_slice(&text[..whole]);
+            known.end.drain(..known.end.len().saturating_sub(COMPARED));
         }
         let mark = Arc::clone(&known.mark);
         *read = Some(known);
@@ -157,7 +190,7 @@ impl MarkFile {
     }
 }
 
-fn written(lines: &[Line]) -> std::io::Result<Vec<u8>> {
+fn written(lines: &[Line]) -> io::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(lines.len() * 200);
     for line in lines {
         serde_json::to_writer(&mut text, line)?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Comparison, Line, Mark, news};
+use super::{Comparison, Line, Mark, Missing, news};
 use crate::{
     dkim::key::Fingerprint,
     keys::{Keyring, Revision},
@@ -12,6 +12,7 @@ use crate::{
         identity::KeystoreId,
         problem::{FileError, KeystoreError},
     },
+    names::OrganisationId,
 };
 
 impl Keystore {
@@ -105,7 +106,13 @@ impl Keystore {
                 continue;
             };
             for mut line in news(&organisation, &Keyring::default(), &keyring) {
+                if matches!(line, Line::InUse { .. }) && keyring.is_of_0_1() {
+                    continue;
+                }
                 if let Line::Key {
+                    selector, domains, ..
+                }
+                | Line::InUse {
                     selector, domains, ..
                 } = &mut line
                 {
@@ -131,7 +138,23 @@ impl Keystore {
         let lines = revisions
             .iter()
             .flat_map(|one| news(one.organisation, &one.before, &one.after));
-        let mut lines: Vec<Line> = lines.collect();
+        self.append_to_mark(root, lines.collect(), generation);
+    }
+
+    /// Tells that keys were given up that no keyring has, which was announced with this
+    /// generation.
+    pub(in crate::keystore) fn mark_ends(
+        &self,
+        root: &Folder,
+        organisation: &OrganisationId,
+        (missing, now): (&[Missing], Timestamp),
+        generation: u64,
+    ) {
+        let lines = missing.iter().map(|one| one.end(organisation, now));
+        self.append_to_mark(root, lines.collect(), generation);
+    }
+
+    fn append_to_mark(&self, root: &Folder, mut lines: Vec<Line>, generation: u64) {
         lines.push(Line::Generation { number: generation });
         match self.mark.read() {
             // The next writer makes one that is whole.
@@ -160,6 +183,12 @@ impl Mark {
     pub(in crate::keystore) fn of_audit(root: &Folder) -> Self {
         let mut mark = Self::default();
         audit::each(root, |event| {
+            let in_use = event.is_in_use().then(|| Line::InUse {
+                organisation: event.organisation.clone(),
+                selector: event.selector.clone(),
+                fingerprint: None,
+                domains: event.domains.clone(),
+            });
             mark.take(if event.is_given_up() {
                 Line::GivenUp {
                     time: event.time,
@@ -177,6 +206,9 @@ impl Mark {
                     domains: event.domains,
                 }
             });
+            if let Some(line) = in_use {
+                mark.take(line);
+            }
         });
         mark
     }
@@ -202,5 +234,6 @@ impl Mark {
                 }
             }
         }
+        self.take_in_use(told);
     }
 }

@@ -465,3 +465,20 @@ fn a_mark_elsewhere_is_used_instead_of_the_one_beside_the_keystore() {
     assert!(place.join("mark.jsonl").exists());
     assert!(!folder.path().join("keys.mark").exists());
 }
+
+#[test]
+fn another_mark_in_the_place_of_one_that_was_read_is_read_anew() {
+    let (fixture, _) = with_a_backup();
+    let keystore = reopened(&fixture);
+    let names = || {
+        let next = keystore.next_selector(&organisation("x"), &BTreeSet::new(), second(30));
+        next.unwrap().unwrap().to_string()
+    };
+    assert_eq!(names(), "x");
+    let text = fs::read_to_string(mark(&fixture)).unwrap();
+    let key = text.lines().find(|line| line.contains("\"s-2\"")).unwrap();
+    let other = key.replace("\"s-2\"", "\"x\"");
+    // A new file may get the inode of the one that was removed: this has it too.
+    fs::write(mark(&fixture), format!("{other}\n{text}")).unwrap();
+    assert_eq!(names(), "x-2");
+}

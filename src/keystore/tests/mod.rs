@@ -1,5 +1,6 @@
 mod batch;
 mod crashes;
+mod in_use;
 mod life;
 mod lifecycle;
 mod marks;

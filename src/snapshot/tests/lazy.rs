@@ -128,7 +128,7 @@ fn a_key_of_two_organisations_is_refused_before_either_has_read_it() {
     let mut writer = keystore.writer().unwrap();
     let timing = Settings::default().timing();
     let retired = writer.retire(&"twee".parse().unwrap(), None, &timing, Timestamp::now());
-    assert_eq!(retired.unwrap().len(), 1);
+    assert_eq!(retired.unwrap().changes.len(), 1);
     let after = build(&["een"], &keystore, Some(&built.snapshot));
     assert!(signs(keys_of(&after, "een.example")));
 }

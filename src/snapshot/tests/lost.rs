@@ -112,6 +112,59 @@ fn where_the_file_is_not_known_mail_is_put_off_under_its_organisation() {
 }
 
 #[test]
+fn a_key_that_comes_into_use_for_what_this_signer_has_not_read_puts_its_mail_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let start = build_from(files(&["-a", "b"]), &keystore, None);
+    assert_eq!(treated(&start, "a.example"), "a Tempfail");
+    assert_eq!(treated(&start, "c.example"), "unknown");
+    // The keeper has read files that this signer has not: one of c, and another domain of a.
+    add_key(&keystore, "c");
+    let (a, selector) = ("a".parse().unwrap(), "s1".parse().unwrap());
+    let domains = ["nieuw-a.example", "extra.example"].map(|name| name.parse().unwrap());
+    let target = Target {
+        organisation: &a,
+        selector: &selector,
+        domains: &domains,
+    };
+    keystore
+        .activate(&target, &timing(), Timestamp::now())
+        .unwrap();
+    let keys = build_from(files(&["-a", "b"]), &keystore, Some(&start.snapshot));
+    let again = build_from(files(&["-a", "b"]), &keystore, Some(&keys.snapshot));
+    for built in [&keys, &again] {
+        assert_eq!(treated(built, "a.example"), "a Tempfail");
+        assert_eq!(treated(built, "nieuw-a.example"), "a signs");
+        assert_eq!(treated(built, "extra.example"), "a Tempfail");
+        assert_eq!(treated(built, "c.example"), "c Tempfail");
+        assert_eq!(built.problems.len(), 3, "{:?}", built.problems);
+        assert_eq!(treated(built, "b.example"), "b awaits");
+    }
+    let reload = build_from(files(&["a", "b", "c"]), &keystore, Some(&again.snapshot));
+    assert_eq!(treated(&reload, "a.example"), "a signs");
+    assert_eq!(treated(&reload, "c.example"), "c signs");
+    assert_eq!(treated(&reload, "extra.example"), "a Tempfail");
+}
+
+#[test]
+fn what_goes_on_to_nowhere_is_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let first = build_from(files(&["a", "b"]), &keystore, None);
+    let mut moved = files(&["-a"]);
+    let mut b = organisation("b");
+    b.domains.push("a.example".parse().unwrap());
+    moved.organisations.push(Arc::new(b));
+    let moved = build_from(moved, &keystore, Some(&first.snapshot));
+    assert_eq!(treated(&moved, "a.example"), "b awaits");
+    let gone = build_from(files(&["-a", "b"]), &keystore, Some(&moved.snapshot));
+    assert_eq!(treated(&gone, "a.example"), "a Tempfail");
+    retire(&keystore, "a");
+    let retired = build_from(files(&["-a", "b"]), &keystore, Some(&gone.snapshot));
+    assert_eq!(treated(&retired, "a.example"), "unknown");
+}
+
+#[test]
 fn another_file_or_the_operator_ends_it() {
     let folder = tempfile::tempdir().unwrap();
     let keystore = keystore_with_key(folder.path(), "a");
@@ -197,16 +250,57 @@ fn what_had_no_file_when_0_1_wrote_it_stays_removed() {
 #[test]
 fn what_is_lost_while_the_keystore_is_away_is_put_off() {
     let metrics = Metrics::new();
-    let first = Snapshot::waiting(files(&["a", "b"]), &metrics, None);
+    let first = Snapshot::waiting(files(&["a", "b"]), &metrics, None, &[]);
     for left in [&["b"][..], &[]] {
-        let built = Snapshot::waiting(files(left), &metrics, Some(&first.snapshot));
+        let built = Snapshot::waiting(files(left), &metrics, Some(&first.snapshot), &[]);
         assert_eq!(treated(&built, "a.example"), "a Tempfail", "{left:?}");
-        let again = Snapshot::waiting(files(left), &metrics, Some(&built.snapshot));
+        let again = Snapshot::waiting(files(left), &metrics, Some(&built.snapshot), &[]);
         assert_eq!(treated(&again, "a.example"), "a Tempfail", "{left:?}");
         // It is back.
-        let back = Snapshot::waiting(files(&["a"]), &metrics, Some(&again.snapshot));
+        let back = Snapshot::waiting(files(&["a"]), &metrics, Some(&again.snapshot), &[]);
         assert_eq!(back.snapshot.organisations().len(), 2);
     }
+}
+
+#[test]
+fn what_the_mark_knows_is_put_off_though_file_and_keyring_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let path = folder.path().join("keys");
+    let settings = Settings {
+        keystore_path: path.clone(),
+        ..Settings::default()
+    };
+    let running = build_from(files(&["a", "b"]), &keystore, None);
+    fs::rename(path.join("a"), folder.path().join("away")).unwrap();
+    for lost in [&["b"][..], &["-a", "b"]] {
+        let start = build_from(files(lost), &keystore, None);
+        assert_eq!(treated(&start, "a.example"), "a Tempfail", "{lost:?}");
+        let again = build_from(files(lost), &keystore, Some(&start.snapshot));
+        assert_eq!(treated(&again, "a.example"), "a Tempfail", "{lost:?}");
+        let reload = build_from(files(lost), &keystore, Some(&running.snapshot));
+        assert_eq!(treated(&reload, "a.example"), "a signs", "{lost:?}");
+        // The keystore is not there at all.
+        let marked = settings.marked_in_use();
+        let waiting = Snapshot::waiting(files(lost), &Metrics::new(), None, &marked);
+        assert_eq!(treated(&waiting, "a.example"), "a Tempfail", "{lost:?}");
+        assert_eq!(treated(&waiting, "c.example"), "unknown");
+        retire_and_undo(&keystore, &start, lost);
+    }
+}
+
+/// Retiring ends it. Then the mark is as it was before.
+fn retire_and_undo(keystore: &Keystore, before: &Built, lost: &[&str]) {
+    let mark = keystore.path().with_extension("mark").join("mark.jsonl");
+    let (text, generation) = (fs::read(&mark).unwrap(), keystore.path().join("generation"));
+    let number = fs::read(&generation).unwrap();
+    retire(keystore, "a");
+    for before in [None, Some(&before.snapshot)] {
+        let retired = build_from(files(lost), keystore, before);
+        assert_eq!(treated(&retired, "a.example"), "unknown", "{lost:?}");
+    }
+    fs::write(mark, text).unwrap();
+    fs::write(generation, number).unwrap();
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_keyring_that_has_changed_is_noticed() {
         ),
         (keyring.clone(), "s1"),
         (
-            keyring.replace("\"active\"", "\"draining\""),
+            keyring.replace("\"active\"", "\"withdrawn\""),
             "awaiting a key",
         ),
         (keyring.clone(), "s1"),
