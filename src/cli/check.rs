@@ -48,6 +48,8 @@ struct Report {
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
     organisations: Vec<CheckedOrganisation>,
+    /// Whether a signer has answered.
+    asked_signer: bool,
 }
 
 #[derive(Serialize)]
@@ -180,6 +182,7 @@ impl Report {
                 self.examine_keystore(&built.snapshot, &keystore);
                 let loaded = built.snapshot.loaded();
                 let figures = ask_signer(&loaded.settings);
+                self.asked_signer = figures.is_some();
                 if figures.as_ref().is_some_and(is_behind) {
                     self.say(Severity::Warning, &BEHIND);
                 }
@@ -317,7 +320,9 @@ impl Report {
                 }
             };
             CheckedDomain {
-                level: judgement.of_domain(name),
+                level: judgement
+                    .of_domain(name)
+                    .min(state.level(self.asked_signer)),
                 domain: name.clone(),
                 state,
                 keys,
@@ -418,6 +423,16 @@ impl Report {
 }
 
 impl DomainState {
+    /// How a domain stands at least, by what this command found. A signer that runs may go on
+    /// with the key as it was; what it does, it says itself.
+    fn level(self, asked_signer: bool) -> Level {
+        match self {
+            Self::Unusable if !asked_signer => Level::Tempfailed,
+            Self::Unusable | Self::ProbeFailed => Level::Act,
+            Self::Signs | Self::AwaitingKey | Self::Suspended | Self::Parked => Level::Well,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Signs => "signs",

@@ -17,7 +17,7 @@ use crate::{
     config::{Loaded, situation},
     dkim::{Algorithm, Fingerprint},
     judgement::Judgement,
-    keys::{KeyEntry, NextStep, Publication, Situation},
+    keys::{KeyEntry, NextStep, Publication, Situation, State},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -100,6 +100,7 @@ pub(in crate::cli) fn list(
                     organisation,
                     situation: &situation,
                     judgement: &judge.judge(organisation),
+                    asked_signer: figures.is_some(),
                 };
                 let listed = |entry| listed(keystore, &of, entry, now);
                 keys.extend(keyring.keys().iter().map(listed));
@@ -123,17 +124,34 @@ struct Of<'a> {
     organisation: &'a Organisation,
     situation: &'a Situation<'a>,
     judgement: &'a Judgement,
+    /// Whether the signer has said what it does.
+    asked_signer: bool,
+}
+
+impl Of<'_> {
+    /// How a key stands; one that signs and can't be read is as bad as what the signer does then.
+    fn level(&self, entry: &KeyEntry, domain: &DomainName, is_refused: bool) -> Level {
+        let level = self.judgement.of_key(&entry.selector, domain);
+        if !is_refused || entry.state(domain) != Some(State::Active) {
+            level
+        } else if self.asked_signer {
+            level.min(self.judgement.of_domain(domain)).min(Level::Act)
+        } else {
+            level.min(Level::Tempfailed)
+        }
+    }
 }
 
 fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) -> ListedKey {
     let Of {
         organisation,
         situation,
-        judgement,
+        ..
     } = of;
     let key = keystore
         .load_key(&organisation.id, entry)
         .inspect_err(|problem| warn(problem));
+    let is_refused = key.is_err();
     let publications = entry.publications.iter();
     let age = now.duration_since(entry.created).as_secs();
     ListedKey {
@@ -149,7 +167,7 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
                 let step = situation.next_step(entry, domain);
                 ListedDomain {
                     domain: domain.clone(),
-                    level: judgement.of_key(&entry.selector, domain),
+                    level: of.level(entry, domain, is_refused),
                     publication: *publication,
                     next: ListedStep {
                         text: step.what.to_string(),
