@@ -246,11 +246,16 @@ impl Judgement {
             return;
         };
         let step = situation.next_step(entry, domain);
+        // Nobody has looked yet: it is what the keyring says.
+        let seen_by = match publication.checked {
+            Some(_) => Witness::Keeper,
+            None => Witness::Keystore,
+        };
         let matter = |level, fact| Matter {
             domain: Some(domain.clone()),
             selector: Some(entry.selector.clone()),
             seen: publication.checked,
-            ..Matter::new(level, fact, Witness::Keeper)
+            ..Matter::new(level, fact, seen_by)
         };
         if step.level != Level::Well {
             // What was seen until then is missing since then.
