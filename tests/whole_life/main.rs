@@ -203,7 +203,7 @@ fn mistake(life: &mut Life<'_>, third: &str) {
         assert_eq!(life.state(third, ALFA), State::Active);
         let log = life.keeper.log();
         assert_eq!(log.matches("alarm: active_gone").count(), 1, "{log}");
-        assert_eq!(life.administrator.task(ALFA, third), "add");
+        assert_eq!(life.administrator.task(ALFA, third), "restore");
         life.administrator.restore(ALFA);
         life.transfer(ALFA);
     });
