@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{mistakes::Contested, problem::Problem};
-use crate::{names::DomainName, organisation::Organisation};
+use crate::{
+    names::{DomainName, OrganisationId},
+    organisation::Organisation,
+};
 
 /// A domain that is in a file, and was in an earlier one.
 pub(super) struct Conflict<'a> {
@@ -56,9 +59,15 @@ pub(super) fn contested<'a>(
         places.push(conflict.other);
         problems.push(problem);
     }
+    let mut had_by: HashMap<&DomainName, &Organisation> = HashMap::new();
+    for one in before {
+        let domains = one.domains.iter().chain(&one.parked);
+        let contested = domains.filter(|domain| all.contains_key(domain));
+        had_by.extend(contested.map(|domain| (domain, &**one)));
+    }
     let contested = |(domain, (places, problems)): (&DomainName, (Vec<usize>, _))| {
         let claimants: Vec<_> = places.iter().filter_map(|place| files[*place]).collect();
-        let had = before.iter().find(|one| has(one, domain));
+        let had = had_by.get(domain);
         let holder = had.filter(|had| claimants.iter().any(|one| one.id == had.id));
         let senders = claimants.iter().filter(|one| one.domains.contains(domain));
         Contested {
@@ -71,10 +80,6 @@ pub(super) fn contested<'a>(
     all.into_iter().map(contested).collect()
 }
 
-fn has(organisation: &Organisation, domain: &DomainName) -> bool {
-    organisation.domains.contains(domain) || organisation.parked.contains(domain)
-}
-
 /// Takes each domain from all but its holder. An organisation that comes to what it was before is
 /// the same one.
 pub(super) fn leave_with_holders(
@@ -85,18 +90,25 @@ pub(super) fn leave_with_holders(
     if contested.is_empty() {
         return;
     }
+    let holders: HashMap<&DomainName, Option<&OrganisationId>> = contested
+        .iter()
+        .map(|one| (&one.domain, one.holder.as_ref()))
+        .collect();
+    let before: HashMap<&OrganisationId, &Arc<Organisation>> =
+        before.iter().map(|one| (&one.id, one)).collect();
     for organisation in organisations {
         let is_taken = |domain: &DomainName| {
-            let found = contested.iter().find(|one| one.domain == *domain);
-            found.is_some_and(|one| one.holder.as_ref() != Some(&organisation.id))
+            let holder = holders.get(domain);
+            holder.is_some_and(|holder| *holder != Some(&organisation.id))
         };
+        let mut domains = organisation.domains.iter().chain(&organisation.parked);
+        if !domains.any(is_taken) {
+            continue;
+        }
         let mut left = Organisation::clone(organisation);
         left.domains.retain(|domain| !is_taken(domain));
         left.parked.retain(|domain| !is_taken(domain));
-        if left == **organisation {
-            continue;
-        }
-        let same = before.iter().find(|one| ***one == left);
-        *organisation = same.map_or_else(|| Arc::new(left), Arc::clone);
+        let same = before.get(&left.id).filter(|one| ****one == left);
+        *organisation = same.map_or_else(|| Arc::new(left), |same| Arc::clone(same));
     }
 }
