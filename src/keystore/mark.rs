@@ -259,28 +259,17 @@ impl Mark {
                 selector,
                 fingerprint,
                 domains,
-            } => {
-                self.hold(&organisation, &domains);
-                let key = self.key(organisation, selector, fingerprint);
-                for domain in domains {
-                    // A keyring that is older does not know that it is in use.
-                    if key.course(&domain) != Some(Course::InUse) {
-                        key.set(domain, Course::Made);
-                    }
-                }
-            }
+            } => self.note((organisation, selector, fingerprint), domains, Course::Made),
             Line::InUse {
                 organisation,
                 selector,
                 fingerprint,
                 domains,
-            } => {
-                self.hold(&organisation, &domains);
-                let key = self.key(organisation, selector, fingerprint);
-                for domain in domains {
-                    key.set(domain, Course::InUse);
-                }
-            }
+            } => self.note(
+                (organisation, selector, fingerprint),
+                domains,
+                Course::InUse,
+            ),
             Line::GivenUp {
                 time,
                 organisation,
@@ -289,15 +278,28 @@ impl Mark {
                 domains,
                 compromised,
             } => {
-                self.hold(&organisation, &domains);
-                let key = self.key(organisation, selector, fingerprint);
                 let given_up = GivenUp {
                     time,
                     is_compromised: compromised,
                 };
-                for domain in domains {
-                    key.set(domain, Course::GivenUp(given_up));
-                }
+                let key = (organisation, selector, fingerprint);
+                self.note(key, domains, Course::GivenUp(given_up));
+            }
+        }
+    }
+
+    fn note(
+        &mut self,
+        (organisation, selector, fingerprint): (OrganisationId, Selector, Option<Fingerprint>),
+        domains: Vec<DomainName>,
+        course: Course,
+    ) {
+        self.hold(&organisation, &domains);
+        let key = self.key(organisation, selector, fingerprint);
+        for domain in domains {
+            // A keyring that is older does not know that it is in use.
+            if course != Course::Made || key.course(&domain) != Some(Course::InUse) {
+                key.set(domain, course);
             }
         }
     }
