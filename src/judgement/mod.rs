@@ -19,7 +19,7 @@ pub use self::{
     told::{Sentences, SignerReport, Told, ToldMatter},
 };
 use crate::{
-    keys::{Actor, KeyEntry, Situation, State, What},
+    keys::{Actor, KeyEntry, Situation, What},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFacts,
     organisation::{Action, Organisation, Policy},
@@ -270,8 +270,8 @@ impl Judgement {
                 ..matter(step.level, Fact::Step(step.what))
             });
         }
-        let age = Duration::try_from(now.duration_since(publication.since)).unwrap_or_default();
-        if publication.state == State::Active && age >= situation.timing.rotate_every {
+        let overdue = publication.overdue_at(situation.timing);
+        if overdue.is_some_and(|overdue| overdue <= now) {
             self.add(Matter {
                 since: Some(publication.since),
                 ..matter(Level::Act, Fact::Overdue)

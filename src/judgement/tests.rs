@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::{
     config::Settings,
     dkim::Algorithm,
-    keys::{Keyring, Publication, Revocation, Why, Withdrawal},
+    keys::{Keyring, Publication, Revocation, State, Why, Withdrawal},
     organisation::{Policy, SelectorTemplate},
 };
 
@@ -35,17 +33,7 @@ fn publication(state: State, why: Why) -> Publication {
 
 /// With one key for each publication of the domain.
 fn judge(publications: &[Publication]) -> Judgement {
-    let keys = publications.iter().zip(0..).map(|(publication, place)| {
-        serde_json::json!({
-            "selector": format!("s{place}"),
-            "algorithm": "rsa-sha256",
-            "created": "2026-01-01T00:00:00Z",
-            "fingerprint": format!("{place:064x}"),
-            "publications": BTreeMap::from([("a.example", publication)]),
-        })
-    });
-    let json = serde_json::json!({ "version": 1, "keys": keys.collect::<Vec<_>>() });
-    let keyring = Keyring::parse(json.to_string().as_bytes()).unwrap();
+    let keyring = Keyring::of("a.example", publications);
     let organisation = organisation();
     let situation = Situation {
         keyring: &keyring,
@@ -177,29 +165,7 @@ fn a_dns_that_nobody_looks_at_is_said() {
 
 #[test]
 fn every_sentence_is_whole_in_both_languages() {
-    let steps = [
-        What::Look,
-        What::PublishRecord,
-        What::MendRecord,
-        What::Unrevoke,
-        What::AwaitServers,
-        What::MendClock,
-        What::Activate,
-        What::RestoreRecord,
-        What::MakeSuccessor,
-        What::AwaitSuccessor("s2".parse().unwrap()),
-        What::Leave,
-        What::SettleDomain,
-        What::Return,
-        What::KeepRecord,
-        What::RestoreDrainingRecord,
-        What::EmptyRecord,
-        What::RemoveRecord,
-        What::Configure,
-        What::Forget,
-        What::Nothing,
-    ];
-    let facts = steps.map(Fact::Step).into_iter().chain([
+    let facts = What::each().map(Fact::Step).into_iter().chain([
         Fact::NoKey,
         Fact::Keyring("it is a folder".to_owned()),
         Fact::KeyRefused("it is a folder".to_owned()),

@@ -293,3 +293,22 @@ impl Keyring {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl Keyring {
+    /// With one RSA key, `s0`, `s1` and so on, for each of these publications of the domain.
+    pub(crate) fn of(domain: &str, publications: &[Publication]) -> Self {
+        let keys = publications.iter().zip(0..).map(|(publication, place)| {
+            serde_json::json!({
+                "selector": format!("s{place}"),
+                "algorithm": "rsa-sha256",
+                "created": "2026-01-01T00:00:00Z",
+                "fingerprint": format!("{place:064x}"),
+                "publications": BTreeMap::from([(domain, publication)]),
+            })
+        });
+        let keys: Vec<_> = keys.collect();
+        let json = serde_json::json!({ "version": 1, "keys": keys });
+        Self::parse(json.to_string().as_bytes()).unwrap()
+    }
+}

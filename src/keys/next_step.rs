@@ -376,12 +376,10 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_called_the_same_everywhere() {
-        for what in [
+impl What {
+    /// One of each.
+    pub(crate) fn each() -> [Self; 20] {
+        [
             What::Look,
             What::PublishRecord,
             What::MendRecord,
@@ -402,7 +400,17 @@ mod tests {
             What::Configure,
             What::Forget,
             What::Nothing,
-        ] {
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_called_the_same_everywhere() {
+        for what in What::each() {
             assert_eq!(serde_json::to_value(&what).unwrap()["what"], what.as_str());
         }
     }

@@ -186,6 +186,11 @@ impl Publication {
         !matches!(self.state, State::Withdrawn | State::Revoked) && self.withdrawal.is_none()
     }
 
+    /// When a key that signs has been in use for as long as it is meant to be.
+    pub fn overdue_at(&self, timing: &Timing) -> Option<Timestamp> {
+        (self.state == State::Active).then(|| later(self.since, timing.rotate_every))
+    }
+
     /// Whether it signs, or did: that of a key revoked before its use may be said too.
     pub(super) fn has_signed(&self) -> bool {
         match self.state {

@@ -10,9 +10,9 @@
 //! Nothing here is on the way of a message: a page is written on a thread of its own, one at
 //! a time ([`crate::http`]), and the counters are only read.
 //!
-//! SECURITY: shows the ids and names of organisations, their domains, public keys and what
-//! the DNS shows; never a private key, a login or a network. Reads private keys for their
-//! public halves. All text is escaped by the one module that writes HTML.
+//! SECURITY: shows the ids and names of organisations, their domains, public keys, what the DNS
+//! shows, and which file of a key can't be used; never a private key, a login or a network. Reads
+//! private keys for their public halves. All text is escaped by the one module that writes HTML.
 
 mod history;
 mod html;

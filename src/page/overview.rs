@@ -38,6 +38,7 @@ impl Overview {
     /// Brings it up to date.
     pub(super) fn refresh(&mut self, snapshot: &Snapshot) {
         let timing = snapshot.settings().timing();
+        let now = Timestamp::now();
         let same_timing = self.timing == Some(timing);
         self.timing = Some(timing);
         let view = keystore(snapshot)
@@ -51,10 +52,12 @@ impl Overview {
             {}
             let known = before.next_if(|row| row.organisation.id == organisation.id);
             let row = match (known, &view) {
-                (Some(known), Ok(view)) if same_timing && known.is_current(organisation, view) => {
+                (Some(known), Ok(view))
+                    if same_timing && known.is_current(organisation, view, now) =>
+                {
                     known
                 }
-                (_, view) => Row::read(organisation, view.as_ref(), snapshot, &timing),
+                (_, view) => Row::read(organisation, view.as_ref(), snapshot, (&timing, now)),
             };
             self.rows.push(row);
         }
@@ -67,16 +70,19 @@ impl Overview {
 }
 
 impl Row {
-    fn is_current(&self, organisation: &Arc<Organisation>, view: &View) -> bool {
+    fn is_current(&self, organisation: &Arc<Organisation>, view: &View, now: Timestamp) -> bool {
+        let is_overdue = self.standing.overdue.is_some_and(|time| time <= now);
         let unchanged = |stamp| view.is_unchanged(&organisation.id, stamp);
-        Arc::ptr_eq(&self.organisation, organisation) && self.stamp.as_ref().is_some_and(unchanged)
+        !is_overdue
+            && Arc::ptr_eq(&self.organisation, organisation)
+            && self.stamp.as_ref().is_some_and(unchanged)
     }
 
     fn read(
         organisation: &Arc<Organisation>,
         view: Result<&View, &String>,
         snapshot: &Snapshot,
-        timing: &Timing,
+        (timing, now): (&Timing, Timestamp),
     ) -> Self {
         let read = view.map_err(String::clone).and_then(|view| {
             view.read_keyring(&organisation.id)
@@ -86,10 +92,7 @@ impl Row {
             Ok((keyring, stamp)) => {
                 let away = snapshot.away(organisation, &keyring);
                 let situation = situation(organisation, &keyring, &away, timing);
-                (
-                    Standing::of(&situation, organisation.policy, Timestamp::now()),
-                    stamp,
-                )
+                (Standing::of(&situation, organisation.policy, now), stamp)
             }
             Err(problem) => (Standing::unknown(&problem), None),
         };

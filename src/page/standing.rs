@@ -18,6 +18,8 @@ pub(super) struct Standing {
     pub(super) judgement: Judgement,
     /// What the DNS last showed, of the worst key; none when all is as it should be.
     pub(super) finding: Option<Why>,
+    /// When a key will have been in use for too long, though its keyring stays as it is.
+    pub(super) overdue: Option<Timestamp>,
     /// When the DNS was last looked at.
     pub(super) checked: Option<Timestamp>,
 }
@@ -49,6 +51,9 @@ impl Standing {
         for entry in situation.keyring.keys() {
             for publication in entry.publications.values() {
                 standing.add(publication);
+                let overdue = publication.overdue_at(situation.timing);
+                let next = overdue.filter(|time| *time > now);
+                standing.overdue = standing.overdue.into_iter().chain(next).min();
             }
         }
         standing

@@ -49,22 +49,6 @@ fn all_text_is_escaped() {
     assert!(!page.answer("/org/a/records.exe", "").found);
 }
 
-/// A keyring with one RSA key for each of these publications of `a.example`.
-fn keyring(publications: &[Publication]) -> Keyring {
-    let keys = publications.iter().zip(0..).map(|(publication, place)| {
-        serde_json::json!({
-            "selector": format!("s{place}"),
-            "algorithm": "rsa-sha256",
-            "created": "2026-01-01T00:00:00Z",
-            "fingerprint": format!("{place:064x}"),
-            "publications": BTreeMap::from([("a.example", publication)]),
-        })
-    });
-    let keys: Vec<_> = keys.collect();
-    let json = serde_json::json!({ "version": 1, "keys": keys });
-    Keyring::parse(json.to_string().as_bytes()).unwrap()
-}
-
 fn publication(state: State, why: Why) -> Publication {
     Publication {
         state,
@@ -74,17 +58,21 @@ fn publication(state: State, why: Why) -> Publication {
 }
 
 fn standing(publications: &[Publication]) -> Standing {
+    standing_at(publications, Timestamp::UNIX_EPOCH)
+}
+
+fn standing_at(publications: &[Publication], now: Timestamp) -> Standing {
     let domains: [DomainName; 1] = ["a.example".parse().unwrap()];
     Standing::of(
         &Situation {
-            keyring: &keyring(publications),
+            keyring: &Keyring::of("a.example", publications),
             domains: &domains,
             away: &[],
             algorithms: &[crate::dkim::Algorithm::RsaSha256],
             timing: &config::Settings::default().timing(),
         },
         crate::organisation::Policy::default(),
-        Timestamp::UNIX_EPOCH,
+        now,
     )
 }
 
@@ -125,4 +113,16 @@ fn the_worst_comes_first_and_the_others_are_counted() {
     assert_eq!(found.judgement.others(), 2);
     assert_eq!(found.finding, Some(Why::SeenWrong));
     assert_eq!(found.states, [1, 0, 1, 2, 0, 1]);
+}
+
+/// So that the list does not go on saying what was so when the keyring was read.
+#[test]
+fn a_key_becomes_overdue_though_its_keyring_stays_as_it_is() {
+    let active = [publication(State::Active, Why::Signing)];
+    let first = standing(&active);
+    assert_eq!(first.judgement.level, Level::Well);
+    let overdue = first.overdue.unwrap();
+    let later = standing_at(&active, overdue);
+    assert_eq!(later.judgement.level, Level::Act);
+    assert_eq!(later.overdue, None);
 }

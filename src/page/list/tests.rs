@@ -26,6 +26,7 @@ fn row(id: &str, name: &str, domain: &str, level: Level) -> Row {
             matters: Vec::new(),
         },
         finding: None,
+        overdue: None,
         checked: None,
     };
     Row::of(organisation(id, name, &[domain]), standing)
