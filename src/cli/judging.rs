@@ -65,10 +65,18 @@ impl<'a> Judge<'a> {
 
     /// One of them.
     pub(super) fn judge(&self, organisation: &Organisation) -> Judgement {
-        let judgement = match self.view.read_keyring(&organisation.id) {
-            Ok((keyring, _)) => self.of_keyring(organisation, &keyring),
-            Err(problem) => Judgement::unreadable(&problem.to_string()),
-        };
+        match self.view.read_keyring(&organisation.id) {
+            Ok((keyring, _)) => self.judge_with(organisation, &keyring),
+            Err(problem) => self.heard(organisation, Judgement::unreadable(&problem.to_string())),
+        }
+    }
+
+    /// One of them, whose keyring has been read.
+    pub(super) fn judge_with(&self, organisation: &Organisation, keyring: &Keyring) -> Judgement {
+        self.heard(organisation, self.of_keyring(organisation, keyring))
+    }
+
+    fn heard(&self, organisation: &Organisation, judgement: Judgement) -> Judgement {
         match self.figures {
             Some(figures) => judgement.heard(organisation, &facts(figures, &organisation.id)),
             None => judgement,

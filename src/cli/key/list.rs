@@ -99,7 +99,7 @@ pub(in crate::cli) fn list(
                 let of = Of {
                     organisation,
                     situation: &situation,
-                    judgement: &judge.judge(organisation),
+                    judgement: &judge.judge_with(organisation, &keyring),
                     asked_signer: figures.is_some(),
                 };
                 let listed = |entry| listed(keystore, &of, entry, now);
