@@ -18,6 +18,18 @@ const BEGUN: [Event; 9] = [
     Event::Look(1, true),
 ];
 
+/// The keeper has read the file that is back, and puts keys into use; the signer has not.
+const FILE_BACK_UNREAD: [Event; 8] = [
+    Event::FileGone(0),
+    Event::Restart,
+    Event::FileBack(0),
+    Event::Look(0, true),
+    Event::Publish(0),
+    Event::Publish(2),
+    Event::Look(0, true),
+    Event::Look(0, true),
+];
+
 fn hold(begun: &[Event], events: &[Event]) {
     for drains_long in [true, false] {
         let mut world = World::new(drains_long);
@@ -29,17 +41,7 @@ fn hold(begun: &[Event], events: &[Event]) {
 
 #[test]
 fn a_file_that_is_back_and_that_the_signer_has_not_read() {
-    let back = [
-        Event::FileGone(0),
-        Event::Restart,
-        Event::FileBack(0),
-        Event::Look(0, true),
-        Event::Publish(0),
-        Event::Publish(2),
-        Event::Look(0, true),
-        Event::Look(0, true),
-    ];
-    hold(&BEGUN, &back);
+    hold(&BEGUN, &FILE_BACK_UNREAD);
 }
 
 #[test]
@@ -66,17 +68,7 @@ fn a_domain_that_only_the_keeper_has_read() {
 
 #[test]
 fn an_organisation_that_only_the_keeper_has_read() {
-    let events = [
-        Event::FileGone(0),
-        Event::Restart,
-        Event::FileBack(0),
-        Event::Look(0, true),
-        Event::Publish(0),
-        Event::Publish(2),
-        Event::Look(0, true),
-        Event::Look(0, true),
-    ];
-    hold(&[], &events);
+    hold(&[], &FILE_BACK_UNREAD);
 }
 
 #[test]
