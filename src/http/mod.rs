@@ -5,9 +5,10 @@
 //! matched in [`site`]. A framework above it has nothing to do here.
 //!
 //! SECURITY: whoever can reach the socket can read the metrics and the status, which name
-//! organisations and listeners, and the status page if there is one. Nothing here can reach
-//! messages, and no request changes anything. A connection serves one request, has a second to ask it, and lives
-//! for 10 seconds at most. There are at most 64 that ask and 64 that have large answers made or
+//! organisations and listeners, and the status page if there is one; the status then says how
+//! things stand as the page does. Nothing here can reach messages, and no request changes
+//! anything. A connection serves one request, has a second to ask it, and lives for 10 seconds at
+//! most. There are at most 64 that ask and 64 that have large answers made or
 //! read; beyond that the slowest are dropped ([`places`]), so a slow client holds up nobody but
 //! itself. hyper refuses requests with more than 100 fields or 400 KiB of them.
 
