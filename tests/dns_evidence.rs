@@ -8,7 +8,7 @@ use support::name_world::World;
 use zegel::config::Resolvers;
 use zegel::dkim::key::{Algorithm, PublicKey, generate_pem};
 use zegel::dns::{
-    Code, Finding, Limits, Observation, Observer, Outcome, Reach, Round, Silence, judge,
+    Code, Finding, Limits, Observation, Observer, Outcome, Reach, RelayPart, Round, Silence, judge,
     judge_parked, judge_sending,
 };
 use zegel::keys::Sight;
@@ -512,9 +512,13 @@ sub A 192.0.2.1
         "@ TXT \"v=spf1 ip4:198.51.100.1 -all\"\n@ MX 5 mail\n",
     );
     let policy = |domain: &str| run(round(&world).mail_policy(domain, &[relay]));
+    let part = RelayPart {
+        terms: None,
+        addresses: vec![relay],
+    };
 
     let seen = policy("good.example");
-    assert_eq!(codes(&judge_sending(&seen)), [], "{seen:?}");
+    assert_eq!(codes(&judge_sending(&seen, &part)), [], "{seen:?}");
     let inherited = policy("sub.good.example");
     let (owner, _) = inherited
         .dmarc
@@ -522,12 +526,12 @@ sub A 192.0.2.1
         .expect("an answer")
         .expect("a record");
     assert_eq!(owner, "good.example");
-    assert_eq!(codes(&judge_sending(&inherited)), [Code::SpfMissing]);
+    assert_eq!(codes(&judge_sending(&inherited, &part)), [Code::SpfMissing]);
 
     world.set_both("other.example", other);
     let seen = policy("good.example");
     assert_eq!(
-        codes(&judge_sending(&seen)),
+        codes(&judge_sending(&seen, &part)),
         [Code::DmarcReportsUnwanted],
         "{seen:?}"
     );
@@ -536,7 +540,7 @@ sub A 192.0.2.1
     assert_eq!(codes(&judge_parked(&seen)), [], "{seen:?}");
     let seen = policy("bad.example");
     assert_eq!(
-        codes(&judge_sending(&seen)),
+        codes(&judge_sending(&seen, &part)),
         [Code::SpfRelay, Code::DmarcMissing],
         "{seen:?}"
     );

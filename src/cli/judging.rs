@@ -9,7 +9,7 @@ use crate::{
     config::{self, Claims, Loaded},
     judgement::{Judgement, Told},
     keys::Keyring,
-    keystore::{KeystoreError, View},
+    keystore::{KeystoreError, Sightings, View},
     names::OrganisationId,
     observe::status::{SignerFacts, SignerFigures},
     organisation::{Organisation, Refusal},
@@ -83,6 +83,12 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What the keeper saw of the policies; nothing if that can't be read.
+    fn sightings(&self, organisation: &Organisation) -> Sightings {
+        let read = self.view.sightings(&organisation.id);
+        read.map(|(sightings, _)| sightings).unwrap_or_default()
+    }
+
     fn of_keyring(&self, organisation: &Organisation, keyring: &Keyring) -> Judgement {
         let timing = self.loaded.settings.timing();
         let away = self.claims.away(organisation, keyring);
@@ -92,11 +98,9 @@ impl<'a> Judge<'a> {
             .iter()
             .flat_map(|key| key.publications.values());
         let checked = publications.filter_map(|one| one.checked).max();
-        Judgement::of(&situation, organisation.policy, self.now).looked(
-            checked,
-            timing.check_every,
-            self.now,
-        )
+        Judgement::of(&situation, organisation.policy, self.now)
+            .saw(organisation, &self.sightings(organisation))
+            .looked(checked, timing.check_every, self.now)
     }
 }
 

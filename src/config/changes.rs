@@ -8,9 +8,12 @@ use std::{
 
 use humantime::format_duration;
 
-use super::settings::{
-    KeeperSettings, Limits, ListenerSettings, Loaded, LogSettings, Outbound, Resolvers, Settings,
-    SigningSettings, Socket,
+use super::{
+    handover::HandoverSettings,
+    settings::{
+        KeeperSettings, Limits, ListenerSettings, Loaded, LogSettings, Outbound, Resolvers,
+        Settings, SigningSettings, Socket,
+    },
 };
 use crate::{
     dkim::{Algorithm, HeaderRules},
@@ -144,6 +147,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         http_page,
         log: LogSettings { format, filter },
         keeper,
+        handover,
     } = settings;
     let mut described = Described::default();
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
@@ -166,6 +170,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     }
     described.add_limits(limits);
     described.add_keeper(keeper);
+    described.add_handover(handover);
     described.0
 }
 
@@ -176,6 +181,27 @@ impl Described {
     fn add(&mut self, key: impl Into<String>, effect: Effect, value: impl Display) {
         let value = value.to_string();
         self.0.insert(key.into(), Setting { value, effect });
+    }
+
+    fn add_handover(&mut self, handover: &HandoverSettings) {
+        let HandoverSettings {
+            spf,
+            rua,
+            sender,
+            contact,
+            note,
+        } = handover;
+        for (key, value) in [
+            ("spf", spf),
+            ("rua", rua),
+            ("sender", sender),
+            ("contact", contact),
+            ("note", note),
+        ] {
+            if let Some(value) = value {
+                self.add(format!("handover.{key}"), Effect::AtOnce, value);
+            }
+        }
     }
 
     fn add_listener(&mut self, listener: &ListenerSettings) {

@@ -4,6 +4,7 @@
 mod bindings;
 mod changes;
 mod contested;
+mod handover;
 mod listener;
 mod mistakes;
 mod on_disk;
@@ -26,6 +27,7 @@ use std::{
 pub(crate) use self::section::distance;
 pub use self::{
     changes::{Change, Effect, Value, changes},
+    handover::HandoverSettings,
     mistakes::{Broken, Contested, Mistakes},
     on_disk::Seen,
     problem::{Place, Problem, Problems},

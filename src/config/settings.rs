@@ -11,7 +11,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{mistakes::Mistakes, problem::Problem};
+use super::{handover::HandoverSettings, mistakes::Mistakes, problem::Problem};
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
@@ -63,6 +63,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// The lifecycle of keys.
     pub keeper: KeeperSettings,
+    /// What packs say beside the keys.
+    pub handover: HandoverSettings,
 }
 
 impl Settings {
@@ -99,6 +101,7 @@ impl Default for Settings {
             http_page: true,
             log: LogSettings::default(),
             keeper: KeeperSettings::default(),
+            handover: HandoverSettings::default(),
         }
     }
 }

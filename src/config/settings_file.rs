@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    handover,
     listener::{self, check_reach},
     problem::{Fault, Report, Site},
     section::{
@@ -59,6 +60,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         http_page: http.page,
         log: read_log(section.section("log")),
         keeper,
+        handover: handover::read(section.section("handover")),
     };
     section.finish();
     settings

@@ -1,7 +1,25 @@
 //! What to tell the administrator of the DNS about a finding.
 
 use super::finding::{Code, Finding};
-use crate::words::{Language, filled};
+use crate::{
+    keystore::{FindingSeen, KeySighting},
+    words::{Language, Severity, filled},
+};
+
+/// What to tell about what the keeper saw of the record of a key.
+pub fn advise(key: &KeySighting, seen: &FindingSeen, language: Language) -> Option<String> {
+    let finding = Finding {
+        code: Code::named(&seen.code)?,
+        severity: Severity::Act,
+        domain: key.domain.to_string(),
+        selector: Some(key.selector.to_string()),
+        name: seen.name.clone(),
+        servers: seen.servers.clone(),
+        seen: seen.seen.clone(),
+        expected: seen.expected.clone(),
+    };
+    Some(finding.advice(language))
+}
 
 impl Finding {
     /// What to tell the administrator of the DNS.
@@ -191,8 +209,8 @@ const SENTENCES: [(Code, &str, &str); Code::ALL.len()] = [
     ),
     (
         Code::DmarcMissing,
-        "Add a TXT record at {name}: for a domain that never sends {expected}, for others v=DMARC1; p=none; rua=mailto:… to begin with.",
-        "Voeg op {name} een TXT-record toe: voor een domein dat nooit verzendt {expected}, voor andere om te beginnen v=DMARC1; p=none; rua=mailto:… met een eigen adres.",
+        "Add a TXT record at {name}, to begin with: {expected}. For a domain that sends, add rua=mailto:… with an address that takes the reports.",
+        "Voeg op {name} een TXT-record toe, om te beginnen: {expected}. Voeg bij een domein dat verzendt rua=mailto:… toe, met een adres dat de rapporten aanneemt.",
     ),
     (
         Code::DmarcTwoRecords,

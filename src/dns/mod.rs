@@ -24,9 +24,11 @@ mod reach;
 mod report;
 mod resolver;
 mod round;
+mod spf;
 mod view;
 
 pub use self::{
+    advice::advise,
     budget::{
         Excess, ORGANISATION_TIME, RECORD_QUESTIONS, RECORD_TIME, ZONE_QUESTIONS, ZONE_TIME,
         longest_look,
@@ -38,9 +40,10 @@ pub use self::{
     judge::{holds_record, judge, judge_unknown},
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},
-    policy_judge::{NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
+    policy_judge::{FIRST_DMARC, NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
     reach::{Kind, Reach},
     report::shown_by_each,
     resolver::{DnsError, Resolver, Text},
     round::{Look, Observer, Round},
+    spf::{RelayPart, first, joined, with_part},
 };

@@ -18,6 +18,10 @@ use super::{
     round::Round,
 };
 
+/// So many other domains that reports go to are asked whether they want them: the record is in
+/// others' hands.
+const MOST_TARGETS: usize = 8;
+
 /// What was found. An error says that nobody knows; what is not there is an empty list.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailPolicy {
@@ -123,7 +127,7 @@ impl Round {
             .filter_map(|text| DmarcRecord::parse(text).ok());
         let reports: Vec<String> = records.flat_map(|record| record.reports).collect();
         let mut targets = Vec::new();
-        for target in report_domains(&reports) {
+        for target in report_domains(&reports).into_iter().take(MOST_TARGETS) {
             // Within one organisational domain nobody has to agree. Who is above or below is
             // taken for the same organisation.
             let is_own = |one: &str, other: &str| {

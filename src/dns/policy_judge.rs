@@ -5,6 +5,7 @@ use super::{
     finding::{Code, Finding, shown},
     policy::{MailPolicy, SpfVerdict},
     resolver::DnsError,
+    spf::{RelayPart, first, mechanism},
 };
 use crate::words::Severity;
 
@@ -15,10 +16,14 @@ pub const PARKED_DMARC: &str = "v=DMARC1; p=reject;";
 /// As [`PARKED_SPF`] (RFC 7505).
 pub const NULL_MX: &str = "0 .";
 
-/// The findings for a domain that sends mail through the relay.
-pub fn judge_sending(policy: &MailPolicy) -> Vec<Finding> {
-    let mut report = PolicyReport::new(policy);
-    report.spf();
+/// What a domain that sends should have to begin with; an address for the reports comes to that.
+pub const FIRST_DMARC: &str = "v=DMARC1; p=none";
+
+/// The findings for a domain that sends mail through the relay, whose SPF record must have this
+/// part.
+pub fn judge_sending(policy: &MailPolicy, part: &RelayPart) -> Vec<Finding> {
+    let mut report = PolicyReport::new(policy, FIRST_DMARC);
+    report.spf(part);
     if let Some(record) = report.dmarc() {
         report.strength(&record);
         report.reports(&record);
@@ -28,7 +33,7 @@ pub fn judge_sending(policy: &MailPolicy) -> Vec<Finding> {
 
 /// The findings for a domain that never sends mail.
 pub fn judge_parked(policy: &MailPolicy) -> Vec<Finding> {
-    let mut report = PolicyReport::new(policy);
+    let mut report = PolicyReport::new(policy, PARKED_DMARC);
     report.parked_spf();
     if let Some(record) = report.dmarc()
         && (record.policy != Wish::Reject || record.testing)
@@ -50,13 +55,16 @@ pub fn judge_parked(policy: &MailPolicy) -> Vec<Finding> {
 
 struct PolicyReport<'a> {
     policy: &'a MailPolicy,
+    /// What such a domain should have, where it has none that can be used.
+    expected_dmarc: &'static str,
     findings: Vec<Finding>,
 }
 
 impl<'a> PolicyReport<'a> {
-    fn new(policy: &'a MailPolicy) -> Self {
+    fn new(policy: &'a MailPolicy, expected_dmarc: &'static str) -> Self {
         Self {
             policy,
+            expected_dmarc,
             findings: Vec::new(),
         }
     }
@@ -86,18 +94,15 @@ impl<'a> PolicyReport<'a> {
         self.add(Code::PolicyUnknown, Severity::Act, seen, "an answer");
     }
 
-    fn spf(&mut self) {
+    fn spf(&mut self, part: &RelayPart) {
         let policy = self.policy;
-        let relays: Vec<_> = policy
-            .relays
-            .iter()
-            .map(|(relay, _)| mechanism(*relay))
-            .collect();
-        let wanted = format!("v=spf1 {} -all", relays.join(" ")).replace("  ", " ");
+        let written = part.written();
         let text = match policy.spf.as_deref() {
             Err(error) => return self.unknown(error),
             Ok([]) => {
                 let seen = "no SPF record".to_owned();
+                let wanted =
+                    written.map_or_else(|| "an SPF record".to_owned(), |part| first(&part));
                 return self.add(Code::SpfMissing, Severity::Act, seen, &wanted);
             }
             Ok([text]) => text,
@@ -106,23 +111,7 @@ impl<'a> PolicyReport<'a> {
                 return self.add(Code::SpfTwoRecords, Severity::Act, seen, "one SPF record");
             }
         };
-        for (relay, verdict) in &policy.relays {
-            let expected = mechanism(*relay);
-            match verdict {
-                SpfVerdict::Pass => {}
-                SpfVerdict::NotAllowed | SpfVerdict::None => {
-                    self.add(Code::SpfRelay, Severity::Act, shown(text), &expected);
-                }
-                SpfVerdict::Broken => {
-                    self.add(Code::SpfBroken, Severity::Act, shown(text), &expected);
-                    break;
-                }
-                SpfVerdict::Unknown => {
-                    let seen = format!("SPF of {} for {relay}: no answer", policy.domain);
-                    self.add(Code::PolicyUnknown, Severity::Act, seen, "an answer");
-                }
-            }
-        }
+        self.relays(text, part);
         let terms: Vec<_> = text
             .split_whitespace()
             .map(str::to_ascii_lowercase)
@@ -131,6 +120,35 @@ impl<'a> PolicyReport<'a> {
         let redirects = terms.iter().any(|term| term.starts_with("redirect="));
         if !ends("-all") && !ends("~all") && !redirects {
             self.add(Code::SpfOpen, Severity::Warning, shown(text), "-all");
+        }
+    }
+
+    /// Whether the record allows our relays: by what receivers make of it for each address, or, as
+    /// long as the addresses are not configured, by its terms.
+    fn relays(&mut self, text: &str, part: &RelayPart) {
+        let policy = self.policy;
+        let mut missing = Vec::new();
+        for (relay, verdict) in &policy.relays {
+            match verdict {
+                SpfVerdict::Pass => {}
+                SpfVerdict::NotAllowed | SpfVerdict::None => missing.push(mechanism(*relay)),
+                SpfVerdict::Broken => {
+                    let expected = part.written().unwrap_or_default();
+                    return self.add(Code::SpfBroken, Severity::Act, shown(text), &expected);
+                }
+                SpfVerdict::Unknown => {
+                    let seen = format!("SPF of {} for {relay}: no answer", policy.domain);
+                    self.add(Code::PolicyUnknown, Severity::Act, seen, "an answer");
+                }
+            }
+        }
+        let expected = match &part.terms {
+            Some(terms) if !missing.is_empty() => terms.clone(),
+            Some(terms) if policy.relays.is_empty() && !part.is_in(text) => terms.clone(),
+            _ => missing.join(" "),
+        };
+        if !expected.is_empty() {
+            self.add(Code::SpfRelay, Severity::Act, shown(text), &expected);
         }
     }
 
@@ -146,17 +164,16 @@ impl<'a> PolicyReport<'a> {
             }
         };
         let (code, seen, expected) = match texts {
-            [] => (
-                Code::DmarcMissing,
-                "no DMARC record".to_owned(),
-                PARKED_DMARC,
-            ),
+            [] => {
+                let seen = "no DMARC record".to_owned();
+                (Code::DmarcMissing, seen, self.expected_dmarc)
+            }
             [text] => match DmarcRecord::parse(text) {
                 Ok(record) => return Some(record),
                 Err(error) => (
                     Code::DmarcMalformed,
                     format!("{seen}: {error}"),
-                    PARKED_DMARC,
+                    self.expected_dmarc,
                 ),
             },
             _ => (Code::DmarcTwoRecords, seen, "one DMARC record"),
@@ -278,13 +295,6 @@ fn is_closed(text: &str) -> bool {
     }
 }
 
-fn mechanism(address: std::net::IpAddr) -> String {
-    match address {
-        std::net::IpAddr::V4(address) => format!("ip4:{address}"),
-        std::net::IpAddr::V6(address) => format!("ip6:{address}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +312,13 @@ mod tests {
         }
     }
 
+    fn part() -> RelayPart {
+        RelayPart {
+            terms: None,
+            addresses: vec!["192.0.2.25".parse().expect("an address")],
+        }
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
     fn dmarc(text: &str) -> Result<Option<(String, Vec<String>)>, DnsError> {
         Ok(Some(("voorbeeld.nl".to_owned(), vec![text.to_owned()])))
@@ -310,7 +327,7 @@ mod tests {
     fn sending(change: impl Fn(&mut MailPolicy)) -> Vec<Code> {
         let mut policy = policy();
         change(&mut policy);
-        judge_sending(&policy)
+        judge_sending(&policy, &part())
             .iter()
             .map(|finding| finding.code)
             .collect()
@@ -384,7 +401,7 @@ mod tests {
     fn a_target_of_reports_harms_no_terminal() {
         let mut policy = policy();
         policy.report_targets = vec![("x\u{1b}[31m.nl".to_owned(), Ok(false))];
-        let findings = judge_sending(&policy);
+        let findings = judge_sending(&policy, &part());
         let [finding] = &findings[..] else {
             panic!("one finding: {findings:?}");
         };

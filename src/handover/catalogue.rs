@@ -61,6 +61,13 @@ catalogue! {
     next_first, next_successor, next_published, next_active, next_followed, next_kept, next_restored,
     next_draining, next_empty, next_revoked, next_removed,
     other_checks,
+    // SPF and DMARC.
+    spf, dmarc, spf_add, spf_see, spf_mend, spf_join, spf_broken, spf_keep,
+    dmarc_add, dmarc_see, dmarc_mend, dmarc_join, dmarc_keep,
+    policy_now, policy_none, policy_not_looked, spf_what, spf_others, spf_unconfigured, spf_part,
+    dmarc_what,
+    // What was seen of a record that is wrong, and who sends this.
+    there_now, what_is_wrong, sender, questions,
     // The CNAME variant.
     delegation, delegation_what, delegation_names, delegation_beside, delegation_dot,
     delegation_dname, delegated_keep, delegated_remove, coming,

@@ -1,17 +1,23 @@
 //! The pack as a document: headings, sentences and records, in one language, before it is
 //! known whether it becomes text, Markdown or HTML.
 
+mod seen;
+
 use std::time::Duration;
 
 use jiff::ToSpan;
 
+pub(super) use self::seen::policy_line;
 use super::{
     catalogue::{Catalogue, Inlines, code, fill, words},
     delegation::HORIZON_DAYS,
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::ResourceRecord,
 };
-use crate::keys::{State, Task, What};
+use crate::{
+    keys::{State, Task, What},
+    words::Language,
+};
 
 /// A part of a document.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,10 +40,11 @@ pub(super) enum Block {
     Copy(Inlines, Vec<String>),
 }
 
-pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue) -> Vec<Block> {
+pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue, language: Language) -> Vec<Block> {
     let mut writer = Writer {
         pack,
         catalogue,
+        language,
         blocks: Vec::new(),
     };
     writer.top();
@@ -53,6 +60,7 @@ pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue) -> Vec<Block> {
 struct Writer<'a> {
     pack: &'a Pack,
     catalogue: &'static Catalogue,
+    language: Language,
     blocks: Vec<Block>,
 }
 
@@ -76,7 +84,17 @@ impl Writer<'_> {
         }
         let date = catalogue.date(pack.date);
         facts.push((words(catalogue.made_on), words(date)));
+        let from = [
+            (catalogue.sender, &pack.sender),
+            (catalogue.questions, &pack.questions),
+        ];
+        for (label, value) in from {
+            facts.extend(value.as_ref().map(|value| (words(label), words(value))));
+        }
         self.blocks.push(Block::Facts(facts));
+        if let Some(note) = &pack.note {
+            self.blocks.push(Block::Paragraph(words(note)));
+        }
         self.paragraph(catalogue.introduction, &name);
         self.paragraph(catalogue.public_only, &[]);
     }
@@ -131,7 +149,11 @@ impl Writer<'_> {
             self.paragraph(catalogue.unicode_domain, &values);
         }
         match &domain.tasks {
-            DomainTasks::Sending { keys, coming } => {
+            DomainTasks::Sending {
+                keys,
+                coming,
+                policies,
+            } => {
                 if keys.is_empty() && coming.is_empty() {
                     self.paragraph(catalogue.no_keys, &[]);
                 }
@@ -139,6 +161,9 @@ impl Writer<'_> {
                     self.key(domain, key);
                 }
                 self.coming(domain, coming);
+                for policy in policies {
+                    self.policy(domain, policy);
+                }
             }
             DomainTasks::Parked {
                 records,
@@ -187,6 +212,7 @@ impl Writer<'_> {
         let next = self.next(key);
         self.paragraph(next, &[("date", &date)]);
         let mut facts = vec![state(key, catalogue)];
+        facts.extend(self.seen_of(key));
         facts.extend(self.place(domain, &key.name));
         if let Some(record) = &key.record {
             self.facts_of(facts, record);
@@ -335,7 +361,11 @@ impl Writer<'_> {
 fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
     let name = domain.domain.as_str();
     match &domain.tasks {
-        DomainTasks::Sending { keys, coming } => {
+        DomainTasks::Sending {
+            keys,
+            coming,
+            policies,
+        } => {
             let mut lines: Vec<Inlines> = keys
                 .iter()
                 .filter(|key| key.task != Task::Keep)
@@ -346,6 +376,8 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
                 let values = [("domain", name), ("number", number.as_str())];
                 lines.push(fill(catalogue.coming_names, &values));
             }
+            let asked = policies.iter().filter(|policy| policy.task != Task::Keep);
+            lines.extend(asked.map(|policy| policy_line(policy, catalogue)));
             lines
         }
         DomainTasks::Parked { records, .. } => {
@@ -454,7 +486,7 @@ fn example(pack: &Pack) -> Option<&DomainPack> {
 /// The whole name of a record to show things on, one to be added if there is.
 fn example_name(domain: &DomainPack) -> String {
     let record = match &domain.tasks {
-        DomainTasks::Sending { keys, coming } => keys
+        DomainTasks::Sending { keys, coming, .. } => keys
             .iter()
             .filter(|key| matches!(key.task, Task::Add | Task::Mend | Task::Restore))
             .chain(keys)

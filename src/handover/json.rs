@@ -6,11 +6,14 @@ use serde::Serialize;
 
 use super::{
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
+    policy::{PolicyKind, PolicyPack},
     record::{Placement, ResourceRecord},
 };
 use crate::{
     dkim::{Algorithm, Fingerprint},
+    dns::Code,
     keys::{State, Task},
+    keystore::KeySighting,
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -39,6 +42,7 @@ struct Domain<'a> {
     unicode: String,
     parked: bool,
     keys: Vec<Key<'a>>,
+    policies: Vec<Policy<'a>>,
     records: Vec<Record>,
     wildcards: Vec<Record>,
     remove: &'a [String],
@@ -56,6 +60,27 @@ struct Key<'a> {
     urgent: bool,
     date: Option<Date>,
     name: &'a str,
+    record: Option<Record>,
+    /// What is there instead, and what is wrong with it.
+    findings: Vec<Found<'a>>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    code: &'a str,
+    seen: &'a str,
+    servers: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Policy<'a> {
+    kind: PolicyKind,
+    task: Task,
+    name: &'a str,
+    /// Null: nobody has looked yet.
+    seen: Option<&'a [String]>,
+    problem: Option<&'static str>,
+    part: Option<&'a str>,
     record: Option<Record>,
 }
 
@@ -95,13 +120,19 @@ fn domain(pack: &DomainPack) -> Domain<'_> {
         unicode: pack.domain.unicode().into_owned(),
         parked: false,
         keys: Vec::new(),
+        policies: Vec::new(),
         records: Vec::new(),
         wildcards: Vec::new(),
         remove: &[],
     };
     match &pack.tasks {
-        DomainTasks::Sending { keys, coming } => {
+        DomainTasks::Sending {
+            keys,
+            coming,
+            policies,
+        } => {
             domain.keys = keys.iter().map(|one| key(pack, one)).collect();
+            domain.policies = policies.iter().map(|one| policy(pack, one)).collect();
             domain.records = all(coming);
         }
         DomainTasks::Parked {
@@ -131,6 +162,27 @@ fn key<'a>(domain: &DomainPack, key: &'a KeyPack) -> Key<'a> {
         date: key.date,
         name: &key.name,
         record: key.record.as_ref().map(|one| record(domain, one)),
+        findings: key.sighting.iter().flat_map(found).collect(),
+    }
+}
+
+fn found(sighting: &KeySighting) -> impl Iterator<Item = Found<'_>> {
+    sighting.findings.iter().map(|one| Found {
+        code: &one.code,
+        seen: &one.seen,
+        servers: &one.servers,
+    })
+}
+
+fn policy<'a>(domain: &DomainPack, policy: &'a PolicyPack) -> Policy<'a> {
+    Policy {
+        kind: policy.kind,
+        task: policy.task,
+        name: &policy.name,
+        seen: policy.seen.as_deref(),
+        problem: policy.problem.map(Code::as_str),
+        part: policy.part.as_deref(),
+        record: policy.record.as_ref().map(|one| record(domain, one)),
     }
 }
 

@@ -18,6 +18,7 @@ mod html;
 mod json;
 mod markdown;
 mod pack;
+mod policy;
 mod record;
 mod schedule;
 mod text;
@@ -31,7 +32,7 @@ use crate::{
     config::Settings,
     dkim::PublicKey,
     keys::{Keyring, Publication},
-    keystore::PublicKeys,
+    keystore::{PublicKeys, Sightings},
     names::{DomainName, Selector},
     organisation::Organisation,
     words::{Language, words},
@@ -39,6 +40,7 @@ use crate::{
 
 pub use self::{
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
+    policy::{PolicyKind, PolicyPack},
     record::{Data, Placement, ResourceRecord, TTL},
     zone::operator_zone,
 };
@@ -52,6 +54,8 @@ pub struct Handover<'a> {
     pub keyring: &'a Keyring,
     /// The public halves; only needed of keys for which [`needs_public_key`] says so.
     pub public_keys: &'a BTreeMap<Selector, PublicKey>,
+    /// What the keeper saw of SPF, DMARC and wrong records.
+    pub sightings: &'a Sightings,
     /// For the dates: rotation, lead time, drain, expiry of signatures.
     pub settings: &'a Settings,
     /// The time for which the pack is made.
@@ -70,6 +74,7 @@ impl<'a> Handover<'a> {
             organisation,
             keyring: &keys.keyring,
             public_keys: &keys.public,
+            sightings: &keys.sightings,
             settings,
             now,
         }
@@ -128,9 +133,9 @@ impl Pack {
     pub fn render(&self, format: Format, language: Language) -> String {
         let catalogue = catalogue::of(language);
         match format {
-            Format::Text => text::render(&document::write(self, catalogue)),
-            Format::Markdown => markdown::render(&document::write(self, catalogue)),
-            Format::Html => html::render(&document::write(self, catalogue), language),
+            Format::Text => text::render(&document::write(self, catalogue, language)),
+            Format::Markdown => markdown::render(&document::write(self, catalogue, language)),
+            Format::Html => html::render(&document::write(self, catalogue, language), language),
             Format::Zone => zone::render(self, catalogue),
             Format::Json => json::render(self),
         }

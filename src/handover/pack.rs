@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::{
     Handover, HandoverError, Scope,
     delegation::{self, target},
+    policy::PolicyPack,
     record::{Data, Placement, ResourceRecord, TTL},
     schedule::{date, day_after},
 };
@@ -15,6 +16,7 @@ use crate::{
     dkim::{Algorithm, Fingerprint, PublicKey},
     dns::{PARKED_DMARC, PARKED_SPF},
     keys::{KeyEntry, Publication, Situation, Task, What},
+    keystore::KeySighting,
     names::{DomainName, OrganisationId, Selector},
     words::Level,
 };
@@ -38,6 +40,12 @@ pub struct Pack {
     pub drain: Duration,
     /// The operator's zone, in the CNAME variant.
     pub delegation: Option<DomainName>,
+    /// Who sends the pack, without control characters.
+    pub sender: Option<String>,
+    /// Where to ask, without control characters.
+    pub questions: Option<String>,
+    /// A sentence of the operator's own.
+    pub note: Option<String>,
     /// In the order of the configuration, the parked ones last.
     pub domains: Vec<DomainPack>,
 }
@@ -62,6 +70,8 @@ pub enum DomainTasks {
         keys: Vec<KeyPack>,
         /// In the CNAME variant: the names of the keys to come.
         coming: Vec<ResourceRecord>,
+        /// SPF and DMARC.
+        policies: Vec<PolicyPack>,
     },
     /// It never sends mail.
     Parked {
@@ -105,6 +115,8 @@ pub struct KeyPack {
     /// The record as it must be; none where it is to be removed, or in the CNAME variant
     /// to be left as it is.
     pub record: Option<ResourceRecord>,
+    /// What the keeper saw that is wrong, where the record is to be put right.
+    pub sighting: Option<KeySighting>,
 }
 
 impl DomainPack {
@@ -160,6 +172,9 @@ impl Handover<'_> {
             lead_time: timing.lead_time,
             drain: timing.drain_time(Some(Duration::from_secs(TTL.into()))),
             delegation: scope.delegation.clone(),
+            sender: self.settings.handover.sender.as_deref().map(printable),
+            questions: self.settings.handover.contact.as_deref().map(printable),
+            note: self.settings.handover.note.as_deref().map(printable),
             domains,
         })
     }
@@ -207,7 +222,17 @@ impl Handover<'_> {
             None => Vec::new(),
             Some(zone) => delegation::coming(self, domain, zone)?,
         };
-        Ok(DomainTasks::Sending { keys, coming })
+        // A domain that is here no more is no longer ours to advise on.
+        let policies = if self.organisation.domains.contains(domain) {
+            self.policies(domain)
+        } else {
+            Vec::new()
+        };
+        Ok(DomainTasks::Sending {
+            keys,
+            coming,
+            policies,
+        })
     }
 
     /// In exactly the form that internet.nl's test of a domain without mail accepts.
@@ -277,7 +302,10 @@ impl Handover<'_> {
         };
         let name = entry.selector.record_name(domain);
         let active = self.keyring.active_key(domain, entry.algorithm);
+        let is_wrong = matches!(task, Task::Mend | Task::Restore);
+        let sighting = self.sightings.of_key(&entry.selector, domain);
         Ok(Some(KeyPack {
+            sighting: sighting.filter(|_| is_wrong).cloned(),
             selector: entry.selector.clone(),
             algorithm: entry.algorithm,
             bits: self.public_keys.get(&entry.selector).map(PublicKey::bits),

@@ -6,8 +6,9 @@ use super::{
     Handover, HandoverError,
     catalogue::{Catalogue, Inline, fill, plain},
     delegation::target,
-    document::task_line,
+    document::{policy_line, task_line},
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
+    policy::PolicyPack,
     record::{Data, ResourceRecord},
 };
 use crate::{
@@ -37,11 +38,33 @@ impl Zone {
         self.0.push('\n');
     }
 
+    /// A line is added only where nothing is there that it would be beside.
+    fn policy(&mut self, policy: &PolicyPack, catalogue: &Catalogue) {
+        if policy.task == Task::Keep {
+            return;
+        }
+        self.comment(&policy_line(policy, catalogue));
+        let is_empty = policy.seen.as_ref().is_some_and(Vec::is_empty);
+        if let Some(record) = &policy.record {
+            if is_empty {
+                self.record(record);
+            } else {
+                let lines = record.to_string();
+                let lines = lines.lines().map(|line| format!("; {line}\n"));
+                self.0.extend(lines);
+            }
+        }
+    }
+
     fn domain(&mut self, domain: &DomainPack, pack: &Pack, catalogue: &Catalogue) {
         let name = domain.domain.as_str();
         self.0.push('\n');
         match &domain.tasks {
-            DomainTasks::Sending { keys, coming } => {
+            DomainTasks::Sending {
+                keys,
+                coming,
+                policies,
+            } => {
                 self.comment(&fill(catalogue.domain, &[("domain", name)]));
                 if keys.is_empty() && coming.is_empty() {
                     self.comment(&fill(catalogue.no_keys, &[]));
@@ -54,6 +77,9 @@ impl Zone {
                 }
                 for record in coming {
                     self.record(record);
+                }
+                for policy in policies {
+                    self.policy(policy, catalogue);
                 }
             }
             DomainTasks::Parked {

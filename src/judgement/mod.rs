@@ -9,6 +9,7 @@
 //! and says so itself: what is not live may then have mail.
 
 mod sentences;
+mod sightings;
 mod signer;
 mod told;
 
@@ -19,6 +20,7 @@ pub use self::{
     told::{Sentences, SignerReport, Told, ToldMatter},
 };
 use crate::{
+    dns::Code,
     keys::{Actor, KeyEntry, Situation, What},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFacts,
@@ -92,6 +94,15 @@ pub enum Fact {
     Overdue,
     /// Nobody has looked at the DNS for too long.
     NotLooked,
+    /// SPF or DMARC of a domain is missing or wrong.
+    Policy {
+        /// What is wrong.
+        code: Code,
+        /// Where, as a domain name.
+        name: String,
+        /// What should be there, or what the record should have.
+        expected: String,
+    },
 }
 
 impl Fact {
@@ -105,6 +116,7 @@ impl Fact {
             Self::Suspended => "suspended",
             Self::Overdue => "rotation_overdue",
             Self::NotLooked => "not_looked",
+            Self::Policy { code, .. } => code.as_str(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Fact, Matter};
 use crate::{
+    dns::Code,
     keys::What,
     names::{DomainName, OrganisationId, Selector},
     words::{Language, Level, filled},
@@ -28,6 +29,10 @@ pub(super) fn sentence(
         Fact::Step(What::AwaitSuccessor(successor)) => ("", successor.as_str()),
         _ => ("", ""),
     };
+    let (name, expected) = match &matter.fact {
+        Fact::Policy { name, expected, .. } => (name.as_str(), expected.as_str()),
+        _ => ("", ""),
+    };
     let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
     let domain = named(matter.domain.as_ref().map(DomainName::as_str));
     let key = named(matter.selector.as_ref().map(Selector::as_str));
@@ -40,6 +45,8 @@ pub(super) fn sentence(
         ("organisation", organisation.as_str()),
         ("why", why),
         ("successor", successor),
+        ("name", name),
+        ("expected", expected),
         ("since", since.as_deref().unwrap_or("?")),
     ];
     filled(sentence, &values)
@@ -72,12 +79,33 @@ fn of_fact(matter: &Matter) -> Sentence {
             "The key {key} of {domain} is in use for longer than it should be, since {since}. See that its successor is published, or make one with `zegel key roll {organisation}`.",
             "De sleutel {key} van {domain} is langer in gebruik dan de bedoeling is, sinds {since}. Laat de opvolger publiceren, of maak er een met `zegel key roll {organisation}`.",
         ),
+        Fact::Policy { code, .. } => of_policy(*code),
         Fact::NotLooked => (
             "Nobody has looked at the DNS of {organisation} since {since}. See that `zegel keeper` runs.",
             "Sinds {since} heeft niemand naar de DNS van {organisation} gekeken. Zorg dat `zegel keeper` draait.",
         ),
     }
 }
+
+fn of_policy(code: Code) -> Sentence {
+    let row = POLICIES.iter().find(|(known, ..)| *known == code);
+    row.map_or((code.as_str(), code.as_str()), |(_, english, dutch)| {
+        (english, dutch)
+    })
+}
+
+#[rustfmt::skip]
+const POLICIES: [(Code, &str, &str); 9] = [
+    (Code::SpfMissing, "{domain} has no SPF record. The DNS administrator adds one (`zegel dns records {organisation}`).", "{domain} heeft geen SPF-record. De DNS-beheerder voegt er een toe (`zegel dns records {organisation}`)."),
+    (Code::SpfTwoRecords, "{domain} has more than one SPF record, so receivers use none. The DNS administrator joins them into one (`zegel dns records {organisation}`).", "{domain} heeft meer dan één SPF-record, dus ontvangers gebruiken er geen. De DNS-beheerder voegt ze samen tot één (`zegel dns records {organisation}`)."),
+    (Code::SpfRelay, "The SPF record of {domain} does not allow our relays. The DNS administrator adds {expected} to it (`zegel dns records {organisation}`).", "Het SPF-record van {domain} staat onze relays niet toe. De DNS-beheerder voegt {expected} toe (`zegel dns records {organisation}`)."),
+    (Code::SpfBroken, "Receivers can't evaluate the SPF record of {domain}. The DNS administrator corrects it (`zegel dns check {organisation}` says what to look for).", "Ontvangers kunnen het SPF-record van {domain} niet verwerken. De DNS-beheerder verbetert het (`zegel dns check {organisation}` zegt waar op te letten)."),
+    (Code::SpfNotParked, "{domain} sends no mail, and its SPF record does not say so. The DNS administrator makes it {expected} (`zegel dns records {organisation}`).", "{domain} verstuurt geen mail, en het SPF-record zegt dat niet. De DNS-beheerder maakt er {expected} van (`zegel dns records {organisation}`)."),
+    (Code::DmarcMissing, "{domain} has no DMARC record. The DNS administrator adds one at {name} (`zegel dns records {organisation}`).", "{domain} heeft geen DMARC-record. De DNS-beheerder voegt er een toe op {name} (`zegel dns records {organisation}`)."),
+    (Code::DmarcTwoRecords, "There is more than one DMARC record at {name}, so receivers use none. The DNS administrator leaves one.", "Op {name} staat meer dan één DMARC-record, dus ontvangers gebruiken er geen. De DNS-beheerder laat er één staan."),
+    (Code::DmarcMalformed, "Receivers ignore the DMARC record at {name}, since it is malformed. The DNS administrator corrects it (`zegel dns check {organisation}` says what is wrong).", "Ontvangers negeren het DMARC-record op {name}, want het klopt niet. De DNS-beheerder verbetert het (`zegel dns check {organisation}` zegt wat er mis is)."),
+    (Code::DmarcNotParked, "{domain} sends no mail, and its DMARC record does not ask to reject what claims to come from it. The DNS administrator makes it {expected} (`zegel dns records {organisation}`).", "{domain} verstuurt geen mail, en het DMARC-record vraagt niet om te weigeren wat zegt daarvandaan te komen. De DNS-beheerder maakt er {expected} van (`zegel dns records {organisation}`)."),
+];
 
 /// The word of a step, at which level only, English, and Dutch; the first that fits.
 type Row = (&'static str, Option<Level>, &'static str, &'static str);

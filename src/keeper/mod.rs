@@ -19,6 +19,7 @@ mod cadence;
 mod check;
 mod clock;
 mod journal;
+mod policies;
 mod requests;
 mod round;
 mod single;

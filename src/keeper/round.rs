@@ -25,13 +25,14 @@ use super::{
     check::Checker,
     clock::ClockWatch,
     journal::Journal,
+    policies::Policies,
     requests::Requests,
     survey::Survey,
     work::{Attention, Done, Work},
 };
 use crate::{
     config::{self, Claims, Effect, Loaded, Reader},
-    dns::{DnsError, Observer, Round},
+    dns::{DnsError, Observer, RelayPart, Round},
     keystore::{Keystore, LookRequest},
     names::OrganisationId,
     observe::metrics::keeper::KeeperMetrics,
@@ -69,6 +70,8 @@ pub(super) struct Rounds {
     checker: Arc<Checker>,
     keystore: Keystore,
     journal: Arc<Journal>,
+    policies: Arc<Policies>,
+    part: Arc<RelayPart>,
     metrics: KeeperMetrics,
     /// Notified when someone wants all looks to be made now.
     wish: Arc<Notify>,
@@ -91,7 +94,6 @@ pub(super) struct Rounds {
     running: HashMap<task::Id, Running>,
     /// Those that were not looked at since then.
     missing: (HashSet<OrganisationId>, Instant),
-    /// Whether it was said that looks are late.
     is_late: bool,
     /// The files of the configuration as they were last seen, and when to see to them again.
     stamps: Option<(u64, Instant)>,
@@ -119,11 +121,13 @@ impl Rounds {
         let mut rounds = Self {
             reader: Arc::new(Mutex::new(reader)),
             claims: Arc::new(loaded.claims()),
+            part: Arc::new(RelayPart::of(&loaded.settings)),
             loaded,
             round: (Arc::new(observer.round()), Instant::now()),
             fresh: (Arc::new(observer.round()), Instant::now()),
             observer,
             checker: Arc::new(Checker::new(keystore.clone())),
+            policies: Arc::new(Policies::new(keystore.clone())),
             keystore,
             journal: Arc::default(),
             metrics,
@@ -265,6 +269,7 @@ impl Rounds {
         self.places = ids().cloned().zip(0..).collect();
         let known: HashSet<&OrganisationId> = ids().collect();
         self.journal.retain(|id| known.contains(id));
+        self.policies.retain(|id| known.contains(id));
         self.clocks.retain(|id, _| known.contains(id));
         self.missing.0.retain(|id| known.contains(id));
         self.cadence.retain(|id| known.contains(id));
@@ -404,6 +409,7 @@ impl Rounds {
         let watch = clocks.or_insert_with(ClockWatch::new);
         let clock = *watch;
         let look = watch.look();
+        let requests = self.requests.begin(id);
         let work = Work {
             organisation,
             claims: Arc::clone(&self.claims),
@@ -413,6 +419,9 @@ impl Rounds {
             checker: Arc::clone(&self.checker),
             metrics: self.metrics.clone(),
             journal: Arc::clone(&self.journal),
+            policies: Arc::clone(&self.policies),
+            part: Arc::clone(&self.part),
+            is_asked: !requests.is_empty(),
         };
         let task = self.looks.spawn(work.make(place.lane));
         let running = Running {
@@ -420,7 +429,7 @@ impl Rounds {
             place,
             begun,
             clock,
-            requests: self.requests.begin(id),
+            requests,
         };
         self.running.insert(task.id(), running);
     }
@@ -558,6 +567,7 @@ impl Rounds {
             }
         }
         self.claims = Arc::new(loaded.claims());
+        self.part = Arc::new(RelayPart::of(&loaded.settings));
         self.loaded = loaded;
         self.say_mistakes();
         self.add_those_without_file();

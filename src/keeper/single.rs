@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use tokio::runtime::Builder;
 
-use super::{check::Checker, clock::ClockWatch};
+use super::{
+    agenda::Lane,
+    check::Checker,
+    clock::ClockWatch,
+    policies::{Policies, PolicyLook},
+};
 use crate::{
     config::Loaded,
-    dns::{Observer, Pace},
+    dns::{Observer, Pace, RelayPart},
     keystore::{KeeperLock, Keystore},
     organisation::Organisation,
     process::RunError,
@@ -32,12 +37,19 @@ pub fn look(
     let claims = loaded.claims();
     let checker = Checker::new(keystore.clone());
     let look = ClockWatch::new().look();
-    let seen = runtime.block_on(async {
-        let observer = Observer::with_settings(&loaded.settings.keeper)?;
-        let round = Arc::new(observer.round());
-        let seen = checker.look(organisation, &timing, (&round, Pace::Quick));
-        Ok::<_, RunError>(seen.await?)
-    })?;
+    let observer = Observer::with_settings(&loaded.settings.keeper)?;
+    let round = Arc::new(observer.round());
+    let seen = checker.look(organisation, &timing, (&round, Pace::Quick));
+    let seen = runtime.block_on(seen)?;
     let done = checker.conclude(organisation, &claims, &timing, look.by_now(), seen)?;
+    let policy_look = PolicyLook {
+        organisation,
+        part: &RelayPart::of(&loaded.settings),
+        timing: &timing,
+        findings: &done.findings,
+        is_asked: true,
+    };
+    let policies = Policies::new(keystore.clone());
+    runtime.block_on(policies.look(&policy_look, &round, Lane::Slow))?;
     Ok(done.problems)
 }

@@ -13,10 +13,11 @@ use super::{
     check::{Checker, Outcome},
     clock::Look,
     journal::Journal,
+    policies::{Policies, PolicyLook},
 };
 use crate::{
     config::{Claims, situation},
-    dns::{Pace, Round},
+    dns::{Finding, Pace, RelayPart, Round},
     keys::{Pending, Timing},
     observe::metrics::keeper::KeeperMetrics,
     organisation::Organisation,
@@ -67,6 +68,11 @@ pub(super) struct Work {
     pub(super) checker: Arc<Checker>,
     pub(super) metrics: KeeperMetrics,
     pub(super) journal: Arc<Journal>,
+    pub(super) policies: Arc<Policies>,
+    /// What the SPF records of customers must have.
+    pub(super) part: Arc<RelayPart>,
+    /// Whether a command asks for this look.
+    pub(super) is_asked: bool,
 }
 
 impl Work {
@@ -103,10 +109,32 @@ impl Work {
             }
             Err(_) => (Ended::Failed, None),
         };
+        let findings = outcome
+            .as_ref()
+            .ok()
+            .map(|checked| checked.findings.clone());
+        let attention = self.report(outcome, took);
+        if let Some(findings) = findings {
+            self.look_at_policies(&findings, lane).await;
+        }
         Done {
             ended,
-            attention: self.report(outcome, took),
+            attention,
             pending,
+        }
+    }
+
+    /// What is said of the organisation elsewhere; its keys go their way without it.
+    async fn look_at_policies(&self, findings: &[Finding], lane: Lane) {
+        let look = PolicyLook {
+            organisation: &self.organisation,
+            part: &self.part,
+            timing: &self.timing,
+            findings,
+            is_asked: self.is_asked,
+        };
+        if let Err(error) = self.policies.look(&look, &self.round, lane).await {
+            tracing::warn!("what was seen of the DNS can't be kept: {error}");
         }
     }
 

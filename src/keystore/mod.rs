@@ -6,6 +6,7 @@
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
+//! <path>/keeper.seen/<org>.json     what the keeper last saw of policies and wrong records
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
@@ -27,6 +28,7 @@ mod reading;
 mod requests;
 mod restoring;
 mod selectors;
+mod sightings;
 mod witness;
 mod writer;
 
@@ -43,9 +45,10 @@ pub use self::{
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
-    reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
+    reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, SightingsStamp, View},
     requests::LookRequest,
     restoring::Restored,
+    sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     witness::{Doubt, Lineage, Witness},
     writer::{Retired, Writer},
 };

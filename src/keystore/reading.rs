@@ -7,6 +7,7 @@ use super::{
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
+    sightings::{self, Sightings},
 };
 use crate::{
     dkim::{
@@ -34,6 +35,8 @@ pub struct PublicKeys {
     pub keyring: Keyring,
     /// The public halves that were asked for.
     pub public: BTreeMap<Selector, PublicKey>,
+    /// What the keeper saw beside their states.
+    pub sightings: Sightings,
 }
 
 /// The keys of an organisation, as far as they can be used.
@@ -64,6 +67,10 @@ pub struct View(Folder);
 /// By what a keyring is known to be as it was read; also one that is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyringStamp(Option<Stamp>);
+
+/// By what the sightings of an organisation are known to be as they were read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SightingsStamp(Option<Stamp>);
 
 impl Keystore {
     /// Opens the keystore for the reading of many keyrings.
@@ -135,7 +142,13 @@ impl Keystore {
                 key.map_err(KeystoreError::UnusableKey)?,
             );
         }
-        Ok(PublicKeys { keyring, public })
+        // What can't be read says nothing.
+        let sightings = self.sightings(organisation).unwrap_or_default();
+        Ok(PublicKeys {
+            keyring,
+            public,
+            sightings,
+        })
     }
 
     /// The private key of this identity, and the stamp of its file from before it was read
@@ -229,6 +242,39 @@ impl View {
     /// write in the folder is looked at when something in it is read.
     pub fn is_unchanged(&self, organisation: &OrganisationId, stamp: &KeyringStamp) -> bool {
         let name = format!("{organisation}/{KEYRING}");
+        self.0.has_stamp(&name, stamp.0)
+    }
+
+    /// As [`Keystore::sightings`], with the stamp that the file had before; none when it has only
+    /// just changed, so that it must be read again the next time.
+    ///
+    /// # Errors
+    /// As [`Keystore::sightings`].
+    pub fn sightings(
+        &self,
+        organisation: &OrganisationId,
+    ) -> Result<(Sightings, Option<SightingsStamp>), KeystoreError> {
+        let missing = || (Sightings::default(), Some(SightingsStamp(None)));
+        let Some(folder) = self.0.child(sightings::FOLDER)? else {
+            return Ok(missing());
+        };
+        let Some((json, read)) =
+            folder.read_stamped(&sightings::file(organisation), Secrecy::State)?
+        else {
+            return Ok(missing());
+        };
+        let seen: Sightings = serde_json::from_slice(&json).unwrap_or_default();
+        let stamp = read.settled.map(|stamp| SightingsStamp(Some(stamp)));
+        Ok((seen, stamp))
+    }
+
+    /// Whether the sightings are still as they were read: one look, and no reading.
+    pub fn has_same_sightings(
+        &self,
+        organisation: &OrganisationId,
+        stamp: &SightingsStamp,
+    ) -> bool {
+        let name = format!("{}/{}", sightings::FOLDER, sightings::file(organisation));
         self.0.has_stamp(&name, stamp.0)
     }
 }

@@ -43,7 +43,7 @@ use crate::{
     handover::{Handover, Pack, Scope, needs_public_key},
     judgement::{self, Judgement, Told},
     keys::{Keyring, Timing},
-    keystore::Keystore,
+    keystore::{Keystore, Sightings},
     observe::{metrics::Metrics, status::SignerFacts},
     organisation::Organisation,
     snapshot::{Snapshot, SnapshotHolder},
@@ -280,7 +280,8 @@ impl Inner {
             Ok(keyring) => {
                 let away = snapshot.away(organisation, keyring);
                 let situation = situation(organisation, keyring, &away, &timing);
-                Standing::of(&situation, organisation.policy, now)
+                let sightings = read_sightings(snapshot, organisation);
+                Standing::of(&situation, organisation.policy, now).saw(organisation, &sightings)
             }
             Err(problem) => Standing::unknown(problem),
         };
@@ -337,6 +338,13 @@ fn pack_of(
 fn read_keyring(snapshot: &Snapshot, organisation: &Organisation) -> Result<Keyring, String> {
     let keyring = keystore(snapshot)?.read_keyring(&organisation.id);
     keyring.map_err(|error| error.to_string())
+}
+
+/// What the keeper saw beside the keys; nothing if that can't be read.
+fn read_sightings(snapshot: &Snapshot, organisation: &Organisation) -> Sightings {
+    let keystore = snapshot.keystore();
+    let read = keystore.and_then(|keystore| keystore.sightings(&organisation.id).ok());
+    read.unwrap_or_default()
 }
 
 /// Where the keys of the snapshot are, or why nobody can tell.

@@ -9,7 +9,7 @@ use super::{keystore, standing::Standing};
 use crate::{
     config::situation,
     keys::Timing,
-    keystore::{KeyringStamp, View},
+    keystore::{KeyringStamp, SightingsStamp, View},
     organisation::Organisation,
     snapshot::Snapshot,
 };
@@ -19,8 +19,9 @@ use crate::{
 pub(super) struct Row {
     pub(super) organisation: Arc<Organisation>,
     pub(super) standing: Standing,
-    /// Of the keyring as it was read; none when it must be read again.
-    stamp: Option<KeyringStamp>,
+    /// Of the keyring and of what the keeper saw, as they were read; none when they must be read
+    /// again.
+    stamps: Option<(KeyringStamp, SightingsStamp)>,
 }
 
 /// All organisations, in the order of their ids.
@@ -72,10 +73,13 @@ impl Overview {
 impl Row {
     fn is_current(&self, organisation: &Arc<Organisation>, view: &View, now: Timestamp) -> bool {
         let is_overdue = self.standing.overdue.is_some_and(|time| time <= now);
-        let unchanged = |stamp| view.is_unchanged(&organisation.id, stamp);
+        let unchanged = |(keyring, sightings): &(KeyringStamp, SightingsStamp)| {
+            view.is_unchanged(&organisation.id, keyring)
+                && view.has_same_sightings(&organisation.id, sightings)
+        };
         !is_overdue
             && Arc::ptr_eq(&self.organisation, organisation)
-            && self.stamp.as_ref().is_some_and(unchanged)
+            && self.stamps.as_ref().is_some_and(unchanged)
     }
 
     fn read(
@@ -85,21 +89,26 @@ impl Row {
         (timing, now): (&Timing, Timestamp),
     ) -> Self {
         let read = view.map_err(String::clone).and_then(|view| {
-            view.read_keyring(&organisation.id)
-                .map_err(|error| error.to_string())
+            let keyring = view.read_keyring(&organisation.id);
+            let keyring = keyring.map_err(|error| error.to_string())?;
+            // What can't be read says nothing.
+            let sightings = view.sightings(&organisation.id).unwrap_or_default();
+            Ok((keyring, sightings))
         });
-        let (standing, stamp) = match read {
-            Ok((keyring, stamp)) => {
+        let (standing, stamps) = match read {
+            Ok(((keyring, stamp), (sightings, seen))) => {
                 let away = snapshot.away(organisation, &keyring);
                 let situation = situation(organisation, &keyring, &away, timing);
-                (Standing::of(&situation, organisation.policy, now), stamp)
+                let standing = Standing::of(&situation, organisation.policy, now)
+                    .saw(organisation, &sightings);
+                (standing, stamp.zip(seen))
             }
             Err(problem) => (Standing::unknown(&problem), None),
         };
         Self {
             organisation: Arc::clone(organisation),
             standing,
-            stamp,
+            stamps,
         }
     }
 
@@ -108,7 +117,7 @@ impl Row {
         Self {
             organisation: Arc::new(organisation),
             standing,
-            stamp: None,
+            stamps: None,
         }
     }
 }

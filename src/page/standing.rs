@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use crate::{
     judgement::Judgement,
     keys::{Publication, Situation, State, Why},
-    organisation::Policy,
+    keystore::Sightings,
+    organisation::{Organisation, Policy},
 };
 
 /// What the list says of one organisation, from its keyring. Small: there may be 100,000 of them.
@@ -57,6 +58,12 @@ impl Standing {
             }
         }
         standing
+    }
+
+    /// With what the keeper saw beside the keys.
+    pub(super) fn saw(mut self, organisation: &Organisation, sightings: &Sightings) -> Self {
+        self.judgement = self.judgement.saw(organisation, sightings);
+        self
     }
 
     fn add(&mut self, publication: &Publication) {

@@ -8,6 +8,7 @@ use zegel::{
     dkim::{Algorithm, PublicKey},
     handover::{Handover, Pack, Scope},
     keys::Keyring,
+    keystore::Sightings,
     names::{DomainName, Selector},
     organisation::{Organisation, Policy, SelectorTemplate},
 };
@@ -57,6 +58,53 @@ pub const ZONES: [&str; 3] = [
     "oud-voorbeeld.nl",
 ];
 
+/// One domain of each kind: without our part in SPF and without DMARC, with two SPF records, with
+/// all that it should have; and one that nobody has looked at.
+fn sightings() -> Sightings {
+    let finding = |code: &str, name: &str, expected: &str| {
+        serde_json::json!({
+            "code": code, "name": name, "seen": "", "expected": expected,
+            "since": "2026-11-01T00:00:00Z",
+        })
+    };
+    let domain = |spf: &[&str], dmarc: &[&str], findings: &[serde_json::Value]| {
+        serde_json::json!({
+            "checked": "2026-11-20T00:00:00Z", "spf": spf, "dmarc": dmarc, "findings": findings,
+        })
+    };
+    let relay = "include:_spf.relay.example";
+    let sightings = serde_json::json!({ "domains": {
+        "voorbeeld.nl": domain(
+            &["v=spf1 mx -all"],
+            &[],
+            &[
+                finding("spf.relay_not_allowed", "voorbeeld.nl", relay),
+                finding("dmarc.missing", "_dmarc.voorbeeld.nl", "v=DMARC1; p=none"),
+            ],
+        ),
+        "nieuws.voorbeeld.nl": domain(
+            &["v=spf1 mx -all", "v=spf1 a:kantoor.voorbeeld.nl ~all"],
+            &["v=DMARC1; p=reject; rua=mailto:dmarc@voorbeeld.nl"],
+            &[finding("spf.two_records", "nieuws.voorbeeld.nl", "one SPF record")],
+        ),
+        "leeg.voorbeeld.nl": domain(
+            &["v=spf1 include:_spf.relay.example -all"],
+            &["v=DMARC1; p=none; rua=mailto:dmarc@relay.example"],
+            &[],
+        ),
+    }});
+    serde_json::from_value(sightings).unwrap()
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.handover.spf = Some("include:_spf.relay.example".to_owned());
+    settings.handover.rua = Some("dmarc@relay.example".to_owned());
+    settings.handover.sender = Some("Relay Voorbeeld".to_owned());
+    settings.handover.contact = Some("post@relay.example".to_owned());
+    settings
+}
+
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/handover")
 }
@@ -65,6 +113,7 @@ pub struct Fixture {
     pub organisation: Organisation,
     pub keyring: Keyring,
     pub public_keys: BTreeMap<Selector, PublicKey>,
+    pub sightings: Sightings,
     pub settings: Settings,
 }
 
@@ -92,7 +141,8 @@ impl Fixture {
             },
             keyring: keyring(&public_keys),
             public_keys,
-            settings: Settings::default(),
+            sightings: sightings(),
+            settings: settings(),
         }
     }
 
@@ -101,6 +151,7 @@ impl Fixture {
             organisation: &self.organisation,
             keyring: &self.keyring,
             public_keys: &self.public_keys,
+            sightings: &self.sightings,
             settings: &self.settings,
             now: time("2026-11-21"),
         }

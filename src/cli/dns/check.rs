@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -23,7 +22,7 @@ use crate::{
     },
     config::{Loaded, situation},
     dkim::{Algorithm, PublicKey},
-    dns::{Code, Finding, Round, judge_parked, judge_sending},
+    dns::{Code, Finding, RelayPart, Round, judge_parked, judge_sending},
     keys::{Keyring, Publication, Situation, State, Timing},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
@@ -284,11 +283,11 @@ impl Survey<'_> {
 /// In the order of the subjects.
 fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Failure> {
     let keeper = &loaded.settings.keeper;
-    let relays: Arc<[IpAddr]> = keeper.relay_addresses.as_slice().into();
+    let part = Arc::new(RelayPart::of(&loaded.settings));
     let numbered = subjects.into_iter().enumerate().collect();
     let mut examined = in_one_round(keeper, numbered, |round, (place, subject)| {
-        let relays = Arc::clone(&relays);
-        async move { (place, Subject::examine(subject, &round, &relays).await) }
+        let part = Arc::clone(&part);
+        async move { (place, Subject::examine(subject, &round, &part).await) }
     })?;
     examined.sort_unstable_by_key(|(place, _)| *place);
     Ok(examined.into_iter().map(|(_, examined)| examined).collect())
@@ -296,7 +295,7 @@ fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Fai
 
 impl Subject {
     /// Looks at all of it.
-    async fn examine(self, round: &Round, relays: &[IpAddr]) -> Examined {
+    async fn examine(self, round: &Round, part: &RelayPart) -> Examined {
         let mut keys = Vec::with_capacity(self.keys.len());
         let mut findings = Vec::new();
         for key in &self.keys {
@@ -315,7 +314,10 @@ impl Subject {
         let domain = self.domain.as_str();
         match self.role {
             Role::Sending => {
-                findings.extend(judge_sending(&round.mail_policy(domain, relays).await));
+                findings.extend(judge_sending(
+                    &round.mail_policy(domain, &part.addresses).await,
+                    part,
+                ));
             }
             Role::Parked => {
                 let mut parked = judge_parked(&round.mail_policy(domain, &[]).await);

@@ -114,6 +114,7 @@ impl World {
             organisation: &self.organisation,
             keyring,
             public_keys: &self.public_keys,
+            sightings: &Sightings::default(),
             settings: &self.settings,
             now: Timestamp::UNIX_EPOCH,
         };

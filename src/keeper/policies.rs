@@ -1,0 +1,287 @@
+//! What the keeper sees beside the states of the keys: SPF and DMARC of the domains, and what is
+//! wrong with records. It is kept for the surfaces; no key depends on it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
+
+use super::agenda::Lane;
+use crate::{
+    dns::{Code, Finding, MailPolicy, RelayPart, Round, judge_parked, judge_sending},
+    keys::Timing,
+    keystore::{DomainSighting, FindingSeen, KeySighting, Keystore, KeystoreError, Sightings},
+    names::{DomainName, OrganisationId},
+    organisation::Organisation,
+};
+
+/// How long the policies of one organisation may take. Its keys have been looked at by then, and
+/// what is not seen in time stays as it was.
+const QUICK_TIME: Duration = Duration::from_secs(5);
+/// The same for those that are known to take long.
+const SLOW_TIME: Duration = Duration::from_secs(20);
+
+/// Looks at the policies, after the keys.
+#[derive(Debug)]
+pub(super) struct Policies {
+    keystore: Keystore,
+    /// When those of each organisation were last looked at: they change seldom, and where a key
+    /// waits there is a look every minute.
+    looked: Mutex<HashMap<OrganisationId, Instant>>,
+}
+
+/// One look at the policies of an organisation.
+pub(super) struct PolicyLook<'a> {
+    pub(super) organisation: &'a Organisation,
+    pub(super) part: &'a RelayPart,
+    pub(super) timing: &'a Timing,
+    /// What was found of its keys just now.
+    pub(super) findings: &'a [Finding],
+    /// Whether a command asks for it.
+    pub(super) is_asked: bool,
+}
+
+impl Policies {
+    pub(super) fn new(keystore: Keystore) -> Self {
+        Self {
+            keystore,
+            looked: Mutex::default(),
+        }
+    }
+
+    /// Forgets the organisations that are no more.
+    pub(super) fn retain(&self, keep: impl Fn(&OrganisationId) -> bool) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.retain(|id, _| keep(id));
+    }
+
+    /// Looks where it is time to, and keeps what was seen.
+    ///
+    /// # Errors
+    ///
+    /// When the keystore can't be read or written.
+    pub(super) async fn look(
+        &self,
+        look: &PolicyLook<'_>,
+        round: &Round,
+        lane: Lane,
+    ) -> Result<(), KeystoreError> {
+        let id = &look.organisation.id;
+        let before = self.keystore.sightings(id)?;
+        let now = Timestamp::now();
+        let mut sightings = Sightings {
+            domains: before.domains.clone(),
+            keys: keys(look.findings, &before, now),
+        };
+        let is_due = self.is_due(id, look.timing.check_every) || look.is_asked;
+        if is_due {
+            let time = match lane {
+                Lane::Quick => QUICK_TIME,
+                Lane::Slow => SLOW_TIME,
+            };
+            // What is not seen in time is seen another time.
+            let _ = timeout(time, domains(look, round, &mut sightings)).await;
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            looked.insert(id.clone(), Instant::now());
+        }
+        let organisation = look.organisation;
+        let is_ours = |domain: &DomainName| {
+            organisation.domains.contains(domain) || organisation.parked.contains(domain)
+        };
+        sightings.domains.retain(|domain, _| is_ours(domain));
+        if sightings != before {
+            self.keystore.keep_sightings(id, &sightings)?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, id: &OrganisationId, check_every: Duration) -> bool {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked
+            .get(id)
+            .is_none_or(|looked| looked.elapsed() + Duration::from_secs(1) >= check_every)
+    }
+}
+
+/// The policies of each domain, one after the other.
+async fn domains(look: &PolicyLook<'_>, round: &Round, sightings: &mut Sightings) {
+    let PolicyLook {
+        organisation, part, ..
+    } = look;
+    let sending = organisation.domains.iter().map(|domain| (domain, true));
+    let parked = organisation.parked.iter().map(|domain| (domain, false));
+    for (domain, sends) in sending.chain(parked) {
+        let (policy, findings) = if sends {
+            let policy = round.mail_policy(domain.as_str(), &part.addresses).await;
+            let findings = judge_sending(&policy, part);
+            (policy, findings)
+        } else {
+            let policy = round.mail_policy(domain.as_str(), &[]).await;
+            let findings = judge_parked(&policy);
+            (policy, findings)
+        };
+        let before = sightings.domains.get(domain);
+        let seen = sighting(&policy, &findings, before, Timestamp::now());
+        sightings.domains.insert(domain.clone(), seen);
+    }
+}
+
+/// What nobody could tell now stays as it was.
+fn sighting(
+    policy: &MailPolicy,
+    findings: &[Finding],
+    before: Option<&DomainSighting>,
+    now: Timestamp,
+) -> DomainSighting {
+    let known = before.map_or(&[][..], |before| &before.findings);
+    let is_unknown = |code: &str| match code.split('.').next() {
+        Some("spf") => policy.spf.is_err(),
+        Some("dmarc") => policy.dmarc.is_err(),
+        Some("mx") => policy.mx.is_err(),
+        _ => policy.has_keys.is_err(),
+    };
+    let stay = known.iter().filter(|one| is_unknown(&one.code)).cloned();
+    let told = findings
+        .iter()
+        // That nobody knows is no fault of the record, and mostly over soon. What our own keys
+        // leave there is told of by their states.
+        .filter(|one| !matches!(one.code, Code::PolicyUnknown | Code::ParkedKey))
+        .map(|one| finding(one, known, now));
+    let spf = policy.spf.as_ref().ok().cloned();
+    let dmarc = policy.dmarc.as_ref().ok();
+    let dmarc = dmarc.map(|found| found.iter().flat_map(|(_, texts)| texts).cloned().collect());
+    DomainSighting {
+        checked: now,
+        spf: spf.or_else(|| before.and_then(|before| before.spf.clone())),
+        dmarc: dmarc.or_else(|| before.and_then(|before| before.dmarc.clone())),
+        findings: told.chain(stay).collect(),
+    }
+}
+
+/// What is wrong with the records of keys, by key and domain.
+fn keys(findings: &[Finding], before: &Sightings, now: Timestamp) -> Vec<KeySighting> {
+    let mut keys: Vec<KeySighting> = Vec::new();
+    for one in findings {
+        let selector = one.selector.as_ref().and_then(|name| name.parse().ok());
+        let (Some(selector), Ok(domain)) = (selector, one.domain.parse::<DomainName>()) else {
+            continue;
+        };
+        let known = before.of_key(&selector, &domain);
+        let known = known.map_or(&[][..], |known| &known.findings);
+        let seen = finding(one, known, now);
+        let mut there = keys.iter_mut();
+        match there.find(|key| key.selector == selector && key.domain == domain) {
+            Some(key) => key.findings.push(seen),
+            None => keys.push(KeySighting {
+                selector,
+                domain,
+                findings: vec![seen],
+            }),
+        }
+    }
+    keys
+}
+
+/// With the time since which it is so.
+fn finding(one: &Finding, known: &[FindingSeen], now: Timestamp) -> FindingSeen {
+    let is_same = |known: &&FindingSeen| known.code == one.code.as_str() && known.name == one.name;
+    FindingSeen {
+        code: one.code.as_str().to_owned(),
+        name: one.name.clone(),
+        servers: one.servers.clone(),
+        seen: one.seen.clone(),
+        expected: one.expected.clone(),
+        since: known.iter().find(is_same).map_or(now, |known| known.since),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dns::DnsError, words::Severity};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn policy() -> MailPolicy {
+        MailPolicy {
+            domain: "een.example".to_owned(),
+            spf: Ok(vec!["v=spf1 -all".to_owned()]),
+            relays: Vec::new(),
+            dmarc: Ok(None),
+            report_targets: Vec::new(),
+            mx: Ok(Vec::new()),
+            has_keys: Ok(true),
+        }
+    }
+
+    fn part() -> RelayPart {
+        RelayPart {
+            terms: Some("include:_spf.relay.example".to_owned()),
+            addresses: Vec::new(),
+        }
+    }
+
+    fn seen(policy: &MailPolicy, before: Option<&DomainSighting>, second: i64) -> DomainSighting {
+        sighting(policy, &judge_sending(policy, &part()), before, at(second))
+    }
+
+    fn codes(sighting: &DomainSighting) -> Vec<(&str, i64)> {
+        let findings = sighting.findings.iter();
+        let codes = findings.map(|one| (one.code.as_str(), one.since.as_second()));
+        codes.collect()
+    }
+
+    #[test]
+    fn what_lasts_keeps_its_time_and_what_nobody_can_tell_stays() {
+        let first = seen(&policy(), None, 1);
+        let both = [("spf.relay_not_allowed", 1), ("dmarc.missing", 1)];
+        assert_eq!(codes(&first), both);
+        let mut silent = policy();
+        silent.spf = Err(DnsError::NoResolver("none answers".to_owned()));
+        let second = seen(&silent, Some(&first), 2);
+        let both = [("dmarc.missing", 1), ("spf.relay_not_allowed", 1)];
+        assert_eq!(codes(&second), both);
+        assert_eq!(second.spf, first.spf);
+        let mut good = policy();
+        good.spf = Ok(vec!["v=spf1 include:_spf.relay.example -all".to_owned()]);
+        let third = seen(&good, Some(&second), 3);
+        assert_eq!(codes(&third), [("dmarc.missing", 1)]);
+        let fourth = seen(&policy(), Some(&third), 4);
+        let both = [("spf.relay_not_allowed", 4), ("dmarc.missing", 1)];
+        assert_eq!(codes(&fourth), both);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_record_is_kept_by_key_and_domain() {
+        let one = |selector: &str, domain: &str, code| Finding {
+            code,
+            severity: Severity::Act,
+            domain: domain.to_owned(),
+            selector: Some(selector.to_owned()),
+            name: format!("{selector}._domainkey.{domain}"),
+            servers: Vec::new(),
+            seen: "v=DKIM1; p=A".to_owned(),
+            expected: "v=DKIM1; p=B".to_owned(),
+        };
+        let findings = [
+            one("a", "een.example", Code::Mismatch),
+            one("a", "een.example", Code::ServersDisagree),
+            one("a", "twee.example", Code::Mismatch),
+        ];
+        let keys = keys(&findings, &Sightings::default(), at(5));
+        let numbers: Vec<usize> = keys.iter().map(|key| key.findings.len()).collect();
+        assert_eq!(numbers, [2, 1]);
+        let before = Sightings {
+            keys,
+            ..Sightings::default()
+        };
+        let later = super::keys(&findings[..1], &before, at(9));
+        assert_eq!(later[0].findings[0].since, at(5));
+    }
+}

@@ -1,0 +1,111 @@
+//! What the keeper last saw in the DNS of an organisation beyond the states of its keys: the
+//! policies of its domains, and what is wrong with records. The keeper alone writes it, the
+//! surfaces read it; it decides nothing, so a power cut may take the last of it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Keystore, KeystoreError};
+use crate::names::{DomainName, OrganisationId, Selector};
+
+/// No organisation has a dot in its name.
+pub(super) const FOLDER: &str = "keeper.seen";
+
+/// What was last seen for one organisation. A reader takes what it doesn't know for nothing.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Sightings {
+    /// The policies, by domain.
+    #[serde(default)]
+    pub domains: BTreeMap<DomainName, DomainSighting>,
+    /// What is wrong with the records of keys.
+    #[serde(default)]
+    pub keys: Vec<KeySighting>,
+}
+
+/// The policies of one domain, as resolvers showed them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DomainSighting {
+    /// When.
+    pub checked: Timestamp,
+    /// The SPF records; none if nobody could tell so far.
+    pub spf: Option<Vec<String>>,
+    /// The DMARC records that speak for the domain; none if nobody could tell so far.
+    pub dmarc: Option<Vec<String>>,
+    /// What is wrong, or could be better.
+    pub findings: Vec<FindingSeen>,
+}
+
+/// What is wrong with the record of one key.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeySighting {
+    /// Which key.
+    pub selector: Selector,
+    /// In the DNS of which domain.
+    pub domain: DomainName,
+    /// What.
+    pub findings: Vec<FindingSeen>,
+}
+
+/// A finding of `zegel dns check`, with the time since which it is so.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct FindingSeen {
+    /// The word of its code, such as `spf.missing`; a later version may have others.
+    pub code: String,
+    /// Where, as a domain name.
+    pub name: String,
+    /// By which servers: `ns1.example.nl (192.0.2.1)`.
+    #[serde(default)]
+    pub servers: Vec<String>,
+    /// What was seen: shortened, and harmless to a terminal.
+    pub seen: String,
+    /// What should be there.
+    pub expected: String,
+    /// Since when it is so.
+    pub since: Timestamp,
+}
+
+impl Sightings {
+    /// What was wrong with the record of a key.
+    pub fn of_key(&self, selector: &Selector, domain: &DomainName) -> Option<&KeySighting> {
+        let mut keys = self.keys.iter();
+        keys.find(|one| one.selector == *selector && one.domain == *domain)
+    }
+}
+
+impl Keystore {
+    /// What the keeper last saw for an organisation; empty if it has not looked, or if the file
+    /// is of a kind that this version can't read.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn sightings(&self, organisation: &OrganisationId) -> Result<Sightings, KeystoreError> {
+        Ok(self.view()?.sightings(organisation)?.0)
+    }
+
+    /// Keeps what the keeper saw. Only for the one keeper.
+    ///
+    /// # Errors
+    /// When it can't be written; what was there is there still.
+    pub fn keep_sightings(
+        &self,
+        organisation: &OrganisationId,
+        sightings: &Sightings,
+    ) -> Result<(), KeystoreError> {
+        let folder = self.root()?.child_or_new(FOLDER)?;
+        // Nothing in it fails to serialise.
+        let Ok(json) = serde_json::to_vec(sightings) else {
+            return Ok(());
+        };
+        folder
+            .prepare_unsynced(&file(organisation), &json)?
+            .rename()?;
+        Ok(())
+    }
+}
+
+/// The name of the file of an organisation in the folder.
+pub(super) fn file(organisation: &OrganisationId) -> String {
+    format!("{organisation}.json")
+}
