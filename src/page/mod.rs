@@ -92,13 +92,18 @@ impl Page {
         }))
     }
 
-    /// Keeps the numbers of the last 24 hours, for as long as it is awaited.
+    /// Keeps the numbers of the last 24 hours, and how many organisations stand how, for as long
+    /// as it is awaited.
     pub async fn keep_history(self) {
         loop {
-            tokio::time::sleep(SAMPLE_EVERY).await;
             let page = self.clone();
+            let look = move || {
+                page.0.sample(Timestamp::now());
+                page.0.count_levels(Timestamp::now());
+            };
             // An error is a panic, which has been logged; the next minute is another one.
-            let _ = tokio::task::spawn_blocking(move || page.0.sample(Timestamp::now())).await;
+            let _ = tokio::task::spawn_blocking(look).await;
+            tokio::time::sleep(SAMPLE_EVERY).await;
         }
     }
 
@@ -192,6 +197,19 @@ fn not_found() -> Answer {
 impl Inner {
     fn sample(&self, now: Timestamp) {
         self.history.sample(now, || self.metrics.totals());
+    }
+
+    /// Counts how all organisations stand, for the metrics. Reads what has changed.
+    fn count_levels(&self, now: Timestamp) {
+        let snapshot = self.snapshots.current();
+        let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
+        overview.refresh(&snapshot);
+        let mut numbers = [0; Level::ALL.len()];
+        for row in overview.rows() {
+            let level = self.judge_row(row, &snapshot, now).level;
+            numbers[level as usize] += 1;
+        }
+        self.metrics.levels(&numbers);
     }
 
     fn all(&self, query: &str) -> String {

@@ -112,12 +112,11 @@ fn the_file_of_a_key_is_refused() {
 fn an_organisation_comes_to_a_signer_that_runs() {
     let stage = Stage::start(&["een"]);
     stage.add("zes");
-    // It notices by itself; until then it says so.
-    let status = stage.status();
-    let attention = status["attention"].to_string();
-    let is_told =
-        attention.contains("is newer than the one in use") || stage.page("/").contains("/org/zes");
-    assert!(is_told, "{}", status["attention"]);
+    // It notices within seconds, and takes it up when the files have been quiet.
+    stage.wait_for("the change is told", || {
+        let attention = stage.status()["attention"].to_string();
+        attention.contains("is newer than the one in use") || stage.page("/").contains("/org/zes")
+    });
     stage.wait_for("the signer has taken it up", || {
         stage.page("/").contains("/org/zes") && stage.send("zes") == 250
     });

@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use super::{Metrics, queue::Queue};
-use crate::observe::status::SignerFigures;
+use crate::{observe::status::SignerFigures, words::Level};
 
 const PANICS: &str = "Callbacks that panicked; the message was tempfailed";
 
@@ -71,6 +71,8 @@ pub(super) struct Process {
     newer_since: AtomicU64,
     last_failure: Moment,
     snapshot: SnapshotGauges,
+    /// How many organisations stand how, worst first; set by whoever judges all of them.
+    levels: [Gauge; Level::ALL.len()],
     header_memory: Gauge,
     large: Queue,
     to_sign: Queue,
@@ -87,6 +89,12 @@ impl Process {
             "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
         );
         last_reload_succeeded.set(1);
+        let levels: Family<[(&str, &str); 1], Gauge> = registered(
+            registry,
+            "organisations_by_level",
+            "How many organisations stand how; judged every minute where the status page is served",
+        );
+        let level = |level: Level| levels.get_or_create_owned(&[("level", level.as_str())]);
         let help = "Lines of the log that stderr did not take";
         registry.register("log_lines_lost", help, LostLines::of_process().0);
         Self {
@@ -106,6 +114,7 @@ impl Process {
                 "When a message last had the reason signing_failure; 0 for never",
             ),
             snapshot: SnapshotGauges::register(registry),
+            levels: Level::ALL.map(level),
             header_memory: registered(
                 registry,
                 "header_memory_bytes",
@@ -193,6 +202,13 @@ impl Metrics {
     pub fn snapshot_in_use(&self, facts: &SnapshotFacts) {
         set(&self.0.process.last_reload, facts.loaded_at);
         self.0.process.snapshot.show(facts);
+    }
+
+    /// So many organisations are of each level, in the order of [`Level::ALL`].
+    pub fn levels(&self, numbers: &[usize; Level::ALL.len()]) {
+        for (gauge, number) in self.0.process.levels.iter().zip(numbers) {
+            gauge.set(i64::try_from(*number).unwrap_or(i64::MAX));
+        }
     }
 
     /// So many keys and keyrings of the snapshot in use can't be used as they should be, now
