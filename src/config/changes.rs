@@ -10,6 +10,7 @@ use humantime::format_duration;
 
 use super::{
     handover::HandoverSettings,
+    hooks::HookSettings,
     settings::{
         KeeperSettings, Limits, ListenerSettings, Loaded, LogSettings, Outbound, Resolvers,
         Settings, SigningSettings, Socket,
@@ -148,6 +149,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         log: LogSettings { format, filter },
         keeper,
         handover,
+        hooks: HookSettings { command, timeout },
     } = settings;
     let mut described = Described::default();
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
@@ -171,6 +173,8 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     described.add_limits(limits);
     described.add_keeper(keeper);
     described.add_handover(handover);
+    described.add("hooks.command", Effect::AtOnce, list(command));
+    described.add("hooks.timeout", Effect::AtOnce, format_duration(*timeout));
     described.0
 }
 

@@ -5,6 +5,7 @@ mod bindings;
 mod changes;
 mod contested;
 mod handover;
+mod hooks;
 mod listener;
 mod mistakes;
 mod on_disk;
@@ -28,6 +29,7 @@ pub(crate) use self::section::distance;
 pub use self::{
     changes::{Change, Effect, Value, changes},
     handover::HandoverSettings,
+    hooks::HookSettings,
     mistakes::{Broken, Contested, Mistakes},
     on_disk::Seen,
     problem::{Place, Problem, Problems},

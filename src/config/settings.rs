@@ -11,7 +11,9 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{handover::HandoverSettings, mistakes::Mistakes, problem::Problem};
+use super::{
+    handover::HandoverSettings, hooks::HookSettings, mistakes::Mistakes, problem::Problem,
+};
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
     keys::{Keyring, Situation, Timing},
@@ -65,6 +67,8 @@ pub struct Settings {
     pub keeper: KeeperSettings,
     /// What packs say beside the keys.
     pub handover: HandoverSettings,
+    /// The program that is told of changes.
+    pub hooks: HookSettings,
 }
 
 impl Settings {
@@ -102,6 +106,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             keeper: KeeperSettings::default(),
             handover: HandoverSettings::default(),
+            hooks: HookSettings::default(),
         }
     }
 }

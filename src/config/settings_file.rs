@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    handover,
+    handover, hooks,
     listener::{self, check_reach},
     problem::{Fault, Report, Site},
     section::{
@@ -61,6 +61,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         log: read_log(section.section("log")),
         keeper,
         handover: handover::read(section.section("handover")),
+        hooks: hooks::read(section.section("hooks")),
     };
     section.finish();
     settings

@@ -8,6 +8,7 @@
 //! It looks at no file, no clock and no DNS. A surface that can't ask the signer passes none,
 //! and says so itself: what is not live may then have mail.
 
+mod news;
 mod sentences;
 mod sightings;
 mod signer;
@@ -16,6 +17,7 @@ mod told;
 use std::time::Duration;
 
 pub use self::{
+    news::{Heard, KeyNews, News},
     signer::facts,
     told::{Sentences, SignerReport, Told, ToldMatter},
 };

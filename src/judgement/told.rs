@@ -34,14 +34,14 @@ pub struct Told {
 }
 
 /// One matter.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ToldMatter {
     /// How bad it is.
     pub level: Level,
     /// A word that never changes.
     pub what: String,
-    domain: Option<DomainName>,
-    selector: Option<Selector>,
+    pub(super) domain: Option<DomainName>,
+    pub(super) selector: Option<Selector>,
     since: Option<Timestamp>,
     seen: Option<Timestamp>,
     seen_by: String,
@@ -53,7 +53,7 @@ pub struct ToldMatter {
 }
 
 /// The same in two languages.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sentences {
     /// English.
     pub en: String,

@@ -18,8 +18,11 @@ mod beginning;
 mod cadence;
 mod check;
 mod clock;
+mod complaints;
+mod hooks;
 mod journal;
 mod policies;
+mod progress;
 mod requests;
 mod round;
 mod single;
@@ -34,7 +37,7 @@ use tokio::{
     sync::watch,
 };
 
-use self::{beginning::Beginning, round::Rounds, work::Attention};
+use self::{beginning::Beginning, hooks::Hooks, round::Rounds, work::Attention};
 pub use self::{round::Duty, single::look};
 use crate::{
     config::{HttpListen, KeeperSettings, Loaded, Reader},
@@ -103,8 +106,13 @@ async fn serve(
     // Held to the end: a second keeper is told who has it.
     *lock = Some(opened.lock);
     let Beginning { reader, loaded, .. } = beginning;
+    let keystore = opened.keystore.clone();
     let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics)?;
     let wish = rounds.wish();
+    if duty == Duty::Always {
+        let hooks = Hooks::new(keystore, rounds.scene());
+        tokio::spawn(hooks.work());
+    }
     let work = rounds.work(duty);
     tokio::pin!(work);
     // A round is cut at an organisation's border: what is written is written whole, since

@@ -7,25 +7,28 @@
 //! [`KeeperSettings::check_every`]: crate::config::KeeperSettings::check_every
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     task::{self, JoinError, JoinSet, spawn_blocking},
     time::{Instant, sleep_until},
 };
 
 use super::{
-    agenda::{Agenda, Ended, Place, Priority, QUICK},
+    agenda::{Agenda, Ended, Place, Priority},
     cadence::Cadence,
     check::Checker,
     clock::ClockWatch,
+    complaints::Complaints,
+    hooks::Scene,
     journal::Journal,
     policies::Policies,
+    progress::Progress,
     requests::Requests,
     survey::Survey,
     work::{Attention, Done, Work},
@@ -75,10 +78,7 @@ pub(super) struct Rounds {
     metrics: KeeperMetrics,
     /// Notified when someone wants all looks to be made now.
     wish: Arc<Notify>,
-    /// What was last said of a configuration that can't be used, so that it is said once.
-    complaint: String,
-    /// What was last said of the files of organisations.
-    mistakes: BTreeSet<String>,
+    complaints: Complaints,
     /// When each organisation was last looked at, by both clocks.
     clocks: HashMap<OrganisationId, ClockWatch>,
     agenda: Agenda,
@@ -92,9 +92,9 @@ pub(super) struct Rounds {
     places: HashMap<OrganisationId, usize>,
     looks: JoinSet<Done>,
     running: HashMap<task::Id, Running>,
-    /// Those that were not looked at since then.
-    missing: (HashSet<OrganisationId>, Instant),
-    is_late: bool,
+    progress: Progress,
+    /// What the hooks judge.
+    scene: watch::Sender<Arc<Scene>>,
     /// The files of the configuration as they were last seen, and when to see to them again.
     stamps: Option<(u64, Instant)>,
 }
@@ -118,9 +118,11 @@ impl Rounds {
         metrics: KeeperMetrics,
     ) -> Result<Self, DnsError> {
         let observer = observer(&loaded)?;
+        let claims = Arc::new(loaded.claims());
+        let scene = watch::Sender::new(scene(&loaded, &claims, &keystore));
         let mut rounds = Self {
             reader: Arc::new(Mutex::new(reader)),
-            claims: Arc::new(loaded.claims()),
+            claims,
             part: Arc::new(RelayPart::of(&loaded.settings)),
             loaded,
             round: (Arc::new(observer.round()), Instant::now()),
@@ -132,8 +134,7 @@ impl Rounds {
             journal: Arc::default(),
             metrics,
             wish: Arc::default(),
-            complaint: String::new(),
-            mistakes: BTreeSet::new(),
+            complaints: Complaints::default(),
             clocks: HashMap::new(),
             agenda: Agenda::default(),
             cadence: Cadence::default(),
@@ -144,12 +145,13 @@ impl Rounds {
             places: HashMap::new(),
             looks: JoinSet::new(),
             running: HashMap::new(),
-            missing: (HashSet::new(), Instant::now()),
-            is_late: false,
+            progress: Progress::new(),
+            scene,
             stamps: None,
         };
-        rounds.say_mistakes();
+        rounds.complaints.in_use(&rounds.loaded.mistakes);
         rounds.add_those_without_file();
+        rounds.set_scene();
         Ok(rounds)
     }
 
@@ -160,10 +162,10 @@ impl Rounds {
 
     /// Once at each, or over and over.
     pub(super) async fn work(&mut self, duty: Duty) -> Attention {
-        let mut attention = if self.mistakes.is_empty() {
-            Attention::NotNeeded
-        } else {
+        let mut attention = if self.complaints.has_mistakes() {
             Attention::Needed
+        } else {
+            Attention::NotNeeded
         };
         self.take_organisations(duty).await;
         if duty == Duty::Always
@@ -271,9 +273,8 @@ impl Rounds {
         self.journal.retain(|id| known.contains(id));
         self.policies.retain(|id| known.contains(id));
         self.clocks.retain(|id, _| known.contains(id));
-        self.missing.0.retain(|id| known.contains(id));
         self.cadence.retain(|id| known.contains(id));
-        if self.missing.0.is_empty() {
+        if self.progress.retain(|id| known.contains(id)) {
             self.count_anew();
         }
     }
@@ -391,7 +392,7 @@ impl Rounds {
 
     fn count_anew(&mut self) {
         let ids = self.loaded.organisations.iter().map(|one| one.id.clone());
-        self.missing = (ids.collect(), Instant::now());
+        self.progress.count_anew(ids);
     }
 
     /// Begins a look.
@@ -497,33 +498,15 @@ impl Rounds {
 
     /// Tells when all have been looked at once more.
     fn is_seen(&mut self, id: &OrganisationId) {
-        let (missing, since) = &mut self.missing;
-        if missing.remove(id) && missing.is_empty() {
-            tracing::info!(
-                organisations = self.loaded.organisations.len(),
-                seconds = since.elapsed().as_secs(),
-                "all organisations have been looked at"
-            );
+        if self.progress.is_seen(id, self.loaded.organisations.len()) {
             self.count_anew();
         }
     }
 
-    /// Shows by how much the latest look is late, and says so when that is too much.
     fn watch_lateness(&mut self) {
         let latest = self.agenda.latest(Instant::now());
-        let late = latest.map_or(Duration::ZERO, |(_, late)| late);
-        self.metrics.late(late);
-        let is_late = late > self.loaded.settings.keeper.check_every.max(QUICK);
-        if let (Some((organisation, _)), true, false) = (latest, is_late, self.is_late) {
-            tracing::warn!(
-                organisation = organisation.as_str(),
-                seconds = late.as_secs(),
-                "looks at the DNS are late: see `zegel_keeper_late_seconds` in docs/metrics.md"
-            );
-        } else if self.is_late && !is_late {
-            tracing::info!("looks at the DNS are in time again");
-        }
-        self.is_late = is_late;
+        let check_every = self.loaded.settings.keeper.check_every;
+        self.progress.watch(latest, check_every, &self.metrics);
     }
 
     /// Reads the configuration. If it can't be used, all stays as it was.
@@ -539,7 +522,7 @@ impl Rounds {
         };
         match loaded {
             Ok(loaded) => self.take(loaded),
-            Err(problems) => self.complain(&problems.to_string()),
+            Err(problems) => self.complaints.refused(&problems.to_string()),
         }
     }
 
@@ -551,7 +534,11 @@ impl Rounds {
                 self.fresh = (Arc::new(observer.round()), Instant::now());
                 self.observer = observer;
             }
-            Err(error) => return self.complain(&format!("keeper.resolvers: {error}")),
+            Err(error) => {
+                return self
+                    .complaints
+                    .refused(&format!("keeper.resolvers: {error}"));
+            }
         }
         let changes = config::changes(&self.loaded, &loaded);
         self.look_soon_at_changed(&loaded);
@@ -569,30 +556,30 @@ impl Rounds {
         self.claims = Arc::new(loaded.claims());
         self.part = Arc::new(RelayPart::of(&loaded.settings));
         self.loaded = loaded;
-        self.say_mistakes();
+        self.complaints.in_use(&self.loaded.mistakes);
         self.add_those_without_file();
+        self.set_scene();
     }
 
-    /// Each concerns its own organisation, and is said once.
-    fn say_mistakes(&mut self) {
-        let lines = self.loaded.mistakes.lines();
-        for line in lines.difference(&self.mistakes) {
-            tracing::error!("{line}");
-        }
-        self.mistakes = lines;
-        self.complaint.clear();
+    /// What the hooks judge from now on.
+    pub(super) fn scene(&self) -> watch::Receiver<Arc<Scene>> {
+        self.scene.subscribe()
     }
 
-    fn complain(&mut self, complaint: &str) {
-        if self.complaint != complaint {
-            for line in complaint.lines() {
-                tracing::error!("{line}");
-            }
-            tracing::error!("the configuration has problems, all stays as it was");
-            self.complaint.clear();
-            self.complaint.push_str(complaint);
-        }
+    fn set_scene(&self) {
+        let scene = scene(&self.loaded, &self.claims, &self.keystore);
+        self.scene.send_replace(scene);
     }
+}
+
+fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scene> {
+    Arc::new(Scene {
+        organisations: loaded.organisations.clone(),
+        claims: Arc::clone(claims),
+        timing: loaded.settings.timing(),
+        settings: loaded.settings.hooks.clone(),
+        hidden: keystore.places(),
+    })
 }
 
 fn observer(loaded: &Loaded) -> Result<Observer, DnsError> {

@@ -6,6 +6,7 @@
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
+//! <path>/keeper.hooks/<org>.json    what programs were told, and what they are still to be told
 //! <path>/keeper.seen/<org>.json     what the keeper last saw of policies and wrong records
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
@@ -20,6 +21,7 @@ mod audit;
 mod batch;
 mod commit;
 mod files;
+mod hooks;
 mod identity;
 mod lock;
 mod mark;
@@ -178,6 +180,11 @@ impl Keystore {
     /// Where it is, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folders that are its own: what is in them concerns nobody else.
+    pub fn places(&self) -> Vec<PathBuf> {
+        vec![self.path.to_path_buf(), self.mark.folder().to_owned()]
     }
 
     /// Where the private key with this selector is, or would be.

@@ -86,6 +86,10 @@ pub(crate) const HOMES: &[Home] = &[
         module: "daemon",
     },
     Home {
+        crates: &["landlock"],
+        module: "keeper::hooks::runner",
+    },
+    Home {
         crates: &["sd_notify"],
         module: "process",
     },

@@ -14,7 +14,7 @@ use super::{document, said, zegel};
 const UNKNOWN: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx = 1\n";
 
 /// The tables of `zegel.toml`, with what else must be in them.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 11] = [
     ("[keystore]", ""),
     ("[[listener]]", "name = \"a\"\nsocket = \"fd:a\"\n"),
     ("[signing]", ""),
@@ -24,6 +24,8 @@ const TABLES: [(&str, &str); 9] = [
     ("[http]", ""),
     ("[log]", ""),
     ("[keeper]", ""),
+    ("[handover]", ""),
+    ("[hooks]", ""),
 ];
 
 /// The keys that are known where one of these texts has [`UNKNOWN`].

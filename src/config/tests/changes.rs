@@ -322,6 +322,22 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             "keeper.http: 127.0.0.1:9466 -> 127.0.0.1:1",
             AtStartOfKeeper,
         ),
+        (
+            "handover.spf = \"include:_spf.relay.example\"",
+            "handover.spf added: include:_spf.relay.example",
+            AtOnce,
+        ),
+        (
+            "handover.rua = \"dmarc@relay.example\"",
+            "handover.rua added: dmarc@relay.example",
+            AtOnce,
+        ),
+        (
+            "hooks.command = [\"/usr/local/bin/on-zegel\"]",
+            "hooks.command: none -> /usr/local/bin/on-zegel",
+            AtOnce,
+        ),
+        ("hooks.timeout = \"1m\"", "hooks.timeout: 30s -> 1m", AtOnce),
     ]
 };
 

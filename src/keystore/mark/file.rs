@@ -87,6 +87,10 @@ impl MarkFile {
         Self::new(name.into())
     }
 
+    pub(in crate::keystore) fn folder(&self) -> &Path {
+        &self.path
+    }
+
     pub(in crate::keystore) fn path(&self) -> PathBuf {
         self.path.join(NAME)
     }
