@@ -6,6 +6,7 @@
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
+//! <path>/handed.over/<org>.json     which records were handed over, when and by whom
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
@@ -19,6 +20,7 @@ mod audit;
 mod batch;
 mod commit;
 mod files;
+mod handed_over;
 mod identity;
 mod lock;
 mod mark;
@@ -39,7 +41,8 @@ use std::{
 use jiff::Timestamp;
 
 pub use self::{
-    batch::{Addition, BATCH},
+    batch::{Addition, BATCH, NextKey},
+    handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
