@@ -1,12 +1,16 @@
 //! `zegel org`: what the configuration and the keyrings say of organisations.
 
+mod add;
 mod standing;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::standing::{RetireArguments, StandingArguments};
+use self::{
+    add::AddArguments,
+    standing::{RetireArguments, StandingArguments},
+};
 use super::{
     context::{self, Context},
     failure::Failure,
@@ -24,6 +28,8 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrganisationCommand {
+    /// Add an organisation, or those of a sheet: write its file, make its key, print its pack
+    Add(AddArguments),
     /// List all organisations
     List(ListArguments),
     /// Show one organisation: its domains, keys, senders and policy
@@ -86,6 +92,7 @@ struct ShownKey {
 
 pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
+        OrganisationCommand::Add(arguments) => add::run(arguments, context),
         OrganisationCommand::List(arguments) => list(arguments, context),
         OrganisationCommand::Show(arguments) => show_one(arguments, context),
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),

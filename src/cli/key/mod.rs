@@ -12,7 +12,7 @@ mod withdraw;
 
 use clap::Subcommand;
 
-pub(super) use self::list::list;
+pub(super) use self::{addition::Addition, list::list};
 use self::{
     activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
     list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,

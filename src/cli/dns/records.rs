@@ -1,0 +1,166 @@
+//! `zegel dns records`: the pack of one organisation, or of all that have something to do.
+
+use std::{collections::HashSet, path::PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::packs::{self, Coverage, OpenTask, PackFile};
+use crate::{
+    cli::{
+        context::{self, Context},
+        failure::Failure,
+        output::complain,
+        status::Status,
+    },
+    config::Loaded,
+    handover::{Format, Handover, Pack, Scope, needs_public_key},
+    keystore::{BATCH, HandOver, Keystore},
+    names::{DomainName, OrganisationId},
+    organisation::Organisation,
+    words::Language,
+};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct RecordsArguments {
+    /// The organisation: the name of its file in orgs.d, without .toml
+    #[arg(
+        value_name = "ORG",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    organisation: Option<String>,
+
+    /// A file for each organisation that has something to do
+    #[arg(long, requires = "out")]
+    all: bool,
+
+    /// The folder for these files
+    #[arg(long, value_name = "FOLDER", requires = "all")]
+    out: Option<PathBuf>,
+
+    /// Only this domain of it
+    #[arg(long, value_name = "DOMAIN", conflicts_with = "all")]
+    domain: Option<DomainName>,
+
+    /// What it is for: a ticket or mail, a zone file, a program, a browser
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    format: Format,
+
+    /// The language of the reader
+    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
+    lang: Language,
+
+    /// Point to keys in this zone of yours with CNAME, instead of handing them over
+    #[arg(long, value_name = "ZONE")]
+    cname: Option<DomainName>,
+
+    /// Note that the records are handed over now: `zegel org list --waiting` shows when that was
+    #[arg(long)]
+    mark: bool,
+
+    /// Print JSON about the files
+    #[arg(long, requires = "all")]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let scope = Scope {
+        domain: arguments.domain.clone(),
+        delegation: arguments.cname.clone(),
+    };
+    if let Some(folder) = &arguments.out {
+        return all(arguments, &loaded, &scope, folder, context);
+    }
+    let id = arguments.organisation.as_deref().unwrap_or_default();
+    let organisation = context::organisation(&loaded, id)?;
+    let keystore = context.open_keystore(&loaded.settings)?;
+    let pack = pack(&loaded, &keystore, organisation, &scope)?;
+    let text = pack.render(arguments.format, arguments.lang);
+    context.output.octets(text.as_bytes());
+    if arguments.mark {
+        mark(&keystore, vec![hand_over(&pack.organisation, &packs::open_tasks(&pack))])?;
+    }
+    Ok(Status::Good)
+}
+
+/// The pack of an organisation as things are.
+pub(in crate::cli) fn pack(
+    loaded: &Loaded,
+    keystore: &Keystore,
+    organisation: &Organisation,
+    scope: &Scope,
+) -> Result<Pack, Failure> {
+    let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
+    let handover = Handover::new(organisation, &keys, &loaded.settings, Timestamp::now());
+    Ok(handover.pack(scope)?)
+}
+
+/// What is handed over with a pack.
+pub(in crate::cli) fn hand_over(organisation: &OrganisationId, tasks: &[OpenTask]) -> HandOver {
+    let record = |open: &OpenTask| (open.domain.clone(), open.selector.clone());
+    HandOver {
+        organisation: organisation.clone(),
+        records: tasks.iter().map(record).collect(),
+    }
+}
+
+fn all(
+    arguments: &RecordsArguments,
+    loaded: &Loaded,
+    scope: &Scope,
+    folder: &PathBuf,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let keystore = context.open_keystore(&loaded.settings)?;
+    // Of these nothing is known, so that their packs stay.
+    let broken = loaded.mistakes.broken.iter();
+    let mut unknown: HashSet<OrganisationId> =
+        broken.filter_map(|one| one.organisation.clone()).collect();
+    let mut is_good = true;
+    let mut files = Vec::new();
+    for organisation in &loaded.organisations {
+        match pack(loaded, &keystore, organisation, scope) {
+            Ok(pack) if packs::has_work(&pack) => {
+                files.push(PackFile::new(&pack, arguments.format, arguments.lang));
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                complain(format_args!("{}: no pack: {failure}", organisation.id));
+                unknown.insert(organisation.id.clone());
+                is_good = false;
+            }
+        }
+    }
+    let written = packs::write(folder, &files, &Coverage::AllBut(unknown))?;
+    is_good &= written.say_left();
+    if arguments.mark {
+        let packs = written.written.iter();
+        let notes = packs.map(|one| hand_over(&one.organisation, &one.tasks));
+        mark(&keystore, notes.collect())?;
+    }
+    let output = &mut context.output;
+    if arguments.json {
+        output.json(&written);
+    } else {
+        let lines = written.lines();
+        if lines.is_empty() {
+            output.line("nobody has anything to do: there are no packs");
+        }
+        for line in lines {
+            output.line(line);
+        }
+    }
+    Ok(Status::of_check(is_good))
+}
+
+/// Notes that this is handed over now.
+fn mark(keystore: &Keystore, notes: Vec<HandOver>) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    for notes in notes.chunks(BATCH) {
+        // The lock is let go of in between, for whoever else writes.
+        keystore.writer()?.note_handed_over(notes, now, now)?;
+    }
+    Ok(())
+}
