@@ -3,7 +3,7 @@
 
 mod check;
 pub(super) mod packs;
-mod records;
+pub(super) mod records;
 
 use std::{
     fs::{self, File},
@@ -15,11 +15,7 @@ use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 
 use self::{check::CheckArguments, records::RecordsArguments};
-use super::{
-    context::Context,
-    failure::Failure,
-    status::Status,
-};
+use super::{context::Context, failure::Failure, status::Status};
 use crate::{
     handover::{self, Format, Handover, HandoverError, needs_public_key},
     names::DomainName,

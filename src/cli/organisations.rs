@@ -1,7 +1,10 @@
 //! `zegel org`: what the configuration and the keyrings say of organisations.
 
 mod add;
+mod handed_over;
 mod standing;
+mod wait;
+mod waiting;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -9,7 +12,10 @@ use serde::Serialize;
 
 use self::{
     add::AddArguments,
+    handed_over::HandedOverArguments,
     standing::{RetireArguments, StandingArguments},
+    wait::WaitArguments,
+    waiting::WaitingArguments,
 };
 use super::{
     context::{self, Context},
@@ -30,10 +36,14 @@ use crate::{
 pub(super) enum OrganisationCommand {
     /// Add an organisation, or those of a sheet: write its file, make its key, print its pack
     Add(AddArguments),
-    /// List all organisations
+    /// List all organisations, or what is waited for from them
     List(ListArguments),
     /// Show one organisation: its domains, keys, senders and policy
     Show(ShowArguments),
+    /// Note that its records were given to whoever looks after its DNS
+    HandedOver(HandedOverArguments),
+    /// Wait until each of its domains has a key that signs
+    Wait(WaitArguments),
     /// Sign none of its mail from now on; keys and records stay
     Suspend(StandingArguments),
     /// End its suspension
@@ -44,6 +54,9 @@ pub(super) enum OrganisationCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct ListArguments {
+    #[command(flatten)]
+    waiting: WaitingArguments,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -95,6 +108,8 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
         OrganisationCommand::Add(arguments) => add::run(arguments, context),
         OrganisationCommand::List(arguments) => list(arguments, context),
         OrganisationCommand::Show(arguments) => show_one(arguments, context),
+        OrganisationCommand::HandedOver(arguments) => handed_over::run(arguments, context),
+        OrganisationCommand::Wait(arguments) => wait::run(arguments, context),
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
         OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
@@ -111,6 +126,9 @@ fn keystore(loaded: &Loaded) -> Option<Keystore> {
 }
 
 fn list(arguments: &ListArguments, context: &mut Context) -> Result<Status, Failure> {
+    if arguments.waiting.waiting.is_some() {
+        return waiting::run(&arguments.waiting, arguments.json, context);
+    }
     let loaded = context.load()?;
     let keystore = keystore(&loaded);
     let organisations = loaded.organisations.iter();

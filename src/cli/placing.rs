@@ -171,8 +171,10 @@ mod tests {
     fn many_are_put_together_and_what_is_there_stays() {
         let folder = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..20).map(|at| format!("{at:02}.toml")).collect();
-        let files: Vec<(String, Vec<u8>)> =
-            names.iter().map(|name| (name.clone(), b"new".to_vec())).collect();
+        let files: Vec<(String, Vec<u8>)> = names
+            .iter()
+            .map(|name| (name.clone(), b"new".to_vec()))
+            .collect();
         fs::write(folder.path().join("19.toml"), "old").unwrap();
         let put = |existing| put_all(folder.path(), &files, existing);
         assert!(put(Existing::Refused).is_err());

@@ -130,7 +130,10 @@ mod tests {
             assert_eq!(sheet.columns, ["id", "name"], "{text}");
             assert_eq!(sheet.rows[0].cells[0], "a", "{text}");
         }
-        assert_eq!(rows("id;name\na;\"x; \"\"y\"\"\"\n")[0].1, ["a", "x; \"y\""]);
+        assert_eq!(
+            rows("id;name\na;\"x; \"\"y\"\"\"\n")[0].1,
+            ["a", "x; \"y\""]
+        );
     }
 
     #[test]

@@ -67,8 +67,7 @@ impl HandedOver {
     }
 
     fn parse(json: &[u8]) -> Result<Self, String> {
-        let document: Document =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let document: Document = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if document.version != VERSION {
             return Err(format!("it has version {}", document.version));
         }
@@ -135,7 +134,9 @@ impl Writer {
             known
                 .0
                 .extend(records.map(|record| (record, Told { time, uid })));
-            let json = known.to_json().map_err(|why| refused(&folder, &name, why))?;
+            let json = known
+                .to_json()
+                .map_err(|why| refused(&folder, &name, why))?;
             prepared.push(folder.prepare_unsynced(&name, &json)?);
         }
         let revisions: Vec<Revision<'_>> = notes.iter().map(|note| told(note)).collect();

@@ -53,9 +53,9 @@ pub(in crate::cli) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
 
 /// Whether there is a reason to hand the pack over.
 pub(in crate::cli) fn has_work(pack: &Pack) -> bool {
-    let removes = pack.domains.iter().any(|domain| {
-        matches!(&domain.tasks, DomainTasks::Parked { remove, .. } if !remove.is_empty())
-    });
+    let removes = pack.domains.iter().any(
+        |domain| matches!(&domain.tasks, DomainTasks::Parked { remove, .. } if !remove.is_empty()),
+    );
     removes || !open_tasks(pack).is_empty()
 }
 
@@ -170,7 +170,10 @@ impl Written {
         });
         let removed = self.removed.iter().map(|name| {
             let file = self.folder.join(name);
-            format!("{}: removed, nothing is to be done any more", file.display())
+            format!(
+                "{}: removed, nothing is to be done any more",
+                file.display()
+            )
         });
         written.chain(removed).collect()
     }
@@ -236,7 +239,9 @@ fn remove_stale(
     };
     let current: HashSet<&OrganisationId> = packs.iter().map(|pack| &pack.organisation).collect();
     let is_stale = |name: &str| {
-        let id = name.rsplit_once('.').map(|(id, _)| id.parse::<OrganisationId>());
+        let id = name
+            .rsplit_once('.')
+            .map(|(id, _)| id.parse::<OrganisationId>());
         matches!(id, Some(Ok(id)) if !current.contains(&id) && !kept.contains(&id))
     };
     let stale = list.files.iter().filter(|(name, _)| is_stale(name));

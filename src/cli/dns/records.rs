@@ -80,7 +80,10 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     let text = pack.render(arguments.format, arguments.lang);
     context.output.octets(text.as_bytes());
     if arguments.mark {
-        mark(&keystore, vec![hand_over(&pack.organisation, &packs::open_tasks(&pack))])?;
+        mark(
+            &keystore,
+            vec![hand_over(&pack.organisation, &packs::open_tasks(&pack))],
+        )?;
     }
     Ok(Status::Good)
 }

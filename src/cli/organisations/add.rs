@@ -128,10 +128,18 @@ pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Sta
     let (entries, mut mistakes) = csv_file::read(sheet)?;
     // What is wrong already spares the check of the rest nothing: all of it is to be told.
     let may_write = mistakes.is_empty() || arguments.keep_going;
-    let (place, added) = add(&entries, may_write, arguments.keep_going, &mut mistakes, context)?;
+    let (place, added) = add(
+        &entries,
+        may_write,
+        arguments.keep_going,
+        &mut mistakes,
+        context,
+    )?;
     mistakes.sort_by_key(|mistake| mistake.line);
     for mistake in &mistakes {
-        let line = mistake.line.map_or(String::new(), |line| format!(":{line}"));
+        let line = mistake
+            .line
+            .map_or(String::new(), |line| format!(":{line}"));
         complain(format_args!("{}{line}: {}", sheet.display(), mistake.text));
     }
     if !mistakes.is_empty() && !arguments.keep_going {
@@ -274,7 +282,8 @@ fn check_place(
 
 /// In the order of the entries.
 fn in_order(added: &mut [Added], entries: &[Entry]) {
-    let places: std::collections::HashMap<&OrganisationId, usize> =
-        (entries.iter().enumerate()).map(|(at, entry)| (&entry.id, at)).collect();
+    let places: std::collections::HashMap<&OrganisationId, usize> = (entries.iter().enumerate())
+        .map(|(at, entry)| (&entry.id, at))
+        .collect();
     added.sort_by_key(|one| places.get(&one.organisation.id).copied());
 }

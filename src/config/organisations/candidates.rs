@@ -86,7 +86,11 @@ impl Memory {
         let mut owners = HashMap::new();
         for known in &self.files {
             let organisation = &known.organisation;
-            note(&mut owners, organisation, &path_of(folder, &organisation.id));
+            note(
+                &mut owners,
+                organisation,
+                &path_of(folder, &organisation.id),
+            );
         }
         let (Some(surroundings), false) = (&self.surroundings, mistakes.broken.is_empty()) else {
             return owners;

@@ -75,7 +75,9 @@ fn quoted(text: &str) -> String {
 }
 
 fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
-    let items: Vec<String> = items.map(|item| format!("    {},\n", quoted(item))).collect();
+    let items: Vec<String> = items
+        .map(|item| format!("    {},\n", quoted(item)))
+        .collect();
     if items.is_empty() {
         return "[]".to_owned();
     }

@@ -86,9 +86,8 @@ pub(super) fn of_sheet(
 ) -> Result<bool, Failure> {
     let (organisations, mut is_good) = report(place, added)?;
     if let Some(folder) = &arguments.out {
-        let render = |one: &ReportedOrganisation<'_>| {
-            PackFile::new(&one.pack, Format::Text, arguments.lang)
-        };
+        let render =
+            |one: &ReportedOrganisation<'_>| PackFile::new(&one.pack, Format::Text, arguments.lang);
         let files: Vec<PackFile> = organisations.iter().map(render).collect();
         let written = packs::write(folder, &files, &Coverage::These)?;
         is_good &= written.say_left();
@@ -97,10 +96,9 @@ pub(super) fn of_sheet(
     if arguments.json {
         let reported = |mistake: &'_ Mistake| (mistake.line, mistake.text.clone());
         let texts: Vec<(Option<u64>, String)> = mistakes.iter().map(reported).collect();
-        let mistakes = texts.iter().map(|(line, text)| ReportedMistake {
-            line: *line,
-            text,
-        });
+        let mistakes = texts
+            .iter()
+            .map(|(line, text)| ReportedMistake { line: *line, text });
         output.json(&Report {
             organisations,
             mistakes: mistakes.collect(),
@@ -114,7 +112,11 @@ pub(super) fn of_sheet(
         table.row([
             one.id.to_string(),
             file.to_owned(),
-            if keys.is_empty() { "-".to_owned() } else { keys.join(", ") },
+            if keys.is_empty() {
+                "-".to_owned()
+            } else {
+                keys.join(", ")
+            },
             added.organisation.domains.len().to_string(),
         ]);
     }
@@ -151,8 +153,9 @@ fn report<'a>(
         let keys = keystore.read_public_keys(id, needs_public_key)?;
         let pack = Handover::new(organisation, &keys, &loaded.settings, Timestamp::now())
             .pack(&Scope::default())?;
-        let records = serde_json::from_str(&pack.render(Format::Json, crate::words::Language::English))
-            .map_err(|error| Failure::Other(format!("{id}: its records: {error}")))?;
+        let records =
+            serde_json::from_str(&pack.render(Format::Json, crate::words::Language::English))
+                .map_err(|error| Failure::Other(format!("{id}: its records: {error}")))?;
         let mut additions = Vec::new();
         for entry in keys.keyring.keys().iter().filter(|entry| is_to_sign(entry)) {
             let is_new = made.keys.contains(&(id.clone(), entry.selector.clone()));

@@ -1,0 +1,117 @@
+//! `zegel org handed-over`: the records were given to whoever looks after the DNS.
+
+use std::str::FromStr;
+
+use clap::Args;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        context::{self, Context},
+        dns::{
+            packs::{OpenTask, open_tasks},
+            records::{hand_over, pack},
+        },
+        failure::Failure,
+        organisations::date,
+        status::Status,
+    },
+    handover::Scope,
+    names::{DomainName, OrganisationId},
+};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct HandedOverArguments {
+    /// Its id: the name of its file in orgs.d, without .toml
+    #[arg(value_name = "ORG")]
+    id: String,
+
+    /// Only what is asked for this domain
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<DomainName>,
+
+    /// When that was, such as 2026-11-29 (UTC) [default: now]
+    #[arg(long, value_name = "DATE")]
+    on: Option<Day>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A day, or a moment.
+#[derive(Clone, Copy, Debug)]
+struct Day(Timestamp);
+
+impl FromStr for Day {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(time) = text.parse() {
+            return Ok(Self(time));
+        }
+        let day = text.parse::<Date>().ok();
+        let start = day.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+        start
+            .map(|start| Self(start.timestamp()))
+            .ok_or("write a day such as 2026-11-29, or a time such as 2026-11-29T12:00:00Z")
+    }
+}
+
+#[derive(Serialize)]
+struct Noted<'a> {
+    organisation: &'a OrganisationId,
+    time: Timestamp,
+    records: &'a [OpenTask],
+}
+
+pub(super) fn run(
+    arguments: &HandedOverArguments,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let organisation = context::organisation(&loaded, &arguments.id)?;
+    let id = &organisation.id;
+    let now = Timestamp::now();
+    let time = arguments.on.map_or(now, |day| day.0);
+    if time > now {
+        return Err(Failure::Usage(format!(
+            "--on {time:.0}: that is still to come; name the day on which it was handed over"
+        )));
+    }
+    let keystore = context.open_keystore(&loaded.settings)?;
+    let scope = Scope {
+        domain: arguments.domain.clone(),
+        delegation: None,
+    };
+    let tasks = open_tasks(&pack(&loaded, &keystore, organisation, &scope)?);
+    let notes = [hand_over(id, &tasks)];
+    keystore.writer()?.note_handed_over(&notes, time, now)?;
+    let output = &mut context.output;
+    if arguments.json {
+        output.json(&Noted {
+            organisation: id,
+            time,
+            records: &tasks,
+        });
+        return Ok(Status::Good);
+    }
+    if tasks.is_empty() {
+        output.line(format_args!(
+            "nothing is asked of the DNS administrator of {id} now: nothing was noted"
+        ));
+    }
+    for OpenTask {
+        domain,
+        selector,
+        task,
+    } in &tasks
+    {
+        let time = date(time);
+        output.line(format_args!(
+            "{domain}: {selector}, {task}: handed over on {time}"
+        ));
+    }
+    Ok(Status::Good)
+}
