@@ -15,7 +15,7 @@ use crate::{
     },
     config::Loaded,
     handover::{Format, Handover, Pack, Scope, needs_public_key},
-    keystore::{BATCH, HandOver, Keystore},
+    keystore::{BATCH, HandOver, Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
     words::Language,
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     }
     let id = arguments.organisation.as_deref().unwrap_or_default();
     let organisation = context::organisation(&loaded, id)?;
-    let keystore = context.open_keystore(&loaded.settings)?;
+    let keystore = keystore(arguments, &loaded, context)?;
     let pack = pack(&loaded, &keystore, organisation, &scope)?;
     let text = pack.render(arguments.format, arguments.lang);
     context.output.octets(text.as_bytes());
@@ -86,6 +86,19 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
         )?;
     }
     Ok(Status::Good)
+}
+
+/// The keystore, which is only written in if something is marked.
+fn keystore(
+    arguments: &RecordsArguments,
+    loaded: &Loaded,
+    context: &mut Context,
+) -> Result<Keystore, KeystoreError> {
+    if arguments.mark {
+        context.open_keystore(&loaded.settings)
+    } else {
+        loaded.settings.open_keystore()
+    }
 }
 
 /// The pack of an organisation as things are.
@@ -116,7 +129,7 @@ fn all(
     folder: &PathBuf,
     context: &mut Context,
 ) -> Result<Status, Failure> {
-    let keystore = context.open_keystore(&loaded.settings)?;
+    let keystore = keystore(arguments, loaded, context)?;
     // Of these nothing is known, so that their packs stay.
     let broken = loaded.mistakes.broken.iter();
     let mut unknown: HashSet<OrganisationId> =

@@ -8,6 +8,7 @@ mod first_keys;
 mod report;
 
 use std::{
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -115,6 +116,9 @@ struct Added {
     is_new: bool,
 }
 
+/// The organisations that are there.
+type Known<'a> = HashMap<&'a OrganisationId, &'a Arc<Organisation>>;
+
 /// The configuration and the keystore as the entries found them.
 struct Place {
     loaded: Loaded,
@@ -126,15 +130,7 @@ pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Sta
         return add_one(arguments, context);
     };
     let (entries, mut mistakes) = csv_file::read(sheet)?;
-    // What is wrong already spares the check of the rest nothing: all of it is to be told.
-    let may_write = mistakes.is_empty() || arguments.keep_going;
-    let (place, added) = add(
-        &entries,
-        may_write,
-        arguments.keep_going,
-        &mut mistakes,
-        context,
-    )?;
+    let (place, added) = add(&entries, arguments.keep_going, &mut mistakes, context)?;
     mistakes.sort_by_key(|mistake| mistake.line);
     for mistake in &mistakes {
         let line = mistake
@@ -164,7 +160,7 @@ fn add_one(arguments: &AddArguments, context: &mut Context) -> Result<Status, Fa
         logins: arguments.sender_logins.clone(),
     };
     let mut mistakes = Vec::new();
-    let (place, added) = add(&[entry], true, false, &mut mistakes, context)?;
+    let (place, added) = add(&[entry], false, &mut mistakes, context)?;
     if !mistakes.is_empty() {
         let texts = mistakes.into_iter().map(|mistake| mistake.text);
         let texts: Vec<String> = texts.collect();
@@ -176,11 +172,10 @@ fn add_one(arguments: &AddArguments, context: &mut Context) -> Result<Status, Fa
     report::of_one(arguments, &place, &added, context)
 }
 
-/// Checks all of the entries, and writes their files: of those that are good if `keeps_going`, or
-/// else if all are. What is wrong is added to `mistakes`.
+/// Checks all of the entries, and writes their files if there are no mistakes, or if `keeps_going`
+/// those that are good. What is wrong is added to `mistakes`.
 fn add(
     entries: &[Entry],
-    may_write: bool,
     keeps_going: bool,
     mistakes: &mut Vec<Mistake>,
     context: &mut Context,
@@ -199,11 +194,12 @@ fn add(
         warn(problem);
     }
     let keystore = context.open_keystore(&loaded.settings)?;
+    let ids = loaded.organisations.iter().map(|one| (&one.id, one));
+    let known: Known<'_> = ids.collect();
     let mut added = Vec::new();
     let mut new = Vec::new();
     for entry in entries {
-        let found = check_place(entry, &folder, &keystore, &loaded);
-        match found {
+        match check_place(entry, &folder, &keystore, &known) {
             Ok(Some(there)) => added.push(there),
             Ok(None) => new.push(entry),
             Err(text) => mistakes.push(entry.mistake(text)),
@@ -230,14 +226,28 @@ fn add(
         }
     }
     let place = Place { loaded, keystore };
-    if !may_write || !(mistakes.is_empty() || keeps_going) {
+    if !mistakes.is_empty() && !keeps_going {
         return Ok((place, Vec::new()));
     }
     say_initialised(&place.keystore, place.keystore.initialise()?);
     put_all(&folder, &files, Existing::Refused)?;
+    warn_of(&added, &mut reader);
     drop(lock);
     in_order(&mut added, entries);
     Ok((place, added))
+}
+
+/// What deserves attention in the new files, such as a login that no listener takes.
+fn warn_of(added: &[Added], reader: &mut Reader) {
+    let new: HashSet<&Path> = added.iter().map(|one| one.file.as_path()).collect();
+    let Ok(loaded) = reader.load() else {
+        // Somebody has changed zegel.toml meanwhile.
+        return;
+    };
+    let warnings = loaded.warnings.iter();
+    for warning in warnings.filter(|one| new.contains(one.file.as_path())) {
+        warn(warning);
+    }
 }
 
 /// The organisation if it is there already, just so; none if nothing is there.
@@ -245,7 +255,7 @@ fn check_place(
     entry: &Entry,
     folder: &Path,
     keystore: &Keystore,
-    loaded: &Loaded,
+    known: &Known<'_>,
 ) -> Result<Option<Added>, String> {
     let id = &entry.id;
     // The keystore has names of its own.
@@ -263,8 +273,7 @@ fn check_place(
              choose another id"
         ));
     }
-    let mut organisations = loaded.organisations.iter();
-    match organisations.find(|one| one.id == *id) {
+    match known.get(id) {
         Some(organisation)
             if organisation.domains == entry.domains && organisation.parked == entry.parked =>
         {
@@ -282,7 +291,7 @@ fn check_place(
 
 /// In the order of the entries.
 fn in_order(added: &mut [Added], entries: &[Entry]) {
-    let places: std::collections::HashMap<&OrganisationId, usize> = (entries.iter().enumerate())
+    let places: HashMap<&OrganisationId, usize> = (entries.iter().enumerate())
         .map(|(at, entry)| (&entry.id, at))
         .collect();
     added.sort_by_key(|one| places.get(&one.organisation.id).copied());
