@@ -2,8 +2,7 @@
 //! operator's own zone; and what is there.
 
 mod check;
-pub(super) mod packs;
-pub(super) mod records;
+mod records;
 
 use std::{
     fs::{self, File},

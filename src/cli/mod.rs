@@ -22,6 +22,7 @@ mod look;
 mod message;
 mod organisations;
 mod output;
+mod packs;
 mod placing;
 mod refusal;
 mod sheet;

@@ -20,7 +20,7 @@ use self::{
 use super::{
     context::{self, Context},
     failure::Failure,
-    output::{Output, Table, warn},
+    output::{Output, Table, date, warn},
     status::Status,
 };
 use crate::{
@@ -277,11 +277,6 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     }
     output.line(table);
     Ok(())
-}
-
-/// The day and the minute, in UTC.
-pub(super) fn date(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

@@ -5,19 +5,18 @@ use std::{collections::HashSet, path::PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::packs::{self, Coverage, OpenTask, PackFile};
 use crate::{
     cli::{
         context::{self, Context},
         failure::Failure,
         output::complain,
+        packs::{self, Coverage, PackFile, hand_over, pack},
         status::Status,
     },
     config::Loaded,
-    handover::{Format, Handover, Pack, Scope, needs_public_key},
+    handover::{Format, Scope},
     keystore::{BATCH, HandOver, Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
-    organisation::Organisation,
     words::Language,
 };
 
@@ -98,27 +97,6 @@ fn keystore(
         context.open_keystore(&loaded.settings)
     } else {
         loaded.settings.open_keystore()
-    }
-}
-
-/// The pack of an organisation as things are.
-pub(in crate::cli) fn pack(
-    loaded: &Loaded,
-    keystore: &Keystore,
-    organisation: &Organisation,
-    scope: &Scope,
-) -> Result<Pack, Failure> {
-    let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
-    let handover = Handover::new(organisation, &keys, &loaded.settings, Timestamp::now());
-    Ok(handover.pack(scope)?)
-}
-
-/// What is handed over with a pack.
-pub(in crate::cli) fn hand_over(organisation: &OrganisationId, tasks: &[OpenTask]) -> HandOver {
-    let record = |open: &OpenTask| (open.domain.clone(), open.selector.clone());
-    HandOver {
-        organisation: organisation.clone(),
-        records: tasks.iter().map(record).collect(),
     }
 }
 

@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use super::choice::list;
 use crate::{
-    cli::{failure::Failure, organisations::date, output::Output},
+    cli::{
+        failure::Failure,
+        output::{Output, date},
+    },
     dkim::Algorithm,
     keys::{KeyEntry, WantedKey},
     keystore::{Keystore, KeystoreError},

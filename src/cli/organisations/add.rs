@@ -205,26 +205,7 @@ fn add(
             Err(text) => mistakes.push(entry.mistake(text)),
         }
     }
-    let candidates: Vec<Candidate> = new.iter().map(|entry| entry.candidate()).collect();
-    let mut files = Vec::new();
-    for ((entry, candidate), examined) in
-        (new.iter().zip(&candidates)).zip(reader.examine(&loaded, &candidates))
-    {
-        match examined {
-            Ok(organisation) => {
-                let name = format!("{}.toml", entry.id);
-                added.push(Added {
-                    organisation,
-                    file: folder.join(&name),
-                    is_new: true,
-                });
-                files.push((name, candidate.text.clone().into_bytes()));
-            }
-            Err(problems) => {
-                mistakes.extend(problems.iter().map(|problem| entry.problem(problem)));
-            }
-        }
-    }
+    let files = examine(&new, &reader, &loaded, (&folder, &mut added), mistakes);
     let place = Place { loaded, keystore };
     if !mistakes.is_empty() && !keeps_going {
         return Ok((place, Vec::new()));
@@ -235,6 +216,36 @@ fn add(
     drop(lock);
     in_order(&mut added, entries);
     Ok((place, added))
+}
+
+/// Checks these as part of the whole configuration, and gives the files of those that are good.
+fn examine(
+    new: &[&Entry],
+    reader: &Reader,
+    loaded: &Loaded,
+    (folder, added): (&Path, &mut Vec<Added>),
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(String, Vec<u8>)> {
+    let candidates: Vec<Candidate> = new.iter().map(|entry| entry.candidate()).collect();
+    let examined = reader.examine(loaded, &candidates);
+    let mut files = Vec::new();
+    for ((entry, candidate), examined) in new.iter().zip(candidates).zip(examined) {
+        match examined {
+            Ok(organisation) => {
+                let name = format!("{}.toml", entry.id);
+                added.push(Added {
+                    organisation,
+                    file: folder.join(&name),
+                    is_new: true,
+                });
+                files.push((name, candidate.text.into_bytes()));
+            }
+            Err(problems) => {
+                mistakes.extend(problems.iter().map(|problem| entry.problem(problem)));
+            }
+        }
+    }
+    files
 }
 
 /// What deserves attention in the new files, such as a login that no listener takes.

@@ -9,12 +9,9 @@ use serde::Serialize;
 use crate::{
     cli::{
         context::{self, Context},
-        dns::{
-            packs::{OpenTask, open_tasks},
-            records::{hand_over, pack},
-        },
         failure::Failure,
-        organisations::date,
+        output::date,
+        packs::{OpenTask, hand_over, open_tasks, pack},
         status::Status,
     },
     handover::Scope,

@@ -10,10 +10,10 @@ use super::{AddArguments, Added, Mistake, Place, first_keys};
 use crate::{
     cli::{
         context::Context,
-        dns::packs::{self, Coverage, PackFile},
         failure::Failure,
         key::Addition,
         output::{Table, complain},
+        packs::{self, Coverage, PackFile},
         status::Status,
     },
     handover::{Format, Handover, Pack, Scope, needs_public_key},

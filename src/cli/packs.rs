@@ -8,17 +8,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    failure::Failure,
+    output::complain,
+    placing::{Existing, FolderLock, failed, make_folder, put_all},
+};
 use crate::{
-    cli::{
-        failure::Failure,
-        output::complain,
-        placing::{Existing, FolderLock, failed, make_folder, put_all},
-    },
-    handover::{DomainTasks, Format, Pack},
+    config::Loaded,
+    handover::{DomainTasks, Format, Handover, Pack, Scope, needs_public_key},
     keys::Task,
+    keystore::{HandOver, Keystore},
     names::{DomainName, OrganisationId, Selector},
+    organisation::Organisation,
     words::Language,
 };
 
@@ -29,14 +33,14 @@ const VERSION: u32 = 1;
 
 /// What a DNS administrator has to do with one record.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cli) struct OpenTask {
-    pub(in crate::cli) domain: DomainName,
-    pub(in crate::cli) selector: Selector,
-    pub(in crate::cli) task: Task,
+pub(super) struct OpenTask {
+    pub(super) domain: DomainName,
+    pub(super) selector: Selector,
+    pub(super) task: Task,
 }
 
 /// What somebody has to do, the most urgent first in each domain.
-pub(in crate::cli) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
+pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
     let mut open = Vec::new();
     for domain in &pack.domains {
         if let DomainTasks::Sending { keys, .. } = &domain.tasks {
@@ -51,8 +55,29 @@ pub(in crate::cli) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
     open
 }
 
+/// The pack of an organisation as things are.
+pub(super) fn pack(
+    loaded: &Loaded,
+    keystore: &Keystore,
+    organisation: &Organisation,
+    scope: &Scope,
+) -> Result<Pack, Failure> {
+    let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
+    let handover = Handover::new(organisation, &keys, &loaded.settings, Timestamp::now());
+    Ok(handover.pack(scope)?)
+}
+
+/// What is handed over with a pack.
+pub(super) fn hand_over(organisation: &OrganisationId, tasks: &[OpenTask]) -> HandOver {
+    let record = |open: &OpenTask| (open.domain.clone(), open.selector.clone());
+    HandOver {
+        organisation: organisation.clone(),
+        records: tasks.iter().map(record).collect(),
+    }
+}
+
 /// Whether there is a reason to hand the pack over.
-pub(in crate::cli) fn has_work(pack: &Pack) -> bool {
+pub(super) fn has_work(pack: &Pack) -> bool {
     let removes = pack.domains.iter().any(
         |domain| matches!(&domain.tasks, DomainTasks::Parked { remove, .. } if !remove.is_empty()),
     );
@@ -60,7 +85,7 @@ pub(in crate::cli) fn has_work(pack: &Pack) -> bool {
 }
 
 /// A pack that is to be a file.
-pub(in crate::cli) struct PackFile {
+pub(super) struct PackFile {
     organisation: OrganisationId,
     name: String,
     content: Vec<u8>,
@@ -68,7 +93,7 @@ pub(in crate::cli) struct PackFile {
 }
 
 /// Of which organisations the packs are.
-pub(in crate::cli) enum Coverage {
+pub(super) enum Coverage {
     /// Of these: others are left as they are.
     These,
     /// Of all but these; a pack of another one is of no use any more.
@@ -77,18 +102,18 @@ pub(in crate::cli) enum Coverage {
 
 /// What was done.
 #[derive(Serialize)]
-pub(in crate::cli) struct Written {
+pub(super) struct Written {
     folder: PathBuf,
-    pub(in crate::cli) written: Vec<WrittenPack>,
+    pub(super) written: Vec<WrittenPack>,
     removed: Vec<String>,
     left: Vec<LeftFile>,
 }
 
 #[derive(Serialize)]
-pub(in crate::cli) struct WrittenPack {
-    pub(in crate::cli) organisation: OrganisationId,
+pub(super) struct WrittenPack {
+    pub(super) organisation: OrganisationId,
     file: PathBuf,
-    pub(in crate::cli) tasks: Vec<OpenTask>,
+    pub(super) tasks: Vec<OpenTask>,
 }
 
 /// A file that is in the way, or of no use any more, and stays.
@@ -125,7 +150,7 @@ impl Mark {
 }
 
 impl PackFile {
-    pub(in crate::cli) fn new(pack: &Pack, format: Format, language: Language) -> Self {
+    pub(super) fn new(pack: &Pack, format: Format, language: Language) -> Self {
         Self {
             organisation: pack.organisation.clone(),
             name: format!("{}.{}", pack.organisation, suffix(format)),
@@ -147,7 +172,7 @@ fn suffix(format: Format) -> &'static str {
 
 impl Written {
     /// Says which files stay, and gives whether none is in the way.
-    pub(in crate::cli) fn say_left(&self) -> bool {
+    pub(super) fn say_left(&self) -> bool {
         for left in &self.left {
             let file = self.folder.join(&left.file);
             complain(format_args!("{}: {}", file.display(), left.why));
@@ -156,7 +181,7 @@ impl Written {
     }
 
     /// A line for each file.
-    pub(in crate::cli) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let written = self.written.iter().map(|one| {
             let file = one.file.display();
             let mut words: Vec<String> = Vec::new();
@@ -180,7 +205,7 @@ impl Written {
 }
 
 /// Writes the packs, and removes those of before that are of no use, if nobody has changed them.
-pub(in crate::cli) fn write(
+pub(super) fn write(
     folder: &Path,
     packs: &[PackFile],
     coverage: &Coverage,
