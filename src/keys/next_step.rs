@@ -295,7 +295,8 @@ impl Situation<'_> {
     /// made before its time, by hand, has a reason that does not wait for months.
     fn due_of_successor(&self, key: &KeyEntry, active: &Publication) -> Timestamp {
         let end = later(active.since, self.timing.rotate_every);
-        if key.created < later(active.since, self.timing.successor_age()) {
+        let its_time = later(active.since, self.timing.successor_age());
+        if active.since < key.created && key.created < its_time {
             end.min(later(key.created, BY_HAND))
         } else {
             end
