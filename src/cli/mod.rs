@@ -7,6 +7,7 @@
 mod arguments;
 mod check;
 mod context;
+mod day;
 mod demo;
 mod dns;
 mod doctor;

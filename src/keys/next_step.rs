@@ -285,8 +285,9 @@ impl Situation<'_> {
         };
         let level = self.before_use(domain, Level::Act);
         let active = self.active(domain, key.algorithm);
+        let named = self.keyring.deadline(&key.selector);
         NextStep {
-            due: active.map(|(_, active)| self.due_of_successor(key, active)),
+            due: named.or_else(|| Some(self.due_of_successor(key, active?.1))),
             ..step(what, level, task)
         }
     }

@@ -8,6 +8,7 @@
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
 //! <path>/handed.over/<org>.json     which records were handed over, when and by whom
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
+//! <path>/<org>/deadlines.json       by when records are to be there, if the operator said so
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
 //! ```
@@ -19,6 +20,7 @@
 mod audit;
 mod batch;
 mod commit;
+mod deadlines;
 mod files;
 mod handed_over;
 mod identity;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{
     GENERATION, KEY_SUFFIX, KEYRING, Keystore,
     audit::{self, AuditLog},
+    deadlines,
     files::{Folder, Secrecy},
     handed_over,
     identity::{self, Standing},
@@ -59,6 +60,7 @@ impl Keystore {
                 copy(&from, &to, key_file, Secrecy::Secret)?;
             }
             copy(&from, &to, KEYRING, Secrecy::State)?;
+            copy(&from, &to, deadlines::NAME, Secrecy::State)?;
         }
         if let Some(from) = from.child(handed_over::FOLDER)? {
             let to = to.child_or_new_unsynced(handed_over::FOLDER)?;

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path};
 
+use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
 use crate::setup::{Done, Setup};
@@ -525,4 +526,54 @@ fn a_script_waits_for_the_first_key() {
         .run(["org", "wait", "neiuw"])
         .expect(2)
         .complains(&["did you mean nieuw?"]);
+}
+
+#[test]
+fn a_rotation_by_hand_has_a_day_by_which_its_records_are_to_be_there() {
+    let dates = |setup: &Setup| -> Vec<String> {
+        let pack = setup.run(["dns", "records", "voorbeeld", "--format", "json"]);
+        let pack = pack.expect(0).json();
+        let domains = pack["domains"].as_array().unwrap().iter();
+        let keys = domains.flat_map(|domain| domain["keys"].as_array().unwrap());
+        let added = keys.filter(|key| key["task"] == "add");
+        added
+            .map(|key| key["date"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let setup = Setup::with_key();
+    let roll = ["key", "roll", "voorbeeld"];
+    // Two weeks, unless the operator names a day.
+    setup.run(roll).expect(0);
+    let day = |time: Timestamp| {
+        let time = time + (14 * 24).hours();
+        time.strftime("%Y-%m-%d").to_string()
+    };
+    let before = day(Timestamp::now() - 1.minute());
+    let found = dates(&setup);
+    assert_eq!(found.len(), 2);
+    assert!(
+        found
+            .iter()
+            .all(|one| *one == before || *one == day(Timestamp::now())),
+        "{found:?}"
+    );
+    let setup = Setup::with_key();
+    let past = setup.run(roll.iter().chain(&["--by", "2026-01-02"]));
+    past.expect(2)
+        .complains(&["--by 2026-01-02T23:59:59Z: that is over"]);
+    setup
+        .run(roll.iter().chain(&["--by", "2999-01-02"]))
+        .expect(0);
+    assert_eq!(dates(&setup), ["2999-01-02", "2999-01-02"]);
+    let listed = setup.run(["org", "list", "--waiting", "--json"]);
+    let listed = listed.expect(0).json();
+    assert_eq!(listed[0]["due"], "2999-01-02T23:59:59Z");
+    assert_eq!(listed[0]["level"], "act");
+    // The keyring does not say it: an older zegel reads it as before.
+    let keyring = fs::read_to_string(setup.path("keys/voorbeeld/keyring.json")).unwrap();
+    assert!(!keyring.contains("2999"), "{keyring}");
+    // What can't be read is as if it were not there.
+    fs::write(setup.path("keys/voorbeeld/deadlines.json"), "?").unwrap();
+    assert_ne!(dates(&setup), ["2999-01-02", "2999-01-02"]);
+    setup.run(["check"]).expect(0);
 }

@@ -1,14 +1,13 @@
 //! `zegel org handed-over`: the records were given to whoever looks after the DNS.
 
-use std::str::FromStr;
-
 use clap::Args;
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     cli::{
         context::{self, Context},
+        day::Day,
         failure::Failure,
         output::date,
         packs::{OpenTask, hand_over, open_tasks, pack},
@@ -37,25 +36,6 @@ pub(in crate::cli) struct HandedOverArguments {
     json: bool,
 }
 
-/// A day, or a moment.
-#[derive(Clone, Copy, Debug)]
-struct Day(Timestamp);
-
-impl FromStr for Day {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(time) = text.parse() {
-            return Ok(Self(time));
-        }
-        let day = text.parse::<Date>().ok();
-        let start = day.and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-        start
-            .map(|start| Self(start.timestamp()))
-            .ok_or("write a day such as 2026-11-29, or a time such as 2026-11-29T12:00:00Z")
-    }
-}
-
 #[derive(Serialize)]
 struct Noted<'a> {
     organisation: &'a OrganisationId,
@@ -71,7 +51,7 @@ pub(super) fn run(
     let organisation = context::organisation(&loaded, &arguments.id)?;
     let id = &organisation.id;
     let now = Timestamp::now();
-    let time = arguments.on.map_or(now, |day| day.0);
+    let time = arguments.on.map_or(now, Day::begins);
     if time > now {
         return Err(Failure::Usage(format!(
             "--on {time:.0}: that is still to come; name the day on which it was handed over"

@@ -106,3 +106,45 @@ fn many_keys_get_the_selectors_that_they_would_get_alone() {
     let log = fs::read_to_string(fixture.path("audit.log")).unwrap();
     assert_eq!(log.matches("\"generated\"").count(), 3);
 }
+
+#[test]
+fn a_deadline_is_kept_beside_the_keyring_until_its_key_waits_no_more() {
+    let fixture = Fixture::new();
+    let (een, domains) = (id("een"), domains(&["een.nl"]));
+    let [one, two, three] = ["s1", "s2", "s3"].map(name);
+    let add = |selector: &Selector| {
+        let target = target(&een, selector, &domains);
+        let algorithm = Algorithm::Ed25519Sha256;
+        let added = fixture.keystore.generate(&target, algorithm, 0, second(1));
+        added.unwrap();
+    };
+    let activate = |selector: &Selector| {
+        let target = target(&een, selector, &domains);
+        let activated = fixture.keystore.activate(&target, &TIMING, second(2));
+        activated.unwrap();
+    };
+    let set = |selector: &Selector, time: i64| {
+        let mut writer = fixture.keystore.writer().unwrap();
+        let selectors = std::iter::once(selector);
+        writer.set_deadline(&een, selectors, second(time)).unwrap();
+    };
+    let deadlines = || {
+        let keyring = fixture.keystore.read_keyring(&een).unwrap();
+        [&one, &two].map(|selector| keyring.deadline(selector))
+    };
+    add(&one);
+    add(&two);
+    activate(&one);
+    set(&two, 50);
+    assert_eq!(deadlines(), [None, Some(second(50))]);
+    // It signs already.
+    set(&one, 60);
+    assert_eq!(deadlines(), [None, Some(second(50))]);
+    // A change of the keys leaves it as it is.
+    add(&three);
+    assert_eq!(deadlines(), [None, Some(second(50))]);
+    activate(&two);
+    set(&three, 70);
+    let text = fs::read_to_string(fixture.path("een/deadlines.json")).unwrap();
+    assert!(text.contains("s3") && !text.contains("s2"), "{text}");
+}
