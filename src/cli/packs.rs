@@ -104,7 +104,8 @@ pub(super) enum Coverage {
 #[derive(Serialize)]
 pub(super) struct Written {
     folder: PathBuf,
-    pub(super) written: Vec<WrittenPack>,
+    #[serde(rename = "written")]
+    pub(super) packs: Vec<WrittenPack>,
     removed: Vec<String>,
     left: Vec<LeftFile>,
 }
@@ -182,7 +183,7 @@ impl Written {
 
     /// A line for each file.
     pub(super) fn lines(&self) -> Vec<String> {
-        let written = self.written.iter().map(|one| {
+        let written = self.packs.iter().map(|one| {
             let file = one.file.display();
             let mut words: Vec<String> = Vec::new();
             for task in Task::ALL {
@@ -215,7 +216,7 @@ pub(super) fn write(
     let mut list = read_list(folder)?;
     let mut written = Written {
         folder: folder.to_owned(),
-        written: Vec::new(),
+        packs: Vec::new(),
         removed: Vec::new(),
         left: Vec::new(),
     };
@@ -234,7 +235,7 @@ pub(super) fn write(
         // It is ours from before it is there: whoever dies in between leaves no stranger.
         list.files.entry(pack.name.clone()).or_insert(None);
         files.push((pack.name.clone(), pack.content.clone()));
-        written.written.push(WrittenPack {
+        written.packs.push(WrittenPack {
             organisation: pack.organisation.clone(),
             file: folder.join(&pack.name),
             tasks: pack.tasks.clone(),

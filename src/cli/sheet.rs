@@ -35,9 +35,9 @@ impl Sheet {
         let octets = octets.strip_prefix(BYTE_ORDER_MARK).unwrap_or(octets);
         let text = std::str::from_utf8(octets).map_err(|error| {
             let before = &octets[..error.valid_up_to()];
-            let breaks = before.iter().filter(|octet| **octet == b'\n').count();
+            let lines = before.split(|octet| *octet == b'\n').count();
             Unreadable {
-                line: u64::try_from(breaks).unwrap_or(0) + 1,
+                line: u64::try_from(lines).unwrap_or(1),
                 why: "it is not UTF-8: have the spreadsheet save it as \"CSV UTF-8\"".to_owned(),
             }
         })?;

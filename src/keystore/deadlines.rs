@@ -42,6 +42,13 @@ fn read(folder: &Folder) -> BTreeMap<Selector, Timestamp> {
     document.map(|document| document.keys).unwrap_or_default()
 }
 
+fn json(document: &Document) -> Vec<u8> {
+    let mut json = serde_json::to_vec_pretty(document)
+        .expect("selectors are text, and nothing in it fails to serialise");
+    json.push(b'\n');
+    json
+}
+
 /// The keys of which somebody may have to publish a record.
 fn waiting(keyring: &Keyring) -> impl Iterator<Item = &Selector> {
     let keys = keyring.keys().iter().filter(|key| {
@@ -72,10 +79,7 @@ impl Writer {
             version: VERSION,
             keys,
         };
-        let mut json = serde_json::to_vec_pretty(&document)
-            .expect("selectors are text, and nothing in it fails to serialise");
-        json.push(b'\n');
-        folder.prepare(NAME, &json)?.rename()?;
+        folder.prepare(NAME, &json(&document))?.rename()?;
         Ok(folder.sync()?)
     }
 }

@@ -1,6 +1,9 @@
 //! `zegel dns records`: the pack of one organisation, or of all that have something to do.
 
-use std::{collections::HashSet, path::PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -79,10 +82,8 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     let text = pack.render(arguments.format, arguments.lang);
     context.output.octets(text.as_bytes());
     if arguments.mark {
-        mark(
-            &keystore,
-            vec![hand_over(&pack.organisation, &packs::open_tasks(&pack))],
-        )?;
+        let note = hand_over(&pack.organisation, &packs::open_tasks(&pack));
+        mark(&keystore, &[note])?;
     }
     Ok(Status::Good)
 }
@@ -104,7 +105,7 @@ fn all(
     arguments: &RecordsArguments,
     loaded: &Loaded,
     scope: &Scope,
-    folder: &PathBuf,
+    folder: &Path,
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let keystore = keystore(arguments, loaded, context)?;
@@ -130,9 +131,9 @@ fn all(
     let written = packs::write(folder, &files, &Coverage::AllBut(unknown))?;
     is_good &= written.say_left();
     if arguments.mark {
-        let packs = written.written.iter();
+        let packs = written.packs.iter();
         let notes = packs.map(|one| hand_over(&one.organisation, &one.tasks));
-        mark(&keystore, notes.collect())?;
+        mark(&keystore, &notes.collect::<Vec<_>>())?;
     }
     let output = &mut context.output;
     if arguments.json {
@@ -150,7 +151,7 @@ fn all(
 }
 
 /// Notes that this is handed over now.
-fn mark(keystore: &Keystore, notes: Vec<HandOver>) -> Result<(), Failure> {
+fn mark(keystore: &Keystore, notes: &[HandOver]) -> Result<(), Failure> {
     let now = Timestamp::now();
     for notes in notes.chunks(BATCH) {
         // The lock is let go of in between, for whoever else writes.

@@ -202,7 +202,7 @@ fn add(
         match check_place(entry, &folder, &keystore, &known) {
             Ok(Some(there)) => added.push(there),
             Ok(None) => new.push(entry),
-            Err(text) => mistakes.push(entry.mistake(text)),
+            Err(text) => mistakes.push(entry.mistake(&text)),
         }
     }
     let files = examine(&new, &reader, &loaded, (&folder, &mut added), mistakes);

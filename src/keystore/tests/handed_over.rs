@@ -56,8 +56,8 @@ fn it_comes_back_with_a_backup() {
     note(&fixture, std::slice::from_ref(&one), 5);
     // As a process that died leaves it.
     fs::write(fixture.path("handed.over/.tmp-een.json"), "half").unwrap();
-    let copy = Fixture::new();
-    let path = copy._folder.path().join("copy");
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("copy");
     let restored = Keystore::make(&path).unwrap();
     restored.copy_from(fixture.keystore.path()).unwrap();
     let known = restored.handed_over(&id("een")).unwrap();

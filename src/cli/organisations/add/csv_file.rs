@@ -188,7 +188,7 @@ fn without_doubles(entries: Vec<Entry>, mistakes: &mut Vec<Mistake>) -> Vec<Entr
             owners.extend(domains.map(|domain| (domain, entry.line)));
             good.push(entry);
         } else {
-            mistakes.extend(found.into_iter().map(|text| entry.mistake(text)));
+            mistakes.extend(found.into_iter().map(|text| entry.mistake(&text)));
         }
     }
     good

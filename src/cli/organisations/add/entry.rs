@@ -51,7 +51,7 @@ impl Entry {
         }
     }
 
-    pub(super) fn mistake(&self, text: String) -> Mistake {
+    pub(super) fn mistake(&self, text: &str) -> Mistake {
         Mistake {
             line: self.line,
             text: format!("{}: {text}", self.id),
@@ -66,7 +66,7 @@ impl Entry {
             &problem.text,
             &problem.advice,
         );
-        self.mistake(format!("{key}{gap}{text}; {advice}"))
+        self.mistake(&format!("{key}{gap}{text}; {advice}"))
     }
 }
 
