@@ -2,6 +2,7 @@
 //! operator's own zone; and what is there.
 
 mod check;
+mod records;
 
 use std::{
     fs::{self, File},
@@ -12,14 +13,10 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 
-use self::check::CheckArguments;
-use super::{
-    context::{self, Context},
-    failure::Failure,
-    status::Status,
-};
+use self::{check::CheckArguments, records::RecordsArguments};
+use super::{context::Context, failure::Failure, status::Status};
 use crate::{
-    handover::{self, Format, Handover, HandoverError, Scope, needs_public_key},
+    handover::{self, Format, Handover, HandoverError, needs_public_key},
     names::DomainName,
     words::Language,
 };
@@ -32,29 +29,6 @@ pub(super) enum DnsCommand {
     Records(RecordsArguments),
     /// Write the keys of all organisations for a zone of your own, for $INCLUDE
     Zone(ZoneArguments),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct RecordsArguments {
-    /// The organisation: the name of its file in orgs.d, without .toml
-    #[arg(value_name = "ORG")]
-    organisation: String,
-
-    /// Only this domain of it
-    #[arg(long, value_name = "DOMAIN")]
-    domain: Option<DomainName>,
-
-    /// What it is for: a ticket or mail, a zone file, a program, a browser
-    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
-    format: Format,
-
-    /// The language of the reader
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
-
-    /// Point to keys in this zone of yours with CNAME, instead of handing them over
-    #[arg(long, value_name = "ZONE")]
-    cname: Option<DomainName>,
 }
 
 #[derive(Args, Debug)]
@@ -71,25 +45,9 @@ pub(super) struct ZoneArguments {
 pub(super) fn run(command: &DnsCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
         DnsCommand::Check(arguments) => check::run(arguments, context),
-        DnsCommand::Records(arguments) => records(arguments, context),
+        DnsCommand::Records(arguments) => records::run(arguments, context),
         DnsCommand::Zone(arguments) => zone(arguments, context),
     }
-}
-
-fn records(arguments: &RecordsArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
-    let organisation = context::organisation(&loaded, &arguments.organisation)?;
-    let keystore = loaded.settings.open_keystore()?;
-    let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
-    let scope = Scope {
-        domain: arguments.domain.clone(),
-        delegation: arguments.cname.clone(),
-    };
-    let pack =
-        Handover::new(organisation, &keys, &loaded.settings, Timestamp::now()).pack(&scope)?;
-    let text = pack.render(arguments.format, arguments.lang);
-    context.output.octets(text.as_bytes());
-    Ok(Status::Good)
 }
 
 /// All or nothing: a zone that lacks the keys of one organisation would break its mail.

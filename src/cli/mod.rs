@@ -7,6 +7,7 @@
 mod arguments;
 mod check;
 mod context;
+mod day;
 mod demo;
 mod dns;
 mod doctor;
@@ -22,7 +23,10 @@ mod look;
 mod message;
 mod organisations;
 mod output;
+mod packs;
+mod placing;
 mod refusal;
+mod sheet;
 mod sign;
 mod status;
 mod trial;

@@ -1,16 +1,26 @@
 //! `zegel org`: what the configuration and the keyrings say of organisations.
 
+mod add;
+mod handed_over;
 mod standing;
+mod wait;
+mod waiting;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::standing::{RetireArguments, StandingArguments};
+use self::{
+    add::AddArguments,
+    handed_over::HandedOverArguments,
+    standing::{RetireArguments, StandingArguments},
+    wait::WaitArguments,
+    waiting::WaitingArguments,
+};
 use super::{
     context::{self, Context},
     failure::Failure,
-    output::{Output, Table, warn},
+    output::{Output, Table, date, warn},
     status::Status,
 };
 use crate::{
@@ -24,10 +34,16 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OrganisationCommand {
-    /// List all organisations
+    /// Add an organisation, or those of a sheet: write its file, make its key, print its pack
+    Add(AddArguments),
+    /// List all organisations, or what is waited for from them
     List(ListArguments),
     /// Show one organisation: its domains, keys, senders and policy
     Show(ShowArguments),
+    /// Note that its records were given to whoever looks after its DNS
+    HandedOver(HandedOverArguments),
+    /// Wait until each of its domains has a key that signs
+    Wait(WaitArguments),
     /// Sign none of its mail from now on; keys and records stay
     Suspend(StandingArguments),
     /// End its suspension
@@ -38,6 +54,9 @@ pub(super) enum OrganisationCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct ListArguments {
+    #[command(flatten)]
+    waiting: WaitingArguments,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -86,8 +105,11 @@ struct ShownKey {
 
 pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
+        OrganisationCommand::Add(arguments) => add::run(arguments, context),
         OrganisationCommand::List(arguments) => list(arguments, context),
         OrganisationCommand::Show(arguments) => show_one(arguments, context),
+        OrganisationCommand::HandedOver(arguments) => handed_over::run(arguments, context),
+        OrganisationCommand::Wait(arguments) => wait::run(arguments, context),
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
         OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
@@ -104,6 +126,9 @@ fn keystore(loaded: &Loaded) -> Option<Keystore> {
 }
 
 fn list(arguments: &ListArguments, context: &mut Context) -> Result<Status, Failure> {
+    if arguments.waiting.waiting.is_some() {
+        return waiting::run(&arguments.waiting, arguments.json, context);
+    }
     let loaded = context.load()?;
     let keystore = keystore(&loaded);
     let organisations = loaded.organisations.iter();
@@ -252,11 +277,6 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     }
     output.line(table);
     Ok(())
-}
-
-/// The day and the minute, in UTC.
-pub(super) fn date(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

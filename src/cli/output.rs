@@ -6,6 +6,7 @@ use std::{
     io::{self, BufWriter, StdoutLock, Write},
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -87,6 +88,11 @@ pub(super) fn warn(text: impl fmt::Display) {
     for line in text.to_string().lines() {
         complain(format_args!("warning: {line}"));
     }
+}
+
+/// The day and the minute, in UTC.
+pub(super) fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 /// Columns under headings.

@@ -32,6 +32,7 @@ pub use self::{
     hooks::HookSettings,
     mistakes::{Broken, Contested, Mistakes},
     on_disk::Seen,
+    organisations::{Candidate, Examined},
     problem::{Place, Problem, Problems},
     settings::{
         AllowedUser, Claims, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded,
@@ -153,6 +154,13 @@ impl Reader {
             warnings,
             mistakes,
         })
+    }
+
+    /// What would come of these files if they were in `orgs.d/`, beside what was read there last.
+    /// Their names are none of those.
+    pub fn examine(&self, loaded: &Loaded, candidates: &[Candidate]) -> Vec<Examined> {
+        self.memory
+            .examine(&self.folder(), &loaded.mistakes, candidates)
     }
 
     /// Reads the organisations alone, against settings that are in use: `zegel.toml` may say

@@ -1,6 +1,8 @@
 //! The organisations of `orgs.d/`, one file each: all files at once where there are many, and
 //! of those that were read before only the ones that have changed since.
 
+mod candidates;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     ffi::{OsStr, OsString},
@@ -13,6 +15,7 @@ use std::{
 
 use rustix::fs::AtFlags;
 
+pub use self::candidates::{Candidate, Examined};
 use super::{
     contested::{conflicts, contested, leave_with_holders},
     mistakes::{Broken, Mistakes},
@@ -33,7 +36,7 @@ use crate::{
 const DOMAIN_OCTETS: usize = 253;
 
 /// What `zegel.toml` says that organisations are read against.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Surroundings {
     pub(super) policy: Policy,
     /// The names of the listeners; none when `zegel.toml` could not be read.

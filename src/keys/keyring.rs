@@ -23,6 +23,9 @@ pub struct Keyring {
     pub(super) keys: Vec<KeyEntry>,
     /// Since when the operator has its mail not signed; see [`Keyring::suspended`].
     pub(super) suspended: Option<Timestamp>,
+    /// By when records are to be there, where the operator named a day. Kept beside the keyring,
+    /// not in it.
+    deadlines: BTreeMap<Selector, Timestamp>,
     /// The version that it was read in was written by a zegel of 0.1.
     is_of_0_1: bool,
 }
@@ -167,6 +170,7 @@ impl Keyring {
         let keyring = Self {
             keys: on_disk.keys,
             suspended: on_disk.suspended,
+            deadlines: BTreeMap::new(),
             is_of_0_1: version < VERSION,
         };
         keyring.check()?;
@@ -188,6 +192,16 @@ impl Keyring {
             .map_err(|error| KeyringProblem::Json(error.to_string()))?;
         json.push(b'\n');
         Ok(json)
+    }
+
+    /// By when the operator wants the record of this key to be there; none if they named no day.
+    pub fn deadline(&self, selector: &Selector) -> Option<Timestamp> {
+        self.deadlines.get(selector).copied()
+    }
+
+    /// Adds the days that the operator named, which are kept elsewhere.
+    pub fn set_deadlines(&mut self, deadlines: BTreeMap<Selector, Timestamp>) {
+        self.deadlines = deadlines;
     }
 
     /// All keys, in the order in which they came.

@@ -1,7 +1,7 @@
 //! What comes next for a key: what happens, who has to do what, how urgent it is. The list, the
 //! page, the pack and the metrics all say it from here.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,6 +16,9 @@ use crate::{
     names::{DomainName, Selector},
     words::{Level, words},
 };
+
+/// How long someone has to publish the record of a successor that was made by hand.
+const BY_HAND: Duration = Duration::from_hours(14 * 24);
 
 /// The next step in the life of a key, for one domain.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -282,9 +285,22 @@ impl Situation<'_> {
         };
         let level = self.before_use(domain, Level::Act);
         let active = self.active(domain, key.algorithm);
+        let named = self.keyring.deadline(&key.selector);
         NextStep {
-            due: active.map(|(_, active)| later(active.since, self.timing.rotate_every)),
+            due: named.or_else(|| Some(self.due_of_successor(key, active?.1))),
             ..step(what, level, task)
+        }
+    }
+
+    /// By when a successor is to sign: at the end of the life of the key before it. One that was
+    /// made before its time, by hand, has a reason that does not wait for months.
+    fn due_of_successor(&self, key: &KeyEntry, active: &Publication) -> Timestamp {
+        let end = later(active.since, self.timing.rotate_every);
+        let its_time = later(active.since, self.timing.successor_age());
+        if active.since < key.created && key.created < its_time {
+            end.min(later(key.created, BY_HAND))
+        } else {
+            end
         }
     }
 
@@ -407,11 +423,59 @@ impl What {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        dkim::key::Algorithm,
+        keys::{Keyring, NewKey, Timing},
+    };
 
     #[test]
     fn a_step_is_called_the_same_everywhere() {
         for what in What::each() {
             assert_eq!(serde_json::to_value(&what).unwrap()["what"], what.as_str());
+        }
+    }
+    #[test]
+    fn a_successor_made_by_hand_is_due_in_two_weeks_and_any_other_at_the_end() {
+        let day = |day: i64| Timestamp::from_second(day * 24 * 60 * 60).unwrap();
+        let days = |days: u64| Duration::from_hours(days * 24);
+        let timing = Timing {
+            check_every: Duration::from_hours(1),
+            settle: Duration::ZERO,
+            drain: days(7),
+            longest_expiry: Duration::ZERO,
+            rotate_every: days(182),
+            lead_time: days(30),
+        };
+        let domain: DomainName = "een.nl".parse().unwrap();
+        let key = NewKey::generate(Algorithm::Ed25519Sha256, 0).unwrap();
+        let entry = |selector: &str, state: State, created: i64| KeyEntry {
+            selector: selector.parse().unwrap(),
+            algorithm: Algorithm::Ed25519Sha256,
+            created: day(created),
+            fingerprint: key.public_key().fingerprint(),
+            public_key: None,
+            publications: [(
+                domain.clone(),
+                Publication {
+                    state,
+                    ..Publication::generated(day(created))
+                },
+            )]
+            .into(),
+        };
+        for (made, due) in [(10, 24), (151, 165), (152, 182), (160, 182)] {
+            let mut keyring = Keyring::default();
+            keyring.add(entry("s1", State::Active, 0));
+            keyring.add(entry("s2", State::Generated, made));
+            let situation = Situation {
+                keyring: &keyring,
+                domains: std::slice::from_ref(&domain),
+                away: &[],
+                algorithms: &[Algorithm::Ed25519Sha256],
+                timing: &timing,
+            };
+            let step = situation.next_step(&keyring.keys()[1], &domain);
+            assert_eq!(step.due, Some(day(due)), "made on day {made}");
         }
     }
 }

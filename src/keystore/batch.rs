@@ -5,14 +5,15 @@
 //! files, audit log, keyrings, generation. So a crash leaves no more than it does there: key
 //! files that no keyring names, which the next attempt with the same keys takes over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::{KeystoreError, Target, writer::Writer};
 use crate::{
     keys::{self, NewKey, Revision, Timing},
-    names::{DomainName, OrganisationId},
+    names::{DomainName, OrganisationId, Selector},
+    organisation::Organisation,
 };
 
 /// The most keys that are added in one go: their folders are all open meanwhile.
@@ -30,7 +31,64 @@ pub struct Addition<'a> {
     pub signs_for: &'a [DomainName],
 }
 
+/// A new key that gets the next free selector of its organisation.
+#[derive(Clone, Copy)]
+pub struct NextKey<'a> {
+    /// Whose it is.
+    pub organisation: &'a Organisation,
+    /// For which domains.
+    pub domains: &'a [DomainName],
+    /// The key.
+    pub key: &'a NewKey,
+}
+
 impl Writer {
+    /// Adds up to [`BATCH`] new keys as [`Writer::add_next`] would, and gives their selectors;
+    /// what is refused is in the answer, in the order of `keys`.
+    ///
+    /// # Errors
+    /// As [`Writer::add_all`].
+    pub fn add_all_next(
+        &mut self,
+        keys: &[NextKey<'_>],
+        timing: &Timing,
+        now: Timestamp,
+    ) -> Result<Vec<Result<Selector, KeystoreError>>, KeystoreError> {
+        // Of keys that are not in the keyrings yet.
+        let mut given: BTreeMap<&OrganisationId, BTreeSet<Selector>> = BTreeMap::new();
+        let mut selectors = Vec::with_capacity(keys.len());
+        for one in keys {
+            let occupied = given.entry(&one.organisation.id).or_default();
+            let selector = self.next_free(one.organisation, one.domains, occupied, now);
+            occupied.extend(selector.iter().cloned());
+            selectors.push(selector);
+        }
+        let chosen = keys.iter().zip(&selectors);
+        let additions: Vec<Addition<'_>> = chosen
+            .filter_map(|(one, selector)| {
+                let target = Target {
+                    organisation: &one.organisation.id,
+                    selector: selector.as_ref().ok()?,
+                    domains: one.domains,
+                };
+                Some(Addition {
+                    target,
+                    key: one.key,
+                    signs_for: &[],
+                })
+            })
+            .collect();
+        let mut answers = self.add_all(&additions, timing, now)?.into_iter();
+        let mut with_answer = |selector: Selector| match answers.next() {
+            Some(Err(error)) => Err(error),
+            _ => Ok(selector),
+        };
+        Ok(selectors
+            .into_iter()
+            .map(|selector| selector.and_then(&mut with_answer))
+            .collect())
+    }
+
     /// Adds up to [`BATCH`] keys; those that are refused are in the answer, in the order of
     /// `additions`, with the reasons that [`Writer::add`] has.
     ///

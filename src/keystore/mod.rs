@@ -8,7 +8,9 @@
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
 //! <path>/keeper.hooks/<org>.json    what programs were told, and what they are still to be told
 //! <path>/keeper.seen/<org>.json     what the keeper last saw of policies and wrong records
+//! <path>/handed.over/<org>.json     which records were handed over, when and by whom
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
+//! <path>/<org>/deadlines.json       by when records are to be there, if the operator said so
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
 //! ```
@@ -20,7 +22,9 @@
 mod audit;
 mod batch;
 mod commit;
+mod deadlines;
 mod files;
+mod handed_over;
 mod hooks;
 mod identity;
 mod lock;
@@ -43,7 +47,8 @@ use std::{
 use jiff::Timestamp;
 
 pub use self::{
-    batch::{Addition, BATCH},
+    batch::{Addition, BATCH, NextKey},
+    handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},

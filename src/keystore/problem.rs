@@ -296,6 +296,17 @@ pub enum KeystoreError {
         /// What is wrong.
         problem: KeyringProblem,
     },
+    /// The file of what was handed over is none of ours.
+    #[error(
+        "{place}: it does not say what was handed over when: {why}; upgrade zegel if a later one \
+         wrote it, or take the file away: only those dates are lost"
+    )]
+    HandedOver {
+        /// Where it is kept.
+        place: Place,
+        /// What is wrong.
+        why: String,
+    },
     /// Nothing is changed that the audit log does not tell of.
     #[error(
         "{place}: nothing was changed, since it cannot be told here: {error}{}",

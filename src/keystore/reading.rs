@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    KEY_SUFFIX, KEYRING, Keystore,
+    KEY_SUFFIX, KEYRING, Keystore, deadlines,
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
@@ -288,9 +288,13 @@ fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
 }
 
 fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError> {
-    Keyring::parse(json).map_err(|problem| KeystoreError::Keyring {
+    let parsed = Keyring::parse(json).map_err(|problem| KeystoreError::Keyring {
         place: folder.place(KEYRING),
         problem,
+    });
+    parsed.map(|mut keyring| {
+        deadlines::complete(folder, &mut keyring);
+        keyring
     })
 }
 

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use super::{
     GENERATION, KEY_SUFFIX, KEYRING, Keystore,
     audit::{self, AuditLog},
+    deadlines,
     files::{Folder, Secrecy},
+    handed_over,
     identity::{self, Standing},
     problem::{FileError, FileProblem, KeystoreError},
     writer::Writer,
@@ -58,6 +60,14 @@ impl Keystore {
                 copy(&from, &to, key_file, Secrecy::Secret)?;
             }
             copy(&from, &to, KEYRING, Secrecy::State)?;
+            copy(&from, &to, deadlines::NAME, Secrecy::State)?;
+        }
+        if let Some(from) = from.child(handed_over::FOLDER)? {
+            let to = to.child_or_new_unsynced(handed_over::FOLDER)?;
+            let is_whole = |name: &&String| !name.starts_with('.');
+            for name in from.names()?.iter().filter(is_whole) {
+                copy(&from, &to, name, Secrecy::State)?;
+            }
         }
         to.sync_file_system()?;
         copy(&from, &to, audit::NAME, Secrecy::Log)?;

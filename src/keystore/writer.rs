@@ -288,8 +288,28 @@ impl Writer {
         key: &NewKey,
         now: Timestamp,
     ) -> Result<KeyEntry, KeystoreError> {
+        let selector = self.next_free(organisation, domains, &BTreeSet::new(), now)?;
+        let target = Target {
+            organisation: &organisation.id,
+            selector: &selector,
+            domains,
+        };
+        self.add(&target, key, now)
+    }
+
+    /// The selector for the next key of these domains, which is none of `given`.
+    ///
+    /// # Errors
+    /// When no selector is free, and when the keystore cannot be read.
+    pub(super) fn next_free(
+        &mut self,
+        organisation: &Organisation,
+        domains: &[DomainName],
+        given: &BTreeSet<Selector>,
+        now: Timestamp,
+    ) -> Result<Selector, KeystoreError> {
         let id = &organisation.id;
-        let mut occupied = self.occupied.clone();
+        let mut occupied = &self.occupied | given;
         loop {
             let selector = self.keystore.next_selector(organisation, &occupied, now)?;
             let selector = selector.ok_or_else(|| KeystoreError::NoFreeSelector(id.clone()))?;
@@ -299,7 +319,7 @@ impl Writer {
                 domains,
             };
             if self.taken(&target)?.is_none() {
-                return self.add(&target, key, now);
+                return Ok(selector);
             }
             occupied.insert(selector);
         }

@@ -78,6 +78,10 @@ pub(crate) const HOMES: &[Home] = &[
         module: "cli",
     },
     Home {
+        crates: &["csv"],
+        module: "cli::sheet",
+    },
+    Home {
         crates: &["arc_swap"],
         module: "snapshot",
     },

@@ -14,6 +14,7 @@ mod keystore;
 mod lists;
 mod live;
 mod messages;
+mod onboarding;
 mod rotation;
 mod setup;
 mod standing;

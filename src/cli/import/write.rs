@@ -1,9 +1,7 @@
 //! Where an import goes: `orgs.d`, the keystore, and a `zegel.toml` if there is none.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +12,11 @@ use super::{
     report::{KeyState, Report, TakenKey, TakenOrganisation},
 };
 use crate::{
-    cli::{failure::Failure, keystore::say_initialised},
+    cli::{
+        failure::Failure,
+        keystore::say_initialised,
+        placing::{make_folder, put, sync},
+    },
     config::{self, Problems, Settings},
     import::{
         Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
@@ -253,72 +255,4 @@ fn is_same(one: &Path, other: &Path) -> bool {
             .unwrap_or_else(|_| path.to_owned())
     };
     real(one) == real(other)
-}
-
-fn make_folder(path: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(|error| failed(path, &error))
-}
-
-/// Writes a file that is not there, in one step.
-fn put(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What begins with a dot is no organisation.
-    let temporary = path.with_file_name(format!(".{name}.import"));
-    // What an import left that died, or a link that somebody put there.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed(&temporary, &error));
-        }
-        Ok(()) | Err(_) => {}
-    }
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(content))
-        .and_then(|()| fs::hard_link(&temporary, path));
-    let removed = fs::remove_file(&temporary);
-    written.and(removed).map_err(|error| failed(path, &error))
-}
-
-/// All files at once: there may be ten thousand.
-fn sync(folder: &Path) -> Result<(), Failure> {
-    File::open(folder)
-        .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
-        .map_err(|error| failed(folder, &error))
-}
-
-fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::Other(format!("{}: {error}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn nothing_is_written_through_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let victim = folder.path().join("victim");
-        fs::write(&victim, "as it was").unwrap();
-        let file = folder.path().join("een.toml");
-        symlink(&victim, folder.path().join(".een.toml.import")).unwrap();
-        put(&file, b"new").unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"new");
-        assert_eq!(fs::read(&victim).unwrap(), b"as it was");
-        // Nor is a file replaced, or a link followed in its place.
-        assert!(put(&file, b"other").is_err());
-        fs::remove_file(&file).unwrap();
-        symlink(&victim, &file).unwrap();
-        assert!(put(&file, b"other").is_err());
-        assert_eq!(fs::read(&victim).unwrap(), b"as it was");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
 }

@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use super::choice::list;
 use crate::{
-    cli::{failure::Failure, organisations::date, output::Output},
+    cli::{
+        failure::Failure,
+        output::{Output, date},
+    },
     dkim::Algorithm,
     keys::{KeyEntry, WantedKey},
     keystore::{Keystore, KeystoreError},
@@ -16,9 +19,9 @@ use crate::{
 };
 
 #[derive(Serialize)]
-pub(super) struct Addition {
+pub(in crate::cli) struct Addition {
     organisation: OrganisationId,
-    pub(super) selector: Selector,
+    pub(in crate::cli) selector: Selector,
     pub(super) algorithm: Algorithm,
     pub(super) domains: Vec<DomainName>,
     bits: usize,
@@ -34,7 +37,7 @@ pub(super) struct Addition {
 
 impl Addition {
     /// What has been added.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         keystore: &Keystore,
         organisation: &OrganisationId,
         entry: &KeyEntry,
@@ -57,8 +60,13 @@ impl Addition {
 
     /// It was made now.
     pub(super) fn made(self) -> Self {
+        self.made_now(true)
+    }
+
+    /// Whether it was made now, or was there.
+    pub(in crate::cli) fn made_now(self, is_new: bool) -> Self {
         Self {
-            made: Some(true),
+            made: Some(is_new),
             ..self
         }
     }

@@ -12,11 +12,11 @@ mod withdraw;
 
 use clap::Subcommand;
 
-pub(super) use self::list::list;
 use self::{
     activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
     list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,
 };
+pub(super) use self::{addition::Addition, list::list};
 use super::{context::Context, failure::Failure, output::Output, status::Status};
 
 #[derive(Debug, Subcommand)]

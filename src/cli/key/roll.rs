@@ -10,6 +10,7 @@ use super::{
 use crate::{
     cli::{
         context::{self, Context},
+        day::Day,
         failure::Failure,
         output::Output,
         status::Status,
@@ -44,6 +45,11 @@ pub(in crate::cli) struct RollArguments {
     #[arg(long = "domain", value_name = "DOMAIN", requires = "abort")]
     domains: Vec<DomainName>,
 
+    /// By when its records are to be there, such as 2026-12-13 [default: two weeks from now, or
+    /// when the key in use has served its time, if that is earlier]
+    #[arg(long, value_name = "DATE", conflicts_with = "abort")]
+    by: Option<Day>,
+
     /// Print JSON
     #[arg(long, conflicts_with = "abort")]
     json: bool,
@@ -62,6 +68,12 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
             &mut context.output,
         );
     }
+    let by = arguments.by.map(Day::ends);
+    if let Some(by) = by.filter(|by| *by <= Timestamp::now()) {
+        return Err(Failure::Usage(format!(
+            "--by {by:.0}: that is over; name a day that is still to come"
+        )));
+    }
     let keyring = keystore.read_keyring(&organisation.id)?;
     let algorithms = algorithms(arguments, organisation)?;
     let timing = loaded.settings.timing();
@@ -73,6 +85,11 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
     let added = make_wanted(&keystore, organisation, &wanted)?;
     if added.is_empty() {
         return Err(nothing_to_make(&keystore, organisation, &algorithms)?);
+    }
+    if let Some(by) = by {
+        let selectors = added.iter().map(|one| &one.selector);
+        let mut writer = keystore.writer()?;
+        writer.set_deadline(&organisation.id, selectors, by)?;
     }
     if arguments.json {
         context.output.json(&added);

@@ -1,5 +1,6 @@
 mod batch;
 mod crashes;
+mod handed_over;
 mod in_use;
 mod life;
 mod lifecycle;

@@ -1,0 +1,309 @@
+//! `zegel org add`: one organisation, or the rows of a sheet. The whole configuration is checked
+//! with the new files before anybody can read them; a command that is repeated goes on where it
+//! was.
+
+mod csv_file;
+mod entry;
+mod first_keys;
+mod report;
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args;
+
+use self::entry::Entry;
+use crate::{
+    cli::{
+        context::Context,
+        failure::Failure,
+        keystore::say_initialised,
+        output::{complain, warn},
+        placing::{Existing, FolderLock, make_folder, put_all},
+        status::Status,
+    },
+    config::{Candidate, Loaded, Reader},
+    keystore::Keystore,
+    names::{DomainName, OrganisationId},
+    organisation::Organisation,
+    words::Language,
+};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct AddArguments {
+    /// Its id: what its file in orgs.d is to be called, without .toml
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
+    id: Option<OrganisationId>,
+
+    /// Its name for people
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
+    name: Option<String>,
+
+    /// A From domain that it sends from, with its U-labels or as it is in the DNS
+    #[arg(
+        long = "domain",
+        value_name = "DOMAIN",
+        num_args = 1..,
+        required_unless_present_any = ["from", "parked"],
+        conflicts_with = "from"
+    )]
+    domains: Vec<DomainName>,
+
+    /// A domain that never sends mail
+    #[arg(long, value_name = "DOMAIN", num_args = 1.., conflicts_with = "from")]
+    parked: Vec<DomainName>,
+
+    /// The mail address of whoever looks after its DNS
+    #[arg(
+        long,
+        value_name = "MAIL",
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
+    contact: Option<String>,
+
+    /// Only clients that log in as this may send from its domains [default: any outbound mail]
+    #[arg(long = "sender-login", value_name = "LOGIN", num_args = 1.., conflicts_with = "from")]
+    sender_logins: Vec<String>,
+
+    /// Add the organisations in this sheet: CSV with the columns id, name, domains, parked,
+    /// contact and sender_login
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+
+    /// Add the good rows of the sheet, though others have mistakes
+    #[arg(long, requires = "from")]
+    keep_going: bool,
+
+    /// Write a hand-over pack for each organisation into this folder
+    #[arg(long, value_name = "FOLDER", requires = "from")]
+    out: Option<PathBuf>,
+
+    /// The language of the reader of the pack
+    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
+    lang: Language,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that is wrong with an entry.
+struct Mistake {
+    /// In which line of the sheet.
+    line: Option<u64>,
+    text: String,
+}
+
+/// An entry that is in the configuration now.
+struct Added {
+    organisation: Arc<Organisation>,
+    file: PathBuf,
+    /// Whether its file was written now.
+    is_new: bool,
+}
+
+/// The organisations that are there.
+type Known<'a> = HashMap<&'a OrganisationId, &'a Arc<Organisation>>;
+
+/// The configuration and the keystore as the entries found them.
+struct Place {
+    loaded: Loaded,
+    keystore: Keystore,
+}
+
+pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Status, Failure> {
+    let Some(sheet) = &arguments.from else {
+        return add_one(arguments, context);
+    };
+    let (entries, mut mistakes) = csv_file::read(sheet)?;
+    let (place, added) = add(&entries, arguments.keep_going, &mut mistakes, context)?;
+    mistakes.sort_by_key(|mistake| mistake.line);
+    for mistake in &mistakes {
+        let line = mistake
+            .line
+            .map_or(String::new(), |line| format!(":{line}"));
+        complain(format_args!("{}{line}: {}", sheet.display(), mistake.text));
+    }
+    if !mistakes.is_empty() && !arguments.keep_going {
+        complain("nothing was written; --keep-going adds the rows without a mistake");
+    }
+    let is_good = report::of_sheet(arguments, &place, &added, &mistakes, context)?;
+    Ok(Status::of_check(is_good && mistakes.is_empty()))
+}
+
+fn add_one(arguments: &AddArguments, context: &mut Context) -> Result<Status, Failure> {
+    // The command line has them all.
+    let (Some(id), Some(name)) = (&arguments.id, &arguments.name) else {
+        return Err(Failure::Usage("name an id, or a sheet with --from".into()));
+    };
+    let entry = Entry {
+        line: None,
+        id: id.clone(),
+        name: name.clone(),
+        domains: arguments.domains.clone(),
+        parked: arguments.parked.clone(),
+        contact: arguments.contact.clone(),
+        logins: arguments.sender_logins.clone(),
+    };
+    let mut mistakes = Vec::new();
+    let (place, added) = add(&[entry], false, &mut mistakes, context)?;
+    if !mistakes.is_empty() {
+        let texts = mistakes.into_iter().map(|mistake| mistake.text);
+        let texts: Vec<String> = texts.collect();
+        return Err(Failure::Other(format!(
+            "{}\nnothing was written",
+            texts.join("\n")
+        )));
+    }
+    report::of_one(arguments, &place, &added, context)
+}
+
+/// Checks all of the entries, and writes their files if there are no mistakes, or if `keeps_going`
+/// those that are good. What is wrong is added to `mistakes`.
+fn add(
+    entries: &[Entry],
+    keeps_going: bool,
+    mistakes: &mut Vec<Mistake>,
+    context: &mut Context,
+) -> Result<(Place, Vec<Added>), Failure> {
+    let folder = context.config_file().with_file_name("orgs.d");
+    if !folder.exists() {
+        // Not beside a configuration that is not there.
+        context.load()?;
+        make_folder(&folder)?;
+    }
+    // Nobody adds the same domain between the check and the writing.
+    let lock = FolderLock::new(&folder)?;
+    let mut reader = Reader::new(context.config_file());
+    let loaded = reader.load()?;
+    for problem in loaded.mistakes.problems() {
+        warn(problem);
+    }
+    let keystore = context.open_keystore(&loaded.settings)?;
+    let ids = loaded.organisations.iter().map(|one| (&one.id, one));
+    let known: Known<'_> = ids.collect();
+    let mut added = Vec::new();
+    let mut new = Vec::new();
+    for entry in entries {
+        match check_place(entry, &folder, &keystore, &known) {
+            Ok(Some(there)) => added.push(there),
+            Ok(None) => new.push(entry),
+            Err(text) => mistakes.push(entry.mistake(&text)),
+        }
+    }
+    let files = examine(&new, &reader, &loaded, (&folder, &mut added), mistakes);
+    let place = Place { loaded, keystore };
+    if !mistakes.is_empty() && !keeps_going {
+        return Ok((place, Vec::new()));
+    }
+    say_initialised(&place.keystore, place.keystore.initialise()?);
+    put_all(&folder, &files, Existing::Refused)?;
+    warn_of(&added, &mut reader);
+    drop(lock);
+    in_order(&mut added, entries);
+    Ok((place, added))
+}
+
+/// Checks these as part of the whole configuration, and gives the files of those that are good.
+fn examine(
+    new: &[&Entry],
+    reader: &Reader,
+    loaded: &Loaded,
+    (folder, added): (&Path, &mut Vec<Added>),
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(String, Vec<u8>)> {
+    let candidates: Vec<Candidate> = new.iter().map(|entry| entry.candidate()).collect();
+    let examined = reader.examine(loaded, &candidates);
+    let mut files = Vec::new();
+    for ((entry, candidate), examined) in new.iter().zip(candidates).zip(examined) {
+        match examined {
+            Ok(organisation) => {
+                let name = format!("{}.toml", entry.id);
+                added.push(Added {
+                    organisation,
+                    file: folder.join(&name),
+                    is_new: true,
+                });
+                files.push((name, candidate.text.into_bytes()));
+            }
+            Err(problems) => {
+                mistakes.extend(problems.iter().map(|problem| entry.problem(problem)));
+            }
+        }
+    }
+    files
+}
+
+/// What deserves attention in the new files, such as a login that no listener takes.
+fn warn_of(added: &[Added], reader: &mut Reader) {
+    let new: HashSet<&Path> = added.iter().map(|one| one.file.as_path()).collect();
+    let Ok(loaded) = reader.load() else {
+        // Somebody has changed zegel.toml meanwhile.
+        return;
+    };
+    let warnings = loaded.warnings.iter();
+    for warning in warnings.filter(|one| new.contains(one.file.as_path())) {
+        warn(warning);
+    }
+}
+
+/// The organisation if it is there already, just so; none if nothing is there.
+fn check_place(
+    entry: &Entry,
+    folder: &Path,
+    keystore: &Keystore,
+    known: &Known<'_>,
+) -> Result<Option<Added>, String> {
+    let id = &entry.id;
+    // The keystore has names of its own.
+    keystore
+        .read_keyring(id)
+        .map_err(|error| error.to_string())?;
+    let file = folder.join(format!("{id}.toml"));
+    if fs::symlink_metadata(&file).is_err() {
+        return Ok(None);
+    }
+    let shown = file.display();
+    if !fs::read(&file).is_ok_and(|text| text == entry.text().as_bytes()) {
+        return Err(format!(
+            "{shown} is there already and says something else; change it with an editor, or \
+             choose another id"
+        ));
+    }
+    match known.get(id) {
+        Some(organisation)
+            if organisation.domains == entry.domains && organisation.parked == entry.parked =>
+        {
+            Ok(Some(Added {
+                organisation: Arc::clone(organisation),
+                file,
+                is_new: false,
+            }))
+        }
+        _ => Err(format!(
+            "{shown} is there already and has mistakes, see `zegel check`; correct them first"
+        )),
+    }
+}
+
+/// In the order of the entries.
+fn in_order(added: &mut [Added], entries: &[Entry]) {
+    let places: HashMap<&OrganisationId, usize> = (entries.iter().enumerate())
+        .map(|(at, entry)| (&entry.id, at))
+        .collect();
+    added.sort_by_key(|one| places.get(&one.organisation.id).copied());
+}
