@@ -23,6 +23,7 @@ mod message;
 mod organisations;
 mod output;
 mod refusal;
+mod sheet;
 mod sign;
 mod status;
 mod trial;

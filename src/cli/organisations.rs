@@ -1,12 +1,16 @@
 //! `zegel org`: what the configuration and the keyrings say of organisations.
 
 mod standing;
+mod unsigned;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::standing::{RetireArguments, StandingArguments};
+use self::{
+    standing::{RetireArguments, StandingArguments},
+    unsigned::UnsignedArguments,
+};
 use super::{
     context::{self, Context},
     failure::Failure,
@@ -34,6 +38,8 @@ pub(super) enum OrganisationCommand {
     Resume(StandingArguments),
     /// Say that it, or a domain, is gone from orgs.d for good
     Retire(RetireArguments),
+    /// Mail that was not signed, by organisation, reason and day
+    Unsigned(UnsignedArguments),
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +97,7 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
         OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
+        OrganisationCommand::Unsigned(arguments) => unsigned::run(arguments, context),
     }
 }
 

@@ -286,8 +286,10 @@ impl Described {
             drain,
             relay_addresses,
             http,
+            signers,
         } = keeper;
         self.add("keeper.http", Effect::AtStartOfKeeper, http);
+        self.add("keeper.signers", Effect::AtStartOfKeeper, signers);
         let mut add = |key: &str, value: &dyn Display| {
             self.add(format!("keeper.{key}"), Effect::AtOnce, value);
         };
@@ -333,7 +335,7 @@ fn actions(policy: Policy) -> [(&'static str, Action); 8] {
     ]
 }
 
-fn list<T: Display>(items: &[T]) -> String {
+pub(super) fn list<T: Display>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".into();
     }

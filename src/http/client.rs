@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::HttpListen;
+use crate::config::{HttpListen, SignerAddress};
 
 /// How long an answer is waited for, and how much of it is taken.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,14 @@ impl Endpoint {
                 let address = reachable(*address);
                 Some(Self::Tcp(address.ip().to_string(), address.port()))
             }
+        }
+    }
+
+    /// Where the configuration says that a signer is.
+    pub fn of_signer(address: &SignerAddress) -> Self {
+        match address {
+            SignerAddress::Http { host, port } => Self::Tcp(host.clone(), *port),
+            SignerAddress::Unix(path) => Self::Unix(path.clone()),
         }
     }
 

@@ -6,6 +6,7 @@
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
+//! <path>/keeper.counts/<day>.json what became of mail on that day
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
@@ -18,6 +19,7 @@
 mod audit;
 mod batch;
 mod commit;
+mod counts;
 mod files;
 mod identity;
 mod lock;

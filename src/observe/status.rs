@@ -143,6 +143,10 @@ pub struct OrganisationFigures {
     pub signed: u64,
     /// Messages that were not signed, by the reason.
     pub unsigned: BTreeMap<String, u64>,
+    /// Those of them that were put off (451), by the reason.
+    pub put_off: BTreeMap<String, u64>,
+    /// Those of them that were rejected (550), by the reason.
+    pub rejected: BTreeMap<String, u64>,
     /// Messages that held what breaks signatures, by the hazard.
     pub hazards: BTreeMap<String, u64>,
 }

@@ -46,6 +46,10 @@ pub(crate) const HOMES: &[Home] = &[
         module: "config::source",
     },
     Home {
+        crates: &["csv"],
+        module: "cli::sheet",
+    },
+    Home {
         crates: &["hyper", "hyper_util", "http_body_util"],
         module: "http",
     },

@@ -305,6 +305,7 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
                     "messages",
                     "organisations",
                     "put_off",
+                    "rejected",
                     "unsigned",
                     "hazards",
                 ];

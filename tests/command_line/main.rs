@@ -19,3 +19,4 @@ mod setup;
 mod standing;
 #[path = "../support/mod.rs"]
 mod support;
+mod unsigned;

@@ -322,6 +322,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             "keeper.http: 127.0.0.1:9466 -> 127.0.0.1:1",
             AtStartOfKeeper,
         ),
+        (
+            "keeper.signers = [\"http://127.0.0.1:1\", \"unix:/run/h.sock\"]",
+            "keeper.signers: http.listen -> http://127.0.0.1:1, unix:/run/h.sock",
+            AtStartOfKeeper,
+        ),
     ]
 };
 

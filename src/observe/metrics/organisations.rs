@@ -31,7 +31,7 @@ use super::{
 use crate::{
     names::{OrganisationId, Selector},
     observe::status::OrganisationFigures,
-    organisation::Refusal,
+    organisation::{Action, Refusal},
 };
 
 /// The label of organisations that have no series of their own.
@@ -66,6 +66,20 @@ impl OrganisationMetrics {
     pub fn unsigned(&self, reason: Refusal) {
         self.0.unsigned.fetch_add(1, Relaxed);
         let counts = self.0.counters().unsigned.get_or_init(Box::default);
+        if let Some(count) = counts.get(reason as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// One message that was not signed did not pass either, if that is what was done with it.
+    pub fn kept_back(&self, reason: Refusal, action: Action) {
+        let counters = self.0.counters();
+        let counts = match action {
+            Action::Accept => return,
+            Action::Tempfail => &counters.put_off,
+            Action::Reject => &counters.rejected,
+        };
+        let counts = counts.get_or_init(Box::default);
         if let Some(count) = counts.get(reason as usize) {
             count.fetch_add(1, Relaxed);
         }
@@ -185,12 +199,17 @@ enum Label {
     ),
 }
 
+/// In the order of [`Refusal::ALL`].
+type Reasons = Box<[AtomicU64; Refusal::ALL.len()]>;
+
 #[derive(Debug)]
 pub(super) struct Counters {
     label: Label,
     signed: Signatures,
-    /// In the order of [`Refusal::ALL`].
-    unsigned: OnceLock<Box<[AtomicU64; Refusal::ALL.len()]>>,
+    unsigned: OnceLock<Reasons>,
+    /// Those of them that were put off, and those that were rejected.
+    put_off: OnceLock<Reasons>,
+    rejected: OnceLock<Reasons>,
     hazards: OnceLock<Box<Words<HAZARDS>>>,
 }
 
@@ -200,6 +219,8 @@ impl Counters {
             label,
             signed: Signatures::default(),
             unsigned: OnceLock::new(),
+            put_off: OnceLock::new(),
+            rejected: OnceLock::new(),
             hazards: OnceLock::new(),
         })
     }
@@ -256,10 +277,22 @@ impl Counters {
         let figures = OrganisationFigures {
             signed: self.totals().signed,
             unsigned: self.unsigned().map(owned).collect(),
+            put_off: counted(&self.put_off).map(owned).collect(),
+            rejected: counted(&self.rejected).map(owned).collect(),
             hazards: self.hazards().map(owned).collect(),
         };
         (self.label().to_owned(), figures)
     }
+}
+
+/// The reasons that were counted.
+fn counted(reasons: &OnceLock<Reasons>) -> impl Iterator<Item = (&'static str, u64)> {
+    let counts = reasons.get().into_iter().flat_map(|counts| &**counts);
+    Refusal::ALL
+        .into_iter()
+        .zip(counts)
+        .map(|(reason, count)| (reason.as_str(), count.load(Relaxed)))
+        .filter(|(_, count)| *count > 0)
 }
 
 /// All organisations.
