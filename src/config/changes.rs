@@ -335,7 +335,7 @@ fn actions(policy: Policy) -> [(&'static str, Action); 8] {
     ]
 }
 
-pub(super) fn list<T: Display>(items: &[T]) -> String {
+fn list<T: Display>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".into();
     }

@@ -3,7 +3,6 @@
 use std::{fmt, net::Ipv6Addr, path::PathBuf};
 
 use super::{
-    changes::list,
     problem::Fault,
     section::{Section, socket_path, text},
     source::{Node, Value},
@@ -40,7 +39,10 @@ impl fmt::Display for Signers {
         match self {
             Self::ThisHost => formatter.write_str("http.listen"),
             Self::Listed(signers) if signers.is_empty() => formatter.write_str("off"),
-            Self::Listed(signers) => formatter.write_str(&list(signers)),
+            Self::Listed(signers) => {
+                let signers: Vec<String> = signers.iter().map(SignerAddress::to_string).collect();
+                formatter.write_str(&signers.join(" "))
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod lock;
 mod mark;
 mod problem;
 mod reading;
+mod recorded;
 mod requests;
 mod restoring;
 mod selectors;
@@ -46,6 +47,7 @@ pub use self::{
     mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, View},
+    recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
     witness::{Doubt, Lineage, Witness},
@@ -72,6 +74,8 @@ const KEY_SUFFIX: &str = ".pem";
 pub struct Keystore {
     path: Arc<Path>,
     mark: Arc<MarkFile>,
+    /// Who writes, for the audit log.
+    by: Option<Arc<str>>,
 }
 
 /// By what a keystore is known to be as it was read. The number alone would not do: a backup
@@ -135,6 +139,7 @@ impl Keystore {
         let keystore = Self {
             mark: Arc::new(MarkFile::beside(named.components().as_path())),
             path: real.into(),
+            by: None,
         };
         keystore.root()?;
         Ok(keystore)
@@ -145,6 +150,15 @@ impl Keystore {
     pub fn with_mark(self, folder: &Path) -> Self {
         Self {
             mark: Arc::new(MarkFile::new(folder.to_owned())),
+            ..self
+        }
+    }
+
+    /// The same keystore, for one that the audit log calls so: `keeper`, or words of a command.
+    #[must_use]
+    pub fn by(self, who: &str) -> Self {
+        Self {
+            by: Some(who.into()),
             ..self
         }
     }

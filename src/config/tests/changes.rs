@@ -324,7 +324,7 @@ const SETTINGS: &[(&str, &str, Effect)] = {
         ),
         (
             "keeper.signers = [\"http://127.0.0.1:1\", \"unix:/run/h.sock\"]",
-            "keeper.signers: http.listen -> http://127.0.0.1:1, unix:/run/h.sock",
+            "keeper.signers: http.listen -> http://127.0.0.1:1 unix:/run/h.sock",
             AtStartOfKeeper,
         ),
     ]
