@@ -5,6 +5,7 @@
 //! naming the file, the key and the way out.
 
 mod arguments;
+mod audit;
 mod check;
 mod context;
 mod demo;
@@ -96,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(arguments, &mut context),
         Command::Explain(arguments) => explain::run(arguments, &mut context),
         Command::Verify(arguments) => verify::run(arguments, &mut context),
+        Command::Audit(arguments) => audit::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
         Command::Keystore(command) => keystore::run(command, &mut context),

@@ -17,7 +17,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["snapshot"],
     &["dns"],
     &["judgement"],
-    &["handover", "doctor", "import"],
+    &["audit", "handover", "doctor", "import"],
     &["signer"],
     &["milter", "page"],
     &["process"],
