@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{
-    Who,
-    report::{Done, Ending, Signed, Suspension},
-};
+use super::told::{Done, Ending, Signed, Suspension, Who};
 use crate::{
     dkim::Algorithm,
     keys::State,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    OrganisationReport, Report,
+    told::{Done, OrganisationReport, Report, Rotation, Signed, Unknown},
     words::{join, moment},
 };
 
@@ -80,16 +80,7 @@ fn organisation(page: &mut String, one: &OrganisationReport) {
     }
     if !one.rotations.is_empty() {
         page.push_str("<h3>Rotations</h3>\n");
-        let rows = one.rotations.iter().map(|rotation| {
-            [
-                moment(Some(rotation.time)),
-                rotation.domain.to_string(),
-                format!("{} → {}", rotation.from, rotation.to),
-                or_not_known(rotation.after_days),
-                or_not_known(rotation.by.as_ref()),
-            ]
-        });
-        table(page, ["When", "Domain", "Keys", "After days", "By"], rows);
+        rotations(page, &one.rotations);
     }
     if !one.suspensions.is_empty() {
         page.push_str("<h3>Suspended</h3>\n<ul>\n");
@@ -100,53 +91,70 @@ fn organisation(page: &mut String, one: &OrganisationReport) {
     }
     if !one.unknown.is_empty() {
         page.push_str("<h3>Not known whether they signed</h3>\n");
-        let rows = one.unknown.iter().map(|key| {
-            [
-                key.domain.to_string(),
-                key.selector.to_string(),
-                key.algorithm.to_string(),
-                or_not_known(key.bits),
-                moment(Some(key.made)),
-                key.fingerprint.to_string(),
-            ]
-        });
-        let headings = [
-            "Domain",
-            "Selector",
-            "Algorithm",
-            "Bits",
-            "Made",
-            "Fingerprint",
-        ];
-        table(page, headings, rows);
+        unknown(page, &one.unknown);
     }
     if !one.events.is_empty() {
         page.push_str("<h3>What was done</h3>\n");
-        let rows = one.events.iter().map(|done| {
-            [
-                moment(Some(done.time)),
-                done.words(),
-                done.selector
-                    .as_ref()
-                    .map_or(String::new(), ToString::to_string),
-                join(&done.domains),
-                done.by.to_string(),
-            ]
-        });
-        table(page, ["When", "What", "Selector", "Domains", "By"], rows);
+        events(page, &one.events);
     }
     if one.left_out > 0 {
-        let _ = writeln!(
-            page,
-            "<p>Not listed, as there are too many: {}.</p>",
-            one.left_out
-        );
+        let count = one.left_out;
+        let _ = writeln!(page, "<p>Not listed, as there are too many: {count}.</p>");
     }
+}
+
+fn rotations(page: &mut String, rotations: &[Rotation]) {
+    let rows = rotations.iter().map(|rotation| {
+        [
+            moment(Some(rotation.time)),
+            rotation.domain.to_string(),
+            format!("{} → {}", rotation.from, rotation.to),
+            or_not_known(rotation.after_days),
+            or_not_known(rotation.by.as_ref()),
+        ]
+    });
+    table(page, ["When", "Domain", "Keys", "After days", "By"], rows);
+}
+
+fn unknown(page: &mut String, keys: &[Unknown]) {
+    let rows = keys.iter().map(|key| {
+        [
+            key.domain.to_string(),
+            key.selector.to_string(),
+            key.algorithm.to_string(),
+            or_not_known(key.bits),
+            moment(Some(key.made)),
+            key.fingerprint.to_string(),
+        ]
+    });
+    let headings = [
+        "Domain",
+        "Selector",
+        "Algorithm",
+        "Bits",
+        "Made",
+        "Fingerprint",
+    ];
+    table(page, headings, rows);
+}
+
+fn events(page: &mut String, events: &[Done]) {
+    let rows = events.iter().map(|done| {
+        let selector = done.selector.as_ref();
+        [
+            moment(Some(done.time)),
+            done.words(),
+            selector.map_or(String::new(), ToString::to_string),
+            join(&done.domains),
+            done.by.to_string(),
+        ]
+    });
+    table(page, ["When", "What", "Selector", "Domains", "By"], rows);
 }
 
 fn keys(page: &mut String, one: &OrganisationReport) {
     let rows = one.keys.iter().map(|key| {
-        let signed: Vec<String> = key.signed.iter().map(super::Signed::words).collect();
+        let signed: Vec<String> = key.signed.iter().map(Signed::words).collect();
         [
             key.domain.to_string(),
             key.selector.to_string(),

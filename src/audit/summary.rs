@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
-use super::{KeyReport, OrganisationReport, Period};
+use super::{
+    period::Period,
+    told::{KeyReport, LongUse, OldestKey, OrganisationReport, Summary, WithoutKey},
+};
 use crate::{
     dkim::key::Fingerprint,
     keys::{Keyring, State},
@@ -14,105 +15,34 @@ use crate::{
 /// The least that is asked of an RSA key.
 const LEAST_BITS: usize = 2048;
 
-/// The answer in short. A key that signs for several domains counts once.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Summary {
-    /// With keys that signed.
-    pub organisations: usize,
-    /// For which a key signed.
-    pub domains: usize,
-    /// Keys that signed.
-    pub keys: usize,
-    /// Of the shortest RSA key that signed.
-    pub shortest_rsa_bits: Option<usize>,
-    /// Keys that signed with RSA of less than 2048 bits.
-    pub rsa_below_2048: usize,
-    /// Keys that signed, of which no keyring tells how long they are.
-    pub bits_unknown: usize,
-    /// The oldest of those that signed at the end of the period.
-    pub oldest_active: Option<OldestKey>,
-    /// Keys that signed for longer than they are meant to.
-    pub in_use_too_long: Vec<LongUse>,
-    /// Organisations with domains that have no key in use now; none if the period is over.
-    pub without_key: Option<Vec<WithoutKey>>,
-    /// Keys that several organisations used, by their fingerprint.
-    pub keys_of_several: Vec<Fingerprint>,
-    /// Selectors in a domain at which several organisations had a key, as `SELECTOR.DOMAIN`.
-    pub selectors_of_several: Vec<String>,
-    /// Keys that took the place of others, each domain by itself.
-    pub rotations: usize,
-    /// Keys that were revoked.
-    pub revoked: usize,
-    /// Keys whose record was given up.
-    pub withdrawn: usize,
-    /// Times that a key was put in use on the operator's word.
-    pub assumed: usize,
-    /// Suspensions of organisations.
-    pub suspensions: usize,
-    /// Domains and keys whose record is not as it should be now.
-    pub alarms: usize,
-    /// Keys of which it is not known whether they signed.
-    pub unknown: usize,
-}
-
-/// A key that signed at the end of the period.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct OldestKey {
-    /// Whose.
-    pub organisation: OrganisationId,
-    /// Which one.
-    pub selector: Selector,
-    /// Since it was made.
-    pub age_days: i64,
-}
-
-/// A key that signed for longer than it was meant to.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct LongUse {
-    /// Whose.
-    pub organisation: OrganisationId,
-    /// Which one.
-    pub selector: Selector,
-    /// For how long it signed.
-    pub used_days: i64,
-}
-
-/// An organisation with domains that have no key in use.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct WithoutKey {
-    /// Its id.
-    pub organisation: OrganisationId,
-    /// These.
-    pub domains: Vec<DomainName>,
+/// Answers in short.
+pub(super) fn summary<'a>(
+    period: Period,
+    organisations: &[OrganisationReport],
+    keyrings: &BTreeMap<OrganisationId, Keyring>,
+    configured: impl Iterator<Item = (&'a OrganisationId, &'a [DomainName])>,
+) -> Summary {
+    let mut summary = Summary {
+        without_key: period.now.map(|_| without_key(keyrings, configured)),
+        ..Summary::default()
+    };
+    let mut domains = BTreeSet::new();
+    for one in organisations {
+        summary.organisations += usize::from(!one.keys.is_empty());
+        summary.rotations += one.rotations.len();
+        summary.suspensions += one.suspensions.len();
+        summary.unknown += one.unknown.len();
+        domains.extend(one.keys.iter().map(|key| &key.domain));
+        summary.count_events(one);
+        summary.count_keys(one);
+    }
+    summary.domains = domains.len();
+    summary.in_use_too_long.sort();
+    summary.find_shared(organisations);
+    summary
 }
 
 impl Summary {
-    pub(super) fn of<'a>(
-        period: Period,
-        organisations: &[OrganisationReport],
-        keyrings: &BTreeMap<OrganisationId, Keyring>,
-        configured: impl Iterator<Item = (&'a OrganisationId, &'a [DomainName])>,
-    ) -> Self {
-        let mut summary = Self {
-            without_key: period.now.map(|_| without_key(keyrings, configured)),
-            ..Self::default()
-        };
-        let mut domains = BTreeSet::new();
-        for one in organisations {
-            summary.organisations += usize::from(!one.keys.is_empty());
-            summary.rotations += one.rotations.len();
-            summary.suspensions += one.suspensions.len();
-            summary.unknown += one.unknown.len();
-            domains.extend(one.keys.iter().map(|key| &key.domain));
-            summary.count_events(one);
-            summary.count_keys(one);
-        }
-        summary.domains = domains.len();
-        summary.in_use_too_long.sort();
-        summary.find_shared(organisations);
-        summary
-    }
-
     /// Each key and each word once, however many domains and lines it has.
     fn count_events(&mut self, one: &OrganisationReport) {
         let of = |words: &[&str]| {

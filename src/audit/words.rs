@@ -2,7 +2,10 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Done, KeyReport, Period, Report, Signed, Suspension};
+use super::{
+    period::Period,
+    told::{Done, KeyReport, Report, Signed, Summary, Suspension},
+};
 
 impl Report {
     /// The heading.
@@ -16,46 +19,50 @@ impl Report {
     /// The answer in short: what is asked, and the answer.
     pub fn answers(&self) -> Vec<(&'static str, String)> {
         let summary = &self.summary;
-        let or_none = |text: String| {
-            if text.is_empty() {
-                "none".to_owned()
-            } else {
-                text
-            }
+        let alarms = match self.period.now {
+            Some(_) => summary.alarms.to_string(),
+            None => NOT_OF_THEN.to_owned(),
         };
-        let oldest = summary.oldest_active.as_ref().map(|key| {
+        let mut answers = Vec::from(summary.of_strength());
+        answers.push((
+            "In use for longer than rotate_every",
             format!(
-                "{} of {}: {} days",
-                key.selector, key.organisation, key.age_days
-            )
+                "{} (it is {} days)",
+                summary.too_long(),
+                self.rotate_every_days
+            ),
+        ));
+        answers.extend(summary.of_separation());
+        answers.extend(summary.of_events());
+        answers.push(("Records that are wrong now", alarms));
+        let question = "Keys of which it is not known whether they signed";
+        answers.push((question, summary.unknown.to_string()));
+        answers
+    }
+}
+
+const NOT_OF_THEN: &str = "not known of a period that is over";
+
+impl Summary {
+    /// R1: how long and how old the keys are.
+    fn of_strength(&self) -> [(&'static str, String); 4] {
+        let oldest = self.oldest_active.as_ref().map(|key| {
+            let (selector, organisation) = (&key.selector, &key.organisation);
+            format!("{selector} of {organisation}: {} days", key.age_days)
         });
-        let bits = summary.shortest_rsa_bits.map(|bits| format!("{bits} bits"));
-        let unknown = match summary.bits_unknown {
+        let bits = self.shortest_rsa_bits.map(|bits| format!("{bits} bits"));
+        let unknown = match self.bits_unknown {
             0 => String::new(),
             count => format!("; not known of {count}"),
         };
-        let too_long = summary.in_use_too_long.iter().map(|key| {
-            format!(
-                "{} of {} ({} days)",
-                key.selector, key.organisation, key.used_days
-            )
-        });
-        let without_key = match &summary.without_key {
-            None => "not known of a period that is over".to_owned(),
-            Some(all) => {
-                let all = all.iter();
-                let all = all.map(|one| format!("{} ({})", one.organisation, join(&one.domains)));
-                or_none(all.collect::<Vec<_>>().join(", "))
-            }
-        };
-        vec![
+        [
             (
                 "Keys that signed",
                 format!(
                     "{}, for {} of {}",
-                    summary.keys,
-                    count(summary.domains, "domain"),
-                    count(summary.organisations, "organisation")
+                    self.keys,
+                    count(self.domains, "domain"),
+                    count(self.organisations, "organisation")
                 ),
             ),
             (
@@ -64,49 +71,57 @@ impl Report {
             ),
             (
                 "RSA keys of less than 2048 bits",
-                summary.rsa_below_2048.to_string(),
+                self.rsa_below_2048.to_string(),
             ),
             (
                 "Oldest key in use at the end",
                 oldest.unwrap_or_else(|| "none".into()),
             ),
-            (
-                "In use for longer than rotate_every",
-                format!(
-                    "{} (it is {} days)",
-                    or_none(too_long.collect::<Vec<_>>().join(", ")),
-                    self.rotate_every_days
-                ),
-            ),
+        ]
+    }
+
+    /// R4: whether keys are replaced in time.
+    fn too_long(&self) -> String {
+        let keys = self.in_use_too_long.iter().map(|key| {
+            let (selector, organisation) = (&key.selector, &key.organisation);
+            format!("{selector} of {organisation} ({} days)", key.used_days)
+        });
+        or_none(&keys.collect::<Vec<_>>().join(", "))
+    }
+
+    /// R3: whether each organisation has keys and selectors of its own.
+    fn of_separation(&self) -> [(&'static str, String); 3] {
+        let without_key = match &self.without_key {
+            None => NOT_OF_THEN.to_owned(),
+            Some(all) => {
+                let all = all.iter();
+                let all = all.map(|one| format!("{} ({})", one.organisation, join(&one.domains)));
+                or_none(&all.collect::<Vec<_>>().join(", "))
+            }
+        };
+        [
             (
                 "Keys of several organisations",
-                or_none(join(&summary.keys_of_several)),
+                or_none(&join(&self.keys_of_several)),
             ),
             (
                 "Selectors of several organisations",
-                or_none(summary.selectors_of_several.join(", ")),
+                or_none(&self.selectors_of_several.join(", ")),
             ),
             ("Sending domains without a key", without_key),
-            ("Rotations", summary.rotations.to_string()),
-            ("Keys revoked", summary.revoked.to_string()),
-            ("Keys withdrawn", summary.withdrawn.to_string()),
+        ]
+    }
+
+    fn of_events(&self) -> [(&'static str, String); 5] {
+        [
+            ("Rotations", self.rotations.to_string()),
+            ("Keys revoked", self.revoked.to_string()),
+            ("Keys withdrawn", self.withdrawn.to_string()),
             (
                 "Put in use on the operator's word",
-                summary.assumed.to_string(),
+                self.assumed.to_string(),
             ),
-            ("Suspensions", summary.suspensions.to_string()),
-            (
-                "Records that are wrong now",
-                if self.period.now.is_some() {
-                    summary.alarms.to_string()
-                } else {
-                    "not known of a period that is over".into()
-                },
-            ),
-            (
-                "Keys of which it is not known whether they signed",
-                summary.unknown.to_string(),
-            ),
+            ("Suspensions", self.suspensions.to_string()),
         ]
     }
 }
@@ -215,6 +230,10 @@ pub fn moment(time: Option<Timestamp>) -> String {
         let zoned = time.to_zoned(TimeZone::UTC);
         zoned.strftime("%Y-%m-%d %H:%MZ").to_string()
     })
+}
+
+fn or_none(text: &str) -> String {
+    if text.is_empty() { "none" } else { text }.to_owned()
 }
 
 fn count(number: usize, word: &str) -> String {

@@ -13,7 +13,7 @@ use jiff::{Timestamp, civil::Date};
 use super::{
     context::{self, Context},
     failure::Failure,
-    output::{Output, Table, warn},
+    output::{Output, Table, printable, warn},
     sheet,
     status::Status,
 };
@@ -187,7 +187,7 @@ fn organisation(one: &OrganisationReport, output: &mut Output) {
             or_dash(key.fingerprint)
         ));
         for signed in &key.signed {
-            output.line(format_args!("  signed {}", signed.words()));
+            output.line(printable(&format!("  signed {}", signed.words())));
         }
         output.line(format_args!(
             "  {} days in use, {} days old; made {}",
@@ -219,7 +219,7 @@ fn organisation(one: &OrganisationReport, output: &mut Output) {
         ));
     }
     for suspension in &one.suspensions {
-        output.line(format_args!("suspended {}", suspension.words()));
+        output.line(printable(&format!("suspended {}", suspension.words())));
     }
     events(one, output);
 }
