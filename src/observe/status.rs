@@ -117,6 +117,9 @@ pub struct SignerFigures {
     pub listeners: BTreeMap<String, ListenerFigures>,
     /// By its id; empty for mail of no organisation.
     pub organisations: BTreeMap<String, OrganisationFigures>,
+    /// By its id: those that are together in `other`, each without its hazards. Empty with
+    /// [`Ask::top`].
+    pub beyond: BTreeMap<String, OrganisationFigures>,
     /// By its id: of those of which there is something to say.
     pub facts: BTreeMap<String, SignerFacts>,
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use super::status::{OrganisationFigures, SignerFigures};
+use super::{metrics::OTHER, status::SignerFigures};
 
 /// The version of the files.
 const VERSION: u32 = 1;
@@ -165,7 +165,7 @@ impl Day {
         let reading = Reading {
             at: now,
             started: figures.started,
-            organisations: counts(&figures.organisations),
+            organisations: counts(figures),
         };
         self.until = self.until.max(now);
         let was_silent = self.silent.remove(signer).is_some();
@@ -316,9 +316,13 @@ fn time(seconds: u64) -> Timestamp {
 }
 
 /// As they are counted here: what was put off or rejected did not leave unsigned. Who has counted
-/// nothing is left out.
-fn counts(organisations: &BTreeMap<String, OrganisationFigures>) -> BTreeMap<String, Counts> {
-    let counts = organisations.iter().map(|(id, figures)| {
+/// nothing is left out, and so are those together that are told one by one.
+fn counts(figures: &SignerFigures) -> BTreeMap<String, Counts> {
+    let beyond = &figures.beyond;
+    let organisations = figures.organisations.iter();
+    let organisations = organisations.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
+    let organisations = organisations.chain(beyond);
+    let counts = organisations.map(|(id, figures)| {
         let kept_back = |reason: &str| {
             let maps = [&figures.put_off, &figures.rejected];
             maps.iter().filter_map(|map| map.get(reason)).sum::<u64>()

@@ -299,6 +299,7 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
             for (name, value) in object {
                 found.insert(name.clone());
                 let is_map = [
+                    "beyond",
                     "facts",
                     "judgements",
                     "listeners",

@@ -51,7 +51,7 @@ impl OrganisationMetrics {
     /// One signature was added, with this selector, and this algorithm as it is written in
     /// `a=`.
     pub fn signed(&self, selector: &Selector, algorithm: &'static str) {
-        let counters = self.0.counters();
+        let counters = self.0.counters().shown();
         // The selectors of others together are as many as they are.
         let is_own = matches!(counters.label, Label::Organisation(..));
         counters.signed.add(is_own.then_some(selector), algorithm);
@@ -65,29 +65,25 @@ impl OrganisationMetrics {
     /// One message was not signed, for this reason.
     pub fn unsigned(&self, reason: Refusal) {
         self.0.unsigned.fetch_add(1, Relaxed);
-        let counts = self.0.counters().unsigned.get_or_init(Box::default);
-        if let Some(count) = counts.get(reason as usize) {
-            count.fetch_add(1, Relaxed);
+        for counters in self.0.counters().all() {
+            count(&counters.unsigned, reason);
         }
     }
 
     /// One message that was not signed did not pass either, if that is what was done with it.
     pub fn kept_back(&self, reason: Refusal, action: Action) {
-        let counters = self.0.counters();
-        let counts = match action {
-            Action::Accept => return,
-            Action::Tempfail => &counters.put_off,
-            Action::Reject => &counters.rejected,
-        };
-        let counts = counts.get_or_init(Box::default);
-        if let Some(count) = counts.get(reason as usize) {
-            count.fetch_add(1, Relaxed);
+        for counters in self.0.counters().all() {
+            match action {
+                Action::Accept => {}
+                Action::Tempfail => count(&counters.put_off, reason),
+                Action::Reject => count(&counters.rejected, reason),
+            }
         }
     }
 
     /// One message held this hazard: a word of a fixed set, never text from a message.
     pub fn hazard(&self, hazard: &'static str) {
-        let counters = self.0.counters();
+        let counters = self.0.counters().shown();
         counters.hazards.get_or_init(Box::default).add(hazard);
     }
 }
@@ -170,7 +166,10 @@ impl Places {
                 let place = Place(Arc::clone(this));
                 Counters::new(Label::Organisation(id.clone(), place))
             }
-            _ => Arc::clone(&this.other),
+            _ => match organisation {
+                Some(id) => Counters::new(Label::Beyond(id.clone(), Arc::clone(&this.other))),
+                None => Arc::clone(&this.other),
+            },
         }
     }
 }
@@ -190,8 +189,10 @@ impl Drop for Place {
 enum Label {
     /// Messages without an organisation: empty.
     None,
-    /// Organisations without series of their own.
+    /// Organisations without series of their own, together.
     Other,
+    /// One of those: its reasons are told, and its series are those of the others.
+    Beyond(OrganisationId, Arc<Counters>),
     /// One with its own.
     Organisation(
         OrganisationId,
@@ -229,8 +230,25 @@ impl Counters {
         match &self.label {
             Label::None => "",
             Label::Other => OTHER,
-            Label::Organisation(id, _) => id.as_str(),
+            Label::Organisation(id, _) | Label::Beyond(id, _) => id.as_str(),
         }
+    }
+
+    /// Those that are shown as series.
+    fn shown(&self) -> &Self {
+        match &self.label {
+            Label::Beyond(_, others) => others,
+            _ => self,
+        }
+    }
+
+    /// Its own, and those that are shown where these are others.
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        let others = match &self.label {
+            Label::Beyond(_, others) => Some(&**others),
+            _ => None,
+        };
+        [self].into_iter().chain(others)
     }
 
     /// The counters of these reasons that are to be shown.
@@ -282,6 +300,13 @@ impl Counters {
             hazards: self.hazards().map(owned).collect(),
         };
         (self.label().to_owned(), figures)
+    }
+}
+
+fn count(reasons: &OnceLock<Reasons>, reason: Refusal) {
+    let counts = reasons.get_or_init(Box::default);
+    if let Some(count) = counts.get(reason as usize) {
+        count.fetch_add(1, Relaxed);
     }
 }
 
@@ -339,12 +364,29 @@ impl Table {
         let by_id = self.read();
         let entries = [&self.none].into_iter().chain(by_id.values());
         let with_events = entries.filter_map(|entry| entry.counters.get());
-        let own = with_events.filter(|counters| !matches!(counters.label, Label::Other));
+        let is_shown =
+            |counters: &&Arc<Counters>| !matches!(counters.label, Label::Other | Label::Beyond(..));
+        let own = with_events.filter(is_shown);
         let other = &self.places.other;
         let has_counted = other.totals() != Totals::default() || other.hazards().next().is_some();
         own.chain(has_counted.then_some(other))
             .map(Arc::clone)
             .collect()
+    }
+
+    /// Those without series of their own, each by itself.
+    pub(super) fn beyond(&self) -> BTreeMap<String, OrganisationFigures> {
+        let by_id = self.read();
+        let entries = by_id.values().filter_map(|entry| {
+            let counters = entry.counters.get()?;
+            let is_beyond = matches!(counters.label, Label::Beyond(..));
+            is_beyond.then(|| {
+                let (id, figures) = counters.figures();
+                let signed = entry.totals().signed;
+                (id, OrganisationFigures { signed, ..figures })
+            })
+        });
+        entries.collect()
     }
 }
 
@@ -388,19 +430,14 @@ impl Metrics {
             .unwrap_or_default()
     }
 
-    /// Whether mail of this organisation was not signed since the start for want of a key. Of one
-    /// without series of its own it is not known why, and any reason counts.
+    /// Whether mail of this organisation was not signed since the start for want of a key.
     pub fn sends_without_key(&self, id: &OrganisationId) -> bool {
         let by_id = self.0.organisations.read();
-        let Some(entry) = by_id.get(id) else {
-            return false;
-        };
-        match entry.counters.get() {
-            Some(own) if !matches!(own.label, Label::Other) => own
-                .unsigned()
-                .any(|(reason, count)| count > 0 && reason == Refusal::AwaitingKey.as_str()),
-            _ => entry.totals().unsigned > 0,
-        }
+        let counters = by_id.get(id).and_then(|entry| entry.counters.get());
+        counters.is_some_and(|own| {
+            let mut unsigned = own.unsigned();
+            unsigned.any(|(reason, _)| reason == Refusal::AwaitingKey.as_str())
+        })
     }
 
     /// Drops the series of organisations that are no more. A message that still holds the

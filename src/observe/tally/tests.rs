@@ -1,4 +1,5 @@
 use super::*;
+use crate::observe::status::OrganisationFigures;
 
 const SIGNER: &str = "127.0.0.1:9465";
 
@@ -136,4 +137,20 @@ fn silence_is_noted_once_and_ends_with_an_answer() {
     day.miss("gone:1", now);
     day.retain(|signer| signer == SIGNER);
     assert!(day.silent.is_empty());
+}
+
+#[test]
+fn those_without_series_of_their_own_are_counted_by_themselves() {
+    let now = at("2026-11-29T09:00:00Z");
+    let mut figures = figures(START, 1, 0);
+    let een = figures.organisations["een"].clone();
+    figures.organisations.insert(OTHER.to_owned(), een.clone());
+    let ids = |figures: &SignerFigures| -> Vec<String> {
+        let mut day = Day::new(now);
+        day.add(SIGNER, figures, now);
+        day.organisations.into_keys().collect()
+    };
+    assert_eq!(ids(&figures), ["een", "other"]);
+    figures.beyond = BTreeMap::from([("drie".to_owned(), een)]);
+    assert_eq!(ids(&figures), ["drie", "een"]);
 }
