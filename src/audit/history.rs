@@ -136,6 +136,17 @@ impl Histories {
     }
 }
 
+impl Histories {
+    /// Takes a line about an alarm.
+    pub fn take_alarm(&mut self, line: &Recorded) {
+        let is_listed = line.time >= self.begin && line.time < self.end;
+        if let Some(organisation) = line.organisation.as_ref().filter(|_| is_listed) {
+            let history = self.organisations.entry(organisation.clone());
+            history.or_default().list(Done::of(line));
+        }
+    }
+}
+
 impl History {
     fn list(&mut self, event: Done) {
         if self.events.len() < MOST_EVENTS {

@@ -269,16 +269,19 @@ impl Histories {
         );
         sources.push(if period.now.is_some() {
             "The log has a line when a key changes its state. When a record was last seen is taken \
-             from the keyrings too. Of alarms, only those that stand now are listed: past ones are \
-             in the log of the keeper."
+             from the keyrings too."
                 .into()
         } else {
             "The log has a line when a key changes its state: when a record was last seen is that \
-             of the last such line in the period. Alarms are not in it: they are in the log of the \
-             keeper. Which domains were configured then is not known, so none can be missing a \
-             key."
+             of the last such line in the period. Which domains were configured then is not known, \
+             so none can be missing a key."
                 .into()
         });
+        sources.push(
+            "Alarms are those that the keeper has written down. A keeper of before this report \
+             existed wrote them to its log only."
+                .into(),
+        );
         sources
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn summary<'a>(
 ) -> Summary {
     let mut summary = Summary {
         without_key: period.now.map(|_| without_key(keyrings, configured)),
+        wrong_now: period.now.map(|_| 0),
         ..Summary::default()
     };
     let mut domains = BTreeSet::new();
@@ -53,6 +54,8 @@ impl Summary {
         };
         self.revoked += of(&["revoked"]);
         self.withdrawn += of(&["withdrawn", "withdrawn_by_word"]);
+        let alarms = one.events.iter();
+        self.alarms += alarms.filter(|event| event.event == "alarm").count();
         let is_assumed = |word: &Option<String>| word.as_deref() == Some("assumed");
         let assumed = one.events.iter().filter(|event| is_assumed(&event.word));
         self.assumed += assumed.count();
@@ -63,7 +66,9 @@ impl Summary {
         let mut too_long: BTreeMap<&Selector, i64> = BTreeMap::new();
         for key in &one.keys {
             known.entry(&key.selector).or_insert(key);
-            self.alarms += usize::from(key.alarm.is_some());
+            if let Some(wrong) = &mut self.wrong_now {
+                *wrong += usize::from(key.alarm.is_some());
+            }
             if key.too_long {
                 let days = too_long.entry(&key.selector).or_default();
                 *days = (*days).max(key.used_days.unwrap_or_default());

@@ -199,6 +199,22 @@ fn a_key_and_a_selector_of_several_organisations_are_found() {
     assert_eq!(summary.selectors_of_several, ["s0.een.nl"]);
 }
 
+#[test]
+fn alarms_of_the_period_are_listed() {
+    let period = year(2026);
+    let mut histories = Histories::new(period.begin(), period.end());
+    for time in ["2025-12-31", "2026-01-01", "2027-01-01"] {
+        let alarm = line(time, "alarm", "s0", json!({"evidence": "active_gone"}));
+        histories.take_alarm(&serde_json::from_value(alarm).unwrap());
+    }
+    let report = report(period, None, histories, &BTreeMap::new(), [], HALF_A_YEAR);
+    assert_eq!((report.summary.alarms, report.summary.wrong_now), (1, None));
+    assert_eq!(
+        report.organisations[0].events[0].words(),
+        "alarm (active_gone)"
+    );
+}
+
 /// However often something happens, what is kept has a bound, and what is left out is counted.
 #[test]
 fn a_long_log_takes_no_more_room() {

@@ -146,7 +146,7 @@ pub struct Done {
     /// For which domains.
     pub domains: Vec<DomainName>,
     /// `assumed` on the operator's word that the record is in the DNS; `compromised` or `aborted`
-    /// of a key that was revoked.
+    /// of a key that was revoked; of an alarm, which one.
     pub word: Option<String>,
     /// Who did it.
     pub by: Who,
@@ -215,8 +215,10 @@ pub struct Summary {
     pub assumed: usize,
     /// Suspensions of organisations.
     pub suspensions: usize,
-    /// Domains and keys whose record is not as it should be now.
+    /// Alarms that the keeper raised.
     pub alarms: usize,
+    /// Domains and keys whose record is not as it should be now; none if the period is over.
+    pub wrong_now: Option<usize>,
     /// Keys of which it is not known whether they signed.
     pub unknown: usize,
 }

@@ -19,10 +19,8 @@ impl Report {
     /// The answer in short: what is asked, and the answer.
     pub fn answers(&self) -> Vec<(&'static str, String)> {
         let summary = &self.summary;
-        let alarms = match self.period.now {
-            Some(_) => summary.alarms.to_string(),
-            None => NOT_OF_THEN.to_owned(),
-        };
+        let wrong = summary.wrong_now.map(|count| count.to_string());
+        let wrong = wrong.unwrap_or_else(|| NOT_OF_THEN.to_owned());
         let mut answers = Vec::from(summary.of_strength());
         answers.push((
             "In use for longer than rotate_every",
@@ -34,7 +32,7 @@ impl Report {
         ));
         answers.extend(summary.of_separation());
         answers.extend(summary.of_events());
-        answers.push(("Records that are wrong now", alarms));
+        answers.push(("Records that are wrong now", wrong));
         let question = "Keys of which it is not known whether they signed";
         answers.push((question, summary.unknown.to_string()));
         answers
@@ -112,7 +110,7 @@ impl Summary {
         ]
     }
 
-    fn of_events(&self) -> [(&'static str, String); 5] {
+    fn of_events(&self) -> [(&'static str, String); 6] {
         [
             ("Rotations", self.rotations.to_string()),
             ("Keys revoked", self.revoked.to_string()),
@@ -122,6 +120,7 @@ impl Summary {
                 self.assumed.to_string(),
             ),
             ("Suspensions", self.suspensions.to_string()),
+            ("Alarms", self.alarms.to_string()),
         ]
     }
 }

@@ -130,6 +130,11 @@ fn make(
             });
         }
     })?;
+    keystore.each_alarm(|line| {
+        if only.is_none() || line.organisation.as_ref() == only {
+            histories.take_alarm(&line);
+        }
+    })?;
     let configured = loaded.organisations.iter();
     let configured = configured.map(|one| (&one.id, &one.domains[..]));
     Ok(audit::report(

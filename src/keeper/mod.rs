@@ -14,6 +14,7 @@
 //! half; writes the keystore; asks the DNS.
 
 mod agenda;
+mod alarms;
 mod beginning;
 mod cadence;
 mod check;

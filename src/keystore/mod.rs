@@ -6,6 +6,7 @@
 //! <path>/lock                       held by the one who writes
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
+//! <path>/keeper.alarms              when alarms began and were over
 //! <path>/keeper.counts/<day>.json what became of mail on that day
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/<selector>.pem       a private key
@@ -16,6 +17,7 @@
 //! before the keyring that names it. What is wrong with one key or one organisation never
 //! touches another.
 
+mod alarms;
 mod audit;
 mod batch;
 mod commit;
@@ -42,6 +44,7 @@ use std::{
 use jiff::Timestamp;
 
 pub use self::{
+    alarms::AlarmNews,
     batch::{Addition, BATCH},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Keystore, KeystoreError, audit};
+use super::{Keystore, KeystoreError, audit, files::Folder};
 use crate::{
     keys::{Revocation, State},
     names::{DomainName, OrganisationId, Selector},
@@ -72,15 +72,23 @@ impl Keystore {
         &self,
         mut tell: impl FnMut(u64, Option<Recorded>),
     ) -> Result<(), KeystoreError> {
-        let root = self.root()?;
-        let Some((file, _)) = root.open_log(audit::NAME)? else {
-            return Ok(());
-        };
-        each(BufReader::with_capacity(1 << 16, file), &mut tell).map_err(|error| {
-            let place = root.place(audit::NAME);
-            KeystoreError::Audit { place, error }
-        })
+        each_in(&self.root()?, audit::NAME, &mut tell)
     }
+}
+
+/// The lines of a log in this folder.
+pub(super) fn each_in(
+    folder: &Folder,
+    name: &str,
+    mut tell: impl FnMut(u64, Option<Recorded>),
+) -> Result<(), KeystoreError> {
+    let Some((file, _)) = folder.open_log(name)? else {
+        return Ok(());
+    };
+    each(BufReader::with_capacity(1 << 16, file), &mut tell).map_err(|error| {
+        let place = folder.place(name);
+        KeystoreError::Audit { place, error }
+    })
 }
 
 fn each(mut reader: impl BufRead, tell: &mut impl FnMut(u64, Option<Recorded>)) -> io::Result<()> {

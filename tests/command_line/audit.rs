@@ -107,7 +107,7 @@ fn what_happened_to_the_keys_is_proved() {
         "revoked (compromised) ",
         "which had signed for 0 days",
         "suspended ",
-        "past ones are in the log of the keeper",
+        "Alarms are those that the keeper has written down",
     ]);
 }
 
