@@ -11,6 +11,7 @@ use super::{
     told::{KeyReport, OrganisationReport, Report, Rotation, Signed, Suspension, Unknown},
 };
 use crate::{
+    dkim::PublicKey,
     keys::{KeyEntry, Keyring, State, Why},
     names::{DomainName, OrganisationId, Selector},
 };
@@ -112,8 +113,8 @@ impl Making<'_> {
                 continue;
             }
             for (domain, publication) in &entry.publications {
-                let uses = history.uses.entry(domain.clone()).or_default();
-                let used = uses.entry(entry.selector.clone()).or_default();
+                let keys = history.uses.entry(domain.clone()).or_default();
+                let used = keys.entry(entry.selector.clone()).or_default();
                 let is_told = used.made.is_some() || !used.signed.is_empty();
                 if self.period.now.is_some() {
                     let first = [used.seen_first, publication.seen_since];
@@ -231,7 +232,7 @@ impl Making<'_> {
 }
 
 fn bits(entry: &KeyEntry) -> Option<usize> {
-    entry.public_key.as_ref().map(|key| key.bits())
+    entry.public_key.as_ref().map(PublicKey::bits)
 }
 
 impl OrganisationReport {

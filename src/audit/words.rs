@@ -147,17 +147,15 @@ impl KeyReport {
 
     /// When its record was seen.
     pub fn record(&self) -> String {
-        let lost = match self.record_lost {
+        let times_lost = match self.record_lost {
             0 => String::new(),
             count => format!(", lost {count} times before use"),
         };
-        match (self.record_first_seen, self.record_last_seen) {
-            (None, None) => format!("never seen{lost}"),
-            (first, last) => {
-                let [first, last] = [first, last].map(moment);
-                format!("{first} to {last}{lost}")
-            }
+        if self.record_first_seen.or(self.record_last_seen).is_none() {
+            return format!("never seen{times_lost}");
         }
+        let [first, last] = [self.record_first_seen, self.record_last_seen].map(moment);
+        format!("{first} to {last}{times_lost}")
     }
 
     /// What else is to be said of it, by the word of the log.

@@ -1,6 +1,10 @@
 //! The signers whose mail the keeper counts: `[keeper] signers`.
 
-use std::{fmt, net::Ipv6Addr, path::PathBuf};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use super::{
     problem::Fault,
@@ -91,19 +95,16 @@ fn signer_address(node: &Node) -> Result<SignerAddress, Fault> {
 fn http_address(text: &str) -> Option<SignerAddress> {
     let authority = text.strip_prefix("http://")?;
     let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            let _: Ipv6Addr = host.parse().ok()?;
-            (host, port)
-        }
-        None => {
-            let colon = authority.find(':').unwrap_or(authority.len());
-            let (host, port) = authority.split_at(colon);
-            let is_host = host == "localhost" || host.parse::<DomainName>().is_ok();
-            let is_address = host.parse::<std::net::Ipv4Addr>().is_ok();
-            (is_host || is_address).then_some((host, port))?
-        }
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        let _: Ipv6Addr = host.parse().ok()?;
+        (host, port)
+    } else {
+        let colon = authority.find(':').unwrap_or(authority.len());
+        let (host, port) = authority.split_at(colon);
+        let is_name = host == "localhost" || host.parse::<DomainName>().is_ok();
+        let is_address = host.parse::<Ipv4Addr>().is_ok();
+        (is_name || is_address).then_some((host, port))?
     };
     let port = match port.strip_prefix(':') {
         Some(port) => port.parse().ok().filter(|port| *port > 0)?,

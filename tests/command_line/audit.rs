@@ -15,8 +15,8 @@ fn driven() -> Setup {
     run(&["key", "roll", "voorbeeld"]);
     let keys = run(&["key", "list", "--json"]).json();
     let keys = keys.as_array().unwrap();
-    let selectors = keys.iter().map(|key| key["selector"].as_str().unwrap());
-    let next = selectors.filter(|name| *name != "s1").next().unwrap();
+    let mut selectors = keys.iter().map(|key| key["selector"].as_str().unwrap());
+    let next = selectors.find(|name| *name != "s1").unwrap();
     run(&["key", "activate", "voorbeeld", next, "--assume-published"]);
     run(&["key", "revoke", "voorbeeld", "s1", "--compromised"]);
     run(&["org", "suspend", "voorbeeld"]);

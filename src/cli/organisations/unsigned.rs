@@ -78,7 +78,8 @@ struct ToldOrganisation {
 /// Messages with one reason.
 #[derive(Serialize)]
 struct Reason {
-    reason: String,
+    #[serde(rename = "reason")]
+    word: String,
     unsigned: u64,
     put_off: u64,
     rejected: u64,
@@ -195,7 +196,7 @@ fn until(first: Date, end: Date) -> impl Iterator<Item = Date> {
 fn tell_organisation(organisation: String, counts: &Counts) -> ToldOrganisation {
     let reasons = counts.reasons().into_iter();
     let reasons = reasons.map(|(reason, [unsigned, put_off, rejected])| Reason {
-        reason: reason.to_owned(),
+        word: reason.to_owned(),
         unsigned,
         put_off,
         rejected,
@@ -239,7 +240,7 @@ fn csv(told: &Told) -> Result<Vec<u8>, Failure> {
         [
             day.to_string(),
             one.organisation.clone(),
-            reason.reason.clone(),
+            reason.word.clone(),
             reason.unsigned.to_string(),
             reason.put_off.to_string(),
             reason.rejected.to_string(),
@@ -270,7 +271,7 @@ fn print(told: &Told, now: Timestamp, output: &mut Output) {
         table.row([
             day.to_string(),
             id.to_owned(),
-            reason.reason.clone(),
+            reason.word.clone(),
             reason.unsigned.to_string(),
             reason.put_off.to_string(),
             reason.rejected.to_string(),
