@@ -20,6 +20,7 @@
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`judgement`] | how things stand with an organisation: one value for every surface; pure |
+//! | [`audit`] | the keys that signed in a period, as the audit log tells it; pure |
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
@@ -32,6 +33,7 @@
 //! | [`keeper`] | the life of the keys: looks at the DNS, takes the next step |
 //! | [`cli`] | the commands |
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod daemon;

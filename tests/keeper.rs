@@ -88,6 +88,44 @@ fn a_single_round_says_whether_somebody_should_look() {
     assert_eq!(once(&folder), Some(1));
 }
 
+/// For `zegel audit`: once when it begins and once when it is over, however many keepers look.
+#[test]
+fn alarms_are_written_down() {
+    let world = World::start();
+    world.set_both(DOMAIN, "");
+    let org = Org::new("een", &[DOMAIN]);
+    let zegel = Zegel::prepared(&[org], &settings(world.resolver.address(), &Port::free()));
+    let folder = zegel.path("");
+    for _ in 0..2 {
+        assert_eq!(once(&folder), Some(1));
+    }
+    let alarms = || {
+        let output = command(&folder, &["audit", "een", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+        let events = report["organisations"][0]["events"].as_array().cloned();
+        let events = events.expect("events").into_iter();
+        let alarms = events.filter(|one| one["event"].as_str().unwrap_or("").contains("alarm"));
+        let words = alarms.map(|one| format!("{} {}", one["event"], one["word"]));
+        (
+            report["summary"]["alarms"].clone(),
+            words.collect::<Vec<_>>(),
+        )
+    };
+    let begun = "\"alarm\" \"active_gone\"";
+    assert_eq!(alarms(), (1.into(), vec![begun.to_owned()]));
+    let records = zegel.records();
+    let (name, text) = records.iter().next().expect("the record of the key");
+    // A string has 255 octets at most.
+    let (first, rest) = text.split_at(200);
+    world.set_both(DOMAIN, &format!("{name}. 60 TXT \"{first}\" \"{rest}\"\n"));
+    assert_eq!(once(&folder), Some(0));
+    let over = "\"alarm_over\" \"active_gone\"";
+    assert_eq!(
+        alarms(),
+        (1.into(), vec![begun.to_owned(), over.to_owned()])
+    );
+}
+
 fn once(folder: &Path) -> Option<i32> {
     let output = command(folder, &["keeper", "--once"]);
     output.status.code()

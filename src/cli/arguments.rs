@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
+    audit::AuditArguments,
     check::CheckArguments,
     demo::DemoArguments,
     dns::DnsCommand,
@@ -77,6 +78,8 @@ pub(super) enum Command {
     /// DNS records
     #[command(subcommand)]
     Dns(DnsCommand),
+    /// Prove which keys signed in a period, how long they were and who did what
+    Audit(AuditArguments),
     /// How the running signer and keeper are, at one look
     Status(StatusArguments),
     /// Who sends now: organisations with their rates, over and over

@@ -20,15 +20,18 @@ const DEFAULT_CONFIG: &str = "/etc/zegel/zegel.toml";
 /// The common options, and where to print.
 pub(super) struct Context {
     config: Option<PathBuf>,
+    /// The words of the command, such as `key roll`.
+    command: String,
     /// The one that a command writes.
     keystore: Option<Keystore>,
     pub(super) output: Output,
 }
 
 impl Context {
-    pub(super) fn new(config: Option<PathBuf>) -> Self {
+    pub(super) fn new(config: Option<PathBuf>, command: String) -> Self {
         Self {
             config,
+            command,
             keystore: None,
             output: Output::new(),
         }
@@ -60,7 +63,7 @@ impl Context {
 
     /// The keystore, for a command that writes it.
     pub(super) fn open_keystore(&mut self, settings: &Settings) -> Result<Keystore, KeystoreError> {
-        let keystore = settings.open_keystore()?;
+        let keystore = settings.open_keystore()?.by(&self.command);
         self.keystore = Some(keystore.clone());
         Ok(keystore)
     }

@@ -5,6 +5,7 @@
 //! naming the file, the key and the way out.
 
 mod arguments;
+mod audit;
 mod check;
 mod context;
 mod day;
@@ -34,7 +35,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::{
     arguments::{Arguments, Command, KeeperArguments, KeeperCommand},
@@ -48,10 +49,26 @@ pub fn command() -> clap::Command {
     Arguments::command()
 }
 
+/// The words of the command that was given, such as `key roll`.
+fn words(matches: &ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut below = matches.subcommand();
+    while let Some((word, matches)) = below {
+        words.push(word);
+        below = matches.subcommand();
+    }
+    words.join(" ")
+}
+
 /// Does what the arguments of this process ask for.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let parsed = Arguments::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((arguments, words(&matches)))
+    });
+    let (arguments, words) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help is an error too, for clap; a closed pipe is none for us.
             let _ = error.print();
@@ -63,7 +80,7 @@ pub fn main() -> ExitCode {
         output::complain(&error);
         return ExitCode::FAILURE;
     }
-    let mut context = Context::new(arguments.config);
+    let mut context = Context::new(arguments.config, words);
     let result = match &arguments.command {
         Command::Run => return daemon::run(context.config_file()),
         Command::Keeper(KeeperArguments {
@@ -83,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(arguments, &mut context),
         Command::Explain(arguments) => explain::run(arguments, &mut context),
         Command::Verify(arguments) => verify::run(arguments, &mut context),
+        Command::Audit(arguments) => audit::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
         Command::Keystore(command) => keystore::run(command, &mut context),

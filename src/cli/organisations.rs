@@ -3,6 +3,7 @@
 mod add;
 mod handed_over;
 mod standing;
+mod unsigned;
 mod wait;
 mod waiting;
 
@@ -14,6 +15,7 @@ use self::{
     add::AddArguments,
     handed_over::HandedOverArguments,
     standing::{RetireArguments, StandingArguments},
+    unsigned::UnsignedArguments,
     wait::WaitArguments,
     waiting::WaitingArguments,
 };
@@ -50,6 +52,8 @@ pub(super) enum OrganisationCommand {
     Resume(StandingArguments),
     /// Say that it, or a domain, is gone from orgs.d for good
     Retire(RetireArguments),
+    /// Mail that was not signed, by organisation, reason and day
+    Unsigned(UnsignedArguments),
 }
 
 #[derive(Args, Debug)]
@@ -113,6 +117,7 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
         OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
+        OrganisationCommand::Unsigned(arguments) => unsigned::run(arguments, context),
     }
 }
 

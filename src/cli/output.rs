@@ -12,18 +12,55 @@ use unicode_width::UnicodeWidthStr;
 
 pub(super) use crate::words::printable;
 
-/// Standard output.
+/// Standard output, or what is to be written to a file.
 pub(super) struct Output {
-    stream: BufWriter<StdoutLock<'static>>,
+    stream: Stream,
     /// The first error; nothing is written after it.
     error: Option<io::Error>,
+}
+
+enum Stream {
+    Standard(BufWriter<StdoutLock<'static>>),
+    Memory(Vec<u8>),
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Standard(stream) => stream.write(octets),
+            Self::Memory(memory) => memory.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Standard(stream) => stream.flush(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
 }
 
 impl Output {
     pub(super) fn new() -> Self {
         Self {
-            stream: BufWriter::new(io::stdout().lock()),
+            stream: Stream::Standard(BufWriter::new(io::stdout().lock())),
             error: None,
+        }
+    }
+
+    /// One that keeps what is printed.
+    pub(super) fn to_memory() -> Self {
+        Self {
+            stream: Stream::Memory(Vec::new()),
+            error: None,
+        }
+    }
+
+    /// What was printed, of one that keeps it.
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        match self.stream {
+            Stream::Standard(_) => Vec::new(),
+            Stream::Memory(memory) => memory,
         }
     }
 
@@ -64,10 +101,7 @@ impl Output {
         }
     }
 
-    fn attempt(
-        &mut self,
-        write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
-    ) {
+    fn attempt(&mut self, write: impl FnOnce(&mut Stream) -> io::Result<()>) {
         if self.error.is_none() {
             self.error = write(&mut self.stream).err();
         }

@@ -316,8 +316,10 @@ impl Described {
             drain,
             relay_addresses,
             http,
+            signers,
         } = keeper;
         self.add("keeper.http", Effect::AtStartOfKeeper, http);
+        self.add("keeper.signers", Effect::AtStartOfKeeper, signers);
         let mut add = |key: &str, value: &dyn Display| {
             self.add(format!("keeper.{key}"), Effect::AtOnce, value);
         };

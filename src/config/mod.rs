@@ -14,6 +14,7 @@ mod problem;
 mod section;
 mod settings;
 mod settings_file;
+mod signers;
 mod source;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use self::{
         LogFilter, LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket,
         away, situation,
     },
+    signers::{SignerAddress, Signers},
 };
 use self::{
     organisations::{Memory, Surroundings},

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use super::{
     handover::HandoverSettings, hooks::HookSettings, mistakes::Mistakes, problem::Problem,
+    signers::Signers,
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
@@ -435,6 +436,8 @@ pub struct KeeperSettings {
     pub relay_addresses: Vec<IpAddr>,
     /// Where the keeper serves its metrics. If the default can't be had, it does without.
     pub http: HttpListen,
+    /// The signers whose mail it counts.
+    pub signers: Signers,
 }
 
 impl Default for KeeperSettings {
@@ -451,6 +454,7 @@ impl Default for KeeperSettings {
             drain: 7 * DAY,
             relay_addresses: Vec::new(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9466))),
+            signers: Signers::ThisHost,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
         HttpListen, KeeperSettings, Limits, ListenerSettings, LogFilter, LogFormat, LogSettings,
         Resolvers, Settings, SigningSettings, Socket,
     },
+    signers::read_signers,
     source::{Node, Value},
 };
 use crate::{
@@ -348,6 +349,7 @@ fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
         drain: section.read_or("drain", defaults.drain, time),
         relay_addresses: section.values("relay_addresses", address),
         http: section.read_or("http", defaults.http, http_address),
+        signers: read_signers(&mut section),
     };
     if settings.lead_time >= settings.rotate_every {
         let text = "a successor would be made before the key itself";

@@ -12,12 +12,26 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::HttpListen;
+use crate::config::{HttpListen, SignerAddress};
 
-/// What the server gives one request, and a bit.
-const PATIENCE: Duration = Duration::from_secs(12);
-/// 100,000 organisations make some 10 MB.
-const LARGEST_BODY: usize = 512 * 1024 * 1024;
+/// How long an answer is waited for, and how much of it is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the connection to the end of the answer.
+    pub time: Duration,
+    /// Octets of the body.
+    pub octets: usize,
+}
+
+impl Default for Patience {
+    /// What the server gives one request, and a bit. 100,000 organisations make some 10 MB.
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(12),
+            octets: 512 * 1024 * 1024,
+        }
+    }
+}
 
 /// Where a process serves its pages.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +62,14 @@ impl Endpoint {
                 let address = reachable(*address);
                 Some(Self::Tcp(address.ip().to_string(), address.port()))
             }
+        }
+    }
+
+    /// Where the configuration says that a signer is.
+    pub fn of_signer(address: &SignerAddress) -> Self {
+        match address {
+            SignerAddress::Http { host, port } => Self::Tcp(host.clone(), *port),
+            SignerAddress::Unix(path) => Self::Unix(path.clone()),
         }
     }
 
@@ -85,26 +107,42 @@ impl Endpoint {
     ///
     /// Why there is none, for people.
     pub async fn get(&self, path: &str) -> Result<Reply, String> {
-        let answer = timeout(PATIENCE, self.ask(path)).await;
-        let answer = answer.map_err(|_| "no answer in 12 seconds".to_owned())?;
+        self.get_within(path, Patience::default()).await
+    }
+
+    /// The same, with bounds of one's own.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people.
+    pub async fn get_within(&self, path: &str, patience: Patience) -> Result<Reply, String> {
+        let Patience { time, octets } = patience;
+        let answer = timeout(time, self.ask(path, octets)).await;
+        let answer = answer.map_err(|_| format!("no answer in {} seconds", time.as_secs()))?;
         answer.map_err(|error| error.to_string())
     }
 
-    async fn ask(&self, path: &str) -> Result<Reply, Box<dyn Error + Send + Sync>> {
+    async fn ask(&self, path: &str, octets: usize) -> Result<Reply, Box<dyn Error + Send + Sync>> {
         match self {
             Self::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 let address = stream.peer_addr()?;
-                let reply = request(stream, &self.to_string(), path).await?;
+                let reply = request(stream, &self.to_string(), path, octets).await?;
                 if reply.status != StatusCode::MISDIRECTED_REQUEST {
                     return Ok(reply);
                 }
                 // A name could be anybody's; the address behind it could not.
                 let stream = TcpStream::connect(address).await?;
-                request(stream, &address.to_string(), path).await
+                request(stream, &address.to_string(), path, octets).await
             }
             Self::Unix(socket) => {
-                request(UnixStream::connect(socket).await?, "localhost", path).await
+                request(
+                    UnixStream::connect(socket).await?,
+                    "localhost",
+                    path,
+                    octets,
+                )
+                .await
             }
         }
     }
@@ -137,6 +175,7 @@ async fn request(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     host: &str,
     path: &str,
+    octets: usize,
 ) -> Result<Reply, Box<dyn Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
@@ -145,10 +184,10 @@ async fn request(
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), LARGEST_BODY);
-    let octets = body.collect().await?.to_bytes();
+    let body = Limited::new(response.into_body(), octets);
+    let body = body.collect().await?.to_bytes();
     driver.abort();
-    let text = String::from_utf8(octets.into()).map_err(|_| "the answer is not UTF-8")?;
+    let text = String::from_utf8(body.into()).map_err(|_| "the answer is not UTF-8")?;
     Ok(Reply { status, text })
 }
 

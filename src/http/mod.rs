@@ -14,6 +14,7 @@
 
 mod client;
 mod listener;
+mod look;
 mod pages;
 mod places;
 mod site;
@@ -28,8 +29,9 @@ use hyper_util::{
 use tokio::time::timeout;
 
 pub use self::{
-    client::{Endpoint, Reply},
+    client::{Endpoint, Patience, Reply},
     listener::HttpListener,
+    look::LookError,
     pages::{optional_pages, pages},
 };
 use self::{places::Places, site::Site};

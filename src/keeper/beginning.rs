@@ -125,7 +125,7 @@ impl Beginning {
 fn open(settings: &Settings) -> JoinHandle<Result<Opened, KeystoreError>> {
     let settings = settings.clone();
     spawn_blocking(move || {
-        let keystore = settings.open_keystore()?;
+        let keystore = settings.open_keystore()?.by("keeper");
         // A mount that failed leaves an empty folder, in which no key is to be made.
         keystore.check_initialised()?;
         let lock = keystore.keep(Timestamp::now())?;

@@ -10,6 +10,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 
+use super::alarms::Alarms;
 use crate::{
     config::{Claims, situation},
     dkim::PublicKey,
@@ -39,6 +40,8 @@ pub(super) type Outcome = Result<Checked, KeystoreError>;
 #[derive(Debug)]
 pub(super) struct Checker {
     keystore: Keystore,
+    /// Those that were written down.
+    pub(super) alarms: Alarms,
     /// Held with the lock of the keystore, whose waiting has an end: on a slow disk the
     /// organisations of one round would give up on each other.
     writing: Mutex<()>,
@@ -149,6 +152,7 @@ impl Checker {
     /// For the keys of this keystore.
     pub(super) fn new(keystore: Keystore) -> Self {
         Self {
+            alarms: Alarms::new(keystore.clone()),
             keystore,
             writing: Mutex::default(),
         }

@@ -14,10 +14,12 @@
 //! half; writes the keystore; asks the DNS.
 
 mod agenda;
+mod alarms;
 mod beginning;
 mod cadence;
 mod check;
 mod clock;
+mod collect;
 mod complaints;
 mod hooks;
 mod journal;
@@ -29,20 +31,23 @@ mod single;
 mod survey;
 mod work;
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use tokio::{
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{Notify, watch},
+    task::AbortHandle,
 };
 
-use self::{beginning::Beginning, hooks::Hooks, round::Rounds, work::Attention};
+use self::{
+    beginning::Beginning, collect::Collector, hooks::Hooks, round::Rounds, work::Attention,
+};
 pub use self::{round::Duty, single::look};
 use crate::{
     config::{HttpListen, KeeperSettings, Loaded, Reader},
     http::{self, HttpState, Role},
-    keystore::KeeperLock,
+    keystore::{KeeperLock, Keystore},
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
     process::{self, RunError, Started, systemd},
 };
@@ -107,6 +112,7 @@ async fn serve(
     *lock = Some(opened.lock);
     let Beginning { reader, loaded, .. } = beginning;
     let keystore = opened.keystore.clone();
+    let collecting = Collecting::start(&loaded, &opened.keystore, duty);
     let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics)?;
     let wish = rounds.wish();
     if duty == Duty::Always {
@@ -122,12 +128,45 @@ async fn serve(
             attention = &mut work => break attention,
             _ = terminate.recv() => break cut,
             _ = interrupt.recv() => break cut,
-            _ = hangup.recv() => wish.notify_one(),
+            _ = hangup.recv() => {
+                wish.notify_one();
+                collecting.wish.notify_one();
+            }
         }
     };
+    drop(collecting);
     systemd::stopping();
     stop.send_replace(true);
     Ok(attention)
+}
+
+/// The counting of mail that is not signed, until this is dropped.
+struct Collecting {
+    /// Notified when someone wants it done now.
+    wish: Arc<Notify>,
+    task: Option<AbortHandle>,
+}
+
+impl Collecting {
+    fn start(loaded: &Loaded, keystore: &Keystore, duty: Duty) -> Self {
+        let wish = Arc::<Notify>::default();
+        // A single round is over too soon to see anything come.
+        let collector = Collector::new(&loaded.settings, keystore);
+        let collector = collector.filter(|_| duty == Duty::Always);
+        let task = collector.map(|collector| {
+            let work = collector.work(Arc::clone(&wish));
+            tokio::spawn(work).abort_handle()
+        });
+        Self { wish, task }
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
 }
 
 /// Serves the pages, as soon as their address can be had: keys do not wait for that.

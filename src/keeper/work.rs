@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     agenda::{Ended, Lane, QUICK},
-    check::{Checker, Outcome},
+    check::{Checked, Checker, Outcome},
     clock::Look,
     journal::Journal,
     policies::{Policies, PolicyLook},
@@ -155,6 +155,7 @@ impl Work {
                     metrics.over_budget();
                 }
                 journal.checked(&organisation.id, &checked);
+                self.note_alarms(&checked);
                 if checked.needs_attention() {
                     Attention::Needed
                 } else {
@@ -166,6 +167,19 @@ impl Work {
                 journal.failed(&organisation.id, &error);
                 Attention::Needed
             }
+        }
+    }
+
+    /// Writes down which alarms began and which are over; they count all the same if it can't.
+    fn note_alarms(&self, checked: &Checked) {
+        let id = &self.organisation.id;
+        let alarms = &self.checker.alarms;
+        let noted = task::block_in_place(|| alarms.looked(id, &checked.alarms, Timestamp::now()));
+        if let Err(error) = noted {
+            tracing::warn!(
+                organisation = id.as_str(),
+                "alarms are not written down: {error}"
+            );
         }
     }
 }

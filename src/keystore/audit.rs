@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Keystore,
     files::Folder,
     problem::{FileError, KeystoreError},
 };
@@ -35,6 +36,9 @@ struct Line<'a> {
     /// The real one: who called the program.
     uid: u32,
     pid: u32,
+    /// The keeper, or which command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
     version: u32,
     event: &'static str,
     organisation: &'a str,
@@ -49,10 +53,12 @@ struct Line<'a> {
 
 /// What is told of the keystore as a whole.
 #[derive(Serialize)]
-struct Note {
+struct Note<'a> {
     time: Timestamp,
     uid: u32,
     pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
     event: &'static str,
 }
 
@@ -112,6 +118,7 @@ pub(super) fn each(folder: &Folder, mut tell: impl FnMut(Event)) {
 pub(super) struct AuditLog<'a> {
     folder: &'a Folder,
     file: File,
+    by: Option<&'a str>,
 }
 
 /// What was told of a change that is yet to be made. It is taken back if this is dropped.
@@ -140,9 +147,10 @@ impl Drop for Told {
 }
 
 impl<'a> AuditLog<'a> {
-    pub(super) fn open(folder: &'a Folder) -> Result<Self, FileError> {
+    pub(super) fn open(keystore: &'a Keystore, folder: &'a Folder) -> Result<Self, FileError> {
         let file = folder.log_file(NAME)?;
-        Ok(Self { folder, file })
+        let by = keystore.by.as_deref();
+        Ok(Self { folder, file, by })
     }
 
     /// Appends what is told of the keystore as a whole, down to the disk.
@@ -153,6 +161,7 @@ impl<'a> AuditLog<'a> {
             time: now,
             uid: rustix::process::getuid().as_raw(),
             pid: std::process::id(),
+            by: self.by,
             event,
         };
         let write = |file: &mut File| {
@@ -185,12 +194,17 @@ impl<'a> AuditLog<'a> {
             length,
             is_kept: false,
         };
-        write(&mut told.file, revisions, now).map_err(failed)?;
+        write(&mut told.file, self.by, revisions, now).map_err(failed)?;
         Ok(told)
     }
 }
 
-fn write(file: &mut File, revisions: &[Revision<'_>], now: Timestamp) -> io::Result<()> {
+fn write(
+    file: &mut File,
+    by: Option<&str>,
+    revisions: &[Revision<'_>],
+    now: Timestamp,
+) -> io::Result<()> {
     let mut text = Vec::with_capacity(256);
     if is_cut_off(file)? {
         text.push(b'\n');
@@ -203,6 +217,7 @@ fn write(file: &mut File, revisions: &[Revision<'_>], now: Timestamp) -> io::Res
             time: now,
             uid: rustix::process::getuid().as_raw(),
             pid: std::process::id(),
+            by,
             version: VERSION,
             event: entry.event,
             organisation: organisation.as_str(),

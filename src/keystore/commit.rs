@@ -56,7 +56,10 @@ impl Writer {
         let mut keyring = folder.prepare(KEYRING, &json(&folder, revision)?)?;
         let mut told = None;
         if !revision.audit.is_empty() {
-            told = Some(AuditLog::open(&self.root)?.append(std::slice::from_ref(revision), now)?);
+            told = Some(
+                AuditLog::open(&self.keystore, &self.root)?
+                    .append(std::slice::from_ref(revision), now)?,
+            );
         }
         keyring.rename()?;
         if let Some(told) = told {
@@ -94,7 +97,7 @@ impl Writer {
         for (folder, revision) in folders.iter().zip(revisions) {
             prepared.push(folder.prepare_unsynced(KEYRING, &json(folder, revision)?)?);
         }
-        let told = AuditLog::open(&self.root)?.append(revisions, now)?;
+        let told = AuditLog::open(&self.keystore, &self.root)?.append(revisions, now)?;
         self.root.sync_file_system()?;
         // From the first rename on something is changed, and the log tells of it.
         let mut told = Some(told);
@@ -127,7 +130,7 @@ impl Writer {
             .prepare(GENERATION, self.next_generation()?.as_bytes())?;
         let mut revision = Revision::new(organisation, Keyring::default());
         revision.audit = missing.iter().map(left).collect();
-        let log = AuditLog::open(&self.root)?;
+        let log = AuditLog::open(&self.keystore, &self.root)?;
         let told = log.append(std::slice::from_ref(&revision), now)?;
         generation.keep();
         generation.rename()?;

@@ -140,7 +140,7 @@ impl Writer {
             prepared.push(folder.prepare_unsynced(&name, &json)?);
         }
         let revisions: Vec<Revision<'_>> = notes.iter().map(|note| told(note)).collect();
-        let told = AuditLog::open(&self.root)?.append(&revisions, now)?;
+        let told = AuditLog::open(&self.keystore, &self.root)?.append(&revisions, now)?;
         self.root.sync_file_system()?;
         let mut told = Some(told);
         for one in &mut prepared {

@@ -9,6 +9,8 @@
 //! <path>/keeper.hooks/<org>.json    what programs were told, and what they are still to be told
 //! <path>/keeper.seen/<org>.json     what the keeper last saw of policies and wrong records
 //! <path>/handed.over/<org>.json     which records were handed over, when and by whom
+//! <path>/keeper.alarms              when alarms began and were over
+//! <path>/keeper.counts/<day>.json what became of mail on that day
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/deadlines.json       by when records are to be there, if the operator said so
 //! <path>/<org>/<selector>.pem       a private key
@@ -19,9 +21,11 @@
 //! before the keyring that names it. What is wrong with one key or one organisation never
 //! touches another.
 
+mod alarms;
 mod audit;
 mod batch;
 mod commit;
+mod counts;
 mod deadlines;
 mod files;
 mod handed_over;
@@ -31,6 +35,7 @@ mod lock;
 mod mark;
 mod problem;
 mod reading;
+mod recorded;
 mod requests;
 mod restoring;
 mod selectors;
@@ -47,12 +52,14 @@ use std::{
 use jiff::Timestamp;
 
 pub use self::{
+    alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
     problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, SightingsStamp, View},
+    recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
@@ -80,6 +87,8 @@ const KEY_SUFFIX: &str = ".pem";
 pub struct Keystore {
     path: Arc<Path>,
     mark: Arc<MarkFile>,
+    /// Who writes, for the audit log.
+    by: Option<Arc<str>>,
 }
 
 /// By what a keystore is known to be as it was read. The number alone would not do: a backup
@@ -143,6 +152,7 @@ impl Keystore {
         let keystore = Self {
             mark: Arc::new(MarkFile::beside(named.components().as_path())),
             path: real.into(),
+            by: None,
         };
         keystore.root()?;
         Ok(keystore)
@@ -153,6 +163,15 @@ impl Keystore {
     pub fn with_mark(self, folder: &Path) -> Self {
         Self {
             mark: Arc::new(MarkFile::new(folder.to_owned())),
+            ..self
+        }
+    }
+
+    /// The same keystore, for one that the audit log calls so: `keeper`, or words of a command.
+    #[must_use]
+    pub fn by(self, who: &str) -> Self {
+        Self {
+            by: Some(who.into()),
             ..self
         }
     }

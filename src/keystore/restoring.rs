@@ -90,7 +90,7 @@ impl Keystore {
             given_up: Vec::new(),
             failed: Vec::new(),
         };
-        AuditLog::open(&writer.root)?.note("restored", now)?;
+        AuditLog::open(&writer.keystore, &writer.root)?.note("restored", now)?;
         for organisation in self.organisations()? {
             match writer.give_up_again(&organisation, now) {
                 Ok(changes) => {

@@ -56,8 +56,9 @@ impl Report<'_> {
         action: Action,
         octets: u64,
     ) {
-        self.organisation_metrics(decision)
-            .unsigned(refused.refusal);
+        let metrics = self.organisation_metrics(decision);
+        metrics.unsigned(refused.refusal);
+        metrics.kept_back(refused.refusal, action);
         if refused.refusal == Refusal::SigningFailure {
             self.listener.all_metrics.signing_failed();
         }

@@ -17,7 +17,7 @@ mod process;
 mod queue;
 mod ranking;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use prometheus_client::registry::Registry;
 
@@ -107,6 +107,11 @@ impl Metrics {
             started: inner.machine.started,
             listeners: inner.listeners.figures(),
             organisations: all.iter().map(|one| one.figures()).collect(),
+            beyond: if ask.top.is_none() {
+                inner.organisations.beyond()
+            } else {
+                BTreeMap::new()
+            },
             ..SignerFigures::default()
         };
         inner.process.fill(&mut figures);

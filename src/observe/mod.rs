@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod processor_time;
 pub mod readiness;
 pub mod status;
+pub mod tally;

@@ -117,6 +117,9 @@ pub struct SignerFigures {
     pub listeners: BTreeMap<String, ListenerFigures>,
     /// By its id; empty for mail of no organisation.
     pub organisations: BTreeMap<String, OrganisationFigures>,
+    /// By its id: those that are together in `other`, each without its hazards. Empty with
+    /// [`Ask::top`].
+    pub beyond: BTreeMap<String, OrganisationFigures>,
     /// By its id: of those of which there is something to say.
     pub facts: BTreeMap<String, SignerFacts>,
 }
@@ -143,6 +146,10 @@ pub struct OrganisationFigures {
     pub signed: u64,
     /// Messages that were not signed, by the reason.
     pub unsigned: BTreeMap<String, u64>,
+    /// Those of them that were put off (451), by the reason.
+    pub put_off: BTreeMap<String, u64>,
+    /// Those of them that were rejected (550), by the reason.
+    pub rejected: BTreeMap<String, u64>,
     /// Messages that held what breaks signatures, by the hazard.
     pub hazards: BTreeMap<String, u64>,
 }

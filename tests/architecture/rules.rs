@@ -17,7 +17,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["snapshot"],
     &["dns"],
     &["judgement"],
-    &["handover", "doctor", "import"],
+    &["audit", "handover", "doctor", "import"],
     &["signer"],
     &["milter", "page"],
     &["process"],
@@ -44,6 +44,10 @@ pub(crate) const HOMES: &[Home] = &[
     Home {
         crates: &["config"],
         module: "config::source",
+    },
+    Home {
+        crates: &["csv"],
+        module: "cli::sheet",
     },
     Home {
         crates: &["hyper", "hyper_util", "http_body_util"],

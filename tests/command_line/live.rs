@@ -299,12 +299,14 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
             for (name, value) in object {
                 found.insert(name.clone());
                 let is_map = [
+                    "beyond",
                     "facts",
                     "judgements",
                     "listeners",
                     "messages",
                     "organisations",
                     "put_off",
+                    "rejected",
                     "unsigned",
                     "hazards",
                 ];

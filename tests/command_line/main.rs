@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod audit;
 mod checks;
 mod dns;
 mod dns_server;
@@ -20,3 +21,4 @@ mod setup;
 mod standing;
 #[path = "../support/mod.rs"]
 mod support;
+mod unsigned;

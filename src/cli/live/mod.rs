@@ -9,15 +9,14 @@ mod top;
 use std::time::Duration;
 
 use clap::Args;
-use serde::de::DeserializeOwned;
 use tokio::{runtime::Builder, time::timeout};
 
 use super::{context::Context, failure::Failure};
 use crate::{
     config::{Loaded, Settings},
-    http::Endpoint,
+    http::{Endpoint, LookError},
     judgement::SignerReport,
-    observe::status::{Ask, Role, SignerFigures, UnreadableStatus, read_status},
+    observe::status::{Ask, Role, SignerFigures},
 };
 
 pub(super) use self::{
@@ -85,55 +84,9 @@ impl Source {
 
     /// Looks at the signer.
     async fn look(&self, ask: &Ask) -> Result<SignerReport, LookError> {
-        look(&self.signer, Role::Signer, &format!("/status.json?{ask}")).await
+        let path = format!("/status.json?{ask}");
+        self.signer.look(Role::Signer, &path).await
     }
-}
-
-/// Why nothing is known of a process. The text stands behind its role and its address.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-enum LookError {
-    /// Nobody answers.
-    #[error("{0}")]
-    Away(String),
-    /// It is a Zegel of before `/status.json`, or something else.
-    #[error(
-        "has no /status.json: it is older than this zegel ({}), and is to be upgraded or asked \
-         with its own",
-        env!("CARGO_PKG_VERSION")
-    )]
-    Old,
-    /// It does not tell.
-    #[error("answers with {0}")]
-    Refused(String),
-    #[error("{0}")]
-    Unreadable(#[from] UnreadableStatus),
-}
-
-impl LookError {
-    /// The whole sentence.
-    fn of(&self, role: Role, endpoint: &str) -> String {
-        let role = role.as_str();
-        match self {
-            Self::Away(error) => format!("no {role} answers at {endpoint}: {error}"),
-            other => format!("the {role} at {endpoint} {other}"),
-        }
-    }
-}
-
-async fn look<T: DeserializeOwned>(
-    endpoint: &Endpoint,
-    role: Role,
-    path: &str,
-) -> Result<T, LookError> {
-    let reply = endpoint.get(path).await.map_err(LookError::Away)?;
-    if reply.status == 404 {
-        return Err(LookError::Old);
-    }
-    if !reply.status.is_success() {
-        let text = format!("{}: {}", reply.status, reply.text.trim());
-        return Err(LookError::Refused(text));
-    }
-    Ok(read_status(role, &reply.text)?)
 }
 
 /// Asks the signer of this configuration, if one answers within a moment: for commands that have
@@ -142,7 +95,7 @@ pub(super) fn ask_signer(settings: &Settings) -> Option<SignerFigures> {
     let signer = Endpoint::of(&settings.http)?;
     let asking = async move {
         let ask = format!("/status.json?{}", Ask::default());
-        let look = look::<SignerReport>(&signer, Role::Signer, &ask);
+        let look = signer.look::<SignerReport>(Role::Signer, &ask);
         timeout(MOMENT, look).await.ok()?.ok()
     };
     let report = on_runtime(asking).ok()??;

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    Source, SourceArguments, look, on_runtime,
+    Source, SourceArguments, on_runtime,
     screen::Screen,
     standing::{KeeperLook, Standing, duration},
 };
@@ -51,7 +51,7 @@ pub(in crate::cli) fn run(
         let keeper = match &source.keeper {
             Some(endpoint) => Some(KeeperLook {
                 endpoint: endpoint.to_string(),
-                status: look(endpoint, Role::Keeper, "/status.json").await,
+                status: endpoint.look(Role::Keeper, "/status.json").await,
             }),
             None => None,
         };

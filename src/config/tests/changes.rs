@@ -338,6 +338,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtOnce,
         ),
         ("hooks.timeout = \"1m\"", "hooks.timeout: 30s -> 1m", AtOnce),
+        (
+            "keeper.signers = [\"http://127.0.0.1:1\", \"unix:/run/h.sock\"]",
+            "keeper.signers: http.listen -> http://127.0.0.1:1 unix:/run/h.sock",
+            AtStartOfKeeper,
+        ),
     ]
 };
 

@@ -210,6 +210,16 @@ const CASES: &[(&str, &str, &str)] = &[
         "such as 192.0.2.25",
     ),
     (
+        "[keeper]\nsigners = \"http://127.0.0.1:9465\"",
+        "zegel.toml:2: keeper.signers: this is a text",
+        "must be a list",
+    ),
+    (
+        "[keeper]\nsigners = [\"relay:9465\"]",
+        "zegel.toml:2: keeper.signers",
+        "unix:/run/zegel/http.sock",
+    ),
+    (
         "[log]\nformat = \"xml\"",
         "zegel.toml:2: log.format",
         "text, json",

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     names::{OrganisationId, Selector},
     observe::status::OrganisationFigures,
-    organisation::Refusal,
+    organisation::{Action, Refusal},
 };
 
 /// The label of organisations that have no series of their own.
@@ -51,7 +51,7 @@ impl OrganisationMetrics {
     /// One signature was added, with this selector, and this algorithm as it is written in
     /// `a=`.
     pub fn signed(&self, selector: &Selector, algorithm: &'static str) {
-        let counters = self.0.counters();
+        let counters = self.0.counters().shown();
         // The selectors of others together are as many as they are.
         let is_own = matches!(counters.label, Label::Organisation(..));
         counters.signed.add(is_own.then_some(selector), algorithm);
@@ -65,15 +65,25 @@ impl OrganisationMetrics {
     /// One message was not signed, for this reason.
     pub fn unsigned(&self, reason: Refusal) {
         self.0.unsigned.fetch_add(1, Relaxed);
-        let counts = self.0.counters().unsigned.get_or_init(Box::default);
-        if let Some(count) = counts.get(reason as usize) {
-            count.fetch_add(1, Relaxed);
+        for counters in self.0.counters().all() {
+            count(&counters.unsigned, reason);
+        }
+    }
+
+    /// One message that was not signed did not pass either, if that is what was done with it.
+    pub fn kept_back(&self, reason: Refusal, action: Action) {
+        for counters in self.0.counters().all() {
+            match action {
+                Action::Accept => {}
+                Action::Tempfail => count(&counters.put_off, reason),
+                Action::Reject => count(&counters.rejected, reason),
+            }
         }
     }
 
     /// One message held this hazard: a word of a fixed set, never text from a message.
     pub fn hazard(&self, hazard: &'static str) {
-        let counters = self.0.counters();
+        let counters = self.0.counters().shown();
         counters.hazards.get_or_init(Box::default).add(hazard);
     }
 }
@@ -156,7 +166,10 @@ impl Places {
                 let place = Place(Arc::clone(this));
                 Counters::new(Label::Organisation(id.clone(), place))
             }
-            _ => Arc::clone(&this.other),
+            _ => match organisation {
+                Some(id) => Counters::new(Label::Beyond(id.clone(), Arc::clone(&this.other))),
+                None => Arc::clone(&this.other),
+            },
         }
     }
 }
@@ -176,8 +189,10 @@ impl Drop for Place {
 enum Label {
     /// Messages without an organisation: empty.
     None,
-    /// Organisations without series of their own.
+    /// Organisations without series of their own, together.
     Other,
+    /// One of those: its reasons are told, and its series are those of the others.
+    Beyond(OrganisationId, Arc<Counters>),
     /// One with its own.
     Organisation(
         OrganisationId,
@@ -185,12 +200,17 @@ enum Label {
     ),
 }
 
+/// In the order of [`Refusal::ALL`].
+type Reasons = Box<[AtomicU64; Refusal::ALL.len()]>;
+
 #[derive(Debug)]
 pub(super) struct Counters {
     label: Label,
     signed: Signatures,
-    /// In the order of [`Refusal::ALL`].
-    unsigned: OnceLock<Box<[AtomicU64; Refusal::ALL.len()]>>,
+    unsigned: OnceLock<Reasons>,
+    /// Those of them that were put off, and those that were rejected.
+    put_off: OnceLock<Reasons>,
+    rejected: OnceLock<Reasons>,
     hazards: OnceLock<Box<Words<HAZARDS>>>,
 }
 
@@ -200,6 +220,8 @@ impl Counters {
             label,
             signed: Signatures::default(),
             unsigned: OnceLock::new(),
+            put_off: OnceLock::new(),
+            rejected: OnceLock::new(),
             hazards: OnceLock::new(),
         })
     }
@@ -208,8 +230,25 @@ impl Counters {
         match &self.label {
             Label::None => "",
             Label::Other => OTHER,
-            Label::Organisation(id, _) => id.as_str(),
+            Label::Organisation(id, _) | Label::Beyond(id, _) => id.as_str(),
         }
+    }
+
+    /// Those that are shown as series.
+    fn shown(&self) -> &Self {
+        match &self.label {
+            Label::Beyond(_, others) => others,
+            _ => self,
+        }
+    }
+
+    /// Its own, and those that are shown where these are others.
+    fn all(&self) -> impl Iterator<Item = &Self> {
+        let others = match &self.label {
+            Label::Beyond(_, others) => Some(&**others),
+            _ => None,
+        };
+        [self].into_iter().chain(others)
     }
 
     /// The counters of these reasons that are to be shown.
@@ -256,10 +295,29 @@ impl Counters {
         let figures = OrganisationFigures {
             signed: self.totals().signed,
             unsigned: self.unsigned().map(owned).collect(),
+            put_off: counted(&self.put_off).map(owned).collect(),
+            rejected: counted(&self.rejected).map(owned).collect(),
             hazards: self.hazards().map(owned).collect(),
         };
         (self.label().to_owned(), figures)
     }
+}
+
+fn count(reasons: &OnceLock<Reasons>, reason: Refusal) {
+    let counts = reasons.get_or_init(Box::default);
+    if let Some(count) = counts.get(reason as usize) {
+        count.fetch_add(1, Relaxed);
+    }
+}
+
+/// The reasons that were counted.
+fn counted(reasons: &OnceLock<Reasons>) -> impl Iterator<Item = (&'static str, u64)> {
+    let counts = reasons.get().into_iter().flat_map(|counts| &**counts);
+    Refusal::ALL
+        .into_iter()
+        .zip(counts)
+        .map(|(reason, count)| (reason.as_str(), count.load(Relaxed)))
+        .filter(|(_, count)| *count > 0)
 }
 
 /// All organisations.
@@ -306,12 +364,29 @@ impl Table {
         let by_id = self.read();
         let entries = [&self.none].into_iter().chain(by_id.values());
         let with_events = entries.filter_map(|entry| entry.counters.get());
-        let own = with_events.filter(|counters| !matches!(counters.label, Label::Other));
+        let is_shown =
+            |counters: &&Arc<Counters>| !matches!(counters.label, Label::Other | Label::Beyond(..));
+        let own = with_events.filter(is_shown);
         let other = &self.places.other;
         let has_counted = other.totals() != Totals::default() || other.hazards().next().is_some();
         own.chain(has_counted.then_some(other))
             .map(Arc::clone)
             .collect()
+    }
+
+    /// Those without series of their own, each by itself.
+    pub(super) fn beyond(&self) -> BTreeMap<String, OrganisationFigures> {
+        let by_id = self.read();
+        let entries = by_id.values().filter_map(|entry| {
+            let counters = entry.counters.get()?;
+            let is_beyond = matches!(counters.label, Label::Beyond(..));
+            is_beyond.then(|| {
+                let (id, figures) = counters.figures();
+                let signed = entry.totals().signed;
+                (id, OrganisationFigures { signed, ..figures })
+            })
+        });
+        entries.collect()
     }
 }
 
@@ -355,19 +430,14 @@ impl Metrics {
             .unwrap_or_default()
     }
 
-    /// Whether mail of this organisation was not signed since the start for want of a key. Of one
-    /// without series of its own it is not known why, and any reason counts.
+    /// Whether mail of this organisation was not signed since the start for want of a key.
     pub fn sends_without_key(&self, id: &OrganisationId) -> bool {
         let by_id = self.0.organisations.read();
-        let Some(entry) = by_id.get(id) else {
-            return false;
-        };
-        match entry.counters.get() {
-            Some(own) if !matches!(own.label, Label::Other) => own
-                .unsigned()
-                .any(|(reason, count)| count > 0 && reason == Refusal::AwaitingKey.as_str()),
-            _ => entry.totals().unsigned > 0,
-        }
+        let counters = by_id.get(id).and_then(|entry| entry.counters.get());
+        counters.is_some_and(|own| {
+            let mut unsigned = own.unsigned();
+            unsigned.any(|(reason, _)| reason == Refusal::AwaitingKey.as_str())
+        })
     }
 
     /// Drops the series of organisations that are no more. A message that still holds the

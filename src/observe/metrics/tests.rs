@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     names::{OrganisationId, Selector},
     observe::status::Order,
-    organisation::Refusal,
+    organisation::{Action, Refusal},
 };
 
 fn id(text: &str) -> OrganisationId {
@@ -396,10 +396,12 @@ fn the_status_has_the_numbers_of_the_page() {
         }
     }
     one.unsigned(Refusal::AwaitingKey);
+    one.kept_back(Refusal::AwaitingKey, Action::Tempfail);
+    one.kept_back(Refusal::AwaitingKey, Action::Accept);
     one.hazard("long_line");
-    metrics
-        .organisation(&id("twee"))
-        .unsigned(Refusal::SigningFailure);
+    let twee = metrics.organisation(&id("twee"));
+    twee.unsigned(Refusal::SigningFailure);
+    twee.signed_message();
     metrics.panicked();
     metrics.reload_failed();
     metrics.signing_failed();
@@ -450,8 +452,11 @@ fn the_status_has_the_numbers_of_the_page() {
         (relay.messages["tempfailed"], relay.messages["observed"]),
         (1, 1)
     );
+    let beyond = &figures.beyond["twee"];
+    assert_eq!((beyond.signed, beyond.all_unsigned()), (1, 1));
     let [none, een, other] = ["", "een", OTHER].map(|id| &figures.organisations[id]);
     assert_eq!(figures.organisations.len(), 3);
+    assert_eq!((een.put_off["awaiting_key"], een.rejected.len()), (1, 0));
     assert_eq!(
         (een.signed, een.all_unsigned(), een.hazards["long_line"]),
         (7, 1, 1)

@@ -1,0 +1,77 @@
+//! What the keeper counts of each day's mail: a file for each day, in UTC. They hold no keys; they
+//! are here because this is the folder that the keeper may write. Only the keeper writes them.
+
+use jiff::civil::Date;
+
+use super::{Keystore, KeystoreError, files::Folder, files::Secrecy};
+
+/// No organisation has a dot in its name.
+const FOLDER: &str = "keeper.counts";
+const SUFFIX: &str = ".json";
+
+impl Keystore {
+    /// The days that were counted, in their order.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn counted_days(&self) -> Result<Vec<Date>, KeystoreError> {
+        let Some(folder) = self.counts()? else {
+            return Ok(Vec::new());
+        };
+        Ok(days(&folder)?)
+    }
+
+    /// What was written of a day; none if nothing was.
+    ///
+    /// # Errors
+    /// When the file can't be read, or others could have written it.
+    pub fn read_counts(&self, day: Date) -> Result<Option<Vec<u8>>, KeystoreError> {
+        let Some(folder) = self.counts()? else {
+            return Ok(None);
+        };
+        // Of any length: it grows with the organisations.
+        let content = folder.read(&name(day), Secrecy::Log)?;
+        Ok(content.map(|content| content.to_vec()))
+    }
+
+    /// Writes what is known of a day, in one step, and removes the days before `first`.
+    ///
+    /// # Errors
+    /// When it can't be written; the file is then as it was.
+    pub fn write_counts(
+        &self,
+        day: Date,
+        content: &[u8],
+        first: Date,
+    ) -> Result<(), KeystoreError> {
+        let folder = self.root()?.child_or_new(FOLDER)?;
+        folder.prepare(&name(day), content)?.rename()?;
+        for old in days(&folder)?.into_iter().filter(|day| *day < first) {
+            folder.remove(&name(old))?;
+        }
+        Ok(folder.sync()?)
+    }
+
+    /// Where the file of a day is, for messages.
+    pub fn counts_place(&self, day: Date) -> String {
+        self.path.join(FOLDER).join(name(day)).display().to_string()
+    }
+
+    fn counts(&self) -> Result<Option<Folder>, KeystoreError> {
+        Ok(self.root()?.child(FOLDER)?)
+    }
+}
+
+fn days(folder: &Folder) -> Result<Vec<Date>, super::FileError> {
+    let names = folder.names()?;
+    let days = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+    let mut days: Vec<Date> = days.collect();
+    days.sort_unstable();
+    Ok(days)
+}
+
+fn name(day: Date) -> String {
+    format!("{day}{SUFFIX}")
+}

@@ -1,0 +1,353 @@
+//! What became of mail on a day, by organisation and reason, added up from what signers say of
+//! themselves; pure.
+//!
+//! A signer counts since its start. So a reading is kept of each, and what a later one has more is
+//! what came in between. A counter that has fallen, and any counter of a signer that was started
+//! again, began at 0. The readings stand beside the counts, to be written in one step with them:
+//! nothing is counted twice, whatever is cut off.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::{metrics::OTHER, status::SignerFigures};
+
+/// The version of the files.
+const VERSION: u32 = 1;
+/// A reading that is older than this may tell of mail of another time than the day's.
+const LATE: i64 = 5 * 60;
+/// Of what is noted in a day; more would be of a signer that starts over and over.
+const MOST_GAPS: usize = 500;
+
+/// How many days are kept, with that of today.
+pub const DAYS: i64 = 35;
+
+/// A day of mail, as far as it was collected.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Day {
+    version: u32,
+    /// In UTC.
+    pub day: Date,
+    /// Until when it is collected: of the signers that answer.
+    pub until: Timestamp,
+    /// What became of mail, by the organisation; the id is empty for mail of none.
+    pub organisations: BTreeMap<String, Counts>,
+    /// What is not known for certain.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// Signers that do not answer, and since when nothing is collected from them.
+    #[serde(default)]
+    pub silent: BTreeMap<String, Timestamp>,
+    /// What each signer said last, by its address.
+    signers: BTreeMap<String, Reading>,
+}
+
+/// Messages of one organisation. No message is in two of the maps.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Counts {
+    /// That were signed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub signed: u64,
+    /// That left unsigned, by the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unsigned: BTreeMap<String, u64>,
+    /// That were put off (451), by the reason. One that comes again counts again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub put_off: BTreeMap<String, u64>,
+    /// That were rejected (550), by the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// A time of which the counts are not certain.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Gap {
+    /// Of which signer.
+    pub signer: String,
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub until: Timestamp,
+    /// What is not known.
+    pub kind: GapKind,
+}
+
+/// What is not known of a time.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapKind {
+    /// The signer ended in it, and what it had counted since its beginning is lost.
+    Lost,
+    /// What it counted in it stands under the day of its end.
+    Late,
+}
+
+/// What a signer said of itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Reading {
+    /// When.
+    at: Timestamp,
+    /// When the signer began, in seconds since 1970.
+    started: u64,
+    organisations: BTreeMap<String, Counts>,
+}
+
+/// Why the file of a day can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableDay {
+    /// It is no such file.
+    #[error("it can't be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A later Zegel wrote it.
+    #[error("it has version {0}, and this zegel knows {VERSION}: upgrade zegel")]
+    Newer(u32),
+}
+
+impl Day {
+    /// A day of which nothing is known, before any other.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            day: day_of(now),
+            until: now,
+            organisations: BTreeMap::new(),
+            gaps: Vec::new(),
+            silent: BTreeMap::new(),
+            signers: BTreeMap::new(),
+        }
+    }
+
+    /// The day of this moment: this one, or one after it to which the readings go.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        // A clock that was set back opens no day that is over.
+        if day_of(now) <= self.day {
+            return self;
+        }
+        Self {
+            silent: self.silent,
+            signers: self.signers,
+            ..Self::new(now)
+        }
+    }
+
+    /// Reads the file of a day.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let head: Head = serde_json::from_slice(json)?;
+        if head.version > VERSION {
+            return Err(UnreadableDay::Newer(head.version));
+        }
+        Ok(serde_json::from_slice(json)?)
+    }
+
+    /// What is written of it.
+    ///
+    /// # Errors
+    /// None that anybody knows of.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// Adds what a signer has counted since its last reading. Tells whether anything has changed
+    /// that is to be written.
+    pub fn add(&mut self, signer: &str, figures: &SignerFigures, now: Timestamp) -> bool {
+        let reading = Reading {
+            at: now,
+            started: figures.started,
+            organisations: counts(figures),
+        };
+        self.until = self.until.max(now);
+        let was_silent = self.silent.remove(signer).is_some();
+        let before = self.signers.get(signer).cloned();
+        let is_same = before.as_ref().is_some_and(|before| {
+            before.started == reading.started && before.organisations == reading.organisations
+        });
+        if is_same {
+            if let Some(known) = self.signers.get_mut(signer) {
+                known.at = now;
+            }
+            return was_silent;
+        }
+        let since = self.note(signer, before.as_ref(), &reading);
+        let nothing = Counts::default();
+        for (id, counts) in reading
+            .organisations
+            .iter()
+            .filter(|_| since != Since::Never)
+        {
+            let known = before.as_ref().filter(|_| since == Since::Reading);
+            let known = known.and_then(|before| before.organisations.get(id));
+            let more = counts.since(known.unwrap_or(&nothing));
+            if more != nothing {
+                self.organisations.entry(id.clone()).or_default().add(&more);
+            }
+        }
+        self.signers.insert(signer.to_owned(), reading);
+        true
+    }
+
+    /// Notes that a signer does not answer. Tells whether that is new.
+    pub fn miss(&mut self, signer: &str, now: Timestamp) -> bool {
+        if self.silent.contains_key(signer) {
+            return false;
+        }
+        let last = self.signers.get(signer).map(|reading| reading.at);
+        self.silent.insert(signer.to_owned(), last.unwrap_or(now));
+        true
+    }
+
+    /// Forgets the signers that nobody asks any more.
+    pub fn retain(&mut self, is_asked: impl Fn(&str) -> bool) {
+        self.silent.retain(|signer, _| is_asked(signer));
+        self.signers.retain(|signer, _| is_asked(signer));
+    }
+
+    /// From when on a reading counts, and what is not known of it.
+    fn note(&mut self, signer: &str, before: Option<&Reading>, reading: &Reading) -> Since {
+        let began = time(reading.started);
+        let (since, from) = match before {
+            Some(before) if before.started == reading.started => (Since::Reading, before.at),
+            Some(before) => {
+                self.gap(signer, before.at, began, GapKind::Lost);
+                (Since::Start, began)
+            }
+            None if day_of(began) == self.day => (Since::Start, began),
+            // It may tell of months.
+            None => {
+                self.gap(signer, began, reading.at, GapKind::Lost);
+                return Since::Never;
+            }
+        };
+        let is_old = reading.at.as_second() - from.as_second() > LATE;
+        // Of the same day it makes no difference.
+        if is_old && day_of(from) != self.day {
+            self.gap(signer, from, reading.at, GapKind::Late);
+        }
+        since
+    }
+
+    fn gap(&mut self, signer: &str, from: Timestamp, until: Timestamp, kind: GapKind) {
+        if self.gaps.len() < MOST_GAPS && from < until {
+            let signer = signer.to_owned();
+            self.gaps.push(Gap {
+                signer,
+                from,
+                until,
+                kind,
+            });
+        }
+    }
+}
+
+/// From when on the counters of a reading are new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Since {
+    Reading,
+    Start,
+    Never,
+}
+
+impl Counts {
+    /// What has come since then. A counter that has fallen began anew.
+    fn since(&self, before: &Self) -> Self {
+        let more = |after: u64, before: u64| after.checked_sub(before).unwrap_or(after);
+        let words = |after: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+            let grown = after.iter().map(|(word, count)| {
+                let known = before.get(word).copied().unwrap_or_default();
+                (word.clone(), more(*count, known))
+            });
+            grown.filter(|(_, count)| *count > 0).collect()
+        };
+        Self {
+            signed: more(self.signed, before.signed),
+            unsigned: words(&self.unsigned, &before.unsigned),
+            put_off: words(&self.put_off, &before.put_off),
+            rejected: words(&self.rejected, &before.rejected),
+        }
+    }
+
+    /// Adds these.
+    pub fn add(&mut self, more: &Self) {
+        let words = |to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>| {
+            for (word, count) in from {
+                let sum = to.entry(word.clone()).or_default();
+                *sum = sum.saturating_add(*count);
+            }
+        };
+        self.signed = self.signed.saturating_add(more.signed);
+        words(&mut self.unsigned, &more.unsigned);
+        words(&mut self.put_off, &more.put_off);
+        words(&mut self.rejected, &more.rejected);
+    }
+
+    /// The reasons, with what left unsigned, what was put off and what was rejected.
+    pub fn reasons(&self) -> BTreeMap<&str, [u64; 3]> {
+        let mut reasons: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+        let maps = [&self.unsigned, &self.put_off, &self.rejected];
+        for (place, map) in maps.into_iter().enumerate() {
+            for (reason, count) in map {
+                reasons.entry(reason).or_default()[place] = *count;
+            }
+        }
+        reasons
+    }
+}
+
+/// The UTC day of a moment.
+pub fn day_of(time: Timestamp) -> Date {
+    time.to_zoned(TimeZone::UTC).date()
+}
+
+fn time(seconds: u64) -> Timestamp {
+    let seconds = i64::try_from(seconds).ok();
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// As they are counted here: what was put off or rejected did not leave unsigned. Who has counted
+/// nothing is left out, and so are those together that are told one by one.
+fn counts(figures: &SignerFigures) -> BTreeMap<String, Counts> {
+    let beyond = &figures.beyond;
+    let organisations = figures.organisations.iter();
+    let organisations = organisations.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
+    let organisations = organisations.chain(beyond);
+    let counts = organisations.map(|(id, figures)| {
+        let kept_back = |reason: &str| {
+            let maps = [&figures.put_off, &figures.rejected];
+            maps.iter().filter_map(|map| map.get(reason)).sum::<u64>()
+        };
+        let left = figures
+            .unsigned
+            .iter()
+            .map(|(reason, count)| (reason.clone(), count.saturating_sub(kept_back(reason))));
+        let counts = Counts {
+            signed: figures.signed,
+            unsigned: left.filter(|(_, count)| *count > 0).collect(),
+            put_off: figures.put_off.clone(),
+            rejected: figures.rejected.clone(),
+        };
+        (id.clone(), counts)
+    });
+    counts
+        .filter(|(_, counts)| *counts != Counts::default())
+        .collect()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests;

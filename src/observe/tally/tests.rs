@@ -1,0 +1,156 @@
+use super::*;
+use crate::observe::status::OrganisationFigures;
+
+const SIGNER: &str = "127.0.0.1:9465";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn figures(started: &str, unsigned: u64, put_off: u64) -> SignerFigures {
+    let reasons = |count| BTreeMap::from([("awaiting_key".to_owned(), count)]);
+    let een = OrganisationFigures {
+        signed: 10 * unsigned,
+        unsigned: reasons(unsigned),
+        put_off: reasons(put_off),
+        ..OrganisationFigures::default()
+    };
+    SignerFigures {
+        started: at(started).as_second().try_into().unwrap(),
+        organisations: BTreeMap::from([
+            ("een".to_owned(), een),
+            ("quiet".to_owned(), OrganisationFigures::default()),
+        ]),
+        ..SignerFigures::default()
+    }
+}
+
+/// Signed, unsigned and put off of `een`.
+fn sums(day: &Day) -> (u64, u64, u64) {
+    let counts = day.organisations.get("een").cloned().unwrap_or_default();
+    let of = |map: &BTreeMap<String, u64>| map.get("awaiting_key").copied().unwrap_or_default();
+    (counts.signed, of(&counts.unsigned), of(&counts.put_off))
+}
+
+const START: &str = "2026-11-29T08:00:00Z";
+
+#[test]
+fn differences_are_added_and_a_restart_counts_from_zero() {
+    let mut day = Day::new(at("2026-11-29T09:00:00Z"));
+    assert!(day.add(SIGNER, &figures(START, 3, 1), at("2026-11-29T09:00:00Z")));
+    // Of those that were not signed, what was put off did not leave.
+    assert_eq!(sums(&day), (30, 2, 1));
+    assert!(!day.add(SIGNER, &figures(START, 3, 1), at("2026-11-29T09:01:00Z")));
+    assert_eq!(day.until, at("2026-11-29T09:01:00Z"));
+    assert!(day.add(SIGNER, &figures(START, 5, 2), at("2026-11-29T09:02:00Z")));
+    assert_eq!(sums(&day), (50, 3, 2));
+    assert!(!day.organisations.contains_key("quiet"));
+    // Another start, with more than before: all of it is new.
+    let again = "2026-11-29T09:02:40Z";
+    assert!(day.add(SIGNER, &figures(again, 7, 0), at("2026-11-29T09:03:00Z")));
+    assert_eq!(sums(&day), (120, 10, 2));
+    let lost = Gap {
+        signer: SIGNER.to_owned(),
+        from: at("2026-11-29T09:02:00Z"),
+        until: at(again),
+        kind: GapKind::Lost,
+    };
+    assert_eq!(day.gaps, [lost]);
+    // A counter that fell though the start is the same.
+    assert!(day.add(SIGNER, &figures(again, 2, 0), at("2026-11-29T09:04:00Z")));
+    assert_eq!(sums(&day), (140, 12, 2));
+    // A second signer has its own.
+    assert!(day.add(
+        "other:9465",
+        &figures(START, 1, 0),
+        at("2026-11-29T09:04:00Z")
+    ));
+    assert_eq!(sums(&day), (150, 13, 2));
+}
+
+#[test]
+fn what_is_written_goes_on_where_it_was() {
+    let now = at("2026-11-29T09:00:00Z");
+    let mut day = Day::new(now);
+    day.add(SIGNER, &figures(START, 3, 1), now);
+    day.miss("other:9465", now);
+    let mut read = Day::parse(&day.to_json().unwrap()).unwrap();
+    assert_eq!(read, day);
+    read.add(SIGNER, &figures(START, 4, 1), at("2026-11-29T18:00:00Z"));
+    assert_eq!(sums(&read), (40, 3, 1));
+    assert_eq!(read.gaps, [], "the same day");
+    for (wrong, expected) in [
+        (r#"{"version":2}"#, "version 2"),
+        (r#"{"version":1}"#, "missing field"),
+        ("", "can't be read"),
+    ] {
+        let error = Day::parse(wrong.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn readings_go_to_the_next_day_and_counts_do_not() {
+    let mut day = Day::new(at("2026-11-29T23:59:30Z"));
+    day.add(SIGNER, &figures(START, 3, 1), at("2026-11-29T23:59:30Z"));
+    let mut next = day.clone().at(at("2026-11-30T00:00:30Z"));
+    assert_eq!(sums(&next), (0, 0, 0));
+    next.add(SIGNER, &figures(START, 4, 1), at("2026-11-30T00:00:30Z"));
+    assert_eq!((sums(&next), next.gaps.len()), ((10, 1, 0), 0));
+    // The keeper was down over midnight: the day of a message is not known.
+    let mut late = day.clone().at(at("2026-12-01T10:00:00Z"));
+    late.add(SIGNER, &figures(START, 4, 1), at("2026-12-01T10:00:00Z"));
+    assert_eq!(sums(&late), (10, 1, 0));
+    assert_eq!(late.gaps[0].kind, GapKind::Late);
+    // And the signer began meanwhile.
+    let mut lost = day.clone().at(at("2026-12-01T10:00:00Z"));
+    let began = "2026-11-30T12:00:00Z";
+    lost.add(SIGNER, &figures(began, 1, 0), at("2026-12-01T10:00:00Z"));
+    let kinds: Vec<GapKind> = lost.gaps.iter().map(|gap| gap.kind).collect();
+    assert_eq!(kinds, [GapKind::Lost, GapKind::Late]);
+    assert_eq!(sums(&lost), (10, 1, 0));
+    // A clock that was set back.
+    assert_eq!(next.clone().at(at("2026-11-29T12:00:00Z")), next);
+}
+
+#[test]
+fn a_signer_that_ran_long_before_it_was_first_read_is_no_day_of_mail() {
+    let now = at("2026-11-29T09:00:00Z");
+    let mut day = Day::new(now);
+    assert!(day.add(SIGNER, &figures("2026-10-01T00:00:00Z", 300, 0), now));
+    assert_eq!(sums(&day), (0, 0, 0));
+    assert_eq!(day.gaps[0].kind, GapKind::Lost);
+    day.add(SIGNER, &figures("2026-10-01T00:00:00Z", 301, 0), now);
+    assert_eq!(sums(&day), (10, 1, 0));
+}
+
+#[test]
+fn silence_is_noted_once_and_ends_with_an_answer() {
+    let now = at("2026-11-29T09:00:00Z");
+    let mut day = Day::new(now);
+    day.add(SIGNER, &figures(START, 1, 0), now);
+    assert!(day.miss(SIGNER, at("2026-11-29T09:01:00Z")));
+    assert!(!day.miss(SIGNER, at("2026-11-29T09:02:00Z")));
+    assert_eq!(day.silent[SIGNER], now);
+    assert!(day.add(SIGNER, &figures(START, 1, 0), at("2026-11-29T09:03:00Z")));
+    assert!(day.silent.is_empty());
+    day.miss("gone:1", now);
+    day.retain(|signer| signer == SIGNER);
+    assert!(day.silent.is_empty());
+}
+
+#[test]
+fn those_without_series_of_their_own_are_counted_by_themselves() {
+    let now = at("2026-11-29T09:00:00Z");
+    let mut figures = figures(START, 1, 0);
+    let een = figures.organisations["een"].clone();
+    figures.organisations.insert(OTHER.to_owned(), een.clone());
+    let ids = |figures: &SignerFigures| -> Vec<String> {
+        let mut day = Day::new(now);
+        day.add(SIGNER, figures, now);
+        day.organisations.into_keys().collect()
+    };
+    assert_eq!(ids(&figures), ["een", "other"]);
+    figures.beyond = BTreeMap::from([("drie".to_owned(), een)]);
+    assert_eq!(ids(&figures), ["drie", "een"]);
+}
