@@ -9,11 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     KeystoreError,
     files::{Folder, Secrecy},
-    writer::Writer,
 };
 use crate::{
     keys::{Keyring, State},
-    names::{OrganisationId, Selector},
+    names::Selector,
 };
 
 pub(super) const NAME: &str = "deadlines.json";
@@ -58,28 +57,20 @@ fn waiting(keyring: &Keyring) -> impl Iterator<Item = &Selector> {
     keys.map(|key| &key.selector)
 }
 
-impl Writer {
-    /// The records of these keys are to be there by then. What was said of keys that wait no more
-    /// goes.
-    ///
-    /// # Errors
-    /// When the keyring can't be read, or the file not written.
-    pub fn set_deadline<'a>(
-        &mut self,
-        organisation: &OrganisationId,
-        selectors: impl Iterator<Item = &'a Selector>,
-        by: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        let keyring = self.keystore.read_keyring(organisation)?;
-        let folder = self.root.child_or_new(organisation.as_str())?;
-        let mut keys = read(&folder);
-        keys.extend(selectors.map(|selector| (selector.clone(), by)));
-        keys.retain(|selector, _| waiting(&keyring).any(|one| one == selector));
-        let document = Document {
-            version: VERSION,
-            keys,
-        };
-        folder.prepare(NAME, &json(&document))?.rename()?;
-        Ok(folder.sync()?)
-    }
+/// Notes a deadline for these keys of a keyring. What was said of keys that wait no more goes.
+pub(super) fn set<'a>(
+    folder: &Folder,
+    keyring: &Keyring,
+    selectors: impl Iterator<Item = &'a Selector>,
+    by: Timestamp,
+) -> Result<(), KeystoreError> {
+    let mut keys = read(folder);
+    keys.extend(selectors.map(|selector| (selector.clone(), by)));
+    keys.retain(|selector, _| waiting(keyring).any(|one| one == selector));
+    let document = Document {
+        version: VERSION,
+        keys,
+    };
+    folder.prepare(NAME, &json(&document))?.rename()?;
+    Ok(folder.sync()?)
 }

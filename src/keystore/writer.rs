@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::{
-    Keystore, Target,
+    Keystore, Target, deadlines,
     files::Folder,
     lock::{Lock, PATIENCE},
     mark::{Mark, Missing},
@@ -196,6 +196,22 @@ impl Writer {
         let missing = witness.missing_keys(organisation, &keyring, domain);
         self.give_up_missing(organisation, &missing, now)?;
         Ok(Retired { changes, missing })
+    }
+
+    /// The records of these keys are to be there by then. What was said of keys that wait no more
+    /// goes.
+    ///
+    /// # Errors
+    /// When the keyring can't be read, or the file not written.
+    pub fn set_deadline<'a>(
+        &mut self,
+        organisation: &OrganisationId,
+        selectors: impl Iterator<Item = &'a Selector>,
+        by: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let keyring = self.keystore.read_keyring(organisation)?;
+        let folder = self.root.child_or_new(organisation.as_str())?;
+        deadlines::set(&folder, &keyring, selectors, by)
     }
 
     /// What is wrong with the files of the keys that are to sign.
