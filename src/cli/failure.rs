@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde::Serialize;
+
 use super::status::Status;
 use crate::{config::Problems, keystore::KeystoreError};
 
@@ -28,7 +30,52 @@ pub(super) enum Failure {
     Output(io::Error),
 }
 
+/// A failure for programs; `docs/platform.md` describes it.
+#[derive(Serialize)]
+pub(super) struct Told {
+    error: ToldError,
+}
+
+#[derive(Serialize)]
+struct ToldError {
+    code: &'static str,
+    message: String,
+    /// The file that it is about, if it is about one.
+    place: Option<String>,
+}
+
+impl Told {
+    /// That the command line is wrong.
+    pub(super) fn usage(message: String) -> Self {
+        Self {
+            error: ToldError {
+                code: "usage",
+                message,
+                place: None,
+            },
+        }
+    }
+}
+
 impl Failure {
+    /// For programs.
+    pub(super) fn told(&self) -> Told {
+        let (code, place) = match self {
+            Self::Configuration(problems) => ("configuration", problems.place()),
+            Self::Organisations(problems) => ("organisations", problems.place()),
+            Self::Keystore(_) => ("keystore", None),
+            Self::Usage(_) => ("usage", None),
+            Self::Other(_) | Self::Output(_) => ("failed", None),
+        };
+        Told {
+            error: ToldError {
+                code,
+                message: self.to_string(),
+                place,
+            },
+        }
+    }
+
     /// The exit status that tells it.
     pub(super) fn status(&self) -> Status {
         match self {

@@ -40,7 +40,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use self::{
     arguments::{Arguments, Command, KeeperArguments, KeeperCommand},
     context::Context,
-    failure::Failure,
+    failure::{Failure, Told},
 };
 use crate::{daemon, guard, keeper::Duty};
 
@@ -60,6 +60,12 @@ fn words(matches: &ArgMatches) -> String {
     words.join(" ")
 }
 
+/// Whether a program reads what is printed, so that errors are for it too.
+fn wants_json() -> bool {
+    let options = std::env::args_os().take_while(|argument| argument != "--");
+    options.into_iter().any(|argument| argument == "--json")
+}
+
 /// Does what the arguments of this process ask for.
 pub fn main() -> ExitCode {
     let parsed = Arguments::command().try_get_matches();
@@ -70,8 +76,15 @@ pub fn main() -> ExitCode {
     let (arguments, words) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Help is an error too, for clap; a closed pipe is none for us.
-            let _ = error.print();
+            if error.use_stderr() && wants_json() {
+                let mut output = output::Output::new();
+                output.json(&Told::usage(error.render().to_string()));
+                // Nobody is left to hear of an error here.
+                let _ = output.finish();
+            } else {
+                // Help is an error too, for clap; a closed pipe is none for us.
+                let _ = error.print();
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -114,7 +127,12 @@ pub fn main() -> ExitCode {
     context.say_mark_problem();
     let result = result.and_then(|status| written.map(|()| status).map_err(Failure::Output));
     let status = result.unwrap_or_else(|failure| {
-        output::complain(&failure);
+        if wants_json() && !matches!(failure, Failure::Output(_)) {
+            context.output.json(&failure.told());
+            let _ = context.output.finish();
+        } else {
+            output::complain(&failure);
+        }
         failure.status()
     });
     status.into()

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::Loaded,
-    handover::{DomainTasks, Format, Handover, Pack, Scope, needs_public_key},
+    handover::{DomainTasks, Format, Handover, Pack, PolicyPack, Scope, needs_public_key},
     keys::Task,
     keystore::{HandOver, Keystore},
     names::{DomainName, OrganisationId, Selector},
@@ -81,7 +81,16 @@ pub(super) fn has_work(pack: &Pack) -> bool {
     let removes = pack.domains.iter().any(
         |domain| matches!(&domain.tasks, DomainTasks::Parked { remove, .. } if !remove.is_empty()),
     );
-    removes || !open_tasks(pack).is_empty()
+    let policies = pack.domains.iter().any(|domain| match &domain.tasks {
+        DomainTasks::Sending { policies, .. } => policies.iter().any(is_asked),
+        DomainTasks::Parked { .. } => false,
+    });
+    removes || policies || !open_tasks(pack).is_empty()
+}
+
+/// Of what nobody has looked at yet, nobody knows whether it has to change.
+fn is_asked(policy: &PolicyPack) -> bool {
+    policy.task != Task::Keep && policy.seen.is_some()
 }
 
 /// A pack that is to be a file.

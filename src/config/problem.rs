@@ -51,6 +51,18 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// Where the first one is: the file, and the line if there is one.
+    pub fn place(&self) -> Option<String> {
+        let first = self.0.first()?;
+        let file = first.file.display();
+        Some(match first.place.line {
+            Some(line) => printable(&format!("{file}:{line}")),
+            None => printable(&file.to_string()),
+        })
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
