@@ -20,6 +20,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the arguments are")]
 fn day(text: &str) -> Option<Date> {
     Some(text.parse().unwrap())
 }

@@ -131,7 +131,9 @@ mod tests {
         // Another keeper goes on from there.
         let alarms = Alarms::new(keystore.clone());
         for _ in 0..2 {
-            alarms.looked(&een, &[late.clone()], now).unwrap();
+            alarms
+                .looked(&een, std::slice::from_ref(&late), now)
+                .unwrap();
         }
         let mut lines = Vec::new();
         let tell = |line: Recorded| lines.push((line.event, line.evidence.unwrap()));
