@@ -166,7 +166,7 @@ fn a_program_that_fails_gets_the_document_again() {
     platform.wait_for("telling has begun", || {
         keys.join("keeper.hooks").exists() || {
             // The first organisation begins it.
-            add(&platform, "twee").status.success()
+            add(&platform.zegel.path(""), "twee").status.success()
         }
     });
     let numbers = || -> Vec<u64> {
@@ -183,9 +183,8 @@ fn a_program_that_fails_gets_the_document_again() {
     assert_eq!(platform.file("stolen"), "");
 }
 
-fn add(platform: &Platform, name: &str) -> Output {
+fn add(folder: &Path, name: &str) -> Output {
     let domain = format!("{name}.example");
-    let folder = platform.zegel.path("");
     let arguments = [
         "org",
         "add",
@@ -198,7 +197,7 @@ fn add(platform: &Platform, name: &str) -> Output {
         "dns@x.example",
         "--json",
     ];
-    command(&folder, &arguments)
+    command(folder, &arguments)
 }
 
 /// Nothing is lost and nothing doubled; what is wrong is a document, too.
@@ -209,10 +208,10 @@ fn many_are_added_at_once() {
     thread::scope(|scope| {
         // Each by two processes.
         for part in 0..8 {
-            let (names, platform) = (&names, &platform);
+            let (names, folder) = (&names, platform.zegel.path(""));
             scope.spawn(move || {
                 for name in names.iter().skip(part % 4).step_by(4) {
-                    let output = add(platform, name);
+                    let output = add(&folder, name);
                     let said = String::from_utf8_lossy(&output.stdout);
                     assert!(output.status.success(), "{said}");
                 }
