@@ -65,11 +65,11 @@ pub(super) fn run(arguments: &AuditArguments, context: &mut Context) -> Result<S
     let only = only.map(|id| known(&loaded, &keystore, id)).transpose()?;
     let report = make(period, only.as_ref(), &loaded, &keystore)?;
     let Some(file) = &arguments.out else {
-        print(arguments, &report, &mut context.output)?;
+        print(arguments, &report, &mut context.output);
         return Ok(Status::Good);
     };
     let mut text = Output::to_memory();
-    print(arguments, &report, &mut text)?;
+    print(arguments, &report, &mut text);
     put(file, &text.into_octets())
         .map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
     Ok(Status::Good)
@@ -147,17 +147,16 @@ fn make(
     ))
 }
 
-fn print(arguments: &AuditArguments, report: &Report, output: &mut Output) -> Result<(), Failure> {
+fn print(arguments: &AuditArguments, report: &Report, output: &mut Output) {
     if arguments.json {
         output.json(report);
     } else if arguments.csv {
-        output.octets(&csv(report)?);
+        output.octets(&csv(report));
     } else if arguments.html {
         output.octets(audit::html(report).as_bytes());
     } else {
         text(report, output);
     }
-    Ok(())
 }
 
 fn text(report: &Report, output: &mut Output) {
@@ -254,7 +253,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or("-".to_owned(), |value| value.to_string())
 }
 
-fn csv(report: &Report) -> Result<Vec<u8>, Failure> {
+fn csv(report: &Report) -> Vec<u8> {
     let headings = [
         "organisation",
         "domain",
@@ -283,7 +282,7 @@ fn csv(report: &Report) -> Result<Vec<u8>, Failure> {
             times.map(move |signed| row(one.organisation.as_str(), key, signed))
         })
     });
-    Ok(sheet::write(headings, rows))
+    sheet::write(headings, rows)
 }
 
 fn row(organisation: &str, key: &KeyReport, signed: &Signed) -> [String; 20] {

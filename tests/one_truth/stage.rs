@@ -15,7 +15,7 @@ use super::support::sink::Sink;
 use super::support::smtp::{Client, Message};
 use super::support::zegel::{Org, Zegel};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One relay with its customers, whose domains are `<org>.example`.
 pub(super) struct Stage {

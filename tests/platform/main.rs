@@ -19,7 +19,7 @@ use support::name_world::World;
 use support::port::Port;
 use support::zegel::Zegel;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const WORK: &str = "/var/lib/zegel/work";
 
 /// The programs of the page, with their files in this folder.

@@ -103,7 +103,7 @@ pub(super) fn run(arguments: &UnsignedArguments, context: &mut Context) -> Resul
     if arguments.json {
         context.output.json(&told);
     } else if arguments.csv {
-        context.output.octets(&csv(&told)?);
+        context.output.octets(&csv(&told));
     } else {
         print(&told, now, &mut context.output);
     }
@@ -226,7 +226,7 @@ fn rows(told: &Told) -> impl Iterator<Item = (Date, &ToldOrganisation, &Reason)>
     })
 }
 
-fn csv(told: &Told) -> Result<Vec<u8>, Failure> {
+fn csv(told: &Told) -> Vec<u8> {
     let headings = [
         "day",
         "organisation",
@@ -247,7 +247,7 @@ fn csv(told: &Told) -> Result<Vec<u8>, Failure> {
             one.signed.to_string(),
         ]
     });
-    Ok(sheet::write(headings, rows))
+    sheet::write(headings, rows)
 }
 
 fn print(told: &Told, now: Timestamp, output: &mut Output) {

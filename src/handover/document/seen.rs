@@ -69,15 +69,12 @@ impl Writer<'_> {
         if let Some(part) = &policy.part {
             facts.push((words(catalogue.spf_part), code(part)));
         }
-        match &policy.record {
-            Some(record) => {
-                facts.extend(self.place(domain, &policy.name));
-                self.facts_of(facts, record);
-            }
-            None => {
-                facts.push(self.check("TXT", &policy.name));
-                self.blocks.push(Block::Facts(facts));
-            }
+        if let Some(record) = &policy.record {
+            facts.extend(self.place(domain, &policy.name));
+            self.facts_of(facts, record);
+        } else {
+            facts.push(self.check("TXT", &policy.name));
+            self.blocks.push(Block::Facts(facts));
         }
     }
 }
