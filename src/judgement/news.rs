@@ -77,6 +77,16 @@ impl Heard {
         }
     }
 
+    /// How an organisation stands whose keyring can't be read: its keys are as before.
+    pub fn unreadable(organisation: &OrganisationId, judgement: &Judgement, before: &Self) -> Self {
+        let told = judgement.told(organisation);
+        Self {
+            level: told.level,
+            matters: told.matters,
+            keys: before.keys.clone(),
+        }
+    }
+
     /// What is new since `before`; none if nothing is.
     pub fn since(
         &self,

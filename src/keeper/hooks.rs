@@ -173,7 +173,7 @@ impl Hooks {
     fn begin(&mut self, scene: &Scene, view: &View) -> Result<(), KeystoreError> {
         let Some(ids) = self.keystore.hooks()? else {
             for organisation in &scene.organisations {
-                let (heard, _) = judge(organisation, scene, view)?;
+                let (heard, _) = judge(organisation, scene, view, &Heard::default());
                 let queue = Queue::silent(heard);
                 queue.keep(&self.keystore, &organisation.id)?;
                 self.known(&organisation.id).queue = queue;
@@ -211,7 +211,7 @@ impl Hooks {
         if is_judged {
             return Ok(());
         }
-        let (heard, stamps) = judge(organisation, scene, view)?;
+        let (heard, stamps) = judge(organisation, scene, view, known.queue.heard());
         if let Some(queue) = known.queue.with_news(&heard, id, Timestamp::now()) {
             queue.keep(&self.keystore, id)?;
             known.queue = queue;
@@ -293,18 +293,27 @@ impl Hooks {
     }
 }
 
-/// How an organisation stands by its files, and the stamps of those.
+/// How an organisation stands by its files, and the stamps of those; its keys as before if nobody
+/// can tell.
 fn judge(
     organisation: &Organisation,
     scene: &Scene,
     view: &View,
-) -> Result<(Heard, Option<(KeyringStamp, SightingsStamp)>), KeystoreError> {
+    before: &Heard,
+) -> (Heard, Option<(KeyringStamp, SightingsStamp)>) {
     let id = &organisation.id;
-    let (keyring, stamp) = view.read_keyring(id)?;
-    let (sightings, seen) = view.sightings(id)?;
+    let (keyring, stamp) = match view.read_keyring(id) {
+        Ok(read) => read,
+        Err(error) => {
+            let judgement = Judgement::unreadable(&error.to_string());
+            return (Heard::unreadable(id, &judgement, before), None);
+        }
+    };
+    // What can't be read says nothing.
+    let (sightings, seen) = view.sightings(id).unwrap_or_default();
     let away = scene.claims.away(organisation, &keyring);
     let situation = situation(organisation, &keyring, &away, &scene.timing);
     let judgement = Judgement::of(&situation, organisation.policy, Timestamp::now());
     let judgement = judgement.saw(organisation, &sightings);
-    Ok((Heard::now(id, &judgement, &keyring), stamp.zip(seen)))
+    (Heard::now(id, &judgement, &keyring), stamp.zip(seen))
 }

@@ -50,17 +50,6 @@ impl Keystore {
         folder.sync()?;
         Ok(())
     }
-
-    /// There is nothing to tell of an organisation any more, and nothing was ever told.
-    ///
-    /// # Errors
-    /// When the file can't be removed.
-    pub fn forget_hook(&self, organisation: &OrganisationId) -> Result<(), KeystoreError> {
-        if let Some(folder) = self.root()?.child(FOLDER)? {
-            folder.remove(&file(organisation))?;
-        }
-        Ok(())
-    }
 }
 
 fn file(organisation: &OrganisationId) -> String {

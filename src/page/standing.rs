@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    judgement::Judgement,
+    judgement::{Fact, Judgement},
     keys::{Publication, Situation, State, Why},
     keystore::Sightings,
     organisation::{Organisation, Policy},
@@ -19,6 +19,8 @@ pub(super) struct Standing {
     pub(super) judgement: Judgement,
     /// What the DNS last showed, of the worst key; none when all is as it should be.
     pub(super) finding: Option<Why>,
+    /// Whether SPF or DMARC of a domain is missing or wrong.
+    pub(super) has_wrong_policy: bool,
     /// When a key will have been in use for too long, though its keyring stays as it is.
     pub(super) overdue: Option<Timestamp>,
     /// When the DNS was last looked at.
@@ -63,6 +65,8 @@ impl Standing {
     /// With what the keeper saw beside the keys.
     pub(super) fn saw(mut self, organisation: &Organisation, sightings: &Sightings) -> Self {
         self.judgement = self.judgement.saw(organisation, sightings);
+        let mut matters = self.judgement.matters.iter();
+        self.has_wrong_policy = matters.any(|one| matches!(one.fact, Fact::Policy { .. }));
         self
     }
 

@@ -99,6 +99,11 @@ impl Stage {
         } else {
             assert!(row.contains("Nothing to do"), "{row}");
         }
+        let is_asked = said.policies.iter().any(|task| !task.ends_with("keep"));
+        if is_asked || said.task.is_some_and(|task| task != "keep") {
+            let nothing = "<p>Nothing to do.</p>";
+            assert!(!one.contains(nothing), "{one}");
+        }
         // What has a worse level than the one that it is would be another truth.
         let levels = [
             "compromised",

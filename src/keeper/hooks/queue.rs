@@ -92,6 +92,11 @@ impl Queue {
         }
     }
 
+    /// How the organisation stood when the last document was made.
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     /// What is to be told next.
     pub(super) fn first(&self) -> Option<&News> {
         self.waiting.front()

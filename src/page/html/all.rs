@@ -211,6 +211,8 @@ fn dns(standing: &Standing) -> Markup {
     html! {
         @if let Some(finding) = standing.finding {
             p { (words::why(finding)) }
+        } @else if standing.has_wrong_policy {
+            p { "SPF or DMARC is missing or wrong" }
         } @else if standing.checked.is_some() {
             p.muted { "As it should be" }
         }

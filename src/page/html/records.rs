@@ -4,10 +4,12 @@
 use maud::{Markup, html};
 
 use crate::{
-    handover::{DomainPack, DomainTasks, Format, KeyPack, Pack, ResourceRecord},
+    handover::{
+        DomainPack, DomainTasks, Format, KeyPack, Pack, PolicyKind, PolicyPack, ResourceRecord,
+    },
     keys::{Task, What},
     page::request::PackFormat,
-    words::Language,
+    words::{Language, printable},
 };
 
 pub(super) fn records(pack: &Pack, language: Language) -> Markup {
@@ -43,17 +45,19 @@ fn language_name(language: Language) -> &'static str {
 
 fn domain_records(domain: &DomainPack) -> Markup {
     match &domain.tasks {
-        DomainTasks::Sending { keys, .. } => {
+        DomainTasks::Sending { keys, policies, .. } => {
             let (keep, others): (Vec<_>, Vec<_>) =
                 keys.iter().partition(|key| key.task == Task::Keep);
+            let asked = || policies.iter().filter(|policy| policy.task != Task::Keep);
             html! {
                 h3 { (domain.domain) }
                 @if keys.is_empty() {
-                    p { "There is no key yet, so there is nothing to hand over." }
-                } @else if others.is_empty() {
+                    p { "There is no key yet, so there is none to hand over." }
+                } @else if others.is_empty() && asked().next().is_none() {
                     p { "Nothing to do." }
                 }
                 @for key in others { (key_record(domain, key)) }
+                @for policy in asked() { (policy_record(domain, policy)) }
                 @if !keep.is_empty() {
                     details {
                         summary { "Records that stay (" (keep.len()) ")" }
@@ -92,6 +96,30 @@ fn key_record(domain: &DomainPack, key: &KeyPack) -> Markup {
             @if let Some(date) = key.date { (until(key)) (date) }
         }
         (one_record(domain, &key.name, key.record.as_ref()))
+    }
+}
+
+/// SPF or DMARC: what is there, and what should be.
+fn policy_record(domain: &DomainPack, policy: &PolicyPack) -> Markup {
+    let kind = match policy.kind {
+        PolicyKind::Spf => "SPF",
+        PolicyKind::Dmarc => "DMARC",
+    };
+    html! {
+        p.task { strong.level.act { (task(policy.task)) } " the " (kind) " record" }
+        dl.record {
+            dt { "In the DNS now" }
+            @match policy.seen.as_deref() {
+                None => dd { "Not looked at yet" },
+                Some([]) => dd { "Nothing" },
+                Some(seen) => @for text in seen { dd { code.value { (printable(text)) } } },
+            }
+            @if let Some(part) = &policy.part {
+                dt { "Needed for our relays" }
+                dd { code { (part) } }
+            }
+        }
+        (one_record(domain, &policy.name, policy.record.as_ref()))
     }
 }
 
