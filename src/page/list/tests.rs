@@ -26,6 +26,7 @@ fn row(id: &str, name: &str, domain: &str, level: Level) -> Row {
             matters: Vec::new(),
         },
         finding: None,
+        has_wrong_policy: false,
         overdue: None,
         checked: None,
     };
