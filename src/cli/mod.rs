@@ -62,31 +62,37 @@ fn words(matches: &ArgMatches) -> String {
 
 /// Whether a program reads what is printed, so that errors are for it too.
 fn wants_json() -> bool {
-    let options = std::env::args_os().take_while(|argument| argument != "--");
-    options.into_iter().any(|argument| argument == "--json")
+    let mut options = std::env::args_os().take_while(|argument| argument != "--");
+    options.any(|argument| argument == "--json")
 }
 
-/// Does what the arguments of this process ask for.
-pub fn main() -> ExitCode {
+/// The arguments of this process, and the words of its command; or the status that it ends with,
+/// after it has said why.
+fn arguments() -> Result<(Arguments, String), ExitCode> {
     let parsed = Arguments::command().try_get_matches();
     let parsed = parsed.and_then(|matches| {
         let arguments = Arguments::from_arg_matches(&matches)?;
         Ok((arguments, words(&matches)))
     });
-    let (arguments, words) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            if error.use_stderr() && wants_json() {
-                let mut output = output::Output::new();
-                output.json(&Told::usage(error.render().to_string()));
-                // Nobody is left to hear of an error here.
-                let _ = output.finish();
-            } else {
-                // Help is an error too, for clap; a closed pipe is none for us.
-                let _ = error.print();
-            }
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    parsed.map_err(|error| {
+        if error.use_stderr() && wants_json() {
+            let mut output = output::Output::new();
+            output.json(&Told::usage(error.render().to_string()));
+            // Nobody is left to hear of an error here.
+            let _ = output.finish();
+        } else {
+            // Help is an error too, for clap; a closed pipe is none for us.
+            let _ = error.print();
         }
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+/// Does what the arguments of this process ask for.
+pub fn main() -> ExitCode {
+    let (arguments, words) = match arguments() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
     };
     // All of them: a list of those that read keys would be one that something is left out of.
     if let Err(error) = guard::guard() {

@@ -126,7 +126,7 @@ fn a_selector_and_domains_of_choice() {
     setup
         .run(another)
         .expect(1)
-        .complains(&["voorbeeld has or had a key with the selector lente"]);
+        .says(&["voorbeeld has or had a key with the selector lente"]);
     for (domain, expected) in [
         ("oud-voorbeeld.nl", "is parked"),
         ("nieuw.voorbeeld.nl", "did you mean nieuws.voorbeeld.nl?"),
@@ -174,7 +174,7 @@ fn a_key_that_waits_is_given_back() {
         ]);
     // Others are not what waits.
     for options in [["--bits", "3072"], ["--selector", "herfst"]] {
-        generate(&options).expect(1).complains(&[
+        generate(&options).expect(1).says(&[
             &format!("no key was made: {selector} of voorbeeld (rsa-sha256, 2048 bits)"),
             "with --another, one more is made",
         ]);

@@ -89,12 +89,6 @@ impl Process {
             "1, or 0 while what is on disk cannot be loaded and the state before it is in use",
         );
         last_reload_succeeded.set(1);
-        let levels: Family<[(&str, &str); 1], Gauge> = registered(
-            registry,
-            "organisations_by_level",
-            "How many organisations stand how; judged every minute where the status page is served",
-        );
-        let level = |level: Level| levels.get_or_create_owned(&[("level", level.as_str())]);
         let help = "Lines of the log that stderr did not take";
         registry.register("log_lines_lost", help, LostLines::of_process().0);
         Self {
@@ -114,7 +108,7 @@ impl Process {
                 "When a message last had the reason signing_failure; 0 for never",
             ),
             snapshot: SnapshotGauges::register(registry),
-            levels: Level::ALL.map(level),
+            levels: levels(registry),
             header_memory: registered(
                 registry,
                 "header_memory_bytes",
@@ -163,6 +157,15 @@ impl Process {
             Some(whole(self.last_failure.get())).filter(|time| *time > 0);
         figures.connections_limit = number(&snapshot.connections);
     }
+}
+
+/// How many organisations stand how.
+fn levels(registry: &mut Registry) -> [Gauge; Level::ALL.len()] {
+    let help =
+        "How many organisations stand how; judged every minute where the status page is served";
+    let levels: Family<[(&str, &str); 1], Gauge> =
+        registered(registry, "organisations_by_level", help);
+    Level::ALL.map(|level| levels.get_or_create_owned(&[("level", level.as_str())]))
 }
 
 impl Metrics {
