@@ -259,8 +259,8 @@ const SENTENCES: [(Code, &str, &str); Code::ALL.len()] = [
     ),
     (
         Code::MxNotNull,
-        "{name} takes no mail. Let its only MX record be the null MX: {expected}. Leave the MX out if the name has no A or AAAA record.",
-        "{name} ontvangt geen mail. Laat het enige MX-record de null MX zijn: {expected}. Laat de MX weg als de naam geen A- of AAAA-record heeft.",
+        "{name} takes no mail. Let its only MX record be {expected} (the null MX). Leave the MX out if the name has no A or AAAA record.",
+        "{name} ontvangt geen mail. Laat het enige MX-record {expected} zijn (de null MX). Laat de MX weg als de naam geen A- of AAAA-record heeft.",
     ),
     (
         Code::ParkedKey,

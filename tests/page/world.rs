@@ -137,6 +137,43 @@ pub(crate) fn signer() -> Zegel {
     zegel
 }
 
+/// Organisations as a relay may have them on a usual day, for the picture of the README.
+pub(crate) fn usual_signer() -> Zegel {
+    let states = [
+        ("linde", "Gemeente Linde", "active", "signing"),
+        ("aa", "Waterschap Aa", "active", "signing"),
+        ("noord", "Provincie Noord", "active", "not_seen"),
+        ("west", "Omgevingsdienst West", "generated", "not_seen"),
+        ("bron", "Museum De Bron", "published", "settling"),
+        ("kade", "Veiligheidsregio Kade", "active", "signing"),
+    ];
+    let orgs = states.map(|(id, ..)| Org::new(id, &[&format!("{id}.example")]));
+    let zegel = Zegel::prepared(&orgs, "");
+    for (id, name, state, why) in states {
+        rename(&zegel, id, name);
+        edit(&zegel, id, |key| {
+            for one in key["publications"]
+                .as_object_mut()
+                .expect("domains")
+                .values_mut()
+            {
+                *one = publication(state, if state == "active" { 2000 } else { 3 }, why);
+            }
+        });
+    }
+    add(
+        &zegel,
+        "aa",
+        &Further {
+            selector: "aa-2027a",
+            domain: "aa.example",
+            state: "generated",
+            why: "not_seen",
+        },
+    );
+    zegel
+}
+
 fn rename(zegel: &Zegel, org: &str, name: &str) {
     let file = zegel.path("orgs.d").join(format!("{org}.toml"));
     let text = fs::read_to_string(&file).expect("an organisation file");
