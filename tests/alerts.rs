@@ -78,6 +78,29 @@ fn each_alert_has_its_page_and_its_tests() {
     }
 }
 
+/// The keeper and `zegel status` name the kind, and the page says which alert that is.
+#[test]
+fn each_kind_of_alarm_leads_to_its_alert() {
+    use zegel::keys::AlarmKind;
+    let runbook = read(RUNBOOK);
+    for (kind, alert) in [
+        (AlarmKind::ActiveGone, "ZegelActiveKeyGone"),
+        (AlarmKind::ActivePartly, "ZegelActiveKeyGone"),
+        (AlarmKind::ActiveWrong, "ZegelActiveKeyGone"),
+        (AlarmKind::GoneEarly, "ZegelKeyAlarm"),
+        (AlarmKind::RotationOverdue, "ZegelRotationOverdue"),
+        (AlarmKind::CompromisedSeen, "ZegelKeyAlarm"),
+        (AlarmKind::NoActiveKey, "ZegelKeyAlarm"),
+        (AlarmKind::RestoredUnseen, "ZegelKeystoreRestored"),
+    ] {
+        let kind = format!("`{}`", kind.as_str());
+        let mut rows = runbook.lines().filter(|line| line.starts_with("| `"));
+        let row = rows.find(|row| row.contains(&kind));
+        let row = row.unwrap_or_else(|| panic!("{RUNBOOK} is without {kind}"));
+        assert!(row.contains(&format!("[{alert}](")), "{row}");
+    }
+}
+
 #[test]
 fn the_dashboard_is_whole() {
     let dashboard: serde_json::Value = serde_json::from_str(&read(DASHBOARD)).unwrap();

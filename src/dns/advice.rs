@@ -305,4 +305,25 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn a_null_mx_is_written_as_it_is_entered() {
+        let finding = Finding {
+            code: Code::MxNotNull,
+            severity: Severity::Warning,
+            domain: "voorbeeld.nl".to_owned(),
+            selector: None,
+            name: "voorbeeld.nl".to_owned(),
+            servers: Vec::new(),
+            seen: "no MX record".to_owned(),
+            expected: crate::dns::NULL_MX.to_owned(),
+        };
+        for language in [Language::English, Language::Dutch] {
+            let advice = finding.advice(language);
+            assert!(
+                advice.contains(" 0 . (") || advice.contains(" 0 . zijn"),
+                "{advice}"
+            );
+            assert!(!advice.contains(".."), "{advice}");
+        }
+    }
 }
