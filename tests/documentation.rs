@@ -155,6 +155,23 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// Everybody who clones the repository gets it with all its versions.
+#[test]
+fn the_picture_of_the_readme_is_small() {
+    let name = "docs/pictures/status-page.png";
+    assert!(read("README.md").contains(&format!("]({name})")));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let picture = fs::read(path).expect("a picture");
+    assert!(picture.starts_with(b"\x89PNG"));
+    assert!(picture.len() < 150_000, "{} octets", picture.len());
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 150, "{lines} lines");
+}
+
 /// A heading as a link names it.
 fn anchor(heading: &str) -> String {
     let letters = heading.trim_start_matches('#').trim().to_lowercase();

@@ -37,11 +37,11 @@ fn publication(state: &str, hours: i64, why: &str) -> Value {
 }
 
 /// What a further key of an organisation is.
-pub(crate) struct Further {
-    pub(crate) selector: &'static str,
-    pub(crate) domain: &'static str,
-    pub(crate) state: &'static str,
-    pub(crate) why: &'static str,
+pub(crate) struct Further<'a> {
+    pub(crate) selector: &'a str,
+    pub(crate) domain: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) why: &'a str,
 }
 
 /// Organisations with real keys, one for each way to stand.
@@ -147,30 +147,40 @@ pub(crate) fn usual_signer() -> Zegel {
         ("bron", "Museum De Bron", "published", "settling"),
         ("kade", "Veiligheidsregio Kade", "active", "signing"),
     ];
-    let orgs = states.map(|(id, ..)| Org::new(id, &[&format!("{id}.example")]));
+    let is_new = |state: &str| state != "active";
+    let orgs = states.map(|(id, _, state, _)| {
+        let org = Org::new(id, &[&format!("{id}.example")]);
+        if is_new(state) {
+            org.without_keys()
+        } else {
+            org
+        }
+    });
     let zegel = Zegel::prepared(&orgs, "");
+    let further = |org: &str, state, why| {
+        let (selector, domain) = (format!("{org}-2027a"), format!("{org}.example"));
+        let key = Further {
+            selector: &selector,
+            domain: &domain,
+            state,
+            why,
+        };
+        add(&zegel, org, &key);
+    };
     for (id, name, state, why) in states {
         rename(&zegel, id, name);
+        if is_new(state) {
+            further(id, state, why);
+            continue;
+        }
         edit(&zegel, id, |key| {
-            for one in key["publications"]
-                .as_object_mut()
-                .expect("domains")
-                .values_mut()
-            {
-                *one = publication(state, if state == "active" { 2000 } else { 3 }, why);
+            let domains = key["publications"].as_object_mut().expect("domains");
+            for one in domains.values_mut() {
+                *one = publication(state, 2000, why);
             }
         });
     }
-    add(
-        &zegel,
-        "aa",
-        &Further {
-            selector: "aa-2027a",
-            domain: "aa.example",
-            state: "generated",
-            why: "not_seen",
-        },
-    );
+    further("aa", "generated", "not_seen");
     zegel
 }
 
@@ -193,7 +203,7 @@ fn edit(zegel: &Zegel, org: &str, change: impl Fn(&mut Value)) {
 }
 
 /// Makes one more key, and puts it into this state.
-fn add(zegel: &Zegel, org: &str, further: &Further) {
+fn add(zegel: &Zegel, org: &str, further: &Further<'_>) {
     let target = zegel::keystore::Target {
         organisation: &org.parse().expect("an id"),
         selector: &further.selector.parse().expect("a selector"),

@@ -47,7 +47,7 @@ pub(in crate::page) fn all(all: &All<'_>) -> String {
             "Generation " (all.snapshot.generation().number()) " of the keystore. "
             (words::count(domains, "domain has", "domains have")) " no key in use. "
             "What is said of DNS is what the keeper last saw; "
-            code { "zegel dns check" } " looks anew, at SPF, DMARC and MX too."
+            code { "zegel dns check" } " looks again, at SPF, DMARC and MX too."
         }
     };
     frame("Organisations", &main, &foot)
@@ -165,7 +165,7 @@ fn row(entry: &Entry<'_>) -> Markup {
             td.number role="cell" data-label="Not signed" {
                 (parts::number(totals.left()))
                 @if totals.kept_back > 0 {
-                    p.muted { (words::number(totals.kept_back)) " put off" }
+                    p.muted { (words::number(totals.kept_back)) " put off or rejected" }
                 }
             }
             td.plot.empty[entry.day.is_none()] role="cell" data-label="24 hours" {
