@@ -10,6 +10,8 @@ use std::{
     process::{Command, Output},
 };
 
+use zegel::keys::AlarmKind;
+
 const RULES: &str = "conf/prometheus/zegel.rules.yml";
 const RULE_TESTS: &str = "tests/alerts/rules_test.yml";
 const DASHBOARD: &str = "conf/grafana/zegel.json";
@@ -81,7 +83,6 @@ fn each_alert_has_its_page_and_its_tests() {
 /// The keeper and `zegel status` name the kind, and the page says which alert that is.
 #[test]
 fn each_kind_of_alarm_leads_to_its_alert() {
-    use zegel::keys::AlarmKind;
     let runbook = read(RUNBOOK);
     for (kind, alert) in [
         (AlarmKind::ActiveGone, "ZegelActiveKeyGone"),
