@@ -10,10 +10,14 @@ use std::{
     process::{Command, Output},
 };
 
+use zegel::keys::AlarmKind;
+
 const RULES: &str = "conf/prometheus/zegel.rules.yml";
 const RULE_TESTS: &str = "tests/alerts/rules_test.yml";
 const DASHBOARD: &str = "conf/grafana/zegel.json";
 const RUNBOOK: &str = "docs/alerts.md";
+/// The same where the package puts it, on a relay.
+const INSTALLED_RUNBOOK: &str = "/usr/share/doc/zegel/docs/alerts.md";
 
 fn promtool(arguments: &[&str]) -> Output {
     let unpacked = Path::new("target/prometheus-root/usr/bin/promtool");
@@ -64,7 +68,7 @@ fn each_alert_has_its_page_and_its_tests() {
         "the sections of {RUNBOOK} and the alerts"
     );
     for alert in alerts() {
-        let link = format!("runbook_url: {RUNBOOK}#{}", alert.to_lowercase());
+        let link = format!("runbook_url: {INSTALLED_RUNBOOK}#{}", alert.to_lowercase());
         assert!(rules.contains(&link), "{alert} has no {link}");
         let section = runbook.split(&format!("## {alert}\n")).nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
@@ -73,6 +77,28 @@ fn each_alert_has_its_page_and_its_tests() {
         assert!(tests.contains(&fires), "{alert} is never seen to fire");
         let quiet = format!("{{eval_time: 900m, alertname: {alert}}}");
         assert!(tests.contains(&quiet), "{alert} is never seen to be quiet");
+    }
+}
+
+/// The keeper and `zegel status` name the kind, and the page says which alert that is.
+#[test]
+fn each_kind_of_alarm_leads_to_its_alert() {
+    let runbook = read(RUNBOOK);
+    for (kind, alert) in [
+        (AlarmKind::ActiveGone, "ZegelActiveKeyGone"),
+        (AlarmKind::ActivePartly, "ZegelActiveKeyGone"),
+        (AlarmKind::ActiveWrong, "ZegelActiveKeyGone"),
+        (AlarmKind::GoneEarly, "ZegelKeyAlarm"),
+        (AlarmKind::RotationOverdue, "ZegelRotationOverdue"),
+        (AlarmKind::CompromisedSeen, "ZegelKeyAlarm"),
+        (AlarmKind::NoActiveKey, "ZegelKeyAlarm"),
+        (AlarmKind::RestoredUnseen, "ZegelKeystoreRestored"),
+    ] {
+        let kind = format!("`{}`", kind.as_str());
+        let mut rows = runbook.lines().filter(|line| line.starts_with("| `"));
+        let row = rows.find(|row| row.contains(&kind));
+        let row = row.unwrap_or_else(|| panic!("{RUNBOOK} is without {kind}"));
+        assert!(row.contains(&format!("[{alert}](")), "{row}");
     }
 }
 

@@ -141,6 +141,7 @@ fn pages() -> Vec<String> {
     let files = fs::read_dir(folder).expect("docs/");
     let names = files.map(|file| file.expect("a page").file_name());
     let names = names.map(|name| format!("docs/{}", name.to_string_lossy()));
+    let names = names.filter(|name| name.ends_with(".md"));
     names.chain(["README.md".to_owned()]).collect()
 }
 
@@ -152,6 +153,23 @@ fn links(text: &str) -> Vec<&str> {
     targets
         .filter(|target| !target.contains("://") && !target.contains([' ', '`']))
         .collect()
+}
+
+/// Everybody who clones the repository gets it with all its versions.
+#[test]
+fn the_picture_of_the_readme_is_small() {
+    let name = "docs/pictures/status-page.png";
+    assert!(read("README.md").contains(&format!("]({name})")));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let picture = fs::read(path).expect("a picture");
+    assert!(picture.starts_with(b"\x89PNG"));
+    assert!(picture.len() < 150_000, "{} octets", picture.len());
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 150, "{lines} lines");
 }
 
 /// A heading as a link names it.

@@ -259,8 +259,8 @@ const SENTENCES: [(Code, &str, &str); Code::ALL.len()] = [
     ),
     (
         Code::MxNotNull,
-        "{name} takes no mail. Let its only MX record be the null MX: {expected}. Leave the MX out if the name has no A or AAAA record.",
-        "{name} ontvangt geen mail. Laat het enige MX-record de null MX zijn: {expected}. Laat de MX weg als de naam geen A- of AAAA-record heeft.",
+        "{name} takes no mail. Let its only MX record be {expected} (the null MX). Leave the MX out if the name has no A or AAAA record.",
+        "{name} ontvangt geen mail. Laat het enige MX-record {expected} zijn (de null MX). Laat de MX weg als de naam geen A- of AAAA-record heeft.",
     ),
     (
         Code::ParkedKey,
@@ -303,6 +303,27 @@ mod tests {
                 assert!(advice.ends_with('.'), "{advice}");
                 assert!(said.insert(advice), "{code:?} {language:?}");
             }
+        }
+    }
+    #[test]
+    fn a_null_mx_is_written_as_it_is_entered() {
+        let finding = Finding {
+            code: Code::MxNotNull,
+            severity: Severity::Warning,
+            domain: "voorbeeld.nl".to_owned(),
+            selector: None,
+            name: "voorbeeld.nl".to_owned(),
+            servers: Vec::new(),
+            seen: "no MX record".to_owned(),
+            expected: crate::dns::NULL_MX.to_owned(),
+        };
+        for language in [Language::English, Language::Dutch] {
+            let advice = finding.advice(language);
+            assert!(
+                advice.contains(" 0 . (") || advice.contains(" 0 . zijn"),
+                "{advice}"
+            );
+            assert!(!advice.contains(".."), "{advice}");
         }
     }
 }

@@ -325,7 +325,7 @@ impl Planner<'_> {
                 let names: Vec<&str> = domains.iter().map(|domain| domain.as_str()).collect();
                 let found = format!("{source}, the key of {}: {reason}", enumeration(&names));
                 let done = format!(
-                    "it was not taken over; mend it and import again, or make a new key with \
+                    "it was not taken over; correct it and import again, or make a new key with \
                      `zegel key generate {id}`"
                 );
                 self.say(*code, &signing.place, found, done);

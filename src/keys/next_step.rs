@@ -168,10 +168,10 @@ impl fmt::Display for What {
         let text = match self {
             Self::Look => "the keeper looks for its record in DNS",
             Self::PublishRecord => "publish its record (see `zegel dns records`)",
-            Self::MendRecord => "mend its record, at every name server (see `zegel dns check`)",
+            Self::MendRecord => "correct its record, at every name server (see `zegel dns check`)",
             Self::Unrevoke => "give its record the key back: p= is empty, which revokes it",
             Self::AwaitServers => "every name server must answer; nothing changes until then",
-            Self::MendClock => "no time counts: mend the clock, or run the keeper more often",
+            Self::MendClock => "no time counts: set the clock right, or run the keeper more often",
             Self::Activate => "it starts to sign",
             Self::RestoreRecord => "put its record back: mail is signed with this key",
             Self::MakeSuccessor => "its successor is made",

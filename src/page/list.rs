@@ -105,11 +105,11 @@ fn sort(found: &mut [Entry<'_>], wish: &Wish) {
         Sort::Name => found.sort_by_cached_key(|one| one.row.organisation.name.to_lowercase()),
         // Within one level those with most unsigned mail come first.
         Sort::Level => {
-            found.sort_by_key(|one| (one.judgement.level, Reverse(one.totals.unsigned)));
+            found.sort_by_key(|one| (one.judgement.level, Reverse(one.totals.left())));
         }
         Sort::Checked => found.sort_by_key(|one| one.row.standing.checked),
         Sort::Signed => found.sort_by_key(|one| Reverse(one.totals.signed)),
-        Sort::Unsigned => found.sort_by_key(|one| Reverse(one.totals.unsigned)),
+        Sort::Unsigned => found.sort_by_key(|one| Reverse(one.totals.left())),
     }
     if wish.reversed {
         found.reverse();

@@ -124,7 +124,7 @@ fn a_key_signs_when_every_name_server_has_shown_it_for_long_enough() {
 
     world.set_zone(zone, &policies(&record));
     setup.run(activate).expect(1).complains(&[
-        "next: mend its record, at every name server",
+        "next: correct its record, at every name server",
         "dkim.servers_disagree",
     ]);
 

@@ -97,7 +97,7 @@ fn a_signed_message_has_every_step_and_a_signature_that_verifies() {
     let text = setup.run_with(&["explain"], MESSAGE.as_bytes()).expect(0);
     text.says(&[
         "voorbeeld.toml)",
-        "s1 of s1 (rsa-sha256, active)",
+        "s1 (rsa-sha256, active) signs",
         "DKIM-Signature: v=1;",
     ]);
 

@@ -204,7 +204,7 @@ fn a_record_is_given_up_when_it_may_be() {
     setup
         .run(withdraw.into_iter().chain(forced))
         .expect(0)
-        .says(&["s1 is withdrawn for voorbeeld.nl, on your word"]);
+        .says(&["s1 is withdrawn for voorbeeld.nl, as you say"]);
     let keys = setup.run(["key", "list", "--json"]).expect(0).json();
     let state = |domain| domain_of(&keys, "s1", domain)["state"].clone();
     assert_eq!(state("voorbeeld.nl"), "withdrawn");

@@ -25,6 +25,7 @@ fn pages() -> BTreeMap<String, String> {
     let folder = support::checkout();
     let files = fs::read_dir(folder.join("docs")).unwrap();
     let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.push(folder.join("README.md"));
     let today = Zoned::now();
     let half = if today.month() <= 6 { 'a' } else { 'b' };

@@ -392,7 +392,7 @@ fn nothing_signs_on_a_word_that_no_key_was_imported_for() {
             "keys/weak.pem",
             true,
             "No key was taken over",
-            "on your word",
+            "because you say",
         ),
         (
             "keys/weak.pem",
@@ -404,15 +404,15 @@ fn nothing_signs_on_a_word_that_no_key_was_imported_for() {
             "keys/nowhere.pem",
             true,
             "No key was taken over",
-            "on your word",
+            "because you say",
         ),
         (
             "keys/0.pem",
             true,
-            "sign on your word",
+            "sign because you say",
             "No key was taken over",
         ),
-        ("keys/0.pem", false, "do not sign yet", "on your word"),
+        ("keys/0.pem", false, "do not sign yet", "because you say"),
     ] {
         let folder = Folder::with_keys(1);
         fs::copy(crate::setup::WEAK_KEY, folder.path("keys/weak.pem")).unwrap();

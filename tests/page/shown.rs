@@ -99,6 +99,74 @@ fn sticking_out(browser: &mut Browser) -> Value {
     )
 }
 
+/// The picture of the README, which `docs/pictures/make` makes with this.
+#[test]
+fn the_picture_of_the_readme_names_no_place_of_this_host() {
+    let mut zegel = world::usual_signer();
+    zegel.launch();
+    for (id, number, counts) in [
+        ("linde", 46, (46, 0)),
+        ("aa", 21, (21, 0)),
+        ("noord", 12, (12, 0)),
+        ("west", 3, (0, 3)),
+        ("kade", 9, (9, 0)),
+    ] {
+        send(&zegel, &format!("{id}.example"), number);
+        await_counts(&zegel, id, counts);
+    }
+    let mut browser = Browser::start();
+    browser.prefer("light");
+    browser.resize(1200, 800);
+    open(&mut browser, &zegel, "/");
+    let text = browser.evaluate("document.body.innerText");
+    let text = text.as_str().expect("a text");
+    for place in [zegel.path("").display().to_string(), "/tmp/".to_owned()] {
+        assert!(!text.contains(&place), "{place} in {text}");
+    }
+    assert!(text.contains("Provincie Noord") && text.contains("Fails to verify"));
+    let first = browser.evaluate("document.querySelector('tbody th a').textContent");
+    assert_eq!(first, Value::from("Provincie Noord"));
+    let pictures = Pictures::new();
+    let file = pictures.folder.join("status-page.png");
+    browser.picture(&file);
+    assert!(std::fs::metadata(&file).expect("a picture").len() > 1000);
+}
+
+/// On a telephone more than four organisations are on a screen, and what is left out is not lost.
+#[test]
+fn a_telephone_shows_several_organisations_at_once() {
+    let mut zegel = world::usual_signer();
+    zegel.launch();
+    let mut browser = Browser::start();
+    browser.resize(360, 800);
+    open(&mut browser, &zegel, "/");
+    let pictures = Pictures::new();
+    browser.picture(&pictures.folder.join("telephone.png"));
+    let heights = "[...document.querySelectorAll('tbody tr')].map(one => one.offsetHeight)";
+    let heights = browser.evaluate(heights);
+    let heights: Vec<u64> = heights
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(Value::as_u64)
+        .collect();
+    assert_eq!(heights.len(), 6);
+    assert!(heights.iter().sum::<u64>() <= 800, "{heights:?}");
+}
+
+#[test]
+fn the_plot_says_how_much_its_highest_bar_is() {
+    let zegel = signer();
+    let mut browser = Browser::start();
+    browser.resize(1440, 900);
+    open(&mut browser, &zegel, "/org/amstel");
+    let scale = browser.evaluate("document.querySelector('.day .scale').textContent");
+    assert_eq!(scale, Value::from("2 an hour"));
+    open(&mut browser, &zegel, "/?q=amstel");
+    let scale = browser.evaluate("document.querySelector('td.plot .scale').textContent");
+    assert_eq!(scale, Value::from("up to 2 an hour"));
+}
+
 #[test]
 fn dark_and_light_differ_and_can_be_read() {
     let zegel = signer();
@@ -173,9 +241,12 @@ fn a_screen_reader_hears_it_in_its_order() {
             ("columnheader", "Organisation"),
             ("columnheader", "Not signed"),
             ("cell", "puts it back now"),
-            ("image", "2 signed and 0 not signed in the last 24 hours"),
         ] {
             place(role, name);
+        }
+        // A telephone has no room for the plots of the list.
+        if width > 640 {
+            place("image", "2 signed and 0 not signed in the last 24 hours");
         }
         let lone = "document.querySelectorAll('h1').length === 1 && \
                     document.documentElement.lang === 'en' && \

@@ -37,11 +37,11 @@ fn publication(state: &str, hours: i64, why: &str) -> Value {
 }
 
 /// What a further key of an organisation is.
-pub(crate) struct Further {
-    pub(crate) selector: &'static str,
-    pub(crate) domain: &'static str,
-    pub(crate) state: &'static str,
-    pub(crate) why: &'static str,
+pub(crate) struct Further<'a> {
+    pub(crate) selector: &'a str,
+    pub(crate) domain: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) why: &'a str,
 }
 
 /// Organisations with real keys, one for each way to stand.
@@ -137,6 +137,53 @@ pub(crate) fn signer() -> Zegel {
     zegel
 }
 
+/// Organisations as a relay may have them on a usual day, for the picture of the README.
+pub(crate) fn usual_signer() -> Zegel {
+    let states = [
+        ("linde", "Gemeente Linde", "active", "signing"),
+        ("aa", "Waterschap Aa", "active", "signing"),
+        ("noord", "Provincie Noord", "active", "not_seen"),
+        ("west", "Omgevingsdienst West", "generated", "not_seen"),
+        ("bron", "Museum De Bron", "published", "settling"),
+        ("kade", "Veiligheidsregio Kade", "active", "signing"),
+    ];
+    let is_new = |state: &str| state != "active";
+    let orgs = states.map(|(id, _, state, _)| {
+        let org = Org::new(id, &[&format!("{id}.example")]);
+        if is_new(state) {
+            org.without_keys()
+        } else {
+            org
+        }
+    });
+    let zegel = Zegel::prepared(&orgs, "");
+    let further = |org: &str, state, why| {
+        let (selector, domain) = (format!("{org}-2027a"), format!("{org}.example"));
+        let key = Further {
+            selector: &selector,
+            domain: &domain,
+            state,
+            why,
+        };
+        add(&zegel, org, &key);
+    };
+    for (id, name, state, why) in states {
+        rename(&zegel, id, name);
+        if is_new(state) {
+            further(id, state, why);
+            continue;
+        }
+        edit(&zegel, id, |key| {
+            let domains = key["publications"].as_object_mut().expect("domains");
+            for one in domains.values_mut() {
+                *one = publication(state, 2000, why);
+            }
+        });
+    }
+    further("aa", "generated", "not_seen");
+    zegel
+}
+
 fn rename(zegel: &Zegel, org: &str, name: &str) {
     let file = zegel.path("orgs.d").join(format!("{org}.toml"));
     let text = fs::read_to_string(&file).expect("an organisation file");
@@ -156,7 +203,7 @@ fn edit(zegel: &Zegel, org: &str, change: impl Fn(&mut Value)) {
 }
 
 /// Makes one more key, and puts it into this state.
-fn add(zegel: &Zegel, org: &str, further: &Further) {
+fn add(zegel: &Zegel, org: &str, further: &Further<'_>) {
     let target = zegel::keystore::Target {
         organisation: &org.parse().expect("an id"),
         selector: &further.selector.parse().expect("a selector"),

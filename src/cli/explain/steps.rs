@@ -199,18 +199,27 @@ impl Teller<'_> {
     }
 
     fn keys(&self) -> String {
-        let keys = self.explanation.keys.iter().map(|key| {
-            let (selector, algorithm) = (&key.selector, key.algorithm);
-            format!("{selector} ({algorithm}, {})", key.state.as_str())
-        });
-        let keys: Vec<String> = keys.collect();
-        if keys.is_empty() {
-            return "the organisation has none for this domain".to_owned();
-        }
         let signing: Vec<&str> = self.trial.keys().map(|key| key.selector.as_str()).collect();
-        match signing.as_slice() {
-            [] => format!("none can be used of {}", keys.join(", ")),
-            signing => format!("{} of {}", signing.join(" and "), keys.join(", ")),
+        let (mut used, mut others) = (Vec::new(), Vec::new());
+        for key in &self.explanation.keys {
+            let (selector, algorithm) = (&key.selector, key.algorithm);
+            let text = format!("{selector} ({algorithm}, {})", key.state.as_str());
+            if signing.contains(&key.selector.as_str()) {
+                used.push(text);
+            } else {
+                others.push(text);
+            }
+        }
+        match (used.as_slice(), others.join(", ")) {
+            ([], others) if others.is_empty() => {
+                "the organisation has none for this domain".to_owned()
+            }
+            ([], others) => format!("none can be used: {others}"),
+            (used, others) => {
+                let verb = if used.len() == 1 { "signs" } else { "sign" };
+                let not = if others.is_empty() { "" } else { ", not " };
+                format!("{} {verb}{not}{others}", used.join(" and "))
+            }
         }
     }
 

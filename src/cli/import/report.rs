@@ -148,8 +148,8 @@ impl Report {
         let signs = |key: &TakenKey| key.state == KeyState::Added && !key.signs_for.is_empty();
         if self.assume_published && keys.any(signs) {
             output.line(
-                "The keys sign on your word that their records are in the DNS; see that they \
-                 are: zegel dns check",
+                "The keys sign because you say that their records are in the DNS; see that \
+                 they are: zegel dns check",
             );
             return;
         }

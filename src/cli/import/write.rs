@@ -234,7 +234,7 @@ impl Destination {
             report.say(
                 Code::Configuration,
                 problem.to_string(),
-                "it was written all the same: mend it before Zegel reads it",
+                "it was written all the same: correct it before Zegel reads it",
             );
         }
     }

@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
     if arguments.assume_published {
         context
             .output
-            .line("It signs from now on, on your word that its record is published.");
+            .line("It signs from now on, because you say that its record is published.");
         say_taken_up(&mut context.output);
     } else {
         addition.print_next_step(&mut context.output);

@@ -33,7 +33,7 @@ pub(super) enum KeyCommand {
     Roll(RollArguments),
     /// Give up a key that others have, at once and for all its domains
     Revoke(RevokeArguments),
-    /// Say that the record of a former key is gone, or may go
+    /// Say that the record of a former key is gone, or can be removed
     Withdraw(WithdrawArguments),
 }
 

@@ -152,7 +152,7 @@ fn print_unsigned(
         output.line(format_args!("  zegel key activate {id} {selector}"));
     }
     output.line(
-        "With --assume-published it signs without that wait, on your word; where the record is \
+        "With --assume-published it signs without that wait; where the record is \
          not seen yet, receivers find the signature broken.",
     );
 }

@@ -145,7 +145,7 @@ fn print_what_follows(organisation: &Organisation, added: &[Addition], output: &
     output.line(
         "Nothing changes for mail until then. The keeper lets it sign when every name server \
          has shown its record for long enough; the key before it then drains, and its record \
-         stays until `zegel key list` says that it may go.",
+         stays until `zegel key list` says that it can be removed.",
     );
     output.line("Without a keeper, when the record is there:");
     for addition in added {

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Resul
     writer.apply(id, &changes, now)?;
     drop(writer);
     context.output.line(format_args!(
-        "{selector} is withdrawn for {}, on your word: nobody looks for its record any more.",
+        "{selector} is withdrawn for {}, as you say: nobody looks for its record any more.",
         list(changes.iter().map(|change| &change.domain))
     ));
     context.output.line(

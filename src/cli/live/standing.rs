@@ -20,6 +20,9 @@ const FAILURE_IS_NEWS: u64 = 3600;
 /// As the alert ZegelKeeperStale has it.
 const CHECK_IS_OLD: u64 = 6 * 3600;
 
+/// What to do about each kind of alarm, where the package puts it.
+const ALERTS: &str = "/usr/share/doc/zegel/docs/alerts.md";
+
 /// Everything that `zegel status` says.
 #[derive(Debug, Serialize)]
 pub(super) struct Standing {
@@ -174,7 +177,7 @@ fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
     say(
         figures.last_reload_successful && newer.is_some(),
         format!(
-            "the configuration on disk is newer than the one in use, for {} by now: organisations \
+            "the configuration on disk is newer than the one in use, for {}: organisations \
              are taken up by themselves within half a minute, `zegel.toml` with `systemctl reload \
              zegel`",
             duration(now.saturating_sub(newer.unwrap_or_default()))
@@ -222,7 +225,7 @@ fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
         }
         for [domain, kind] in &keys.alarms {
             attention.push(format!(
-                "{id}: {kind} {domain}: see `zegel key list {id}` and docs/alerts.md"
+                "{id}: {kind} {domain}: see `zegel key list {id}`, and {kind} in {ALERTS}"
             ));
         }
         let is_told = keys

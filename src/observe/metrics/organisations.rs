@@ -72,6 +72,9 @@ impl OrganisationMetrics {
 
     /// One message that was not signed did not pass either, if that is what was done with it.
     pub fn kept_back(&self, reason: Refusal, action: Action) {
+        if action != Action::Accept {
+            self.0.kept_back.fetch_add(1, Relaxed);
+        }
         for counters in self.0.counters().all() {
             match action {
                 Action::Accept => {}
@@ -95,6 +98,15 @@ pub struct Totals {
     pub signed: u64,
     /// Those that were not, whatever the reason.
     pub unsigned: u64,
+    /// Of those, how many did not pass either: they were put off or rejected.
+    pub kept_back: u64,
+}
+
+impl Totals {
+    /// Those that left without a signature.
+    pub fn left(self) -> u64 {
+        self.unsigned.saturating_sub(self.kept_back)
+    }
 }
 
 /// The reasons that a message can have before its organisation is known.
@@ -122,6 +134,7 @@ struct Entry {
     /// Messages, whoever has series of its own: for the status page.
     signed: AtomicU64,
     unsigned: AtomicU64,
+    kept_back: AtomicU64,
 }
 
 impl Entry {
@@ -132,6 +145,7 @@ impl Entry {
             places: Arc::clone(places),
             signed: AtomicU64::new(0),
             unsigned: AtomicU64::new(0),
+            kept_back: AtomicU64::new(0),
         }
     }
 
@@ -139,6 +153,7 @@ impl Entry {
         Totals {
             signed: self.signed.load(Relaxed),
             unsigned: self.unsigned.load(Relaxed),
+            kept_back: self.kept_back.load(Relaxed),
         }
     }
 
@@ -278,6 +293,11 @@ impl Counters {
         Totals {
             signed: algorithms.map(of_algorithm).max().unwrap_or(0),
             unsigned: self.unsigned().map(|(_, count)| count).sum(),
+            kept_back: [&self.put_off, &self.rejected]
+                .into_iter()
+                .flat_map(counted)
+                .map(|(_, count)| count)
+                .sum(),
         }
     }
 

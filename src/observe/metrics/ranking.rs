@@ -131,6 +131,7 @@ impl Sample {
         Totals {
             signed: now.signed.saturating_sub(before.signed),
             unsigned: now.unsigned.saturating_sub(before.unsigned),
+            kept_back: now.kept_back.saturating_sub(before.kept_back),
         }
     }
 }

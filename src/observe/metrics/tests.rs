@@ -398,6 +398,11 @@ fn the_status_has_the_numbers_of_the_page() {
     one.unsigned(Refusal::AwaitingKey);
     one.kept_back(Refusal::AwaitingKey, Action::Tempfail);
     one.kept_back(Refusal::AwaitingKey, Action::Accept);
+    let totals = metrics.totals()[0].1;
+    assert_eq!(
+        (totals.unsigned, totals.kept_back, totals.left()),
+        (1, 1, 0)
+    );
     one.hazard("long_line");
     let twee = metrics.organisation(&id("twee"));
     twee.unsigned(Refusal::SigningFailure);

@@ -47,7 +47,7 @@ pub(in crate::page) fn all(all: &All<'_>) -> String {
             "Generation " (all.snapshot.generation().number()) " of the keystore. "
             (words::count(domains, "domain has", "domains have")) " no key in use. "
             "What is said of DNS is what the keeper last saw; "
-            code { "zegel dns check" } " looks anew, at SPF, DMARC and MX too."
+            code { "zegel dns check" } " looks again, at SPF, DMARC and MX too."
         }
     };
     frame("Organisations", &main, &foot)
@@ -158,14 +158,22 @@ fn row(entry: &Entry<'_>) -> Markup {
                     (id) " · " (words::count(organisation.domains.len(), "domain", "domains"))
                 }
             }
-            td role="cell" data-label="Keys" { (keys(standing)) }
+            td.keys role="cell" data-label="Keys" { (keys(standing)) }
             td.step role="cell" data-label="How it stands" { (standing_of(entry)) }
-            td role="cell" data-label="In DNS" { (dns(standing)) }
+            td.dns role="cell" data-label="In DNS" { (dns(standing)) }
             td.number role="cell" data-label="Signed" { (parts::number(totals.signed)) }
-            td.number role="cell" data-label="Not signed" { (parts::number(totals.unsigned)) }
+            td.number role="cell" data-label="Not signed" {
+                (parts::number(totals.left()))
+                @if totals.kept_back > 0 {
+                    p.muted { (words::number(totals.kept_back)) " put off or rejected" }
+                }
+            }
             td.plot.empty[entry.day.is_none()] role="cell" data-label="24 hours" {
                 @match entry.day {
-                    Some(day) => (parts::bars(day)),
+                    Some(day) => {
+                        (parts::bars(day))
+                        (parts::scale(day))
+                    },
                     None => span.muted { "No mail" },
                 }
             }

@@ -221,7 +221,7 @@ fn dns(publication: &Publication) -> Markup {
             p { (words::why(why)) }
         }
         @if publication.assumed {
-            p.muted { "Taken for published on the word of the operator" }
+            p.muted { "Taken for published, as the operator said" }
         }
         @if let Some(since) = publication.seen_since {
             p.muted { "Everywhere since " (parts::time(since)) }

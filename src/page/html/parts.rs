@@ -17,17 +17,30 @@ use crate::{
 pub(super) fn bars(day: &Day) -> Markup {
     let bars = plot(day);
     let totals = day.totals();
-    let label = format!(
+    let mut label = format!(
         "{} signed and {} not signed in the last 24 hours",
-        totals.signed, totals.unsigned
+        totals.signed,
+        totals.left()
     );
+    if totals.kept_back > 0 {
+        label += &format!(", {} put off or rejected", totals.kept_back);
+    }
     let size = format!("0 0 {} {}", plot::WIDTH, plot::HEIGHT);
     html! {
         svg.bars viewBox=(size) preserveAspectRatio="none" role="img" aria-label=(label) {
             path.ground d=(format!("M0 {}h{}", plot::HEIGHT, plot::WIDTH)) {}
             path.signed d=(bars.signed) {}
+            path.kept d=(bars.kept_back) {}
             path.unsigned d=(bars.unsigned) {}
         }
+    }
+}
+
+/// How many messages the highest bar is, where there is no room for more.
+pub(super) fn scale(day: &Day) -> Markup {
+    let most = plot(day).most;
+    html! {
+        @if most > 0 { span.scale.muted { "up to " (words::number(most)) " an hour" } }
     }
 }
 
@@ -45,7 +58,10 @@ pub(super) fn figure(day: &Day, started: Timestamp, now: Timestamp) -> Markup {
         figure.day {
             figcaption {
                 span.key-signed { (words::number(totals.signed)) " signed" }
-                span.key-unsigned { (words::number(totals.unsigned)) " not signed" }
+                span.key-unsigned { (words::number(totals.left())) " not signed" }
+                @if totals.kept_back > 0 {
+                    span.key-kept { (words::number(totals.kept_back)) " put off or rejected" }
+                }
                 span.muted {
                     "in the last 24 hours"
                     @if bars_of.most > 0 {
@@ -55,6 +71,9 @@ pub(super) fn figure(day: &Day, started: Timestamp, now: Timestamp) -> Markup {
                         "; counted since " (words::time(started))
                     }
                 }
+            }
+            @if bars_of.most > 0 {
+                p.scale aria-hidden="true" { (words::number(bars_of.most)) " an hour" }
             }
             (bars(day))
             p.hours aria-hidden="true" {

@@ -50,7 +50,11 @@ fn overview() -> Overview {
 fn days() -> HashMap<OrganisationId, Day> {
     let day = |signed, unsigned| {
         let mut day = Day::default();
-        day.0[3] = Hour { signed, unsigned };
+        day.0[3] = Hour {
+            signed,
+            unsigned,
+            kept_back: 0,
+        };
         day
     };
     let days = [("aap", day(5, 0)), ("cel", day(5, 9)), ("dak", day(7, 0))];
