@@ -141,7 +141,7 @@ fn pages() -> Vec<String> {
     let files = fs::read_dir(folder).expect("docs/");
     let names = files.map(|file| file.expect("a page").file_name());
     let names = names.map(|name| format!("docs/{}", name.to_string_lossy()));
-    let names = names.filter(|name| name.ends_with(".md"));
+    let names = names.filter(|name| Path::new(name).extension() == Some(OsStr::new("md")));
     names.chain(["README.md".to_owned()]).collect()
 }
 

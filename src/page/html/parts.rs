@@ -23,7 +23,8 @@ pub(super) fn bars(day: &Day) -> Markup {
         totals.left()
     );
     if totals.kept_back > 0 {
-        label += &format!(", {} put off or rejected", totals.kept_back);
+        let kept_back = totals.kept_back.to_string();
+        label += &[", ", &kept_back, " put off or rejected"].concat();
     }
     let size = format!("0 0 {} {}", plot::WIDTH, plot::HEIGHT);
     html! {
