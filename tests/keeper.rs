@@ -403,7 +403,7 @@ fn a_look_needs_no_keeper() {
     let held = keystore.keep(jiff::Timestamp::now()).expect("the lock");
     let refused = command(&folder, &look);
     assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&refused.stderr);
+    let said = String::from_utf8_lossy(&refused.stdout);
     assert!(said.contains("the keeper, process"), "{said}");
     // It ends while it is waited for: the command looks by itself.
     keystore.accept_look_requests().expect("a folder");

@@ -53,6 +53,10 @@ impl Keystore {
     /// When it can't be written.
     pub fn note_alarms(&self, news: &[AlarmNews<'_>], now: Timestamp) -> Result<(), KeystoreError> {
         let root = self.root()?;
+        if !root.has(NAME) {
+            // In one step: whoever is killed meanwhile leaves no file that only root can read.
+            root.prepare(NAME, b"")?.rename()?;
+        }
         let mut file = root.log_file(NAME)?;
         let mut write = || -> io::Result<()> {
             let mut text = Vec::new();
