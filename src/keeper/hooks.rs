@@ -29,7 +29,7 @@ use self::{
     runner::{Job, Refused, Runner},
 };
 use crate::{
-    config::{Claims, HookSettings, situation},
+    config::{Claims, HookSettings, Mistakes, situation},
     judgement::{Heard, Judgement},
     keys::Timing,
     keystore::{KeyringStamp, Keystore, KeystoreError, SightingsStamp, View},
@@ -53,6 +53,7 @@ pub(super) struct Scene {
     pub(super) organisations: Vec<Arc<Organisation>>,
     pub(super) claims: Arc<Claims>,
     pub(super) timing: Timing,
+    pub(super) mistakes: Mistakes,
     pub(super) settings: HookSettings,
     /// What the program can't reach.
     pub(super) hidden: Vec<PathBuf>,
@@ -76,6 +77,8 @@ pub(super) struct Hooks {
     known: HashMap<OrganisationId, Known>,
     /// Whether what was told before has been read.
     has_begun: bool,
+    /// What was last said, so that it is said once.
+    complaint: Option<String>,
     runner: Option<Runner>,
     telling: JoinSet<Told>,
 }
@@ -94,6 +97,7 @@ impl Hooks {
             scene,
             known: HashMap::new(),
             has_begun: false,
+            complaint: None,
             runner: None,
             telling: JoinSet::new(),
         }
@@ -137,9 +141,11 @@ impl Hooks {
 
     /// Puts what is new into the queues. Blocks.
     fn see(mut self, scene: &Scene) -> Self {
-        if let Err(error) = self.see_all(scene) {
+        let complaint = self.see_all(scene).err().map(|error| error.to_string());
+        if let (Some(error), true) = (&complaint, complaint != self.complaint) {
             tracing::warn!("hooks: {error}");
         }
+        self.complaint = complaint;
         self
     }
 
@@ -150,14 +156,13 @@ impl Hooks {
             self.has_begun = true;
         }
         for organisation in &scene.organisations {
-            // One that can't be read harms no other.
-            if let Err(error) = self.see_one(organisation, scene, &view) {
-                tracing::warn!("hooks: {error}");
-            }
+            // What can't be written is said once, and tried again.
+            self.see_one(organisation, scene, &view)?;
         }
         let ids: HashSet<&OrganisationId> = scene.organisations.iter().map(|one| &one.id).collect();
         for (id, known) in &mut self.known {
-            if ids.contains(id) {
+            // Of one whose file has mistakes nobody knows.
+            if ids.contains(id) || scene.mistakes.of(id.as_str()).is_some() {
                 continue;
             }
             if let Some(queue) = known.queue.with_end(id, Timestamp::now()) {
@@ -181,7 +186,11 @@ impl Hooks {
             return Ok(());
         };
         for id in ids {
-            let queue = Queue::read(&self.keystore, &id)?;
+            // One that can't be read harms no other: what it said is told anew.
+            let queue = Queue::read(&self.keystore, &id).unwrap_or_else(|error| {
+                tracing::warn!("hooks: {error}");
+                Queue::lost()
+            });
             self.known(&id).queue = queue;
         }
         Ok(())

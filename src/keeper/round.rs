@@ -574,7 +574,14 @@ impl Rounds {
 
 fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scene> {
     Arc::new(Scene {
-        organisations: loaded.organisations.clone(),
+        // What has keys and no file is gone, for whoever is told.
+        organisations: loaded
+            .organisations
+            .iter()
+            .filter(|one| !one.algorithms.is_empty())
+            .cloned()
+            .collect(),
+        mistakes: loaded.mistakes.clone(),
         claims: Arc::clone(claims),
         timing: loaded.settings.timing(),
         settings: loaded.settings.hooks.clone(),

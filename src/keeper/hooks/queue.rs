@@ -35,10 +35,27 @@ impl Queue {
         }
     }
 
-    /// As it was kept; a file that can't be understood is as none.
+    /// Of an organisation whose file is of no use: a number that was given before would be taken
+    /// for a document that was had.
+    pub(super) fn lost() -> Self {
+        let seconds = Timestamp::now().as_second();
+        Self {
+            number: u64::try_from(seconds).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// As it was kept.
     pub(super) fn read(keystore: &Keystore, id: &OrganisationId) -> Result<Self, KeystoreError> {
         let kept = keystore.hook(id)?.unwrap_or_default();
-        Ok(serde_json::from_slice(&kept).unwrap_or_default())
+        Ok(serde_json::from_slice(&kept).unwrap_or_else(|error| {
+            let id = id.as_str();
+            tracing::warn!(
+                organisation = id,
+                "hooks: what was told before is lost: {error}"
+            );
+            Self::lost()
+        }))
     }
 
     pub(super) fn keep(
