@@ -142,6 +142,14 @@ impl<'a> PolicyReport<'a> {
                 }
             }
         }
+        if part.terms.is_some() && part.is_in(text) {
+            // The customer has done all that was asked: what is asked does not cover them.
+            if !missing.is_empty() {
+                let expected = missing.join(" ");
+                self.add(Code::SpfRelay, Severity::Warning, shown(text), &expected);
+            }
+            return;
+        }
         let expected = match &part.terms {
             Some(terms) if !missing.is_empty() => terms.clone(),
             Some(terms) if policy.relays.is_empty() && !part.is_in(text) => terms.clone(),

@@ -39,14 +39,22 @@ impl RelayPart {
     }
 }
 
-/// The record with these terms before its end. Those that it has already are not added again; what
-/// would deny them is put behind.
+/// The record with these terms before its end. Those that it has already are not added again, a
+/// weaker form of them goes, and what would deny them is put behind.
 pub fn with_part(record: &str, part: &str) -> String {
-    let known: Vec<&str> = terms(record).collect();
+    let wanted: Vec<&str> = part.split_ascii_whitespace().collect();
+    let is_wanted = |term: &&str| wanted.iter().any(|one| is_same(term, one));
+    let is_weaker = |term: &&str| {
+        wanted
+            .iter()
+            .any(|one| mechanism_of(term) == mechanism_of(one))
+    };
+    let known: Vec<&str> = terms(record)
+        .filter(|term| is_wanted(term) || !is_weaker(term))
+        .collect();
     let (end, others): (Vec<&str>, Vec<&str>) = known.iter().partition(|term| ends(term));
-    let new = part
-        .split_ascii_whitespace()
-        .filter(|term| !known.iter().any(|known| is_same(known, term)));
+    let lacks = |term: &&&str| !known.iter().any(|known| is_same(known, term));
+    let new = wanted.iter().filter(lacks).copied();
     let all: Vec<&str> = others.into_iter().chain(new).chain(end).collect();
     format!("v=spf1 {}", all.join(" "))
 }
@@ -56,7 +64,8 @@ pub fn first(part: &str) -> String {
     format!("v=spf1 {part} ~all")
 }
 
-/// One record that allows what these allow; none if one of them leads elsewhere.
+/// One record that allows what these allow, and denies no more than any of them; none if one of
+/// them leads elsewhere.
 pub fn joined(records: &[String]) -> Option<String> {
     let (one, others) = records.split_first()?;
     let leads = |record: &String| terms(record).any(|term| !is_all(term) && ends(term));
@@ -67,7 +76,23 @@ pub fn joined(records: &[String]) -> Option<String> {
         let allowing: Vec<&str> = terms(other).filter(|term| !ends(term)).collect();
         with_part(&joined, &allowing.join(" "))
     };
-    Some(others.iter().fold(one.clone(), join))
+    let joined = others.iter().fold(one.clone(), join);
+    let softest = records.iter().flat_map(|record| terms(record));
+    let softest = softest
+        .filter(|term| is_all(term))
+        .min_by_key(|term| hardness(term));
+    let allowing = terms(&joined).filter(|term| !is_all(term)).chain(softest);
+    Some(format!("v=spf1 {}", allowing.collect::<Vec<_>>().join(" ")))
+}
+
+/// How much an `all` denies.
+fn hardness(all: &str) -> usize {
+    let qualifiers = ['+', '?', '~', '-'];
+    let first = all.chars().next();
+    qualifiers
+        .iter()
+        .position(|one| Some(*one) == first)
+        .unwrap_or_default()
 }
 
 /// What comes after the version.
@@ -90,6 +115,12 @@ fn is_all(term: &str) -> bool {
 fn is_same(one: &str, other: &str) -> bool {
     let plain = |term: &str| term.strip_prefix('+').unwrap_or(term).to_ascii_lowercase();
     plain(one) == plain(other)
+}
+
+/// A term without its qualifier.
+fn mechanism_of(term: &str) -> String {
+    term.trim_start_matches(['+', '-', '~', '?'])
+        .to_ascii_lowercase()
 }
 
 /// An address as a term.
@@ -130,6 +161,11 @@ mod tests {
                 "v=spf1 +INCLUDE:_spf.relay.example ~all",
                 "v=spf1 +INCLUDE:_spf.relay.example ~all",
             ),
+            // A weaker one first would be what counts.
+            (
+                "v=spf1 ?include:_spf.relay.example mx -all",
+                "v=spf1 mx include:_spf.relay.example -all",
+            ),
         ] {
             assert_eq!(with_part(before, part), after, "{before}");
         }
@@ -142,7 +178,12 @@ mod tests {
             joined(&records)
         };
         let two = ["v=spf1 mx -all", "v=spf1 include:a.example mx ~all"];
-        assert_eq!(joined(&two).unwrap(), "v=spf1 mx include:a.example -all");
+        // In whatever order they come, and it denies no more than one of them did.
+        assert_eq!(joined(&two).unwrap(), "v=spf1 mx include:a.example ~all");
+        assert_eq!(
+            joined(&[two[1], two[0]]).unwrap(),
+            "v=spf1 include:a.example mx ~all"
+        );
         assert_eq!(
             joined(&["v=spf1 mx -all", "v=spf1 redirect=b.example"]),
             None

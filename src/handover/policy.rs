@@ -63,7 +63,9 @@ impl Handover<'_> {
             }
             (Some([]), _) => (Task::Add, part.as_deref().map(first)),
             (Some([one]), Some((Code::SpfRelay, missing))) => {
-                (Task::Mend, Some(with_part(one, &missing.expected)))
+                let terms = self.settings.handover.spf.as_deref();
+                let needed = terms.unwrap_or(&missing.expected);
+                (Task::Mend, Some(with_part(one, needed)))
             }
             (Some([_]), Some((Code::SpfBroken, _))) => (Task::Mend, None),
             (Some([_]), _) => (Task::Keep, None),
@@ -92,6 +94,7 @@ impl Handover<'_> {
         let rua = self.settings.handover.rua.as_deref();
         let seen = sighting.and_then(|sighting| sighting.dmarc.clone());
         let name = format!("_dmarc.{domain}");
+        let is_seen = seen.is_some();
         let problem = sighting.and_then(|sighting| problem(sighting, "dmarc."));
         let task = match (seen.as_deref(), problem) {
             (None, _) => {
@@ -110,12 +113,17 @@ impl Handover<'_> {
         let record = ResourceRecord::new(name.clone(), Data::Text(value));
         Some(PolicyPack {
             kind: PolicyKind::Dmarc,
+            // One that speaks for the domain may be that of a domain above it.
+            name: match sighting.and_then(|sighting| sighting.dmarc_owner.as_ref()) {
+                Some(owner) if task != Task::Add => format!("_dmarc.{owner}"),
+                _ => name,
+            },
             task,
-            name,
             seen,
             problem: problem.map(|(code, _)| code),
             part: None,
-            record: (task == Task::Add).then_some(record),
+            // Before anyone has looked, a stricter record may be there.
+            record: (task == Task::Add && is_seen).then_some(record),
         })
     }
 }

@@ -8,15 +8,19 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task,
+    time::{Instant, timeout},
+};
 
 use super::agenda::Lane;
 use crate::{
-    dns::{Code, Finding, MailPolicy, RelayPart, Round, judge_parked, judge_sending},
+    dns::{Code, Finding, MailPolicy, RelayPart, Round, SpfVerdict, judge_parked, judge_sending},
     keys::Timing,
     keystore::{DomainSighting, FindingSeen, KeySighting, Keystore, KeystoreError, Sightings},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
+    words::Severity,
 };
 
 /// How long the policies of one organisation may take. Its keys have been looked at by then, and
@@ -24,6 +28,9 @@ use crate::{
 const QUICK_TIME: Duration = Duration::from_secs(5);
 /// The same for those that are known to take long.
 const SLOW_TIME: Duration = Duration::from_secs(20);
+
+/// How often the policies are looked at, and written down, where nothing is wrong.
+const WELL: Duration = Duration::from_hours(6);
 
 /// Looks at the policies, after the keys.
 #[derive(Debug)]
@@ -71,14 +78,14 @@ impl Policies {
         lane: Lane,
     ) -> Result<(), KeystoreError> {
         let id = &look.organisation.id;
-        let before = self.keystore.sightings(id)?;
+        let before = task::block_in_place(|| self.keystore.sightings(id))?;
         let now = Timestamp::now();
         let mut sightings = Sightings {
             domains: before.domains.clone(),
             keys: keys(look.findings, &before, now),
         };
-        let is_due = self.is_due(id, look.timing.check_every) || look.is_asked;
-        if is_due {
+        let every = interval(&before, look.organisation, look.timing.check_every);
+        if look.is_asked || self.is_due(id, every) {
             let time = match lane {
                 Lane::Quick => QUICK_TIME,
                 Lane::Slow => SLOW_TIME,
@@ -93,18 +100,49 @@ impl Policies {
             organisation.domains.contains(domain) || organisation.parked.contains(domain)
         };
         sightings.domains.retain(|domain, _| is_ours(domain));
-        if sightings != before {
-            self.keystore.keep_sightings(id, &sightings)?;
+        if is_news(&sightings, &before) {
+            task::block_in_place(|| self.keystore.keep_sightings(id, &sightings))?;
         }
         Ok(())
     }
 
-    fn is_due(&self, id: &OrganisationId, check_every: Duration) -> bool {
+    fn is_due(&self, id: &OrganisationId, every: Duration) -> bool {
         let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         looked
             .get(id)
-            .is_none_or(|looked| looked.elapsed() + Duration::from_secs(1) >= check_every)
+            .is_none_or(|looked| looked.elapsed() + Duration::from_secs(1) >= every)
     }
+}
+
+/// How often the policies are looked at: what is well changes seldom.
+fn interval(before: &Sightings, organisation: &Organisation, check_every: Duration) -> Duration {
+    let all = organisation.domains.iter().chain(&organisation.parked);
+    let is_well = |domain: &DomainName| {
+        let seen = before.domains.get(domain);
+        seen.is_some_and(|seen| seen.findings.is_empty())
+    };
+    if all.into_iter().all(is_well) {
+        check_every.max(WELL)
+    } else {
+        check_every
+    }
+}
+
+/// Whether there is more to write than when it was seen once more.
+fn is_news(now: &Sightings, before: &Sightings) -> bool {
+    let is_same = |(domain, now): (&DomainName, &DomainSighting)| {
+        before.domains.get(domain).is_some_and(|before| {
+            let age = now.checked.duration_since(before.checked).unsigned_abs();
+            age < WELL
+                && DomainSighting {
+                    checked: before.checked,
+                    ..now.clone()
+                } == *before
+        })
+    };
+    now.keys != before.keys
+        || now.domains.len() != before.domains.len()
+        || !now.domains.iter().all(is_same)
 }
 
 /// The policies of each domain, one after the other.
@@ -114,7 +152,10 @@ async fn domains(look: &PolicyLook<'_>, round: &Round, sightings: &mut Sightings
     } = look;
     let sending = organisation.domains.iter().map(|domain| (domain, true));
     let parked = organisation.parked.iter().map(|domain| (domain, false));
-    for (domain, sends) in sending.chain(parked) {
+    let mut all: Vec<(&DomainName, bool)> = sending.chain(parked).collect();
+    // Where there are too many for one look, those come first that were not looked at for longest.
+    all.sort_by_key(|(domain, _)| sightings.domains.get(*domain).map(|seen| seen.checked));
+    for (domain, sends) in all {
         let (policy, findings) = if sends {
             let policy = round.mail_policy(domain.as_str(), &part.addresses).await;
             let findings = judge_sending(&policy, part);
@@ -138,7 +179,10 @@ fn sighting(
     now: Timestamp,
 ) -> DomainSighting {
     let known = before.map_or(&[][..], |before| &before.findings);
+    let mut verdicts = policy.relays.iter().map(|(_, verdict)| verdict);
+    let no_verdict = verdicts.any(|verdict| *verdict == SpfVerdict::Unknown);
     let is_unknown = |code: &str| match code.split('.').next() {
+        Some("spf") if no_verdict && code != Code::SpfMissing.as_str() => true,
         Some("spf") => policy.spf.is_err(),
         Some("dmarc") => policy.dmarc.is_err(),
         Some("mx") => policy.mx.is_err(),
@@ -147,17 +191,27 @@ fn sighting(
     let stay = known.iter().filter(|one| is_unknown(&one.code)).cloned();
     let told = findings
         .iter()
+        .filter(|one| one.severity == Severity::Act && !is_unknown(one.code.as_str()))
         // That nobody knows is no fault of the record, and mostly over soon. What our own keys
         // leave there is told of by their states.
         .filter(|one| !matches!(one.code, Code::PolicyUnknown | Code::ParkedKey))
         .map(|one| finding(one, known, now));
-    let spf = policy.spf.as_ref().ok().cloned();
+    let mut spf = policy.spf.as_ref().ok().cloned();
+    // A resolver gives them in any order.
+    if let Some(texts) = &mut spf {
+        texts.sort_unstable();
+    }
     let dmarc = policy.dmarc.as_ref().ok();
+    let owner = match dmarc {
+        Some(found) => found.as_ref().map(|(owner, _)| owner.clone()),
+        None => before.and_then(|before| before.dmarc_owner.clone()),
+    };
     let dmarc = dmarc.map(|found| found.iter().flat_map(|(_, texts)| texts).cloned().collect());
     DomainSighting {
         checked: now,
         spf: spf.or_else(|| before.and_then(|before| before.spf.clone())),
         dmarc: dmarc.or_else(|| before.and_then(|before| before.dmarc.clone())),
+        dmarc_owner: owner,
         findings: told.chain(stay).collect(),
     }
 }
@@ -202,7 +256,7 @@ fn finding(one: &Finding, known: &[FindingSeen], now: Timestamp) -> FindingSeen 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{dns::DnsError, words::Severity};
+    use crate::dns::DnsError;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

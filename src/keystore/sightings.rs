@@ -33,6 +33,9 @@ pub struct DomainSighting {
     pub spf: Option<Vec<String>>,
     /// The DMARC records that speak for the domain; none if nobody could tell so far.
     pub dmarc: Option<Vec<String>>,
+    /// The domain that those belong to: this one, or one above it.
+    #[serde(default)]
+    pub dmarc_owner: Option<String>,
     /// What is wrong, or could be better.
     pub findings: Vec<FindingSeen>,
 }
