@@ -181,6 +181,23 @@ fn a_program_that_fails_gets_the_document_again() {
     assert_eq!(told[..2], [1, 1], "{told:?}\n{}", keeper.log());
     assert!(keeper.log().contains("not yet"), "{}", keeper.log());
     assert_eq!(platform.file("stolen"), "");
+    // It leaves, though its key is there still, and comes back.
+    let file = platform.zegel.path("orgs.d/twee.toml");
+    let text = fs::read_to_string(&file).expect("a file");
+    fs::remove_file(&file).expect("a file");
+    let all = || platform.file("all.json");
+    platform.wait_for("it is told that it is gone", || {
+        all().contains("\"gone\":true")
+    });
+    fs::write(&file, text).expect("a file");
+    platform.wait_for("it is told that it is back", || {
+        all()
+            .lines()
+            .next_back()
+            .is_some_and(|last| last.contains("\"gone\":false"))
+    });
+    let told = numbers();
+    assert!(told.is_sorted(), "{told:?}");
 }
 
 fn add(folder: &Path, name: &str) -> Output {
