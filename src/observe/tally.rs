@@ -2,8 +2,8 @@
 //! themselves; pure.
 //!
 //! A signer counts since its start. So a reading is kept of each, and what a later one has more is
-//! what came in between. A counter that has fallen, and any counter of a signer that was started
-//! again, began at 0. The readings stand beside the counts, to be written in one step with them:
+//! what came in between. The counters of a signer that was started again began at 0, and so did
+//! those of an organisation of which one has fallen. The readings stand beside the counts, to be written in one step with them:
 //! nothing is counted twice, whatever is cut off.
 
 use std::collections::BTreeMap;
@@ -91,7 +91,13 @@ struct Reading {
     at: Timestamp,
     /// When the signer began, in seconds since 1970.
     started: u64,
+    /// As the signer counts, so that none of them ever falls: `unsigned` has all that was not
+    /// signed, what was put off or rejected too.
     organisations: BTreeMap<String, Counts>,
+    /// What was put off or rejected and is still to be taken from what comes to `unsigned`. The
+    /// signer reads its counters one after the other, so one message may be in two readings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    owed: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Why the file of a day can't be read.
@@ -162,10 +168,11 @@ impl Day {
     /// Adds what a signer has counted since its last reading. Tells whether anything has changed
     /// that is to be written.
     pub fn add(&mut self, signer: &str, figures: &SignerFigures, now: Timestamp) -> bool {
-        let reading = Reading {
+        let mut reading = Reading {
             at: now,
             started: figures.started,
-            organisations: counts(figures),
+            organisations: raw(figures),
+            owed: BTreeMap::new(),
         };
         self.until = self.until.max(now);
         let was_silent = self.silent.remove(signer).is_some();
@@ -179,22 +186,33 @@ impl Day {
             }
             return was_silent;
         }
-        let since = self.note(signer, before.as_ref(), &reading);
-        let nothing = Counts::default();
-        for (id, counts) in reading
-            .organisations
-            .iter()
-            .filter(|_| since != Since::Never)
-        {
-            let known = before.as_ref().filter(|_| since == Since::Reading);
-            let known = known.and_then(|before| before.organisations.get(id));
-            let more = counts.since(known.unwrap_or(&nothing));
-            if more != nothing {
-                self.organisations.entry(id.clone()).or_default().add(&more);
-            }
+        match self.note(signer, before.as_ref(), &reading) {
+            Since::Never => {}
+            Since::Start => self.count(&mut reading, None),
+            Since::Reading => self.count(&mut reading, before.as_ref()),
         }
         self.signers.insert(signer.to_owned(), reading);
         true
+    }
+
+    /// Adds what a reading has more than the one before.
+    fn count(&mut self, reading: &mut Reading, before: Option<&Reading>) {
+        for (id, counts) in &reading.organisations {
+            let known = before.and_then(|before| before.organisations.get(id));
+            let known = known.filter(|known| !counts.has_fallen(known));
+            let owed = before.filter(|_| known.is_some());
+            let mut owed = owed
+                .and_then(|before| before.owed.get(id).cloned())
+                .unwrap_or_default();
+            let mut more = counts.since(known.unwrap_or(&Counts::default()));
+            more.keep_what_left(&mut owed);
+            if more != Counts::default() {
+                self.organisations.entry(id.clone()).or_default().add(&more);
+            }
+            if !owed.is_empty() {
+                reading.owed.insert(id.clone(), owed);
+            }
+        }
     }
 
     /// Notes that a signer does not answer. Tells whether that is new.
@@ -259,22 +277,51 @@ enum Since {
 }
 
 impl Counts {
-    /// What has come since then. A counter that has fallen began anew.
+    /// Whether a counter is less than it was.
+    fn has_fallen(&self, before: &Self) -> bool {
+        let words = |after: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+            let mut before = before.iter();
+            before.any(|(word, count)| after.get(word).copied().unwrap_or_default() < *count)
+        };
+        self.signed < before.signed
+            || words(&self.unsigned, &before.unsigned)
+            || words(&self.put_off, &before.put_off)
+            || words(&self.rejected, &before.rejected)
+    }
+
+    /// What has come since then.
     fn since(&self, before: &Self) -> Self {
-        let more = |after: u64, before: u64| after.checked_sub(before).unwrap_or(after);
         let words = |after: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
             let grown = after.iter().map(|(word, count)| {
                 let known = before.get(word).copied().unwrap_or_default();
-                (word.clone(), more(*count, known))
+                (word.clone(), count.saturating_sub(known))
             });
             grown.filter(|(_, count)| *count > 0).collect()
         };
         Self {
-            signed: more(self.signed, before.signed),
+            signed: self.signed.saturating_sub(before.signed),
             unsigned: words(&self.unsigned, &before.unsigned),
             put_off: words(&self.put_off, &before.put_off),
             rejected: words(&self.rejected, &before.rejected),
         }
+    }
+
+    /// Takes what was put off or rejected from `unsigned`: it did not leave. What can't be taken
+    /// yet is owed.
+    fn keep_what_left(&mut self, owed: &mut BTreeMap<String, u64>) {
+        for (word, count) in self.put_off.iter().chain(&self.rejected) {
+            let sum = owed.entry(word.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        for (word, count) in &mut self.unsigned {
+            if let Some(sum) = owed.get_mut(word) {
+                let taken = (*count).min(*sum);
+                *count -= taken;
+                *sum -= taken;
+            }
+        }
+        self.unsigned.retain(|_, count| *count > 0);
+        owed.retain(|_, count| *count > 0);
     }
 
     /// Adds these.
@@ -315,25 +362,16 @@ fn time(seconds: u64) -> Timestamp {
     time.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// As they are counted here: what was put off or rejected did not leave unsigned. Who has counted
-/// nothing is left out, and so are those together that are told one by one.
-fn counts(figures: &SignerFigures) -> BTreeMap<String, Counts> {
+/// As the signer counts. Who has counted nothing is left out, and so are those together that are
+/// told one by one.
+fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     let beyond = &figures.beyond;
     let organisations = figures.organisations.iter();
     let organisations = organisations.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
-    let organisations = organisations.chain(beyond);
-    let counts = organisations.map(|(id, figures)| {
-        let kept_back = |reason: &str| {
-            let maps = [&figures.put_off, &figures.rejected];
-            maps.iter().filter_map(|map| map.get(reason)).sum::<u64>()
-        };
-        let left = figures
-            .unsigned
-            .iter()
-            .map(|(reason, count)| (reason.clone(), count.saturating_sub(kept_back(reason))));
+    let counts = organisations.chain(beyond).map(|(id, figures)| {
         let counts = Counts {
             signed: figures.signed,
-            unsigned: left.filter(|(_, count)| *count > 0).collect(),
+            unsigned: figures.unsigned.clone(),
             put_off: figures.put_off.clone(),
             rejected: figures.rejected.clone(),
         };

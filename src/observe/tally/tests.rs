@@ -68,6 +68,31 @@ fn differences_are_added_and_a_restart_counts_from_zero() {
     assert_eq!(sums(&day), (150, 13, 2));
 }
 
+/// The signer reads one counter after the other while mail goes through.
+#[test]
+fn a_message_that_is_half_counted_in_a_reading_is_no_restart() {
+    let mut day = Day::new(at("2026-11-29T09:00:00Z"));
+    let mut poll = |minute: u32, unsigned, put_off| {
+        let time = format!("2026-11-29T09:{minute:02}:00Z");
+        let mut figures = figures(START, unsigned, put_off);
+        figures.organisations.get_mut("een").unwrap().signed = 0;
+        day.add(SIGNER, &figures, at(&time));
+        // What is between the readings is kept in the file.
+        day = Day::parse(&day.to_json().unwrap()).unwrap();
+        sums(&day)
+    };
+    assert_eq!(poll(0, 1000, 100), (0, 900, 100));
+    // Put off, and not yet among those that were not signed.
+    assert_eq!(poll(1, 1000, 101), (0, 900, 101));
+    assert_eq!(poll(2, 1001, 101), (0, 900, 101));
+    // The other way round, it looks for a while as if it had left.
+    assert_eq!(poll(3, 1002, 101), (0, 901, 101));
+    assert_eq!(poll(4, 1002, 102), (0, 901, 102));
+    assert_eq!(poll(5, 1004, 102), (0, 902, 102));
+    // One of the counters fell: all of them began anew.
+    assert_eq!(poll(6, 1005, 1), (0, 1906, 103));
+}
+
 #[test]
 fn what_is_written_goes_on_where_it_was() {
     let now = at("2026-11-29T09:00:00Z");
