@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{metrics::OTHER, status::SignerFigures};
@@ -20,7 +20,7 @@ const LATE: i64 = 5 * 60;
 /// Of what is noted in a day; more would be of a signer that starts over and over.
 const MOST_GAPS: usize = 500;
 
-/// How many days are kept, with that of today.
+/// How many days are kept, with that of today. Days on which nothing was counted have no file.
 pub const DAYS: i64 = 35;
 
 /// A day of mail, as far as it was collected.
@@ -125,10 +125,34 @@ impl Day {
         }
     }
 
+    /// The day of this moment. `known` is the one in use, or one of a file whose day is yet to
+    /// come; `stored` is the last of the files up to [`latest`].
+    ///
+    /// A clock that was wrong leaves a day that is far from this one. Then it goes on from
+    /// `stored`, whose readings are older: what was counted under the wrong day is counted under
+    /// this one. Of a signer that has no reading there, the one of the wrong day is as good.
+    pub fn resume(known: Option<Self>, stored: Option<Self>, now: Timestamp) -> Self {
+        let is_wrong = |known: &Self| {
+            let is_older = |stored: &Self| known.day < stored.day;
+            known.day > latest(now) || stored.as_ref().is_some_and(is_older)
+        };
+        let (wrong, right) = match known {
+            Some(known) if is_wrong(&known) => (Some(known), stored),
+            Some(known) => (None, Some(known)),
+            None => (None, stored),
+        };
+        let mut day = right.unwrap_or_else(|| Self::new(now)).at(now);
+        for (signer, mut reading) in wrong.into_iter().flat_map(|wrong| wrong.signers) {
+            reading.at = reading.at.min(now);
+            day.signers.entry(signer).or_insert(reading);
+        }
+        day
+    }
+
     /// The day of this moment: this one, or one after it to which the readings go.
     #[must_use]
-    pub fn at(self, now: Timestamp) -> Self {
-        // A clock that was set back opens no day that is over.
+    fn at(self, now: Timestamp) -> Self {
+        // A clock that was set back by a little opens no day that is over.
         if day_of(now) <= self.day {
             return self;
         }
@@ -354,6 +378,11 @@ impl Counts {
 /// The UTC day of a moment.
 pub fn day_of(time: Timestamp) -> Date {
     time.to_zoned(TimeZone::UTC).date()
+}
+
+/// The last day that may have mail: clocks differ. A later one is of a clock that was wrong.
+pub fn latest(now: Timestamp) -> Date {
+    day_of(now).saturating_add(Span::new().days(1))
 }
 
 fn time(seconds: u64) -> Timestamp {

@@ -139,6 +139,39 @@ fn readings_go_to_the_next_day_and_counts_do_not() {
 }
 
 #[test]
+fn what_a_wrong_clock_counted_is_counted_under_the_right_day() {
+    let today = at("2026-11-29T09:00:00Z");
+    let mut right = Day::new(today);
+    right.add(SIGNER, &figures(START, 3, 0), today);
+    let wrong = |time: &str| {
+        let mut wrong = right.clone();
+        (wrong.day, wrong.organisations) = (day_of(at(time)), BTreeMap::new());
+        wrong.add(SIGNER, &figures(START, 5, 0), at(time));
+        wrong.add("new:9465", &figures(START, 1, 0), at(time));
+        wrong
+    };
+    let noon = at("2026-11-29T12:00:00Z");
+    for time in ["2036-01-01T00:00:00Z", "1970-01-01T00:00:00Z"] {
+        let mut day = Day::resume(Some(wrong(time)), Some(right.clone()), noon);
+        assert_eq!((day.day, sums(&day)), (day_of(today), (30, 3, 0)), "{time}");
+        assert!(day.signers["new:9465"].at <= noon);
+        day.add(SIGNER, &figures(START, 6, 0), noon);
+        day.add("new:9465", &figures(START, 1, 0), noon);
+        assert_eq!(sums(&day), (60, 6, 0), "{time}");
+        assert_eq!(day.gaps, [], "{time}");
+    }
+    // Nothing but a day that is yet to come.
+    let day = Day::resume(Some(wrong("2036-01-01T00:00:00Z")), None, noon);
+    assert_eq!((day.day, sums(&day)), (day_of(noon), (0, 0, 0)));
+    assert_eq!(day.signers.len(), 2);
+    // Midnight is no wrong clock, nor is one that is set back over it.
+    let next = at("2026-11-30T00:00:30Z");
+    let over = Day::resume(Some(right.clone()), Some(right.clone()), next);
+    assert_eq!((over.day, sums(&over)), (day_of(next), (0, 0, 0)));
+    assert_eq!(Day::resume(Some(over.clone()), Some(right), noon), over);
+}
+
+#[test]
 fn a_signer_that_ran_long_before_it_was_first_read_is_no_day_of_mail() {
     let now = at("2026-11-29T09:00:00Z");
     let mut day = Day::new(now);
