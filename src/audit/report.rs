@@ -51,7 +51,13 @@ pub fn report<'a>(
     };
     let configured = configured.into_iter().filter(only);
     Report {
-        summary: summary(period, &organisations, keyrings, configured),
+        summary: summary(
+            period,
+            &organisations,
+            organisation.is_none(),
+            keyrings,
+            configured,
+        ),
         period,
         organisation: organisation.cloned(),
         rotate_every_days: limit / DAY,

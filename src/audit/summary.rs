@@ -15,10 +15,11 @@ use crate::{
 /// The least that is asked of an RSA key.
 const LEAST_BITS: usize = 2048;
 
-/// Answers in short.
+/// Answers in short. `is_all`: no organisation was left out.
 pub(super) fn summary<'a>(
     period: Period,
     organisations: &[OrganisationReport],
+    is_all: bool,
     keyrings: &BTreeMap<OrganisationId, Keyring>,
     configured: impl Iterator<Item = (&'a OrganisationId, &'a [DomainName])>,
 ) -> Summary {
@@ -39,7 +40,9 @@ pub(super) fn summary<'a>(
     }
     summary.domains = domains.len();
     summary.in_use_too_long.sort();
-    summary.find_shared(organisations);
+    if is_all {
+        summary.find_shared(organisations);
+    }
     summary
 }
 
@@ -124,8 +127,8 @@ impl Summary {
                 }
             }
         }
-        self.keys_of_several = shared.into_values().collect();
-        self.selectors_of_several = occupied.into_iter().collect();
+        self.keys_of_several = Some(shared.into_values().collect());
+        self.selectors_of_several = Some(occupied.into_iter().collect());
     }
 }
 

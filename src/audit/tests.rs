@@ -195,9 +195,36 @@ fn a_key_and_a_selector_of_several_organisations_are_found() {
         line("2026-01-02", "activated", "s0", json!({})),
         line("2026-01-02", "activated", "s0", twee),
     ];
-    let summary = made(year(2026), &lines, &keyrings).summary;
-    assert_eq!(summary.keys_of_several.len(), 1);
-    assert_eq!(summary.selectors_of_several, ["s0.een.nl"]);
+    let report = made(year(2026), &lines, &keyrings);
+    let summary = &report.summary;
+    assert_eq!(summary.keys_of_several.as_ref().unwrap().len(), 1);
+    assert_eq!(
+        summary.selectors_of_several,
+        Some(vec!["s0.een.nl".to_owned()])
+    );
+    // Of one organisation alone nobody can tell, and "none" would be a wrong answer.
+    let period = year(2026);
+    let histories = Histories::new(period.begin(), period.end());
+    let (een, twee) = (id("een"), id("twee"));
+    let domains: [DomainName; 1] = ["een.nl".parse().unwrap()];
+    let configured = [(&een, &domains[..]), (&twee, &domains[..])];
+    let only = super::report(
+        period,
+        Some(&een),
+        histories,
+        &keyrings,
+        configured,
+        HALF_A_YEAR,
+    );
+    assert_eq!(only.summary.keys_of_several, None);
+    assert_eq!(only.summary.selectors_of_several, None);
+    let several = |(question, _): &&(&str, String)| question.contains("several");
+    let answers = only.answers();
+    let answers: Vec<_> = answers.iter().filter(several).collect();
+    assert_eq!(answers.len(), 2);
+    for (question, answer) in answers {
+        assert!(answer.starts_with("not looked at"), "{question}: {answer}");
+    }
 }
 
 #[test]

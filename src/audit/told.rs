@@ -201,10 +201,12 @@ pub struct Summary {
     pub in_use_too_long: Vec<LongUse>,
     /// Organisations with domains that have no key in use now; none if the period is over.
     pub without_key: Option<Vec<WithoutKey>>,
-    /// Keys that several organisations used, by their fingerprint.
-    pub keys_of_several: Vec<Fingerprint>,
-    /// Selectors in a domain at which several organisations had a key, as `SELECTOR.DOMAIN`.
-    pub selectors_of_several: Vec<String>,
+    /// Keys that several organisations used, by their fingerprint; none if one organisation was
+    /// asked for, as the others were not looked at.
+    pub keys_of_several: Option<Vec<Fingerprint>>,
+    /// Selectors in a domain at which several organisations had a key, as `SELECTOR.DOMAIN`; none
+    /// likewise.
+    pub selectors_of_several: Option<Vec<String>>,
     /// Keys that took the place of others, each domain by itself.
     pub rotations: usize,
     /// Keys that were revoked.

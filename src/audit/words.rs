@@ -100,11 +100,11 @@ impl Summary {
         [
             (
                 "Keys of several organisations",
-                or_none(&join(&self.keys_of_several)),
+                or_not_looked_at(self.keys_of_several.as_deref()),
             ),
             (
                 "Selectors of several organisations",
-                or_none(&self.selectors_of_several.join(", ")),
+                or_not_looked_at(self.selectors_of_several.as_deref()),
             ),
             ("Sending domains without a key", without_key),
         ]
@@ -231,6 +231,11 @@ pub fn moment(time: Option<Timestamp>) -> String {
 
 fn or_none(text: &str) -> String {
     if text.is_empty() { "none" } else { text }.to_owned()
+}
+
+fn or_not_looked_at(items: Option<&[impl ToString]>) -> String {
+    let items = items.map(|items| or_none(&join(items)));
+    items.unwrap_or_else(|| "not looked at: this is about one organisation only".to_owned())
 }
 
 fn count(number: usize, word: &str) -> String {

@@ -103,6 +103,7 @@ fn what_happened_to_the_keys_is_proved() {
         "DKIM keys of voorbeeld, from ",
         " until now (",
         "Shortest RSA key: 2048 bits",
+        "Keys of several organisations: not looked at",
         &format!("by zegel key activate (user {uid})"),
         "revoked (compromised) ",
         "which had signed for 0 days",
