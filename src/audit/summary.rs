@@ -21,9 +21,13 @@ pub(super) fn summary<'a>(
     organisations: &[OrganisationReport],
     is_all: bool,
     keyrings: &BTreeMap<OrganisationId, Keyring>,
+    unreadable: &[OrganisationId],
     configured: impl Iterator<Item = (&'a OrganisationId, &'a [DomainName])>,
 ) -> Summary {
+    // Nobody knows what a keyring that can't be read has.
+    let configured = configured.filter(|(id, _)| !unreadable.contains(id));
     let mut summary = Summary {
+        unreadable_keyrings: unreadable.to_vec(),
         without_key: period.now.map(|_| without_key(keyrings, configured)),
         wrong_now: period.now.map(|_| 0),
         ..Summary::default()

@@ -62,7 +62,15 @@ fn made(period: Period, lines: &[Value], keyrings: &BTreeMap<OrganisationId, Key
     let domains: [DomainName; 1] = ["een.nl".parse().unwrap()];
     let een = id("een");
     let configured = [(&een, &domains[..])];
-    report(period, None, histories, keyrings, configured, HALF_A_YEAR)
+    report(
+        period,
+        None,
+        histories,
+        keyrings,
+        &[],
+        configured,
+        HALF_A_YEAR,
+    )
 }
 
 fn times(report: &Report) -> Vec<(String, String, String)> {
@@ -213,6 +221,7 @@ fn a_key_and_a_selector_of_several_organisations_are_found() {
         Some(&een),
         histories,
         &keyrings,
+        &[],
         configured,
         HALF_A_YEAR,
     );
@@ -228,6 +237,35 @@ fn a_key_and_a_selector_of_several_organisations_are_found() {
 }
 
 #[test]
+fn a_keyring_that_cannot_be_read_is_named_and_lacks_no_key() {
+    let now = Period::new(day("2026-01-01"), None, at("2026-11-29T12:00:00Z")).unwrap();
+    let (een, twee) = (id("een"), id("twee"));
+    let domains: [DomainName; 1] = ["een.nl".parse().unwrap()];
+    let unreadable = [een.clone()];
+    let report = report(
+        now,
+        None,
+        Histories::new(now.begin(), now.end()),
+        &BTreeMap::new(),
+        &unreadable,
+        [(&een, &domains[..]), (&twee, &domains[..])],
+        HALF_A_YEAR,
+    );
+    let without_key = report.summary.without_key.as_ref().unwrap();
+    assert_eq!(without_key.len(), 1);
+    assert_eq!(without_key[0].organisation, twee);
+    assert_eq!(report.summary.unreadable_keyrings, unreadable);
+    let answer = ("Keyrings that can't be read", "een".to_owned());
+    assert!(report.answers().contains(&answer));
+    let page = html(&report);
+    assert!(
+        page.contains("<dt>Keyrings that can&#39;t be read</dt><dd>een</dd>"),
+        "{page}"
+    );
+    assert!(page.contains("Keys of these are missing"), "{page}");
+}
+
+#[test]
 fn alarms_of_the_period_are_listed() {
     let period = year(2026);
     let mut histories = Histories::new(period.begin(), period.end());
@@ -235,7 +273,15 @@ fn alarms_of_the_period_are_listed() {
         let alarm = line(time, "alarm", "s0", json!({"evidence": "active_gone"}));
         histories.take_alarm(&serde_json::from_value(alarm).unwrap());
     }
-    let report = report(period, None, histories, &BTreeMap::new(), [], HALF_A_YEAR);
+    let report = report(
+        period,
+        None,
+        histories,
+        &BTreeMap::new(),
+        &[],
+        [],
+        HALF_A_YEAR,
+    );
     assert_eq!((report.summary.alarms, report.summary.wrong_now), (1, None));
     assert_eq!(
         report.organisations[0].events[0].words(),

@@ -199,7 +199,11 @@ pub struct Summary {
     pub oldest_active: Option<OldestKey>,
     /// Keys that signed for longer than they are meant to.
     pub in_use_too_long: Vec<LongUse>,
-    /// Organisations with domains that have no key in use now; none if the period is over.
+    /// Organisations whose keyring can't be read: their keys are missing, or lack what only the
+    /// keyring tells.
+    pub unreadable_keyrings: Vec<OrganisationId>,
+    /// Organisations with domains that have no key in use now, as far as their keyring can be
+    /// read; none if the period is over.
     pub without_key: Option<Vec<WithoutKey>>,
     /// Keys that several organisations used, by their fingerprint; none if one organisation was
     /// asked for, as the others were not looked at.

@@ -88,7 +88,7 @@ impl Summary {
     }
 
     /// R3: whether each organisation has keys and selectors of its own.
-    fn of_separation(&self) -> [(&'static str, String); 3] {
+    fn of_separation(&self) -> [(&'static str, String); 4] {
         let without_key = match &self.without_key {
             None => NOT_OF_THEN.to_owned(),
             Some(all) => {
@@ -107,6 +107,10 @@ impl Summary {
                 or_not_looked_at(self.selectors_of_several.as_deref()),
             ),
             ("Sending domains without a key", without_key),
+            (
+                "Keyrings that can't be read",
+                or_none(&join(&self.unreadable_keyrings)),
+            ),
         ]
     }
 
