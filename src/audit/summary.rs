@@ -51,21 +51,12 @@ pub(super) fn summary<'a>(
 }
 
 impl Summary {
-    /// Each key and each word once, however many domains and lines it has.
     fn count_events(&mut self, one: &OrganisationReport) {
-        let of = |words: &[&str]| {
-            let events = one.events.iter();
-            let events = events.filter(|event| words.contains(&event.event.as_str()));
-            let selectors: BTreeSet<_> = events.map(|event| &event.selector).collect();
-            selectors.len()
-        };
-        self.revoked += of(&["revoked"]);
-        self.withdrawn += of(&["withdrawn", "withdrawn_by_word"]);
-        let alarms = one.events.iter();
-        self.alarms += alarms.filter(|event| event.event == "alarm").count();
-        let is_assumed = |word: &Option<String>| word.as_deref() == Some("assumed");
-        let assumed = one.events.iter().filter(|event| is_assumed(&event.word));
-        self.assumed += assumed.count();
+        self.revoked += one.counted.revoked.len();
+        self.withdrawn += one.counted.withdrawn.len();
+        self.alarms += one.counted.alarms;
+        self.alarms_standing += one.alarms_standing;
+        self.assumed += one.counted.assumed;
     }
 
     fn count_keys(&mut self, one: &OrganisationReport) {

@@ -269,10 +269,20 @@ fn a_keyring_that_cannot_be_read_is_named_and_lacks_no_key() {
 fn alarms_of_the_period_are_listed() {
     let period = year(2026);
     let mut histories = Histories::new(period.begin(), period.end());
-    for time in ["2025-12-31", "2026-01-01", "2027-01-01"] {
-        let alarm = line(time, "alarm", "s0", json!({"evidence": "active_gone"}));
+    let mut take = |time: &str, event: &str, kind: &str| {
+        let alarm = line(time, event, "s0", json!({"evidence": kind}));
         histories.take_alarm(&serde_json::from_value(alarm).unwrap());
-    }
+    };
+    // One that is over before the period, and one that stands when it begins.
+    take("2025-12-29", "alarm", "rotation_overdue");
+    take("2025-12-30", "alarm", "active_wrong");
+    take("2025-12-31", "alarm_over", "rotation_overdue");
+    take("2026-01-01", "alarm", "active_gone");
+    take("2026-02-01", "alarm_over", "active_wrong");
+    take("2027-01-01", "alarm", "active_gone");
+    // The log is read apart from the alarms.
+    let made = line("2026-01-15", "generated", "s0", json!({}));
+    histories.take(1, serde_json::from_value(made).ok(), |_, _| None);
     let report = report(
         period,
         None,
@@ -283,10 +293,18 @@ fn alarms_of_the_period_are_listed() {
         HALF_A_YEAR,
     );
     assert_eq!((report.summary.alarms, report.summary.wrong_now), (1, None));
-    assert_eq!(
-        report.organisations[0].events[0].words(),
-        "alarm (active_gone)"
-    );
+    assert_eq!(report.summary.alarms_standing, 1);
+    let answer = "1, and 1 from before that stood at the beginning".to_owned();
+    assert!(report.answers().contains(&("Alarms", answer)));
+    let events = report.organisations[0].events.iter();
+    let words: Vec<String> = events.map(Done::words).collect();
+    let expected = [
+        "alarm (active_wrong)",
+        "alarm (active_gone)",
+        "generated",
+        "alarm_over (active_wrong)",
+    ];
+    assert_eq!(words, expected);
 }
 
 /// However often something happens, what is kept has a bound, and what is left out is counted.
@@ -301,11 +319,22 @@ fn a_long_log_takes_no_more_room() {
         lines.push(line("2026-01-02", "resumed", "s0", whole));
     }
     lines.extend((0..30).map(|_| json!({"time": 1})));
+    // What has no room in the list counts.
+    lines.push(line("2026-01-03", "withdrawn", "s0", json!({})));
+    lines.push(line(
+        "2026-01-04",
+        "revoked",
+        "s1",
+        json!({"evidence": "assumed"}),
+    ));
     let report = made(year(2026), &lines, &BTreeMap::new());
     let een = &report.organisations[0];
     assert_eq!((een.keys[0].signed.len(), een.suspensions.len()), (50, 50));
     assert_eq!(een.events.len(), 5000);
-    assert_eq!(een.left_out, 7000 + 2 * 2950);
+    assert_eq!(een.left_out, 7002 + 2 * 2950);
+    let summary = &report.summary;
+    let counts = (summary.withdrawn, summary.revoked, summary.assumed);
+    assert_eq!(counts, (1, 1, 1));
     let sources = report.sources.join("\n");
     assert!(sources.contains("left out: 30 (line 12001, "), "{sources}");
     assert!(sources.contains("12020, …)"), "{sources}");

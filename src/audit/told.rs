@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::period::Period;
+use super::{history::Counted, period::Period};
 use crate::{
     dkim::{Algorithm, key::Fingerprint},
     keys::Why,
@@ -42,8 +42,13 @@ pub struct OrganisationReport {
     pub keys: Vec<KeyReport>,
     /// Keys that took the place of others in the period.
     pub rotations: Vec<Rotation>,
-    /// What was done in the period.
+    /// What was done in the period, by its time, and before it the alarms that stood at its begin.
     pub events: Vec<Done>,
+    /// How many alarms stood at the begin of the period.
+    pub alarms_standing: usize,
+    /// Of all that was done, what is not listed too.
+    #[serde(skip)]
+    pub(super) counted: Counted,
     /// When none of its mail was signed, at the operator's word.
     pub suspensions: Vec<Suspension>,
     /// Keys of which it is not known whether they signed.
@@ -221,8 +226,10 @@ pub struct Summary {
     pub assumed: usize,
     /// Suspensions of organisations.
     pub suspensions: usize,
-    /// Alarms that the keeper raised.
+    /// Alarms that the keeper raised in the period.
     pub alarms: usize,
+    /// Alarms that began before the period and stood at its begin.
+    pub alarms_standing: usize,
     /// Domains and keys whose record is not as it should be now; none if the period is over.
     pub wrong_now: Option<usize>,
     /// Keys of which it is not known whether they signed.

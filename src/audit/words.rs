@@ -115,6 +115,10 @@ impl Summary {
     }
 
     fn of_events(&self) -> [(&'static str, String); 6] {
+        let standing = match self.alarms_standing {
+            0 => String::new(),
+            count => format!(", and {count} from before that stood at the beginning"),
+        };
         [
             ("Rotations", self.rotations.to_string()),
             ("Keys revoked", self.revoked.to_string()),
@@ -124,7 +128,7 @@ impl Summary {
                 self.assumed.to_string(),
             ),
             ("Suspensions", self.suspensions.to_string()),
-            ("Alarms", self.alarms.to_string()),
+            ("Alarms", format!("{}{standing}", self.alarms)),
         ]
     }
 }
