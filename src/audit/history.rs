@@ -1,7 +1,7 @@
 //! What the audit log tells of each key, one line after another. What is kept of a key has a bound,
 //! however long the log is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -52,8 +52,22 @@ pub(super) struct History {
     pub(super) uses: BTreeMap<DomainName, BTreeMap<Selector, Use>>,
     pub(super) suspensions: Vec<Suspension>,
     pub(super) events: Vec<Done>,
+    /// Of all events, those that had no room too.
+    pub(super) counted: Counted,
+    /// Alarms that began before the period and stood at its begin, by kind, domain and key.
+    pub(super) standing: BTreeMap<(Option<String>, DomainName, Option<Selector>), Done>,
     /// Events and times that had no room.
     pub(super) left_out: u64,
+}
+
+/// How many events there were of those that a summary counts. Each key and each word counts once,
+/// however many domains and lines it has.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Counted {
+    pub(super) revoked: BTreeSet<Option<Selector>>,
+    pub(super) withdrawn: BTreeSet<Option<Selector>>,
+    pub(super) alarms: usize,
+    pub(super) assumed: usize,
 }
 
 /// What was told of a key in one domain.
@@ -139,21 +153,55 @@ impl Histories {
 impl Histories {
     /// Takes a line about an alarm.
     pub fn take_alarm(&mut self, line: &Recorded) {
-        let is_listed = line.time >= self.begin && line.time < self.end;
-        if let Some(organisation) = line.organisation.as_ref().filter(|_| is_listed) {
-            let history = self.organisations.entry(organisation.clone());
-            history.or_default().list(Done::of(line));
+        let Some(organisation) = line.organisation.as_ref() else {
+            return;
+        };
+        if line.time >= self.end {
+            return;
+        }
+        let history = self.organisations.entry(organisation.clone()).or_default();
+        if line.time >= self.begin {
+            history.list(Done::of(line));
+        } else if let Some(begins) = line.alarm_begins() {
+            history.stand_alarm(line, begins);
         }
     }
 }
 
 impl History {
     fn list(&mut self, event: Done) {
+        self.counted.count(&event);
         if self.events.len() < MOST_EVENTS {
             self.events.push(event);
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// An alarm of before the period.
+    fn stand_alarm(&mut self, line: &Recorded, begins: bool) {
+        for domain in &line.domains {
+            let (kind, selector) = (line.evidence.clone(), line.selector.clone());
+            let alarm = (kind, domain.clone(), selector);
+            if begins {
+                let done = Done {
+                    domains: vec![domain.clone()],
+                    ..Done::of(line)
+                };
+                self.standing.insert(alarm, done);
+            } else {
+                self.standing.remove(&alarm);
+            }
+        }
+    }
+
+    /// What is listed, by its time: alarms are told apart from the rest, and those that stood at
+    /// the begin come first.
+    pub(super) fn take_events(&mut self) -> Vec<Done> {
+        let standing = std::mem::take(&mut self.standing).into_values();
+        let mut events: Vec<Done> = standing.chain(self.events.drain(..)).collect();
+        events.sort_by_key(|event| event.time);
+        events
     }
 
     /// Suspended, or no more.
@@ -188,6 +236,20 @@ impl History {
                 used.end(line, "draining");
             }
         }
+    }
+}
+
+impl Counted {
+    fn count(&mut self, event: &Done) {
+        match event.event.as_str() {
+            "revoked" => drop(self.revoked.insert(event.selector.clone())),
+            "withdrawn" | "withdrawn_by_word" => {
+                self.withdrawn.insert(event.selector.clone());
+            }
+            "alarm" => self.alarms += 1,
+            _ => {}
+        }
+        self.assumed += usize::from(event.word.as_deref() == Some("assumed"));
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     period::Period,
     summary::summary,
     told::{KeyReport, OrganisationReport, Report, Rotation, Signed, Suspension, Unknown},
+    words::join,
 };
 use crate::{
     dkim::PublicKey,
@@ -17,16 +18,18 @@ use crate::{
 };
 
 /// Makes the report. `configured` are the organisations with the domains that they send from; they
-/// are those of today, so they count only if the period includes it.
+/// are those of today, so they count only if the period includes it. `unreadable` are those whose
+/// keyring is there and can't be read.
 pub fn report<'a>(
     period: Period,
     organisation: Option<&OrganisationId>,
     histories: Histories,
     keyrings: &BTreeMap<OrganisationId, Keyring>,
+    unreadable: &[OrganisationId],
     configured: impl IntoIterator<Item = (&'a OrganisationId, &'a [DomainName])>,
     rotate_every: Duration,
 ) -> Report {
-    let sources = histories.sources(period);
+    let sources = histories.sources(period, unreadable);
     let keystore = histories.whole;
     let mut organisations = histories.organisations;
     // A key that the log does not tell of is there too.
@@ -51,7 +54,14 @@ pub fn report<'a>(
     };
     let configured = configured.into_iter().filter(only);
     Report {
-        summary: summary(period, &organisations, keyrings, configured),
+        summary: summary(
+            period,
+            &organisations,
+            organisation.is_none(),
+            keyrings,
+            unreadable,
+            configured,
+        ),
         period,
         organisation: organisation.cloned(),
         rotate_every_days: limit / DAY,
@@ -97,7 +107,9 @@ impl Making<'_> {
             organisation: id,
             keys,
             rotations,
-            events: history.events,
+            alarms_standing: history.standing.len(),
+            events: history.take_events(),
+            counted: history.counted,
             suspensions: history.suspensions,
             unknown,
             left_out: history.left_out,
@@ -246,7 +258,7 @@ impl OrganisationReport {
 
 impl Histories {
     /// What the report is made of, and what cannot be known.
-    fn sources(&self, period: Period) -> Vec<String> {
+    fn sources(&self, period: Period, without: &[OrganisationId]) -> Vec<String> {
         let mut sources = vec![match self.first {
             Some(first) => format!(
                 "Made from {} lines of the audit log, the first of {first:.0}, and from the \
@@ -263,6 +275,13 @@ impl Histories {
                 "Lines of the audit log that can't be read, and are left out: {unreadable} (line \
                  {}{more}).",
                 named.join(", ")
+            ));
+        }
+        if !without.is_empty() {
+            sources.push(format!(
+                "Keyrings that can't be read: {}. Keys of these are missing, or have no length and \
+                 no fingerprint, and nobody can tell whether others use them too.",
+                join(without)
             ));
         }
         sources.push(

@@ -15,14 +15,19 @@ use crate::{
 /// The least that is asked of an RSA key.
 const LEAST_BITS: usize = 2048;
 
-/// Answers in short.
+/// Answers in short. `is_all`: no organisation was left out.
 pub(super) fn summary<'a>(
     period: Period,
     organisations: &[OrganisationReport],
+    is_all: bool,
     keyrings: &BTreeMap<OrganisationId, Keyring>,
+    unreadable: &[OrganisationId],
     configured: impl Iterator<Item = (&'a OrganisationId, &'a [DomainName])>,
 ) -> Summary {
+    // Nobody knows what a keyring that can't be read has.
+    let configured = configured.filter(|(id, _)| !unreadable.contains(id));
     let mut summary = Summary {
+        unreadable_keyrings: unreadable.to_vec(),
         without_key: period.now.map(|_| without_key(keyrings, configured)),
         wrong_now: period.now.map(|_| 0),
         ..Summary::default()
@@ -39,26 +44,19 @@ pub(super) fn summary<'a>(
     }
     summary.domains = domains.len();
     summary.in_use_too_long.sort();
-    summary.find_shared(organisations);
+    if is_all {
+        summary.find_shared(organisations);
+    }
     summary
 }
 
 impl Summary {
-    /// Each key and each word once, however many domains and lines it has.
     fn count_events(&mut self, one: &OrganisationReport) {
-        let of = |words: &[&str]| {
-            let events = one.events.iter();
-            let events = events.filter(|event| words.contains(&event.event.as_str()));
-            let selectors: BTreeSet<_> = events.map(|event| &event.selector).collect();
-            selectors.len()
-        };
-        self.revoked += of(&["revoked"]);
-        self.withdrawn += of(&["withdrawn", "withdrawn_by_word"]);
-        let alarms = one.events.iter();
-        self.alarms += alarms.filter(|event| event.event == "alarm").count();
-        let is_assumed = |word: &Option<String>| word.as_deref() == Some("assumed");
-        let assumed = one.events.iter().filter(|event| is_assumed(&event.word));
-        self.assumed += assumed.count();
+        self.revoked += one.counted.revoked.len();
+        self.withdrawn += one.counted.withdrawn.len();
+        self.alarms += one.counted.alarms;
+        self.alarms_standing += one.alarms_standing;
+        self.assumed += one.counted.assumed;
     }
 
     fn count_keys(&mut self, one: &OrganisationReport) {
@@ -124,8 +122,8 @@ impl Summary {
                 }
             }
         }
-        self.keys_of_several = shared.into_values().collect();
-        self.selectors_of_several = occupied.into_iter().collect();
+        self.keys_of_several = Some(shared.into_values().collect());
+        self.selectors_of_several = Some(occupied.into_iter().collect());
     }
 }
 

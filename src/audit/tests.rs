@@ -62,7 +62,15 @@ fn made(period: Period, lines: &[Value], keyrings: &BTreeMap<OrganisationId, Key
     let domains: [DomainName; 1] = ["een.nl".parse().unwrap()];
     let een = id("een");
     let configured = [(&een, &domains[..])];
-    report(period, None, histories, keyrings, configured, HALF_A_YEAR)
+    report(
+        period,
+        None,
+        histories,
+        keyrings,
+        &[],
+        configured,
+        HALF_A_YEAR,
+    )
 }
 
 fn times(report: &Report) -> Vec<(String, String, String)> {
@@ -195,25 +203,108 @@ fn a_key_and_a_selector_of_several_organisations_are_found() {
         line("2026-01-02", "activated", "s0", json!({})),
         line("2026-01-02", "activated", "s0", twee),
     ];
-    let summary = made(year(2026), &lines, &keyrings).summary;
-    assert_eq!(summary.keys_of_several.len(), 1);
-    assert_eq!(summary.selectors_of_several, ["s0.een.nl"]);
+    let report = made(year(2026), &lines, &keyrings);
+    let summary = &report.summary;
+    assert_eq!(summary.keys_of_several.as_ref().unwrap().len(), 1);
+    assert_eq!(
+        summary.selectors_of_several,
+        Some(vec!["s0.een.nl".to_owned()])
+    );
+    // Of one organisation alone nobody can tell, and "none" would be a wrong answer.
+    let period = year(2026);
+    let histories = Histories::new(period.begin(), period.end());
+    let (een, twee) = (id("een"), id("twee"));
+    let domains: [DomainName; 1] = ["een.nl".parse().unwrap()];
+    let configured = [(&een, &domains[..]), (&twee, &domains[..])];
+    let only = super::report(
+        period,
+        Some(&een),
+        histories,
+        &keyrings,
+        &[],
+        configured,
+        HALF_A_YEAR,
+    );
+    assert_eq!(only.summary.keys_of_several, None);
+    assert_eq!(only.summary.selectors_of_several, None);
+    let several = |(question, _): &&(&str, String)| question.contains("several");
+    let answers = only.answers();
+    let answers: Vec<_> = answers.iter().filter(several).collect();
+    assert_eq!(answers.len(), 2);
+    for (question, answer) in answers {
+        assert!(answer.starts_with("not looked at"), "{question}: {answer}");
+    }
+}
+
+#[test]
+fn a_keyring_that_cannot_be_read_is_named_and_lacks_no_key() {
+    let now = Period::new(day("2026-01-01"), None, at("2026-11-29T12:00:00Z")).unwrap();
+    let (een, twee) = (id("een"), id("twee"));
+    let domains: [DomainName; 1] = ["een.nl".parse().unwrap()];
+    let unreadable = [een.clone()];
+    let report = report(
+        now,
+        None,
+        Histories::new(now.begin(), now.end()),
+        &BTreeMap::new(),
+        &unreadable,
+        [(&een, &domains[..]), (&twee, &domains[..])],
+        HALF_A_YEAR,
+    );
+    let without_key = report.summary.without_key.as_ref().unwrap();
+    assert_eq!(without_key.len(), 1);
+    assert_eq!(without_key[0].organisation, twee);
+    assert_eq!(report.summary.unreadable_keyrings, unreadable);
+    let answer = ("Keyrings that can't be read", "een".to_owned());
+    assert!(report.answers().contains(&answer));
+    let page = html(&report);
+    assert!(
+        page.contains("<dt>Keyrings that can&#39;t be read</dt><dd>een</dd>"),
+        "{page}"
+    );
+    assert!(page.contains("Keys of these are missing"), "{page}");
 }
 
 #[test]
 fn alarms_of_the_period_are_listed() {
     let period = year(2026);
     let mut histories = Histories::new(period.begin(), period.end());
-    for time in ["2025-12-31", "2026-01-01", "2027-01-01"] {
-        let alarm = line(time, "alarm", "s0", json!({"evidence": "active_gone"}));
+    let mut take = |time: &str, event: &str, kind: &str| {
+        let alarm = line(time, event, "s0", json!({"evidence": kind}));
         histories.take_alarm(&serde_json::from_value(alarm).unwrap());
-    }
-    let report = report(period, None, histories, &BTreeMap::new(), [], HALF_A_YEAR);
-    assert_eq!((report.summary.alarms, report.summary.wrong_now), (1, None));
-    assert_eq!(
-        report.organisations[0].events[0].words(),
-        "alarm (active_gone)"
+    };
+    // One that is over before the period, and one that stands when it begins.
+    take("2025-12-29", "alarm", "rotation_overdue");
+    take("2025-12-30", "alarm", "active_wrong");
+    take("2025-12-31", "alarm_over", "rotation_overdue");
+    take("2026-01-01", "alarm", "active_gone");
+    take("2026-02-01", "alarm_over", "active_wrong");
+    take("2027-01-01", "alarm", "active_gone");
+    // The log is read apart from the alarms.
+    let made = line("2026-01-15", "generated", "s0", json!({}));
+    histories.take(1, serde_json::from_value(made).ok(), |_, _| None);
+    let report = report(
+        period,
+        None,
+        histories,
+        &BTreeMap::new(),
+        &[],
+        [],
+        HALF_A_YEAR,
     );
+    assert_eq!((report.summary.alarms, report.summary.wrong_now), (1, None));
+    assert_eq!(report.summary.alarms_standing, 1);
+    let answer = "1, and 1 from before that stood at the beginning".to_owned();
+    assert!(report.answers().contains(&("Alarms", answer)));
+    let events = report.organisations[0].events.iter();
+    let words: Vec<String> = events.map(Done::words).collect();
+    let expected = [
+        "alarm (active_wrong)",
+        "alarm (active_gone)",
+        "generated",
+        "alarm_over (active_wrong)",
+    ];
+    assert_eq!(words, expected);
 }
 
 /// However often something happens, what is kept has a bound, and what is left out is counted.
@@ -228,11 +319,22 @@ fn a_long_log_takes_no_more_room() {
         lines.push(line("2026-01-02", "resumed", "s0", whole));
     }
     lines.extend((0..30).map(|_| json!({"time": 1})));
+    // What has no room in the list counts.
+    lines.push(line("2026-01-03", "withdrawn", "s0", json!({})));
+    lines.push(line(
+        "2026-01-04",
+        "revoked",
+        "s1",
+        json!({"evidence": "assumed"}),
+    ));
     let report = made(year(2026), &lines, &BTreeMap::new());
     let een = &report.organisations[0];
     assert_eq!((een.keys[0].signed.len(), een.suspensions.len()), (50, 50));
     assert_eq!(een.events.len(), 5000);
-    assert_eq!(een.left_out, 7000 + 2 * 2950);
+    assert_eq!(een.left_out, 7002 + 2 * 2950);
+    let summary = &report.summary;
+    let counts = (summary.withdrawn, summary.revoked, summary.assumed);
+    assert_eq!(counts, (1, 1, 1));
     let sources = report.sources.join("\n");
     assert!(sources.contains("left out: 30 (line 12001, "), "{sources}");
     assert!(sources.contains("12020, …)"), "{sources}");

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::period::Period;
+use super::{history::Counted, period::Period};
 use crate::{
     dkim::{Algorithm, key::Fingerprint},
     keys::Why,
@@ -42,8 +42,13 @@ pub struct OrganisationReport {
     pub keys: Vec<KeyReport>,
     /// Keys that took the place of others in the period.
     pub rotations: Vec<Rotation>,
-    /// What was done in the period.
+    /// What was done in the period, by its time, and before it the alarms that stood at its begin.
     pub events: Vec<Done>,
+    /// How many alarms stood at the begin of the period.
+    pub alarms_standing: usize,
+    /// Of all that was done, what is not listed too.
+    #[serde(skip)]
+    pub(super) counted: Counted,
     /// When none of its mail was signed, at the operator's word.
     pub suspensions: Vec<Suspension>,
     /// Keys of which it is not known whether they signed.
@@ -199,12 +204,18 @@ pub struct Summary {
     pub oldest_active: Option<OldestKey>,
     /// Keys that signed for longer than they are meant to.
     pub in_use_too_long: Vec<LongUse>,
-    /// Organisations with domains that have no key in use now; none if the period is over.
+    /// Organisations whose keyring can't be read: their keys are missing, or lack what only the
+    /// keyring tells.
+    pub unreadable_keyrings: Vec<OrganisationId>,
+    /// Organisations with domains that have no key in use now, as far as their keyring can be
+    /// read; none if the period is over.
     pub without_key: Option<Vec<WithoutKey>>,
-    /// Keys that several organisations used, by their fingerprint.
-    pub keys_of_several: Vec<Fingerprint>,
-    /// Selectors in a domain at which several organisations had a key, as `SELECTOR.DOMAIN`.
-    pub selectors_of_several: Vec<String>,
+    /// Keys that several organisations used, by their fingerprint; none if one organisation was
+    /// asked for, as the others were not looked at.
+    pub keys_of_several: Option<Vec<Fingerprint>>,
+    /// Selectors in a domain at which several organisations had a key, as `SELECTOR.DOMAIN`; none
+    /// likewise.
+    pub selectors_of_several: Option<Vec<String>>,
     /// Keys that took the place of others, each domain by itself.
     pub rotations: usize,
     /// Keys that were revoked.
@@ -215,8 +226,10 @@ pub struct Summary {
     pub assumed: usize,
     /// Suspensions of organisations.
     pub suspensions: usize,
-    /// Alarms that the keeper raised.
+    /// Alarms that the keeper raised in the period.
     pub alarms: usize,
+    /// Alarms that began before the period and stood at its begin.
+    pub alarms_standing: usize,
     /// Domains and keys whose record is not as it should be now; none if the period is over.
     pub wrong_now: Option<usize>,
     /// Keys of which it is not known whether they signed.

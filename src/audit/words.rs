@@ -88,7 +88,7 @@ impl Summary {
     }
 
     /// R3: whether each organisation has keys and selectors of its own.
-    fn of_separation(&self) -> [(&'static str, String); 3] {
+    fn of_separation(&self) -> [(&'static str, String); 4] {
         let without_key = match &self.without_key {
             None => NOT_OF_THEN.to_owned(),
             Some(all) => {
@@ -100,17 +100,25 @@ impl Summary {
         [
             (
                 "Keys of several organisations",
-                or_none(&join(&self.keys_of_several)),
+                or_not_looked_at(self.keys_of_several.as_deref()),
             ),
             (
                 "Selectors of several organisations",
-                or_none(&self.selectors_of_several.join(", ")),
+                or_not_looked_at(self.selectors_of_several.as_deref()),
             ),
             ("Sending domains without a key", without_key),
+            (
+                "Keyrings that can't be read",
+                or_none(&join(&self.unreadable_keyrings)),
+            ),
         ]
     }
 
     fn of_events(&self) -> [(&'static str, String); 6] {
+        let standing = match self.alarms_standing {
+            0 => String::new(),
+            count => format!(", and {count} from before that stood at the beginning"),
+        };
         [
             ("Rotations", self.rotations.to_string()),
             ("Keys revoked", self.revoked.to_string()),
@@ -120,7 +128,7 @@ impl Summary {
                 self.assumed.to_string(),
             ),
             ("Suspensions", self.suspensions.to_string()),
-            ("Alarms", self.alarms.to_string()),
+            ("Alarms", format!("{}{standing}", self.alarms)),
         ]
     }
 }
@@ -231,6 +239,11 @@ pub fn moment(time: Option<Timestamp>) -> String {
 
 fn or_none(text: &str) -> String {
     if text.is_empty() { "none" } else { text }.to_owned()
+}
+
+fn or_not_looked_at(items: Option<&[impl ToString]>) -> String {
+    let items = items.map(|items| or_none(&join(items)));
+    items.unwrap_or_else(|| "not looked at: this is about one organisation only".to_owned())
 }
 
 fn count(number: usize, word: &str) -> String {

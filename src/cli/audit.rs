@@ -64,15 +64,17 @@ pub(super) fn run(arguments: &AuditArguments, context: &mut Context) -> Result<S
     let only = arguments.organisation.as_deref();
     let only = only.map(|id| known(&loaded, &keystore, id)).transpose()?;
     let report = make(period, only.as_ref(), &loaded, &keystore)?;
+    // A proof that lacks keys is one, but whoever made it has to know.
+    let status = Status::of_check(report.summary.unreadable_keyrings.is_empty());
     let Some(file) = &arguments.out else {
         print(arguments, &report, &mut context.output);
-        return Ok(Status::Good);
+        return Ok(status);
     };
     let mut text = Output::to_memory();
     print(arguments, &report, &mut text);
     put(file, &text.into_octets())
         .map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
-    Ok(Status::Good)
+    Ok(status)
 }
 
 /// In one step: whoever reads the file gets the old or the new one.
@@ -108,6 +110,7 @@ fn make(
     keystore: &Keystore,
 ) -> Result<Report, Failure> {
     let mut keyrings: BTreeMap<OrganisationId, Keyring> = BTreeMap::new();
+    let mut unreadable = Vec::new();
     for id in keystore.organisations()? {
         if only.is_some_and(|only| *only != id) {
             continue;
@@ -115,7 +118,10 @@ fn make(
         match keystore.read_keyring(&id) {
             Ok(keyring) => drop(keyrings.insert(id, keyring)),
             // The others have their proof all the same.
-            Err(error) => warn(error),
+            Err(error) => {
+                warn(error);
+                unreadable.push(id);
+            }
         }
     }
     let mut histories = Histories::new(period.begin(), period.end());
@@ -142,6 +148,7 @@ fn make(
         only,
         histories,
         &keyrings,
+        &unreadable,
         configured,
         loaded.settings.keeper.rotate_every,
     ))

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{Span, Timestamp, civil::Date};
+use jiff::{Timestamp, civil::Date};
 use tokio::{
     sync::Notify,
     task::{JoinSet, spawn_blocking},
@@ -72,13 +72,12 @@ impl Collector {
     }
 
     async fn collect(&mut self) {
-        let Some(mut day) = self.take_day().await else {
+        let now = Timestamp::now();
+        let before = self.day.as_ref().map(|day| day.day);
+        let Some(mut day) = self.take_day(now).await else {
             return;
         };
-        let now = Timestamp::now();
-        let before = day.day;
-        day = day.at(now);
-        let mut has_changed = day.day != before;
+        let mut has_changed = before != Some(day.day);
         let names: Vec<String> = self.signers.iter().map(Endpoint::to_string).collect();
         day.retain(|signer| names.iter().any(|name| name == signer));
         for (signer, answer) in self.ask().await {
@@ -104,7 +103,7 @@ impl Collector {
         }
         let is_due = self.written.is_none_or(|at| at.elapsed() >= SIGN_OF_LIFE);
         if has_changed || is_due {
-            self.write(&day).await;
+            self.write(&day, Timestamp::now()).await;
         }
         self.day = Some(day);
     }
@@ -124,27 +123,32 @@ impl Collector {
         asked.join_all().await
     }
 
-    /// What is known so far; none if it can't be read, which is said.
-    async fn take_day(&mut self) -> Option<Day> {
-        if let Some(day) = self.day.take() {
-            return Some(day);
+    /// What is known of the day of this moment; none if it can't be read, which is said.
+    async fn take_day(&mut self, now: Timestamp) -> Option<Day> {
+        let known = self.day.take();
+        let date = known.as_ref().map(|day| day.day);
+        // Nobody else writes the files: within a day they tell nothing new.
+        if date == Some(tally::day_of(now)) {
+            return known;
         }
         let keystore = self.keystore.clone();
-        let read = spawn_blocking(move || read(&keystore)).await;
+        let read = spawn_blocking(move || read(&keystore, date, now)).await;
         match read.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(day) => Some(day.unwrap_or_else(|| Day::new(Timestamp::now()))),
+            Ok((to_come, stored)) => Some(Day::resume(known.or(to_come), stored, now)),
             Err(error) => {
+                self.day = known;
                 self.complain(error);
                 None
             }
         }
     }
 
-    async fn write(&mut self, day: &Day) {
-        let (keystore, date) = (self.keystore.clone(), day.day);
+    async fn write(&mut self, day: &Day, now: Timestamp) {
+        let (keystore, date, latest) = (self.keystore.clone(), day.day, tally::latest(now));
+        let most = usize::try_from(tally::DAYS).unwrap_or(usize::MAX);
         let written = match day.to_json() {
             Ok(json) => spawn_blocking(move || {
-                let written = keystore.write_counts(date, &json, first_kept(date));
+                let written = keystore.write_counts(date, &json, latest, most);
                 written.map_err(|error| error.to_string())
             })
             .await
@@ -172,35 +176,111 @@ impl Collector {
     }
 }
 
-/// The last day that was written.
-fn read(keystore: &Keystore) -> Result<Option<Day>, String> {
+/// What [`Day::resume`] needs of the files: one whose day is yet to come, if no day is `known`, and
+/// the last of the others, if it tells more than the known one.
+fn read(
+    keystore: &Keystore,
+    known: Option<Date>,
+    now: Timestamp,
+) -> Result<(Option<Day>, Option<Day>), String> {
+    let latest = tally::latest(now);
     let days = keystore.counted_days().map_err(|error| error.to_string())?;
-    let Some(&last) = days.last() else {
-        return Ok(None);
-    };
-    let content = keystore.read_counts(last);
+    let last = days.iter().rev().find(|day| **day <= latest).copied();
+    let is_wanted = |last: &Date| known.is_none_or(|known| known > latest || known < *last);
+    let last = last.filter(is_wanted);
+    let stored = last.map(|day| read_day(keystore, day)).transpose()?;
+    let to_come = days.last().copied();
+    let to_come = to_come.filter(|day| known.is_none() && *day > latest);
+    // Without it, less is known of the signers; that is no reason to count nothing.
+    let to_come = to_come.and_then(|day| read_day(keystore, day).ok());
+    Ok((to_come.flatten(), stored.flatten()))
+}
+
+fn read_day(keystore: &Keystore, date: Date) -> Result<Option<Day>, String> {
+    let content = keystore.read_counts(date);
     let Some(content) = content.map_err(|error| error.to_string())? else {
         return Ok(None);
     };
     let day = Day::parse(&content).map_err(|error| {
-        let place = keystore.counts_place(last);
+        let place = keystore.counts_place(date);
         format!("{place}: {error}; without the file it is counted anew")
     })?;
     Ok(Some(day))
-}
-
-fn first_kept(today: Date) -> Date {
-    let days = Span::new().days(tally::DAYS - 1);
-    today.saturating_sub(days)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn days_are_kept_for_five_weeks() {
-        let first = first_kept("2026-11-29".parse().unwrap());
-        assert_eq!(first.to_string(), "2026-10-26");
+    fn collector(keystore: &Keystore) -> Collector {
+        Collector {
+            keystore: keystore.clone(),
+            signers: Vec::new(),
+            day: None,
+            written: None,
+            complaint: String::new(),
+        }
+    }
+
+    /// Looks and writes at noon of this day, and tells which day that is then.
+    async fn noon(collector: &mut Collector, date: &str) -> String {
+        let now = format!("{date}T12:00:00Z").parse().unwrap();
+        let day = collector.take_day(now).await.unwrap();
+        collector.write(&day, now).await;
+        assert_eq!(collector.complaint, "");
+        let date = day.day.to_string();
+        collector.day = Some(day);
+        date
+    }
+
+    fn days(keystore: &Keystore) -> Vec<String> {
+        let days = keystore.counted_days().unwrap();
+        days.iter().map(Date::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn the_newest_thirty_five_days_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
+        let mut collector = collector(&keystore);
+        for day in 1..=31 {
+            noon(&mut collector, &format!("2026-10-{day:02}")).await;
+        }
+        // The keeper was down for a while.
+        for day in 20..=25 {
+            noon(&mut collector, &format!("2026-11-{day}")).await;
+        }
+        let days = days(&keystore);
+        assert_eq!((days.len(), days[0].as_str()), (35, "2026-10-03"));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_wrong_removes_nothing_and_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
+        let mut running = collector(&keystore);
+        for date in ["2026-11-27", "2026-11-28", "2036-01-01", "1970-01-01"] {
+            assert_eq!(noon(&mut running, date).await, date);
+        }
+        // The one that ran on, and one that begins with the right time.
+        assert_eq!(noon(&mut running, "2026-11-29").await, "2026-11-29");
+        assert_eq!(noon(&mut running, "2036-01-01").await, "2036-01-01");
+        assert_eq!(noon(&mut running, "2026-11-29").await, "2026-11-29");
+        let mut begun = collector(&keystore);
+        assert_eq!(noon(&mut begun, "2026-11-29").await, "2026-11-29");
+        // A day that can't be read and is yet to come stops nothing.
+        let place = keystore.counts_place("2036-01-01".parse().unwrap());
+        std::fs::write(place, "").unwrap();
+        let mut begun = collector(&keystore);
+        assert_eq!(noon(&mut begun, "2026-11-30").await, "2026-11-30");
+        let expected = [
+            "1970-01-01",
+            "2026-11-27",
+            "2026-11-28",
+            "2026-11-29",
+            "2026-11-30",
+            "2036-01-01",
+        ];
+        assert_eq!(days(&keystore), expected);
     }
 }

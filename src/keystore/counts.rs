@@ -34,7 +34,9 @@ impl Keystore {
         Ok(content.map(|content| content.to_vec()))
     }
 
-    /// Writes what is known of a day, in one step, and removes the days before `first`.
+    /// Writes what is known of a day, in one step. Of the days up to `latest` it keeps the newest,
+    /// `most` of them. Later ones are of a clock that was wrong, and stay as they are: the clock
+    /// may be wrong now.
     ///
     /// # Errors
     /// When it can't be written; the file is then as it was.
@@ -42,11 +44,15 @@ impl Keystore {
         &self,
         day: Date,
         content: &[u8],
-        first: Date,
+        latest: Date,
+        most: usize,
     ) -> Result<(), KeystoreError> {
         let folder = self.root()?.child_or_new(FOLDER)?;
         folder.prepare(&name(day), content)?.rename()?;
-        for old in days(&folder)?.into_iter().filter(|day| *day < first) {
+        let mut known = days(&folder)?;
+        known.retain(|day| *day <= latest);
+        let too_many = known.len().saturating_sub(most);
+        for old in known.into_iter().take(too_many) {
             folder.remove(&name(old))?;
         }
         Ok(folder.sync()?)

@@ -2,13 +2,13 @@
 //! themselves; pure.
 //!
 //! A signer counts since its start. So a reading is kept of each, and what a later one has more is
-//! what came in between. A counter that has fallen, and any counter of a signer that was started
-//! again, began at 0. The readings stand beside the counts, to be written in one step with them:
+//! what came in between. The counters of a signer that was started again began at 0, and so did
+//! those of an organisation of which one has fallen. The readings stand beside the counts, to be written in one step with them:
 //! nothing is counted twice, whatever is cut off.
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{metrics::OTHER, status::SignerFigures};
@@ -20,7 +20,7 @@ const LATE: i64 = 5 * 60;
 /// Of what is noted in a day; more would be of a signer that starts over and over.
 const MOST_GAPS: usize = 500;
 
-/// How many days are kept, with that of today.
+/// How many days are kept, with that of today. Days on which nothing was counted have no file.
 pub const DAYS: i64 = 35;
 
 /// A day of mail, as far as it was collected.
@@ -91,7 +91,13 @@ struct Reading {
     at: Timestamp,
     /// When the signer began, in seconds since 1970.
     started: u64,
+    /// As the signer counts, so that none of them ever falls: `unsigned` has all that was not
+    /// signed, what was put off or rejected too.
     organisations: BTreeMap<String, Counts>,
+    /// What was put off or rejected and is still to be taken from what comes to `unsigned`. The
+    /// signer reads its counters one after the other, so one message may be in two readings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    owed: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Why the file of a day can't be read.
@@ -119,10 +125,34 @@ impl Day {
         }
     }
 
+    /// The day of this moment. `known` is the one in use, or one of a file whose day is yet to
+    /// come; `stored` is the last of the files up to [`latest`].
+    ///
+    /// A clock that was wrong leaves a day that is far from this one. Then it goes on from
+    /// `stored`, whose readings are older: what was counted under the wrong day is counted under
+    /// this one. Of a signer that has no reading there, the one of the wrong day is as good.
+    pub fn resume(known: Option<Self>, stored: Option<Self>, now: Timestamp) -> Self {
+        let is_wrong = |known: &Self| {
+            let is_older = |stored: &Self| known.day < stored.day;
+            known.day > latest(now) || stored.as_ref().is_some_and(is_older)
+        };
+        let (wrong, right) = match known {
+            Some(known) if is_wrong(&known) => (Some(known), stored),
+            Some(known) => (None, Some(known)),
+            None => (None, stored),
+        };
+        let mut day = right.unwrap_or_else(|| Self::new(now)).at(now);
+        for (signer, mut reading) in wrong.into_iter().flat_map(|wrong| wrong.signers) {
+            reading.at = reading.at.min(now);
+            day.signers.entry(signer).or_insert(reading);
+        }
+        day
+    }
+
     /// The day of this moment: this one, or one after it to which the readings go.
     #[must_use]
-    pub fn at(self, now: Timestamp) -> Self {
-        // A clock that was set back opens no day that is over.
+    fn at(self, now: Timestamp) -> Self {
+        // A clock that was set back by a little opens no day that is over.
         if day_of(now) <= self.day {
             return self;
         }
@@ -162,10 +192,11 @@ impl Day {
     /// Adds what a signer has counted since its last reading. Tells whether anything has changed
     /// that is to be written.
     pub fn add(&mut self, signer: &str, figures: &SignerFigures, now: Timestamp) -> bool {
-        let reading = Reading {
+        let mut reading = Reading {
             at: now,
             started: figures.started,
-            organisations: counts(figures),
+            organisations: raw(figures),
+            owed: BTreeMap::new(),
         };
         self.until = self.until.max(now);
         let was_silent = self.silent.remove(signer).is_some();
@@ -179,22 +210,33 @@ impl Day {
             }
             return was_silent;
         }
-        let since = self.note(signer, before.as_ref(), &reading);
-        let nothing = Counts::default();
-        for (id, counts) in reading
-            .organisations
-            .iter()
-            .filter(|_| since != Since::Never)
-        {
-            let known = before.as_ref().filter(|_| since == Since::Reading);
-            let known = known.and_then(|before| before.organisations.get(id));
-            let more = counts.since(known.unwrap_or(&nothing));
-            if more != nothing {
-                self.organisations.entry(id.clone()).or_default().add(&more);
-            }
+        match self.note(signer, before.as_ref(), &reading) {
+            Since::Never => {}
+            Since::Start => self.count(&mut reading, None),
+            Since::Reading => self.count(&mut reading, before.as_ref()),
         }
         self.signers.insert(signer.to_owned(), reading);
         true
+    }
+
+    /// Adds what a reading has more than the one before.
+    fn count(&mut self, reading: &mut Reading, before: Option<&Reading>) {
+        for (id, counts) in &reading.organisations {
+            let known = before.and_then(|before| before.organisations.get(id));
+            let known = known.filter(|known| !counts.has_fallen(known));
+            let owed = before.filter(|_| known.is_some());
+            let mut owed = owed
+                .and_then(|before| before.owed.get(id).cloned())
+                .unwrap_or_default();
+            let mut more = counts.since(known.unwrap_or(&Counts::default()));
+            more.keep_what_left(&mut owed);
+            if more != Counts::default() {
+                self.organisations.entry(id.clone()).or_default().add(&more);
+            }
+            if !owed.is_empty() {
+                reading.owed.insert(id.clone(), owed);
+            }
+        }
     }
 
     /// Notes that a signer does not answer. Tells whether that is new.
@@ -259,22 +301,51 @@ enum Since {
 }
 
 impl Counts {
-    /// What has come since then. A counter that has fallen began anew.
+    /// Whether a counter is less than it was.
+    fn has_fallen(&self, before: &Self) -> bool {
+        let words = |after: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+            let mut before = before.iter();
+            before.any(|(word, count)| after.get(word).copied().unwrap_or_default() < *count)
+        };
+        self.signed < before.signed
+            || words(&self.unsigned, &before.unsigned)
+            || words(&self.put_off, &before.put_off)
+            || words(&self.rejected, &before.rejected)
+    }
+
+    /// What has come since then.
     fn since(&self, before: &Self) -> Self {
-        let more = |after: u64, before: u64| after.checked_sub(before).unwrap_or(after);
         let words = |after: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
             let grown = after.iter().map(|(word, count)| {
                 let known = before.get(word).copied().unwrap_or_default();
-                (word.clone(), more(*count, known))
+                (word.clone(), count.saturating_sub(known))
             });
             grown.filter(|(_, count)| *count > 0).collect()
         };
         Self {
-            signed: more(self.signed, before.signed),
+            signed: self.signed.saturating_sub(before.signed),
             unsigned: words(&self.unsigned, &before.unsigned),
             put_off: words(&self.put_off, &before.put_off),
             rejected: words(&self.rejected, &before.rejected),
         }
+    }
+
+    /// Takes what was put off or rejected from `unsigned`: it did not leave. What can't be taken
+    /// yet is owed.
+    fn keep_what_left(&mut self, owed: &mut BTreeMap<String, u64>) {
+        for (word, count) in self.put_off.iter().chain(&self.rejected) {
+            let sum = owed.entry(word.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        for (word, count) in &mut self.unsigned {
+            if let Some(sum) = owed.get_mut(word) {
+                let taken = (*count).min(*sum);
+                *count -= taken;
+                *sum -= taken;
+            }
+        }
+        self.unsigned.retain(|_, count| *count > 0);
+        owed.retain(|_, count| *count > 0);
     }
 
     /// Adds these.
@@ -309,31 +380,27 @@ pub fn day_of(time: Timestamp) -> Date {
     time.to_zoned(TimeZone::UTC).date()
 }
 
+/// The last day that may have mail: clocks differ. A later one is of a clock that was wrong.
+pub fn latest(now: Timestamp) -> Date {
+    day_of(now).saturating_add(Span::new().days(1))
+}
+
 fn time(seconds: u64) -> Timestamp {
     let seconds = i64::try_from(seconds).ok();
     let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
     time.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// As they are counted here: what was put off or rejected did not leave unsigned. Who has counted
-/// nothing is left out, and so are those together that are told one by one.
-fn counts(figures: &SignerFigures) -> BTreeMap<String, Counts> {
+/// As the signer counts. Who has counted nothing is left out, and so are those together that are
+/// told one by one.
+fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     let beyond = &figures.beyond;
     let organisations = figures.organisations.iter();
     let organisations = organisations.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
-    let organisations = organisations.chain(beyond);
-    let counts = organisations.map(|(id, figures)| {
-        let kept_back = |reason: &str| {
-            let maps = [&figures.put_off, &figures.rejected];
-            maps.iter().filter_map(|map| map.get(reason)).sum::<u64>()
-        };
-        let left = figures
-            .unsigned
-            .iter()
-            .map(|(reason, count)| (reason.clone(), count.saturating_sub(kept_back(reason))));
+    let counts = organisations.chain(beyond).map(|(id, figures)| {
         let counts = Counts {
             signed: figures.signed,
-            unsigned: left.filter(|(_, count)| *count > 0).collect(),
+            unsigned: figures.unsigned.clone(),
             put_off: figures.put_off.clone(),
             rejected: figures.rejected.clone(),
         };

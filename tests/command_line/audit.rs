@@ -103,6 +103,7 @@ fn what_happened_to_the_keys_is_proved() {
         "DKIM keys of voorbeeld, from ",
         " until now (",
         "Shortest RSA key: 2048 bits",
+        "Keys of several organisations: not looked at",
         &format!("by zegel key activate (user {uid})"),
         "revoked (compromised) ",
         "which had signed for 0 days",
@@ -196,4 +197,22 @@ fn lines_that_cannot_be_read_are_named_and_stop_nothing() {
         .run(["audit", "--out", "/nowhere/report"])
         .expect(1)
         .complains(&["/nowhere/report"]);
+}
+
+#[test]
+fn a_keyring_that_cannot_be_read_is_named_in_the_proof_of_the_others() {
+    let setup = driven();
+    fs::write(setup.path("keys/ander/keyring.json"), "{").unwrap();
+    let ran = setup.run(["audit", "--json"]).expect(1);
+    let summary = &ran.json()["summary"];
+    assert_eq!(summary["unreadable_keyrings"], serde_json::json!(["ander"]));
+    assert_eq!(summary["without_key"], serde_json::json!([]));
+    let file = setup.write("report", "older");
+    setup.run(["audit", "--out", &file]).expect(1);
+    let written = fs::read_to_string(&file).unwrap();
+    assert!(
+        written.contains("Keyrings that can't be read: ander\n"),
+        "{written}"
+    );
+    setup.run(["audit", "voorbeeld"]).expect(0);
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     config::Loaded,
     keystore::Keystore,
-    observe::tally::{Counts, DAYS, Day, Gap, GapKind, day_of},
+    observe::tally::{Counts, DAYS, Day, Gap, GapKind, day_of, latest},
 };
 
 /// The keeper says once an hour that it still collects; this is two of them.
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &UnsignedArguments, context: &mut Context) -> Resul
     })?;
     let loaded = context.load()?;
     let keystore = loaded.settings.open_keystore()?;
-    let days = read(&keystore, since)?;
+    let days = read(&keystore, since, latest(now))?;
     if let Some(id) = &arguments.organisation {
         must_be_known(&loaded, &days, id)?;
     }
@@ -123,10 +123,11 @@ fn first_day(text: &str, today: Date) -> Option<Date> {
     Some(today.saturating_sub(Span::new().days(back)))
 }
 
-/// The days since then. One that can't be read is an error: it would look like one without mail.
-fn read(keystore: &Keystore, since: Date) -> Result<Vec<Day>, Failure> {
+/// The days since then, but for those of a clock that was wrong. One that can't be read is an error: it would look like one without mail.
+fn read(keystore: &Keystore, since: Date, latest: Date) -> Result<Vec<Day>, Failure> {
     let mut days = Vec::new();
-    let known = keystore.counted_days()?;
+    let mut known = keystore.counted_days()?;
+    known.retain(|day| *day <= latest);
     // The last one tells until when anything is collected.
     let last = known.last().copied();
     for day in known {

@@ -68,6 +68,31 @@ fn differences_are_added_and_a_restart_counts_from_zero() {
     assert_eq!(sums(&day), (150, 13, 2));
 }
 
+/// The signer reads one counter after the other while mail goes through.
+#[test]
+fn a_message_that_is_half_counted_in_a_reading_is_no_restart() {
+    let mut day = Day::new(at("2026-11-29T09:00:00Z"));
+    let mut poll = |minute: u32, unsigned, put_off| {
+        let time = format!("2026-11-29T09:{minute:02}:00Z");
+        let mut figures = figures(START, unsigned, put_off);
+        figures.organisations.get_mut("een").unwrap().signed = 0;
+        day.add(SIGNER, &figures, at(&time));
+        // What is between the readings is kept in the file.
+        day = Day::parse(&day.to_json().unwrap()).unwrap();
+        sums(&day)
+    };
+    assert_eq!(poll(0, 1000, 100), (0, 900, 100));
+    // Put off, and not yet among those that were not signed.
+    assert_eq!(poll(1, 1000, 101), (0, 900, 101));
+    assert_eq!(poll(2, 1001, 101), (0, 900, 101));
+    // The other way round, it looks for a while as if it had left.
+    assert_eq!(poll(3, 1002, 101), (0, 901, 101));
+    assert_eq!(poll(4, 1002, 102), (0, 901, 102));
+    assert_eq!(poll(5, 1004, 102), (0, 902, 102));
+    // One of the counters fell: all of them began anew.
+    assert_eq!(poll(6, 1005, 1), (0, 1906, 103));
+}
+
 #[test]
 fn what_is_written_goes_on_where_it_was() {
     let now = at("2026-11-29T09:00:00Z");
@@ -111,6 +136,39 @@ fn readings_go_to_the_next_day_and_counts_do_not() {
     assert_eq!(sums(&lost), (10, 1, 0));
     // A clock that was set back.
     assert_eq!(next.clone().at(at("2026-11-29T12:00:00Z")), next);
+}
+
+#[test]
+fn what_a_wrong_clock_counted_is_counted_under_the_right_day() {
+    let today = at("2026-11-29T09:00:00Z");
+    let mut right = Day::new(today);
+    right.add(SIGNER, &figures(START, 3, 0), today);
+    let wrong = |time: &str| {
+        let mut wrong = right.clone();
+        (wrong.day, wrong.organisations) = (day_of(at(time)), BTreeMap::new());
+        wrong.add(SIGNER, &figures(START, 5, 0), at(time));
+        wrong.add("new:9465", &figures(START, 1, 0), at(time));
+        wrong
+    };
+    let noon = at("2026-11-29T12:00:00Z");
+    for time in ["2036-01-01T00:00:00Z", "1970-01-01T00:00:00Z"] {
+        let mut day = Day::resume(Some(wrong(time)), Some(right.clone()), noon);
+        assert_eq!((day.day, sums(&day)), (day_of(today), (30, 3, 0)), "{time}");
+        assert!(day.signers["new:9465"].at <= noon);
+        day.add(SIGNER, &figures(START, 6, 0), noon);
+        day.add("new:9465", &figures(START, 1, 0), noon);
+        assert_eq!(sums(&day), (60, 6, 0), "{time}");
+        assert_eq!(day.gaps, [], "{time}");
+    }
+    // Nothing but a day that is yet to come.
+    let day = Day::resume(Some(wrong("2036-01-01T00:00:00Z")), None, noon);
+    assert_eq!((day.day, sums(&day)), (day_of(noon), (0, 0, 0)));
+    assert_eq!(day.signers.len(), 2);
+    // Midnight is no wrong clock, nor is one that is set back over it.
+    let next = at("2026-11-30T00:00:30Z");
+    let over = Day::resume(Some(right.clone()), Some(right.clone()), next);
+    assert_eq!((over.day, sums(&over)), (day_of(next), (0, 0, 0)));
+    assert_eq!(Day::resume(Some(over.clone()), Some(right), noon), over);
 }
 
 #[test]
