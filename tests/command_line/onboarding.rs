@@ -309,6 +309,39 @@ fn two_who_add_at_once_do_not_both_get_a_domain() {
     setup.run(["check"]).expect(0);
 }
 
+fn hold(path: &Path) -> fs::File {
+    let file = fs::File::open(path).unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    file
+}
+
+#[test]
+fn who_holds_a_lock_does_not_hold_up_an_addition_for_ever() {
+    let setup = Setup::new();
+    // Every user of the host can open this folder.
+    let _held = hold(&setup.path("orgs.d"));
+    add(&setup, &[]).expect(0);
+    let lock = setup.path("keys/orgs.lock");
+    let mode = fs::metadata(&lock).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let _held_too = hold(&lock);
+    let opendkim = setup.write("opendkim.conf", "Mode s\n");
+    let out = setup.path("").display().to_string();
+    let import = ["import", "opendkim", "--config", &opendkim, "--out", &out];
+    let mut command = crate::setup::zegel();
+    command.args(import);
+    let importing = std::thread::spawn(move || crate::setup::finish(&mut command, b""));
+    let told = ["orgs.lock: the keystore is locked by another process"];
+    let other = ["org", "add", "ander", "--name", "A", "--domain", "ander.nl"];
+    let other = other.iter().chain(&["--contact", "dns@ander.nl"]);
+    setup.run(other).expect(1).complains(&told);
+    importing.join().unwrap().expect(1).complains(&told);
+    assert_eq!(
+        names(&setup.path("orgs.d")),
+        ["nieuw.toml", "voorbeeld.toml"]
+    );
+}
+
 /// `voorbeeld` with a key that nobody has published, and one that does not wait.
 fn waiting() -> Setup {
     let setup = Setup::with_key();

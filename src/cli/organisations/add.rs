@@ -23,7 +23,7 @@ use crate::{
         failure::Failure,
         keystore::say_initialised,
         output::{complain, warn},
-        placing::{Existing, FolderLock, make_folder, put_all},
+        placing::{Existing, make_folder, put_all},
         status::Status,
     },
     config::{Candidate, Loaded, Reader},
@@ -186,14 +186,16 @@ fn add(
         context.load()?;
         make_folder(&folder)?;
     }
-    // Nobody adds the same domain between the check and the writing.
-    let lock = FolderLock::new(&folder)?;
     let mut reader = Reader::new(context.config_file());
+    let settings = reader.load()?.settings;
+    let keystore = context.open_keystore(&settings)?;
+    // Nobody adds the same domain between the check and the writing.
+    let lock = keystore.lock_organisations()?;
+    // Of the files only those that came meanwhile.
     let loaded = reader.load()?;
     for problem in loaded.mistakes.problems() {
         warn(problem);
     }
-    let keystore = context.open_keystore(&loaded.settings)?;
     let ids = loaded.organisations.iter().map(|one| (&one.id, one));
     let known: Known<'_> = ids.collect();
     let mut added = Vec::new();
