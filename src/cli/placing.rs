@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -16,6 +16,10 @@ use super::failure::Failure;
 /// Fewer files than this are brought to the disk one by one: the rest of a file system may be
 /// busy with mail.
 const FEW: usize = 16;
+
+/// Nothing in these is secret.
+const FOLDER_MODE: u32 = 0o755;
+const FILE_MODE: u32 = 0o644;
 
 /// How long a folder is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,13 +66,22 @@ impl FolderLock {
     }
 }
 
-/// Makes a folder and those above it, if need be.
+/// Makes a folder and those above it, if need be. Those that are there stay as they are.
 pub(super) fn make_folder(path: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(|error| failed(path, &error))
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+        make_folder(parent)?;
+    }
+    match fs::create_dir(path) {
+        // Whatever the umask takes away: the user zegel is to read it.
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)),
+        // Another process may have made it meanwhile.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(|error| failed(path, &error))
 }
 
 /// Writes a file that is not there, in one step. What becomes of it when the power fails is
@@ -133,9 +146,11 @@ fn write_beside(path: &Path, content: &[u8], is_synced: bool) -> Result<PathBuf,
     let written = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o644)
+        .mode(FILE_MODE)
         .open(&temporary)
         .and_then(|mut file| {
+            // Whatever the umask takes away: the user zegel is to read it.
+            file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
             file.write_all(content)?;
             if is_synced { file.sync_all() } else { Ok(()) }
         });

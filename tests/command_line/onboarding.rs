@@ -1,11 +1,11 @@
 //! `zegel org add`, `dns records --all`, `org handed-over`, `org list --waiting` and `org wait`.
 
-use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
-use crate::setup::{Done, Setup};
+use crate::setup::{Done, Setup, finish, zegel};
 
 const ADD: [&str; 9] = [
     "org",
@@ -69,6 +69,24 @@ fn an_organisation_is_added_with_one_command() {
     // What is handed over is what `dns records` says.
     let again = setup.run(["dns", "records", "nieuw"]).expect(0);
     assert_eq!(again.out, done.out);
+}
+
+#[test]
+fn whatever_the_umask_the_file_can_be_read() {
+    let setup = Setup::new();
+    fs::remove_dir_all(setup.path("orgs.d")).unwrap();
+    let command = setup.command();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 077; exec \"$0\" \"$@\""]);
+    shell.arg(command.get_program()).args(command.get_args());
+    finish(shell.args(ADD), b"").expect(0);
+    let mode = |relative| {
+        let metadata = fs::metadata(setup.path(relative)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("orgs.d"), 0o755);
+    assert_eq!(mode("orgs.d/nieuw.toml"), 0o644);
+    assert_eq!(mode("keys/nieuw"), 0o700);
 }
 
 #[test]
@@ -299,7 +317,7 @@ fn two_who_add_at_once_do_not_both_get_a_domain() {
             let mut command = setup.command();
             let shared = ["--domain", "samen.nl", "--contact", "dns@samen.nl"];
             command.args(["org", "add", id, "--name", id]).args(shared);
-            std::thread::spawn(move || crate::setup::finish(&mut command, b"").status)
+            std::thread::spawn(move || finish(&mut command, b"").status)
         })
         .collect();
     let mut statuses: Vec<i32> = running.into_iter().map(|one| one.join().unwrap()).collect();
@@ -328,9 +346,9 @@ fn who_holds_a_lock_does_not_hold_up_an_addition_for_ever() {
     let opendkim = setup.write("opendkim.conf", "Mode s\n");
     let out = setup.path("").display().to_string();
     let import = ["import", "opendkim", "--config", &opendkim, "--out", &out];
-    let mut command = crate::setup::zegel();
+    let mut command = zegel();
     command.args(import);
-    let importing = std::thread::spawn(move || crate::setup::finish(&mut command, b""));
+    let importing = std::thread::spawn(move || finish(&mut command, b""));
     let told = ["orgs.lock: the keystore is locked by another process"];
     let other = ["org", "add", "ander", "--name", "A", "--domain", "ander.nl"];
     let other = other.iter().chain(&["--contact", "dns@ander.nl"]);
@@ -524,7 +542,7 @@ fn a_script_waits_for_the_first_key() {
     late.says(&["nieuw.nl: its key is generated, not active", "ander.nl: "]);
     let mut command = setup.command();
     command.args(wait).args(["1m", "--json"]);
-    let waiting = std::thread::spawn(move || crate::setup::finish(&mut command, b""));
+    let waiting = std::thread::spawn(move || finish(&mut command, b""));
     let listed = setup
         .run(["org", "list", "--waiting", "--json"])
         .expect(0)
