@@ -4,12 +4,14 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use jiff::{Timestamp, ToSpan};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     onboarding::names,
     setup::{Setup, finish},
 };
+
+const DAY: &str = "2026-01-02T00:00:00Z";
 
 /// `voorbeeld` with a key that nobody has published, and one that does not wait.
 fn waiting() -> Setup {
@@ -151,6 +153,47 @@ fn a_pack_is_written_for_each_that_has_something_to_do() {
         .complains(&["nieuw.html: nothing is to be done any more, and somebody has changed"]);
     assert_eq!(names(&setup.path("packs")), ["nieuw.html", "nieuw.md"]);
     setup.run(all).expect(0).says(&["there are no packs"]);
+}
+
+/// What the keeper saw of the policies of `voorbeeld`: there are none.
+fn without_policies(setup: &Setup) {
+    let finding = |code: &str, name: &str| json!({ "code": code, "name": name, "seen": "", "expected": "", "since": DAY });
+    let seen = json!({ "domains": { "voorbeeld.nl": {
+        "checked": DAY, "spf": [], "dmarc": [],
+        "findings": [
+            finding("spf.missing", "voorbeeld.nl"),
+            finding("dmarc.missing", "_dmarc.voorbeeld.nl"),
+        ],
+    }}});
+    fs::create_dir_all(setup.path("keys/keeper.seen")).unwrap();
+    setup.write("keys/keeper.seen/voorbeeld.json", &seen.to_string());
+}
+
+#[test]
+fn a_pack_that_asks_for_policies_alone_says_so() {
+    let setup = Setup::with_key();
+    without_policies(&setup);
+    let out = setup.path("packs").display().to_string();
+    let all = ["dns", "records", "--all", "--out", &out, "--mark"];
+    let done = setup.run(all).expect(0);
+    done.says(&["packs/voorbeeld.txt: SPF, DMARC\n"]);
+    let json = setup.run(all.iter().chain(&["--json"])).expect(0).json();
+    let task = |kind: &str| json!({ "domain": "voorbeeld.nl", "kind": kind, "selector": null, "task": "add" });
+    let tasks = &json["written"][0]["tasks"];
+    assert_eq!(*tasks, json!([task("spf"), task("dmarc")]));
+    // Only keys have a date of their own.
+    assert!(!setup.path("keys/handed.over/voorbeeld.json").exists());
+    let noted = setup.run(["org", "handed-over", "voorbeeld"]).expect(0);
+    noted.says(&["only for SPF or DMARC", "nothing was noted"]);
+    // A key beside them: it is marked, and they are not.
+    setup.run(["key", "roll", "voorbeeld"]).expect(0);
+    let done = setup.run(all).expect(0);
+    done.says(&["packs/voorbeeld.txt: add 2, SPF, DMARC\n"]);
+    let json = setup.run(["org", "handed-over", "voorbeeld", "--json"]);
+    let json = json.expect(0).json();
+    let records = json["records"].as_array().unwrap();
+    assert_eq!(records.len(), 2, "{json}");
+    assert!(records.iter().all(|one| one["kind"] == "dkim"), "{json}");
 }
 
 #[test]
