@@ -197,6 +197,32 @@ fn a_pack_that_asks_for_policies_alone_says_so() {
 }
 
 #[test]
+fn a_policy_has_the_last_date_of_the_keys_of_its_domain() {
+    let setup = Setup::with_key();
+    without_policies(&setup);
+    let dates = || -> Vec<Value> {
+        let listed = setup.run(["org", "list", "--waiting", "--json"]);
+        let listed = listed.expect(0).json();
+        let rows = listed.as_array().unwrap().iter();
+        let policies = rows.filter(|row| row["selector"].is_null());
+        policies.map(|row| row["handed_over"].clone()).collect()
+    };
+    assert_eq!(dates(), [Value::Null, Value::Null]);
+    let note = |day: &str, domain: &str| {
+        let note = ["org", "handed-over", "voorbeeld", "--on", day];
+        setup
+            .run(note.iter().chain(&["--domain", domain]))
+            .expect(0);
+    };
+    setup.run(["key", "roll", "voorbeeld"]).expect(0);
+    // The pack of another domain is another matter.
+    note("2026-03-04", "nieuws.voorbeeld.nl");
+    assert_eq!(dates(), [Value::Null, Value::Null]);
+    note("2026-01-02", "voorbeeld.nl");
+    assert_eq!(dates(), [DAY, DAY]);
+}
+
+#[test]
 fn a_pack_stays_while_its_organisation_is_not_known() {
     let setup = waiting();
     let out = setup.path("packs").display().to_string();
