@@ -18,12 +18,15 @@ use super::{
 };
 use crate::{
     config::Loaded,
-    handover::{DomainTasks, Format, Handover, Pack, PolicyPack, Scope, needs_public_key},
+    handover::{
+        DomainPack, DomainTasks, Format, Handover, Pack, PolicyKind, PolicyPack, Scope,
+        needs_public_key,
+    },
     keys::Task,
     keystore::{HandOver, Keystore},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
-    words::Language,
+    words::{Language, words},
 };
 
 /// Which files of the folder are ours, so that no other one is touched.
@@ -31,25 +34,64 @@ const LIST: &str = ".zegel-packs.json";
 
 const VERSION: u32 = 1;
 
+words! {
+    /// What a record is about.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub(super) enum RecordKind {
+        /// A key.
+        Dkim = "dkim",
+        /// Who may send.
+        Spf = "spf",
+        /// What is done with mail that only pretends.
+        Dmarc = "dmarc",
+    }
+}
+
+impl From<PolicyKind> for RecordKind {
+    fn from(kind: PolicyKind) -> Self {
+        match kind {
+            PolicyKind::Spf => Self::Spf,
+            PolicyKind::Dmarc => Self::Dmarc,
+        }
+    }
+}
+
 /// What a DNS administrator has to do with one record.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct OpenTask {
     pub(super) domain: DomainName,
-    pub(super) selector: Selector,
+    pub(super) kind: RecordKind,
+    /// Of the key; none for a policy.
+    pub(super) selector: Option<Selector>,
     pub(super) task: Task,
 }
 
-/// What somebody has to do, the most urgent first in each domain.
+/// What somebody has to do: in each domain the keys, the most urgent first, and then the policies.
 pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
     let mut open = Vec::new();
-    for domain in &pack.domains {
-        if let DomainTasks::Sending { keys, .. } = &domain.tasks {
-            let keys = keys.iter().filter(|key| key.task != Task::Keep);
-            open.extend(keys.map(|key| OpenTask {
-                domain: domain.domain.clone(),
-                selector: key.selector.clone(),
-                task: key.task,
-            }));
+    for DomainPack { domain, tasks, .. } in &pack.domains {
+        let task = |kind, selector: Option<Selector>, task| OpenTask {
+            domain: domain.clone(),
+            kind,
+            selector,
+            task,
+        };
+        match tasks {
+            DomainTasks::Sending { keys, policies, .. } => {
+                let keys = keys.iter().filter(|key| key.task != Task::Keep);
+                open.extend(
+                    keys.map(|key| task(RecordKind::Dkim, Some(key.selector.clone()), key.task)),
+                );
+                let policies = policies.iter().filter(|policy| is_asked(policy));
+                open.extend(policies.map(|one| task(one.kind.into(), None, one.task)));
+            }
+            DomainTasks::Parked { remove, .. } => {
+                let end = format!("._domainkey.{domain}");
+                let selector =
+                    |name: &String| name.strip_suffix(&end).and_then(|name| name.parse().ok());
+                let names = remove.iter();
+                open.extend(names.map(|name| task(RecordKind::Dkim, selector(name), Task::Remove)));
+            }
         }
     }
     open
@@ -67,25 +109,18 @@ pub(super) fn pack(
     Ok(handover.pack(scope)?)
 }
 
-/// What is handed over with a pack.
+/// What is noted when a pack is handed over: the records of its keys.
 pub(super) fn hand_over(organisation: &OrganisationId, tasks: &[OpenTask]) -> HandOver {
-    let record = |open: &OpenTask| (open.domain.clone(), open.selector.clone());
+    let record = |open: &OpenTask| Some((open.domain.clone(), open.selector.clone()?));
     HandOver {
         organisation: organisation.clone(),
-        records: tasks.iter().map(record).collect(),
+        records: tasks.iter().filter_map(record).collect(),
     }
 }
 
 /// Whether there is a reason to hand the pack over.
 pub(super) fn has_work(pack: &Pack) -> bool {
-    let removes = pack.domains.iter().any(
-        |domain| matches!(&domain.tasks, DomainTasks::Parked { remove, .. } if !remove.is_empty()),
-    );
-    let policies = pack.domains.iter().any(|domain| match &domain.tasks {
-        DomainTasks::Sending { policies, .. } => policies.iter().any(is_asked),
-        DomainTasks::Parked { .. } => false,
-    });
-    removes || policies || !open_tasks(pack).is_empty()
+    !open_tasks(pack).is_empty()
 }
 
 /// Of what nobody has looked at yet, nobody knows whether it has to change.
@@ -170,6 +205,29 @@ impl PackFile {
     }
 }
 
+/// How many records of keys there are for each task, and which policies: `add 2, SPF, DMARC`. A
+/// pack of a sheet may ask for nothing.
+fn asked(tasks: &[OpenTask]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let of = |kind| tasks.iter().filter(move |open| open.kind == kind);
+    for task in Task::ALL {
+        let keys = of(RecordKind::Dkim).filter(|open| open.task == task);
+        let count = keys.count();
+        if count > 0 {
+            words.push(format!("{task} {count}"));
+        }
+    }
+    for kind in [RecordKind::Spf, RecordKind::Dmarc] {
+        if of(kind).next().is_some() {
+            words.push(kind.as_str().to_uppercase());
+        }
+    }
+    if words.is_empty() {
+        return "nothing is asked".to_owned();
+    }
+    words.join(", ")
+}
+
 fn suffix(format: Format) -> &'static str {
     match format {
         Format::Text => "txt",
@@ -194,14 +252,7 @@ impl Written {
     pub(super) fn lines(&self) -> Vec<String> {
         let written = self.packs.iter().map(|one| {
             let file = one.file.display();
-            let mut words: Vec<String> = Vec::new();
-            for task in Task::ALL {
-                let count = one.tasks.iter().filter(|open| open.task == task).count();
-                if count > 0 {
-                    words.push(format!("{task} {count}"));
-                }
-            }
-            format!("{file}: {}", words.join(", "))
+            format!("{file}: {}", asked(&one.tasks))
         });
         let removed = self.removed.iter().map(|name| {
             let file = self.folder.join(name);

@@ -3,8 +3,10 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::FlockOperation;
@@ -15,6 +17,13 @@ use super::failure::Failure;
 /// busy with mail.
 const FEW: usize = 16;
 
+/// Nothing in these is secret.
+const FOLDER_MODE: u32 = 0o755;
+const FILE_MODE: u32 = 0o644;
+
+/// How long a folder is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What is done with a file that is there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Existing {
@@ -24,27 +33,55 @@ pub(super) enum Existing {
     Replaced,
 }
 
-/// Held by the one who looks what is in a folder and writes there after that. Others wait.
+/// Held by the one who looks what is in a folder and writes there after that. Others wait, but
+/// not for ever: whoever can read a folder can hold its lock.
+#[derive(Debug)]
 pub(super) struct FolderLock(#[expect(dead_code, reason = "it is the lock")] File);
 
 impl FolderLock {
     pub(super) fn new(folder: &Path) -> Result<Self, Failure> {
-        let lock = || {
-            let handle = File::open(folder)?;
-            rustix::fs::flock(&handle, FlockOperation::LockExclusive)?;
-            Ok(Self(handle))
-        };
-        lock().map_err(|error: io::Error| failed(folder, &error))
+        Self::within(folder, PATIENCE)
+    }
+
+    fn within(folder: &Path, patience: Duration) -> Result<Self, Failure> {
+        let handle = File::open(folder).map_err(|error| failed(folder, &error))?;
+        let start = Instant::now();
+        loop {
+            match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(handle)),
+                Err(rustix::io::Errno::WOULDBLOCK) if start.elapsed() < patience => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(Failure::Other(format!(
+                        "{}: another process holds the lock of this folder: a zegel that writes \
+                         there, or any other that can read it; `lsof` names it; wait until it is \
+                         done, or choose another folder",
+                        folder.display()
+                    )));
+                }
+                Err(error) => return Err(failed(folder, &error.into())),
+            }
+        }
     }
 }
 
-/// Makes a folder and those above it, if need be.
+/// Makes a folder and those above it, if need be. Those that are there stay as they are.
 pub(super) fn make_folder(path: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(|error| failed(path, &error))
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+        make_folder(parent)?;
+    }
+    match fs::create_dir(path) {
+        // Whatever the umask takes away: the user zegel is to read it.
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)),
+        // Another process may have made it meanwhile.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(|error| failed(path, &error))
 }
 
 /// Writes a file that is not there, in one step. What becomes of it when the power fails is
@@ -109,9 +146,11 @@ fn write_beside(path: &Path, content: &[u8], is_synced: bool) -> Result<PathBuf,
     let written = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o644)
+        .mode(FILE_MODE)
         .open(&temporary)
         .and_then(|mut file| {
+            // Whatever the umask takes away: the user zegel is to read it.
+            file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;
             file.write_all(content)?;
             if is_synced { file.sync_all() } else { Ok(()) }
         });
@@ -165,6 +204,17 @@ mod tests {
         assert!(put(&file, b"other").is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"as it was");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_is_held_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let within = || FolderLock::within(folder.path(), Duration::from_millis(50));
+        let held = within().unwrap();
+        let refused = within().unwrap_err().to_string();
+        assert!(refused.contains("another process holds"), "{refused}");
+        drop(held);
+        within().unwrap();
     }
 
     #[test]

@@ -66,6 +66,14 @@ impl HandedOver {
         self.0.get(&(domain.clone(), selector.clone())).copied()
     }
 
+    /// When the record of any key was last handed over for this domain.
+    pub fn last_of(&self, domain: &DomainName) -> Option<Told> {
+        let of_domain = self.0.iter().filter(|((of, _), _)| of == domain);
+        of_domain
+            .map(|(_, told)| *told)
+            .max_by_key(|told| told.time)
+    }
+
     fn parse(json: &[u8]) -> Result<Self, String> {
         let document: Document = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if document.version != VERSION {

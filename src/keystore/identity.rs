@@ -95,10 +95,7 @@ impl Keystore {
         if let error @ KeystoreError::EarlierThanMark { .. } = self.nothing_there() {
             return Err(error);
         }
-        if let Some(name) = root.names()?.into_iter().find(|name| is_foreign(name)) {
-            let path = self.path.to_path_buf();
-            return Err(KeystoreError::SomethingElse { path, name });
-        }
+        self.check_not_foreign(&root)?;
         let _lock = Lock::of_writer(&root, PATIENCE)?;
         // Another process may have done it meanwhile.
         if standing(&root)? != Standing::Empty {
@@ -107,6 +104,20 @@ impl Keystore {
         let id = write(&root, None)?;
         self.follow_mark(&root, &id)?;
         Ok(true)
+    }
+
+    /// That the folder is a keystore, or has nothing in it that is not ours.
+    pub(super) fn check_not_foreign(&self, root: &Folder) -> Result<(), KeystoreError> {
+        if standing(root)? != Standing::Empty {
+            return Ok(());
+        }
+        match root.names()?.into_iter().find(|name| is_foreign(name)) {
+            Some(name) => Err(KeystoreError::SomethingElse {
+                path: self.path.to_path_buf(),
+                name,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The id of the keystore in this folder; an error if it has none and nothing else. Only

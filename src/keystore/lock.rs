@@ -19,11 +19,16 @@ use super::{
 pub(super) const WRITER: &str = "lock";
 /// Held by a keeper for as long as it runs.
 const KEEPER: &str = "keeper.lock";
+/// Held while files of organisations are looked at and written after that, in `orgs.d`.
+const ORGANISATIONS: &str = "orgs.lock";
 /// The files of all of them.
-pub(super) const NAMES: [&str; 2] = [WRITER, KEEPER];
+pub(super) const NAMES: [&str; 3] = [WRITER, KEEPER, ORGANISATIONS];
 
 /// How long a writer waits for another. Each holds the lock for some milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long whoever writes files of organisations waits for another, who may write thousands.
+const PATIENCE_FOR_FILES: Duration = Duration::from_secs(10);
 
 const NOTE_OCTETS: u64 = 100;
 
@@ -42,6 +47,13 @@ impl Lock {
     pub(super) fn of_keeper(root: &Folder, now: Timestamp) -> Result<Self, KeystoreError> {
         let note = format!("the keeper, process {}, since {now:.0}", std::process::id());
         Self::acquire(root, (KEEPER, &note), Duration::ZERO)
+    }
+
+    /// Waits for the lock of those who write files of organisations.
+    pub(super) fn of_organisations(root: &Folder) -> Result<Self, KeystoreError> {
+        let process = std::process::id();
+        let note = format!("process {process}, which writes files of organisations");
+        Self::acquire(root, (ORGANISATIONS, &note), PATIENCE_FOR_FILES)
     }
 
     /// Waits for a lock; `note` is what others are told while it is held.

@@ -4,6 +4,7 @@
 //! <path>/keystore.id                made once: without it the folder is no keystore
 //! <path>/generation                 a counter that grows with every change
 //! <path>/lock                       held by the one who writes
+//! <path>/orgs.lock                  held by the one who adds files to orgs.d
 //! <path>/audit.log                  who changed what, and on whose word
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
 //! <path>/keeper.hooks/<org>.json    what programs were told, and what they are still to be told
@@ -110,6 +111,13 @@ impl GenerationStamp {
 /// Held by the one keeper of a keystore. The kernel lets go of it when the process dies.
 #[derive(Debug)]
 pub struct KeeperLock {
+    _lock: lock::Lock,
+}
+
+/// Held by the one who looks which files of organisations there are and adds some. It is here
+/// since no other user can open what is in a keystore, and so hold it.
+#[derive(Debug)]
+pub struct OrganisationsLock {
     _lock: lock::Lock,
 }
 
@@ -276,6 +284,19 @@ impl Keystore {
     pub fn keep(&self, now: Timestamp) -> Result<KeeperLock, KeystoreError> {
         let lock = lock::Lock::of_keeper(&self.root()?, now)?;
         Ok(KeeperLock { _lock: lock })
+    }
+
+    /// Takes the lock for files of organisations, until it is dropped.
+    ///
+    /// # Errors
+    /// When another process holds it for ten seconds; the error says which. When the folder is no
+    /// keystore and has something else in it.
+    pub fn lock_organisations(&self) -> Result<OrganisationsLock, KeystoreError> {
+        let root = self.root()?;
+        // Not even a lock is left in a folder that is meant for something else.
+        self.check_not_foreign(&root)?;
+        let lock = lock::Lock::of_organisations(&root)?;
+        Ok(OrganisationsLock { _lock: lock })
     }
 
     /// Takes the lock, to change several things in one go.

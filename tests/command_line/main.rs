@@ -16,6 +16,7 @@ mod lists;
 mod live;
 mod messages;
 mod onboarding;
+mod onboarding_handover;
 mod rotation;
 mod setup;
 mod standing;

@@ -1,11 +1,10 @@
-//! `zegel org add`, `dns records --all`, `org handed-over`, `org list --waiting` and `org wait`.
+//! `zegel org add`, of one organisation and of a sheet.
 
-use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fmt::Write as _, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
-use crate::setup::{Done, Setup};
+use crate::setup::{Done, Setup, finish, zegel};
 
 const ADD: [&str; 9] = [
     "org",
@@ -29,7 +28,7 @@ fn strings(value: &Value) -> Vec<&str> {
 }
 
 /// The names in a folder, without hidden ones, sorted.
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
@@ -69,6 +68,24 @@ fn an_organisation_is_added_with_one_command() {
     // What is handed over is what `dns records` says.
     let again = setup.run(["dns", "records", "nieuw"]).expect(0);
     assert_eq!(again.out, done.out);
+}
+
+#[test]
+fn whatever_the_umask_the_file_can_be_read() {
+    let setup = Setup::new();
+    fs::remove_dir_all(setup.path("orgs.d")).unwrap();
+    let command = setup.command();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 077; exec \"$0\" \"$@\""]);
+    shell.arg(command.get_program()).args(command.get_args());
+    finish(shell.args(ADD), b"").expect(0);
+    let mode = |relative| {
+        let metadata = fs::metadata(setup.path(relative)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("orgs.d"), 0o755);
+    assert_eq!(mode("orgs.d/nieuw.toml"), 0o644);
+    assert_eq!(mode("keys/nieuw"), 0o700);
 }
 
 #[test]
@@ -191,6 +208,28 @@ fn what_is_wrong_is_said_before_anything_is_written() {
         .complains(&["n: contact: ", "is no mail address"]);
 }
 
+#[test]
+fn the_keys_of_a_former_customer_are_no_keys_of_a_new_one() {
+    let setup = Setup::new();
+    add(&setup, &["--domain", "ook.nl"]).expect(0);
+    let file = setup.path("orgs.d/nieuw.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    // The same domain, and another one that this customer never had.
+    add(&setup, &["--domain", "ander.nl"])
+        .expect(1)
+        .complains(&[
+            "nieuw: the keystore has keys of a former organisation of this id, for ook.nl; choose \
+         another id, or put its file back",
+            "nothing was written",
+        ]);
+    assert!(!file.exists());
+    // With all of its domains it is the one that was there.
+    let more = ["--domain", "ook.nl"];
+    add(&setup, &more).expect(0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
 /// A sheet as a Dutch spreadsheet writes it.
 fn sheet(count: usize) -> String {
     let mut text = String::from("\u{feff}ID;Name;Domains;Parked;Contact;Sender_login\r\n");
@@ -299,7 +338,7 @@ fn two_who_add_at_once_do_not_both_get_a_domain() {
             let mut command = setup.command();
             let shared = ["--domain", "samen.nl", "--contact", "dns@samen.nl"];
             command.args(["org", "add", id, "--name", id]).args(shared);
-            std::thread::spawn(move || crate::setup::finish(&mut command, b"").status)
+            std::thread::spawn(move || finish(&mut command, b"").status)
         })
         .collect();
     let mut statuses: Vec<i32> = running.into_iter().map(|one| one.join().unwrap()).collect();
@@ -309,271 +348,35 @@ fn two_who_add_at_once_do_not_both_get_a_domain() {
     setup.run(["check"]).expect(0);
 }
 
-/// `voorbeeld` with a key that nobody has published, and one that does not wait.
-fn waiting() -> Setup {
-    let setup = Setup::with_key();
-    setup.write(
-        "orgs.d/nieuw.toml",
-        "name = \"=Gemeente; \\\"Nieuw\\\"\"\ncontact = \"dns@nieuw.nl\"\n\
-         domains = [\"nieuw.nl\", \"ander.nl\"]\n",
-    );
-    setup.run(["key", "generate", "nieuw"]).expect(0);
-    setup
+fn hold(path: &Path) -> fs::File {
+    let file = fs::File::open(path).unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    file
 }
 
 #[test]
-fn what_waits_is_listed_for_a_spreadsheet() {
-    let setup = waiting();
-    let listed = setup
-        .run(["org", "list", "--waiting", "--json"])
-        .expect(0)
-        .json();
-    let rows = listed.as_array().unwrap();
-    assert_eq!(rows.len(), 2, "{listed}");
-    assert_eq!(rows[0]["organisation"], "nieuw");
-    assert_eq!(rows[0]["contact"], "dns@nieuw.nl");
-    assert_eq!(rows[0]["asked"], "publish_record");
-    assert_eq!(rows[0]["level"], "not_live");
-    assert_eq!(rows[0]["days"], 0);
-    assert_eq!(rows[0]["handed_over"], Value::Null);
-    let csv = setup.run(["org", "list", "--waiting", "0d", "--csv", "--lang", "en"]);
-    let csv = csv.expect(0).out;
-    let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
-    assert_eq!(lines.len(), 3, "{csv}");
+fn who_holds_a_lock_does_not_hold_up_an_addition_for_ever() {
+    let setup = Setup::new();
+    // Every user of the host can open this folder.
+    let _held = hold(&setup.path("orgs.d"));
+    add(&setup, &[]).expect(0);
+    let lock = setup.path("keys/orgs.lock");
+    let mode = fs::metadata(&lock).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let _held_too = hold(&lock);
+    let opendkim = setup.write("opendkim.conf", "Mode s\n");
+    let out = setup.path("").display().to_string();
+    let import = ["import", "opendkim", "--config", &opendkim, "--out", &out];
+    let mut command = zegel();
+    command.args(import);
+    let importing = std::thread::spawn(move || finish(&mut command, b""));
+    let told = ["orgs.lock: the keystore is locked by another process"];
+    let other = ["org", "add", "ander", "--name", "A", "--domain", "ander.nl"];
+    let other = other.iter().chain(&["--contact", "dns@ander.nl"]);
+    setup.run(other).expect(1).complains(&told);
+    importing.join().unwrap().expect(1).complains(&told);
     assert_eq!(
-        lines[0],
-        "organisation,name,contact,domain,selector,level,asked,sentence,since,days,due,handed_over"
+        names(&setup.path("orgs.d")),
+        ["nieuw.toml", "voorbeeld.toml"]
     );
-    let begins = "nieuw,\"'=Gemeente; \"\"Nieuw\"\"\",dns@nieuw.nl,ander.nl,nieuw-";
-    assert!(lines[1].starts_with(begins), "{csv}");
-    assert!(lines[1].contains(",not_live,publish_record,"), "{csv}");
-    setup.run(["org", "list", "--waiting"]).expect(0).says(&[
-        "HANDED OVER",
-        "publish_record",
-        "nieuw.nl",
-    ]);
-    // Nothing waits for two weeks yet.
-    let old = setup.run(["org", "list", "--waiting", "2w", "--json"]);
-    assert_eq!(old.expect(0).json(), Value::Array(Vec::new()));
-    setup.run(["org", "list", "--waiting", "soon"]).expect(2);
-    setup.run(["org", "list", "--csv"]).expect(2);
-}
-
-#[test]
-fn the_list_says_when_records_were_handed_over() {
-    let setup = waiting();
-    let handed_over = || -> Vec<Value> {
-        let listed = setup
-            .run(["org", "list", "--waiting", "--json"])
-            .expect(0)
-            .json();
-        let rows = listed.as_array().unwrap().iter();
-        rows.map(|row| row["handed_over"].clone()).collect()
-    };
-    let one = ["org", "handed-over", "nieuw", "--domain", "nieuw.nl"];
-    let noted = setup
-        .run(one.iter().chain(&["--on", "2026-01-02"]))
-        .expect(0);
-    noted.says(&["nieuw.nl: nieuw-", "add: handed over on 2026-01-02"]);
-    assert_eq!(handed_over(), [Value::Null, "2026-01-02T00:00:00Z".into()]);
-    let csv = setup
-        .run(["org", "list", "--waiting", "--csv"])
-        .expect(0)
-        .out;
-    assert!(csv.ends_with(",2026-01-02\r\n"), "{csv}");
-    let all = setup
-        .run(["org", "handed-over", "nieuw", "--json"])
-        .expect(0)
-        .json();
-    assert_eq!(all["records"].as_array().unwrap().len(), 2);
-    assert_eq!(all["records"][0]["task"], "add");
-    assert!(
-        handed_over().iter().all(|time| *time == all["time"]),
-        "{all}"
-    );
-    setup
-        .run(["org", "handed-over", "voorbeeld"])
-        .expect(0)
-        .says(&["nothing is asked of the DNS administrator of voorbeeld now"]);
-    setup
-        .run(["org", "handed-over", "nieuw", "--on", "2999-01-01"])
-        .expect(2)
-        .complains(&["still to come"]);
-    let log = fs::read_to_string(setup.path("keys/audit.log")).unwrap();
-    assert_eq!(log.matches("\"event\":\"handed_over\"").count(), 2);
-    // What cannot be read costs its dates, and no list.
-    let file = setup.path("keys/handed.over/nieuw.json");
-    assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    fs::write(&file, "{}").unwrap();
-    let listed = setup.run(["org", "list", "--waiting", "--json"]).expect(0);
-    listed.complains(&["warning: ", "nieuw.json: it does not say"]);
-    assert_eq!(handed_over(), [Value::Null, Value::Null]);
-    setup.run(["keystore", "restore"]).expect(0);
-    setup.run(["check"]).expect(0);
-}
-
-#[test]
-fn a_pack_is_written_for_each_that_has_something_to_do() {
-    let setup = waiting();
-    let out = setup.path("packs").display().to_string();
-    let all = ["dns", "records", "--all", "--out", &out];
-    let done = setup.run(all.iter().chain(&["--mark"])).expect(0);
-    done.says(&["packs/nieuw.txt: add 2"]);
-    assert_eq!(names(&setup.path("packs")), ["nieuw.txt"]);
-    let listed = setup
-        .run(["org", "list", "--waiting", "--json"])
-        .expect(0)
-        .json();
-    assert_ne!(listed[0]["handed_over"], Value::Null);
-    let html = ["--format", "html", "--lang", "en", "--json"];
-    let json = setup.run(all.iter().chain(&html)).expect(0).json();
-    assert_eq!(json["written"][0]["organisation"], "nieuw");
-    assert_eq!(json["written"][0]["tasks"][0]["task"], "add");
-    assert_eq!(names(&setup.path("packs")), ["nieuw.html", "nieuw.txt"]);
-    // Somebody else's file is none of ours.
-    fs::write(setup.path("packs/nieuw.md"), "mine").unwrap();
-    let markdown = ["--format", "markdown"];
-    let refused = setup.run(all.iter().chain(&markdown)).expect(1);
-    refused.complains(&["nieuw.md: it is there, and zegel did not write it"]);
-    assert_eq!(fs::read(setup.path("packs/nieuw.md")).unwrap(), b"mine");
-    // Nothing is to be done any more: what nobody has changed goes.
-    let selector = listed[0]["selector"].as_str().unwrap();
-    let assumed = ["key", "activate", "nieuw", selector, "--assume-published"];
-    setup.run(assumed).expect(0);
-    fs::write(setup.path("packs/nieuw.html"), "changed by hand").unwrap();
-    let done = setup.run(all).expect(0);
-    done.says(&["packs/nieuw.txt: removed"])
-        .complains(&["nieuw.html: nothing is to be done any more, and somebody has changed"]);
-    assert_eq!(names(&setup.path("packs")), ["nieuw.html", "nieuw.md"]);
-    setup.run(all).expect(0).says(&["there are no packs"]);
-}
-
-#[test]
-fn a_pack_stays_while_its_organisation_is_not_known() {
-    let setup = waiting();
-    let out = setup.path("packs").display().to_string();
-    let all = ["dns", "records", "--all", "--out", &out];
-    setup.run(all).expect(0);
-    setup.write("orgs.d/nieuw.toml", "domians = []\n");
-    setup
-        .run(all)
-        .expect(0)
-        .complains(&["warning: ", "domians"]);
-    assert_eq!(names(&setup.path("packs")), ["nieuw.txt"]);
-    setup.run(["dns", "records", "--all"]).expect(2);
-    setup
-        .run(["dns", "records", "voorbeeld", "--all", "--out", &out])
-        .expect(2);
-}
-
-#[test]
-fn the_pack_of_one_is_marked_too() {
-    let setup = waiting();
-    let plain = setup.run(["dns", "records", "nieuw"]).expect(0).out;
-    let marked = setup.run(["dns", "records", "nieuw", "--domain", "ander.nl", "--mark"]);
-    assert!(plain.len() > marked.expect(0).out.len());
-    let listed = setup
-        .run(["org", "list", "--waiting", "--json"])
-        .expect(0)
-        .json();
-    assert_ne!(listed[0]["handed_over"], Value::Null);
-    assert_eq!(listed[1]["handed_over"], Value::Null);
-}
-
-#[test]
-fn a_script_waits_for_the_first_key() {
-    let setup = waiting();
-    let wait = ["org", "wait", "nieuw", "--until", "active", "--timeout"];
-    let late = setup.run(wait.iter().chain(&["1s"])).expect(1);
-    late.says(&["nieuw.nl: its key is generated, not active", "ander.nl: "]);
-    let mut command = setup.command();
-    command.args(wait).args(["1m", "--json"]);
-    let waiting = std::thread::spawn(move || crate::setup::finish(&mut command, b""));
-    let listed = setup
-        .run(["org", "list", "--waiting", "--json"])
-        .expect(0)
-        .json();
-    let selector = listed[0]["selector"].as_str().unwrap();
-    let assumed = ["key", "activate", "nieuw", selector, "--assume-published"];
-    setup.run(assumed).expect(0);
-    let reached = waiting.join().unwrap().expect(0).json();
-    assert_eq!(reached["reached"], true);
-    assert_eq!(reached["until"], "active");
-    assert_eq!(reached["waiting"], Value::Array(Vec::new()));
-    let published = [
-        "org",
-        "wait",
-        "nieuw",
-        "--until",
-        "published",
-        "--timeout",
-        "0s",
-    ];
-    setup
-        .run(published)
-        .expect(0)
-        .says(&["every domain of nieuw has a key"]);
-    setup.run(["org", "suspend", "nieuw"]).expect(0);
-    let suspended = setup
-        .run(wait.iter().chain(&["0s", "--json"]))
-        .expect(1)
-        .json();
-    assert_eq!(suspended["suspended"], true);
-    setup
-        .run(["org", "wait", "neiuw"])
-        .expect(2)
-        .complains(&["did you mean nieuw?"]);
-}
-
-#[test]
-fn a_rotation_by_hand_has_a_day_by_which_its_records_are_to_be_there() {
-    let dates = |setup: &Setup| -> Vec<String> {
-        let pack = setup.run(["dns", "records", "voorbeeld", "--format", "json"]);
-        let pack = pack.expect(0).json();
-        let domains = pack["domains"].as_array().unwrap().iter();
-        let keys = domains.flat_map(|domain| domain["keys"].as_array().unwrap());
-        let added = keys.filter(|key| key["task"] == "add");
-        added
-            .map(|key| key["date"].as_str().unwrap().to_owned())
-            .collect()
-    };
-    let setup = Setup::with_key();
-    let roll = ["key", "roll", "voorbeeld"];
-    // Two weeks, unless the operator names a day.
-    setup.run(roll).expect(0);
-    let day = |time: Timestamp| {
-        let time = time + (14 * 24).hours();
-        time.strftime("%Y-%m-%d").to_string()
-    };
-    let before = day(Timestamp::now() - 1.minute());
-    let found = dates(&setup);
-    assert_eq!(found.len(), 2);
-    assert!(
-        found
-            .iter()
-            .all(|one| *one == before || *one == day(Timestamp::now())),
-        "{found:?}"
-    );
-    let setup = Setup::with_key();
-    let past = setup.run(roll.iter().chain(&["--by", "2026-01-02"]));
-    past.expect(2)
-        .complains(&["--by 2026-01-02T23:59:59Z: that is over"]);
-    setup
-        .run(roll.iter().chain(&["--by", "2999-01-02"]))
-        .expect(0);
-    assert_eq!(dates(&setup), ["2999-01-02", "2999-01-02"]);
-    let listed = setup.run(["org", "list", "--waiting", "--json"]);
-    let listed = listed.expect(0).json();
-    assert_eq!(listed[0]["due"], "2999-01-02T23:59:59Z");
-    assert_eq!(listed[0]["level"], "act");
-    // The keyring does not say it: an older zegel reads it as before.
-    let keyring = fs::read_to_string(setup.path("keys/voorbeeld/keyring.json")).unwrap();
-    assert!(!keyring.contains("2999"), "{keyring}");
-    // What can't be read is as if it were not there.
-    fs::write(setup.path("keys/voorbeeld/deadlines.json"), "?").unwrap();
-    assert_ne!(dates(&setup), ["2999-01-02", "2999-01-02"]);
-    setup.run(["check"]).expect(0);
 }

@@ -90,8 +90,10 @@ fn take_over(
     arguments: &CommonArguments,
     context: &mut Context,
 ) -> Result<Status, Failure> {
-    let destination = Destination::new(&arguments.out, arguments.keystore.as_deref())?;
+    let mut destination = Destination::new(&arguments.out, arguments.keystore.as_deref())?;
     let keys = Keys::read(setup.signings.iter().map(|signing| &signing.key));
+    let lock = (!arguments.dry_run).then(|| destination.lock());
+    let _lock = lock.transpose()?;
     setup.findings.extend(Keys::findings(&setup.signings));
     let plan = import::plan(setup, &keys.facts(), &destination.taken);
     let planned = &plan.organisations;

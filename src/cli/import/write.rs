@@ -17,13 +17,13 @@ use crate::{
         keystore::say_initialised,
         placing::{make_folder, put, sync},
     },
-    config::{self, Problems, Settings},
+    config::{self, Loaded, Problems, Settings},
     import::{
         Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
         settings_file,
     },
     keys::{KeyEntry, Timing},
-    keystore::{Addition, BATCH, Keystore, Target},
+    keystore::{Addition, BATCH, Keystore, OrganisationsLock, Target},
     names::{DomainName, OrganisationId},
 };
 
@@ -44,22 +44,15 @@ impl Destination {
     pub(super) fn new(folder: &Path, keystore: Option<&Path>) -> Result<Self, Failure> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let settings = folder.join(SETTINGS);
-        let mut taken = Taken::default();
+        let mut there = Taken::default();
         let has_settings = settings.exists();
         let mut known = Settings::default().keystore_path;
         let mut timing = Settings::default().timing();
         if has_settings {
-            let loaded = config::load(&settings)?;
-            if !loaded.mistakes.is_empty() {
-                // Which domains are taken is not known.
-                return Err(Failure::Organisations(Problems(loaded.mistakes.problems())));
-            }
+            let loaded = load_settings(&settings)?;
             known.clone_from(&loaded.settings.keystore_path);
             timing = loaded.settings.timing();
-            for organisation in &loaded.organisations {
-                taken.insert(&organisation.id, &organisation.domains);
-                taken.insert(&organisation.id, &organisation.parked);
-            }
+            there = taken(&loaded);
             if keystore.is_some_and(|keystore| !is_same(keystore, &known)) {
                 return Err(Failure::Usage(format!(
                     "{}: the keystore is {}; leave --keystore out, or change it there",
@@ -93,8 +86,27 @@ impl Destination {
             keystore,
             has_settings,
             timing,
-            taken,
+            taken: there,
         })
+    }
+
+    /// Makes the keystore if need be, and keeps others from adding organisations. Looks again
+    /// which are there: some may have come meanwhile.
+    pub(super) fn lock(&mut self) -> Result<OrganisationsLock, Failure> {
+        // The keystore may be in it.
+        make_folder(&self.folder)?;
+        let lock = Keystore::make(&self.keystore)?.lock_organisations()?;
+        let settings = self.folder.join(SETTINGS);
+        if settings.exists() != self.has_settings {
+            return Err(Failure::Other(format!(
+                "{}: it came or went meanwhile; repeat the command",
+                settings.display()
+            )));
+        }
+        if self.has_settings {
+            self.taken = taken(&load_settings(&settings)?);
+        }
+        Ok(lock)
     }
 
     fn organisation_file(&self, id: &OrganisationId) -> PathBuf {
@@ -142,7 +154,8 @@ impl Destination {
         }
     }
 
-    /// Keys first: an organisation without its keys would be worse than the reverse.
+    /// Keys first: an organisation without its keys would be worse than the reverse. Under the
+    /// lock.
     pub(super) fn write(
         &self,
         plan: &[PlannedOrganisation],
@@ -150,7 +163,6 @@ impl Destination {
         keys: &Keys,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        make_folder(&self.folder)?;
         make_folder(&self.folder.join(ORGANISATIONS))?;
         self.write_keys(plan, keys, report)?;
         for organisation in plan.iter().filter(|organisation| !organisation.is_there) {
@@ -238,6 +250,24 @@ impl Destination {
             );
         }
     }
+}
+
+fn load_settings(settings: &Path) -> Result<Loaded, Failure> {
+    let loaded = config::load(settings)?;
+    if loaded.mistakes.is_empty() {
+        return Ok(loaded);
+    }
+    // Which domains are taken is not known.
+    Err(Failure::Organisations(Problems(loaded.mistakes.problems())))
+}
+
+fn taken(loaded: &Loaded) -> Taken {
+    let mut taken = Taken::default();
+    for organisation in &loaded.organisations {
+        taken.insert(&organisation.id, &organisation.domains);
+        taken.insert(&organisation.id, &organisation.parked);
+    }
+    taken
 }
 
 fn signs_for(planned: &PlannedKey, assume_published: bool) -> &[DomainName] {

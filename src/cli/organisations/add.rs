@@ -8,7 +8,7 @@ mod first_keys;
 mod report;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,10 +23,11 @@ use crate::{
         failure::Failure,
         keystore::say_initialised,
         output::{complain, warn},
-        placing::{Existing, FolderLock, make_folder, put_all},
+        placing::{Existing, make_folder, put_all},
         status::Status,
     },
     config::{Candidate, Loaded, Reader},
+    keys::Keyring,
     keystore::Keystore,
     names::{DomainName, OrganisationId},
     organisation::Organisation,
@@ -186,14 +187,16 @@ fn add(
         context.load()?;
         make_folder(&folder)?;
     }
-    // Nobody adds the same domain between the check and the writing.
-    let lock = FolderLock::new(&folder)?;
     let mut reader = Reader::new(context.config_file());
+    let settings = reader.load()?.settings;
+    let keystore = context.open_keystore(&settings)?;
+    // Nobody adds the same domain between the check and the writing.
+    let lock = keystore.lock_organisations()?;
+    // Of the files only those that came meanwhile.
     let loaded = reader.load()?;
     for problem in loaded.mistakes.problems() {
         warn(problem);
     }
-    let keystore = context.open_keystore(&loaded.settings)?;
     let ids = loaded.organisations.iter().map(|one| (&one.id, one));
     let known: Known<'_> = ids.collect();
     let mut added = Vec::new();
@@ -270,12 +273,18 @@ fn check_place(
 ) -> Result<Option<Added>, String> {
     let id = &entry.id;
     // The keystore has names of its own.
-    keystore
+    let keyring = keystore
         .read_keyring(id)
         .map_err(|error| error.to_string())?;
     let file = folder.join(format!("{id}.toml"));
     if fs::symlink_metadata(&file).is_err() {
-        return Ok(None);
+        return match former_domains(entry, &keyring) {
+            None => Ok(None),
+            Some(domains) => Err(format!(
+                "the keystore has keys of a former organisation of this id, for {domains}; choose \
+                 another id, or put its file back"
+            )),
+        };
     }
     let shown = file.display();
     if !fs::read(&file).is_ok_and(|text| text == entry.text().as_bytes()) {
@@ -297,6 +306,24 @@ fn check_place(
         _ => Err(format!(
             "{shown} is there already and has mistakes, see `zegel check`; correct them first"
         )),
+    }
+}
+
+/// For what this id has keys that are none of the entry: its pack and its audit would tell one
+/// customer of another.
+fn former_domains(entry: &Entry, keyring: &Keyring) -> Option<String> {
+    const SHOWN: usize = 3;
+    let keys = keyring.keys().iter();
+    let domains = keys.flat_map(|key| key.publications.keys());
+    let is_of_entry =
+        |domain: &&DomainName| entry.domains.contains(*domain) || entry.parked.contains(*domain);
+    let foreign: BTreeSet<&DomainName> = domains.filter(|one| !is_of_entry(one)).collect();
+    let shown: Vec<&str> = foreign.iter().map(|one| one.as_str()).take(SHOWN).collect();
+    let more = foreign.len().saturating_sub(SHOWN);
+    match (shown.as_slice(), more) {
+        ([], _) => None,
+        (shown, 0) => Some(shown.join(", ")),
+        (shown, more) => Some(format!("{} and {more} more", shown.join(", "))),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         status::Status,
     },
     handover::Scope,
-    names::{DomainName, OrganisationId},
+    names::{DomainName, OrganisationId, Selector},
 };
 
 #[derive(Args, Debug)]
@@ -62,7 +62,10 @@ pub(super) fn run(
         domain: arguments.domain.clone(),
         delegation: None,
     };
-    let tasks = open_tasks(&pack(&loaded, &keystore, organisation, &scope)?);
+    let mut tasks = open_tasks(&pack(&loaded, &keystore, organisation, &scope)?);
+    let are_policies_asked = tasks.iter().any(|open| open.selector.is_none());
+    // Only records of keys have a date of their own.
+    tasks.retain(|open| open.selector.is_some());
     let notes = [hand_over(id, &tasks)];
     keystore.writer()?.note_handed_over(&notes, time, now)?;
     let output = &mut context.output;
@@ -74,7 +77,12 @@ pub(super) fn run(
         });
         return Ok(Status::Good);
     }
-    if tasks.is_empty() {
+    if tasks.is_empty() && are_policies_asked {
+        output.line(format_args!(
+            "{id} is asked for no record of a key now, only for SPF or DMARC, which have the dates \
+             of the keys of their domain: nothing was noted"
+        ));
+    } else if tasks.is_empty() {
         output.line(format_args!(
             "nothing is asked of the DNS administrator of {id} now: nothing was noted"
         ));
@@ -83,8 +91,10 @@ pub(super) fn run(
         domain,
         selector,
         task,
+        ..
     } in &tasks
     {
+        let selector = selector.as_ref().map_or("", Selector::as_str);
         let time = date(time);
         output.line(format_args!(
             "{domain}: {selector}, {task}: handed over on {time}"

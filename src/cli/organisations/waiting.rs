@@ -73,7 +73,7 @@ struct Waiting<'a> {
     /// For how many whole days.
     days: Option<u64>,
     due: Option<Timestamp>,
-    /// When the record was last handed over.
+    /// When the record was last handed over; of a policy, when any key of the domain was.
     handed_over: Option<Timestamp>,
 }
 
@@ -147,8 +147,12 @@ fn of_one<'a>(
         HandedOver::default()
     });
     let waiting = asked.into_iter().map(|matter| {
-        let key = matter.domain.as_ref().zip(matter.selector.as_ref());
-        let last = key.and_then(|(domain, selector)| handed_over.last(domain, selector));
+        // A policy stands in the same pack as the keys of its domain.
+        let last = matter.domain.as_ref().and_then(|domain| {
+            let of_key = |selector| handed_over.last(domain, selector);
+            let selector = matter.selector.as_ref();
+            selector.map_or_else(|| handed_over.last_of(domain), of_key)
+        });
         let days = |since: Timestamp| {
             let time = Duration::try_from(now.duration_since(since)).unwrap_or_default();
             time.as_secs() / DAY.as_secs()
