@@ -1,11 +1,11 @@
 //! What the audit log tells of each key, one line after another. What is kept of a key has a bound,
 //! however long the log is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::told::{Done, Ending, Signed, Suspension, Who};
+use super::told::{Counted, Done, Ending, Signed, Suspension, Who};
 use crate::{
     dkim::Algorithm,
     keys::State,
@@ -58,16 +58,6 @@ pub(super) struct History {
     pub(super) standing: BTreeMap<(Option<String>, DomainName, Option<Selector>), Done>,
     /// Events and times that had no room.
     pub(super) left_out: u64,
-}
-
-/// How many events there were of those that a summary counts. Each key and each word counts once,
-/// however many domains and lines it has.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Counted {
-    pub(super) revoked: BTreeSet<Option<Selector>>,
-    pub(super) withdrawn: BTreeSet<Option<Selector>>,
-    pub(super) alarms: usize,
-    pub(super) assumed: usize,
 }
 
 /// What was told of a key in one domain.

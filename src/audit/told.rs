@@ -1,11 +1,11 @@
 //! What a report says, in its parts.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{history::Counted, period::Period};
+use super::period::Period;
 use crate::{
     dkim::{Algorithm, key::Fingerprint},
     keys::Why,
@@ -311,4 +311,14 @@ impl Done {
             by: Who::of(line),
         }
     }
+}
+
+/// How many events there were of those that a summary counts. Each key and each word counts once,
+/// however many domains and lines it has.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Counted {
+    pub(super) revoked: BTreeSet<Option<Selector>>,
+    pub(super) withdrawn: BTreeSet<Option<Selector>>,
+    pub(super) alarms: usize,
+    pub(super) assumed: usize,
 }
