@@ -1,6 +1,7 @@
 //! What must hold of a keystore after its writer was killed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -198,8 +199,9 @@ fn writing_goes_on(world: &Path, (state, old): (&State, &State)) {
 
 /// Nothing is left half written, and nothing that only root can read.
 fn is_the_owners(path: &Path) {
-    // What the keeper saw is its own, and the next look writes it anew.
-    if path.file_name().is_some_and(|name| name == "keeper.seen") {
+    // What the keeper saw and its alarms are its own: the next one writes them anew.
+    let is_its_own = |name: &OsStr| name == "keeper.seen" || name == ".tmp-keeper.alarms";
+    if path.file_name().is_some_and(is_its_own) {
         return;
     }
     let metadata = fs::symlink_metadata(path).expect("its owner");
