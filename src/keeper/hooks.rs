@@ -20,7 +20,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::{
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::{JoinSet, block_in_place, spawn_blocking},
     time::{Instant, sleep},
 };
 
@@ -155,9 +155,10 @@ impl Hooks {
             self.begin(scene, &view)?;
             self.has_begun = true;
         }
+        // One that can't be written holds up no other, and is tried again.
+        let mut result = Ok(());
         for organisation in &scene.organisations {
-            // What can't be written is said once, and tried again.
-            self.see_one(organisation, scene, &view)?;
+            result = result.and(self.see_one(organisation, scene, &view));
         }
         let ids: HashSet<&OrganisationId> = scene.organisations.iter().map(|one| &one.id).collect();
         for (id, known) in &mut self.known {
@@ -166,12 +167,15 @@ impl Hooks {
                 continue;
             }
             if let Some(queue) = known.queue.with_end(id, Timestamp::now()) {
-                queue.keep(&self.keystore, id)?;
-                known.queue = queue;
-                known.judged = None;
+                let kept = queue.keep(&self.keystore, id);
+                if kept.is_ok() {
+                    known.queue = queue;
+                    known.judged = None;
+                }
+                result = result.and(kept);
             }
         }
-        Ok(())
+        result
     }
 
     /// Reads what was told before. The very first time, how things stand already is no news.
@@ -183,7 +187,7 @@ impl Hooks {
                 queue.keep(&self.keystore, &organisation.id)?;
                 self.known(&organisation.id).queue = queue;
             }
-            return Ok(());
+            return self.keystore.begin_hooks();
         };
         for id in ids {
             // One that can't be read harms no other: what it said is told anew.
@@ -278,8 +282,7 @@ impl Hooks {
         known.is_told = false;
         let refused = result.and_then(|()| {
             let queue = known.queue.without(number);
-            queue
-                .keep(&self.keystore, &id)
+            block_in_place(|| queue.keep(&self.keystore, &id))
                 .map_err(|error| error.to_string())?;
             known.queue = queue;
             Ok(())

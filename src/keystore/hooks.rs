@@ -24,6 +24,15 @@ impl Keystore {
         Ok(Some(ids.filter_map(|id| id.parse().ok()).collect()))
     }
 
+    /// Telling has begun, though there may be nobody to tell of yet.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub fn begin_hooks(&self) -> Result<(), KeystoreError> {
+        self.root()?.child_or_new(FOLDER)?;
+        Ok(())
+    }
+
     /// What is kept for an organisation; none if nothing is.
     ///
     /// # Errors
