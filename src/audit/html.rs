@@ -6,6 +6,7 @@ use super::{
     told::{Done, OrganisationReport, Report, Rotation, Signed, Unknown},
     words::{join, moment},
 };
+use crate::words::escape;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #767676; --shade: #f2f4f7; }
@@ -203,21 +204,4 @@ fn table<const COLUMNS: usize>(
         page.push_str("</tr>\n");
     }
     page.push_str("</tbody>\n</table>\n");
-}
-
-/// Right between tags and in quoted attributes. What no page may hold is left out.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            control if control.is_control() => escaped.push('\u{fffd}'),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
 }

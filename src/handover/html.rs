@@ -4,7 +4,7 @@ use super::{
     catalogue::{Inline, Inlines, plain},
     document::Block,
 };
-use crate::words::Language;
+use crate::words::{Language, escape};
 
 /// Values are selected whole by one click (`user-select: all`), and broken anywhere on
 /// screen without a character that would be copied.
@@ -90,20 +90,4 @@ fn inline(inlines: &Inlines) -> String {
         Inline::Code(code) => format!("<code>{}</code>", escape(code)),
     });
     pieces.collect()
-}
-
-/// Right between tags and in quoted attributes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(character),
-        }
-    }
-    escaped
 }
