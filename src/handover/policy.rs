@@ -128,21 +128,9 @@ impl Handover<'_> {
     }
 }
 
-/// What is wrong and asks for a change, with what was seen.
+/// What is wrong, with what was seen: the keeper keeps only what asks for a change.
 fn problem<'a>(sighting: &'a DomainSighting, kind: &str) -> Option<(Code, &'a FindingSeen)> {
     let findings = sighting.findings.iter();
     let mut known = findings.filter_map(|one| Some((Code::named(&one.code)?, one)));
-    known.find(|(code, _)| {
-        code.as_str().starts_with(kind)
-            && matches!(
-                code,
-                Code::SpfMissing
-                    | Code::SpfTwoRecords
-                    | Code::SpfRelay
-                    | Code::SpfBroken
-                    | Code::DmarcMissing
-                    | Code::DmarcTwoRecords
-                    | Code::DmarcMalformed
-            )
-    })
+    known.find(|(code, _)| code.as_str().starts_with(kind))
 }

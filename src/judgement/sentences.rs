@@ -87,6 +87,12 @@ fn of_fact(matter: &Matter) -> Sentence {
     }
 }
 
+/// Whether this is wrong with SPF or DMARC and asks for someone. What could be better, such as
+/// `p=none`, is a step on the way and not a matter.
+pub(super) fn is_policy(code: Code) -> bool {
+    POLICIES.iter().any(|(known, ..)| *known == code)
+}
+
 fn of_policy(code: Code) -> Sentence {
     let row = POLICIES.iter().find(|(known, ..)| *known == code);
     row.map_or((code.as_str(), code.as_str()), |(_, english, dutch)| {

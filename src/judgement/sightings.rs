@@ -1,6 +1,6 @@
 //! What the keeper saw of SPF and DMARC, as matters.
 
-use super::{Fact, Judgement, Matter, Witness};
+use super::{Fact, Judgement, Matter, Witness, sentences};
 use crate::{
     dns::Code,
     keys::Actor,
@@ -9,20 +9,6 @@ use crate::{
     organisation::Organisation,
     words::Level,
 };
-
-/// What is wrong with a policy, and asks for someone: mail is fine meanwhile, or was never better.
-/// What could be better, such as `p=none`, is a step on the way and not a matter.
-const POLICIES: [Code; 9] = [
-    Code::SpfMissing,
-    Code::SpfTwoRecords,
-    Code::SpfRelay,
-    Code::SpfBroken,
-    Code::SpfNotParked,
-    Code::DmarcMissing,
-    Code::DmarcTwoRecords,
-    Code::DmarcMalformed,
-    Code::DmarcNotParked,
-];
 
 impl Judgement {
     /// With what the keeper saw of the policies of its domains.
@@ -41,7 +27,7 @@ impl Judgement {
 }
 
 fn matter(domain: &DomainName, sighting: &DomainSighting, finding: &FindingSeen) -> Option<Matter> {
-    let code = Code::named(&finding.code).filter(|code| POLICIES.contains(code))?;
+    let code = Code::named(&finding.code).filter(|code| sentences::is_policy(*code))?;
     let fact = Fact::Policy {
         code,
         name: finding.name.clone(),
