@@ -56,9 +56,6 @@ fn spf_terms(node: &Node) -> Result<String, Fault> {
         let text = format!("{} is no term that allows a sender", quoted(wrong));
         return Err(Fault::new(text, ADVICE));
     }
-    if terms.is_empty() {
-        return Err(Fault::new("there is no term", ADVICE));
-    }
     Ok(terms.join(" "))
 }
 

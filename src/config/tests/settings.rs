@@ -220,6 +220,26 @@ const CASES: &[(&str, &str, &str)] = &[
         "unix:/run/zegel/http.sock",
     ),
     (
+        "[handover]\nspf = \"v=spf1 include:_spf.relay.example -all\"",
+        "zegel.toml:2: handover.spf: \"v=spf1\" is no term",
+        "without v=spf1 and all",
+    ),
+    (
+        "[handover]\nrua = \"dmarc@relay.example!10m,mailto:x@y.example\"",
+        "zegel.toml:2: handover.rua",
+        "such as dmarc@relay.example",
+    ),
+    (
+        "[handover]\nnote = \"a\\nb\"",
+        "zegel.toml:2: handover.note",
+        "on one line",
+    ),
+    (
+        "[hooks]\ncommand = [\"on-zegel\", \"-v\"]",
+        "zegel.toml:2: hooks.command",
+        "the whole path of the program",
+    ),
+    (
         "[log]\nformat = \"xml\"",
         "zegel.toml:2: log.format",
         "text, json",
