@@ -3,9 +3,10 @@
 use std::{
     fs,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
 };
 
-use crate::setup::{Done, RSA_KEY, Setup};
+use crate::setup::{Done, RSA_KEY, Setup, finish, zegel};
 
 const IMPORT: [&str; 6] = ["key", "import", "voorbeeld", RSA_KEY, "--selector", "s1"];
 
@@ -216,4 +217,27 @@ fn what_is_no_backup_is_not_restored() {
         .expect(1)
         .complains(&[&missing]);
     assert!(names(&setup, "keys").is_empty());
+}
+
+/// The first command of the README, in a folder as a clone has it: what git keeps of `keys/` is in
+/// nobody's way.
+#[test]
+fn the_demo_works_in_a_fresh_clone() {
+    let clone = tempfile::tempdir().unwrap();
+    let keys = clone.path().join("keys");
+    fs::DirBuilder::new().mode(0o755).create(&keys).unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("keys");
+    let ignored = fs::read_to_string(repository.join(".gitignore")).unwrap();
+    let kept = ignored.lines().filter_map(|line| line.strip_prefix('!'));
+    for name in kept {
+        fs::copy(repository.join(name), keys.join(name)).unwrap();
+    }
+    for _ in 0..2 {
+        let mut demo = zegel();
+        demo.arg("demo").current_dir(clone.path());
+        finish(&mut demo, b"").expect(0).says(&[
+            "4. The signature verifies",
+            "gemeente.example. TXT \"v=DKIM1",
+        ]);
+    }
 }
