@@ -252,6 +252,28 @@ impl KeySet {
         })
     }
 
+    /// A key that signs by this set, and by the keyring has only left, signs on: the keeper has
+    /// read files that this signer has not taken up yet, and by those that it has the domain is
+    /// still here. The record stays for weeks.
+    fn sign_on(&self, keyring: &Keyring, entry: &KeyEntry, states: &mut [(DomainName, State)]) {
+        let before = self.keys.iter();
+        let before = before.filter(|key| key.held.identity().fingerprint == entry.fingerprint);
+        let signed: Vec<&DomainName> = before
+            .flat_map(|key| &key.states)
+            .filter(|(_, state)| *state == State::Active)
+            .map(|(domain, _)| domain)
+            .collect();
+        for (domain, state) in states {
+            let publication = entry.publications.get(domain);
+            if publication.is_some_and(Publication::may_return)
+                && signed.contains(&&*domain)
+                && keyring.active_key(domain, entry.algorithm).is_none()
+            {
+                *state = State::Active;
+            }
+        }
+    }
+
     /// The keys of this set that have begun to drain, if one of their `successors` can't be used
     /// or could not be read just now. Their records are still in the DNS, so mail need not wait
     /// until someone fixes the successor. Once a withdrawal is asked for, that is not certain.
@@ -323,7 +345,7 @@ fn is_in_use(
 
 /// The keys of a keyring that sign, and those that stand in for one that can't.
 fn in_use(
-    organisation: &Organisation,
+    organisation: &Arc<Organisation>,
     source: &Source<'_>,
     (keyring, doubts): (&Keyring, &[Doubt]),
     before: Option<&Arc<KeySet>>,
@@ -332,6 +354,11 @@ fn in_use(
     let mut keys = Vec::new();
     for entry in keyring.keys() {
         let mut states = states(entry, organisation).into_vec();
+        // Files that this signer has taken up since are its own reason.
+        let is_as_before = |before: &&Arc<KeySet>| Arc::ptr_eq(&before.organisation, organisation);
+        if let Some(before) = before.filter(is_as_before) {
+            before.sign_on(keyring, entry, &mut states);
+        }
         states.retain(|(domain, _)| {
             let is_given_up = |doubt: &Doubt| {
                 doubt.given_up == Some(entry.fingerprint) && doubt.domain == *domain

@@ -356,3 +356,25 @@ fn a_suspension_holds_until_it_ends_and_keeps_the_keys() {
         );
     }
 }
+
+#[test]
+fn a_signer_that_has_not_read_the_files_yet_signs_on_with_a_key_that_has_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let both = files(&["a", "b"]);
+    let start = build_from(both.clone(), &keystore, None);
+    assert_eq!(treated(&start, "a.example"), "a signs");
+    // The keeper has: another organisation has the domain there.
+    retire(&keystore, "a");
+    let keys = build_from(both.clone(), &keystore, Some(&start.snapshot));
+    let again = build_from(both, &keystore, Some(&keys.snapshot));
+    for built in [&keys, &again] {
+        assert_eq!(treated(built, "a.example"), "a signs");
+        assert_eq!(built.problems, Vec::<String>::new());
+    }
+    // By the files that it has now the domain is gone; one that starts never signed with it.
+    let gone = build_from(files(&["b"]), &keystore, Some(&again.snapshot));
+    assert_eq!(treated(&gone, "a.example"), "unknown");
+    let fresh = build_from(files(&["a", "b"]), &keystore, None);
+    assert_eq!(treated(&fresh, "a.example"), "a awaits");
+}
