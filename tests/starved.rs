@@ -22,6 +22,7 @@ fn organisation() -> Organisation {
         name: id.to_string(),
         domains: vec!["een.example".parse().expect("a domain")],
         parked: Vec::new(),
+        incoming: Vec::new(),
         contact: None,
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,

@@ -125,6 +125,7 @@ fn organisation(number: usize) -> Organisation {
         name: id.to_string(),
         domains: vec![domain(number)],
         parked: Vec::new(),
+        incoming: Vec::new(),
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,

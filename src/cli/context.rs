@@ -132,7 +132,7 @@ pub(super) fn domains_of(
                  move it from parked to domains in orgs.d/{id}.toml"
             )));
         }
-        if !organisation.domains.contains(name) {
+        if !organisation.keyed().any(|one| one == name) {
             let known = organisation.domains.iter().map(DomainName::as_str);
             let advice = nearest(name.as_str(), known);
             return Err(Failure::Usage(format!(

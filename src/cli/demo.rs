@@ -141,6 +141,7 @@ fn organisation() -> Result<Organisation, Failure> {
         name: "Gemeente Voorbeeld".to_owned(),
         domains: vec![DOMAIN.parse::<DomainName>()?],
         parked: Vec::new(),
+        incoming: Vec::new(),
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,

@@ -2,6 +2,7 @@
 
 mod add;
 mod handed_over;
+mod moving;
 mod standing;
 mod unsigned;
 mod wait;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use self::{
     add::AddArguments,
     handed_over::HandedOverArguments,
+    moving::MoveArguments,
     standing::{RetireArguments, StandingArguments},
     unsigned::UnsignedArguments,
     wait::WaitArguments,
@@ -46,6 +48,8 @@ pub(super) enum OrganisationCommand {
     HandedOver(HandedOverArguments),
     /// Wait until each of its domains has a key that signs
     Wait(WaitArguments),
+    /// Move domains to another organisation, signed throughout
+    Move(MoveArguments),
     /// Sign none of its mail from now on; keys and records stay
     Suspend(StandingArguments),
     /// End its suspension
@@ -85,6 +89,8 @@ struct Shown<'a> {
     contact: Option<&'a str>,
     domains: Vec<ShownDomain<'a>>,
     parked: &'a [DomainName],
+    /// Domains that come from another organisation.
+    incoming: &'a [DomainName],
     algorithms: &'a [Algorithm],
     selector: String,
     senders: Option<&'a Senders>,
@@ -114,6 +120,7 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
         OrganisationCommand::Show(arguments) => show_one(arguments, context),
         OrganisationCommand::HandedOver(arguments) => handed_over::run(arguments, context),
         OrganisationCommand::Wait(arguments) => wait::run(arguments, context),
+        OrganisationCommand::Move(arguments) => moving::run(arguments, context),
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
         OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
@@ -183,6 +190,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
             })
             .collect(),
         parked: &organisation.parked,
+        incoming: &organisation.incoming,
         algorithms: &organisation.algorithms,
         selector: organisation.selector.to_string(),
         senders: organisation.senders.as_ref(),
@@ -248,6 +256,9 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     }
     fact("selector", shown.selector.clone());
     fact("parked", or_dash(join(shown.parked)));
+    if !shown.incoming.is_empty() {
+        fact("incoming", join(shown.incoming));
+    }
     match shown.senders {
         None => fact("senders", "any outbound mail".to_owned()),
         Some(senders) => {

@@ -431,6 +431,7 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
         name,
         domains,
         parked,
+        incoming,
         contact,
         selector,
         algorithms,
@@ -459,6 +460,7 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
     let mut described = vec![
         ("domains".to_owned(), Value::Domains(domains.clone())),
         ("parked".to_owned(), Value::Domains(parked.clone())),
+        ("incoming".to_owned(), Value::Domains(incoming.clone())),
     ];
     described.extend(texts.map(|(what, text)| (what.to_owned(), Value::Text(text))));
     described.extend(

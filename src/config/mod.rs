@@ -165,6 +165,15 @@ impl Reader {
             .examine(&self.folder(), &loaded.mistakes, candidates)
     }
 
+    /// What a file of `orgs.d/` would say with this text in its place, whoever has its domains now.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the text.
+    pub fn try_out(&self, candidate: &Candidate) -> Examined {
+        self.memory.try_out(&self.folder(), candidate)
+    }
+
     /// Reads the organisations alone, against settings that are in use: `zegel.toml` may say
     /// something else by now, and is not read.
     ///

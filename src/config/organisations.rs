@@ -384,7 +384,7 @@ fn read_organisation(
     let mut section = Section::new(root, report);
     let name = section.read("name", owned_text);
     let nothing = |key| section.length(key).is_none_or(|length| length == 0);
-    if nothing("domains") && nothing("parked") {
+    if ["domains", "parked", "incoming"].into_iter().all(nothing) {
         let advice = "name each From domain: domains = [\"voorbeeld.nl\"]";
         let fault = Fault::new("the organisation has no domains", advice);
         report.problem(&section.site_of("domains"), fault);
@@ -400,6 +400,15 @@ fn read_organisation(
             Entry::Occupied(first) => report.problem(site, is_taken(domain, first.get())),
         }
     }
+    let incoming = section.list("incoming", domain);
+    for (domain, site) in incoming.iter().flat_map(|list| &list.items) {
+        match first.entry(domain) {
+            Entry::Vacant(free) => {
+                free.insert(site);
+            }
+            Entry::Occupied(first) => report.problem(site, is_here(domain, first.get())),
+        }
+    }
     let contact = section.read("contact", contact);
     let selector = read_selector(&mut section, &id, domains.as_ref());
     let algorithms = read_algorithms(&mut section);
@@ -412,6 +421,7 @@ fn read_organisation(
         name: name.unwrap_or_else(|| id.to_string()),
         domains: domains.map(List::into_values).unwrap_or_default(),
         parked: parked.map(List::into_values).unwrap_or_default(),
+        incoming: incoming.map(List::into_values).unwrap_or_default(),
         contact,
         selector,
         algorithms,
@@ -426,6 +436,13 @@ fn is_taken(domain: &DomainName, first: &Site) -> Fault {
         format!("{domain} is also in {} of {first}", first.key),
         "take it out of one of the two: a domain belongs to one organisation, and is either sent \
          from or parked",
+    )
+}
+
+fn is_here(domain: &DomainName, first: &Site) -> Fault {
+    Fault::new(
+        format!("{domain} is also in {} of {first}", first.key),
+        "take it out of incoming: that is for domains which another organisation still has",
     )
 }
 

@@ -493,6 +493,7 @@ pub fn situation<'a>(
     Situation {
         keyring,
         domains: &organisation.domains,
+        incoming: &organisation.incoming,
         away,
         algorithms: &organisation.algorithms,
         timing,
@@ -530,6 +531,7 @@ pub fn away(
     let domains: BTreeSet<&DomainName> = keys.flat_map(|key| key.publications.keys()).collect();
     let elsewhere = |domain: &&DomainName| {
         !organisation.domains.contains(domain)
+            && !organisation.incoming.contains(domain)
             && (organisation.parked.contains(domain) || is_claimed(domain))
     };
     domains.into_iter().filter(elsewhere).cloned().collect()

@@ -149,7 +149,8 @@ impl Handover<'_> {
             config::situation(organisation, self.keyring, &organisation.parked, &timing);
         let wanted = |domain: &&DomainName| scope.domain.as_ref().is_none_or(|one| one == *domain);
         let mut domains = Vec::new();
-        for domain in organisation.domains.iter().filter(wanted) {
+        let keyed = organisation.domains.iter().chain(&organisation.incoming);
+        for domain in keyed.filter(wanted) {
             let tasks = self.sending(&situation, domain, scope.delegation.as_ref())?;
             domains.push(self.domain_pack(domain, tasks));
         }
@@ -186,6 +187,7 @@ impl Handover<'_> {
         let is_former = |entry: &KeyEntry, domain: &DomainName| {
             let step = situation.next_step(entry, domain);
             !organisation.domains.contains(domain)
+                && !organisation.incoming.contains(domain)
                 && !organisation.parked.contains(domain)
                 && step.task.is_some()
         };

@@ -154,7 +154,7 @@ impl Judgement {
                 judgement.add_key(situation, entry, domain, now);
             }
         }
-        for domain in situation.domains {
+        for domain in situation.domains.iter().chain(situation.incoming) {
             if !situation.has_candidate(domain) {
                 judgement.add(Matter {
                     domain: Some(domain.clone()),

@@ -126,7 +126,7 @@ fn of_step(what: &What, level: Level) -> Sentence {
 }
 
 #[rustfmt::skip]
-const STEPS: [Row; 24] = [
+const STEPS: [Row; 25] = [
     ("look", None, "The record of {key} for {domain} was not looked for yet. The keeper looks.", "Naar het record van {key} voor {domain} is nog niet gekeken. De keeper kijkt."),
     ("publish_record", Some(Level::Act), "The record of the next key, {key}, is not in the DNS of {domain}. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van de volgende sleutel, {key}, staat niet in de DNS van {domain}. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
     ("publish_record", Some(Level::NotLive), "The record of {key} is not in the DNS of {domain}, so no key signs yet. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van {key} staat niet in de DNS van {domain}, dus er ondertekent nog geen sleutel. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
@@ -141,6 +141,7 @@ const STEPS: [Row; 24] = [
     ("make_successor", None, "{key} signs for {domain}. Its successor is made in time.", "{key} ondertekent voor {domain}. De opvolger wordt op tijd gemaakt."),
     ("await_successor", None, "{key} signs for {domain}. {successor} takes its place when its record is seen everywhere.", "{key} ondertekent voor {domain}. {successor} neemt het over zodra het record daarvan overal is gezien."),
     ("leave", None, "{key} stops signing for {domain}: the configuration has the domain elsewhere, or its algorithm no more.", "{key} houdt op te ondertekenen voor {domain}: de configuratie heeft het domein elders, of het algoritme niet meer."),
+    ("take_over", None, "{domain} can come to {organisation}: its key {key} is ready, and another organisation signs until then. The operator moves it: `zegel org move {domain} --to {organisation}`.", "{domain} kan naar {organisation}: de sleutel {key} is klaar, en tot dan ondertekent een andere organisatie. De beheerder verhuist het: `zegel org move {domain} --to {organisation}`."),
     ("settle_domain", None, "{domain} is in no file of orgs.d, though {key} is in use for it. The operator puts it back, or says that it is gone: `zegel org retire {organisation} --domain {domain}`.", "{domain} staat in geen bestand van orgs.d, terwijl {key} ervoor in gebruik is. De beheerder zet het terug, of zegt dat het weg is: `zegel org retire {organisation} --domain {domain}`."),
     ("return", None, "Mail of {domain} is not signed until the keeper sees the record of {key} at every name server.", "Mail van {domain} wordt niet ondertekend tot de keeper het record van {key} op elke nameserver ziet."),
     ("keep_record", None, "{key} signs no more for {domain}; its record stays, since mail on its way needs it.", "{key} ondertekent niet meer voor {domain}; het record blijft, want mail die onderweg is heeft het nodig."),

@@ -16,6 +16,7 @@ fn organisation() -> Organisation {
         name: "A".to_owned(),
         domains: vec!["a.example".parse().unwrap()],
         parked: Vec::new(),
+        incoming: Vec::new(),
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
@@ -38,6 +39,7 @@ fn judge(publications: &[Publication]) -> Judgement {
     let situation = Situation {
         keyring: &keyring,
         domains: &organisation.domains,
+        incoming: &[],
         away: &[],
         algorithms: &organisation.algorithms,
         timing: &Settings::default().timing(),

@@ -397,6 +397,7 @@ mod tests {
                 let situation = Situation {
                     keyring,
                     domains: &domains,
+                    incoming: &[],
                     away: &[],
                     algorithms: &[ALGORITHM],
                     timing: &TIMING,

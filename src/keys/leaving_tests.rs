@@ -41,6 +41,8 @@ enum Place {
     Here,
     /// Parked, or of another organisation: the planner does not tell these apart.
     Away,
+    /// It comes from another organisation, which signs for it.
+    Incoming,
     /// In no file.
     Missing,
     AlgorithmOff,
@@ -77,7 +79,7 @@ impl Life {
         let (here, away) = match self.place {
             Place::Here | Place::AlgorithmOff => (&names[..], &[][..]),
             Place::Away => (&[][..], &names[..]),
-            Place::Missing => (&[][..], &[][..]),
+            Place::Missing | Place::Incoming => (&[][..], &[][..]),
         };
         let algorithm: Algorithm = match self.place {
             Place::AlgorithmOff => Ed25519Sha256,
@@ -86,6 +88,11 @@ impl Life {
         ask(Situation {
             keyring: &self.keyring,
             domains: here,
+            incoming: if self.place == Place::Incoming {
+                &names
+            } else {
+                &[]
+            },
             away,
             algorithms: &[algorithm],
             timing: &TIMING,
@@ -417,6 +424,7 @@ fn a_domain_gets_a_new_key_where_another_organisation_has_the_selector() {
     let situation = Situation {
         keyring: &life.keyring,
         domains: &domains,
+        incoming: &[],
         away: &[],
         algorithms: &[RsaSha256],
         timing: &TIMING,
@@ -442,4 +450,32 @@ fn a_domain_gets_a_new_key_where_another_organisation_has_the_selector() {
         .clone()
         .avoid_taken(&life.keyring, |_, _| Err("unreadable"));
     assert_eq!(failed, Err("unreadable"));
+}
+
+#[test]
+fn a_domain_that_comes_has_its_key_ready_and_nobody_is_alarmed() {
+    let mut life = Life::new(&[]);
+    life.place = Place::Incoming;
+    assert_eq!(life.look(ABSENT), (vec![], 1));
+    life.keyring
+        .add(key(1, RsaSha256, Publication::generated(life.now)));
+    life.look(ABSENT);
+    assert_eq!(life.next(1), (What::PublishRecord, Level::Act));
+    assert_eq!(life.look(SEEN).0, ["published"]);
+    assert_eq!(life.look(SEEN), (vec!["activated"], 0));
+    assert_eq!(life.next(1), (What::TakeOver, Level::Act));
+    // Nobody signs with it: its record is missed, and that is no alarm.
+    life.now += Duration::from_hours(1);
+    let moment = Moment::steady(life.now);
+    let plan = life.with(|situation| situation.plan(moment, |_, _| ABSENT));
+    assert_eq!(plan.alarms, []);
+    life.keyring.apply(&plan.changes).unwrap();
+    assert_eq!(life.next(1), (What::RestoreRecord, Level::Act));
+    // It is here: the same key signs, and has a successor like any other.
+    life.place = Place::Here;
+    assert_eq!(life.look(SEEN), (vec![], 0));
+    assert_eq!(life.next(1), (What::MakeSuccessor, Level::Well));
+    // It does not come after all.
+    life.place = Place::Away;
+    assert_eq!(life.look(SEEN), (vec!["left"], 0));
 }

@@ -81,7 +81,7 @@ impl NextStep {
             (Some(Task::Restore | Task::Mend | Task::Add | Task::Empty | Task::Remove), _) => {
                 Actor::Administrator
             }
-            (_, What::MendClock | What::SettleDomain) => Actor::Operator,
+            (_, What::MendClock | What::SettleDomain | What::TakeOver) => Actor::Operator,
             (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
             _ => Actor::Keeper,
         }
@@ -117,6 +117,8 @@ pub enum What {
     Leave,
     /// It signs, and no file has its domain any more: the operator puts that back, or retires it.
     SettleDomain,
+    /// It can sign for a domain that comes from another organisation: the operator moves it.
+    TakeOver,
     /// It is back, and signs again when the keeper sees its record everywhere.
     Return,
     /// Its record stays until then; after that it is given up.
@@ -151,6 +153,7 @@ impl What {
             Self::AwaitSuccessor(_) => "await_successor",
             Self::Leave => "leave",
             Self::SettleDomain => "settle_domain",
+            Self::TakeOver => "take_over",
             Self::Return => "return",
             Self::KeepRecord => "keep_record",
             Self::RestoreDrainingRecord => "restore_draining_record",
@@ -187,6 +190,9 @@ impl fmt::Display for What {
             }
             Self::SettleDomain => {
                 "put its domain back into orgs.d, or say that it is gone: `zegel org retire`"
+            }
+            Self::TakeOver => {
+                "its domain can come now: `zegel org move` again, or move its line in orgs.d"
             }
             Self::Return => "it signs again when the keeper sees its record at every name server",
             Self::KeepRecord => "keep its record: mail on its way needs it",
@@ -314,14 +320,24 @@ impl Situation<'_> {
         if self.leaves(key, domain) {
             return step(What::Leave, Level::Waits, Task::Keep);
         }
+        // No mail is signed with the key of a domain that is still elsewhere.
+        let comes = self.comes(domain);
+        let is_wrong = if comes {
+            Level::Act
+        } else {
+            Level::Unverifiable
+        };
         match publication.why {
             Some(Why::NotSeen | Why::SeenRevoked) => {
-                return step(What::RestoreRecord, Level::Unverifiable, Task::Restore);
+                return step(What::RestoreRecord, is_wrong, Task::Restore);
             }
             Some(Why::SeenPartly | Why::SeenWrong) => {
-                return step(What::MendRecord, Level::Unverifiable, Task::Mend);
+                return step(What::MendRecord, is_wrong, Task::Mend);
             }
             _ => {}
+        }
+        if comes {
+            return step(What::TakeOver, Level::Act, Task::Keep);
         }
         if self.misses(domain) {
             return step(What::SettleDomain, Level::Act, Task::Keep);
@@ -347,7 +363,7 @@ impl Situation<'_> {
 
     /// How things stand where a key is not in use yet: this, if another one signs.
     fn before_use(&self, domain: &DomainName, signed: Level) -> Level {
-        if self.has_key(domain, |state| state == State::Active) {
+        if self.comes(domain) || self.has_key(domain, |state| state == State::Active) {
             signed
         } else {
             self.without_key(domain)
@@ -356,6 +372,9 @@ impl Situation<'_> {
 
     /// How things stand with a domain for which no key signs. What had one has mail.
     pub fn without_key(&self, domain: &DomainName) -> Level {
+        if self.comes(domain) {
+            return Level::Waits;
+        }
         let mut keys = self.keyring.keys().iter();
         let has_signed = keys.any(|key| {
             let publication = key.publications.get(domain);
@@ -394,7 +413,7 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 20] {
+    pub(crate) fn each() -> [Self; 21] {
         [
             What::Look,
             What::PublishRecord,
@@ -408,6 +427,7 @@ impl What {
             What::AwaitSuccessor("s2".parse().unwrap()),
             What::Leave,
             What::SettleDomain,
+            What::TakeOver,
             What::Return,
             What::KeepRecord,
             What::RestoreDrainingRecord,
@@ -470,6 +490,7 @@ mod tests {
             let situation = Situation {
                 keyring: &keyring,
                 domains: std::slice::from_ref(&domain),
+                incoming: &[],
                 away: &[],
                 algorithms: &[Algorithm::Ed25519Sha256],
                 timing: &timing,

@@ -152,6 +152,17 @@ impl<'a> Situation<'a> {
         plan
     }
 
+    /// What domains lack that are to have a key: the plan of a look at which nothing was seen and
+    /// no time had passed.
+    pub fn lacking(&self, moment: Moment) -> Plan {
+        let successors = self.successors(moment);
+        Plan {
+            changes: successors.added,
+            wanted: successors.wanted,
+            alarms: Vec::new(),
+        }
+    }
+
     fn check(&self, sight: Sight, moment: Moment) -> Check<'a> {
         Check {
             sight,
@@ -255,7 +266,7 @@ impl<'a> Situation<'a> {
                 });
             };
             let after = &step.change.after;
-            if after.state == State::Active {
+            if after.state == State::Active && !self.comes(&step.change.domain) {
                 let age = elapsed(after.since, moment.now).unwrap_or_default();
                 // By the dates alone: what keeps the time from counting must not hide it.
                 if age >= self.timing.rotate_every {

@@ -15,6 +15,9 @@ pub struct Situation<'a> {
     pub keyring: &'a Keyring,
     /// The domains that it sends from: without the parked ones.
     pub domains: &'a [DomainName],
+    /// Domains that come from another organisation, which signs for them until the configuration
+    /// says otherwise: keys are made for them and looked at as for its own.
+    pub incoming: &'a [DomainName],
     /// Domains that the configuration has elsewhere: parked, or another organisation's. A domain
     /// that is in neither list is missing, which by itself changes nothing.
     pub away: &'a [DomainName],
@@ -77,20 +80,33 @@ impl<'a> Situation<'a> {
     }
 
     pub(super) fn is_configured(&self, key: &KeyEntry, domain: &DomainName) -> bool {
-        self.domains.contains(domain) && self.algorithms.contains(&key.algorithm)
+        self.has(domain) && self.algorithms.contains(&key.algorithm)
+    }
+
+    /// The domains that are to have a key: its own, and those that come.
+    pub(super) fn keyed(&self) -> impl Iterator<Item = &'a DomainName> + use<'a> {
+        self.domains.iter().chain(self.incoming)
+    }
+
+    fn has(&self, domain: &DomainName) -> bool {
+        self.domains.contains(domain) || self.comes(domain)
+    }
+
+    /// Whether another organisation signs for the domain until it comes here.
+    pub fn comes(&self, domain: &DomainName) -> bool {
+        self.incoming.contains(domain) && !self.domains.contains(domain)
     }
 
     /// Whether the configuration says that this key is to sign for the domain no more: not if
     /// it says nothing of the domain, for a file may have been lost.
     pub fn leaves(&self, key: &KeyEntry, domain: &DomainName) -> bool {
-        let algorithm_is_off =
-            || self.domains.contains(domain) && !self.algorithms.contains(&key.algorithm);
+        let algorithm_is_off = || self.has(domain) && !self.algorithms.contains(&key.algorithm);
         self.away.contains(domain) || algorithm_is_off()
     }
 
     /// Whether nothing in the configuration says who has the domain now.
     pub fn misses(&self, domain: &DomainName) -> bool {
-        !self.domains.contains(domain) && !self.away.contains(domain)
+        !self.has(domain) && !self.away.contains(domain)
     }
 
     /// Whether a key that has left is back, and may sign again once its record is seen.

@@ -59,7 +59,7 @@ impl<'a> Situation<'a> {
         }
         for algorithm in self.algorithms {
             let lacking = |domain: &&DomainName| self.lacks_key(domain, *algorithm, moment);
-            let lacking: Vec<&DomainName> = self.domains.iter().filter(lacking).collect();
+            let lacking: Vec<&DomainName> = self.keyed().filter(lacking).collect();
             let newest = self.newest(*algorithm);
             let fits =
                 |domain: &&DomainName| newest.is_some_and(|key| self.serves(key, domain, moment));
@@ -108,7 +108,7 @@ impl<'a> Situation<'a> {
     /// A key for all domains for which none is waiting: those that are not due yet go
     /// along, so that an organisation has one key at a time.
     fn successor(&self, algorithm: Algorithm) -> WantedKey {
-        let domains = self.domains.iter();
+        let domains = self.keyed();
         let without =
             domains.filter(|domain| self.keyring.waiting_key(domain, algorithm).is_none());
         WantedKey {

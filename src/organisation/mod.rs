@@ -29,6 +29,9 @@ pub struct Organisation {
     pub domains: Vec<DomainName>,
     /// Domains that never send mail.
     pub parked: Vec<DomainName>,
+    /// Domains that come from another organisation: it signs for them as long as they are in its
+    /// file; this one gets its key ready.
+    pub incoming: Vec<DomainName>,
     /// The mail address of whoever looks after its DNS.
     pub contact: Option<String>,
     /// How its selectors are named.
@@ -42,12 +45,18 @@ pub struct Organisation {
 }
 
 impl Organisation {
+    /// The domains that are to have a key: those that it sends from, and those that come.
+    pub fn keyed(&self) -> impl Iterator<Item = &DomainName> {
+        self.domains.iter().chain(&self.incoming)
+    }
+
     /// Of which nothing is known but its id.
     pub fn without_file(id: &OrganisationId) -> Self {
         Self {
             name: id.to_string(),
             domains: Vec::new(),
             parked: Vec::new(),
+            incoming: Vec::new(),
             contact: None,
             selector: SelectorTemplate::of_organisation(id),
             algorithms: vec![Algorithm::RsaSha256],

@@ -67,6 +67,7 @@ fn standing_at(publications: &[Publication], now: Timestamp) -> Standing {
         &Situation {
             keyring: &Keyring::of("a.example", publications),
             domains: &domains,
+            incoming: &[],
             away: &[],
             algorithms: &[crate::dkim::Algorithm::RsaSha256],
             timing: &config::Settings::default().timing(),

@@ -31,6 +31,7 @@ fn organisation(id: &str) -> Organisation {
         name: id.to_string(),
         domains: vec![format!("{id}.example").parse().unwrap()],
         parked: vec![format!("oud-{id}.example").parse().unwrap()],
+        incoming: Vec::new(),
         contact: None,
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,

@@ -15,6 +15,7 @@ mod keystore;
 mod lists;
 mod live;
 mod messages;
+mod moving;
 mod onboarding;
 mod onboarding_handover;
 mod rotation;

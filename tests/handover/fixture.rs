@@ -134,6 +134,7 @@ impl Fixture {
                     "leeg.voorbeeld.nl",
                 ]),
                 parked: names(&["oud-voorbeeld.nl"]),
+                incoming: Vec::new(),
                 contact: Some("dns@voorbeeld.nl".into()),
                 algorithms: Algorithm::ALL.into(),
                 senders: None,

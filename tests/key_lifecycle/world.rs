@@ -99,6 +99,7 @@ impl World {
         Situation {
             keyring: &self.keyring,
             domains: &self.domains,
+            incoming: &[],
             away: &self.away,
             algorithms: &self.algorithms,
             timing: &self.timing,

@@ -101,6 +101,7 @@ fn age(keystore: &Keystore, folder: &Path, now: Timestamp) {
         let situation = Situation {
             keyring: &keyring,
             domains: &organisation.domains,
+            incoming: &[],
             away: &[],
             algorithms: &organisation.algorithms,
             timing: &timing,

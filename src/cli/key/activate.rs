@@ -82,7 +82,7 @@ fn domains(
     }
     let domains = entry.publications.keys();
     let domains: Vec<DomainName> = domains
-        .filter(|domain| organisation.domains.contains(domain))
+        .filter(|domain| organisation.keyed().any(|one| one == *domain))
         .cloned()
         .collect();
     if domains.is_empty() {

@@ -133,7 +133,7 @@ impl Addition {
 }
 
 /// Makes the keys. A domain that has got a successor in the meantime is left out.
-pub(super) fn make_wanted(
+pub(in crate::cli) fn make_wanted(
     keystore: &Keystore,
     organisation: &Organisation,
     wanted: &[WantedKey],

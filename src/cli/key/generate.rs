@@ -114,7 +114,7 @@ pub(super) fn target_domains(
     named: &[DomainName],
 ) -> Result<Vec<DomainName>, Failure> {
     let domains = if named.is_empty() {
-        organisation.domains.clone()
+        organisation.keyed().cloned().collect()
     } else {
         domains_of(organisation, named)?
     };

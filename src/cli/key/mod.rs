@@ -16,7 +16,10 @@ use self::{
     activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
     list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,
 };
-pub(super) use self::{addition::Addition, list::list};
+pub(super) use self::{
+    addition::{Addition, make_wanted},
+    list::list,
+};
 use super::{context::Context, failure::Failure, output::Output, status::Status};
 
 #[derive(Debug, Subcommand)]

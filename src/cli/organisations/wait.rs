@@ -119,7 +119,7 @@ fn look<'a>(organisation: &'a Organisation, keyring: &Keyring, until: Goal) -> O
         let states: Vec<State> = states.collect();
         steps.into_iter().find(|step| states.contains(step))
     };
-    let domains = organisation.domains.iter();
+    let domains = organisation.keyed();
     let waiting: Vec<WaitingDomain<'_>> = domains
         .map(|domain| (domain, state(domain)))
         .filter(|(_, state)| !state.is_some_and(|state| until.is_reached_by(state)))

@@ -52,6 +52,11 @@ impl Memory {
             .collect()
     }
 
+    /// What the file of an organisation would say with this text, whoever has its domains now.
+    pub(in crate::config) fn try_out(&self, folder: &Path, candidate: &Candidate) -> Examined {
+        self.examine_one(folder, candidate, &HashMap::new())
+    }
+
     fn examine_one(
         &self,
         folder: &Path,

@@ -15,6 +15,7 @@ fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
             name: "Voorbeeld".into(),
             domains: vec![domain.parse().unwrap()],
             parked: Vec::new(),
+            incoming: Vec::new(),
             contact: None,
             selector: SelectorTemplate::new("{org}", &id).unwrap(),
             algorithms: vec![Algorithm::RsaSha256],

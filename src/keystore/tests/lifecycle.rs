@@ -56,6 +56,7 @@ impl Life {
         ask(Situation {
             keyring: &keyring,
             domains: &self.domains,
+            incoming: &[],
             away: &[],
             algorithms: &ALGORITHMS,
             timing: &TIMING,

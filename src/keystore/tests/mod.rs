@@ -133,6 +133,7 @@ fn organisation(selector: &str) -> Organisation {
         name: String::new(),
         domains: domains(&["een.nl"]),
         parked: Vec::new(),
+        incoming: Vec::new(),
         contact: None,
         selector: SelectorTemplate::new(selector, &id).unwrap(),
         algorithms: vec![Algorithm::Ed25519Sha256],

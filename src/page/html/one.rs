@@ -153,7 +153,7 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
 
 /// Those of the configuration, and then those that only the keyring still has.
 fn domains<'a>(subject: &'a Subject<'_>, keyring: &'a Keyring) -> Vec<&'a DomainName> {
-    let mut domains: Vec<&DomainName> = subject.organisation.domains.iter().collect();
+    let mut domains: Vec<&DomainName> = subject.organisation.keyed().collect();
     for domain in keyring
         .keys()
         .iter()

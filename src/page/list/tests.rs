@@ -10,6 +10,7 @@ fn organisation(id: &str, name: &str, domains: &[&str]) -> Organisation {
         name: name.to_owned(),
         domains: domains.iter().map(|one| one.parse().unwrap()).collect(),
         parked: Vec::new(),
+        incoming: Vec::new(),
         contact: None,
         selector: SelectorTemplate::new("{org}", &id.parse().unwrap()).unwrap(),
         algorithms: Vec::new(),

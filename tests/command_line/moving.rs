@@ -1,0 +1,164 @@
+//! `zegel org move`, where the operator says that records are there; with mail, a keeper and name
+//! servers it is in tests/many_customers.
+
+use std::fs;
+
+use crate::setup::{Done, Setup};
+
+/// `voorbeeld` with the key s1, and `nieuw` with a domain of its own and the key of that.
+fn setup() -> Setup {
+    let setup = Setup::with_key();
+    setup.write(
+        "orgs.d/nieuw.toml",
+        "# Ours.\nname = \"Nieuw\"\ndomains = [\"nieuw.nl\"]\n",
+    );
+    setup
+}
+
+fn start_to_move(setup: &Setup, more: &[&str]) -> Done {
+    let arguments = ["org", "move", "nieuws.voorbeeld.nl", "--to", "nieuw"];
+    setup.run(arguments.iter().chain(more))
+}
+
+fn file(setup: &Setup, id: &str) -> String {
+    fs::read_to_string(setup.path(&format!("orgs.d/{id}.toml"))).unwrap()
+}
+
+fn domains(setup: &Setup, id: &str, key: &str) -> Vec<String> {
+    let table: toml::Table = file(setup, id).parse().unwrap();
+    let list = table.get(key).and_then(toml::Value::as_array).cloned();
+    let items = list.unwrap_or_default().into_iter();
+    items.map(|one| one.as_str().unwrap().to_owned()).collect()
+}
+
+fn activate(setup: &Setup, id: &str) {
+    let list = setup.run(["key", "list", id, "--json"]).expect(0).json();
+    for key in list.as_array().unwrap() {
+        let selector = key["selector"].as_str().unwrap();
+        let arguments = ["key", "activate", id, selector, "--assume-published"];
+        setup.run(arguments).expect(0);
+    }
+}
+
+#[test]
+fn the_new_organisation_gets_its_key_ready_before_the_lines_change() {
+    let setup = setup();
+    let first = start_to_move(&setup, &["--json"]).expect(0).json();
+    assert_eq!(first["moved"], false);
+    assert_eq!(first["domains"][0]["state"], "preparing");
+    assert_eq!(first["domains"][0]["from"], "voorbeeld");
+    assert_eq!(first["domains"][0]["keys"][0]["state"], "generated");
+    let records = first["records"]["domains"].as_array().unwrap();
+    let coming = records
+        .iter()
+        .find(|one| one["domain"] == "nieuws.voorbeeld.nl");
+    assert_eq!(coming.unwrap()["keys"][0]["task"], "add", "{first}");
+    assert_eq!(
+        domains(&setup, "nieuw", "incoming"),
+        ["nieuws.voorbeeld.nl"]
+    );
+    assert_eq!(domains(&setup, "voorbeeld", "domains").len(), 2);
+    setup.run(["check"]);
+    // Again, nothing is doubled.
+    let second = start_to_move(&setup, &["--json"]).expect(0).json();
+    assert_eq!(first["domains"], second["domains"]);
+    // Still the old one.
+    let explained = |setup: &Setup| {
+        let message = setup.write("m.eml", "From: a@nieuws.voorbeeld.nl\n\nx\n");
+        setup.run(["explain", &message]).out
+    };
+    assert!(
+        explained(&setup).contains(" s=s1 "),
+        "{}",
+        explained(&setup)
+    );
+    activate(&setup, "nieuw");
+    let matter = setup.run(["key", "list", "nieuw"]).expect(0);
+    assert!(matter.out.contains("org move"), "{}", matter.out);
+    start_to_move(&setup, &[])
+        .expect(0)
+        .complains(&["moved from voorbeeld to nieuw"]);
+    assert_eq!(
+        domains(&setup, "nieuw", "domains"),
+        ["nieuw.nl", "nieuws.voorbeeld.nl"]
+    );
+    assert_eq!(domains(&setup, "nieuw", "incoming"), Vec::<String>::new());
+    assert_eq!(domains(&setup, "voorbeeld", "domains"), ["voorbeeld.nl"]);
+    assert!(file(&setup, "nieuw").starts_with("# Ours.\n"));
+    assert!(
+        !explained(&setup).contains(" s=s1 "),
+        "{}",
+        explained(&setup)
+    );
+    start_to_move(&setup, &[])
+        .expect(0)
+        .complains(&["nieuw has it"]);
+}
+
+#[test]
+fn all_that_an_organisation_has_goes_and_its_file_with_it() {
+    let setup = setup();
+    let merge = ["org", "move", "--from", "voorbeeld", "--to", "nieuw"];
+    setup.run(merge).expect(0);
+    activate(&setup, "nieuw");
+    setup
+        .run(merge)
+        .expect(0)
+        .complains(&["oud-voorbeeld.nl: moved", "voorbeeld.toml: removed"]);
+    assert!(!setup.path("orgs.d/voorbeeld.toml").exists());
+    assert_eq!(domains(&setup, "nieuw", "domains").len(), 3);
+    assert_eq!(domains(&setup, "nieuw", "parked"), ["oud-voorbeeld.nl"]);
+}
+
+#[test]
+fn a_move_that_broke_off_between_the_files_is_finished() {
+    let setup = setup();
+    start_to_move(&setup, &[]).expect(0);
+    activate(&setup, "nieuw");
+    let old = file(&setup, "voorbeeld");
+    start_to_move(&setup, &[]).expect(0);
+    setup.write("orgs.d/voorbeeld.toml", &old);
+    start_to_move(&setup, &[]).expect(0);
+    assert_eq!(domains(&setup, "voorbeeld", "domains"), ["voorbeeld.nl"]);
+    setup.run(["check"]).complains(&[]);
+}
+
+#[test]
+fn a_move_can_be_given_up() {
+    let setup = setup();
+    start_to_move(&setup, &[]).expect(0);
+    start_to_move(&setup, &["--cancel"])
+        .expect(0)
+        .complains(&["stays where it is"]);
+    assert_eq!(domains(&setup, "nieuw", "incoming"), Vec::<String>::new());
+    assert_eq!(domains(&setup, "voorbeeld", "domains").len(), 2);
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused_and_changes_nothing() {
+    let setup = setup();
+    let before = (file(&setup, "nieuw"), file(&setup, "voorbeeld"));
+    for (arguments, said) in [
+        (
+            &["vreemd.nl", "--to", "nieuw"][..],
+            "no organisation has vreemd.nl",
+        ),
+        (&["voorbeeld.nl", "--to", "niewu"], "did you mean nieuw?"),
+        (
+            &["--from", "nieuw", "--to", "nieuw"],
+            "name two organisations",
+        ),
+    ] {
+        let arguments = ["org", "move"].iter().chain(arguments);
+        setup.run(arguments).expect(2).complains(&[said]);
+    }
+    setup.write(
+        "orgs.d/mist.toml",
+        "domains = [\"mist.nl\"]\ndomians = []\n",
+    );
+    // Of others, nobody has to wait for the mistake of one.
+    let broken = ["org", "move", "voorbeeld.nl", "--to", "mist"];
+    setup.run(broken).expect(1).complains(&["has mistakes"]);
+    assert_eq!(before, (file(&setup, "nieuw"), file(&setup, "voorbeeld")));
+    start_to_move(&setup, &["--wait", "1s"]).expect(1);
+}
