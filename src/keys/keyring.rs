@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::publication::{Publication, State};
+use super::{
+    departure::Departures,
+    publication::{Publication, State},
+};
 use crate::{
     dkim::{
         PublicKey,
@@ -26,6 +29,8 @@ pub struct Keyring {
     /// By when records are to be there, where the operator named a day. Kept beside the keyring,
     /// not in it.
     deadlines: BTreeMap<Selector, Timestamp>,
+    /// What leaves at the operator's word; likewise.
+    pub(super) departures: Departures,
     /// The version that it was read in was written by a zegel of 0.1.
     is_of_0_1: bool,
 }
@@ -171,6 +176,7 @@ impl Keyring {
             keys: on_disk.keys,
             suspended: on_disk.suspended,
             deadlines: BTreeMap::new(),
+            departures: Departures::default(),
             is_of_0_1: version < VERSION,
         };
         keyring.check()?;
