@@ -2,6 +2,7 @@
 
 mod add;
 mod handed_over;
+mod retire;
 mod standing;
 mod unsigned;
 mod wait;
@@ -14,7 +15,8 @@ use serde::Serialize;
 use self::{
     add::AddArguments,
     handed_over::HandedOverArguments,
-    standing::{RetireArguments, StandingArguments},
+    retire::RetireArguments,
+    standing::StandingArguments,
     unsigned::UnsignedArguments,
     wait::WaitArguments,
     waiting::WaitingArguments,
@@ -28,7 +30,7 @@ use super::{
 use crate::{
     config::Loaded,
     dkim::Algorithm,
-    keys::{Keyring, State},
+    keys::{Departure, Keyring, State},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::{Organisation, Policy, Senders},
@@ -50,7 +52,7 @@ pub(super) enum OrganisationCommand {
     Suspend(StandingArguments),
     /// End its suspension
     Resume(StandingArguments),
-    /// Say that it, or a domain, is gone from orgs.d for good
+    /// Say that it, or a domain, leaves: it is signed for a grace, then its keys drain
     Retire(RetireArguments),
     /// Mail that was not signed, by organisation, reason and day
     Unsigned(UnsignedArguments),
@@ -91,11 +93,15 @@ struct Shown<'a> {
     policy: Policy,
     /// Since when none of its mail is signed; none if it is.
     suspended: Option<Timestamp>,
+    /// Until when it is signed, if it leaves.
+    leaving: Option<Departure>,
 }
 
 #[derive(Serialize)]
 struct ShownDomain<'a> {
     domain: &'a DomainName,
+    /// Until when it is signed, if it leaves, by itself or with the organisation.
+    leaving: Option<Departure>,
     /// Those in use.
     keys: Vec<ShownKey>,
 }
@@ -116,7 +122,7 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
         OrganisationCommand::Wait(arguments) => wait::run(arguments, context),
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
-        OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
+        OrganisationCommand::Retire(arguments) => retire::run(arguments, context),
         OrganisationCommand::Unsigned(arguments) => unsigned::run(arguments, context),
     }
 }
@@ -179,6 +185,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
             .iter()
             .map(|domain| ShownDomain {
                 domain,
+                leaving: keyring.departure(domain),
                 keys: keys_in_use(&keyring, domain),
             })
             .collect(),
@@ -188,6 +195,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
         senders: organisation.senders.as_ref(),
         policy: organisation.policy,
         suspended: keyring.suspended(),
+        leaving: keyring.departures().given(None),
     }
 }
 
@@ -246,6 +254,9 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     if let Some(since) = shown.suspended {
         fact("suspended", format!("since {}", date(since)));
     }
+    if let Some(departure) = shown.leaving {
+        fact("leaving", leaving(departure));
+    }
     fact("selector", shown.selector.clone());
     fact("parked", or_dash(join(shown.parked)));
     match shown.senders {
@@ -266,7 +277,11 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     output.line("");
     let mut table = Table::new(["DOMAIN", "KEY IN USE", "ALGORITHM", "SINCE"]);
     for domain in &shown.domains {
-        let name = domain.domain.to_string();
+        let own = domain.leaving.filter(|_| shown.leaving.is_none());
+        let name = match own {
+            Some(departure) => format!("{} ({})", domain.domain, leaving(departure)),
+            None => domain.domain.to_string(),
+        };
         if domain.keys.is_empty() {
             table.row([name, "none".to_owned(), "-".to_owned(), "-".to_owned()]);
             continue;
@@ -282,6 +297,13 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     }
     output.line(table);
     Ok(())
+}
+
+fn leaving(departure: Departure) -> String {
+    match departure.ended {
+        None => format!("signs until {}", date(departure.until)),
+        Some(ended) => format!("has left, since {}", date(ended)),
+    }
 }
 
 fn join<T: ToString>(items: &[T]) -> String {
