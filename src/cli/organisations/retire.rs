@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::standing::known;
 use crate::{
     cli::{
-        context::{Context, nearest, refuse_broken},
+        context::{Context, gone, nearest, refuse_broken},
         failure::Failure,
         output::{Output, date, warn},
         packs,
@@ -366,7 +366,7 @@ fn text(
     keystore: &Keystore,
     leaver: &Leaver<'_>,
 ) -> Option<String> {
-    let gone = Organisation::without_file(leaver.id);
+    let gone = gone(leaver.id);
     let mut files = loaded.organisations.iter();
     let file = files.find(|one| one.id == *leaver.id);
     let organisation = file.map_or(&gone, AsRef::as_ref);
