@@ -13,12 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::{
-    add::AddArguments,
-    handed_over::HandedOverArguments,
-    retire::RetireArguments,
-    standing::StandingArguments,
-    unsigned::UnsignedArguments,
-    wait::WaitArguments,
+    add::AddArguments, handed_over::HandedOverArguments, retire::RetireArguments,
+    standing::StandingArguments, unsigned::UnsignedArguments, wait::WaitArguments,
     waiting::WaitingArguments,
 };
 use super::{

@@ -47,7 +47,14 @@ pub(super) fn sentence(
         Some(domain) => format!("zegel org retire {organisation} --domain {domain}"),
     };
     let values = [
-        ("who", if domain.is_empty() { organisation.as_str() } else { domain.as_str() }),
+        (
+            "who",
+            if domain.is_empty() {
+                organisation.as_str()
+            } else {
+                domain.as_str()
+            },
+        ),
         ("retire", retire.as_str()),
         ("when", when.as_deref().unwrap_or("?")),
         ("domain", domain.as_str()),

@@ -69,6 +69,6 @@ impl fmt::Display for Place {
 }
 
 #[cfg(test)]
-mod leaving_tests;
-#[cfg(test)]
 mod departure_tests;
+#[cfg(test)]
+mod leaving_tests;

@@ -122,7 +122,14 @@ impl<'a> Revision<'a> {
             return;
         }
         self.after.departures.set(domain, departure);
-        self.tell_departure(domain, if departure.is_some() { "leaving" } else { "stays" });
+        self.tell_departure(
+            domain,
+            if departure.is_some() {
+                "leaving"
+            } else {
+                "stays"
+            },
+        );
     }
 
     /// Notes which notices are over by now.

@@ -5,11 +5,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    cli::{
-        context::Context,
-        failure::Failure,
-        status::Status,
-    },
+    cli::{context::Context, failure::Failure, status::Status},
     config::Loaded,
     keystore::Keystore,
     names::OrganisationId,
