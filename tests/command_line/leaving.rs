@@ -231,7 +231,7 @@ fn keys_without_a_file_are_listed_handed_over_and_revoked() {
     setup
         .run(["key", "list", "voorbeeld", "--retired"])
         .expect(0)
-        .says(&["s1", "settle", "org retire"]);
+        .says(&["s1", "put its domain back into orgs.d"]);
     // Nobody signs, so that there is nothing to go on with.
     setup
         .run(["org", "retire", "voorbeeld", "--grace", "1d"])
