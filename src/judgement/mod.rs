@@ -289,8 +289,8 @@ impl Judgement {
         }
     }
 
-    /// Whether the operator has said that this is gone, and its grace is over.
-    fn has_left(&self, domain: &DomainName) -> bool {
+    /// Whether a domain has left at the operator's word, and its grace is over.
+    pub fn has_left(&self, domain: &DomainName) -> bool {
         let mut left = self.matters.iter().filter(|one| one.fact == Fact::Left);
         left.any(|one| one.domain.as_ref().is_none_or(|one| one == domain))
     }

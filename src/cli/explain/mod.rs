@@ -138,7 +138,10 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     };
     let mut explanation = match &trial.sign() {
         Ok(signed) => explanation.signed(&trial, signed),
-        Err(refused) => explanation.refused(&built, &trial, *refused),
+        Err(refused) => {
+            let left = author.is_some_and(|author| keyring.has_left(author));
+            explanation.refused(&built, &trial, (*refused, left))
+        }
     };
     explanation.steps = steps(&trial, &explanation, &arguments.circumstances);
     if arguments.json {
@@ -197,9 +200,14 @@ impl Explanation {
         }
     }
 
-    fn refused(self, built: &Built, trial: &Trial<'_>, refused: Refused) -> Self {
+    fn refused(self, built: &Built, trial: &Trial<'_>, (refused, left): (Refused, bool)) -> Self {
         let decision = &trial.decision;
-        let mut advice = vec![refusal::explain(decision, refused, &trial.listener.name)];
+        let why = if left && refused.refusal == Refusal::AwaitingKey {
+            refusal::has_left(decision)
+        } else {
+            refusal::explain(decision, refused, &trial.listener.name)
+        };
+        let mut advice = vec![why];
         if Stage::of(refused.refusal, decision) == Stage::Keys {
             advice.extend_from_slice(&built.problems);
         }

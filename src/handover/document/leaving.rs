@@ -22,7 +22,9 @@ impl Writer<'_> {
             };
             self.paragraph(sentence, &values);
             let steps = self.farewell_steps(farewell);
-            self.blocks.push(Block::List(steps));
+            if !steps.is_empty() {
+                self.blocks.push(Block::List(steps));
+            }
         }
         if let Some(questions) = &self.pack.questions {
             self.paragraph(catalogue.leaving_ask, &[("contact", questions)]);
@@ -39,8 +41,8 @@ impl Writer<'_> {
         }
         if let Some(keep) = &keep {
             steps.push(fill(catalogue.leaving_keep, &[("date", keep)]));
+            steps.push(fill(catalogue.leaving_empty, &[]));
         }
-        steps.push(fill(catalogue.leaving_empty, &[]));
         if let Some(part) = &farewell.spf_remove {
             let values = [("part", part.as_str()), ("date", date.as_str())];
             steps.push(fill(catalogue.leaving_spf, &values));
