@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::keyring::Keyring;
 use crate::names::DomainName;
 
 /// A notice.
@@ -79,28 +78,5 @@ impl Departures {
             has_ended = true;
         }
         has_ended.then_some(after)
-    }
-}
-
-impl Keyring {
-    /// What the operator said of organisations and domains that leave.
-    pub fn departures(&self) -> &Departures {
-        &self.departures
-    }
-
-    /// Adds what the operator said, which is kept elsewhere.
-    pub fn set_departures(&mut self, departures: Departures) {
-        self.departures = departures;
-    }
-
-    /// The notice that holds for a domain; none if it stays.
-    pub fn departure(&self, domain: &DomainName) -> Option<Departure> {
-        self.departures.of(domain)
-    }
-
-    /// Whether a domain has left by the operator's word: its grace is over.
-    pub fn has_left(&self, domain: &DomainName) -> bool {
-        let departure = self.departure(domain);
-        departure.is_some_and(|departure| departure.ended.is_some())
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    departure::Departures,
+    departure::{Departure, Departures},
     publication::{Publication, State},
 };
 use crate::{
@@ -208,6 +208,27 @@ impl Keyring {
     /// Adds the days that the operator named, which are kept elsewhere.
     pub fn set_deadlines(&mut self, deadlines: BTreeMap<Selector, Timestamp>) {
         self.deadlines = deadlines;
+    }
+
+    /// What the operator said of organisations and domains that leave.
+    pub fn departures(&self) -> &Departures {
+        &self.departures
+    }
+
+    /// Adds what the operator said, which is kept elsewhere.
+    pub fn set_departures(&mut self, departures: Departures) {
+        self.departures = departures;
+    }
+
+    /// The notice that holds for a domain; none if it stays.
+    pub fn departure(&self, domain: &DomainName) -> Option<Departure> {
+        self.departures.of(domain)
+    }
+
+    /// Whether a domain has left by the operator's word: its grace is over.
+    pub fn has_left(&self, domain: &DomainName) -> bool {
+        let departure = self.departure(domain);
+        departure.is_some_and(|departure| departure.ended.is_some())
     }
 
     /// All keys, in the order in which they came.

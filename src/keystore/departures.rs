@@ -1,18 +1,13 @@
 //! Who leaves, by the operator's word. Beside the keyring, as [`super::deadlines`] are: an older
 //! zegel, which knows nothing of it, reads the keyring all the same.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     KeystoreError,
     files::{Folder, Prepared, Secrecy},
-    writer::Writer,
 };
-use crate::{
-    keys::{Departure, Departures, Keyring, Revision},
-    names::{DomainName, OrganisationId},
-};
+use crate::keys::{Departures, Keyring, Revision};
 
 const NAME: &str = "leaving.json";
 
@@ -53,37 +48,4 @@ pub(super) fn prepare<'a>(
         .expect("domains are text, and nothing in it fails to serialise");
     json.push(b'\n');
     Ok(Some(folder.prepare(NAME, &json)?))
-}
-
-impl Writer {
-    /// Notes that a domain, or the organisation, leaves, or takes that back. The keys stay as they
-    /// are.
-    ///
-    /// # Errors
-    /// When its keyring cannot be read, and when writing fails.
-    pub fn set_departure(
-        &mut self,
-        organisation: &OrganisationId,
-        domain: Option<&DomainName>,
-        departure: Option<Departure>,
-        now: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        let mut revision = self.revision(organisation)?;
-        revision.depart(domain, departure);
-        self.commit(&revision, now)
-    }
-
-    /// Notes which notices are over by now.
-    ///
-    /// # Errors
-    /// As [`Writer::set_departure`].
-    pub fn end_departures(
-        &mut self,
-        organisation: &OrganisationId,
-        now: Timestamp,
-    ) -> Result<(), KeystoreError> {
-        let mut revision = self.revision(organisation)?;
-        revision.end_departures(now);
-        self.commit(&revision, now)
-    }
 }
