@@ -95,18 +95,17 @@ fn retired(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let keystore = loaded.settings.open_keystore()?;
-    let wanted: Vec<Cow<'_, Organisation>> = match &arguments.organisation {
-        Some(id) => vec![context::organisation_or_gone(loaded, &keystore, id)?],
-        None => {
-            let files = loaded.organisations.iter();
-            let without = keystore.without_file(files.map(|one| &one.id))?;
-            // What a file with mistakes says is not known.
-            let is_gone = |id: &&OrganisationId| loaded.mistakes.of(id.as_str()).is_none();
-            let gone = without.iter().filter(is_gone).map(context::gone);
-            let files = loaded.organisations.iter().map(AsRef::as_ref);
-            let files = files.map(Cow::Borrowed);
-            files.chain(gone.map(Cow::Owned)).collect()
-        }
+    let wanted: Vec<Cow<'_, Organisation>> = if let Some(id) = &arguments.organisation {
+        vec![context::organisation_or_gone(loaded, &keystore, id)?]
+    } else {
+        let files = loaded.organisations.iter();
+        let without = keystore.without_file(files.map(|one| &one.id))?;
+        // What a file with mistakes says is not known.
+        let is_gone = |id: &&OrganisationId| loaded.mistakes.of(id.as_str()).is_none();
+        let gone = without.iter().filter(is_gone).map(context::gone);
+        let files = loaded.organisations.iter().map(AsRef::as_ref);
+        let files = files.map(Cow::Borrowed);
+        files.chain(gone.map(Cow::Owned)).collect()
     };
     let wanted: Vec<&Organisation> = wanted.iter().map(AsRef::as_ref).collect();
     let mut keys = gather((loaded, &keystore), &wanted, Which::Leaving)?;
