@@ -36,7 +36,7 @@ pub(in crate::cli) struct RetireArguments {
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<DomainName>,
 
-    /// For how long its mail is still signed: 30d, 12h [default: retire_grace of `keeper`]
+    /// For how long its mail is still signed: 30d, 12h [default: retire_grace in zegel.toml]
     #[arg(
         long,
         value_name = "TIME",
