@@ -92,6 +92,8 @@ enum DomainState {
     /// The probe was signed and verified.
     Signs,
     AwaitingKey,
+    /// The operator has said that it leaves, and its grace is over.
+    Left,
     /// The operator has suspended the organisation.
     Suspended,
     /// A key in use can't be used: mail is tempfailed.
@@ -299,6 +301,9 @@ impl Report {
                 // Why is among the problems of the snapshot.
                 Some((_, Signing::Unusable)) => (DomainState::Unusable, Vec::new()),
                 Some((_, Signing::Suspended)) => (DomainState::Suspended, Vec::new()),
+                Some((_, Signing::Awaiting)) if judgement.has_left(name) => {
+                    (DomainState::Left, Vec::new())
+                }
                 Some((_, Signing::Awaiting)) => {
                     self.warn_of_missing(organisation, name, &[]);
                     (DomainState::AwaitingKey, Vec::new())
@@ -429,7 +434,9 @@ impl DomainState {
         match self {
             Self::Unusable if !asked_signer => Level::Tempfailed,
             Self::Unusable | Self::ProbeFailed => Level::Act,
-            Self::Signs | Self::AwaitingKey | Self::Suspended | Self::Parked => Level::Well,
+            Self::Signs | Self::AwaitingKey | Self::Left | Self::Suspended | Self::Parked => {
+                Level::Well
+            }
         }
     }
 
@@ -437,6 +444,7 @@ impl DomainState {
         match self {
             Self::Signs => "signs",
             Self::AwaitingKey => "awaiting key",
+            Self::Left => "left",
             Self::Suspended => "suspended",
             Self::Unusable => "UNUSABLE",
             Self::ProbeFailed => "PROBE FAILED",

@@ -314,6 +314,7 @@ impl Described {
             lead_time,
             settle,
             drain,
+            retire_grace,
             relay_addresses,
             http,
             signers,
@@ -335,6 +336,7 @@ impl Described {
             ("lead_time", lead_time),
             ("settle", settle),
             ("drain", drain),
+            ("retire_grace", retire_grace),
         ] {
             add(key, &format_duration(*duration));
         }

@@ -432,6 +432,8 @@ pub struct KeeperSettings {
     pub settle: Duration,
     /// The longest life of mail in a queue, with a margin: how long a record must stay.
     pub drain: Duration,
+    /// How long mail of an organisation that leaves is signed, unless the command says otherwise.
+    pub retire_grace: Duration,
     /// The addresses that the relay sends from, for SPF advice.
     pub relay_addresses: Vec<IpAddr>,
     /// Where the keeper serves its metrics. If the default can't be had, it does without.
@@ -452,6 +454,7 @@ impl Default for KeeperSettings {
             lead_time: 30 * DAY,
             settle: Duration::from_mins(10),
             drain: 7 * DAY,
+            retire_grace: 14 * DAY,
             relay_addresses: Vec::new(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9466))),
             signers: Signers::ThisHost,

@@ -1,6 +1,7 @@
 //! The pack as a document: headings, sentences and records, in one language, before it is
 //! known whether it becomes text, Markdown or HTML.
 
+mod leaving;
 mod seen;
 
 use std::time::Duration;
@@ -48,12 +49,30 @@ pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue, language: Langua
         blocks: Vec::new(),
     };
     writer.top();
+    writer.leaving();
     writer.summary();
     writer.delegation();
     for domain in &pack.domains {
         writer.domain(domain);
     }
     writer.general();
+    writer.blocks
+}
+
+/// Only what concerns the domains that leave.
+pub(super) fn write_farewell(
+    pack: &Pack,
+    catalogue: &'static Catalogue,
+    language: Language,
+) -> Vec<Block> {
+    let mut writer = Writer {
+        pack,
+        catalogue,
+        language,
+        blocks: Vec::new(),
+    };
+    writer.head(catalogue.leaving_title);
+    writer.leaving();
     writer.blocks
 }
 
@@ -75,8 +94,17 @@ impl Writer<'_> {
 
     fn top(&mut self) {
         let (pack, catalogue) = (self.pack, self.catalogue);
+        self.head(catalogue.title);
         let name = [("name", pack.name.as_str())];
-        self.blocks.push(Block::Title(fill(catalogue.title, &name)));
+        self.paragraph(catalogue.introduction, &name);
+        self.paragraph(catalogue.public_only, &[]);
+    }
+
+    /// What every letter begins with.
+    fn head(&mut self, title: &str) {
+        let (pack, catalogue) = (self.pack, self.catalogue);
+        let name = [("name", pack.name.as_str())];
+        self.blocks.push(Block::Title(fill(title, &name)));
         let id = format!("{} ({})", pack.name, pack.organisation);
         let mut facts = vec![(words(catalogue.organisation), words(id))];
         if let Some(contact) = &pack.contact {
@@ -95,8 +123,6 @@ impl Writer<'_> {
         if let Some(note) = &pack.note {
             self.blocks.push(Block::Paragraph(words(note)));
         }
-        self.paragraph(catalogue.introduction, &name);
-        self.paragraph(catalogue.public_only, &[]);
     }
 
     fn summary(&mut self) {
@@ -239,7 +265,8 @@ impl Writer<'_> {
             (Task::Keep, What::KeepRecord | What::MendClock) => catalogue.next_draining,
             (Task::Keep, What::AwaitSuccessor(_)) => catalogue.next_followed,
             (Task::Keep, What::MakeSuccessor) => catalogue.next_active,
-            (Task::Keep, What::Configure) => catalogue.next_kept,
+            (Task::Keep, What::SignUntil) => catalogue.next_leaving,
+            (Task::Keep, What::Configure | What::Leave) => catalogue.next_kept,
             (Task::Keep, _) => catalogue.next_published,
         }
     }

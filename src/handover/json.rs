@@ -5,6 +5,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
+    leaving::Farewell,
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     policy::{PolicyKind, PolicyPack},
     record::{Placement, ResourceRecord},
@@ -41,6 +42,8 @@ struct Domain<'a> {
     name: &'a DomainName,
     unicode: String,
     parked: bool,
+    /// Of a domain that leaves.
+    leaving: Option<&'a Farewell>,
     keys: Vec<Key<'a>>,
     policies: Vec<Policy<'a>>,
     records: Vec<Record>,
@@ -119,6 +122,7 @@ fn domain(pack: &DomainPack) -> Domain<'_> {
         name: &pack.domain,
         unicode: pack.domain.unicode().into_owned(),
         parked: false,
+        leaving: pack.farewell.as_ref(),
         keys: Vec::new(),
         policies: Vec::new(),
         records: Vec::new(),

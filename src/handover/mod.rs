@@ -16,6 +16,7 @@ mod dutch;
 mod english;
 mod html;
 mod json;
+mod leaving;
 mod markdown;
 mod pack;
 mod policy;
@@ -39,6 +40,7 @@ use crate::{
 };
 
 pub use self::{
+    leaving::Farewell,
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     policy::{PolicyKind, PolicyPack},
     record::{Data, Placement, ResourceRecord, TTL},
@@ -129,6 +131,14 @@ words! {
 }
 
 impl Pack {
+    /// What a customer has to know who leaves, by itself; none if no domain leaves.
+    pub fn render_farewell(&self, language: Language) -> Option<String> {
+        let mut domains = self.domains.iter();
+        domains.find(|domain| domain.farewell.is_some())?;
+        let blocks = document::write_farewell(self, catalogue::of(language), language);
+        Some(text::render(&blocks))
+    }
+
     /// Writes it. Ends with a newline.
     pub fn render(&self, format: Format, language: Language) -> String {
         let catalogue = catalogue::of(language);

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::{
     Handover, HandoverError, Scope,
     delegation::{self, target},
+    leaving::Farewell,
     policy::PolicyPack,
     record::{Data, Placement, ResourceRecord, TTL},
     schedule::{date, day_after},
@@ -57,6 +58,8 @@ pub struct DomainPack {
     pub domain: DomainName,
     /// All domains of the organisation, to find the zone with.
     siblings: Vec<DomainName>,
+    /// What has to be known of one that leaves.
+    pub farewell: Option<Farewell>,
     /// What is to be done.
     pub tasks: DomainTasks,
 }
@@ -205,6 +208,7 @@ impl Handover<'_> {
         DomainPack {
             domain: domain.clone(),
             siblings: siblings.cloned().collect(),
+            farewell: self.farewell(domain),
             tasks,
         }
     }
@@ -225,7 +229,7 @@ impl Handover<'_> {
             Some(zone) => delegation::coming(self, domain, zone)?,
         };
         // A domain that is here no more is no longer ours to advise on.
-        let policies = if self.organisation.domains.contains(domain) {
+        let policies = if situation.sends_from(domain) {
             self.policies(domain)
         } else {
             Vec::new()

@@ -39,7 +39,24 @@ pub(super) fn sentence(
     let since = matter
         .since
         .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let when = matter
+        .when
+        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let retire = match &matter.domain {
+        None => format!("zegel org retire {organisation}"),
+        Some(domain) => format!("zegel org retire {organisation} --domain {domain}"),
+    };
     let values = [
+        (
+            "who",
+            if domain.is_empty() {
+                organisation.as_str()
+            } else {
+                domain.as_str()
+            },
+        ),
+        ("retire", retire.as_str()),
+        ("when", when.as_deref().unwrap_or("?")),
         ("domain", domain.as_str()),
         ("key", key.as_str()),
         ("organisation", organisation.as_str()),
@@ -74,6 +91,18 @@ fn of_fact(matter: &Matter) -> Sentence {
         Fact::Suspended => (
             "The operator has suspended {organisation}: its mail is not signed. `zegel org resume {organisation}` ends that.",
             "De beheerder heeft {organisation} opgeschort: de mail wordt niet ondertekend. `zegel org resume {organisation}` beëindigt dat.",
+        ),
+        Fact::Leaving => (
+            "{who} leaves: its mail is signed until {when}. Then the keeper lets its keys drain, and asks for their records back. Leave its file as it is until then; `{retire} --undo` takes it back.",
+            "{who} vertrekt: de mail wordt ondertekend tot {when}. Daarna laat de keeper de sleutels uitlopen, en vraagt de records terug. Laat het bestand tot dan zoals het is; `{retire} --undo` maakt het ongedaan.",
+        ),
+        Fact::Left if matter.level == Level::Act => (
+            "{who} has left, since {since}, and its records are gone: its mail is not signed. The operator takes it out of orgs.d; `{retire} --undo` lets it come back.",
+            "{who} is vertrokken, sinds {since}, en de records zijn weg: de mail wordt niet ondertekend. De beheerder haalt het uit orgs.d; `{retire} --undo` laat het terugkomen.",
+        ),
+        Fact::Left => (
+            "{who} has left, since {since}: its mail is not signed any more. The keeper watches its records until they are gone, and asks for that when no mail needs them; `{retire} --undo` lets it come back.",
+            "{who} is vertrokken, sinds {since}: de mail wordt niet meer ondertekend. De keeper let op de records tot ze weg zijn, en vraagt daarom als geen mail ze nog nodig heeft; `{retire} --undo` laat het terugkomen.",
         ),
         Fact::Overdue => (
             "The key {key} of {domain} is in use for longer than it should be, since {since}. See that its successor is published, or make one with `zegel key roll {organisation}`.",
@@ -126,7 +155,7 @@ fn of_step(what: &What, level: Level) -> Sentence {
 }
 
 #[rustfmt::skip]
-const STEPS: [Row; 25] = [
+const STEPS: [Row; 26] = [
     ("look", None, "The record of {key} for {domain} was not looked for yet. The keeper looks.", "Naar het record van {key} voor {domain} is nog niet gekeken. De keeper kijkt."),
     ("publish_record", Some(Level::Act), "The record of the next key, {key}, is not in the DNS of {domain}. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van de volgende sleutel, {key}, staat niet in de DNS van {domain}. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
     ("publish_record", Some(Level::NotLive), "The record of {key} is not in the DNS of {domain}, so no key signs yet. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van {key} staat niet in de DNS van {domain}, dus er ondertekent nog geen sleutel. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
@@ -142,6 +171,7 @@ const STEPS: [Row; 25] = [
     ("await_successor", None, "{key} signs for {domain}. {successor} takes its place when its record is seen everywhere.", "{key} ondertekent voor {domain}. {successor} neemt het over zodra het record daarvan overal is gezien."),
     ("leave", None, "{key} stops signing for {domain}: the configuration has the domain elsewhere, or its algorithm no more.", "{key} houdt op te ondertekenen voor {domain}: de configuratie heeft het domein elders, of het algoritme niet meer."),
     ("take_over", None, "{domain} can come to {organisation}: its key {key} is ready, and another organisation signs until then. The operator moves it: `zegel org move {domain} --to {organisation}`.", "{domain} kan naar {organisation}: de sleutel {key} is klaar, en tot dan ondertekent een andere organisatie. De beheerder verhuist het: `zegel org move {domain} --to {organisation}`."),
+    ("sign_until", None, "{key} signs for {domain} until {when}, since the operator has said that it leaves.", "{key} ondertekent voor {domain} tot {when}, want de beheerder heeft gezegd dat het vertrekt."),
     ("settle_domain", None, "{domain} is in no file of orgs.d, though {key} is in use for it. The operator puts it back, or says that it is gone: `zegel org retire {organisation} --domain {domain}`.", "{domain} staat in geen bestand van orgs.d, terwijl {key} ervoor in gebruik is. De beheerder zet het terug, of zegt dat het weg is: `zegel org retire {organisation} --domain {domain}`."),
     ("return", None, "Mail of {domain} is not signed until the keeper sees the record of {key} at every name server.", "Mail van {domain} wordt niet ondertekend tot de keeper het record van {key} op elke nameserver ziet."),
     ("keep_record", None, "{key} signs no more for {domain}; its record stays, since mail on its way needs it.", "{key} ondertekent niet meer voor {domain}; het record blijft, want mail die onderweg is heeft het nodig."),

@@ -172,6 +172,8 @@ fn every_sentence_is_whole_in_both_languages() {
         Fact::Keyring("it is a folder".to_owned()),
         Fact::KeyRefused("it is a folder".to_owned()),
         Fact::Suspended,
+        Fact::Leaving,
+        Fact::Left,
         Fact::Overdue,
         Fact::NotLooked,
     ]);

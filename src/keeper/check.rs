@@ -346,6 +346,9 @@ impl Checker {
                     checked
                         .problems
                         .extend(doubts.into_iter().map(|doubt| doubt.reason));
+                    if plan.ends_departures {
+                        writer.end_departures(&organisation.id, moment.now)?;
+                    }
                     checked.changes = plan.changes;
                     checked.alarms = plan.alarms;
                     return Ok(plan.wanted);

@@ -15,6 +15,7 @@
 mod change;
 mod check;
 mod commands;
+mod departure;
 mod keyring;
 mod new_key;
 mod next_step;
@@ -36,6 +37,7 @@ pub use self::{
         CommandError, Insistence, abort, activate, add_domains, refuse_former, retire, revoke,
         withdraw,
     },
+    departure::{Departure, Departures},
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
     next_step::{Actor, NextStep, Task, What},
@@ -66,5 +68,7 @@ impl fmt::Display for Place {
     }
 }
 
+#[cfg(test)]
+mod departure_tests;
 #[cfg(test)]
 mod leaving_tests;

@@ -115,6 +115,8 @@ pub enum What {
     /// The configuration gives its domain to others, parks it, or has its algorithm no more: it
     /// stops signing when the keeper has seen that.
     Leave,
+    /// The operator has given notice: it signs until then, and then drains.
+    SignUntil,
     /// It signs, and no file has its domain any more: the operator puts that back, or retires it.
     SettleDomain,
     /// It can sign for a domain that comes from another organisation: the operator moves it.
@@ -152,6 +154,7 @@ impl What {
             Self::MakeSuccessor => "make_successor",
             Self::AwaitSuccessor(_) => "await_successor",
             Self::Leave => "leave",
+            Self::SignUntil => "sign_until",
             Self::SettleDomain => "settle_domain",
             Self::TakeOver => "take_over",
             Self::Return => "return",
@@ -188,6 +191,7 @@ impl fmt::Display for What {
                 "it stops signing: the configuration has its domain elsewhere, or its algorithm \
                  no more"
             }
+            Self::SignUntil => "it stops signing: the operator has said that its domain leaves",
             Self::SettleDomain => {
                 "put its domain back into orgs.d, or say that it is gone: `zegel org retire`"
             }
@@ -262,6 +266,9 @@ impl Situation<'_> {
         domain: &DomainName,
         publication: &Publication,
     ) -> NextStep {
+        if self.keyring.has_left(domain) {
+            return step(What::Configure, Level::Well, None);
+        }
         let waits = self.before_use(domain, Level::Waits);
         let what = match (publication.why, publication.state) {
             (Some(Why::NotConfigured), _) => return step(What::Configure, Level::Well, None),
@@ -339,6 +346,13 @@ impl Situation<'_> {
         if comes {
             return step(What::TakeOver, Level::Act, Task::Keep);
         }
+        if let Some(departure) = self.keyring.departure(domain) {
+            return NextStep {
+                when: Some(departure.until),
+                due: Some(departure.until),
+                ..step(What::SignUntil, Level::Well, Task::Keep)
+            };
+        }
         if self.misses(domain) {
             return step(What::SettleDomain, Level::Act, Task::Keep);
         }
@@ -413,7 +427,7 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 21] {
+    pub(crate) fn each() -> [Self; 22] {
         [
             What::Look,
             What::PublishRecord,
@@ -426,6 +440,7 @@ impl What {
             What::MakeSuccessor,
             What::AwaitSuccessor("s2".parse().unwrap()),
             What::Leave,
+            What::SignUntil,
             What::SettleDomain,
             What::TakeOver,
             What::Return,

@@ -62,7 +62,7 @@ impl Situation<'_> {
                 || self.keyring.waiting_key(domain, algorithm).is_some()
                 || self.has_returning(domain, algorithm)
         };
-        let mut domains = self.keyed();
+        let mut domains = self.keyed().filter(|domain| self.sends_from(domain));
         domains.any(|domain| {
             let mut algorithms = self.algorithms.iter();
             algorithms.any(|algorithm| !has_key(domain, *algorithm))

@@ -12,6 +12,7 @@ mod doctor_services;
 mod explain;
 mod keys;
 mod keystore;
+mod leaving;
 mod lists;
 mod live;
 mod messages;

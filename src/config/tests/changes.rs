@@ -307,6 +307,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             "keeper.lead_time: 30days -> 1day",
             AtOnce,
         ),
+        (
+            "keeper.retire_grace = \"30d\"",
+            "keeper.retire_grace: 14days -> 30days",
+            AtOnce,
+        ),
         ("keeper.settle = \"1h\"", "keeper.settle: 10m -> 1h", AtOnce),
         (
             "keeper.drain = \"1d\"",
