@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     config::Settings,
     dkim::Algorithm,
-    keys::{Keyring, Publication, Revocation, State, Why, Withdrawal},
+    keys::{Delegated, Delegations, Keyring, Publication, Revocation, State, Why, Withdrawal},
     organisation::{Policy, SelectorTemplate},
 };
 
@@ -19,6 +19,7 @@ fn organisation() -> Organisation {
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
     }
 }
@@ -41,6 +42,7 @@ fn judge(publications: &[Publication]) -> Judgement {
         away: &[],
         algorithms: &organisation.algorithms,
         timing: &Settings::default().timing(),
+        delegated: Delegated::default(),
     };
     Judgement::of(&situation, organisation.policy, NOW)
 }

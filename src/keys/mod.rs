@@ -15,6 +15,7 @@
 mod change;
 mod check;
 mod commands;
+mod delegation;
 mod keyring;
 mod new_key;
 mod next_step;
@@ -36,6 +37,7 @@ pub use self::{
         CommandError, Insistence, abort, activate, add_domains, refuse_former, retire, revoke,
         withdraw,
     },
+    delegation::{Delegated, Delegations, Lead, Way},
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
     next_step::{Actor, NextStep, Task, What},

@@ -38,6 +38,9 @@ pub struct NextStep {
     /// (active). Empty: from when the record may be removed. None: at once, or not known.
     #[serde(skip)]
     pub due: Option<Timestamp>,
+    /// Whether the record is in a zone of the operator, so that the task is the operator's.
+    #[serde(skip)]
+    pub is_delegated: bool,
 }
 
 words! {
@@ -79,7 +82,11 @@ impl NextStep {
     pub fn actor(&self) -> Actor {
         match (self.task, &self.what) {
             (Some(Task::Restore | Task::Mend | Task::Add | Task::Empty | Task::Remove), _) => {
-                Actor::Administrator
+                if self.is_delegated {
+                    Actor::Operator
+                } else {
+                    Actor::Administrator
+                }
             }
             (_, What::MendClock | What::SettleDomain) => Actor::Operator,
             (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
@@ -96,6 +103,8 @@ pub enum What {
     Look,
     /// The DNS administrator publishes the record.
     PublishRecord,
+    /// The DNS administrator adds the record that hands the name over to the operator.
+    Delegate,
     /// The DNS administrator mends the record, at all servers.
     MendRecord,
     /// The DNS administrator takes the empty record away, or a new key is made.
@@ -141,6 +150,7 @@ impl What {
         match self {
             Self::Look => "look",
             Self::PublishRecord => "publish_record",
+            Self::Delegate => "delegate",
             Self::MendRecord => "mend_record",
             Self::Unrevoke => "unrevoke",
             Self::AwaitServers => "await_servers",
@@ -168,6 +178,7 @@ impl fmt::Display for What {
         let text = match self {
             Self::Look => "the keeper looks for its record in DNS",
             Self::PublishRecord => "publish its record (see `zegel dns records`)",
+            Self::Delegate => "add the record that delegates it, once (see `zegel dns records`)",
             Self::MendRecord => "correct its record, at every name server (see `zegel dns check`)",
             Self::Unrevoke => "give its record the key back: p= is empty, which revokes it",
             Self::AwaitServers => "every name server must answer; nothing changes until then",
@@ -207,6 +218,13 @@ impl Situation<'_> {
         let Some(publication) = key.publications.get(domain) else {
             return step(What::Configure, Level::Well, None);
         };
+        let step = self.step_of(key, domain, publication);
+        let place = (domain, publication);
+        self.delegated.step(step, &key.selector, place)
+    }
+
+    /// The same, whoever has the record.
+    fn step_of(&self, key: &KeyEntry, domain: &DomainName, publication: &Publication) -> NextStep {
         let drained = || later(publication.since, self.timing.drain_time(publication.ttl));
         match publication.state {
             State::Generated | State::Published => self.next_before_use(key, domain, publication),
@@ -388,16 +406,18 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
         level,
         task: task.into(),
         due: None,
+        is_delegated: false,
     }
 }
 
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 20] {
+    pub(crate) fn each() -> [Self; 21] {
         [
             What::Look,
             What::PublishRecord,
+            What::Delegate,
             What::MendRecord,
             What::Unrevoke,
             What::AwaitServers,
@@ -425,7 +445,7 @@ mod tests {
     use super::*;
     use crate::{
         dkim::key::Algorithm,
-        keys::{Keyring, NewKey, Timing},
+        keys::{Delegated, Keyring, NewKey, Timing},
     };
 
     #[test]
@@ -473,6 +493,7 @@ mod tests {
                 away: &[],
                 algorithms: &[Algorithm::Ed25519Sha256],
                 timing: &timing,
+                delegated: Delegated::default(),
             };
             let step = situation.next_step(&keyring.keys()[1], &domain);
             assert_eq!(step.due, Some(day(due)), "made on day {made}");

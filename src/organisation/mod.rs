@@ -15,6 +15,7 @@ pub use self::{
 
 use crate::{
     dkim::key::Algorithm,
+    keys::Delegations,
     names::{DomainName, OrganisationId},
 };
 
@@ -37,6 +38,8 @@ pub struct Organisation {
     pub algorithms: Vec<Algorithm>,
     /// Who may use its domains; none: any outbound mail.
     pub senders: Option<Senders>,
+    /// Whose keys are in a zone of the operator.
+    pub delegations: Delegations,
     /// Its own policy over that of `zegel.toml`.
     pub policy: Policy,
 }
@@ -52,6 +55,7 @@ impl Organisation {
             selector: SelectorTemplate::of_organisation(id),
             algorithms: vec![Algorithm::RsaSha256],
             senders: None,
+            delegations: Delegations::default(),
             policy: Policy::default(),
             id: id.clone(),
         }

@@ -16,7 +16,7 @@ use crate::{
     config::{Loaded, situation},
     dkim::{Algorithm, Fingerprint},
     judgement::Judgement,
-    keys::{KeyEntry, NextStep, Publication, Situation, State},
+    keys::{Actor, KeyEntry, NextStep, Publication, Situation, State},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -61,6 +61,8 @@ struct ListedDomain {
 struct ListedStep {
     #[serde(flatten)]
     step: NextStep,
+    /// Whose turn it is.
+    actor: Actor,
     /// For people.
     text: String,
 }
@@ -94,7 +96,9 @@ pub(in crate::cli) fn list(
             Err(error) => warn(error),
             Ok(keyring) => {
                 let away = claims.away(organisation, &keyring);
+                let sightings = judge.sightings(organisation);
                 let situation = situation(organisation, &keyring, &away, &timing);
+                let situation = situation.seen(&sightings.leads);
                 let of = Of {
                     organisation,
                     situation: &situation,
@@ -169,7 +173,8 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
                     level: of.level(entry, domain, is_refused),
                     publication: *publication,
                     next: ListedStep {
-                        text: step.what.to_string(),
+                        text: step.text(),
+                        actor: step.actor(),
                         step,
                     },
                 }
