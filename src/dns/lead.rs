@@ -70,7 +70,7 @@ mod tests {
             target: target.to_owned(),
             ttl: Duration::ZERO,
         };
-        let silent = || Outcome::Silent(Silence::Timeout);
+        let silent = || Outcome::Silent(Silence::TimedOut);
         let seen = |outcomes: Vec<Outcome>, follows: &str| {
             let links = vec![
                 link(NAME, "een.example", outcomes),
