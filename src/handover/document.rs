@@ -558,18 +558,9 @@ fn example(pack: &Pack) -> Option<&DomainPack> {
     pack.domains.iter().find(|domain| sends(domain))
 }
 
-/// Those that hand the keys of a domain over, as far as they are asked for.
-fn asked_records(domain: &DomainPack) -> &[ResourceRecord] {
-    let delegation = domain.delegation.as_ref().filter(|one| one.is_asked);
-    delegation.map_or(&[], |one| &one.records)
-}
-
 /// The whole name of a record to show things on, one to be added if there is.
 fn example_name(domain: &DomainPack) -> String {
     let record = match &domain.tasks {
-        DomainTasks::Sending { .. } if !asked_records(domain).is_empty() => {
-            asked_records(domain).first()
-        }
         DomainTasks::Sending { keys, coming, .. } => keys
             .iter()
             .filter(|key| matches!(key.task, Task::Add | Task::Mend | Task::Restore))
@@ -579,8 +570,14 @@ fn example_name(domain: &DomainPack) -> String {
             .next(),
         DomainTasks::Parked { records, .. } => records.last(),
     };
-    record.map_or_else(
+    let delegated = match &domain.tasks {
+        DomainTasks::Sending { keys, .. } => keys.iter().find(|key| key.is_delegated),
+        DomainTasks::Parked { .. } => None,
+    };
+    let name = record.map(|record| &record.name);
+    let name = name.or(delegated.map(|key| &key.name));
+    name.map_or_else(
         || format!("SELECTOR._domainkey.{}", domain.domain),
-        |record| record.name.clone(),
+        Clone::clone,
     )
 }
