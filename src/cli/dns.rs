@@ -188,7 +188,7 @@ macro_rules! value_enum {
     )+};
 }
 
-value_enum!(Format, Language);
+value_enum!(Format, Language, Way);
 
 #[cfg(test)]
 mod tests {

@@ -314,3 +314,32 @@ fn a_delegation_that_cannot_work_is_said() {
     ]);
     setup.run(["key", "generate", "ander"]).expect(0);
 }
+
+#[test]
+fn a_new_organisation_is_delegated_from_the_start() {
+    let setup = unreachable("\"none\"");
+    let add = |more: &[&str]| {
+        let arguments = [
+            "org",
+            "add",
+            "nieuw",
+            "--name",
+            "Nieuw",
+            "--domain",
+            "nieuw.example",
+        ];
+        let contact = ["--contact", "dns@nieuw.example", "--lang", "en"];
+        setup.run([&arguments, &contact, more].concat())
+    };
+    add(&["--delegation", "dname"])
+        .expect(0)
+        .says(&["_domainkey.nieuw.example: add 1 DNAME record(s), once"]);
+    let file = std::fs::read_to_string(setup.path("orgs.d/nieuw.toml")).unwrap();
+    assert!(file.contains("delegation = \"dname\"\n"), "{file}");
+    std::fs::remove_file(setup.path("orgs.d/nieuw.toml")).unwrap();
+    settings(&setup, "", "resolvers = [\"127.0.0.1:1\"]");
+    add(&["--delegation", "ns"])
+        .expect(1)
+        .complains(&["zegel.toml does not say to where its keys are delegated"]);
+    assert!(!setup.path("orgs.d/nieuw.toml").exists());
+}
