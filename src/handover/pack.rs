@@ -15,7 +15,7 @@ use crate::{
     config,
     dkim::{Algorithm, Fingerprint, PublicKey},
     dns::{PARKED_DMARC, PARKED_SPF},
-    keys::{Delegated, KeyEntry, Publication, Situation, Task, Way, What},
+    keys::{Delegated, KeyEntry, NextStep, Publication, Situation, Task, Way, What},
     keystore::KeySighting,
     names::{DomainName, OrganisationId, Selector},
     words::Level,
@@ -300,6 +300,18 @@ impl Handover<'_> {
         }
     }
 
+    /// Which day the pack names with this task.
+    fn day(&self, task: Task, next: &NextStep) -> Option<Date> {
+        let not_before_now = next.due.map(|due| due.max(self.now));
+        match (task, &next.what) {
+            (Task::Add | Task::Mend, _) => next.due.filter(|due| *due > self.now).map(date),
+            (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
+            (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
+            (Task::Keep, _) => not_before_now.map(date),
+            (Task::Restore | Task::Remove, _) => None,
+        }
+    }
+
     /// What is handed over about one key; none when nobody has to know of it any more.
     fn key(
         &self,
@@ -314,14 +326,7 @@ impl Handover<'_> {
         else {
             return Ok(None);
         };
-        let not_before_now = next.due.map(|due| due.max(self.now));
-        let mut day = match (task, &next.what) {
-            (Task::Add | Task::Mend, _) => next.due.filter(|due| *due > self.now).map(date),
-            (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
-            (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
-            (Task::Keep, _) => not_before_now.map(date),
-            (Task::Restore | Task::Remove, _) => None,
-        };
+        let mut day = self.day(task, &next);
         // One record for all, or none at all.
         let is_delegated = next.is_delegated
             || next.what == What::Delegate && way.is_some_and(|way| way != Way::Cname);
@@ -347,7 +352,6 @@ impl Handover<'_> {
                 Some(Data::of_key(self, entry)?)
             }
         };
-        let name = entry.selector.record_name(domain);
         let active = self.keyring.active_key(domain, entry.algorithm);
         let is_wrong = matches!(task, Task::Mend | Task::Restore);
         let sighting = self.sightings.of_key(&entry.selector, domain);
@@ -358,19 +362,23 @@ impl Handover<'_> {
             bits: self.public_keys.get(&entry.selector).map(PublicKey::bits),
             fingerprint: entry.fingerprint,
             publication: *publication,
-            record: data.map(|data| ResourceRecord::new(name.clone(), data)),
-            name,
+            record: data.map(|data| ResourceRecord::new(entry.selector.record_name(domain), data)),
+            name: entry.selector.record_name(domain),
             task,
             follows_another: active.is_some_and(|active| active.selector != entry.selector),
-            urgent: !is_delegated
-                && (next.level.is_urgent()
-                    || next.level == Level::NotLive && matches!(task, Task::Add | Task::Mend)),
+            urgent: !is_delegated && is_urgent(&next, task),
             is_delegated,
             level: next.level,
             date: day,
             next: next.what,
         }))
     }
+}
+
+/// Whether mail suffers until it is done, or others may have the key.
+fn is_urgent(next: &NextStep, task: Task) -> bool {
+    let is_first = next.level == Level::NotLive && matches!(task, Task::Add | Task::Mend);
+    next.level.is_urgent() || is_first
 }
 
 /// The zone that CNAME records lead into, if any are asked for.

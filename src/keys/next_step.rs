@@ -78,6 +78,33 @@ words! {
 }
 
 impl NextStep {
+    /// For people: what happens, or what someone must do.
+    pub fn text(&self) -> String {
+        let text = match self.what {
+            _ if !self.is_delegated => None,
+            What::PublishRecord => Some("put its record into our own zone (see `zegel dns zone`)"),
+            What::MendRecord => Some(
+                "correct its record in our own zone, at every name server (see `zegel dns check`)",
+            ),
+            What::Unrevoke => Some("give its record in our own zone the key back: p= is empty"),
+            What::RestoreRecord => Some(
+                "put its record back into our own zone (see `zegel dns zone`): mail is signed \
+                 with this key",
+            ),
+            What::RestoreDrainingRecord => {
+                Some("put its record back into our own zone: mail on its way needs it")
+            }
+            What::EmptyRecord => {
+                Some("give its record in our own zone an empty p= (see `zegel dns zone`)")
+            }
+            What::RemoveRecord => {
+                Some("take its record out of our own zone (see `zegel dns zone`)")
+            }
+            _ => None,
+        };
+        text.map_or_else(|| self.what.to_string(), ToOwned::to_owned)
+    }
+
     /// Who has to do it.
     pub fn actor(&self) -> Actor {
         match (self.task, &self.what) {
@@ -220,7 +247,45 @@ impl Situation<'_> {
         };
         let step = self.step_of(key, domain, publication);
         let place = (domain, publication);
-        self.delegated.step(step, &key.selector, place)
+        self.handed_over(step, &key.selector, place)
+    }
+
+    /// The step, where the configuration hands the domain over: the operator's turn instead of
+    /// that of the organisation, or the one record that the organisation has to add.
+    fn handed_over(
+        &self,
+        step: NextStep,
+        selector: &Selector,
+        (domain, publication): (&DomainName, &Publication),
+    ) -> NextStep {
+        if self.delegated.wanted.way(domain).is_none() {
+            return step;
+        }
+        let is_ours = self.delegated.is_ours(selector, domain);
+        let is_asked = matches!(step.task, Some(Task::Add | Task::Mend | Task::Restore));
+        let asks = match (is_ours, publication.state) {
+            (Some(true), _) => false,
+            (_, State::Generated | State::Published) => is_asked,
+            (Some(false), State::Active) => is_asked || step.what == What::MakeSuccessor,
+            _ => false,
+        };
+        if asks {
+            return NextStep {
+                what: What::Delegate,
+                when: None,
+                level: match step.what {
+                    What::MakeSuccessor => Level::Act,
+                    _ => step.level,
+                },
+                task: Some(Task::Add),
+                ..step
+            };
+        }
+        NextStep {
+            // What its own DNS holds is for its own administrator, until mail needs it no more.
+            is_delegated: is_ours != Some(false),
+            ..step
+        }
     }
 
     /// The same, whoever has the record.

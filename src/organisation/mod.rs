@@ -14,8 +14,7 @@ pub use self::{
 };
 
 use crate::{
-    dkim::key::Algorithm,
-    keys::Delegations,
+    dkim::{Delegations, key::Algorithm},
     names::{DomainName, OrganisationId},
 };
 

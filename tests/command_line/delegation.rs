@@ -329,7 +329,7 @@ fn a_new_organisation_is_delegated_from_the_start() {
             "nieuw.example",
         ];
         let contact = ["--contact", "dns@nieuw.example", "--lang", "en"];
-        setup.run([&arguments, &contact, more].concat())
+        setup.run([&arguments[..], &contact[..], more].concat())
     };
     add(&["--delegation", "dname"])
         .expect(0)
