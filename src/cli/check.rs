@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{self, Loaded, Problem},
     dkim::{Algorithm, FIELD_NAME, Message, ParsedSignature, PublicKey},
-    judgement::Judgement,
+    judgement::{Fact, Judgement},
     keys::{KeyEntry, State},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
@@ -276,6 +276,11 @@ impl Report {
 
     /// What mail suffers from, though the files are as they should be.
     fn say_of(&mut self, id: &OrganisationId, judgement: &Judgement) {
+        let matters = judgement.matters.iter();
+        for matter in matters.filter(|matter| matches!(matter.fact, Fact::NoTarget(_))) {
+            let sentence = matter.sentence(id, Language::English);
+            self.say(Severity::Act, &format!("{id}: {sentence}"));
+        }
         let urgent = judgement.matters.iter();
         for matter in urgent.filter(|matter| matter.level.is_urgent()) {
             let sentence = matter.sentence(id, Language::English);

@@ -2,6 +2,7 @@
 //! of those that were read before only the ones that have changed since.
 
 mod candidates;
+mod delegation;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -39,6 +40,9 @@ const DOMAIN_OCTETS: usize = 253;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Surroundings {
     pub(super) policy: Policy,
+    /// Where keys are handed over to.
+    pub(super) zone: Option<DomainName>,
+    pub(super) name_servers: Vec<DomainName>,
     /// The names of the listeners; none when `zegel.toml` could not be read.
     pub(super) listeners: Option<Vec<String>>,
 }
@@ -415,6 +419,11 @@ fn read_organisation(
     let senders = section
         .take("senders")
         .map(|node| read_senders(node, surroundings, report));
+    let delegations = section.take("delegation").map(|node| {
+        let domains = domains.iter().flat_map(|list| &list.items);
+        let domains: Vec<&DomainName> = domains.map(|(domain, _)| domain).collect();
+        delegation::read(node, &domains, surroundings, report)
+    });
     let policy = read_policy(section.section("policy"), surroundings.policy);
     section.finish();
     Organisation {
@@ -426,6 +435,7 @@ fn read_organisation(
         selector,
         algorithms,
         senders,
+        delegations: delegations.unwrap_or_default(),
         policy,
         id,
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
-    keys::{Keyring, Situation, Timing},
+    keys::{Delegated, Keyring, Situation, Timing},
     keystore::{Keystore, KeystoreError, marked_in_use},
     names::{DomainName, OrganisationId},
     organisation::{Client, Ground, Organisation, Policy, Sender, network_of},
@@ -486,7 +486,8 @@ impl Settings {
     }
 }
 
-/// The keys of an organisation, with what it wants of them.
+/// The keys of an organisation, with what it wants of them; what was seen of delegations comes
+/// with [`Situation::seen`].
 pub fn situation<'a>(
     organisation: &'a Organisation,
     keyring: &'a Keyring,
@@ -500,6 +501,10 @@ pub fn situation<'a>(
         away,
         algorithms: &organisation.algorithms,
         timing,
+        delegated: Delegated {
+            wanted: &organisation.delegations,
+            leads: &[],
+        },
     }
 }
 

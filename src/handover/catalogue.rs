@@ -73,7 +73,8 @@ catalogue! {
     leaving_empty, leaving_spf, leaving_dmarc, leaving_ask,
     // The CNAME variant.
     delegation, delegation_what, delegation_names, delegation_beside, delegation_dot,
-    delegation_dname, delegated_keep, delegated_remove, coming,
+    delegation_dname, delegate_by, delegate_now, delegation_done, delegation_dname_what,
+    delegation_ns_what, delegation_last, delegated_keep, delegated_remove, coming,
     coming_columns, coming_lines,
     // Parked domains.
     parked_domain, parked_what, parked_exact, parked_remove, parked_remove_keys,

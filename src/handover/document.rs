@@ -11,12 +11,12 @@ use jiff::ToSpan;
 pub(super) use self::seen::policy_line;
 use super::{
     catalogue::{Catalogue, Inlines, code, fill, words},
-    delegation::HORIZON_DAYS,
+    delegation::{DelegationPack, HORIZON_DAYS},
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::ResourceRecord,
 };
 use crate::{
-    keys::{State, Task, What},
+    keys::{State, Task, Way, What},
     words::Language,
 };
 
@@ -141,7 +141,10 @@ impl Writer<'_> {
     /// The CNAME variant, where it is asked for and there is a domain that sends.
     fn delegation(&mut self) {
         let (pack, catalogue) = (self.pack, self.catalogue);
-        let (Some(zone), Some(example)) = (&pack.delegation, example(pack)) else {
+        let (Some(zone), Some(example)) = (
+            &pack.delegation,
+            pack.domains.iter().find(|domain| takes_aliases(domain)),
+        ) else {
             return;
         };
         self.section(catalogue.delegation, &[]);
@@ -154,7 +157,7 @@ impl Writer<'_> {
         let domain = example.domain.as_str();
         let values = [("target", target.as_str()), ("domain", domain)];
         self.paragraph(catalogue.delegation_dot, &values);
-        let sending = pack.domains.iter().filter(|domain| sends(domain));
+        let sending = pack.domains.iter().filter(|domain| takes_aliases(domain));
         let lines =
             sending.map(|domain| format!("_domainkey.{}. 3600 IN DNAME {target}.", domain.domain));
         let label = fill(catalogue.delegation_dname, &[("domain", domain)]);
@@ -180,10 +183,11 @@ impl Writer<'_> {
                 coming,
                 policies,
             } => {
-                if keys.is_empty() && coming.is_empty() {
+                if keys.is_empty() && coming.is_empty() && domain.delegation.is_none() {
                     self.paragraph(catalogue.no_keys, &[]);
                 }
-                for key in keys {
+                self.handed_over(domain);
+                for key in keys.iter().filter(|key| !key.is_delegated) {
                     self.key(domain, key);
                 }
                 self.coming(domain, coming);
@@ -208,6 +212,36 @@ impl Writer<'_> {
                 }
             }
         }
+    }
+
+    /// What is to be done once, or that nothing is, where the keys are in the operator's zone.
+    fn handed_over(&mut self, domain: &DomainPack) {
+        let catalogue = self.catalogue;
+        let Some(delegation) = &domain.delegation else {
+            return;
+        };
+        if !delegation.is_asked {
+            return self.paragraph(catalogue.delegation_done, &[]);
+        }
+        if delegation.way == Way::Cname {
+            return;
+        }
+        let line = delegation_line(domain.domain.as_str(), delegation, catalogue);
+        self.blocks.push(if delegation.urgent {
+            Block::Urgent(line)
+        } else {
+            Block::Paragraph(line)
+        });
+        let name = [("domain", domain.domain.as_str())];
+        let what = match delegation.way {
+            Way::Ns => catalogue.delegation_ns_what,
+            _ => catalogue.delegation_dname_what,
+        };
+        self.paragraph(what, &name);
+        for record in &delegation.records {
+            self.record(domain, record);
+        }
+        self.paragraph(catalogue.delegation_last, &name);
     }
 
     fn parked_removal(&mut self, domain: &str, remove: &[String]) {
@@ -372,7 +406,13 @@ impl Writer<'_> {
             return;
         }
         self.section(catalogue.later, &[]);
-        if pack.delegation.is_none() {
+        let rotates = |domain: &DomainPack| sends(domain) && domain.delegation.is_none();
+        let by_option = pack.delegation.is_some()
+            && pack
+                .domains
+                .iter()
+                .all(|domain| domain.delegation.is_none());
+        if !by_option && pack.domains.iter().any(rotates) {
             let rotate = catalogue.duration(pack.rotate_every);
             let lead = catalogue.duration(pack.lead_time);
             let values = [("rotate", rotate.as_str()), ("lead", lead.as_str())];
@@ -393,11 +433,15 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
             coming,
             policies,
         } => {
+            let handed = domain.delegation.as_ref().filter(|one| one.is_asked);
+            let handed = handed.filter(|one| one.way != Way::Cname);
+            let handed = handed.map(|one| delegation_line(name, one, catalogue));
             let mut lines: Vec<Inlines> = keys
                 .iter()
                 .filter(|key| key.task != Task::Keep)
                 .map(|key| task_line(key, catalogue))
                 .collect();
+            lines.extend(handed);
             if !coming.is_empty() {
                 let number = coming.len().to_string();
                 let values = [("domain", name), ("number", number.as_str())];
@@ -413,6 +457,37 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
             vec![fill(catalogue.park, &values)]
         }
     }
+}
+
+/// The record that hands the keys of a domain over, in a line.
+pub(super) fn delegation_line(
+    domain: &str,
+    delegation: &DelegationPack,
+    catalogue: &Catalogue,
+) -> Inlines {
+    let sentence = match delegation.date {
+        Some(_) => catalogue.delegate_by,
+        None => catalogue.delegate_now,
+    };
+    let date = delegation.date.map(|date| catalogue.date(date));
+    let values = [
+        ("name", format!("_domainkey.{domain}")),
+        ("type", delegation.way.as_str().to_uppercase()),
+        ("number", delegation.records.len().to_string()),
+        ("date", date.unwrap_or_default()),
+    ];
+    fill(
+        sentence,
+        &values
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str())),
+    )
+}
+
+/// Whether CNAME records are asked for.
+fn takes_aliases(domain: &DomainPack) -> bool {
+    let delegation = domain.delegation.as_ref();
+    sends(domain) && delegation.is_none_or(DelegationPack::asks_for_aliases)
 }
 
 /// What is to be done about a key, in a line.
@@ -522,8 +597,14 @@ fn example_name(domain: &DomainPack) -> String {
             .next(),
         DomainTasks::Parked { records, .. } => records.last(),
     };
-    record.map_or_else(
+    let delegated = match &domain.tasks {
+        DomainTasks::Sending { keys, .. } => keys.iter().find(|key| key.is_delegated),
+        DomainTasks::Parked { .. } => None,
+    };
+    let name = record.map(|record| &record.name);
+    let name = name.or(delegated.map(|key| &key.name));
+    name.map_or_else(
         || format!("SELECTOR._domainkey.{}", domain.domain),
-        |record| record.name.clone(),
+        Clone::clone,
     )
 }

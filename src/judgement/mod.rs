@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     dns::Code,
-    keys::{Actor, KeyEntry, Situation, What},
+    keys::{Actor, Delegations, KeyEntry, Situation, Way, What},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFacts,
     organisation::{Action, Organisation, Policy},
@@ -100,6 +100,8 @@ pub enum Fact {
     Overdue,
     /// Nobody has looked at the DNS for too long.
     NotLooked,
+    /// The domain is to be handed over to the operator in this way, and nobody knows to where.
+    NoTarget(Way),
     /// SPF or DMARC of a domain is missing or wrong.
     Policy {
         /// What is wrong.
@@ -124,6 +126,7 @@ impl Fact {
             Self::Left => "left",
             Self::Overdue => "rotation_overdue",
             Self::NotLooked => "not_looked",
+            Self::NoTarget(_) => "delegation_without_target",
             Self::Policy { code, .. } => code.as_str(),
         }
     }
@@ -174,6 +177,7 @@ impl Judgement {
                 });
             }
         }
+        judgement.add_targets(situation.delegated.wanted);
         judgement.sort();
         judgement
     }
@@ -337,6 +341,17 @@ impl Judgement {
                 since: Some(publication.since),
                 ..matter(Level::Act, Fact::Overdue)
             });
+        }
+    }
+
+    fn add_targets(&mut self, wanted: &Delegations) {
+        for (domain, way) in &wanted.ways {
+            if !wanted.has_target(*way) {
+                self.add(Matter {
+                    domain: Some(domain.clone()),
+                    ..Matter::new(Level::Act, Fact::NoTarget(*way), Witness::Keystore)
+                });
+            }
         }
     }
 

@@ -325,6 +325,7 @@ fn judge(
     let (sightings, seen) = view.sightings(id).unwrap_or_default();
     let away = scene.claims.away(organisation, &keyring);
     let situation = situation(organisation, &keyring, &away, &scene.timing);
+    let situation = situation.seen(&sightings.leads);
     let judgement = Judgement::of(&situation, organisation.policy, Timestamp::now());
     let judgement = judgement.saw(organisation, &sightings);
     (Heard::now(id, &judgement, &keyring), stamp.zip(seen))

@@ -23,6 +23,7 @@ mod collect;
 mod complaints;
 mod hooks;
 mod journal;
+mod leads;
 mod policies;
 mod progress;
 mod requests;

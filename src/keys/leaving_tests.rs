@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Change, ChangeRefusal, Event, KeyEntry, Keyring, Moment, Publication, Revocation, Sight,
-    Situation, State, Timing, What, Why, Withdrawal, retire,
+    Change, ChangeRefusal, Delegated, Event, KeyEntry, Keyring, Moment, Publication, Revocation,
+    Sight, Situation, State, Timing, What, Why, Withdrawal, retire,
 };
 use crate::{
     dkim::key::Algorithm::{self, Ed25519Sha256, RsaSha256},
@@ -96,6 +96,7 @@ impl Life {
             away,
             algorithms: &[algorithm],
             timing: &TIMING,
+            delegated: Delegated::default(),
         })
     }
 
@@ -428,6 +429,7 @@ fn a_domain_gets_a_new_key_where_another_organisation_has_the_selector() {
         away: &[],
         algorithms: &[RsaSha256],
         timing: &TIMING,
+        delegated: Delegated::default(),
     };
     let plan = situation.plan(Moment::steady(life.now), |_, _| SEEN);
     let added = |plan: &super::Plan| {

@@ -15,6 +15,7 @@
 mod change;
 mod check;
 mod commands;
+mod delegation;
 mod departure;
 mod keyring;
 mod new_key;
@@ -37,6 +38,7 @@ pub use self::{
         CommandError, Insistence, abort, activate, add_domains, refuse_former, retire, revoke,
         withdraw,
     },
+    delegation::{Delegated, Delegations, Lead, Way},
     departure::{Departure, Departures},
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},

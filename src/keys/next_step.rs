@@ -38,6 +38,9 @@ pub struct NextStep {
     /// (active). Empty: from when the record may be removed. None: at once, or not known.
     #[serde(skip)]
     pub due: Option<Timestamp>,
+    /// Whether the record is in a zone of the operator, so that the task is the operator's.
+    #[serde(skip)]
+    pub is_delegated: bool,
 }
 
 words! {
@@ -75,11 +78,42 @@ words! {
 }
 
 impl NextStep {
+    /// For people: what happens, or what someone must do.
+    pub fn text(&self) -> String {
+        let text = match self.what {
+            _ if !self.is_delegated => None,
+            What::PublishRecord => Some("put its record into our own zone (see `zegel dns zone`)"),
+            What::MendRecord => Some(
+                "correct its record in our own zone, at every name server (see `zegel dns check`)",
+            ),
+            What::Unrevoke => Some("give its record in our own zone the key back: p= is empty"),
+            What::RestoreRecord => Some(
+                "put its record back into our own zone (see `zegel dns zone`): mail is signed \
+                 with this key",
+            ),
+            What::RestoreDrainingRecord => {
+                Some("put its record back into our own zone: mail on its way needs it")
+            }
+            What::EmptyRecord => {
+                Some("give its record in our own zone an empty p= (see `zegel dns zone`)")
+            }
+            What::RemoveRecord => {
+                Some("take its record out of our own zone (see `zegel dns zone`)")
+            }
+            _ => None,
+        };
+        text.map_or_else(|| self.what.to_string(), ToOwned::to_owned)
+    }
+
     /// Who has to do it.
     pub fn actor(&self) -> Actor {
         match (self.task, &self.what) {
             (Some(Task::Restore | Task::Mend | Task::Add | Task::Empty | Task::Remove), _) => {
-                Actor::Administrator
+                if self.is_delegated {
+                    Actor::Operator
+                } else {
+                    Actor::Administrator
+                }
             }
             (_, What::MendClock | What::SettleDomain | What::TakeOver) => Actor::Operator,
             (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
@@ -96,6 +130,8 @@ pub enum What {
     Look,
     /// The DNS administrator publishes the record.
     PublishRecord,
+    /// The DNS administrator adds the record that hands the name over to the operator.
+    Delegate,
     /// The DNS administrator mends the record, at all servers.
     MendRecord,
     /// The DNS administrator takes the empty record away, or a new key is made.
@@ -145,6 +181,7 @@ impl What {
         match self {
             Self::Look => "look",
             Self::PublishRecord => "publish_record",
+            Self::Delegate => "delegate",
             Self::MendRecord => "mend_record",
             Self::Unrevoke => "unrevoke",
             Self::AwaitServers => "await_servers",
@@ -174,6 +211,7 @@ impl fmt::Display for What {
         let text = match self {
             Self::Look => "the keeper looks for its record in DNS",
             Self::PublishRecord => "publish its record (see `zegel dns records`)",
+            Self::Delegate => "add the record that delegates it, once (see `zegel dns records`)",
             Self::MendRecord => "correct its record, at every name server (see `zegel dns check`)",
             Self::Unrevoke => "give its record the key back: p= is empty, which revokes it",
             Self::AwaitServers => "every name server must answer; nothing changes until then",
@@ -217,6 +255,51 @@ impl Situation<'_> {
         let Some(publication) = key.publications.get(domain) else {
             return step(What::Configure, Level::Well, None);
         };
+        let step = self.step_of(key, domain, publication);
+        let place = (domain, publication);
+        self.handed_over(step, &key.selector, place)
+    }
+
+    /// The step, where the configuration hands the domain over: the operator's turn instead of
+    /// that of the organisation, or the one record that the organisation has to add.
+    fn handed_over(
+        &self,
+        step: NextStep,
+        selector: &Selector,
+        (domain, publication): (&DomainName, &Publication),
+    ) -> NextStep {
+        if self.delegated.wanted.way(domain).is_none() {
+            return step;
+        }
+        let is_ours = self.delegated.is_ours(selector, domain);
+        let is_asked = matches!(step.task, Some(Task::Add | Task::Mend | Task::Restore));
+        let asks = match (is_ours, publication.state) {
+            (Some(true), _) => false,
+            (_, State::Generated | State::Published) => is_asked,
+            (Some(false), State::Active) => is_asked || step.what == What::MakeSuccessor,
+            _ => false,
+        };
+        if asks {
+            return NextStep {
+                what: What::Delegate,
+                when: None,
+                level: match step.what {
+                    What::MakeSuccessor => Level::Act,
+                    _ => step.level,
+                },
+                task: Some(Task::Add),
+                ..step
+            };
+        }
+        NextStep {
+            // What its own DNS holds is for its own administrator, until mail needs it no more.
+            is_delegated: is_ours != Some(false),
+            ..step
+        }
+    }
+
+    /// The same, whoever has the record.
+    fn step_of(&self, key: &KeyEntry, domain: &DomainName, publication: &Publication) -> NextStep {
         let drained = || later(publication.since, self.timing.drain_time(publication.ttl));
         match publication.state {
             State::Generated | State::Published => self.next_before_use(key, domain, publication),
@@ -421,16 +504,18 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
         level,
         task: task.into(),
         due: None,
+        is_delegated: false,
     }
 }
 
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 22] {
+    pub(crate) fn each() -> [Self; 23] {
         [
             What::Look,
             What::PublishRecord,
+            What::Delegate,
             What::MendRecord,
             What::Unrevoke,
             What::AwaitServers,
@@ -460,7 +545,7 @@ mod tests {
     use super::*;
     use crate::{
         dkim::key::Algorithm,
-        keys::{Keyring, NewKey, Timing},
+        keys::{Delegated, Keyring, NewKey, Timing},
     };
 
     #[test]
@@ -509,6 +594,7 @@ mod tests {
                 away: &[],
                 algorithms: &[Algorithm::Ed25519Sha256],
                 timing: &timing,
+                delegated: Delegated::default(),
             };
             let step = situation.next_step(&keyring.keys()[1], &domain);
             assert_eq!(step.due, Some(day(due)), "made on day {made}");

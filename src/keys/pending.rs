@@ -75,7 +75,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::keys::{Keyring, Publication, Timing};
+    use crate::keys::{Delegated, Keyring, Publication, Timing};
 
     const TIMING: Timing = Timing {
         check_every: Duration::from_hours(1),
@@ -109,6 +109,7 @@ mod tests {
             away: &[],
             algorithms: &[Algorithm::RsaSha256],
             timing: &TIMING,
+            delegated: Delegated::default(),
         };
         situation.pending()
     }

@@ -2,6 +2,7 @@
 //! sign.
 
 use super::{
+    delegation::{Delegated, Lead},
     keyring::{KeyEntry, Keyring},
     publication::{Publication, State, Why, Withdrawal},
     timing::{Gap, Moment, Timing},
@@ -25,6 +26,8 @@ pub struct Situation<'a> {
     pub algorithms: &'a [Algorithm],
     /// The waits.
     pub timing: &'a Timing,
+    /// Whose records are in a zone of the operator.
+    pub delegated: Delegated<'a>,
 }
 
 /// One key in the DNS of one domain.
@@ -37,6 +40,13 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Situation<'a> {
+    /// With what was seen of the names that are handed over to the operator.
+    #[must_use]
+    pub fn seen(mut self, leads: &'a [Lead]) -> Self {
+        self.delegated.leads = leads;
+        self
+    }
+
     /// The keys and domains that are to be looked at in DNS.
     pub fn watched(&self) -> impl Iterator<Item = (&'a KeyEntry, &'a DomainName)> {
         self.records()

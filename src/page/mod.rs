@@ -42,7 +42,7 @@ use crate::{
     config::situation,
     handover::{Handover, Pack, Scope, needs_public_key},
     judgement::{self, Judgement, Told},
-    keys::{Keyring, Timing},
+    keys::{Keyring, Lead, Timing},
     keystore::{Keystore, Sightings},
     observe::{metrics::Metrics, status::SignerFacts},
     organisation::Organisation,
@@ -76,6 +76,8 @@ struct Subject<'a> {
     judgement: Judgement,
     /// Or why it can't be read.
     keyring: Result<Keyring, String>,
+    /// Where the names of its keys were seen to lead.
+    leads: Vec<Lead>,
     /// Or why there is none.
     pack: Result<Pack, String>,
 }
@@ -246,6 +248,7 @@ impl Inner {
             organisation,
             judgement: self.judge(&snapshot, organisation, &keyring, now),
             keyring,
+            leads: read_sightings(&snapshot, organisation).leads,
             pack: pack_of(&snapshot, organisation, now),
         };
         let day = self.history.day(&organisation.id, now);
@@ -297,8 +300,9 @@ impl Inner {
         let standing = match keyring {
             Ok(keyring) => {
                 let away = snapshot.away(organisation, keyring);
-                let situation = situation(organisation, keyring, &away, &timing);
                 let sightings = read_sightings(snapshot, organisation);
+                let situation =
+                    situation(organisation, keyring, &away, &timing).seen(&sightings.leads);
                 Standing::of(&situation, organisation.policy, now).saw(organisation, &sightings)
             }
             Err(problem) => Standing::unknown(problem),

@@ -4,6 +4,7 @@
 
 mod audit;
 mod checks;
+mod delegation;
 mod dns;
 mod dns_server;
 mod doctor;

@@ -18,7 +18,7 @@ use crate::{
     config::{Loaded, situation},
     dkim::{Algorithm, Fingerprint},
     judgement::Judgement,
-    keys::{Departure, KeyEntry, NextStep, Publication, Situation, State, What},
+    keys::{Actor, Departure, KeyEntry, NextStep, Publication, Situation, State, What},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -70,6 +70,8 @@ struct ListedDomain {
 struct ListedStep {
     #[serde(flatten)]
     step: NextStep,
+    /// Whose turn it is.
+    actor: Actor,
     /// For people.
     text: String,
 }
@@ -162,7 +164,9 @@ fn gather(
             Err(error) => warn(error),
             Ok(keyring) => {
                 let away = claims.away(organisation, &keyring);
+                let sightings = judge.sightings(organisation);
                 let situation = situation(organisation, &keyring, &away, &timing);
+                let situation = situation.seen(&sightings.leads);
                 let of = Of {
                     organisation,
                     situation: &situation,
@@ -250,7 +254,8 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
                     level: of.level(entry, domain, is_refused),
                     publication: *publication,
                     next: ListedStep {
-                        text: step.what.to_string(),
+                        text: step.text(),
+                        actor: step.actor(),
                         step,
                     },
                 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     config::changes::described,
+    keys::Delegations,
     organisation::{Organisation, Policy, SelectorTemplate, Senders},
 };
 
@@ -20,6 +21,7 @@ fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
             selector: SelectorTemplate::new("{org}", &id).unwrap(),
             algorithms: vec![Algorithm::RsaSha256],
             senders: None,
+            delegations: Delegations::default(),
             policy: Policy::default(),
             id,
         })

@@ -116,7 +116,7 @@ fn reasons(one: &One<'_>) -> Markup {
 fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
     let timing = subject.snapshot.settings().timing();
     let away = subject.snapshot.away(subject.organisation, keyring);
-    let situation = situation(subject.organisation, keyring, &away, &timing);
+    let situation = situation(subject.organisation, keyring, &away, &timing).seen(&subject.leads);
     html! {
         table.keys role="table" {
             caption.hidden { "Keys by domain" }
@@ -208,7 +208,7 @@ fn row(
             td role="cell" data-label="In DNS" { (dns(publication)) }
             td.step role="cell" data-label="Next step" {
                 @if level != Level::Well { (parts::level(level)) }
-                p { (parts::prose(&words::step(&step.what))) }
+                p { (parts::prose(&words::step(&step))) }
                 @if let Some(when) = step.when { p.muted { (parts::time(when)) } }
             }
         }
