@@ -395,24 +395,8 @@ fn read_organisation(
     }
     let domains = section.list("domains", domain);
     let parked = section.list("parked", domain);
-    let mut first = HashMap::new();
-    for (domain, site) in domains.iter().chain(&parked).flat_map(|list| &list.items) {
-        match first.entry(domain) {
-            Entry::Vacant(free) => {
-                free.insert(site);
-            }
-            Entry::Occupied(first) => report.problem(site, is_taken(domain, first.get())),
-        }
-    }
     let incoming = section.list("incoming", domain);
-    for (domain, site) in incoming.iter().flat_map(|list| &list.items) {
-        match first.entry(domain) {
-            Entry::Vacant(free) => {
-                free.insert(site);
-            }
-            Entry::Occupied(first) => report.problem(site, is_here(domain, first.get())),
-        }
-    }
+    report_doubled([&domains, &parked, &incoming], report);
     let contact = section.read("contact", contact);
     let selector = read_selector(&mut section, &id, domains.as_ref());
     let algorithms = read_algorithms(&mut section);
@@ -420,7 +404,7 @@ fn read_organisation(
         .take("senders")
         .map(|node| read_senders(node, surroundings, report));
     let delegations = section.take("delegation").map(|node| {
-        let domains = domains.iter().flat_map(|list| &list.items);
+        let domains = domains.iter().chain(&incoming).flat_map(|list| &list.items);
         let domains: Vec<&DomainName> = domains.map(|(domain, _)| domain).collect();
         delegation::read(node, &domains, surroundings, report)
     });
@@ -447,6 +431,23 @@ fn is_taken(domain: &DomainName, first: &Site) -> Fault {
         "take it out of one of the two: a domain belongs to one organisation, and is either sent \
          from or parked",
     )
+}
+
+/// A domain is in one of these lists, and once.
+fn report_doubled([domains, parked, incoming]: [&Option<List<DomainName>>; 3], report: &Report) {
+    let mut first = HashMap::new();
+    let here = domains.iter().chain(parked).flat_map(|list| &list.items);
+    let here = here.map(|item| (item, is_taken as fn(&DomainName, &Site) -> Fault));
+    let comes = incoming.iter().flat_map(|list| &list.items);
+    let comes = comes.map(|item| (item, is_here as fn(&DomainName, &Site) -> Fault));
+    for ((domain, site), fault) in here.chain(comes) {
+        match first.entry(domain) {
+            Entry::Vacant(free) => {
+                free.insert(site);
+            }
+            Entry::Occupied(first) => report.problem(site, fault(domain, first.get())),
+        }
+    }
 }
 
 fn is_here(domain: &DomainName, first: &Site) -> Fault {

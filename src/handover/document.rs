@@ -1,6 +1,7 @@
 //! The pack as a document: headings, sentences and records, in one language, before it is
 //! known whether it becomes text, Markdown or HTML.
 
+mod example;
 mod leaving;
 mod seen;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 
+use self::example::{entering, example, example_name};
 pub(super) use self::seen::policy_line;
 use super::{
     catalogue::{Catalogue, Inlines, code, fill, words},
@@ -541,29 +543,6 @@ fn shell_word(name: &str) -> String {
     }
 }
 
-fn entering(pack: &Pack, catalogue: &Catalogue, example: &DomainPack, name: &str) -> Vec<Inlines> {
-    let placements = example.placements(name);
-    let zone = placements.first().map_or("", |placement| &placement.zone);
-    let wrong = format!("{name}.{zone}");
-    let mut sentences = vec![
-        catalogue.enter_zone_name,
-        catalogue.enter_quotes,
-        catalogue.enter_semicolon,
-        catalogue.enter_length,
-        catalogue.enter_exact,
-        catalogue.enter_ttl,
-    ];
-    if pack.has_keys() {
-        sentences.push(catalogue.enter_beside);
-    }
-    let names = || pack.domains.iter().map(|domain| &domain.domain);
-    if names().any(|domain| domain.unicode() != domain.as_str()) {
-        sentences.push(catalogue.enter_idn);
-    }
-    let fill = |sentence| fill(sentence, &[("wrong", wrong.as_str())]);
-    sentences.into_iter().map(fill).collect()
-}
-
 /// How long a former key is needed, in words; in whole days where it is days.
 fn drain(pack: &Pack, catalogue: &Catalogue) -> String {
     const DAY: u64 = 24 * 60 * 60;
@@ -578,33 +557,4 @@ fn drain(pack: &Pack, catalogue: &Catalogue) -> String {
 
 fn sends(domain: &DomainPack) -> bool {
     matches!(domain.tasks, DomainTasks::Sending { .. })
-}
-
-/// The domain that examples are taken from: one that sends.
-fn example(pack: &Pack) -> Option<&DomainPack> {
-    pack.domains.iter().find(|domain| sends(domain))
-}
-
-/// The whole name of a record to show things on, one to be added if there is.
-fn example_name(domain: &DomainPack) -> String {
-    let record = match &domain.tasks {
-        DomainTasks::Sending { keys, coming, .. } => keys
-            .iter()
-            .filter(|key| matches!(key.task, Task::Add | Task::Mend | Task::Restore))
-            .chain(keys)
-            .filter_map(|key| key.record.as_ref())
-            .chain(coming)
-            .next(),
-        DomainTasks::Parked { records, .. } => records.last(),
-    };
-    let delegated = match &domain.tasks {
-        DomainTasks::Sending { keys, .. } => keys.iter().find(|key| key.is_delegated),
-        DomainTasks::Parked { .. } => None,
-    };
-    let name = record.map(|record| &record.name);
-    let name = name.or(delegated.map(|key| &key.name));
-    name.map_or_else(
-        || format!("SELECTOR._domainkey.{}", domain.domain),
-        Clone::clone,
-    )
 }

@@ -412,11 +412,7 @@ impl Situation<'_> {
         }
         // No mail is signed with the key of a domain that is still elsewhere.
         let comes = self.comes(domain);
-        let is_wrong = if comes {
-            Level::Act
-        } else {
-            Level::Unverifiable
-        };
+        let is_wrong = comes.then_some(Level::Act).unwrap_or(Level::Unverifiable);
         match publication.why {
             Some(Why::NotSeen | Why::SeenRevoked) => {
                 return step(What::RestoreRecord, is_wrong, Task::Restore);
@@ -554,6 +550,7 @@ mod tests {
             assert_eq!(serde_json::to_value(&what).unwrap()["what"], what.as_str());
         }
     }
+
     #[test]
     fn a_successor_made_by_hand_is_due_in_two_weeks_and_any_other_at_the_end() {
         let day = |day: i64| Timestamp::from_second(day * 24 * 60 * 60).unwrap();

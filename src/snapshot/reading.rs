@@ -268,6 +268,8 @@ impl KeySet {
             if publication.is_some_and(Publication::may_return)
                 && signed.contains(&&*domain)
                 && keyring.active_key(domain, entry.algorithm).is_none()
+                // The operator's word, and not that of files.
+                && !keyring.has_left(domain)
             {
                 *state = State::Active;
             }
