@@ -14,12 +14,17 @@ use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 
 use self::{check::CheckArguments, records::RecordsArguments};
-use super::{context::Context, failure::Failure, status::Status};
+use super::{
+    context::{Context, gone},
+    failure::Failure,
+    status::Status,
+};
 use crate::{
     config::Loaded,
     handover::{self, Format, Handover, HandoverError, needs_public_key},
     keys::Way,
     names::DomainName,
+    organisation::Organisation,
     words::Language,
 };
 
@@ -70,14 +75,17 @@ fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Fail
         Failure::Usage(text.to_owned())
     })?;
     let keystore = loaded.settings.open_keystore()?;
-    let keys = loaded
-        .organisations
+    // Mail may still need the keys of those that have no file any more.
+    let ids = loaded.organisations.iter().map(|one| &one.id);
+    let gone: Vec<Organisation> = keystore.without_file(ids)?.iter().map(gone).collect();
+    let files = loaded.organisations.iter().map(|one| &**one);
+    let organisations: Vec<&Organisation> = files.chain(&gone).collect();
+    let keys = organisations
         .iter()
         .map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key))
         .collect::<Result<Vec<_>, _>>()?;
     let now = Timestamp::now();
-    let handovers: Vec<Handover<'_>> = loaded
-        .organisations
+    let handovers: Vec<Handover<'_>> = organisations
         .iter()
         .zip(&keys)
         .map(|(organisation, keys)| Handover::new(organisation, keys, &loaded.settings, now))

@@ -33,27 +33,18 @@ pub struct Farewell {
 }
 
 impl Handover<'_> {
-    /// Of a domain that leaves at the operator's word, or that has left: none if it stays, or if
-    /// nothing is left to be done.
+    /// Of a domain that leaves at the operator's word, or that has left: none if it stays.
     pub(super) fn farewell(&self, domain: &DomainName) -> Option<Farewell> {
-        let departure = self.keyring.departure(domain);
+        // What only a file says may have gone to another organisation, which still sends from it.
+        let departure = self.keyring.departure(domain)?;
         let publications = || {
             let keys = self.keyring.keys().iter();
             keys.filter_map(|key| key.publications.get(domain))
         };
-        let left = || publications().filter_map(|one| one.left).max();
-        let here = &self.organisation.domains;
-        // Without a notice it has left if it is in no file and has a key that drains.
-        let (end, ended) = match departure {
-            Some(departure) => (
-                departure.ended.unwrap_or(departure.until),
-                departure.ended.is_some(),
-            ),
-            None if here.contains(domain) || self.organisation.parked.contains(domain) => {
-                return None;
-            }
-            None => (left()?, true),
-        };
+        let (end, ended) = (
+            departure.ended.unwrap_or(departure.until),
+            departure.ended.is_some(),
+        );
         Some(Farewell {
             signs_until: date(end),
             ended,

@@ -222,6 +222,7 @@ impl Handover<'_> {
         scope: &Scope,
     ) -> Result<DomainPack, HandoverError> {
         let way = situation.delegated.wanted.way(domain);
+        let way = way.filter(|_| situation.sends_from(domain));
         let delegation = way.map(|way| {
             let steps = steps(situation, domain);
             DelegationPack::new(self, domain, (way, &steps))
@@ -266,8 +267,8 @@ impl Handover<'_> {
             None => Vec::new(),
             Some(zone) => delegation::coming(self, domain, zone)?,
         };
-        // A domain that is here no more is no longer ours to advise on.
-        let policies = if situation.sends_from(domain) {
+        // A domain that is here no more, or not yet, is not ours to advise on.
+        let policies = if situation.sends_from(domain) && !situation.comes(domain) {
             self.policies(domain)
         } else {
             Vec::new()

@@ -267,12 +267,18 @@ fn what_is_in_our_own_zone_is_the_operators_turn_and_what_leads_there_the_custom
         (
             gone,
             None,
-            ("restore_record", operator, Level::Unverifiable),
+            ("restore_record", customer, Level::Unverifiable),
         ),
         (
             revoked,
             Some(true),
             ("empty_record", operator, Level::Compromised),
+        ),
+        // Where nobody has looked, it may be in either zone: a thief does not wait for a look.
+        (
+            revoked,
+            None,
+            ("empty_record", customer, Level::Compromised),
         ),
         (
             revoked,

@@ -293,7 +293,7 @@ impl Situation<'_> {
         }
         NextStep {
             // What its own DNS holds is for its own administrator, until mail needs it no more.
-            is_delegated: is_ours != Some(false),
+            is_delegated: is_ours == Some(true),
             ..step
         }
     }

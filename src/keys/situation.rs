@@ -128,7 +128,7 @@ impl<'a> Situation<'a> {
     /// Whether nobody says who has the domain now.
     pub fn misses(&self, domain: &DomainName) -> bool {
         let is_known = self.has(domain) || self.away.contains(domain);
-        !is_known && !self.is_leaving(domain)
+        !is_known && !self.keyring.has_left(domain)
     }
 
     /// Whether something is still to be done, or left as it is, in the DNS of one of these domains.

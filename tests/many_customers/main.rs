@@ -36,7 +36,7 @@ const NEVER: usize = 7;
 /// The blocks of the page, in order.
 fn blocks() -> Vec<String> {
     let page = fs::read_to_string("docs/many-customers.md").expect("the page");
-    let blocks = page.split("```bash\n").skip(1);
+    let blocks = page.split("```sh\n").skip(1);
     let code = blocks.map(|block| block.split("```").next().unwrap_or_default());
     code.map(str::to_owned).collect()
 }

@@ -206,7 +206,7 @@ impl Of<'_> {
         }
         let situation = self.situation;
         let leaves = situation.keyring.departure(domain).is_some()
-            || !(self.organisation.domains.contains(domain)
+            || !(self.organisation.keyed().any(|one| one == domain)
                 || self.organisation.parked.contains(domain));
         leaves && situation.next_step(entry, domain).what != What::Nothing
     }

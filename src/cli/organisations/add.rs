@@ -296,6 +296,12 @@ fn check_place(
     let keyring = keystore
         .read_keyring(id)
         .map_err(|error| error.to_string())?;
+    let mut domains = entry.domains.iter();
+    if domains.any(|domain| keyring.departure(domain).is_some()) {
+        return Err(format!(
+            "{id} has left, or leaves, by `zegel org retire`: `zegel org retire {id} --undo` first"
+        ));
+    }
     let file = folder.join(format!("{id}.toml"));
     if fs::symlink_metadata(&file).is_err() {
         return match former_domains(entry, &keyring) {
