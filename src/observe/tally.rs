@@ -11,7 +11,11 @@ use std::collections::BTreeMap;
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use super::{metrics::OTHER, status::SignerFigures};
+use super::{
+    metrics::OTHER,
+    status::{SignerFacts, SignerFigures},
+};
+use crate::organisation::Refusal;
 
 /// The version of the files.
 const VERSION: u32 = 1;
@@ -98,6 +102,9 @@ struct Reading {
     /// signer reads its counters one after the other, so one message may be in two readings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     owed: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What it knew of organisations, of those of which there was something to say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, SignerFacts>,
 }
 
 /// Why the file of a day can't be read.
@@ -197,12 +204,15 @@ impl Day {
             started: figures.started,
             organisations: raw(figures),
             owed: BTreeMap::new(),
+            facts: facts(figures),
         };
         self.until = self.until.max(now);
         let was_silent = self.silent.remove(signer).is_some();
         let before = self.signers.get(signer).cloned();
         let is_same = before.as_ref().is_some_and(|before| {
-            before.started == reading.started && before.organisations == reading.organisations
+            before.started == reading.started
+                && before.organisations == reading.organisations
+                && before.facts == reading.facts
         });
         if is_same {
             if let Some(known) = self.signers.get_mut(signer) {
@@ -247,6 +257,21 @@ impl Day {
         let last = self.signers.get(signer).map(|reading| reading.at);
         self.silent.insert(signer.to_owned(), last.unwrap_or(now));
         true
+    }
+
+    /// What the signers know of organisations beyond their keyrings, by the id: of all signers
+    /// together, and of one that does not answer what it said last.
+    pub fn facts(&self) -> BTreeMap<String, SignerFacts> {
+        let mut all: BTreeMap<String, SignerFacts> = BTreeMap::new();
+        for (id, known) in self.signers.values().flat_map(|reading| &reading.facts) {
+            let facts = all.entry(id.clone()).or_default();
+            facts.sends_without_key |= known.sends_without_key;
+            for (domain, why) in &known.put_off {
+                let first = || why.clone();
+                facts.put_off.entry(domain.clone()).or_insert_with(first);
+            }
+        }
+        all
     }
 
     /// Forgets the signers that nobody asks any more.
@@ -409,6 +434,25 @@ fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     counts
         .filter(|(_, counts)| *counts != Counts::default())
         .collect()
+}
+
+/// What a signer says that it knows of organisations. Whether they send without a key its
+/// counters tell too: a signer without a status page says only those.
+fn facts(figures: &SignerFigures) -> BTreeMap<String, SignerFacts> {
+    let mut facts = figures.facts.clone();
+    let awaiting = Refusal::AwaitingKey.as_str();
+    for (id, counts) in figures.organisations.iter().chain(&figures.beyond) {
+        let is_own = !id.is_empty() && id != OTHER;
+        if is_own
+            && counts
+                .unsigned
+                .get(awaiting)
+                .is_some_and(|count| *count > 0)
+        {
+            facts.entry(id.clone()).or_default().sends_without_key = true;
+        }
+    }
+    facts
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
