@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    metrics::OTHER,
-    status::{SignerFacts, SignerFigures},
-};
+use super::status::{SignerFacts, SignerFigures};
 use crate::organisation::Refusal;
 
 /// The version of the files.
@@ -419,10 +416,7 @@ fn time(seconds: u64) -> Timestamp {
 /// As the signer counts. Who has counted nothing is left out, and so are those together that are
 /// told one by one.
 fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
-    let beyond = &figures.beyond;
-    let organisations = figures.organisations.iter();
-    let organisations = organisations.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
-    let counts = organisations.chain(beyond).map(|(id, figures)| {
+    let counts = figures.each().map(|(id, figures)| {
         let counts = Counts {
             signed: figures.signed,
             unsigned: figures.unsigned.clone(),
@@ -441,13 +435,11 @@ fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
 fn facts(figures: &SignerFigures) -> BTreeMap<String, SignerFacts> {
     let mut facts = figures.facts.clone();
     let awaiting = Refusal::AwaitingKey.as_str();
-    for (id, counts) in figures.organisations.iter().chain(&figures.beyond) {
-        let is_own = !id.is_empty() && id != OTHER;
-        if is_own
-            && counts
-                .unsigned
-                .get(awaiting)
-                .is_some_and(|count| *count > 0)
+    for (id, counts) in figures.each() {
+        if counts
+            .unsigned
+            .get(awaiting)
+            .is_some_and(|count| *count > 0)
         {
             facts.entry(id.clone()).or_default().sends_without_key = true;
         }
