@@ -6,10 +6,10 @@
 //! those of an organisation of which one has fallen. The readings stand beside the counts, to be written in one step with them:
 //! nothing is counted twice, whatever is cut off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::status::{SignerFacts, SignerFigures};
 use crate::organisation::Refusal;
@@ -42,6 +42,17 @@ pub struct Day {
     pub silent: BTreeMap<String, Timestamp>,
     /// What each signer said last, by its address.
     signers: BTreeMap<String, Reading>,
+}
+
+/// A day of mail without the readings, which are as long again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct DaySummary {
+    /// Until when it is collected.
+    pub until: Timestamp,
+    /// What is not known for certain.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    organisations: BTreeMap<String, Counts>,
 }
 
 /// Messages of one organisation. No message is in two of the maps.
@@ -172,15 +183,7 @@ impl Day {
     /// # Errors
     /// When it can't be read.
     pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
-        #[derive(Deserialize)]
-        struct Head {
-            version: u32,
-        }
-        let head: Head = serde_json::from_slice(json)?;
-        if head.version > VERSION {
-            return Err(UnreadableDay::Newer(head.version));
-        }
-        Ok(serde_json::from_slice(json)?)
+        parse(json)
     }
 
     /// What is written of it.
@@ -312,6 +315,35 @@ impl Day {
             });
         }
     }
+}
+
+impl DaySummary {
+    /// Reads the file of a day.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
+        parse(json)
+    }
+
+    /// The organisations with mail that was not signed.
+    pub fn unsigned(self) -> HashMap<String, Counts> {
+        let all = self.organisations.into_iter();
+        all.filter(|(_, counts)| !counts.reasons().is_empty())
+            .collect()
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, UnreadableDay> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    let head: Head = serde_json::from_slice(json)?;
+    if head.version > VERSION {
+        return Err(UnreadableDay::Newer(head.version));
+    }
+    Ok(serde_json::from_slice(json)?)
 }
 
 /// From when on the counters of a reading are new.

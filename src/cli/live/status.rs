@@ -238,16 +238,18 @@ fn trial(figures: &SignerFigures, count: usize) -> Option<String> {
         all.iter().map(|(_, one)| part(&one.observed)).sum()
     };
     let signed = sum(|one| one.signed);
-    let mut line = format!("Listeners with observe = true: {signed} would be signed");
-    let unverified = sum(|one| one.unverified);
-    if unverified > 0 {
-        line += &format!(", {unverified} with a signature that does not verify");
-    }
+    let unverified = match sum(|one| one.unverified) {
+        0 => String::new(),
+        count => format!(", {count} with a signature that does not verify"),
+    };
+    let line = format!(
+        "Listeners with observe = true: {signed} would be signed{unverified}; would be unsigned:"
+    );
     let mut unsigned: Vec<_> = all.iter().map(|(id, one)| (*id, &one.observed)).collect();
     unsigned.retain(|(_, one)| one.all_unsigned() > 0);
     unsigned.sort_by_key(|(_, one)| std::cmp::Reverse(one.all_unsigned()));
     if unsigned.is_empty() {
-        return Some(line + "; would be unsigned: none");
+        return Some(line + " none");
     }
     let named = unsigned.iter().take(count).map(|(id, one)| {
         let kept_back = match one.kept_back() {
@@ -262,7 +264,7 @@ fn trial(figures: &SignerFigures, count: usize) -> Option<String> {
     if more > 0 {
         named.push(format!("and {more} more (--count)"));
     }
-    Some(format!("{line}; would be unsigned: {}", named.join(", ")))
+    Some(format!("{line} {}", named.join(", ")))
 }
 
 /// Mail that belongs to none has no name.

@@ -28,12 +28,12 @@ pub(super) struct Forecasts {
 impl Forecasts {
     /// One message, with the reason why it would not be signed, if it would not.
     pub(super) fn add(&self, forecast: Forecast, reason: Option<Refusal>) {
-        match forecast {
-            Forecast::Signed => self.signed.fetch_add(1, Relaxed),
-            Forecast::Unverified => self.unverified.fetch_add(1, Relaxed),
-            Forecast::Unsigned | Forecast::Tempfailed | Forecast::Rejected => 0,
-        };
         let Some(reason) = reason else {
+            let signed = match forecast {
+                Forecast::Unverified => &self.unverified,
+                _ => &self.signed,
+            };
+            signed.fetch_add(1, Relaxed);
             return;
         };
         count(&self.unsigned, reason);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::observe::status::OrganisationFigures;
+use crate::observe::{metrics::OTHER, status::OrganisationFigures};
 
 const SIGNER: &str = "127.0.0.1:9465";
 
