@@ -17,6 +17,9 @@ const SUFFIX: &str = ".json";
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CountsStamp(Stamp);
 
+/// What was written of a day, with the stamp that the file had before it was read.
+pub type StampedCounts = (Vec<u8>, Option<CountsStamp>);
+
 impl Keystore {
     /// The days that were counted, in their order.
     ///
@@ -43,10 +46,7 @@ impl Keystore {
     ///
     /// # Errors
     /// As [`Keystore::read_counts`].
-    pub fn read_counts_stamped(
-        &self,
-        day: Date,
-    ) -> Result<Option<(Vec<u8>, Option<CountsStamp>)>, KeystoreError> {
+    pub fn read_counts_stamped(&self, day: Date) -> Result<Option<StampedCounts>, KeystoreError> {
         let Some(folder) = self.counts()? else {
             return Ok(None);
         };

@@ -55,7 +55,7 @@ use jiff::Timestamp;
 pub use self::{
     alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
-    counts::CountsStamp,
+    counts::{CountsStamp, StampedCounts},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
