@@ -57,6 +57,7 @@ use jiff::Timestamp;
 pub use self::{
     alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
+    counts::{CountsStamp, StampedCounts},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},

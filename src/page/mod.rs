@@ -18,6 +18,7 @@ mod history;
 mod html;
 mod list;
 mod overview;
+mod past;
 mod plot;
 mod request;
 mod standing;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use self::{
     history::History,
     overview::{Overview, Row},
+    past::Past,
     request::Place,
     standing::Standing,
 };
@@ -62,6 +64,7 @@ struct Inner {
     metrics: Metrics,
     history: History,
     overview: Mutex<Overview>,
+    past: Past,
     started: Timestamp,
 }
 
@@ -90,6 +93,7 @@ impl Page {
             metrics,
             history: History::default(),
             overview: Mutex::default(),
+            past: Past::default(),
             started: Timestamp::now(),
         }))
     }
@@ -253,11 +257,16 @@ impl Inner {
         };
         let day = self.history.day(&organisation.id, now);
         let reasons = self.metrics.reasons(&organisation.id);
+        // Without a keystore nothing was counted; why there is none is said above.
+        let past = snapshot.keystore().map_or(Ok(None), |keystore| {
+            self.past.of(keystore, &organisation.id, now)
+        });
         let page = html::one(&html::One {
             subject: &subject,
             language: request::language(query),
             day: &day,
             reasons: &reasons,
+            past: past.as_ref().map(Option::as_ref).map_err(String::as_str),
             started: self.started,
             now,
         });

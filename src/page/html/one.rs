@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{frame, parts, records};
+use super::{frame, parts, past, records};
 use crate::{
     config::situation,
     judgement::{Judgement, Matter},
     keys::{KeyEntry, Keyring, Publication, Situation},
     names::DomainName,
-    page::{Subject, history::Day, words},
+    page::{Subject, history::Day, past::PastMail, words},
     words::{Language, Level},
 };
 
@@ -21,6 +21,8 @@ pub(in crate::page) struct One<'a> {
     pub(in crate::page) day: &'a Day,
     /// Why mail was not signed since the start, and how often.
     pub(in crate::page) reasons: &'a [(&'static str, u64)],
+    /// The last days as the keeper counted them, or why nobody can tell.
+    pub(in crate::page) past: Result<Option<&'a PastMail>, &'a str>,
     pub(in crate::page) started: Timestamp,
     pub(in crate::page) now: Timestamp,
 }
@@ -52,6 +54,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             h2 #mail { "Mail" }
             (parts::figure(one.day, one.started, one.now))
             (reasons(one))
+            (past::past(one.past))
         }
         section aria-labelledby="records" {
             h2 #records { "For the DNS administrator" }
