@@ -410,9 +410,7 @@ impl Situation<'_> {
         if self.leaves(key, domain) {
             return step(What::Leave, Level::Waits, Task::Keep);
         }
-        // No mail is signed with the key of a domain that is still elsewhere.
-        let comes = self.comes(domain);
-        let is_wrong = comes.then_some(Level::Act).unwrap_or(Level::Unverifiable);
+        let is_wrong = self.without_record(domain);
         match publication.why {
             Some(Why::NotSeen | Why::SeenRevoked) => {
                 return step(What::RestoreRecord, is_wrong, Task::Restore);
@@ -422,7 +420,7 @@ impl Situation<'_> {
             }
             _ => {}
         }
-        if comes {
+        if self.comes(domain) {
             return step(What::TakeOver, Level::Act, Task::Keep);
         }
         if let Some(departure) = self.keyring.departure(domain) {

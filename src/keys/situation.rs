@@ -7,7 +7,7 @@ use super::{
     publication::{Publication, State, Why, Withdrawal},
     timing::{Gap, Moment, Timing},
 };
-use crate::{dkim::key::Algorithm, names::DomainName};
+use crate::{dkim::key::Algorithm, names::DomainName, words::Level};
 
 /// One organisation at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +101,16 @@ impl<'a> Situation<'a> {
     /// Whether another organisation signs for the domain until it comes here.
     pub fn comes(&self, domain: &DomainName) -> bool {
         self.incoming.contains(domain) && !self.domains.contains(domain)
+    }
+
+    /// How bad it is that the record of an active key is not right. No mail is signed with the key
+    /// of a domain that is still elsewhere.
+    pub(super) fn without_record(&self, domain: &DomainName) -> Level {
+        if self.comes(domain) {
+            Level::Act
+        } else {
+            Level::Unverifiable
+        }
     }
 
     /// Whether the organisation sends from the domain, or is to: it is in its file, and has not

@@ -31,6 +31,18 @@ pub(super) fn domain(customer: usize) -> String {
     format!("{}.example", id(customer))
 }
 
+/// What comes next for the keys of a customer, in the words for programs.
+pub(super) fn asked(customer: usize, zegel: &Zegel) -> String {
+    let id = id(customer);
+    let lists: [&[&str]; 2] = [&[], &["--retired"]];
+    let lists = lists.iter().map(|more| {
+        let list = [&["key", "list", &id, "--json"], *more].concat();
+        let output = command(&zegel.path(""), &list);
+        String::from_utf8(output.stdout).expect("text")
+    });
+    lists.collect()
+}
+
 impl<'a> Customers<'a> {
     /// With empty zones.
     pub(super) fn new(world: &'a World, folder: PathBuf, count: usize) -> Self {
@@ -57,18 +69,6 @@ impl<'a> Customers<'a> {
         sheet
     }
 
-    /// What comes next for the keys of a customer, in the words for programs.
-    pub(super) fn asked(&self, customer: usize, zegel: &Zegel) -> String {
-        let id = id(customer);
-        let lists: [&[&str]; 2] = [&[], &["--retired"]];
-        let lists = lists.iter().map(|more| {
-            let list = [&["key", "list", &id, "--json"], *more].concat();
-            let output = command(&zegel.path(""), &list);
-            String::from_utf8(output.stdout).expect("text")
-        });
-        lists.collect()
-    }
-
     /// These customers do what the packs of today ask for; those of `wrong` with a mistake.
     pub(super) fn publish(
         &self,
@@ -85,11 +85,8 @@ impl<'a> Customers<'a> {
         let mut changed = BTreeSet::new();
         for entry in fs::read_dir(&self.folder).expect("the packs") {
             let path = entry.expect("an entry").path();
-            if path.extension().is_some_and(|one| one == "json")
-                && !path
-                    .file_name()
-                    .is_some_and(|name| name.as_encoded_bytes()[0] == b'.')
-            {
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.starts_with("klant-")) {
                 let pack = fs::read(&path).expect("a pack");
                 let pack = serde_json::from_slice(&pack).expect("JSON");
                 changed.append(&mut self.follow(&pack, who, wrong));

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use customers::{Customers, domain, id};
+use customers::{Customers, asked, domain, id};
 use mail::{Expected, Mail};
 use support::keeper::Keeper;
 use support::name_world::World;
@@ -163,7 +163,7 @@ fn onboard(year: &mut Year<'_>, count: usize) {
     // The sheet names the others, and what they have to do.
     year.wait_for("what is wrong was seen", || {
         WRONG.iter().all(|customer| {
-            let step = year.customers.asked(*customer, year.zegel);
+            let step = asked(*customer, year.zegel);
             step.contains("mend_record")
         })
     });
@@ -213,9 +213,7 @@ fn move_and_merge(year: &mut Year<'_>) {
     year.wait_until_signed(30, &|selector| selector.starts_with("klant-031-"));
     // What is asked of the customers is the record of the old key, when it has drained.
     year.wait_for("the old key has drained", || {
-        year.customers
-            .asked(20, year.zegel)
-            .contains("empty_record")
+        asked(20, year.zegel).contains("empty_record")
     });
 }
 
@@ -229,12 +227,12 @@ fn leave(year: &mut Year<'_>) -> Instant {
         "{farewell}"
     );
     year.wait_for("its key has drained", || {
-        let step = year.customers.asked(40, year.zegel);
+        let step = asked(40, year.zegel);
         step.contains("empty_record")
     });
     year.customers.publish_one(year.zegel, 40);
     year.wait_for("its record is empty", || {
-        let step = year.customers.asked(40, year.zegel);
+        let step = asked(40, year.zegel);
         step.contains("remove_record")
     });
     begun
