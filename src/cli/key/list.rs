@@ -35,6 +35,11 @@ pub(in crate::cli) struct ListArguments {
 }
 
 #[derive(Serialize)]
+struct List<'a> {
+    keys: &'a [ListedKey],
+}
+
+#[derive(Serialize)]
 struct ListedKey {
     organisation: OrganisationId,
     selector: Selector,
@@ -107,7 +112,7 @@ pub(in crate::cli) fn list(
         }
     }
     if json {
-        context.output.json(&keys);
+        context.output.json(&List { keys: &keys });
     } else if keys.is_empty() {
         context
             .output

@@ -3,17 +3,18 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     cli::{
         context::{Context, nearest, refuse_broken},
         failure::Failure,
-        output::warn,
+        output::{Output, warn},
         status::Status,
     },
     config::Loaded,
     keystore::{Keystore, Retired},
-    names::{DomainName, OrganisationId},
+    names::{DomainName, OrganisationId, Selector},
 };
 
 #[derive(Args, Debug)]
@@ -21,6 +22,10 @@ pub(in crate::cli) struct StandingArguments {
     /// Its id: the name of its file in orgs.d, without .toml
     #[arg(value_name = "ORG")]
     id: String,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -32,6 +37,36 @@ pub(in crate::cli) struct RetireArguments {
     /// Only this domain, which its file does not have any more
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<DomainName>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of a suspension.
+#[derive(Serialize)]
+struct Standing<'a> {
+    organisation: &'a OrganisationId,
+    /// Since when; none if it is not.
+    suspended: Option<Timestamp>,
+    /// Whether that is so since now.
+    changed: bool,
+}
+
+/// What a retirement came to.
+#[derive(Serialize)]
+struct Retirement<'a> {
+    organisation: &'a OrganisationId,
+    /// Keys that sign no more.
+    ended: Vec<RetiredKey<'a>>,
+    /// Keys that the keyring does not have, and that are given up all the same.
+    missing: Vec<RetiredKey<'a>>,
+}
+
+#[derive(Serialize)]
+struct RetiredKey<'a> {
+    domain: &'a DomainName,
+    selector: &'a Selector,
 }
 
 pub(super) fn suspend(
@@ -42,12 +77,24 @@ pub(super) fn suspend(
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
-    if let Some(since) = keystore.read_keyring(id)?.suspended() {
+    let before = keystore.read_keyring(id)?.suspended();
+    let now = Timestamp::now();
+    if before.is_none() {
+        writer.suspend(id, now)?;
+    }
+    if arguments.json {
+        context.output.json(&Standing {
+            organisation: id,
+            suspended: before.or(Some(now)),
+            changed: before.is_none(),
+        });
+        return Ok(Status::Good);
+    }
+    if let Some(since) = before {
         let line = format_args!("{id} is suspended already, since {since:.0}");
         context.output.line(line);
         return Ok(Status::Good);
     }
-    writer.suspend(id, Timestamp::now())?;
     context.output.line(format_args!(
         "{id} is suspended: a running signer signs none of its mail within seconds, and treats \
          it by [policy] suspended. Keys and records stay. `zegel org resume {id}` ends it."
@@ -63,13 +110,24 @@ pub(super) fn resume(
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
-    if keystore.read_keyring(id)?.suspended().is_none() {
+    let changed = keystore.read_keyring(id)?.suspended().is_some();
+    if changed {
+        writer.resume(id, Timestamp::now())?;
+    }
+    if arguments.json {
+        context.output.json(&Standing {
+            organisation: id,
+            suspended: None,
+            changed,
+        });
+        return Ok(Status::Good);
+    }
+    if !changed {
         context
             .output
             .line(format_args!("{id} is not suspended: nothing has changed"));
         return Ok(Status::Good);
     }
-    writer.resume(id, Timestamp::now())?;
     context.output.line(format_args!(
         "{id} is suspended no more: a running signer signs its mail again within seconds"
     ));
@@ -90,38 +148,58 @@ pub(super) fn retire(
         refuse_if_unknown(&keystore, id, domain)?;
     }
     let timing = loaded.settings.timing();
-    let Retired { changes, missing } =
-        keystore
-            .writer()?
-            .retire(id, domain, &timing, Timestamp::now())?;
-    for one in &missing {
-        context.output.line(format_args!(
+    let retired = keystore
+        .writer()?
+        .retire(id, domain, &timing, Timestamp::now())?;
+    if retired.changes.is_empty() && retired.missing.is_empty() {
+        let what = domain.map_or_else(|| id.to_string(), |domain| format!("{domain} of {id}"));
+        warn(format_args!(
+            "{what} has no key in use, so there is nothing to retire; see `zegel key list`"
+        ));
+    }
+    if arguments.json {
+        context.output.json(&Retirement::new(id, &retired));
+    } else {
+        print_retired(id, &retired, &mut context.output);
+    }
+    Ok(Status::Good)
+}
+
+impl<'a> Retirement<'a> {
+    fn new(organisation: &'a OrganisationId, Retired { changes, missing }: &'a Retired) -> Self {
+        let ended = changes.iter().map(|one| (&one.domain, &one.selector));
+        let missing = missing.iter().map(|one| (&one.domain, &one.selector));
+        let key = |(domain, selector)| RetiredKey { domain, selector };
+        Self {
+            organisation,
+            ended: ended.map(key).collect(),
+            missing: missing.map(key).collect(),
+        }
+    }
+}
+
+fn print_retired(id: &OrganisationId, retired: &Retired, output: &mut Output) {
+    let Retired { changes, missing } = retired;
+    for one in missing {
+        output.line(format_args!(
             "{}: {} is not in the keyring, and is given up now: a keyring that has it does not \
              sign with it",
             one.domain, one.selector
         ));
     }
-    if changes.is_empty() && missing.is_empty() {
-        let what = domain.map_or_else(|| id.to_string(), |domain| format!("{domain} of {id}"));
-        warn(format_args!(
-            "{what} has no key in use, so there is nothing to retire; see `zegel key list`"
-        ));
-        return Ok(Status::Good);
-    }
-    for change in &changes {
-        context.output.line(format_args!(
+    for change in changes {
+        output.line(format_args!(
             "{}: {} signs no more; leave its record in the DNS until the keeper asks for it",
             change.domain, change.selector
         ));
     }
     if changes.is_empty() {
-        return Ok(Status::Good);
+        return;
     }
-    context.output.line(format_args!(
+    output.line(format_args!(
         "To undo this, put the file of {id} back as it was: each key signs again when the keeper \
          sees its record at every name server. That ends when its record is asked back."
     ));
-    Ok(Status::Good)
 }
 
 /// What a file says is not undone by a command.
