@@ -18,12 +18,12 @@ use crate::{
     },
 };
 
-fn run(book: &Book, zegel: &Zegel, status: i32, schema: &str, arguments: &[&str]) {
+fn run(book: &Book, zegel: &Zegel, schema: &str, arguments: &[&str]) {
     let arguments = [arguments, &["--json"]].concat();
     let config = zegel.path("zegel.toml");
     let mut command = self::zegel();
     let done = finish(command.args(&arguments).arg("--config").arg(config), b"");
-    book.take(done, status, schema, &arguments);
+    book.take(done, schema, &arguments);
 }
 
 fn settings(world: &World, http: &Port) -> String {
@@ -62,10 +62,10 @@ pub(super) fn processes(book: &Book) {
         let text = format!("From: a@{domain}\r\nSubject: s\r\n\r\n{body}\r\n");
         send(&zegel.milter(), &Message::parse(text.as_bytes()));
     }
-    run(book, &zegel, 1, "status", &["status"]);
+    run(book, &zegel, "status", &["status"]);
     let keeper = Keeper::start(&zegel.path(""), &http);
-    run(book, &zegel, 0, "key-list", &["keeper", "look", "een"]);
-    run(book, &zegel, 1, "dns-check", &["dns", "check"]);
+    run(book, &zegel, "key-list", &["keeper", "look", "een"]);
+    run(book, &zegel, "dns-check", &["dns", "check"]);
     let counted = || {
         let config = zegel.path("zegel.toml");
         let mut command = self::zegel();
@@ -76,17 +76,16 @@ pub(super) fn processes(book: &Book) {
             .contains("awaiting_key")
     };
     wait_until("the keeper has counted", counted);
-    run(book, &zegel, 0, "org-unsigned", &["org", "unsigned"]);
-    run(book, &zegel, 1, "status", &["status"]);
-    run(book, &zegel, 1, "check", &["check"]);
+    run(book, &zegel, "org-unsigned", &["org", "unsigned"]);
+    run(book, &zegel, "status", &["status"]);
+    run(book, &zegel, "check", &["check"]);
     run(
         book,
         &zegel,
-        0,
         "org-list-waiting",
         &["org", "list", "--waiting"],
     );
-    run(book, &zegel, 0, "dns-records", &["dns", "records", "een"]);
+    run(book, &zegel, "dns-records", &["dns", "records", "een"]);
     let body = |page: String| page.split_once("\r\n\r\n").unwrap().1.to_owned();
     for ask in ["/status.json", "/status.json?top=5"] {
         let page = get(zegel.http_address(), ask).unwrap();
@@ -122,7 +121,7 @@ pub(super) fn hook(book: &Book) {
         "lid.example",
     ];
     let add = [&add[..], &["--contact", "dns@lid.example"]].concat();
-    run(book, &zegel, 0, "org-add", &add);
+    run(book, &zegel, "org-add", &add);
     let told = || fs::read_to_string(&all).unwrap_or_default();
     wait_until("it is told", || told().contains("\"keys\":[{"));
     let list = zegel.path("orgs.d/lid.toml");

@@ -8,23 +8,24 @@ import json
 import pathlib
 import sys
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, SchemaError
 
 
-def resolve(schema, root):
-    """What a reference leads to; with null beside it, without that."""
+def resolve(schema, root, place):
+    """What a reference leads to, which is a place of its own; with null beside it, without that."""
     while True:
         if "$ref" in schema:
-            schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+            place = schema["$ref"].removeprefix("#/$defs/")
+            schema = root["$defs"][place]
         elif "anyOf" in schema:
             schema = schema["anyOf"][0]
         else:
-            return schema
+            return schema, place
 
 
-def places(schema, root, place=""):
+def places(schema, root, place):
     """Every member and every array in it, but for warnings."""
-    schema = resolve(schema, root)
+    schema, place = resolve(schema, root, place)
     for name, member in schema.get("properties", {}).items():
         if name != "warnings":
             yield f"{place}/{name}"
@@ -37,9 +38,9 @@ def places(schema, root, place=""):
         yield from places(schema["additionalProperties"], root, f"{place}/*")
 
 
-def filled(value, schema, root, place=""):
+def filled(value, schema, root, place):
     """Those of which this document has something."""
-    schema = resolve(schema, root)
+    schema, place = resolve(schema, root, place)
     if isinstance(value, list) and "items" in schema:
         for item in value:
             yield f"{place}/[]"
@@ -55,23 +56,27 @@ def filled(value, schema, root, place=""):
 
 
 def main(schemas, documents):
+    known, seen, shared = {}, set(), {}
     for file in sorted(pathlib.Path(schemas).iterdir()):
         schema = json.loads(file.read_text())
         try:
             Draft202012Validator.check_schema(schema)
-        except Exception as error:  # noqa: BLE001: whatever it is, it is told
-            print(f"{file.name} is no schema: {error}")
+        except SchemaError as error:
+            print(f"{file.name} is no schema: {error.message}")
             continue
+        for name, definition in schema.get("$defs", {}).items():
+            if shared.setdefault(name, definition) != definition:
+                print(f"{file.name}: {name} is another thing elsewhere")
         validator = Draft202012Validator(schema)
-        seen = set()
+        known.update(dict.fromkeys(places(schema, schema, file.stem)))
         for path in sorted((pathlib.Path(documents) / file.stem).glob("*.json")):
             document = json.loads(path.read_text())
-            seen.update(filled(document, schema, schema))
+            seen.update(filled(document, schema, schema, file.stem))
             for error in validator.iter_errors(document):
                 print(f"{file.name}: {path.stem}: {error.json_path}: {error.message[:300]}")
-        for place in places(schema, schema):
-            if place not in seen:
-                print(f"{file.name}: nothing in {place}")
+    for place in known:
+        if place not in seen:
+            print(f"nothing in {place}")
 
 
 if __name__ == "__main__":
