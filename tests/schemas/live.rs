@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use serde_json::Value;
 use zegel::dkim::Algorithm::Ed25519Sha256;
 
 use crate::{
@@ -18,18 +19,19 @@ use crate::{
     },
 };
 
-fn run(book: &Book, zegel: &Zegel, schema: &str, arguments: &[&str]) {
+fn run(book: &Book, zegel: &Zegel, schema: &str, arguments: &[&str]) -> Value {
     let arguments = [arguments, &["--json"]].concat();
     let config = zegel.path("zegel.toml");
     let mut command = self::zegel();
     let done = finish(command.args(&arguments).arg("--config").arg(config), b"");
-    book.take(done, schema, &arguments);
+    book.take(done, schema, &arguments)
 }
 
 fn settings(world: &World, http: &Port) -> String {
     format!(
         "[keeper]\nlocal_servers = true\nresolvers = [\"{}\"]\nhttp = \"127.0.0.1:{}\"\n\
-         check_every = \"1s\"\nsettle = \"1s\"\n",
+         check_every = \"1s\"\nsettle = \"1s\"\n\
+         [handover]\nspf = \"include:_spf.relay.example\"\nrua = \"dmarc@relay.example\"\n",
         world.resolver.address(),
         http.number()
     )
@@ -66,6 +68,17 @@ pub(super) fn processes(book: &Book) {
     let keeper = Keeper::start(&zegel.path(""), &http);
     run(book, &zegel, "key-list", &["keeper", "look", "een"]);
     run(book, &zegel, "dns-check", &["dns", "check"]);
+    run(book, &zegel, "audit", &["audit"]);
+    let pack = run(book, &zegel, "dns-records", &["dns", "records", "een"]);
+    let record = &pack["domains"][0]["keys"][0]["record"]["zone_line"];
+    let record = record.as_str().unwrap();
+    let zone = format!("{record}\n@ TXT \"v=spf1 -all\"\n");
+    world.set_both("een.example", &zone);
+    run(book, &zegel, "key-list", &["keeper", "look", "een"]);
+    let roll = ["key", "roll", "een", "--by", "2999-01-02"];
+    run(book, &zegel, "key-added", &roll);
+    run(book, &zegel, "key-list", &["keeper", "look", "een"]);
+    run(book, &zegel, "audit", &["audit"]);
     let counted = || {
         let config = zegel.path("zegel.toml");
         let mut command = self::zegel();

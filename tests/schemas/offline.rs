@@ -60,12 +60,13 @@ pub(super) fn organisations(book: &Book) {
     book.run(&setup, "org-wait", &["org", "wait", "voorbeeld"]);
     let moving = ["org", "move", "nieuws.voorbeeld.nl", "--to", "lid"];
     book.run(&setup, "org-move", &moving);
-    book.run(&setup, "org-show", &["org", "show", "lid"]);
+    book.run(&setup, "org-list", &["org", "list"]);
     book.run(&setup, "org-move", &[&moving[..], &["--cancel"]].concat());
     for command in ["suspend", "suspend", "resume", "resume", "suspend"] {
         book.run(&setup, "org-standing", &["org", command, "voorbeeld"]);
     }
-    book.run(&setup, "org-show", &["org", "show", "voorbeeld"]);
+    book.run(&setup, "org-list", &["org", "list"]);
+    book.run(&setup, "audit", &["audit"]);
     fs::remove_file(setup.path("orgs.d/voorbeeld.toml")).unwrap();
     book.run(&setup, "org-retire", &["org", "retire", "voorbeeld"]);
     let again = book.run(&setup, "org-retire", &["org", "retire", "voorbeeld"]);
@@ -110,6 +111,7 @@ pub(super) fn keys(book: &Book) {
     assert_eq!(active["domains"][0]["instead_of"], "s1");
     book.run(&setup, "key-activate", &assumed);
     book.run(&setup, "key-list", &["key", "list"]);
+    book.run(&setup, "audit", &["audit", "voorbeeld"]);
     let rolled = book.run(&setup, "key-added", &["key", "roll", "voorbeeld"]);
     book.run(&setup, "key-list", &["key", "list", "voorbeeld"]);
     let successor = rolled["keys"][0]["selector"].as_str().unwrap();
@@ -136,6 +138,7 @@ pub(super) fn keys(book: &Book) {
     let listed = book.run(&setup, "key-list", &["key", "list"]);
     let warning = listed["warnings"][0].as_str().unwrap();
     assert!(warning.contains("keys/stuk/keyring.json"), "{warning}");
+    book.run(&setup, "audit", &["audit"]);
 }
 
 pub(super) fn records(book: &Book) {
@@ -150,6 +153,10 @@ pub(super) fn records(book: &Book) {
     let folder = setup.path("packs").display().to_string();
     let all = ["dns", "records", "--all", "--out", &folder];
     book.run(&setup, "dns-records-all", &all);
+    setup.write("packs/voorbeeld.txt", "mine");
+    fs::rename(setup.path("orgs.d/streng.toml"), setup.path("away")).unwrap();
+    book.run(&setup, "dns-records-all", &all);
+    fs::rename(setup.path("away"), setup.path("orgs.d/streng.toml")).unwrap();
     book.run(&setup, "dns-check", &["dns", "check"]);
     book.run(&setup, "check", &["check"]);
     let broken = setup.write(
@@ -202,6 +209,7 @@ pub(super) fn keystore(book: &Book) {
     fs::remove_dir_all(setup.path("keys")).unwrap();
     fs::rename(setup.path("backup"), setup.path("keys")).unwrap();
     book.run(&setup, "keystore-restore", &["keystore", "restore"]);
+    book.run(&setup, "audit", &["audit"]);
 }
 
 pub(super) fn others(book: &Book) {
@@ -224,11 +232,13 @@ pub(super) fn others(book: &Book) {
         &format!("KeyTable file:{table}\nSigningTable refile:{signing}\n"),
     );
     let out = setup.path("out").display().to_string();
+    let keys = setup.path("imported").display().to_string();
+    zegel::keystore::Keystore::create(&setup.path("imported")).unwrap();
     for more in [&["--dry-run"][..], &[]] {
-        let import = [
-            "import", "opendkim", "--json", "--config", &conf, "--out", &out,
-        ];
-        let arguments = [&import[..], more].concat();
+        let import = ["import", "opendkim", "--json", "--assume-published"];
+        let files = ["--config", &conf, "--out", &out, "--keystore", &keys];
+        let more = [&files, more].concat();
+        let arguments = [&import[..], &more].concat();
         book.take(finish(zegel().args(&arguments), b""), "import", &arguments);
     }
 }
@@ -243,7 +253,14 @@ pub(super) fn errors(book: &Book) {
     code(&["org", "show", "niemand"], "usage");
     code(&["sign"], "usage");
     code(
-        &["key", "import", "voorbeeld", "Cargo.toml", "--selector", "x"],
+        &[
+            "key",
+            "import",
+            "voorbeeld",
+            "Cargo.toml",
+            "--selector",
+            "x",
+        ],
         "failed",
     );
     fs::remove_file(setup.path("keys/generation")).unwrap_or(());
