@@ -47,11 +47,11 @@ impl Book {
     ) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let done = setup.run_with(&arguments, input.as_bytes());
-        self.take(done, schema, &arguments)
+        self.take(&done, schema, &arguments)
     }
 
     #[track_caller]
-    pub(super) fn take(&self, done: Done, schema: &str, arguments: &[&str]) -> Value {
+    pub(super) fn take(&self, done: &Done, schema: &str, arguments: &[&str]) -> Value {
         let is_error = schema == "error";
         assert!(
             is_error || done.status <= 1,

@@ -24,7 +24,7 @@ fn run(book: &Book, zegel: &Zegel, schema: &str, arguments: &[&str]) -> Value {
     let config = zegel.path("zegel.toml");
     let mut command = self::zegel();
     let done = finish(command.args(&arguments).arg("--config").arg(config), b"");
-    book.take(done, schema, &arguments)
+    book.take(&done, schema, &arguments)
 }
 
 fn settings(world: &World, http: &Port) -> String {

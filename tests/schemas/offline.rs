@@ -239,7 +239,7 @@ pub(super) fn others(book: &Book) {
         let files = ["--config", &conf, "--out", &out, "--keystore", &keys];
         let more = [&files, more].concat();
         let arguments = [&import[..], &more].concat();
-        book.take(finish(zegel().args(&arguments), b""), "import", &arguments);
+        book.take(&finish(zegel().args(&arguments), b""), "import", &arguments);
     }
 }
 
