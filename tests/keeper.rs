@@ -459,3 +459,80 @@ fn a_keeper_whose_default_address_is_taken_warns_and_goes_on() {
     assert!(is_done(&said()), "{}", said());
     assert!(!said().contains("ERROR"), "{}", said());
 }
+
+/// What `zegel key list --retired` says of the one key: its state and what comes next; none when
+/// there is nothing to be done any more.
+fn retired(folder: &Path) -> Option<(String, String)> {
+    let keys = json(folder, &["key", "list", "--retired", "--json"]);
+    let domain = keys["keys"].get(0)?["domains"][0].clone();
+    let text = |value: &serde_json::Value| value.as_str().expect("a word").to_owned();
+    Some((text(&domain["state"]), text(&domain["next"]["what"])))
+}
+
+/// The customer takes no step but those that are asked for, and the operator says it once.
+#[test]
+fn an_organisation_that_leaves_signs_drains_and_is_archived() {
+    let world = World::start();
+    world.set_ttl(1);
+    let http = Port::free();
+    let org = Org::new("een", &[DOMAIN]).signing_by(Ed25519Sha256);
+    let settings = settings(world.resolver.address(), &http).replace("\"1h\"", "\"1s\"");
+    let waits = "settle = \"1s\"\ndrain = \"2s\"\nrotate_every = \"3s\"\nlead_time = \"2s\"\n";
+    let zegel = Zegel::prepared(&[org], &(settings + waits + "retire_grace = \"6s\"\n"));
+    let folder = zegel.path("");
+    let records = zegel.records();
+    let (name, text) = records.iter().next().expect("the record of the key");
+    world.set_both(DOMAIN, &format!("{name}. 1 TXT \"{text}\"\n"));
+    let done = json(&folder, &["org", "retire", "een", "--json"]);
+    assert_eq!(done["became"], "leaving");
+    let mut keeper = Keeper::start(&folder, &http);
+    let is = |state: &str, next: &str| retired(&folder) == Some((state.into(), next.into()));
+    // It signs until then, and no successor is made though it would be time.
+    wait_for(&keeper, "three looks", || looks(&keeper) >= 3);
+    assert!(is("active", "sign_until"), "{:?}", retired(&folder));
+    wait_for(&keeper, "it drains", || is("draining", "keep_record"));
+    let until: jiff::Timestamp = done["until"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    assert!(jiff::Timestamp::now() >= until);
+    wait_for(&keeper, "the record is asked back", || {
+        is("draining", "empty_record")
+    });
+    let pack = ["dns", "records", "een", "--format", "json"];
+    let task = || json(&folder, &pack)["domains"][0]["keys"][0]["task"].clone();
+    assert_eq!(task(), "empty");
+    // Its file may go: what is to be done is still known.
+    fs::remove_file(zegel.path("orgs.d/een.toml")).expect("the file");
+    assert_eq!(task(), "empty");
+    world.set_both(
+        DOMAIN,
+        &format!("{name}. 1 TXT \"v=DKIM1; k=ed25519; p=\"\n"),
+    );
+    wait_for(&keeper, "the record is empty", || {
+        is("withdrawn", "remove_record")
+    });
+    assert_eq!(task(), "remove");
+    world.set_both(DOMAIN, "");
+    wait_for(&keeper, "the record is gone", || retired(&folder).is_none());
+    let keyring = zegel
+        .keystore()
+        .read_keyring(&"een".parse().expect("an id"));
+    let keyring = keyring.expect("a keyring");
+    assert_eq!(keyring.keys().len(), 1, "{keyring:?}");
+    assert!(!keeper.log().contains("a key was made"), "{}", keeper.log());
+    assert!(keeper.end("-TERM").success());
+    let audit = fs::read_to_string(zegel.path("keys/audit.log")).expect("the audit log");
+    for event in [
+        "leaving",
+        "left",
+        "grace_over",
+        "withdrawal_asked",
+        "withdrawn",
+        "record_gone",
+    ] {
+        let count = audit.matches(&format!("\"event\":\"{event}\"")).count();
+        assert_eq!(count, 1, "{event}: {audit}");
+    }
+}

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zegel::config::{Loaded, Settings};
 use zegel::dkim::Algorithm;
+use zegel::keys::Delegations;
 use zegel::keystore::{Keystore, Target};
 use zegel::names::OrganisationId;
 use zegel::observe::metrics::Metrics;
@@ -26,6 +27,7 @@ fn organisation() -> Organisation {
         contact: None,
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
         id,
     }

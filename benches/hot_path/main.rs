@@ -23,6 +23,7 @@ use zegel::{
         Algorithm, BACKEND, HeaderRules, SigningKey, author_domain, digest::sha256,
         key::generate_pem,
     },
+    keys::Delegations,
     keystore::Keystore,
     names::DomainName,
     observe::metrics::Metrics,
@@ -129,6 +130,7 @@ fn organisation(number: usize) -> Organisation {
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
         id,
     }

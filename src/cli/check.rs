@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{self, Loaded, Problem},
     dkim::{Algorithm, FIELD_NAME, Message, ParsedSignature, PublicKey},
-    judgement::Judgement,
+    judgement::{Fact, Judgement},
     keys::{KeyEntry, State},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
@@ -92,6 +92,8 @@ enum DomainState {
     /// The probe was signed and verified.
     Signs,
     AwaitingKey,
+    /// The operator has said that it leaves, and its grace is over.
+    Left,
     /// The operator has suspended the organisation.
     Suspended,
     /// A key in use can't be used: mail is tempfailed.
@@ -275,6 +277,11 @@ impl Report {
 
     /// What mail suffers from, though the files are as they should be.
     fn say_of(&mut self, id: &OrganisationId, judgement: &Judgement) {
+        let matters = judgement.matters.iter();
+        for matter in matters.filter(|matter| matches!(matter.fact, Fact::NoTarget(_))) {
+            let sentence = matter.sentence(id, Language::English);
+            self.say(Severity::Act, &format!("{id}: {sentence}"));
+        }
         let urgent = judgement.matters.iter();
         for matter in urgent.filter(|matter| matter.level.is_urgent()) {
             let sentence = matter.sentence(id, Language::English);
@@ -300,6 +307,9 @@ impl Report {
                 // Why is among the problems of the snapshot.
                 Some((_, Signing::Unusable)) => (DomainState::Unusable, Vec::new()),
                 Some((_, Signing::Suspended)) => (DomainState::Suspended, Vec::new()),
+                Some((_, Signing::Awaiting)) if judgement.has_left(name) => {
+                    (DomainState::Left, Vec::new())
+                }
                 Some((_, Signing::Awaiting)) => {
                     self.warn_of_missing(organisation, name, &[]);
                     (DomainState::AwaitingKey, Vec::new())
@@ -430,7 +440,9 @@ impl DomainState {
         match self {
             Self::Unusable if !asked_signer => Level::Tempfailed,
             Self::Unusable | Self::ProbeFailed => Level::Act,
-            Self::Signs | Self::AwaitingKey | Self::Suspended | Self::Parked => Level::Well,
+            Self::Signs | Self::AwaitingKey | Self::Left | Self::Suspended | Self::Parked => {
+                Level::Well
+            }
         }
     }
 
@@ -438,6 +450,7 @@ impl DomainState {
         match self {
             Self::Signs => "signs",
             Self::AwaitingKey => "awaiting key",
+            Self::Left => "left",
             Self::Suspended => "suspended",
             Self::Unusable => "UNUSABLE",
             Self::ProbeFailed => "PROBE FAILED",

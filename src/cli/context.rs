@@ -1,6 +1,9 @@
 //! What every command has at hand, and what the arguments of several stand for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 
@@ -11,7 +14,7 @@ use super::{
 use crate::{
     config::{self, Loaded, Problems, Settings, distance},
     keystore::{Keystore, KeystoreError},
-    names::DomainName,
+    names::{DomainName, OrganisationId},
     organisation::Organisation,
 };
 
@@ -107,6 +110,31 @@ pub(super) fn organisation<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Organ
                 advice.unwrap_or_else(|| "see `zegel org list`".to_owned())
             ))
         })
+}
+
+/// The organisation with this id, or one of which the keystore has keys and no file says anything
+/// any more: it has no domains and makes no keys.
+pub(super) fn organisation_or_gone<'a>(
+    loaded: &'a Loaded,
+    keystore: &Keystore,
+    id: &str,
+) -> Result<Cow<'a, Organisation>, Failure> {
+    let known = organisation(loaded, id);
+    if known.is_err()
+        && loaded.mistakes.of(id).is_none()
+        && let Ok(id) = id.parse::<OrganisationId>()
+        && !keystore.read_keyring(&id)?.keys().is_empty()
+    {
+        return Ok(Cow::Owned(gone(&id)));
+    }
+    known.map(Cow::Borrowed)
+}
+
+/// What is known of an organisation that no file names.
+pub(super) fn gone(id: &OrganisationId) -> Organisation {
+    let mut organisation = Organisation::without_file(id);
+    organisation.algorithms.clear();
+    organisation
 }
 
 /// What a file with mistakes says of its organisation is not known.

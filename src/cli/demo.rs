@@ -22,7 +22,7 @@ use crate::{
     daemon::{Daemon, InheritedSockets, Signals},
     dkim::{Algorithm, Message, ParsedSignature, PublicKey, key::NEW_RSA_BITS},
     handover::Data,
-    keys::{NewKey, State},
+    keys::{Delegations, NewKey, State},
     keystore::{Keystore, Target},
     names::{DomainName, OrganisationId, Selector},
     organisation::{Organisation, Policy, SelectorTemplate},
@@ -145,6 +145,7 @@ fn organisation() -> Result<Organisation, Failure> {
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
     })
 }

@@ -14,10 +14,17 @@ use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 
 use self::{check::CheckArguments, records::RecordsArguments};
-use super::{context::Context, failure::Failure, status::Status};
+use super::{
+    context::{Context, gone},
+    failure::Failure,
+    status::Status,
+};
 use crate::{
+    config::Loaded,
     handover::{self, Format, Handover, HandoverError, needs_public_key},
+    keys::Way,
     names::DomainName,
+    organisation::Organisation,
     words::Language,
 };
 
@@ -33,9 +40,13 @@ pub(super) enum DnsCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct ZoneArguments {
-    /// The zone, as in `dns records --cname ZONE`
+    /// The zone, as in `dns records --cname ZONE` [default: zone in [handover]]
     #[arg(value_name = "ZONE")]
-    zone: DomainName,
+    zone: Option<DomainName>,
+
+    /// The zone _domainkey.DOMAIN instead, of a domain with delegation = "ns"
+    #[arg(long, value_name = "DOMAIN", conflicts_with = "zone")]
+    domain: Option<DomainName>,
 
     /// Replace this file, in one step, and only if something changes
     #[arg(long, value_name = "FILE")]
@@ -53,20 +64,54 @@ pub(super) fn run(command: &DnsCommand, context: &mut Context) -> Result<Status,
 /// All or nothing: a zone that lacks the keys of one organisation would break its mail.
 fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load_whole()?;
+    if let Some(domain) = &arguments.domain {
+        let text = zone_of_domain(&loaded, domain)?;
+        return put(arguments, &text, context);
+    }
+    let zone = arguments.zone.as_ref();
+    let zone = zone.or(loaded.settings.handover.zone.as_ref());
+    let zone = zone.ok_or_else(|| {
+        let text = "name the zone, or set zone in [handover] of zegel.toml";
+        Failure::Usage(text.to_owned())
+    })?;
     let keystore = loaded.settings.open_keystore()?;
-    let keys = loaded
-        .organisations
+    // Mail may still need the keys of those that have no file any more.
+    let ids = loaded.organisations.iter().map(|one| &one.id);
+    let gone: Vec<Organisation> = keystore.without_file(ids)?.iter().map(gone).collect();
+    let files = loaded.organisations.iter().map(|one| &**one);
+    let organisations: Vec<&Organisation> = files.chain(&gone).collect();
+    let keys = organisations
         .iter()
         .map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key))
         .collect::<Result<Vec<_>, _>>()?;
     let now = Timestamp::now();
-    let handovers: Vec<Handover<'_>> = loaded
-        .organisations
+    let handovers: Vec<Handover<'_>> = organisations
         .iter()
         .zip(&keys)
         .map(|(organisation, keys)| Handover::new(organisation, keys, &loaded.settings, now))
         .collect();
-    let text = handover::operator_zone(&arguments.zone, &handovers)?;
+    let text = handover::operator_zone(zone, &handovers)?;
+    put(arguments, &text, context)
+}
+
+/// The zone that one domain has for its keys.
+fn zone_of_domain(loaded: &Loaded, domain: &DomainName) -> Result<String, Failure> {
+    let mut organisations = loaded.organisations.iter();
+    let owner = organisations.find(|one| one.delegations.way(domain) == Some(Way::Ns));
+    let owner = owner.ok_or_else(|| {
+        Failure::Usage(format!(
+            "{domain} is not delegated with NS: set delegation = {{ \"{domain}\" = \"ns\" }} in the \
+             file of its organisation in orgs.d, or name the zone instead"
+        ))
+    })?;
+    let keystore = loaded.settings.open_keystore()?;
+    let keys = keystore.read_public_keys(&owner.id, needs_public_key)?;
+    let handover = Handover::new(owner, &keys, &loaded.settings, Timestamp::now());
+    Ok(handover::domain_zone(domain, &handover)?)
+}
+
+/// Prints it, or puts it into the file.
+fn put(arguments: &ZoneArguments, text: &str, context: &mut Context) -> Result<Status, Failure> {
     match &arguments.out {
         None => context.output.octets(text.as_bytes()),
         Some(path) => {
@@ -129,9 +174,9 @@ fn write_through(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()
 impl From<HandoverError> for Failure {
     fn from(error: HandoverError) -> Self {
         match error {
-            HandoverError::UnknownDomain(_) | HandoverError::NameTooLong(_) => {
-                Self::Usage(error.to_string())
-            }
+            HandoverError::UnknownDomain(_)
+            | HandoverError::NameTooLong(_)
+            | HandoverError::NoTarget(..) => Self::Usage(error.to_string()),
             HandoverError::NoPublicKey(_) => Self::Other(error.to_string()),
         }
     }
@@ -151,7 +196,7 @@ macro_rules! value_enum {
     )+};
 }
 
-value_enum!(Format, Language);
+value_enum!(Format, Language, Way);
 
 #[cfg(test)]
 mod tests {

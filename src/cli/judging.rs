@@ -83,8 +83,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What the keeper saw of the policies; nothing if that can't be read.
-    fn sightings(&self, organisation: &Organisation) -> Sightings {
+    /// What the keeper saw beside the keys; nothing if that can't be read.
+    pub(super) fn sightings(&self, organisation: &Organisation) -> Sightings {
         let read = self.view.sightings(&organisation.id);
         read.map(|(sightings, _)| sightings).unwrap_or_default()
     }
@@ -92,14 +92,16 @@ impl<'a> Judge<'a> {
     fn of_keyring(&self, organisation: &Organisation, keyring: &Keyring) -> Judgement {
         let timing = self.loaded.settings.timing();
         let away = self.claims.away(organisation, keyring);
+        let sightings = self.sightings(organisation);
         let situation = config::situation(organisation, keyring, &away, &timing);
+        let situation = situation.seen(&sightings.leads);
         let publications = keyring
             .keys()
             .iter()
             .flat_map(|key| key.publications.values());
         let checked = publications.filter_map(|one| one.checked).max();
         Judgement::of(&situation, organisation.policy, self.now)
-            .saw(organisation, &self.sightings(organisation))
+            .saw(organisation, &sightings)
             .looked(checked, timing.check_every, self.now)
     }
 }

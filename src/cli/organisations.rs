@@ -3,6 +3,7 @@
 mod add;
 mod handed_over;
 mod moving;
+mod retire;
 mod standing;
 mod unsigned;
 mod wait;
@@ -13,13 +14,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::{
-    add::AddArguments,
-    handed_over::HandedOverArguments,
-    moving::MoveArguments,
-    standing::{RetireArguments, StandingArguments},
-    unsigned::UnsignedArguments,
-    wait::WaitArguments,
-    waiting::WaitingArguments,
+    add::AddArguments, handed_over::HandedOverArguments, moving::MoveArguments,
+    retire::RetireArguments, standing::StandingArguments, unsigned::UnsignedArguments,
+    wait::WaitArguments, waiting::WaitingArguments,
 };
 use super::{
     context::{self, Context},
@@ -30,7 +27,7 @@ use super::{
 use crate::{
     config::Loaded,
     dkim::Algorithm,
-    keys::{Keyring, State},
+    keys::{Departure, Keyring, State},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::{Organisation, Policy, Senders},
@@ -54,7 +51,7 @@ pub(super) enum OrganisationCommand {
     Suspend(StandingArguments),
     /// End its suspension
     Resume(StandingArguments),
-    /// Say that it, or a domain, is gone from orgs.d for good
+    /// Say that it, or a domain, leaves: it is signed for a grace, then its keys drain
     Retire(RetireArguments),
     /// Mail that was not signed, by organisation, reason and day
     Unsigned(UnsignedArguments),
@@ -102,11 +99,15 @@ struct Shown<'a> {
     policy: Policy,
     /// Since when none of its mail is signed; none if it is.
     suspended: Option<Timestamp>,
+    /// Until when it is signed, if it leaves.
+    leaving: Option<Departure>,
 }
 
 #[derive(Serialize)]
 struct ShownDomain<'a> {
     domain: &'a DomainName,
+    /// Until when it is signed, if it leaves, by itself or with the organisation.
+    leaving: Option<Departure>,
     /// Those in use.
     keys: Vec<ShownKey>,
 }
@@ -128,7 +129,7 @@ pub(super) fn run(command: &OrganisationCommand, context: &mut Context) -> Resul
         OrganisationCommand::Move(arguments) => moving::run(arguments, context),
         OrganisationCommand::Suspend(arguments) => standing::suspend(arguments, context),
         OrganisationCommand::Resume(arguments) => standing::resume(arguments, context),
-        OrganisationCommand::Retire(arguments) => standing::retire(arguments, context),
+        OrganisationCommand::Retire(arguments) => retire::run(arguments, context),
         OrganisationCommand::Unsigned(arguments) => unsigned::run(arguments, context),
     }
 }
@@ -192,6 +193,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
             .iter()
             .map(|domain| ShownDomain {
                 domain,
+                leaving: keyring.departure(domain),
                 keys: keys_in_use(&keyring, domain),
             })
             .collect(),
@@ -202,6 +204,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
         senders: organisation.senders.as_ref(),
         policy: organisation.policy,
         suspended: keyring.suspended(),
+        leaving: keyring.departures().given(None),
     }
 }
 
@@ -260,6 +263,9 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     if let Some(since) = shown.suspended {
         fact("suspended", format!("since {}", date(since)));
     }
+    if let Some(departure) = shown.leaving {
+        fact("leaving", leaving(departure));
+    }
     fact("selector", shown.selector.clone());
     fact("parked", or_dash(join(shown.parked)));
     if !shown.incoming.is_empty() {
@@ -283,7 +289,11 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     output.line("");
     let mut table = Table::new(["DOMAIN", "KEY IN USE", "ALGORITHM", "SINCE"]);
     for domain in &shown.domains {
-        let name = domain.domain.to_string();
+        let own = domain.leaving.filter(|_| shown.leaving.is_none());
+        let name = match own {
+            Some(departure) => format!("{} ({})", domain.domain, leaving(departure)),
+            None => domain.domain.to_string(),
+        };
         if domain.keys.is_empty() {
             table.row([name, "none".to_owned(), "-".to_owned(), "-".to_owned()]);
             continue;
@@ -299,6 +309,13 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     }
     output.line(table);
     Ok(())
+}
+
+fn leaving(departure: Departure) -> String {
+    match departure.ended {
+        None => format!("signs until {}", date(departure.until)),
+        Some(ended) => format!("has left, since {}", date(ended)),
+    }
 }
 
 fn join<T: ToString>(items: &[T]) -> String {

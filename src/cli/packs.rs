@@ -22,7 +22,7 @@ use crate::{
         DomainPack, DomainTasks, Format, Handover, Pack, PolicyKind, PolicyPack, Scope,
         needs_public_key,
     },
-    keys::Task,
+    keys::{Task, What},
     keystore::{HandOver, Keystore},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -40,6 +40,8 @@ words! {
     pub(super) enum RecordKind {
         /// A key.
         Dkim = "dkim",
+        /// The record that hands the keys over to the operator, where one does for all.
+        Delegation = "delegation",
         /// Who may send.
         Spf = "spf",
         /// What is done with mail that only pretends.
@@ -69,7 +71,13 @@ pub(super) struct OpenTask {
 /// What somebody has to do: in each domain the keys, the most urgent first, and then the policies.
 pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
     let mut open = Vec::new();
-    for DomainPack { domain, tasks, .. } in &pack.domains {
+    for DomainPack {
+        domain,
+        tasks,
+        delegation,
+        ..
+    } in &pack.domains
+    {
         let task = |kind, selector: Option<Selector>, task| OpenTask {
             domain: domain.clone(),
             kind,
@@ -78,10 +86,24 @@ pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
         };
         match tasks {
             DomainTasks::Sending { keys, policies, .. } => {
-                let keys = keys.iter().filter(|key| key.task != Task::Keep);
+                let asked = keys.iter().filter(|key| key.task != Task::Keep);
                 open.extend(
-                    keys.map(|key| task(RecordKind::Dkim, Some(key.selector.clone()), key.task)),
+                    asked.map(|key| task(RecordKind::Dkim, Some(key.selector.clone()), key.task)),
                 );
+                let asked = delegation.iter().filter(|one| one.is_asked);
+                let records = asked.filter(|one| !one.records.is_empty());
+                if records.count() > 0 {
+                    // One record for all of these keys, each of which waits for it.
+                    let waiting = keys.iter().filter(|key| key.next == What::Delegate);
+                    let waiting = waiting.map(|key| Some(key.selector.clone()));
+                    let mut waiting: Vec<Option<Selector>> = waiting.collect();
+                    if waiting.is_empty() {
+                        waiting.push(None);
+                    }
+                    let handed = waiting.into_iter();
+                    let add = |selector| task(RecordKind::Delegation, selector, Task::Add);
+                    open.extend(handed.map(add));
+                }
                 let policies = policies.iter().filter(|policy| is_asked(policy));
                 open.extend(policies.map(|one| task(one.kind.into(), None, one.task)));
             }
@@ -217,9 +239,13 @@ fn asked(tasks: &[OpenTask]) -> String {
             words.push(format!("{task} {count}"));
         }
     }
-    for kind in [RecordKind::Spf, RecordKind::Dmarc] {
+    for kind in [RecordKind::Delegation, RecordKind::Spf, RecordKind::Dmarc] {
         if of(kind).next().is_some() {
-            words.push(kind.as_str().to_uppercase());
+            let word = kind.as_str();
+            words.push(match kind {
+                RecordKind::Delegation => word.to_owned(),
+                _ => word.to_uppercase(),
+            });
         }
     }
     if words.is_empty() {

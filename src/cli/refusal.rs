@@ -6,6 +6,18 @@ use crate::{
     signer::{Decision, Refused},
 };
 
+/// The same where no key is in use since the operator has said that the domain leaves.
+pub(super) fn has_left(decision: &Decision) -> String {
+    let author = decision.author.as_ref();
+    let author = author.map_or("the From domain", |author| author.as_str());
+    let domain = decision.domain.as_ref();
+    let organisation = domain.map_or("the organisation", |domain| domain.organisation.id.as_str());
+    format!(
+        "{author} of {organisation} has left, by `zegel org retire`; see `zegel org show \
+         {organisation}`, and `zegel org retire {organisation} --undo` if it comes back"
+    )
+}
+
 /// One sentence or two for a refusal.
 pub(super) fn explain(decision: &Decision, refused: Refused, listener: &str) -> String {
     let author = decision.author.as_ref();

@@ -194,6 +194,8 @@ impl Described {
             sender,
             contact,
             note,
+            zone,
+            name_servers,
         } = handover;
         for (key, value) in [
             ("spf", spf),
@@ -205,6 +207,12 @@ impl Described {
             if let Some(value) = value {
                 self.add(format!("handover.{key}"), Effect::AtOnce, value);
             }
+        }
+        if let Some(zone) = zone {
+            self.add("handover.zone", Effect::AtOnce, zone);
+        }
+        if !name_servers.is_empty() {
+            self.add("handover.name_servers", Effect::AtOnce, list(name_servers));
         }
     }
 
@@ -314,6 +322,7 @@ impl Described {
             lead_time,
             settle,
             drain,
+            retire_grace,
             relay_addresses,
             http,
             signers,
@@ -335,6 +344,7 @@ impl Described {
             ("lead_time", lead_time),
             ("settle", settle),
             ("drain", drain),
+            ("retire_grace", retire_grace),
         ] {
             add(key, &format_duration(*duration));
         }
@@ -436,9 +446,15 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
         selector,
         algorithms,
         senders,
+        delegations,
         policy,
     } = organisation;
     let algorithms: Vec<&str> = algorithms.iter().copied().map(Algorithm::as_str).collect();
+    // The zone that they lead to is a setting of its own.
+    let ways = delegations.ways.iter();
+    let delegated: Vec<String> = ways
+        .map(|(domain, way)| format!("{domain} {way}"))
+        .collect();
     let senders = match senders {
         None => "any outbound mail".to_owned(),
         Some(Senders {
@@ -456,6 +472,7 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
         ("selector", selector.to_string()),
         ("algorithms", list(&algorithms)),
         ("senders", senders),
+        ("delegation", list(&delegated)),
     ];
     let mut described = vec![
         ("domains".to_owned(), Value::Domains(domains.clone())),

@@ -70,8 +70,10 @@ pub(super) fn contested<'a>(
         let had = had_by.get(domain);
         let holder = had.filter(|had| claimants.iter().any(|one| one.id == had.id));
         let senders = claimants.iter().filter(|one| one.domains.contains(domain));
+        let parked = claimants.iter().filter(|one| one.parked.contains(domain));
         Contested {
             domain: domain.clone(),
+            parked: parked.map(|one| one.id.clone()).collect(),
             senders: senders.map(|one| one.id.clone()).collect(),
             holder: holder.map(|one| one.id.clone()),
             problems,

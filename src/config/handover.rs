@@ -2,7 +2,7 @@
 
 use super::{
     problem::Fault,
-    section::{Section, owned_text, quoted, text},
+    section::{Section, domain, owned_text, quoted, text},
     source::Node,
 };
 use crate::names::DomainName;
@@ -24,6 +24,10 @@ pub struct HandoverSettings {
     pub contact: Option<String>,
     /// A sentence of the operator's own.
     pub note: Option<String>,
+    /// The operator's zone for keys, to which organisations point with CNAME or DNAME.
+    pub zone: Option<DomainName>,
+    /// The operator's name servers, to which organisations delegate with NS.
+    pub name_servers: Vec<DomainName>,
 }
 
 pub(super) fn read(mut section: Section<'_>) -> HandoverSettings {
@@ -33,6 +37,8 @@ pub(super) fn read(mut section: Section<'_>) -> HandoverSettings {
         sender: section.read("sender", sentence),
         contact: section.read("contact", sentence),
         note: section.read("note", sentence),
+        zone: section.read("zone", domain),
+        name_servers: section.values("name_servers", domain),
     };
     section.finish();
     settings

@@ -34,10 +34,19 @@ pub struct Contested {
     pub domain: DomainName,
     /// Who would send from it, in the order of the files.
     pub senders: Vec<OrganisationId>,
+    /// Who would have it parked, likewise.
+    pub parked: Vec<OrganisationId>,
     /// Who had it before, and keeps it. Without one it is in no organisation.
     pub holder: Option<OrganisationId>,
     /// One for each file but the first.
     pub problems: Vec<Problem>,
+}
+
+impl Contested {
+    /// Whether the domain is in the file of this organisation.
+    pub fn has(&self, id: &OrganisationId) -> bool {
+        self.senders.contains(id) || self.parked.contains(id)
+    }
 }
 
 impl Mistakes {

@@ -203,6 +203,9 @@ impl Reader {
         };
         let surroundings = Surroundings {
             policy: settings.map_or_else(Policy::default, |settings| settings.policy),
+            zone: settings.and_then(|settings| settings.handover.zone.clone()),
+            name_servers: settings
+                .map_or_else(Vec::new, |settings| settings.handover.name_servers.clone()),
             listeners: settings.map(names),
         };
         let folder = self.folder();

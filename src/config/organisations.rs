@@ -2,6 +2,7 @@
 //! of those that were read before only the ones that have changed since.
 
 mod candidates;
+mod delegation;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -39,6 +40,9 @@ const DOMAIN_OCTETS: usize = 253;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Surroundings {
     pub(super) policy: Policy,
+    /// Where keys are handed over to.
+    pub(super) zone: Option<DomainName>,
+    pub(super) name_servers: Vec<DomainName>,
     /// The names of the listeners; none when `zegel.toml` could not be read.
     pub(super) listeners: Option<Vec<String>>,
 }
@@ -391,30 +395,19 @@ fn read_organisation(
     }
     let domains = section.list("domains", domain);
     let parked = section.list("parked", domain);
-    let mut first = HashMap::new();
-    for (domain, site) in domains.iter().chain(&parked).flat_map(|list| &list.items) {
-        match first.entry(domain) {
-            Entry::Vacant(free) => {
-                free.insert(site);
-            }
-            Entry::Occupied(first) => report.problem(site, is_taken(domain, first.get())),
-        }
-    }
     let incoming = section.list("incoming", domain);
-    for (domain, site) in incoming.iter().flat_map(|list| &list.items) {
-        match first.entry(domain) {
-            Entry::Vacant(free) => {
-                free.insert(site);
-            }
-            Entry::Occupied(first) => report.problem(site, is_here(domain, first.get())),
-        }
-    }
+    report_doubled([&domains, &parked, &incoming], report);
     let contact = section.read("contact", contact);
     let selector = read_selector(&mut section, &id, domains.as_ref());
     let algorithms = read_algorithms(&mut section);
     let senders = section
         .take("senders")
         .map(|node| read_senders(node, surroundings, report));
+    let delegations = section.take("delegation").map(|node| {
+        let domains = domains.iter().chain(&incoming).flat_map(|list| &list.items);
+        let domains: Vec<&DomainName> = domains.map(|(domain, _)| domain).collect();
+        delegation::read(node, &domains, surroundings, report)
+    });
     let policy = read_policy(section.section("policy"), surroundings.policy);
     section.finish();
     Organisation {
@@ -426,6 +419,7 @@ fn read_organisation(
         selector,
         algorithms,
         senders,
+        delegations: delegations.unwrap_or_default(),
         policy,
         id,
     }
@@ -437,6 +431,23 @@ fn is_taken(domain: &DomainName, first: &Site) -> Fault {
         "take it out of one of the two: a domain belongs to one organisation, and is either sent \
          from or parked",
     )
+}
+
+/// A domain is in one of these lists, and once.
+fn report_doubled([domains, parked, incoming]: [&Option<List<DomainName>>; 3], report: &Report) {
+    let mut first = HashMap::new();
+    let here = domains.iter().chain(parked).flat_map(|list| &list.items);
+    let here = here.map(|item| (item, is_taken as fn(&DomainName, &Site) -> Fault));
+    let comes = incoming.iter().flat_map(|list| &list.items);
+    let comes = comes.map(|item| (item, is_here as fn(&DomainName, &Site) -> Fault));
+    for ((domain, site), fault) in here.chain(comes) {
+        match first.entry(domain) {
+            Entry::Vacant(free) => {
+                free.insert(site);
+            }
+            Entry::Occupied(first) => report.problem(site, fault(domain, first.get())),
+        }
+    }
 }
 
 fn is_here(domain: &DomainName, first: &Site) -> Fault {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
-    keys::{Keyring, Situation, Timing},
+    keys::{Delegated, Keyring, Situation, Timing},
     keystore::{Keystore, KeystoreError, marked_in_use},
     names::{DomainName, OrganisationId},
     organisation::{Client, Ground, Organisation, Policy, Sender, network_of},
@@ -432,6 +432,8 @@ pub struct KeeperSettings {
     pub settle: Duration,
     /// The longest life of mail in a queue, with a margin: how long a record must stay.
     pub drain: Duration,
+    /// How long mail of an organisation that leaves is signed, unless the command says otherwise.
+    pub retire_grace: Duration,
     /// The addresses that the relay sends from, for SPF advice.
     pub relay_addresses: Vec<IpAddr>,
     /// Where the keeper serves its metrics. If the default can't be had, it does without.
@@ -452,6 +454,7 @@ impl Default for KeeperSettings {
             lead_time: 30 * DAY,
             settle: Duration::from_mins(10),
             drain: 7 * DAY,
+            retire_grace: 14 * DAY,
             relay_addresses: Vec::new(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9466))),
             signers: Signers::ThisHost,
@@ -483,7 +486,8 @@ impl Settings {
     }
 }
 
-/// The keys of an organisation, with what it wants of them.
+/// The keys of an organisation, with what it wants of them; what was seen of delegations comes
+/// with [`Situation::seen`].
 pub fn situation<'a>(
     organisation: &'a Organisation,
     keyring: &'a Keyring,
@@ -497,6 +501,10 @@ pub fn situation<'a>(
         away,
         algorithms: &organisation.algorithms,
         timing,
+        delegated: Delegated {
+            wanted: &organisation.delegations,
+            leads: &[],
+        },
     }
 }
 

@@ -347,6 +347,7 @@ fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
         lead_time: section.read_or("lead_time", defaults.lead_time, time),
         settle: section.read_or("settle", defaults.settle, time),
         drain: section.read_or("drain", defaults.drain, time),
+        retire_grace: section.read_or("retire_grace", defaults.retire_grace, time),
         relay_addresses: section.values("relay_addresses", address),
         http: section.read_or("http", defaults.http, http_address),
         signers: read_signers(&mut section),

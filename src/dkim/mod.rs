@@ -15,6 +15,7 @@ mod bare_key;
 mod body;
 mod canonicalisation;
 mod crypto;
+mod delegation;
 pub mod digest;
 mod hazards;
 mod header;
@@ -35,6 +36,7 @@ pub use self::{
     body::{BodyCanonicaliser, BodyHasher},
     canonicalisation::{Canonicalisation, CanonicalisationPair, UnknownCanonicalisation},
     crypto::BACKEND,
+    delegation::{Delegations, Way},
     hazards::{BodyInspector, Hazard, Hazards, allows_eight_bit},
     header::{Field, HeaderRules, HeaderSection, NEVER_SIGNED},
     key::{Algorithm, Fingerprint, KeyError, PublicKey, SigningError, SigningKey},

@@ -17,6 +17,7 @@ mod dmarc;
 mod exchange;
 mod finding;
 mod judge;
+mod lead;
 mod observation;
 mod policy;
 mod policy_judge;

@@ -59,7 +59,7 @@ catalogue! {
     generated, published, active, draining, withdrawn, revoked,
     // What happens next, by state.
     next_first, next_successor, next_published, next_active, next_followed, next_kept, next_restored,
-    next_draining, next_empty, next_revoked, next_removed,
+    next_leaving, next_draining, next_empty, next_revoked, next_removed,
     other_checks,
     // SPF and DMARC.
     spf, dmarc, spf_add, spf_see, spf_mend, spf_join, spf_broken, spf_keep,
@@ -68,9 +68,13 @@ catalogue! {
     dmarc_what,
     // What was seen of a record that is wrong, and who sends this.
     there_now, what_is_wrong, sender, questions,
+    // A customer who leaves.
+    leaving_title, leaving, leaving_until, leaving_left, leaving_leave, leaving_keep,
+    leaving_empty, leaving_spf, leaving_dmarc, leaving_ask,
     // The CNAME variant.
     delegation, delegation_what, delegation_names, delegation_beside, delegation_dot,
-    delegation_dname, delegated_keep, delegated_remove, coming,
+    delegation_dname, delegate_by, delegate_now, delegation_done, delegation_dname_what,
+    delegation_ns_what, delegation_last, delegated_keep, delegated_remove, coming,
     coming_columns, coming_lines,
     // Parked domains.
     parked_domain, parked_what, parked_exact, parked_remove, parked_remove_keys,

@@ -16,7 +16,85 @@ use super::{
     record::{Data, ResourceRecord},
     schedule::date,
 };
-use crate::names::{DomainName, OrganisationId, Selector};
+use crate::{
+    keys::{NextStep, Situation, Way, What},
+    names::{DomainName, OrganisationId, Selector},
+    words::Level,
+};
+
+/// How the keys of a domain are handed over to the operator, by the organisation's file.
+#[derive(Clone, Debug)]
+pub struct DelegationPack {
+    /// By which records.
+    pub way: Way,
+    /// The operator's zone, for CNAME and DNAME.
+    pub zone: Option<DomainName>,
+    /// Whether someone has to add records for it.
+    pub is_asked: bool,
+    /// Without delay.
+    pub urgent: bool,
+    /// By when, if it is not as soon as possible.
+    pub date: Option<Date>,
+    /// What is to be there, for DNAME and NS; for CNAME it is with the keys.
+    pub records: Vec<ResourceRecord>,
+}
+
+impl DelegationPack {
+    /// Of a domain that is handed over in this way, whose keys have these steps before them.
+    pub(super) fn new(
+        handover: &Handover<'_>,
+        domain: &DomainName,
+        (way, steps): (Way, &[NextStep]),
+    ) -> Result<Self, HandoverError> {
+        let delegations = &handover.organisation.delegations;
+        let asked = || steps.iter().filter(|step| step.what == What::Delegate);
+        let is_asked = steps.is_empty() || asked().next().is_some();
+        if is_asked && !delegations.has_target(way) {
+            let setting = match way {
+                Way::Cname | Way::Dname => "zone",
+                Way::Ns => "name_servers",
+            };
+            return Err(HandoverError::NoTarget(domain.clone(), way, setting));
+        }
+        let name = format!("_domainkey.{domain}");
+        let record = |data| ResourceRecord::new(name.clone(), data);
+        let records = match (way, &delegations.zone) {
+            (Way::Cname, _) | (Way::Dname, None) => Vec::new(),
+            (Way::Dname, Some(zone)) => {
+                let target = format!("{}.{zone}", handover.organisation.id);
+                vec![record(Data::Subtree(target))]
+            }
+            (Way::Ns, _) => {
+                let servers = delegations.name_servers.iter();
+                servers
+                    .map(|server| record(Data::Server(server.to_string())))
+                    .collect()
+            }
+        };
+        let due = asked().filter_map(|step| step.due).min();
+        Ok(Self {
+            way,
+            zone: delegations.zone.clone().filter(|_| way != Way::Ns),
+            is_asked,
+            urgent: asked().any(|step| step.level.is_urgent() || step.level == Level::NotLive),
+            date: due.filter(|due| *due > handover.now).map(date),
+            records,
+        })
+    }
+
+    /// Whether CNAME records are asked for.
+    pub(super) fn asks_for_aliases(&self) -> bool {
+        self.is_asked && self.way == Way::Cname
+    }
+}
+
+/// The steps of the keys of a domain that are still spoken of.
+pub(super) fn steps(situation: &Situation<'_>, domain: &DomainName) -> Vec<NextStep> {
+    let keys = situation.keyring.keys().iter();
+    let its = keys.filter(|entry| entry.publications.contains_key(domain));
+    let steps = its.map(|entry| situation.next_step(entry, domain));
+    steps.filter(|step| step.task.is_some()).collect()
+}
 
 /// For how long names are handed over in advance, in days: two years.
 pub(super) const HORIZON_DAYS: i32 = 731;

@@ -1,21 +1,24 @@
 //! The pack as a document: headings, sentences and records, in one language, before it is
 //! known whether it becomes text, Markdown or HTML.
 
+mod example;
+mod leaving;
 mod seen;
 
 use std::time::Duration;
 
 use jiff::ToSpan;
 
+use self::example::{entering, example, example_name};
 pub(super) use self::seen::policy_line;
 use super::{
     catalogue::{Catalogue, Inlines, code, fill, words},
-    delegation::HORIZON_DAYS,
+    delegation::{DelegationPack, HORIZON_DAYS},
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::ResourceRecord,
 };
 use crate::{
-    keys::{State, Task, What},
+    keys::{State, Task, Way, What},
     words::Language,
 };
 
@@ -48,12 +51,30 @@ pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue, language: Langua
         blocks: Vec::new(),
     };
     writer.top();
+    writer.leaving();
     writer.summary();
     writer.delegation();
     for domain in &pack.domains {
         writer.domain(domain);
     }
     writer.general();
+    writer.blocks
+}
+
+/// Only what concerns the domains that leave.
+pub(super) fn write_farewell(
+    pack: &Pack,
+    catalogue: &'static Catalogue,
+    language: Language,
+) -> Vec<Block> {
+    let mut writer = Writer {
+        pack,
+        catalogue,
+        language,
+        blocks: Vec::new(),
+    };
+    writer.head(catalogue.leaving_title);
+    writer.leaving();
     writer.blocks
 }
 
@@ -75,8 +96,17 @@ impl Writer<'_> {
 
     fn top(&mut self) {
         let (pack, catalogue) = (self.pack, self.catalogue);
+        self.head(catalogue.title);
         let name = [("name", pack.name.as_str())];
-        self.blocks.push(Block::Title(fill(catalogue.title, &name)));
+        self.paragraph(catalogue.introduction, &name);
+        self.paragraph(catalogue.public_only, &[]);
+    }
+
+    /// What every letter begins with.
+    fn head(&mut self, title: &str) {
+        let (pack, catalogue) = (self.pack, self.catalogue);
+        let name = [("name", pack.name.as_str())];
+        self.blocks.push(Block::Title(fill(title, &name)));
         let id = format!("{} ({})", pack.name, pack.organisation);
         let mut facts = vec![(words(catalogue.organisation), words(id))];
         if let Some(contact) = &pack.contact {
@@ -95,8 +125,6 @@ impl Writer<'_> {
         if let Some(note) = &pack.note {
             self.blocks.push(Block::Paragraph(words(note)));
         }
-        self.paragraph(catalogue.introduction, &name);
-        self.paragraph(catalogue.public_only, &[]);
     }
 
     fn summary(&mut self) {
@@ -115,7 +143,10 @@ impl Writer<'_> {
     /// The CNAME variant, where it is asked for and there is a domain that sends.
     fn delegation(&mut self) {
         let (pack, catalogue) = (self.pack, self.catalogue);
-        let (Some(zone), Some(example)) = (&pack.delegation, example(pack)) else {
+        let (Some(zone), Some(example)) = (
+            &pack.delegation,
+            pack.domains.iter().find(|domain| takes_aliases(domain)),
+        ) else {
             return;
         };
         self.section(catalogue.delegation, &[]);
@@ -128,7 +159,7 @@ impl Writer<'_> {
         let domain = example.domain.as_str();
         let values = [("target", target.as_str()), ("domain", domain)];
         self.paragraph(catalogue.delegation_dot, &values);
-        let sending = pack.domains.iter().filter(|domain| sends(domain));
+        let sending = pack.domains.iter().filter(|domain| takes_aliases(domain));
         let lines =
             sending.map(|domain| format!("_domainkey.{}. 3600 IN DNAME {target}.", domain.domain));
         let label = fill(catalogue.delegation_dname, &[("domain", domain)]);
@@ -154,10 +185,11 @@ impl Writer<'_> {
                 coming,
                 policies,
             } => {
-                if keys.is_empty() && coming.is_empty() {
+                if keys.is_empty() && coming.is_empty() && domain.delegation.is_none() {
                     self.paragraph(catalogue.no_keys, &[]);
                 }
-                for key in keys {
+                self.handed_over(domain);
+                for key in keys.iter().filter(|key| !key.is_delegated) {
                     self.key(domain, key);
                 }
                 self.coming(domain, coming);
@@ -182,6 +214,36 @@ impl Writer<'_> {
                 }
             }
         }
+    }
+
+    /// What is to be done once, or that nothing is, where the keys are in the operator's zone.
+    fn handed_over(&mut self, domain: &DomainPack) {
+        let catalogue = self.catalogue;
+        let Some(delegation) = &domain.delegation else {
+            return;
+        };
+        if !delegation.is_asked {
+            return self.paragraph(catalogue.delegation_done, &[]);
+        }
+        if delegation.way == Way::Cname {
+            return;
+        }
+        let line = delegation_line(domain.domain.as_str(), delegation, catalogue);
+        self.blocks.push(if delegation.urgent {
+            Block::Urgent(line)
+        } else {
+            Block::Paragraph(line)
+        });
+        let name = [("domain", domain.domain.as_str())];
+        let what = match delegation.way {
+            Way::Ns => catalogue.delegation_ns_what,
+            _ => catalogue.delegation_dname_what,
+        };
+        self.paragraph(what, &name);
+        for record in &delegation.records {
+            self.record(domain, record);
+        }
+        self.paragraph(catalogue.delegation_last, &name);
     }
 
     fn parked_removal(&mut self, domain: &str, remove: &[String]) {
@@ -239,7 +301,8 @@ impl Writer<'_> {
             (Task::Keep, What::KeepRecord | What::MendClock) => catalogue.next_draining,
             (Task::Keep, What::AwaitSuccessor(_)) => catalogue.next_followed,
             (Task::Keep, What::MakeSuccessor) => catalogue.next_active,
-            (Task::Keep, What::Configure) => catalogue.next_kept,
+            (Task::Keep, What::SignUntil) => catalogue.next_leaving,
+            (Task::Keep, What::Configure | What::Leave) => catalogue.next_kept,
             (Task::Keep, _) => catalogue.next_published,
         }
     }
@@ -345,7 +408,13 @@ impl Writer<'_> {
             return;
         }
         self.section(catalogue.later, &[]);
-        if pack.delegation.is_none() {
+        let rotates = |domain: &DomainPack| sends(domain) && domain.delegation.is_none();
+        let by_option = pack.delegation.is_some()
+            && pack
+                .domains
+                .iter()
+                .all(|domain| domain.delegation.is_none());
+        if !by_option && pack.domains.iter().any(rotates) {
             let rotate = catalogue.duration(pack.rotate_every);
             let lead = catalogue.duration(pack.lead_time);
             let values = [("rotate", rotate.as_str()), ("lead", lead.as_str())];
@@ -366,11 +435,15 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
             coming,
             policies,
         } => {
+            let handed = domain.delegation.as_ref().filter(|one| one.is_asked);
+            let handed = handed.filter(|one| one.way != Way::Cname);
+            let handed = handed.map(|one| delegation_line(name, one, catalogue));
             let mut lines: Vec<Inlines> = keys
                 .iter()
                 .filter(|key| key.task != Task::Keep)
                 .map(|key| task_line(key, catalogue))
                 .collect();
+            lines.extend(handed);
             if !coming.is_empty() {
                 let number = coming.len().to_string();
                 let values = [("domain", name), ("number", number.as_str())];
@@ -386,6 +459,37 @@ fn tasks(domain: &DomainPack, catalogue: &Catalogue) -> Vec<Inlines> {
             vec![fill(catalogue.park, &values)]
         }
     }
+}
+
+/// The record that hands the keys of a domain over, in a line.
+pub(super) fn delegation_line(
+    domain: &str,
+    delegation: &DelegationPack,
+    catalogue: &Catalogue,
+) -> Inlines {
+    let sentence = match delegation.date {
+        Some(_) => catalogue.delegate_by,
+        None => catalogue.delegate_now,
+    };
+    let date = delegation.date.map(|date| catalogue.date(date));
+    let values = [
+        ("name", format!("_domainkey.{domain}")),
+        ("type", delegation.way.as_str().to_uppercase()),
+        ("number", delegation.records.len().to_string()),
+        ("date", date.unwrap_or_default()),
+    ];
+    fill(
+        sentence,
+        &values
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str())),
+    )
+}
+
+/// Whether CNAME records are asked for.
+fn takes_aliases(domain: &DomainPack) -> bool {
+    let delegation = domain.delegation.as_ref();
+    sends(domain) && delegation.is_none_or(DelegationPack::asks_for_aliases)
 }
 
 /// What is to be done about a key, in a line.
@@ -439,29 +543,6 @@ fn shell_word(name: &str) -> String {
     }
 }
 
-fn entering(pack: &Pack, catalogue: &Catalogue, example: &DomainPack, name: &str) -> Vec<Inlines> {
-    let placements = example.placements(name);
-    let zone = placements.first().map_or("", |placement| &placement.zone);
-    let wrong = format!("{name}.{zone}");
-    let mut sentences = vec![
-        catalogue.enter_zone_name,
-        catalogue.enter_quotes,
-        catalogue.enter_semicolon,
-        catalogue.enter_length,
-        catalogue.enter_exact,
-        catalogue.enter_ttl,
-    ];
-    if pack.has_keys() {
-        sentences.push(catalogue.enter_beside);
-    }
-    let names = || pack.domains.iter().map(|domain| &domain.domain);
-    if names().any(|domain| domain.unicode() != domain.as_str()) {
-        sentences.push(catalogue.enter_idn);
-    }
-    let fill = |sentence| fill(sentence, &[("wrong", wrong.as_str())]);
-    sentences.into_iter().map(fill).collect()
-}
-
 /// How long a former key is needed, in words; in whole days where it is days.
 fn drain(pack: &Pack, catalogue: &Catalogue) -> String {
     const DAY: u64 = 24 * 60 * 60;
@@ -476,27 +557,4 @@ fn drain(pack: &Pack, catalogue: &Catalogue) -> String {
 
 fn sends(domain: &DomainPack) -> bool {
     matches!(domain.tasks, DomainTasks::Sending { .. })
-}
-
-/// The domain that examples are taken from: one that sends.
-fn example(pack: &Pack) -> Option<&DomainPack> {
-    pack.domains.iter().find(|domain| sends(domain))
-}
-
-/// The whole name of a record to show things on, one to be added if there is.
-fn example_name(domain: &DomainPack) -> String {
-    let record = match &domain.tasks {
-        DomainTasks::Sending { keys, coming, .. } => keys
-            .iter()
-            .filter(|key| matches!(key.task, Task::Add | Task::Mend | Task::Restore))
-            .chain(keys)
-            .filter_map(|key| key.record.as_ref())
-            .chain(coming)
-            .next(),
-        DomainTasks::Parked { records, .. } => records.last(),
-    };
-    record.map_or_else(
-        || format!("SELECTOR._domainkey.{}", domain.domain),
-        |record| record.name.clone(),
-    )
 }

@@ -5,6 +5,8 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
+    delegation::DelegationPack,
+    leaving::Farewell,
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     policy::{PolicyKind, PolicyPack},
     record::{Placement, ResourceRecord},
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     dkim::{Algorithm, Fingerprint},
     dns::Code,
-    keys::{State, Task},
+    keys::{State, Task, Way},
     keystore::KeySighting,
     names::{DomainName, OrganisationId, Selector},
 };
@@ -41,11 +43,24 @@ struct Domain<'a> {
     name: &'a DomainName,
     unicode: String,
     parked: bool,
+    /// Of a domain that leaves.
+    leaving: Option<&'a Farewell>,
+    /// Null: it hands its keys over to nobody.
+    delegation: Option<Delegation<'a>>,
     keys: Vec<Key<'a>>,
     policies: Vec<Policy<'a>>,
     records: Vec<Record>,
     wildcards: Vec<Record>,
     remove: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Delegation<'a> {
+    way: Way,
+    zone: Option<&'a DomainName>,
+    task: Task,
+    urgent: bool,
+    date: Option<Date>,
 }
 
 #[derive(Serialize)]
@@ -114,11 +129,15 @@ pub(super) fn render(pack: &Pack) -> String {
 }
 
 fn domain(pack: &DomainPack) -> Domain<'_> {
-    let all = |records: &[ResourceRecord]| records.iter().map(|one| record(pack, one)).collect();
+    let all = |records: &[ResourceRecord]| -> Vec<Record> {
+        records.iter().map(|one| record(pack, one)).collect()
+    };
     let mut domain = Domain {
         name: &pack.domain,
         unicode: pack.domain.unicode().into_owned(),
         parked: false,
+        leaving: pack.farewell.as_ref(),
+        delegation: pack.delegation.as_ref().map(delegation),
         keys: Vec::new(),
         policies: Vec::new(),
         records: Vec::new(),
@@ -134,6 +153,9 @@ fn domain(pack: &DomainPack) -> Domain<'_> {
             domain.keys = keys.iter().map(|one| key(pack, one)).collect();
             domain.policies = policies.iter().map(|one| policy(pack, one)).collect();
             domain.records = all(coming);
+            let handed = pack.delegation.as_ref().filter(|one| one.is_asked);
+            let handed = handed.map_or(&[][..], |one| &one.records);
+            domain.records.extend(all(handed));
         }
         DomainTasks::Parked {
             records,
@@ -147,6 +169,20 @@ fn domain(pack: &DomainPack) -> Domain<'_> {
         }
     }
     domain
+}
+
+fn delegation(delegation: &DelegationPack) -> Delegation<'_> {
+    Delegation {
+        way: delegation.way,
+        zone: delegation.zone.as_ref(),
+        task: if delegation.is_asked {
+            Task::Add
+        } else {
+            Task::Keep
+        },
+        urgent: delegation.urgent,
+        date: delegation.date,
+    }
 }
 
 fn key<'a>(domain: &DomainPack, key: &'a KeyPack) -> Key<'a> {

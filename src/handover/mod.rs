@@ -7,7 +7,8 @@
 //! |---|---|
 //! | what is to be done in the DNS of an organisation | [`Handover::pack`] |
 //! | that, for people or machines | [`Pack::render`] |
-//! | the operator's own zone, to which customers point with CNAME | [`operator_zone`] |
+//! | the operator's own zone, to which customers point with CNAME or DNAME | [`operator_zone`] |
+//! | the zone that a domain has for its keys, on the operator's name servers | [`domain_zone`] |
 
 mod catalogue;
 mod delegation;
@@ -16,6 +17,7 @@ mod dutch;
 mod english;
 mod html;
 mod json;
+mod leaving;
 mod markdown;
 mod pack;
 mod policy;
@@ -31,7 +33,7 @@ use jiff::Timestamp;
 use crate::{
     config::Settings,
     dkim::PublicKey,
-    keys::{Keyring, Publication},
+    keys::{Keyring, Publication, Way},
     keystore::{PublicKeys, Sightings},
     names::{DomainName, Selector},
     organisation::Organisation,
@@ -39,10 +41,12 @@ use crate::{
 };
 
 pub use self::{
+    delegation::DelegationPack,
+    leaving::Farewell,
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     policy::{PolicyKind, PolicyPack},
     record::{Data, Placement, ResourceRecord, TTL},
-    zone::operator_zone,
+    zone::{domain_zone, operator_zone},
 };
 
 /// An organisation with all that its pack is made from.
@@ -86,8 +90,8 @@ impl<'a> Handover<'a> {
 pub struct Scope {
     /// This domain only, which may be a parked one; none: all of them.
     pub domain: Option<DomainName>,
-    /// The operator's zone that CNAME records point into; none: the keys themselves are
-    /// handed over.
+    /// The operator's zone that CNAME records point into, whatever the organisation's file says;
+    /// none: as that says, and by default the keys themselves are handed over.
     pub delegation: Option<DomainName>,
 }
 
@@ -103,6 +107,12 @@ pub enum HandoverError {
     /// RFC 1035 §2.3.4.
     #[error("{0} is longer than the 253 octets of a domain name: choose a shorter zone")]
     NameTooLong(String),
+    /// Nobody knows to where the names of the keys of a domain are to be handed over.
+    #[error(
+        "the keys of {0} are to be delegated with {1}, and zegel.toml does not say to where: set \
+         {2} in [handover], or say --cname ZONE"
+    )]
+    NoTarget(DomainName, Way, &'static str),
 }
 
 /// Whether the record of a key holds its public half for any domain: not once it is
@@ -129,6 +139,14 @@ words! {
 }
 
 impl Pack {
+    /// What a customer has to know who leaves, by itself; none if no domain leaves.
+    pub fn render_farewell(&self, language: Language) -> Option<String> {
+        let mut domains = self.domains.iter();
+        domains.find(|domain| domain.farewell.is_some())?;
+        let blocks = document::write_farewell(self, catalogue::of(language), language);
+        Some(text::render(&blocks))
+    }
+
     /// Writes it. Ends with a newline.
     pub fn render(&self, format: Format, language: Language) -> String {
         let catalogue = catalogue::of(language);

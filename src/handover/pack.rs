@@ -6,7 +6,8 @@ use jiff::civil::Date;
 
 use super::{
     Handover, HandoverError, Scope,
-    delegation::{self, target},
+    delegation::{self, DelegationPack, steps, target},
+    leaving::Farewell,
     policy::PolicyPack,
     record::{Data, Placement, ResourceRecord, TTL},
     schedule::{date, day_after},
@@ -15,7 +16,7 @@ use crate::{
     config,
     dkim::{Algorithm, Fingerprint, PublicKey},
     dns::{PARKED_DMARC, PARKED_SPF},
-    keys::{KeyEntry, Publication, Situation, Task, What},
+    keys::{Delegated, KeyEntry, NextStep, Publication, Situation, Task, Way, What},
     keystore::KeySighting,
     names::{DomainName, OrganisationId, Selector},
     words::Level,
@@ -38,7 +39,7 @@ pub struct Pack {
     pub lead_time: Duration,
     /// How long the record of a former key is needed: queues and expiry of signatures.
     pub drain: Duration,
-    /// The operator's zone, in the CNAME variant.
+    /// The operator's zone, where CNAME records into it are asked for.
     pub delegation: Option<DomainName>,
     /// Who sends the pack, without control characters.
     pub sender: Option<String>,
@@ -57,6 +58,10 @@ pub struct DomainPack {
     pub domain: DomainName,
     /// All domains of the organisation, to find the zone with.
     siblings: Vec<DomainName>,
+    /// What has to be known of one that leaves.
+    pub farewell: Option<Farewell>,
+    /// How its keys are handed over to the operator, if the organisation's file says so.
+    pub delegation: Option<DelegationPack>,
     /// What is to be done.
     pub tasks: DomainTasks,
 }
@@ -117,6 +122,9 @@ pub struct KeyPack {
     pub record: Option<ResourceRecord>,
     /// What the keeper saw that is wrong, where the record is to be put right.
     pub sighting: Option<KeySighting>,
+    /// Whether its record is, or will be, in a zone of the operator, so that nothing has to be
+    /// done about it.
+    pub is_delegated: bool,
 }
 
 impl DomainPack {
@@ -147,19 +155,19 @@ impl Handover<'_> {
         let timing = self.settings.timing();
         let situation =
             config::situation(organisation, self.keyring, &organisation.parked, &timing);
+        let situation = self.delegated(situation, scope);
         let wanted = |domain: &&DomainName| scope.domain.as_ref().is_none_or(|one| one == *domain);
         let mut domains = Vec::new();
         let keyed = organisation.domains.iter().chain(&organisation.incoming);
         for domain in keyed.filter(wanted) {
-            let tasks = self.sending(&situation, domain, scope.delegation.as_ref())?;
-            domains.push(self.domain_pack(domain, tasks));
+            domains.push(self.sending_pack(&situation, domain, scope)?);
         }
         for domain in organisation.parked.iter().filter(wanted) {
-            domains.push(self.domain_pack(domain, self.parked(&situation, domain)));
+            let tasks = self.parked(&situation, domain);
+            domains.push(self.domain_pack(domain, None, tasks));
         }
         for domain in self.former(&situation).into_iter().filter(wanted) {
-            let tasks = self.sending(&situation, domain, scope.delegation.as_ref())?;
-            domains.push(self.domain_pack(domain, tasks));
+            domains.push(self.sending_pack(&situation, domain, scope)?);
         }
         if let (Some(domain), true) = (&scope.domain, domains.is_empty()) {
             return Err(HandoverError::UnknownDomain(domain.clone()));
@@ -172,7 +180,7 @@ impl Handover<'_> {
             rotate_every: timing.rotate_every,
             lead_time: timing.lead_time,
             drain: timing.drain_time(Some(Duration::from_secs(TTL.into()))),
-            delegation: scope.delegation.clone(),
+            delegation: alias_zone(scope, &domains),
             sender: self.settings.handover.sender.as_deref().map(printable),
             questions: self.settings.handover.contact.as_deref().map(printable),
             note: self.settings.handover.note.as_deref().map(printable),
@@ -199,12 +207,47 @@ impl Handover<'_> {
         .collect()
     }
 
-    fn domain_pack(&self, domain: &DomainName, tasks: DomainTasks) -> DomainPack {
+    /// With what was seen of delegations, where the organisation's file says which there are.
+    fn delegated<'s>(&'s self, mut situation: Situation<'s>, scope: &Scope) -> Situation<'s> {
+        if scope.delegation.is_some() {
+            situation.delegated = Delegated::default();
+        }
+        situation.seen(&self.sightings.leads)
+    }
+
+    fn sending_pack(
+        &self,
+        situation: &Situation<'_>,
+        domain: &DomainName,
+        scope: &Scope,
+    ) -> Result<DomainPack, HandoverError> {
+        let way = situation.delegated.wanted.way(domain);
+        let way = way.filter(|_| situation.sends_from(domain));
+        let delegation = way.map(|way| {
+            let steps = steps(situation, domain);
+            DelegationPack::new(self, domain, (way, &steps))
+        });
+        let delegation = delegation.transpose()?;
+        let aliases = delegation.as_ref().filter(|one| one.asks_for_aliases());
+        let zone = scope.delegation.as_ref();
+        let zone = zone.or_else(|| aliases.and_then(|one| one.zone.as_ref()));
+        let tasks = self.sending(situation, domain, zone)?;
+        Ok(self.domain_pack(domain, delegation, tasks))
+    }
+
+    fn domain_pack(
+        &self,
+        domain: &DomainName,
+        delegation: Option<DelegationPack>,
+        tasks: DomainTasks,
+    ) -> DomainPack {
         let Self { organisation, .. } = self;
         let siblings = organisation.domains.iter().chain(&organisation.parked);
         DomainPack {
             domain: domain.clone(),
             siblings: siblings.cloned().collect(),
+            farewell: self.farewell(domain),
+            delegation,
             tasks,
         }
     }
@@ -224,8 +267,8 @@ impl Handover<'_> {
             None => Vec::new(),
             Some(zone) => delegation::coming(self, domain, zone)?,
         };
-        // A domain that is here no more is no longer ours to advise on.
-        let policies = if self.organisation.domains.contains(domain) {
+        // A domain that is here no more, or not yet, is not ours to advise on.
+        let policies = if situation.sends_from(domain) && !situation.comes(domain) {
             self.policies(domain)
         } else {
             Vec::new()
@@ -264,6 +307,18 @@ impl Handover<'_> {
         }
     }
 
+    /// Which day the pack names with this task.
+    fn day(&self, task: Task, next: &NextStep) -> Option<Date> {
+        let not_before_now = next.due.map(|due| due.max(self.now));
+        match (task, &next.what) {
+            (Task::Add | Task::Mend, _) => next.due.filter(|due| *due > self.now).map(date),
+            (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
+            (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
+            (Task::Keep, _) => not_before_now.map(date),
+            (Task::Restore | Task::Remove, _) => None,
+        }
+    }
+
     /// What is handed over about one key; none when nobody has to know of it any more.
     fn key(
         &self,
@@ -272,20 +327,22 @@ impl Handover<'_> {
         entry: &KeyEntry,
         delegation: Option<&DomainName>,
     ) -> Result<Option<KeyPack>, HandoverError> {
+        let way = situation.delegated.wanted.way(domain);
         let next = situation.next_step(entry, domain);
         let (Some(publication), Some(mut task)) = (entry.publications.get(domain), next.task)
         else {
             return Ok(None);
         };
-        let not_before_now = next.due.map(|due| due.max(self.now));
-        let mut day = match (task, &next.what) {
-            (Task::Add | Task::Mend, _) => next.due.filter(|due| *due > self.now).map(date),
-            (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
-            (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
-            (Task::Keep, _) => not_before_now.map(date),
-            (Task::Restore | Task::Remove, _) => None,
-        };
+        let mut day = self.day(task, &next);
+        // One record for all, or none at all.
+        let is_delegated = next.is_delegated
+            || next.what == What::Delegate && way.is_some_and(|way| way != Way::Cname);
+        if is_delegated {
+            (task, day) = (Task::Keep, None);
+        }
+        let delegation = delegation.filter(|_| way.is_none() || next.what == What::Delegate);
         let data = match (task, delegation) {
+            _ if is_delegated => None,
             (Task::Add | Task::Mend | Task::Restore, Some(zone)) => {
                 let id = &self.organisation.id;
                 Some(Data::Alias(target(&entry.selector, id, zone)?))
@@ -302,7 +359,6 @@ impl Handover<'_> {
                 Some(Data::of_key(self, entry)?)
             }
         };
-        let name = entry.selector.record_name(domain);
         let active = self.keyring.active_key(domain, entry.algorithm);
         let is_wrong = matches!(task, Task::Mend | Task::Restore);
         let sighting = self.sightings.of_key(&entry.selector, domain);
@@ -313,17 +369,30 @@ impl Handover<'_> {
             bits: self.public_keys.get(&entry.selector).map(PublicKey::bits),
             fingerprint: entry.fingerprint,
             publication: *publication,
-            record: data.map(|data| ResourceRecord::new(name.clone(), data)),
-            name,
+            record: data.map(|data| ResourceRecord::new(entry.selector.record_name(domain), data)),
+            name: entry.selector.record_name(domain),
             task,
             follows_another: active.is_some_and(|active| active.selector != entry.selector),
-            urgent: next.level.is_urgent()
-                || next.level == Level::NotLive && matches!(task, Task::Add | Task::Mend),
+            urgent: !is_delegated && is_urgent(&next, task),
+            is_delegated,
             level: next.level,
             date: day,
             next: next.what,
         }))
     }
+}
+
+/// Whether mail suffers until it is done, or others may have the key.
+fn is_urgent(next: &NextStep, task: Task) -> bool {
+    let is_first = next.level == Level::NotLive && matches!(task, Task::Add | Task::Mend);
+    next.level.is_urgent() || is_first
+}
+
+/// The zone that CNAME records lead into, if any are asked for.
+fn alias_zone(scope: &Scope, domains: &[DomainPack]) -> Option<DomainName> {
+    let mut delegations = domains.iter().filter_map(|one| one.delegation.as_ref());
+    let aliases = || delegations.find(|one| one.asks_for_aliases())?.zone.clone();
+    scope.delegation.clone().or_else(aliases)
 }
 
 fn printable(text: &str) -> String {

@@ -35,6 +35,10 @@ pub enum Data {
     Text(String),
     /// CNAME: the name it points to, without trailing dot.
     Alias(String),
+    /// DNAME: where all names below lead (RFC 6672), without trailing dot.
+    Subtree(String),
+    /// NS: a name server of the zone, without trailing dot.
+    Server(String),
     /// MX: a domain that takes no mail (RFC 7505 §3).
     NullMx,
 }
@@ -68,6 +72,8 @@ impl Data {
         match self {
             Self::Text(_) => "TXT",
             Self::Alias(_) => "CNAME",
+            Self::Subtree(_) => "DNAME",
+            Self::Server(_) => "NS",
             Self::NullMx => "MX",
         }
     }
@@ -76,7 +82,9 @@ impl Data {
     pub fn value(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
-            Self::Alias(target) => format!("{target}."),
+            Self::Alias(target) | Self::Subtree(target) | Self::Server(target) => {
+                format!("{target}.")
+            }
             Self::NullMx => NULL_MX.to_owned(),
         }
     }

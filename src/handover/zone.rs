@@ -6,7 +6,7 @@ use super::{
     Handover, HandoverError,
     catalogue::{Catalogue, Inline, fill, plain},
     delegation::target,
-    document::{policy_line, task_line},
+    document::{delegation_line, policy_line, task_line},
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     policy::PolicyPack,
     record::{Data, ResourceRecord},
@@ -66,10 +66,11 @@ impl Zone {
                 policies,
             } => {
                 self.comment(&fill(catalogue.domain, &[("domain", name)]));
-                if keys.is_empty() && coming.is_empty() {
+                if keys.is_empty() && coming.is_empty() && domain.delegation.is_none() {
                     self.comment(&fill(catalogue.no_keys, &[]));
                 }
-                for key in keys {
+                self.handed_over(domain, catalogue);
+                for key in keys.iter().filter(|key| !key.is_delegated) {
                     self.key(key, pack, catalogue);
                 }
                 if !coming.is_empty() {
@@ -101,6 +102,23 @@ impl Zone {
                     self.record(record);
                 }
             }
+        }
+    }
+
+    fn handed_over(&mut self, domain: &DomainPack, catalogue: &Catalogue) {
+        let Some(delegation) = &domain.delegation else {
+            return;
+        };
+        if !delegation.is_asked {
+            return self.comment(&fill(catalogue.delegation_done, &[]));
+        }
+        let name = domain.domain.as_str();
+        if !delegation.records.is_empty() {
+            self.comment(&delegation_line(name, delegation, catalogue));
+            self.comment(&fill(catalogue.delegation_last, &[("domain", name)]));
+        }
+        for record in &delegation.records {
+            self.record(record);
         }
     }
 
@@ -139,6 +157,28 @@ pub fn operator_zone(
                 continue;
             };
             let name = target(&entry.selector, organisation, zone)?;
+            text.push_str(&ResourceRecord::new(name, data).to_string());
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// The fragment of the zone `_domainkey.DOMAIN`, which the domain has delegated to the operator's
+/// name servers, in the form of [`operator_zone`].
+///
+/// # Errors
+/// When the public half of a key is not known.
+pub fn domain_zone(domain: &DomainName, handover: &Handover<'_>) -> Result<String, HandoverError> {
+    let mut text = format!(
+        "; DKIM keys for _domainkey.{domain}, written by `zegel dns zone --domain {domain}`. Do\n\
+         ; not edit: take it in with $INCLUDE, and raise the serial of the zone when it changes.\n"
+    );
+    for entry in handover.keyring.keys() {
+        if entry.publications.contains_key(domain)
+            && let Some(data) = current(handover, entry)?
+        {
+            let name = entry.selector.record_name(domain);
             text.push_str(&ResourceRecord::new(name, data).to_string());
             text.push('\n');
         }

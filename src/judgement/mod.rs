@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     dns::Code,
-    keys::{Actor, KeyEntry, Situation, What},
+    keys::{Actor, Delegations, KeyEntry, Situation, Way, What},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFacts,
     organisation::{Action, Organisation, Policy},
@@ -92,10 +92,16 @@ pub enum Fact {
     KeyRefused(String),
     /// The operator has suspended the organisation.
     Suspended,
+    /// It leaves at the operator's word, and signs until then.
+    Leaving,
+    /// It has left at the operator's word: nothing signs any more.
+    Left,
     /// A key is in use for longer than it should be.
     Overdue,
     /// Nobody has looked at the DNS for too long.
     NotLooked,
+    /// The domain is to be handed over to the operator in this way, and nobody knows to where.
+    NoTarget(Way),
     /// SPF or DMARC of a domain is missing or wrong.
     Policy {
         /// What is wrong.
@@ -116,8 +122,11 @@ impl Fact {
             Self::Keyring(_) => "keyring_unreadable",
             Self::KeyRefused(_) => "key_refused",
             Self::Suspended => "suspended",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
             Self::Overdue => "rotation_overdue",
             Self::NotLooked => "not_looked",
+            Self::NoTarget(_) => "delegation_without_target",
             Self::Policy { code, .. } => code.as_str(),
         }
     }
@@ -149,13 +158,14 @@ impl Judgement {
                 )
             });
         }
+        judgement.add_departures(situation);
         for entry in situation.keyring.keys() {
             for domain in entry.publications.keys() {
                 judgement.add_key(situation, entry, domain, now);
             }
         }
         for domain in situation.domains.iter().chain(situation.incoming) {
-            if !situation.has_candidate(domain) {
+            if situation.sends_from(domain) && !situation.has_candidate(domain) {
                 judgement.add(Matter {
                     domain: Some(domain.clone()),
                     actor: Actor::Keeper,
@@ -167,6 +177,7 @@ impl Judgement {
                 });
             }
         }
+        judgement.add_targets(situation.delegated.wanted);
         judgement.sort();
         judgement
     }
@@ -249,6 +260,45 @@ impl Judgement {
         levels.min().unwrap_or_default()
     }
 
+    /// What leaves, and what has left though its file is still there.
+    fn add_departures(&mut self, situation: &Situation<'_>) {
+        let departures = situation.keyring.departures();
+        let domains = departures.domains();
+        let domains = domains.filter(|(domain, _)| situation.domains.contains(domain));
+        let domains = domains.map(|(domain, departure)| (Some(domain), departure));
+        let whole = departures.given(None).map(|departure| (None, departure));
+        for (domain, departure) in whole.into_iter().chain(domains) {
+            let is_about = |one: &DomainName| domain.is_none_or(|domain| domain == one);
+            let matter = |level, fact, actor| Matter {
+                domain: domain.cloned(),
+                actor,
+                ..Matter::new(level, fact, Witness::Keystore)
+            };
+            self.add(match departure.ended {
+                None => Matter {
+                    since: Some(departure.since),
+                    when: Some(departure.until),
+                    ..matter(Level::Waits, Fact::Leaving, Actor::Keeper)
+                },
+                // As long as records are needed, or to go, that is what has to be done.
+                Some(ended) if situation.has_task(is_about) => Matter {
+                    since: Some(ended),
+                    ..matter(Level::Waits, Fact::Left, Actor::Keeper)
+                },
+                Some(ended) => Matter {
+                    since: Some(ended),
+                    ..matter(Level::Act, Fact::Left, Actor::Operator)
+                },
+            });
+        }
+    }
+
+    /// Whether a domain has left at the operator's word, and its grace is over.
+    pub fn has_left(&self, domain: &DomainName) -> bool {
+        let mut left = self.matters.iter().filter(|one| one.fact == Fact::Left);
+        left.any(|one| one.domain.as_ref().is_none_or(|one| one == domain))
+    }
+
     fn add_key(
         &mut self,
         situation: &Situation<'_>,
@@ -285,11 +335,23 @@ impl Judgement {
             });
         }
         let overdue = publication.overdue_at(situation.timing);
-        if overdue.is_some_and(|overdue| overdue <= now) {
+        let is_to_rotate = situation.keyring.departure(domain).is_none();
+        if is_to_rotate && overdue.is_some_and(|overdue| overdue <= now) {
             self.add(Matter {
                 since: Some(publication.since),
                 ..matter(Level::Act, Fact::Overdue)
             });
+        }
+    }
+
+    fn add_targets(&mut self, wanted: &Delegations) {
+        for (domain, way) in &wanted.ways {
+            if !wanted.has_target(*way) {
+                self.add(Matter {
+                    domain: Some(domain.clone()),
+                    ..Matter::new(Level::Act, Fact::NoTarget(*way), Witness::Keystore)
+                });
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 use super::{Fact, Matter};
 use crate::{
     dns::Code,
-    keys::What,
+    keys::{Actor, Way, What},
     names::{DomainName, OrganisationId, Selector},
     words::{Language, Level, filled},
 };
@@ -39,7 +39,24 @@ pub(super) fn sentence(
     let since = matter
         .since
         .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let when = matter
+        .when
+        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let retire = match &matter.domain {
+        None => format!("zegel org retire {organisation}"),
+        Some(domain) => format!("zegel org retire {organisation} --domain {domain}"),
+    };
     let values = [
+        (
+            "who",
+            if domain.is_empty() {
+                organisation.as_str()
+            } else {
+                domain.as_str()
+            },
+        ),
+        ("retire", retire.as_str()),
+        ("when", when.as_deref().unwrap_or("?")),
         ("domain", domain.as_str()),
         ("key", key.as_str()),
         ("organisation", organisation.as_str()),
@@ -54,7 +71,15 @@ pub(super) fn sentence(
 
 fn of_fact(matter: &Matter) -> Sentence {
     match &matter.fact {
-        Fact::Step(what) => of_step(what, matter.level),
+        Fact::Step(what) => of_step(what, matter),
+        Fact::NoTarget(Way::Cname | Way::Dname) => (
+            "{domain} is to point to our own zone with its keys, and zegel.toml does not name that zone. The operator sets zone in [handover].",
+            "{domain} moet met de sleutels naar onze eigen zone wijzen, en zegel.toml noemt die zone niet. De beheerder zet zone in [handover].",
+        ),
+        Fact::NoTarget(Way::Ns) => (
+            "The keys of {domain} are to be a zone on our own name servers, and zegel.toml does not name those. The operator sets name_servers in [handover].",
+            "De sleutels van {domain} moeten een zone op onze eigen nameservers worden, en zegel.toml noemt die niet. De beheerder zet name_servers in [handover].",
+        ),
         Fact::NoKey if matter.level == Level::NotLive => (
             "{domain} has no key yet. The keeper makes one, or `zegel key generate {organisation}`.",
             "{domain} heeft nog geen sleutel. De keeper maakt er een, of `zegel key generate {organisation}`.",
@@ -74,6 +99,18 @@ fn of_fact(matter: &Matter) -> Sentence {
         Fact::Suspended => (
             "The operator has suspended {organisation}: its mail is not signed. `zegel org resume {organisation}` ends that.",
             "De beheerder heeft {organisation} opgeschort: de mail wordt niet ondertekend. `zegel org resume {organisation}` beëindigt dat.",
+        ),
+        Fact::Leaving => (
+            "{who} leaves: its mail is signed until {when}. Then the keeper lets its keys drain, and asks for their records back. Leave its file as it is until then; `{retire} --undo` takes it back.",
+            "{who} vertrekt: de mail wordt ondertekend tot {when}. Daarna laat de keeper de sleutels uitlopen, en vraagt de records terug. Laat het bestand tot dan zoals het is; `{retire} --undo` maakt het ongedaan.",
+        ),
+        Fact::Left if matter.level == Level::Act => (
+            "{who} has left, since {since}, and its records are gone: its mail is not signed. The operator takes it out of orgs.d; `{retire} --undo` lets it come back.",
+            "{who} is vertrokken, sinds {since}, en de records zijn weg: de mail wordt niet ondertekend. De beheerder haalt het uit orgs.d; `{retire} --undo` laat het terugkomen.",
+        ),
+        Fact::Left => (
+            "{who} has left, since {since}: its mail is not signed any more. The keeper watches its records until they are gone, and asks for that when no mail needs them; `{retire} --undo` lets it come back.",
+            "{who} is vertrokken, sinds {since}: de mail wordt niet meer ondertekend. De keeper let op de records tot ze weg zijn, en vraagt daarom als geen mail ze nog nodig heeft; `{retire} --undo` laat het terugkomen.",
         ),
         Fact::Overdue => (
             "The key {key} of {domain} is in use for longer than it should be, since {since}. See that its successor is published, or make one with `zegel key roll {organisation}`.",
@@ -116,17 +153,39 @@ const POLICIES: [(Code, &str, &str); 9] = [
 /// The word of a step, at which level only, English, and Dutch; the first that fits.
 type Row = (&'static str, Option<Level>, &'static str, &'static str);
 
-fn of_step(what: &What, level: Level) -> Sentence {
-    let fits =
-        |(word, only, ..): &&Row| *word == what.as_str() && only.is_none_or(|only| only == level);
-    let row = STEPS.iter().find(fits);
+fn of_step(what: &What, matter: &Matter) -> Sentence {
+    let fits = |(word, only, ..): &&Row| {
+        *word == what.as_str() && only.is_none_or(|only| only == matter.level)
+    };
+    // What is in the operator's own zone is the operator's turn.
+    let own = OWN_ZONE
+        .iter()
+        .filter(|_| matter.actor == Actor::Operator)
+        .find(fits);
+    let row = own.or_else(|| STEPS.iter().find(fits));
     row.map_or((what.as_str(), what.as_str()), |(.., english, dutch)| {
         (english, dutch)
     })
 }
 
 #[rustfmt::skip]
-const STEPS: [Row; 25] = [
+const OWN_ZONE: [Row; 9] = [
+    ("publish_record", Some(Level::Act), "The record of the next key of {domain}, {key}, is not in our own zone. The operator puts it there (`zegel dns zone`).", "Het record van de volgende sleutel van {domain}, {key}, staat niet in onze eigen zone. De beheerder zet het daar (`zegel dns zone`)."),
+    ("publish_record", Some(Level::NotLive), "The record of {key} of {domain} is not in our own zone, so no key signs yet. The operator puts it there (`zegel dns zone`).", "Het record van {key} van {domain} staat niet in onze eigen zone, dus er ondertekent nog geen sleutel. De beheerder zet het daar (`zegel dns zone`)."),
+    ("publish_record", None, "Mail of {domain} is not signed: the record of {key} is not in our own zone. The operator puts it there now (`zegel dns zone`).", "Mail van {domain} wordt niet ondertekend: het record van {key} staat niet in onze eigen zone. De beheerder zet het daar nu (`zegel dns zone`)."),
+    ("mend_record", None, "The record of {key} of {domain} is not right at every name server of our own zone. The operator corrects it (`zegel dns check {organisation}` says what is wrong).", "Het record van {key} van {domain} klopt niet op elke nameserver van onze eigen zone. De beheerder verbetert het (`zegel dns check {organisation}` zegt wat er mis is)."),
+    ("unrevoke", None, "The record of {key} of {domain} in our own zone has an empty p=, which revokes the key. The operator puts the key back (`zegel dns zone`).", "Het record van {key} van {domain} in onze eigen zone heeft een lege p=, wat de sleutel intrekt. De beheerder zet de sleutel terug (`zegel dns zone`)."),
+    ("restore_record", None, "Mail of {domain} fails to verify: the record of {key}, which signs, is gone from our own zone. The operator puts it back now (`zegel dns zone`).", "Mail van {domain} is niet te controleren: het record van {key}, dat ondertekent, is weg uit onze eigen zone. De beheerder zet het nu terug (`zegel dns zone`)."),
+    ("restore_draining_record", None, "Mail of {domain} that is on its way fails to verify: the record of {key} is gone from our own zone too early. The operator puts it back now (`zegel dns zone`).", "Mail van {domain} die onderweg is is niet te controleren: het record van {key} is te vroeg weg uit onze eigen zone. De beheerder zet het nu terug (`zegel dns zone`)."),
+    ("empty_record", None, "The record of {key} of {domain} in our own zone has to have an empty p=. The operator loads what `zegel dns zone` writes; if the key was revoked, at once.", "Het record van {key} van {domain} in onze eigen zone moet een lege p= hebben. De beheerder laadt wat `zegel dns zone` schrijft; als de sleutel is ingetrokken direct."),
+    ("remove_record", None, "The record of {key} of {domain} in our own zone is empty and may go. The operator loads what `zegel dns zone` writes.", "Het record van {key} van {domain} in onze eigen zone is leeg en mag weg. De beheerder laadt wat `zegel dns zone` schrijft."),
+];
+
+#[rustfmt::skip]
+const STEPS: [Row; 29] = [
+    ("delegate", Some(Level::Act), "The keys of {domain} are to be in our own zone, and the name of {key} does not lead there. The DNS administrator adds the record that delegates it, once (`zegel dns records {organisation}`).", "De sleutels van {domain} moeten in onze eigen zone staan, en de naam van {key} wijst daar niet naartoe. De DNS-beheerder voegt eenmalig het record toe dat dit regelt (`zegel dns records {organisation}`)."),
+    ("delegate", Some(Level::NotLive), "No key signs for {domain} yet: the name of {key} does not lead to our own zone. The DNS administrator adds the record that delegates it, once (`zegel dns records {organisation}`).", "Er ondertekent nog geen sleutel voor {domain}: de naam van {key} wijst niet naar onze eigen zone. De DNS-beheerder voegt eenmalig het record toe dat dit regelt (`zegel dns records {organisation}`)."),
+    ("delegate", None, "Mail of {domain} suffers, since the name of {key} does not lead to our own zone. The DNS administrator adds the record that delegates it now, once (`zegel dns records {organisation}`).", "Mail van {domain} heeft er last van dat de naam van {key} niet naar onze eigen zone wijst. De DNS-beheerder voegt nu eenmalig het record toe dat dit regelt (`zegel dns records {organisation}`)."),
     ("look", None, "The record of {key} for {domain} was not looked for yet. The keeper looks.", "Naar het record van {key} voor {domain} is nog niet gekeken. De keeper kijkt."),
     ("publish_record", Some(Level::Act), "The record of the next key, {key}, is not in the DNS of {domain}. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van de volgende sleutel, {key}, staat niet in de DNS van {domain}. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
     ("publish_record", Some(Level::NotLive), "The record of {key} is not in the DNS of {domain}, so no key signs yet. The DNS administrator adds it (`zegel dns records {organisation}`).", "Het record van {key} staat niet in de DNS van {domain}, dus er ondertekent nog geen sleutel. De DNS-beheerder voegt het toe (`zegel dns records {organisation}`)."),
@@ -142,6 +201,7 @@ const STEPS: [Row; 25] = [
     ("await_successor", None, "{key} signs for {domain}. {successor} takes its place when its record is seen everywhere.", "{key} ondertekent voor {domain}. {successor} neemt het over zodra het record daarvan overal is gezien."),
     ("leave", None, "{key} stops signing for {domain}: the configuration has the domain elsewhere, or its algorithm no more.", "{key} houdt op te ondertekenen voor {domain}: de configuratie heeft het domein elders, of het algoritme niet meer."),
     ("take_over", None, "{domain} can come to {organisation}: its key {key} is ready, and another organisation signs until then. The operator moves it: `zegel org move {domain} --to {organisation}`.", "{domain} kan naar {organisation}: de sleutel {key} is klaar, en tot dan ondertekent een andere organisatie. De beheerder verhuist het: `zegel org move {domain} --to {organisation}`."),
+    ("sign_until", None, "{key} signs for {domain} until {when}, since the operator has said that it leaves.", "{key} ondertekent voor {domain} tot {when}, want de beheerder heeft gezegd dat het vertrekt."),
     ("settle_domain", None, "{domain} is in no file of orgs.d, though {key} is in use for it. The operator puts it back, or says that it is gone: `zegel org retire {organisation} --domain {domain}`.", "{domain} staat in geen bestand van orgs.d, terwijl {key} ervoor in gebruik is. De beheerder zet het terug, of zegt dat het weg is: `zegel org retire {organisation} --domain {domain}`."),
     ("return", None, "Mail of {domain} is not signed until the keeper sees the record of {key} at every name server.", "Mail van {domain} wordt niet ondertekend tot de keeper het record van {key} op elke nameserver ziet."),
     ("keep_record", None, "{key} signs no more for {domain}; its record stays, since mail on its way needs it.", "{key} ondertekent niet meer voor {domain}; het record blijft, want mail die onderweg is heeft het nodig."),

@@ -15,6 +15,10 @@ impl Judgement {
     #[must_use]
     pub fn saw(mut self, organisation: &Organisation, sightings: &Sightings) -> Self {
         for domain in organisation.domains.iter().chain(&organisation.parked) {
+            // It is no longer ours to advise on.
+            if self.has_left(domain) {
+                continue;
+            }
             if let Some(sighting) = sightings.domains.get(domain) {
                 let findings = sighting.findings.iter();
                 let matters = findings.filter_map(|one| matter(domain, sighting, one));

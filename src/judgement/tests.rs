@@ -2,7 +2,9 @@ use super::*;
 use crate::{
     config::Settings,
     dkim::Algorithm,
-    keys::{Keyring, Publication, Revocation, State, Why, Withdrawal},
+    keys::{
+        Delegated, Delegations, Keyring, Lead, Publication, Revocation, State, Why, Withdrawal,
+    },
     organisation::{Policy, SelectorTemplate},
 };
 
@@ -20,6 +22,7 @@ fn organisation() -> Organisation {
         contact: None,
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
     }
 }
@@ -43,6 +46,7 @@ fn judge(publications: &[Publication]) -> Judgement {
         away: &[],
         algorithms: &organisation.algorithms,
         timing: &Settings::default().timing(),
+        delegated: Delegated::default(),
     };
     Judgement::of(&situation, organisation.policy, NOW)
 }
@@ -172,13 +176,22 @@ fn every_sentence_is_whole_in_both_languages() {
         Fact::Keyring("it is a folder".to_owned()),
         Fact::KeyRefused("it is a folder".to_owned()),
         Fact::Suspended,
+        Fact::Leaving,
+        Fact::Left,
         Fact::Overdue,
         Fact::NotLooked,
+        Fact::NoTarget(Way::Dname),
+        Fact::NoTarget(Way::Ns),
     ]);
     let id: OrganisationId = "org".parse().unwrap();
     for fact in facts {
-        for level in Level::ALL {
+        let actors = [Actor::Administrator, Actor::Operator];
+        for (level, actor) in Level::ALL
+            .into_iter()
+            .flat_map(|level| actors.map(|actor| (level, actor)))
+        {
             let matter = Matter {
+                actor,
                 domain: Some("a.example".parse().unwrap()),
                 selector: Some("s1".parse().unwrap()),
                 since: Some(NOW),
@@ -193,4 +206,89 @@ fn every_sentence_is_whole_in_both_languages() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_in_our_own_zone_is_the_operators_turn_and_what_leads_there_the_customers() {
+    let mut organisation = organisation();
+    let domain = organisation.domains[0].clone();
+    let wanted = &mut organisation.delegations;
+    wanted.ways.insert(domain.clone(), Way::Dname);
+    let of = |organisation: &Organisation, publication, is_ours: Option<bool>| {
+        let keyring = Keyring::of("a.example", &[publication]);
+        let lead = |is_ours| Lead {
+            selector: keyring.keys()[0].selector.clone(),
+            domain: domain.clone(),
+            is_ours,
+        };
+        let leads: Vec<Lead> = is_ours.map(lead).into_iter().collect();
+        let timing = Settings::default().timing();
+        let situation = crate::config::situation(organisation, &keyring, &[], &timing);
+        let judgement = Judgement::of(&situation.seen(&leads), organisation.policy, NOW);
+        let matters = judgement.matters.iter();
+        let told = matters.map(|one| (one.fact.as_str(), one.actor, one.level));
+        told.collect::<Vec<_>>()
+    };
+    let unknown = of(
+        &organisation,
+        publication(State::Active, Why::Signing),
+        None,
+    );
+    let unset = ("delegation_without_target", Actor::Operator, Level::Act);
+    assert_eq!(unknown, [unset]);
+    organisation.delegations.zone = Some("relay.example".parse().unwrap());
+    let missing = publication(State::Generated, Why::NotSeen);
+    let signs = publication(State::Active, Why::Signing);
+    let gone = publication(State::Active, Why::NotSeen);
+    let revoked = Publication {
+        revocation: Some(Revocation::Compromised),
+        ..publication(State::Revoked, Why::AwaitingWithdrawal)
+    };
+    let (customer, operator) = (Actor::Administrator, Actor::Operator);
+    for (publication, is_ours, expected) in [
+        (missing, None, ("delegate", customer, Level::NotLive)),
+        (missing, Some(false), ("delegate", customer, Level::NotLive)),
+        (
+            missing,
+            Some(true),
+            ("publish_record", operator, Level::NotLive),
+        ),
+        (signs, Some(false), ("delegate", customer, Level::Act)),
+        (
+            gone,
+            Some(false),
+            ("delegate", customer, Level::Unverifiable),
+        ),
+        (
+            gone,
+            Some(true),
+            ("restore_record", operator, Level::Unverifiable),
+        ),
+        (
+            gone,
+            None,
+            ("restore_record", customer, Level::Unverifiable),
+        ),
+        (
+            revoked,
+            Some(true),
+            ("empty_record", operator, Level::Compromised),
+        ),
+        // Where nobody has looked, it may be in either zone: a thief does not wait for a look.
+        (
+            revoked,
+            None,
+            ("empty_record", customer, Level::Compromised),
+        ),
+        (
+            revoked,
+            Some(false),
+            ("empty_record", customer, Level::Compromised),
+        ),
+    ] {
+        let told = of(&organisation, publication, is_ours);
+        assert_eq!(told[0], expected, "{publication:?} {is_ours:?}");
+    }
+    assert_eq!(of(&organisation, signs, Some(true)), []);
+    assert_eq!(of(&organisation, signs, None), []);
 }

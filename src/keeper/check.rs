@@ -10,7 +10,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 
-use super::alarms::Alarms;
+use super::{
+    alarms::Alarms,
+    leads::{Handed, LeadSeen, known},
+};
 use crate::{
     config::{Claims, situation},
     dkim::PublicKey,
@@ -62,6 +65,8 @@ pub(super) struct Checked {
     pub(super) problems: Vec<String>,
     /// Keys for which someone waits in vain.
     pub(super) awaited: Vec<Awaited>,
+    /// Where the names of keys lead that are to be handed over.
+    pub(super) leads: Vec<LeadSeen>,
     /// The keyring as it is now.
     pub(super) keyring: Keyring,
     /// The domains of its keys that the configuration has elsewhere.
@@ -77,6 +82,7 @@ pub(super) struct Seen {
     findings: Vec<Finding>,
     problems: Vec<String>,
     awaited: Vec<Awaited>,
+    leads: Vec<LeadSeen>,
 }
 
 /// A key for which someone waits, and for which nothing can be concluded now.
@@ -95,6 +101,7 @@ struct SeenRecord {
     sight: Sight,
     findings: Vec<Finding>,
     awaited: Option<Awaited>,
+    lead: Option<LeadSeen>,
 }
 
 impl SeenRecord {
@@ -102,8 +109,13 @@ impl SeenRecord {
         key: KeyEntry,
         domain: DomainName,
         observation: &Observation,
-        public_key: &PublicKey,
+        (public_key, handed): (&PublicKey, Option<Handed>),
     ) -> Self {
+        let lead = handed.map(|handed| LeadSeen {
+            selector: key.selector.clone(),
+            domain: domain.clone(),
+            is_ours: handed.is_ours(observation),
+        });
         let (sight, findings) = dns::judge(observation, public_key);
         let awaited = is_awaited(&key, &domain, sight).then(|| Awaited {
             selector: key.selector.clone(),
@@ -116,6 +128,7 @@ impl SeenRecord {
             sight,
             findings,
             awaited,
+            lead,
         }
     }
 }
@@ -128,6 +141,7 @@ impl Seen {
                 let weighed = findings.filter_map(|one| weigh(&record.key, &record.domain, one));
                 self.findings.extend(weighed);
                 self.awaited.extend(record.awaited);
+                self.leads.extend(record.lead);
                 let place = (record.key.selector, record.domain);
                 self.sights.insert(place, record.sight);
             }
@@ -213,6 +227,7 @@ impl Checker {
             problems: std::mem::take(&mut seen.problems),
             away: claims.away(organisation, &keyring),
             awaited: std::mem::take(&mut seen.awaited),
+            leads: std::mem::take(&mut seen.leads),
             ..Checked::default()
         };
         let wanted = self.apply(organisation, timing, moment, &seen, &mut checked)?;
@@ -249,11 +264,12 @@ impl Checker {
             match self.keystore.public_key(&organisation.id, key) {
                 Ok(public_key) => {
                     let name = key.selector.record_name(domain);
+                    let handed = Handed::of(organisation, &key.selector, domain);
                     let (key, domain) = (key.clone(), domain.clone());
                     let (round, look) = (Arc::clone(round), look.clone());
                     running.spawn(async move {
                         let observation = round.observe_within(&look, &name).await;
-                        SeenRecord::new(key, domain, &observation, &public_key)
+                        SeenRecord::new(key, domain, &observation, (&public_key, handed))
                     });
                 }
                 Err(problem) => {
@@ -346,6 +362,9 @@ impl Checker {
                     checked
                         .problems
                         .extend(doubts.into_iter().map(|doubt| doubt.reason));
+                    if plan.ends_departures {
+                        writer.end_departures(&organisation.id, moment.now)?;
+                    }
                     checked.changes = plan.changes;
                     checked.alarms = plan.alarms;
                     return Ok(plan.wanted);
@@ -454,7 +473,11 @@ impl Checked {
             alarms: self.alarms.iter().map(alarm).collect(),
             rotation_overdue: self.alarms.iter().any(overdue),
             keys: self.keyring.keys().iter().map(states).collect(),
-            next_steps: next_steps(&situation(organisation, &self.keyring, &self.away, timing)),
+            next_steps: {
+                let leads = known(&self.leads);
+                let situation = situation(organisation, &self.keyring, &self.away, timing);
+                next_steps(&situation.seen(&leads))
+            },
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Collects from the signers how much mail they did not sign, and why, for `zegel org unsigned`.
-//! A signer forgets that at its end; here it stays for [`tally::DAYS`] days.
+//! A signer forgets that at its end; here it stays for [`tally::DAYS`] days. What they know of
+//! organisations beyond the keyrings goes to the hooks.
 //!
 //! It works beside the rounds, which never wait for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Date};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     task::{JoinSet, spawn_blocking},
     time::{Instant, sleep},
 };
@@ -17,7 +18,7 @@ use crate::{
     http::{Endpoint, LookError, Patience},
     keystore::Keystore,
     observe::{
-        status::{Ask, Role, SignerFigures, SignerStatus},
+        status::{Ask, Role, SignerFacts, SignerFigures, SignerStatus},
         tally::{self, Day},
     },
 };
@@ -32,6 +33,9 @@ const PATIENCE: Patience = Patience {
 /// Where nothing changes, this often is written until when that is known.
 const SIGN_OF_LIFE: Duration = Duration::from_hours(1);
 
+/// What the signers know of organisations, by the id; none before they were asked.
+pub(super) type Facts = Option<Arc<BTreeMap<String, SignerFacts>>>;
+
 /// Those who are asked, and what is known so far.
 pub(super) struct Collector {
     keystore: Keystore,
@@ -41,11 +45,16 @@ pub(super) struct Collector {
     written: Option<Instant>,
     /// What was last said of the files, so that it is said once.
     complaint: String,
+    facts: watch::Sender<Facts>,
 }
 
 impl Collector {
-    /// None if there is nobody to ask.
-    pub(super) fn new(settings: &Settings, keystore: &Keystore) -> Option<Self> {
+    /// None if there is nobody to ask. `facts` are told to whoever wants to know.
+    pub(super) fn new(
+        settings: &Settings,
+        keystore: &Keystore,
+        facts: watch::Sender<Facts>,
+    ) -> Option<Self> {
         let signers: Vec<Endpoint> = match &settings.keeper.signers {
             Signers::ThisHost => Endpoint::of(&settings.http).into_iter().collect(),
             Signers::Listed(signers) => signers.iter().map(Endpoint::of_signer).collect(),
@@ -56,6 +65,7 @@ impl Collector {
             day: None,
             written: None,
             complaint: String::new(),
+            facts,
         })
     }
 
@@ -64,6 +74,7 @@ impl Collector {
     pub(super) async fn work(mut self, wish: Arc<Notify>) {
         loop {
             self.collect().await;
+            self.tell_facts();
             tokio::select! {
                 () = sleep(EVERY) => {}
                 () = wish.notified() => {}
@@ -106,6 +117,18 @@ impl Collector {
             self.write(&day, Timestamp::now()).await;
         }
         self.day = Some(day);
+    }
+
+    /// What is not known yet is nothing: nobody waits for it any longer.
+    fn tell_facts(&self) {
+        let facts = self.day.as_ref().map(Day::facts).unwrap_or_default();
+        self.facts.send_if_modified(|known| {
+            let is_new = known.as_deref() != Some(&facts);
+            if is_new {
+                *known = Some(Arc::new(facts));
+            }
+            is_new
+        });
     }
 
     /// All of them at the same time.
@@ -219,6 +242,7 @@ mod tests {
             day: None,
             written: None,
             complaint: String::new(),
+            facts: watch::Sender::new(None),
         }
     }
 

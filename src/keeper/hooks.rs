@@ -2,7 +2,8 @@
 //! in order for each organisation.
 //!
 //! ```text
-//! keyring, sightings ──> judgement ──> news since the last time ──> queue on disk ──> program
+//! keyring, sightings, what signers say ──> judgement ──> news since the last time
+//!                                              ──> queue on disk ──> program
 //! ```
 //!
 //! Beside the rounds, which never wait for it.
@@ -28,12 +29,14 @@ use self::{
     queue::Queue,
     runner::{Job, Refused, Runner},
 };
+use super::collect::Facts;
 use crate::{
     config::{Claims, HookSettings, Mistakes, situation},
     judgement::{Heard, Judgement},
     keys::Timing,
     keystore::{KeyringStamp, Keystore, KeystoreError, SightingsStamp, View},
     names::OrganisationId,
+    observe::status::SignerFacts,
     organisation::Organisation,
 };
 
@@ -63,17 +66,27 @@ pub(super) struct Scene {
 #[derive(Debug, Default)]
 struct Known {
     queue: Queue,
-    /// What was judged, of which files, and when.
-    judged: Option<(Arc<Organisation>, KeyringStamp, SightingsStamp, Instant)>,
+    judged: Option<Judged>,
     /// After a failure: when the program is tried again, and how long that wait is.
     wait: Option<(Instant, Duration)>,
     is_told: bool,
+}
+
+/// What was judged, of which files, and when.
+#[derive(Debug)]
+struct Judged {
+    organisation: Arc<Organisation>,
+    keyring: KeyringStamp,
+    sightings: SightingsStamp,
+    facts: SignerFacts,
+    at: Instant,
 }
 
 /// Sees what is new, and tells it.
 pub(super) struct Hooks {
     keystore: Keystore,
     scene: watch::Receiver<Arc<Scene>>,
+    facts: watch::Receiver<Facts>,
     known: HashMap<OrganisationId, Known>,
     /// Whether what was told before has been read.
     has_begun: bool,
@@ -91,10 +104,15 @@ struct Told {
 }
 
 impl Hooks {
-    pub(super) fn new(keystore: Keystore, scene: watch::Receiver<Arc<Scene>>) -> Self {
+    pub(super) fn new(
+        keystore: Keystore,
+        scene: watch::Receiver<Arc<Scene>>,
+        facts: watch::Receiver<Facts>,
+    ) -> Self {
         Self {
             keystore,
             scene,
+            facts,
             known: HashMap::new(),
             has_begun: false,
             complaint: None,
@@ -112,6 +130,10 @@ impl Hooks {
                     return;
                 }
                 continue;
+            }
+            // Without what the signers say, what they said before would seem to be over.
+            if self.facts.wait_for(Facts::is_some).await.is_err() {
+                return;
             }
             let begun = Instant::now();
             let sees = Arc::clone(&scene);
@@ -151,14 +173,16 @@ impl Hooks {
 
     fn see_all(&mut self, scene: &Scene) -> Result<(), KeystoreError> {
         let view = self.keystore.view()?;
+        let facts = self.facts.borrow().clone().unwrap_or_default();
+        let facts = |one: &Organisation| facts.get(one.id.as_str()).cloned().unwrap_or_default();
         if !self.has_begun {
-            self.begin(scene, &view)?;
+            self.begin(scene, &view, facts)?;
             self.has_begun = true;
         }
         // One that can't be written holds up no other, and is tried again.
         let mut result = Ok(());
         for organisation in &scene.organisations {
-            result = result.and(self.see_one(organisation, scene, &view));
+            result = result.and(self.see_one(organisation, scene, &view, facts(organisation)));
         }
         let ids: HashSet<&OrganisationId> = scene.organisations.iter().map(|one| &one.id).collect();
         for (id, known) in &mut self.known {
@@ -179,10 +203,16 @@ impl Hooks {
     }
 
     /// Reads what was told before. The very first time, how things stand already is no news.
-    fn begin(&mut self, scene: &Scene, view: &View) -> Result<(), KeystoreError> {
+    fn begin(
+        &mut self,
+        scene: &Scene,
+        view: &View,
+        facts: impl Fn(&Organisation) -> SignerFacts,
+    ) -> Result<(), KeystoreError> {
         let Some(ids) = self.keystore.hooks()? else {
             for organisation in &scene.organisations {
-                let (heard, _) = judge(organisation, scene, view, &Heard::default());
+                let facts = facts(organisation);
+                let (heard, _) = judge(organisation, scene, view, (&facts, &Heard::default()));
                 let queue = Queue::silent(heard);
                 queue.keep(&self.keystore, &organisation.id)?;
                 self.known(&organisation.id).queue = queue;
@@ -209,29 +239,32 @@ impl Hooks {
         organisation: &Arc<Organisation>,
         scene: &Scene,
         view: &View,
+        facts: SignerFacts,
     ) -> Result<(), KeystoreError> {
         let id = &organisation.id;
         let known = self.known.entry(id.clone()).or_default();
-        let is_judged = known
-            .judged
-            .as_ref()
-            .is_some_and(|(one, keyring, seen, at)| {
-                Arc::ptr_eq(one, organisation)
-                    && at.elapsed() < ANEW
-                    && view.is_unchanged(id, keyring)
-                    && view.has_same_sightings(id, seen)
-            });
+        let is_judged = known.judged.as_ref().is_some_and(|judged| {
+            Arc::ptr_eq(&judged.organisation, organisation)
+                && judged.at.elapsed() < ANEW
+                && judged.facts == facts
+                && view.is_unchanged(id, &judged.keyring)
+                && view.has_same_sightings(id, &judged.sightings)
+        });
         if is_judged {
             return Ok(());
         }
-        let (heard, stamps) = judge(organisation, scene, view, known.queue.heard());
+        let heard_before = known.queue.heard();
+        let (heard, stamps) = judge(organisation, scene, view, (&facts, heard_before));
         if let Some(queue) = known.queue.with_news(&heard, id, Timestamp::now()) {
             queue.keep(&self.keystore, id)?;
             known.queue = queue;
         }
-        known.judged = stamps.map(|(keyring, seen)| {
-            let now = Instant::now();
-            (Arc::clone(organisation), keyring, seen, now)
+        known.judged = stamps.map(|(keyring, sightings)| Judged {
+            organisation: Arc::clone(organisation),
+            keyring,
+            sightings,
+            facts,
+            at: Instant::now(),
         });
         Ok(())
     }
@@ -305,19 +338,20 @@ impl Hooks {
     }
 }
 
-/// How an organisation stands by its files, and the stamps of those; its keys as before if nobody
-/// can tell.
+/// How an organisation stands by its files and what signers know of it, and the stamps of the
+/// files; its keys as before if nobody can tell.
 fn judge(
     organisation: &Organisation,
     scene: &Scene,
     view: &View,
-    before: &Heard,
+    (facts, before): (&SignerFacts, &Heard),
 ) -> (Heard, Option<(KeyringStamp, SightingsStamp)>) {
     let id = &organisation.id;
     let (keyring, stamp) = match view.read_keyring(id) {
         Ok(read) => read,
         Err(error) => {
             let judgement = Judgement::unreadable(&error.to_string());
+            let judgement = judgement.heard(organisation, facts);
             return (Heard::unreadable(id, &judgement, before), None);
         }
     };
@@ -325,7 +359,10 @@ fn judge(
     let (sightings, seen) = view.sightings(id).unwrap_or_default();
     let away = scene.claims.away(organisation, &keyring);
     let situation = situation(organisation, &keyring, &away, &scene.timing);
+    let situation = situation.seen(&sightings.leads);
     let judgement = Judgement::of(&situation, organisation.policy, Timestamp::now());
-    let judgement = judgement.saw(organisation, &sightings);
+    let judgement = judgement
+        .saw(organisation, &sightings)
+        .heard(organisation, facts);
     (Heard::now(id, &judgement, &keyring), stamp.zip(seen))
 }

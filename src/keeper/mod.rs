@@ -23,6 +23,7 @@ mod collect;
 mod complaints;
 mod hooks;
 mod journal;
+mod leads;
 mod policies;
 mod progress;
 mod requests;
@@ -41,7 +42,11 @@ use tokio::{
 };
 
 use self::{
-    beginning::Beginning, collect::Collector, hooks::Hooks, round::Rounds, work::Attention,
+    beginning::Beginning,
+    collect::{Collector, Facts},
+    hooks::Hooks,
+    round::Rounds,
+    work::Attention,
 };
 pub use self::{round::Duty, single::look};
 use crate::{
@@ -116,7 +121,7 @@ async fn serve(
     let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics)?;
     let wish = rounds.wish();
     if duty == Duty::Always {
-        let hooks = Hooks::new(keystore, rounds.scene());
+        let hooks = Hooks::new(keystore, rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
     }
     let work = rounds.work(duty);
@@ -144,20 +149,27 @@ async fn serve(
 struct Collecting {
     /// Notified when someone wants it done now.
     wish: Arc<Notify>,
+    /// What the signers know of organisations.
+    facts: watch::Receiver<Facts>,
     task: Option<AbortHandle>,
 }
 
 impl Collecting {
     fn start(loaded: &Loaded, keystore: &Keystore, duty: Duty) -> Self {
         let wish = Arc::<Notify>::default();
+        let (sender, facts) = watch::channel(None);
         // A single round is over too soon to see anything come.
-        let collector = Collector::new(&loaded.settings, keystore);
+        let collector = Collector::new(&loaded.settings, keystore, sender.clone());
         let collector = collector.filter(|_| duty == Duty::Always);
+        if collector.is_none() {
+            // Nobody will tell more.
+            sender.send_replace(Some(Arc::default()));
+        }
         let task = collector.map(|collector| {
             let work = collector.work(Arc::clone(&wish));
             tokio::spawn(work).abort_handle()
         });
-        Self { wish, task }
+        Self { wish, facts, task }
     }
 }
 

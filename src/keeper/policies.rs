@@ -13,10 +13,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::agenda::Lane;
+use super::{agenda::Lane, leads::LeadSeen};
 use crate::{
     dns::{Code, Finding, MailPolicy, RelayPart, Round, SpfVerdict, judge_parked, judge_sending},
-    keys::Timing,
+    keys::{Lead, Timing},
     keystore::{DomainSighting, FindingSeen, KeySighting, Keystore, KeystoreError, Sightings},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
@@ -48,6 +48,8 @@ pub(super) struct PolicyLook<'a> {
     pub(super) timing: &'a Timing,
     /// What was found of its keys just now.
     pub(super) findings: &'a [Finding],
+    /// Where their names were seen to lead.
+    pub(super) leads: &'a [LeadSeen],
     /// Whether a command asks for it.
     pub(super) is_asked: bool,
 }
@@ -83,6 +85,7 @@ impl Policies {
         let mut sightings = Sightings {
             domains: before.domains.clone(),
             keys: keys(look.findings, &before, now),
+            leads: leads(look.leads, &before),
         };
         let every = interval(&before, look.organisation, look.timing.check_every);
         if look.is_asked || self.is_due(id, every) {
@@ -141,6 +144,7 @@ fn is_news(now: &Sightings, before: &Sightings) -> bool {
         })
     };
     now.keys != before.keys
+        || now.leads != before.leads
         || now.domains.len() != before.domains.len()
         || !now.domains.iter().all(is_same)
 }
@@ -238,6 +242,24 @@ fn keys(findings: &[Finding], before: &Sightings, now: Timestamp) -> Vec<KeySigh
         }
     }
     keys
+}
+
+/// Where names lead; what nobody could tell now stays as it was.
+fn leads(seen: &[LeadSeen], before: &Sightings) -> Vec<Lead> {
+    let lead = |seen: &LeadSeen| {
+        let mut known = before.leads.iter();
+        let known =
+            known.find(|known| known.selector == seen.selector && known.domain == seen.domain);
+        Some(Lead {
+            selector: seen.selector.clone(),
+            domain: seen.domain.clone(),
+            is_ours: seen.is_ours.or(known.map(|known| known.is_ours))?,
+        })
+    };
+    let mut leads: Vec<Lead> = seen.iter().filter_map(lead).collect();
+    // They are asked for in any order.
+    leads.sort_by(|one, other| (&one.domain, &one.selector).cmp(&(&other.domain, &other.selector)));
+    leads
 }
 
 /// With the time since which it is so.

@@ -47,6 +47,7 @@ pub fn look(
         part: &RelayPart::of(&loaded.settings),
         timing: &timing,
         findings: &done.findings,
+        leads: &done.leads,
         is_asked: true,
     };
     let policies = Policies::new(keystore.clone());

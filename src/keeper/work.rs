@@ -13,6 +13,7 @@ use super::{
     check::{Checked, Checker, Outcome},
     clock::Look,
     journal::Journal,
+    leads::LeadSeen,
     policies::{Policies, PolicyLook},
 };
 use crate::{
@@ -109,13 +110,13 @@ impl Work {
             }
             Err(_) => (Ended::Failed, None),
         };
-        let findings = outcome
+        let seen = outcome
             .as_ref()
             .ok()
-            .map(|checked| checked.findings.clone());
+            .map(|checked| (checked.findings.clone(), checked.leads.clone()));
         let attention = self.report(outcome, took);
-        if let Some(findings) = findings {
-            self.look_at_policies(&findings, lane).await;
+        if let Some((findings, leads)) = seen {
+            self.look_at_policies((&findings, &leads), lane).await;
         }
         Done {
             ended,
@@ -125,12 +126,13 @@ impl Work {
     }
 
     /// What is said of the organisation elsewhere; its keys go their way without it.
-    async fn look_at_policies(&self, findings: &[Finding], lane: Lane) {
+    async fn look_at_policies(&self, (findings, leads): (&[Finding], &[LeadSeen]), lane: Lane) {
         let look = PolicyLook {
             organisation: &self.organisation,
             part: &self.part,
             timing: &self.timing,
             findings,
+            leads,
             is_asked: self.is_asked,
         };
         if let Err(error) = self.policies.look(&look, &self.round, lane).await {

@@ -338,7 +338,7 @@ mod tests {
     use super::*;
     use crate::{
         dkim::key::Algorithm,
-        keys::{ChangeRefusal, Evidence, Moment, Sight, Situation},
+        keys::{ChangeRefusal, Delegated, Evidence, Moment, Sight, Situation},
     };
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -401,6 +401,7 @@ mod tests {
                     away: &[],
                     algorithms: &[ALGORITHM],
                     timing: &TIMING,
+                    delegated: Delegated::default(),
                 };
                 let plan = situation.plan(Moment::steady(now), |_, _| SEEN);
                 keyring.apply(&plan.changes).unwrap();

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::publication::{Publication, State};
+use super::{
+    departure::{Departure, Departures},
+    publication::{Publication, State},
+};
 use crate::{
     dkim::{
         PublicKey,
@@ -26,6 +29,8 @@ pub struct Keyring {
     /// By when records are to be there, where the operator named a day. Kept beside the keyring,
     /// not in it.
     deadlines: BTreeMap<Selector, Timestamp>,
+    /// What leaves at the operator's word; likewise.
+    pub(super) departures: Departures,
     /// The version that it was read in was written by a zegel of 0.1.
     is_of_0_1: bool,
 }
@@ -171,6 +176,7 @@ impl Keyring {
             keys: on_disk.keys,
             suspended: on_disk.suspended,
             deadlines: BTreeMap::new(),
+            departures: Departures::default(),
             is_of_0_1: version < VERSION,
         };
         keyring.check()?;
@@ -202,6 +208,27 @@ impl Keyring {
     /// Adds the days that the operator named, which are kept elsewhere.
     pub fn set_deadlines(&mut self, deadlines: BTreeMap<Selector, Timestamp>) {
         self.deadlines = deadlines;
+    }
+
+    /// What the operator said of organisations and domains that leave.
+    pub fn departures(&self) -> &Departures {
+        &self.departures
+    }
+
+    /// Adds what the operator said, which is kept elsewhere.
+    pub fn set_departures(&mut self, departures: Departures) {
+        self.departures = departures;
+    }
+
+    /// The notice that holds for a domain; none if it stays.
+    pub fn departure(&self, domain: &DomainName) -> Option<Departure> {
+        self.departures.of(domain)
+    }
+
+    /// Whether a domain has left by the operator's word: its grace is over.
+    pub fn has_left(&self, domain: &DomainName) -> bool {
+        let departure = self.departure(domain);
+        departure.is_some_and(|departure| departure.ended.is_some())
     }
 
     /// All keys, in the order in which they came.

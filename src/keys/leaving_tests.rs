@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Change, ChangeRefusal, Event, KeyEntry, Keyring, Moment, Publication, Revocation, Sight,
-    Situation, State, Timing, What, Why, Withdrawal, retire,
+    Change, ChangeRefusal, Delegated, Event, KeyEntry, Keyring, Moment, Publication, Revocation,
+    Sight, Situation, State, Timing, What, Why, Withdrawal, retire,
 };
 use crate::{
     dkim::key::Algorithm::{self, Ed25519Sha256, RsaSha256},
@@ -14,8 +14,8 @@ use crate::{
     words::Level,
 };
 
-const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-const TIMING: Timing = Timing {
+pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+pub(super) const TIMING: Timing = Timing {
     check_every: Duration::from_hours(1),
     settle: Duration::from_mins(10),
     drain: Duration::from_hours(5),
@@ -23,21 +23,21 @@ const TIMING: Timing = Timing {
     rotate_every: Duration::from_hours(1000),
     lead_time: Duration::from_hours(20),
 };
-const SEEN: Sight = Sight::Everywhere {
+pub(super) const SEEN: Sight = Sight::Everywhere {
     ttl: Duration::from_hours(1),
     negative_ttl: Duration::from_mins(5),
 };
-const ABSENT: Sight = Sight::Absent {
+pub(super) const ABSENT: Sight = Sight::Absent {
     negative_ttl: Duration::from_mins(5),
 };
 
-fn name(text: &str) -> DomainName {
+pub(super) fn name(text: &str) -> DomainName {
     text.parse().unwrap()
 }
 
 /// Where the configuration has `een.example`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Place {
+pub(super) enum Place {
     Here,
     /// Parked, or of another organisation: the planner does not tell these apart.
     Away,
@@ -49,15 +49,15 @@ enum Place {
 }
 
 /// One organisation whose keys are looked at each hour.
-struct Life {
-    keyring: Keyring,
-    now: Timestamp,
-    place: Place,
+pub(super) struct Life {
+    pub(super) keyring: Keyring,
+    pub(super) now: Timestamp,
+    pub(super) place: Place,
 }
 
 impl Life {
     /// With a key for each of these states.
-    fn new(states: &[State]) -> Self {
+    pub(super) fn new(states: &[State]) -> Self {
         let mut keyring = Keyring::default();
         for (number, state) in (1..).zip(states) {
             let publication = Publication {
@@ -74,7 +74,7 @@ impl Life {
         }
     }
 
-    fn with<T>(&self, ask: impl FnOnce(Situation<'_>) -> T) -> T {
+    pub(super) fn with<T>(&self, ask: impl FnOnce(Situation<'_>) -> T) -> T {
         let names = [name("een.example")];
         let (here, away) = match self.place {
             Place::Here | Place::AlgorithmOff => (&names[..], &[][..]),
@@ -96,12 +96,13 @@ impl Life {
             away,
             algorithms: &[algorithm],
             timing: &TIMING,
+            delegated: Delegated::default(),
         })
     }
 
     /// A look, an hour after the one before; gives the events of those that move, and how many
     /// keys are wanted.
-    fn look(&mut self, sight: Sight) -> (Vec<&'static str>, usize) {
+    pub(super) fn look(&mut self, sight: Sight) -> (Vec<&'static str>, usize) {
         self.now += Duration::from_hours(1);
         let moment = Moment::steady(self.now);
         let plan = self.with(|situation| situation.plan(moment, |_, _| sight));
@@ -117,19 +118,19 @@ impl Life {
         )
     }
 
-    fn of(&self, number: u8) -> Publication {
+    pub(super) fn of(&self, number: u8) -> Publication {
         let key = self.keyring.key(&selector(number)).unwrap();
         key.publications["een.example"]
     }
 
-    fn next(&self, number: u8) -> (What, Level) {
+    pub(super) fn next(&self, number: u8) -> (What, Level) {
         let key = self.keyring.key(&selector(number)).unwrap();
         let step = self.with(|situation| situation.next_step(key, &name("een.example")));
         (step.what, step.level)
     }
 }
 
-fn selector(number: u8) -> Selector {
+pub(super) fn selector(number: u8) -> Selector {
     format!("s{number}").parse().unwrap()
 }
 
@@ -428,6 +429,7 @@ fn a_domain_gets_a_new_key_where_another_organisation_has_the_selector() {
         away: &[],
         algorithms: &[RsaSha256],
         timing: &TIMING,
+        delegated: Delegated::default(),
     };
     let plan = situation.plan(Moment::steady(life.now), |_, _| SEEN);
     let added = |plan: &super::Plan| {

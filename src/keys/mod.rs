@@ -15,6 +15,8 @@
 mod change;
 mod check;
 mod commands;
+mod delegation;
+mod departure;
 mod keyring;
 mod new_key;
 mod next_step;
@@ -36,6 +38,8 @@ pub use self::{
         CommandError, Insistence, abort, activate, add_domains, refuse_former, retire, revoke,
         withdraw,
     },
+    delegation::{Delegated, Delegations, Lead, Way},
+    departure::{Departure, Departures},
     keyring::{KeyEntry, KeyIdentity, Keyring, KeyringProblem},
     new_key::{NewKey, Origin},
     next_step::{Actor, NextStep, Task, What},
@@ -66,5 +70,7 @@ impl fmt::Display for Place {
     }
 }
 
+#[cfg(test)]
+mod departure_tests;
 #[cfg(test)]
 mod leaving_tests;

@@ -38,6 +38,9 @@ pub struct NextStep {
     /// (active). Empty: from when the record may be removed. None: at once, or not known.
     #[serde(skip)]
     pub due: Option<Timestamp>,
+    /// Whether the record is in a zone of the operator, so that the task is the operator's.
+    #[serde(skip)]
+    pub is_delegated: bool,
 }
 
 words! {
@@ -75,11 +78,42 @@ words! {
 }
 
 impl NextStep {
+    /// For people: what happens, or what someone must do.
+    pub fn text(&self) -> String {
+        let text = match self.what {
+            _ if !self.is_delegated => None,
+            What::PublishRecord => Some("put its record into our own zone (see `zegel dns zone`)"),
+            What::MendRecord => Some(
+                "correct its record in our own zone, at every name server (see `zegel dns check`)",
+            ),
+            What::Unrevoke => Some("give its record in our own zone the key back: p= is empty"),
+            What::RestoreRecord => Some(
+                "put its record back into our own zone (see `zegel dns zone`): mail is signed \
+                 with this key",
+            ),
+            What::RestoreDrainingRecord => {
+                Some("put its record back into our own zone: mail on its way needs it")
+            }
+            What::EmptyRecord => {
+                Some("give its record in our own zone an empty p= (see `zegel dns zone`)")
+            }
+            What::RemoveRecord => {
+                Some("take its record out of our own zone (see `zegel dns zone`)")
+            }
+            _ => None,
+        };
+        text.map_or_else(|| self.what.to_string(), ToOwned::to_owned)
+    }
+
     /// Who has to do it.
     pub fn actor(&self) -> Actor {
         match (self.task, &self.what) {
             (Some(Task::Restore | Task::Mend | Task::Add | Task::Empty | Task::Remove), _) => {
-                Actor::Administrator
+                if self.is_delegated {
+                    Actor::Operator
+                } else {
+                    Actor::Administrator
+                }
             }
             (_, What::MendClock | What::SettleDomain | What::TakeOver) => Actor::Operator,
             (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
@@ -96,6 +130,8 @@ pub enum What {
     Look,
     /// The DNS administrator publishes the record.
     PublishRecord,
+    /// The DNS administrator adds the record that hands the name over to the operator.
+    Delegate,
     /// The DNS administrator mends the record, at all servers.
     MendRecord,
     /// The DNS administrator takes the empty record away, or a new key is made.
@@ -115,6 +151,8 @@ pub enum What {
     /// The configuration gives its domain to others, parks it, or has its algorithm no more: it
     /// stops signing when the keeper has seen that.
     Leave,
+    /// The operator has given notice: it signs until then, and then drains.
+    SignUntil,
     /// It signs, and no file has its domain any more: the operator puts that back, or retires it.
     SettleDomain,
     /// It can sign for a domain that comes from another organisation: the operator moves it.
@@ -143,6 +181,7 @@ impl What {
         match self {
             Self::Look => "look",
             Self::PublishRecord => "publish_record",
+            Self::Delegate => "delegate",
             Self::MendRecord => "mend_record",
             Self::Unrevoke => "unrevoke",
             Self::AwaitServers => "await_servers",
@@ -152,6 +191,7 @@ impl What {
             Self::MakeSuccessor => "make_successor",
             Self::AwaitSuccessor(_) => "await_successor",
             Self::Leave => "leave",
+            Self::SignUntil => "sign_until",
             Self::SettleDomain => "settle_domain",
             Self::TakeOver => "take_over",
             Self::Return => "return",
@@ -171,6 +211,7 @@ impl fmt::Display for What {
         let text = match self {
             Self::Look => "the keeper looks for its record in DNS",
             Self::PublishRecord => "publish its record (see `zegel dns records`)",
+            Self::Delegate => "add the record that delegates it, once (see `zegel dns records`)",
             Self::MendRecord => "correct its record, at every name server (see `zegel dns check`)",
             Self::Unrevoke => "give its record the key back: p= is empty, which revokes it",
             Self::AwaitServers => "every name server must answer; nothing changes until then",
@@ -188,6 +229,7 @@ impl fmt::Display for What {
                 "it stops signing: the configuration has its domain elsewhere, or its algorithm \
                  no more"
             }
+            Self::SignUntil => "it stops signing: the operator has said that its domain leaves",
             Self::SettleDomain => {
                 "put its domain back into orgs.d, or say that it is gone: `zegel org retire`"
             }
@@ -213,6 +255,51 @@ impl Situation<'_> {
         let Some(publication) = key.publications.get(domain) else {
             return step(What::Configure, Level::Well, None);
         };
+        let step = self.step_of(key, domain, publication);
+        let place = (domain, publication);
+        self.handed_over(step, &key.selector, place)
+    }
+
+    /// The step, where the configuration hands the domain over: the operator's turn instead of
+    /// that of the organisation, or the one record that the organisation has to add.
+    fn handed_over(
+        &self,
+        step: NextStep,
+        selector: &Selector,
+        (domain, publication): (&DomainName, &Publication),
+    ) -> NextStep {
+        if self.delegated.wanted.way(domain).is_none() {
+            return step;
+        }
+        let is_ours = self.delegated.is_ours(selector, domain);
+        let is_asked = matches!(step.task, Some(Task::Add | Task::Mend | Task::Restore));
+        let asks = match (is_ours, publication.state) {
+            (Some(true), _) => false,
+            (_, State::Generated | State::Published) => is_asked,
+            (Some(false), State::Active) => is_asked || step.what == What::MakeSuccessor,
+            _ => false,
+        };
+        if asks {
+            return NextStep {
+                what: What::Delegate,
+                when: None,
+                level: match step.what {
+                    What::MakeSuccessor => Level::Act,
+                    _ => step.level,
+                },
+                task: Some(Task::Add),
+                ..step
+            };
+        }
+        NextStep {
+            // What its own DNS holds is for its own administrator, until mail needs it no more.
+            is_delegated: is_ours == Some(true),
+            ..step
+        }
+    }
+
+    /// The same, whoever has the record.
+    fn step_of(&self, key: &KeyEntry, domain: &DomainName, publication: &Publication) -> NextStep {
         let drained = || later(publication.since, self.timing.drain_time(publication.ttl));
         match publication.state {
             State::Generated | State::Published => self.next_before_use(key, domain, publication),
@@ -262,6 +349,9 @@ impl Situation<'_> {
         domain: &DomainName,
         publication: &Publication,
     ) -> NextStep {
+        if self.keyring.has_left(domain) {
+            return step(What::Configure, Level::Well, None);
+        }
         let waits = self.before_use(domain, Level::Waits);
         let what = match (publication.why, publication.state) {
             (Some(Why::NotConfigured), _) => return step(What::Configure, Level::Well, None),
@@ -322,11 +412,7 @@ impl Situation<'_> {
         }
         // No mail is signed with the key of a domain that is still elsewhere.
         let comes = self.comes(domain);
-        let is_wrong = if comes {
-            Level::Act
-        } else {
-            Level::Unverifiable
-        };
+        let is_wrong = comes.then_some(Level::Act).unwrap_or(Level::Unverifiable);
         match publication.why {
             Some(Why::NotSeen | Why::SeenRevoked) => {
                 return step(What::RestoreRecord, is_wrong, Task::Restore);
@@ -338,6 +424,13 @@ impl Situation<'_> {
         }
         if comes {
             return step(What::TakeOver, Level::Act, Task::Keep);
+        }
+        if let Some(departure) = self.keyring.departure(domain) {
+            return NextStep {
+                when: Some(departure.until),
+                due: Some(departure.until),
+                ..step(What::SignUntil, Level::Well, Task::Keep)
+            };
         }
         if self.misses(domain) {
             return step(What::SettleDomain, Level::Act, Task::Keep);
@@ -407,16 +500,18 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
         level,
         task: task.into(),
         due: None,
+        is_delegated: false,
     }
 }
 
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 21] {
+    pub(crate) fn each() -> [Self; 23] {
         [
             What::Look,
             What::PublishRecord,
+            What::Delegate,
             What::MendRecord,
             What::Unrevoke,
             What::AwaitServers,
@@ -426,6 +521,7 @@ impl What {
             What::MakeSuccessor,
             What::AwaitSuccessor("s2".parse().unwrap()),
             What::Leave,
+            What::SignUntil,
             What::SettleDomain,
             What::TakeOver,
             What::Return,
@@ -445,7 +541,7 @@ mod tests {
     use super::*;
     use crate::{
         dkim::key::Algorithm,
-        keys::{Keyring, NewKey, Timing},
+        keys::{Delegated, Keyring, NewKey, Timing},
     };
 
     #[test]
@@ -454,6 +550,7 @@ mod tests {
             assert_eq!(serde_json::to_value(&what).unwrap()["what"], what.as_str());
         }
     }
+
     #[test]
     fn a_successor_made_by_hand_is_due_in_two_weeks_and_any_other_at_the_end() {
         let day = |day: i64| Timestamp::from_second(day * 24 * 60 * 60).unwrap();
@@ -494,6 +591,7 @@ mod tests {
                 away: &[],
                 algorithms: &[Algorithm::Ed25519Sha256],
                 timing: &timing,
+                delegated: Delegated::default(),
             };
             let step = situation.next_step(&keyring.keys()[1], &domain);
             assert_eq!(step.due, Some(day(due)), "made on day {made}");

@@ -62,7 +62,7 @@ impl Situation<'_> {
                 || self.keyring.waiting_key(domain, algorithm).is_some()
                 || self.has_returning(domain, algorithm)
         };
-        let mut domains = self.keyed();
+        let mut domains = self.keyed().filter(|domain| self.sends_from(domain));
         domains.any(|domain| {
             let mut algorithms = self.algorithms.iter();
             algorithms.any(|algorithm| !has_key(domain, *algorithm))
@@ -75,7 +75,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::keys::{Keyring, Publication, Timing};
+    use crate::keys::{Delegated, Keyring, Publication, Timing};
 
     const TIMING: Timing = Timing {
         check_every: Duration::from_hours(1),
@@ -109,6 +109,7 @@ mod tests {
             away: &[],
             algorithms: &[Algorithm::RsaSha256],
             timing: &TIMING,
+            delegated: Delegated::default(),
         };
         situation.pending()
     }

@@ -10,7 +10,7 @@ use super::{
     publication::{Publication, Revocation, State, Why},
     situation::{Record, Situation},
     successor::WantedKey,
-    timing::{Moment, elapsed},
+    timing::{Gap, Moment, elapsed},
 };
 use crate::{
     dkim::key::Algorithm,
@@ -26,6 +26,8 @@ pub struct Plan {
     pub wanted: Vec<WantedKey>,
     /// What someone should be told.
     pub alarms: Vec<Alarm>,
+    /// Whether a notice is over, which is to be noted after the changes.
+    pub ends_departures: bool,
 }
 
 impl Plan {
@@ -122,6 +124,29 @@ struct Step {
 impl<'a> Situation<'a> {
     /// What is due, as `sight` shows each pair of [`Situation::watched`].
     pub fn plan(&self, moment: Moment, sight: impl Fn(&Selector, &DomainName) -> Sight) -> Plan {
+        // A clock that jumps ends nobody's grace.
+        let is_certain = self.gap(moment) != Gap::Void;
+        let ended = self.keyring.departures().ended_by(moment.now);
+        let Some(departures) = ended.filter(|_| is_certain) else {
+            return self.plan_as_it_is(moment, sight);
+        };
+        let mut keyring = self.keyring.clone();
+        keyring.set_departures(departures);
+        let after = Situation {
+            keyring: &keyring,
+            ..*self
+        };
+        Plan {
+            ends_departures: true,
+            ..after.plan_as_it_is(moment, sight)
+        }
+    }
+
+    fn plan_as_it_is(
+        &self,
+        moment: Moment,
+        sight: impl Fn(&Selector, &DomainName) -> Sight,
+    ) -> Plan {
         let mut plan = Plan::default();
         let mut steps = Vec::new();
         for record in self.records() {
@@ -159,7 +184,7 @@ impl<'a> Situation<'a> {
         Plan {
             changes: successors.added,
             wanted: successors.wanted,
-            alarms: Vec::new(),
+            ..Plan::default()
         }
     }
 
@@ -269,7 +294,8 @@ impl<'a> Situation<'a> {
             if after.state == State::Active && !self.comes(&step.change.domain) {
                 let age = elapsed(after.since, moment.now).unwrap_or_default();
                 // By the dates alone: what keeps the time from counting must not hide it.
-                if age >= self.timing.rotate_every {
+                let is_to_rotate = !self.is_leaving(&step.change.domain);
+                if is_to_rotate && age >= self.timing.rotate_every {
                     raise(AlarmKind::RotationOverdue);
                 }
                 match step.sight {
@@ -306,6 +332,7 @@ impl<'a> Situation<'a> {
         let mut alarms = Vec::new();
         for algorithm in self.algorithms {
             let bereft = self.domains.iter();
+            let bereft = bereft.filter(|domain| self.sends_from(domain));
             alarms.extend(
                 bereft
                     .filter(|domain| is_bereft(domain, *algorithm))

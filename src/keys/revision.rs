@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     change::{Change, ChangeRefusal, Event},
+    departure::Departure,
     keyring::{KeyEntry, Keyring},
     new_key::{NewKey, Origin},
     publication::{Evidence, Publication},
@@ -109,6 +110,48 @@ impl<'a> Revision<'a> {
             } else {
                 "resumed"
             },
+            evidence: None,
+            publication: None,
+        });
+        self.is_announced = true;
+    }
+
+    /// Gives notice that a domain, or the organisation, leaves, or takes that back.
+    pub fn depart(&mut self, domain: Option<&DomainName>, departure: Option<Departure>) {
+        if self.after.departures().given(domain) == departure {
+            return;
+        }
+        self.after.departures.set(domain, departure);
+        self.tell_departure(
+            domain,
+            if departure.is_some() {
+                "leaving"
+            } else {
+                "stays"
+            },
+        );
+    }
+
+    /// Notes which notices are over by now.
+    pub fn end_departures(&mut self, now: Timestamp) {
+        let Some(ended) = self.after.departures().ended_by(now) else {
+            return;
+        };
+        let before = std::mem::replace(&mut self.after.departures, ended);
+        let after = self.after.departures.clone();
+        let names = after.domains().map(|(domain, _)| Some(domain));
+        for domain in names.chain([None]) {
+            if before.given(domain) != after.given(domain) {
+                self.tell_departure(domain, "grace_over");
+            }
+        }
+    }
+
+    fn tell_departure(&mut self, domain: Option<&DomainName>, event: &'static str) {
+        self.audit.push(AuditEntry {
+            selector: None,
+            domains: domain.cloned().into_iter().collect(),
+            event,
             evidence: None,
             publication: None,
         });

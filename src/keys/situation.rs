@@ -2,6 +2,7 @@
 //! sign.
 
 use super::{
+    delegation::{Delegated, Lead},
     keyring::{KeyEntry, Keyring},
     publication::{Publication, State, Why, Withdrawal},
     timing::{Gap, Moment, Timing},
@@ -25,6 +26,8 @@ pub struct Situation<'a> {
     pub algorithms: &'a [Algorithm],
     /// The waits.
     pub timing: &'a Timing,
+    /// Whose records are in a zone of the operator.
+    pub delegated: Delegated<'a>,
 }
 
 /// One key in the DNS of one domain.
@@ -37,6 +40,13 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Situation<'a> {
+    /// With what was seen of the names that are handed over to the operator.
+    #[must_use]
+    pub fn seen(mut self, leads: &'a [Lead]) -> Self {
+        self.delegated.leads = leads;
+        self
+    }
+
     /// The keys and domains that are to be looked at in DNS.
     pub fn watched(&self) -> impl Iterator<Item = (&'a KeyEntry, &'a DomainName)> {
         self.records()
@@ -79,10 +89,6 @@ impl<'a> Situation<'a> {
         }
     }
 
-    pub(super) fn is_configured(&self, key: &KeyEntry, domain: &DomainName) -> bool {
-        self.has(domain) && self.algorithms.contains(&key.algorithm)
-    }
-
     /// The domains that are to have a key: its own, and those that come.
     pub(super) fn keyed(&self) -> impl Iterator<Item = &'a DomainName> + use<'a> {
         self.domains.iter().chain(self.incoming)
@@ -97,16 +103,38 @@ impl<'a> Situation<'a> {
         self.incoming.contains(domain) && !self.domains.contains(domain)
     }
 
-    /// Whether the configuration says that this key is to sign for the domain no more: not if
-    /// it says nothing of the domain, for a file may have been lost.
-    pub fn leaves(&self, key: &KeyEntry, domain: &DomainName) -> bool {
-        let algorithm_is_off = || self.has(domain) && !self.algorithms.contains(&key.algorithm);
-        self.away.contains(domain) || algorithm_is_off()
+    /// Whether the organisation sends from the domain, or is to: it is in its file, and has not
+    /// left at the operator's word.
+    pub fn sends_from(&self, domain: &DomainName) -> bool {
+        self.has(domain) && !self.keyring.has_left(domain)
     }
 
-    /// Whether nothing in the configuration says who has the domain now.
+    /// Whether a notice runs for a domain, so that nothing begins there which goes on for long.
+    pub(super) fn is_leaving(&self, domain: &DomainName) -> bool {
+        self.keyring.departure(domain).is_some()
+    }
+
+    pub(super) fn is_configured(&self, key: &KeyEntry, domain: &DomainName) -> bool {
+        self.sends_from(domain) && self.algorithms.contains(&key.algorithm)
+    }
+
+    /// Whether the configuration, or the operator, says that this key is to sign for the domain no
+    /// more: not if nothing is said of the domain, for a file may have been lost.
+    pub fn leaves(&self, key: &KeyEntry, domain: &DomainName) -> bool {
+        let algorithm_is_off = || self.has(domain) && !self.algorithms.contains(&key.algorithm);
+        self.away.contains(domain) || self.keyring.has_left(domain) || algorithm_is_off()
+    }
+
+    /// Whether nobody says who has the domain now.
     pub fn misses(&self, domain: &DomainName) -> bool {
-        !self.has(domain) && !self.away.contains(domain)
+        let is_known = self.has(domain) || self.away.contains(domain);
+        !is_known && !self.keyring.has_left(domain)
+    }
+
+    /// Whether something is still to be done, or left as it is, in the DNS of one of these domains.
+    pub fn has_task(&self, is_about: impl Fn(&DomainName) -> bool) -> bool {
+        let mut records = self.records().filter(|record| is_about(record.domain));
+        records.any(|record| self.next_step(record.key, record.domain).task.is_some())
     }
 
     /// Whether a key that has left is back, and may sign again once its record is seen.

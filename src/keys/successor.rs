@@ -81,9 +81,11 @@ impl<'a> Situation<'a> {
 
     fn lacks_key(&self, domain: &DomainName, algorithm: Algorithm, moment: Moment) -> bool {
         let active = self.active(domain, algorithm);
-        self.keyring.waiting_key(domain, algorithm).is_none()
+        let is_due = |active| !self.is_leaving(domain) && self.is_due(active, moment);
+        self.sends_from(domain)
+            && self.keyring.waiting_key(domain, algorithm).is_none()
             && !self.has_returning(domain, algorithm)
-            && active.is_none_or(|(_, active)| self.is_due(active, moment))
+            && active.is_none_or(|(_, active)| is_due(active))
     }
 
     /// Whether a key that has left may come back, so that no other is needed: one that signed
@@ -106,11 +108,17 @@ impl<'a> Situation<'a> {
     }
 
     /// A key for all domains for which none is waiting: those that are not due yet go
-    /// along, so that an organisation has one key at a time.
+    /// along, so that an organisation has one key at a time. A domain that leaves needs no other
+    /// than the one it has.
     fn successor(&self, algorithm: Algorithm) -> WantedKey {
         let domains = self.keyed();
-        let without =
-            domains.filter(|domain| self.keyring.waiting_key(domain, algorithm).is_none());
+        let stays = |domain: &DomainName| {
+            !self.is_leaving(domain)
+                || (self.sends_from(domain) && self.active(domain, algorithm).is_none())
+        };
+        let without = domains.filter(|domain| {
+            stays(domain) && self.keyring.waiting_key(domain, algorithm).is_none()
+        });
         WantedKey {
             algorithm,
             domains: without.cloned().collect(),

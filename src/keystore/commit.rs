@@ -3,13 +3,14 @@
 //! ```text
 //!  een/s1.pem                                         new keys, which nothing names yet
 //!  .tmp-generation, .tmp-keyring.json, audit.log      what needs room on the disk
+//!  .tmp-leaving.json -> leaving.json                  who leaves, if that changes
 //!  .tmp-keyring.json -> keyring.json                  the change
 //!  .tmp-generation   -> generation                    announces it to the signer
 //!  PATH.mark/mark.jsonl                               tells of it outside of the folder
 //! ```
 //!
 //! If the process dies before the third line, nothing has changed, though the audit log may
-//! tell of it: never is anything changed that it does not tell. If it dies before the last,
+//! tell of it; before the fourth, what it tells of who leaves has: never is anything changed that it does not tell. If it dies before the last,
 //! the next writer announces it. The keyring never names a key file that was not there before.
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use super::{
     GENERATION, KEYRING, Keystore,
     audit::{AuditLog, LEFT},
+    departures,
     files::{Folder, Prepared, Secrecy},
     key_file,
     mark::Missing,
@@ -54,6 +56,7 @@ impl Writer {
             generation = Some(self.root.prepare(GENERATION, next.as_bytes())?);
         }
         let mut keyring = folder.prepare(KEYRING, &json(&folder, revision)?)?;
+        let departures = departures::prepare(&folder, revision)?;
         let mut told = None;
         if !revision.audit.is_empty() {
             told = Some(
@@ -61,7 +64,11 @@ impl Writer {
                     .append(std::slice::from_ref(revision), now)?,
             );
         }
-        keyring.rename()?;
+        let mut is_changed = Ok(());
+        if let Some(mut departures) = departures {
+            is_changed = departures.rename();
+        }
+        is_changed.and_then(|()| keyring.rename())?;
         if let Some(told) = told {
             told.keep();
         }

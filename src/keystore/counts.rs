@@ -3,11 +3,22 @@
 
 use jiff::civil::Date;
 
-use super::{Keystore, KeystoreError, files::Folder, files::Secrecy};
+use super::{
+    Keystore, KeystoreError,
+    files::{Folder, Secrecy},
+};
+use crate::files::Stamp;
 
 /// No organisation has a dot in its name.
 const FOLDER: &str = "keeper.counts";
 const SUFFIX: &str = ".json";
+
+/// By what the file of a day is known to be as it was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CountsStamp(Stamp);
+
+/// What was written of a day, with the stamp that the file had before it was read.
+pub type StampedCounts = (Vec<u8>, Option<CountsStamp>);
 
 impl Keystore {
     /// The days that were counted, in their order.
@@ -26,12 +37,28 @@ impl Keystore {
     /// # Errors
     /// When the file can't be read, or others could have written it.
     pub fn read_counts(&self, day: Date) -> Result<Option<Vec<u8>>, KeystoreError> {
+        let read = self.read_counts_stamped(day)?;
+        Ok(read.map(|(content, _)| content))
+    }
+
+    /// The same, with the stamp that the file had before; none when it has only just changed, so
+    /// that it must be read again the next time.
+    ///
+    /// # Errors
+    /// As [`Keystore::read_counts`].
+    pub fn read_counts_stamped(&self, day: Date) -> Result<Option<StampedCounts>, KeystoreError> {
         let Some(folder) = self.counts()? else {
             return Ok(None);
         };
         // Of any length: it grows with the organisations.
-        let content = folder.read(&name(day), Secrecy::Log)?;
-        Ok(content.map(|content| content.to_vec()))
+        let read = folder.read_stamped(&name(day), Secrecy::Log)?;
+        Ok(read.map(|(content, read)| (content.to_vec(), read.settled.map(CountsStamp))))
+    }
+
+    /// Whether the file of a day is still as it was read: one look, and no reading.
+    pub fn has_same_counts(&self, day: Date, stamp: &CountsStamp) -> bool {
+        let folder = self.counts().ok().flatten();
+        folder.is_some_and(|folder| folder.has_stamp(&name(day), Some(stamp.0)))
     }
 
     /// Writes what is known of a day, in one step. Of the days up to `latest` it keeps the newest,

@@ -14,6 +14,7 @@
 //! <path>/keeper.counts/<day>.json what became of mail on that day
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/deadlines.json       by when records are to be there, if the operator said so
+//! <path>/<org>/leaving.json         until when it signs, if the operator said that it leaves
 //! <path>/<org>/<selector>.pem       a private key
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
 //! ```
@@ -28,6 +29,7 @@ mod batch;
 mod commit;
 mod counts;
 mod deadlines;
+mod departures;
 mod files;
 mod handed_over;
 mod hooks;
@@ -55,6 +57,7 @@ use jiff::Timestamp;
 pub use self::{
     alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
+    counts::{CountsStamp, StampedCounts},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},

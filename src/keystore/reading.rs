@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    KEY_SUFFIX, KEYRING, Keystore, deadlines,
+    KEY_SUFFIX, KEYRING, Keystore, deadlines, departures,
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
@@ -294,6 +294,7 @@ fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError>
     });
     parsed.map(|mut keyring| {
         deadlines::complete(folder, &mut keyring);
+        departures::complete(folder, &mut keyring);
         keyring
     })
 }

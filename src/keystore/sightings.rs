@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Keystore, KeystoreError};
-use crate::names::{DomainName, OrganisationId, Selector};
+use crate::{
+    keys::Lead,
+    names::{DomainName, OrganisationId, Selector},
+};
 
 /// No organisation has a dot in its name.
 pub(super) const FOLDER: &str = "keeper.seen";
@@ -22,6 +25,9 @@ pub struct Sightings {
     /// What is wrong with the records of keys.
     #[serde(default)]
     pub keys: Vec<KeySighting>,
+    /// Where the names of keys lead, in domains whose keys are to be in a zone of the operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leads: Vec<Lead>,
 }
 
 /// The policies of one domain, as resolvers showed them.

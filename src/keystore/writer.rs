@@ -16,7 +16,8 @@ use super::{
 use crate::{
     dkim::key::Fingerprint,
     keys::{
-        self, Change, Event, KeyEntry, Keyring, NewKey, Origin, Revision, State, Timing, WantedKey,
+        self, Change, Departure, Event, KeyEntry, Keyring, NewKey, Origin, Revision, State, Timing,
+        WantedKey,
     },
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -196,6 +197,37 @@ impl Writer {
         let missing = witness.missing_keys(organisation, &keyring, domain);
         self.give_up_missing(organisation, &missing, now)?;
         Ok(Retired { changes, missing })
+    }
+
+    /// Notes that a domain, or the organisation, leaves, or takes that back. The keys stay as they
+    /// are.
+    ///
+    /// # Errors
+    /// When its keyring cannot be read, and when writing fails.
+    pub fn set_departure(
+        &mut self,
+        organisation: &OrganisationId,
+        domain: Option<&DomainName>,
+        departure: Option<Departure>,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let mut revision = self.revision(organisation)?;
+        revision.depart(domain, departure);
+        self.commit(&revision, now)
+    }
+
+    /// Notes which notices are over by now.
+    ///
+    /// # Errors
+    /// As [`Writer::set_departure`].
+    pub fn end_departures(
+        &mut self,
+        organisation: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let mut revision = self.revision(organisation)?;
+        revision.end_departures(now);
+        self.commit(&revision, now)
     }
 
     /// The records of these keys are to be there by then. What was said of keys that wait no more

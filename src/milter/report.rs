@@ -76,8 +76,8 @@ impl Report<'_> {
         self.log(decision, &line);
     }
 
-    /// What would have become of a message on a listener that only looks on. The counters of
-    /// organisations tell what has become of mail, so that they stay as they are.
+    /// What would have become of a message on a listener that only looks on. It is counted beside
+    /// what has become of mail.
     pub(super) fn observed(
         &self,
         decision: &Decision,
@@ -86,6 +86,7 @@ impl Report<'_> {
         octets: u64,
     ) {
         let with_signature = result.is_ok();
+        let refusal = result.as_ref().err().map(|refused| refused.refusal);
         let (forecast, reason, hazards) = match result {
             Ok(Rehearsal { hazards, verified }) => match verified {
                 Ok(()) => (Forecast::Signed, None, hazards),
@@ -102,6 +103,8 @@ impl Report<'_> {
         };
         self.count_hazards(decision, hazards);
         self.listener.metrics.observed(forecast, octets);
+        self.organisation_metrics(decision)
+            .observed(forecast, refusal);
         let line = Line {
             with_signature,
             reason: reason.as_deref(),

@@ -8,6 +8,7 @@
 //! message holds, such as an unknown domain, ever becomes a label.
 
 mod counters;
+mod forecasts;
 mod histogram;
 pub mod keeper;
 mod listeners;

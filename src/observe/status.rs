@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::metrics::OTHER;
 use crate::words::words;
 
 /// The version of these documents. It rises when a field goes or means something else.
@@ -152,6 +153,25 @@ pub struct OrganisationFigures {
     pub rejected: BTreeMap<String, u64>,
     /// Messages that held what breaks signatures, by the hazard.
     pub hazards: BTreeMap<String, u64>,
+    /// On listeners that only look on.
+    #[serde(skip_serializing_if = "ObservedFigures::is_empty")]
+    pub observed: ObservedFigures,
+}
+
+/// What would have become of mail of one organisation, on listeners that only look on.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ObservedFigures {
+    /// Messages that would have been signed.
+    pub signed: u64,
+    /// Messages that would have got a signature that does not verify: a fault of ours.
+    pub unverified: u64,
+    /// Messages that would not have been signed, by the reason.
+    pub unsigned: BTreeMap<String, u64>,
+    /// Those of them that would have been put off (451), by the reason.
+    pub put_off: BTreeMap<String, u64>,
+    /// Those of them that would have been rejected (550), by the reason.
+    pub rejected: BTreeMap<String, u64>,
 }
 
 /// What a signer knows of one organisation beyond its keyring.
@@ -220,6 +240,15 @@ impl SignerFigures {
         self.listeners.values().map(|one| one.connections).sum()
     }
 
+    /// Each organisation by itself, and mail of none. Those together in `other` are told one by
+    /// one, unless the signer was asked for the first ones only.
+    pub fn each(&self) -> impl Iterator<Item = (&String, &OrganisationFigures)> {
+        let beyond = &self.beyond;
+        let own = self.organisations.iter();
+        let own = own.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
+        own.chain(beyond)
+    }
+
     /// Messages that ended so, over all listeners.
     pub fn messages(&self, result: &str) -> u64 {
         let listeners = self.listeners.values();
@@ -240,13 +269,39 @@ impl OrganisationFigures {
 
     /// The reasons with their numbers, the most frequent first.
     pub fn reasons(&self) -> String {
-        let mut reasons: Vec<_> = self.unsigned.iter().filter(|(_, n)| **n > 0).collect();
-        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let words = reasons
-            .iter()
-            .map(|(reason, count)| format!("{reason} {count}"));
-        words.collect::<Vec<_>>().join(", ")
+        listed(&self.unsigned)
     }
+}
+
+impl ObservedFigures {
+    /// Whether nothing was looked at.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Messages that would not have been signed.
+    pub fn all_unsigned(&self) -> u64 {
+        self.unsigned.values().sum()
+    }
+
+    /// The reasons with their numbers, the most frequent first.
+    pub fn reasons(&self) -> String {
+        listed(&self.unsigned)
+    }
+
+    /// How many would have been put off or rejected.
+    pub fn kept_back(&self) -> u64 {
+        self.put_off.values().chain(self.rejected.values()).sum()
+    }
+}
+
+fn listed(reasons: &BTreeMap<String, u64>) -> String {
+    let mut reasons: Vec<_> = reasons.iter().filter(|(_, n)| **n > 0).collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let words = reasons
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 words! {

@@ -6,12 +6,13 @@
 //! those of an organisation of which one has fallen. The readings stand beside the counts, to be written in one step with them:
 //! nothing is counted twice, whatever is cut off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{metrics::OTHER, status::SignerFigures};
+use super::status::{SignerFacts, SignerFigures};
+use crate::organisation::Refusal;
 
 /// The version of the files.
 const VERSION: u32 = 1;
@@ -41,6 +42,17 @@ pub struct Day {
     pub silent: BTreeMap<String, Timestamp>,
     /// What each signer said last, by its address.
     signers: BTreeMap<String, Reading>,
+}
+
+/// A day of mail without the readings, which are as long again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct DaySummary {
+    /// Until when it is collected.
+    pub until: Timestamp,
+    /// What is not known for certain.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    organisations: BTreeMap<String, Counts>,
 }
 
 /// Messages of one organisation. No message is in two of the maps.
@@ -98,6 +110,9 @@ struct Reading {
     /// signer reads its counters one after the other, so one message may be in two readings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     owed: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What it knew of organisations, of those of which there was something to say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<String, SignerFacts>,
 }
 
 /// Why the file of a day can't be read.
@@ -168,15 +183,7 @@ impl Day {
     /// # Errors
     /// When it can't be read.
     pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
-        #[derive(Deserialize)]
-        struct Head {
-            version: u32,
-        }
-        let head: Head = serde_json::from_slice(json)?;
-        if head.version > VERSION {
-            return Err(UnreadableDay::Newer(head.version));
-        }
-        Ok(serde_json::from_slice(json)?)
+        parse(json)
     }
 
     /// What is written of it.
@@ -197,12 +204,15 @@ impl Day {
             started: figures.started,
             organisations: raw(figures),
             owed: BTreeMap::new(),
+            facts: facts(figures),
         };
         self.until = self.until.max(now);
         let was_silent = self.silent.remove(signer).is_some();
         let before = self.signers.get(signer).cloned();
         let is_same = before.as_ref().is_some_and(|before| {
-            before.started == reading.started && before.organisations == reading.organisations
+            before.started == reading.started
+                && before.organisations == reading.organisations
+                && before.facts == reading.facts
         });
         if is_same {
             if let Some(known) = self.signers.get_mut(signer) {
@@ -249,6 +259,21 @@ impl Day {
         true
     }
 
+    /// What the signers know of organisations beyond their keyrings, by the id: of all signers
+    /// together, and of one that does not answer what it said last.
+    pub fn facts(&self) -> BTreeMap<String, SignerFacts> {
+        let mut all: BTreeMap<String, SignerFacts> = BTreeMap::new();
+        for (id, known) in self.signers.values().flat_map(|reading| &reading.facts) {
+            let facts = all.entry(id.clone()).or_default();
+            facts.sends_without_key |= known.sends_without_key;
+            for (domain, why) in &known.put_off {
+                let first = || why.clone();
+                facts.put_off.entry(domain.clone()).or_insert_with(first);
+            }
+        }
+        all
+    }
+
     /// Forgets the signers that nobody asks any more.
     pub fn retain(&mut self, is_asked: impl Fn(&str) -> bool) {
         self.silent.retain(|signer, _| is_asked(signer));
@@ -290,6 +315,35 @@ impl Day {
             });
         }
     }
+}
+
+impl DaySummary {
+    /// Reads the file of a day.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
+        parse(json)
+    }
+
+    /// The organisations with mail that was not signed.
+    pub fn unsigned(self) -> HashMap<String, Counts> {
+        let all = self.organisations.into_iter();
+        all.filter(|(_, counts)| !counts.reasons().is_empty())
+            .collect()
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, UnreadableDay> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    let head: Head = serde_json::from_slice(json)?;
+    if head.version > VERSION {
+        return Err(UnreadableDay::Newer(head.version));
+    }
+    Ok(serde_json::from_slice(json)?)
 }
 
 /// From when on the counters of a reading are new.
@@ -394,10 +448,7 @@ fn time(seconds: u64) -> Timestamp {
 /// As the signer counts. Who has counted nothing is left out, and so are those together that are
 /// told one by one.
 fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
-    let beyond = &figures.beyond;
-    let organisations = figures.organisations.iter();
-    let organisations = organisations.filter(|(id, _)| beyond.is_empty() || *id != OTHER);
-    let counts = organisations.chain(beyond).map(|(id, figures)| {
+    let counts = figures.each().map(|(id, figures)| {
         let counts = Counts {
             signed: figures.signed,
             unsigned: figures.unsigned.clone(),
@@ -409,6 +460,23 @@ fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     counts
         .filter(|(_, counts)| *counts != Counts::default())
         .collect()
+}
+
+/// What a signer says that it knows of organisations. Whether they send without a key its
+/// counters tell too: a signer without a status page says only those.
+fn facts(figures: &SignerFigures) -> BTreeMap<String, SignerFacts> {
+    let mut facts = figures.facts.clone();
+    let awaiting = Refusal::AwaitingKey.as_str();
+    for (id, counts) in figures.each() {
+        if counts
+            .unsigned
+            .get(awaiting)
+            .is_some_and(|count| *count > 0)
+        {
+            facts.entry(id.clone()).or_default().sends_without_key = true;
+        }
+    }
+    facts
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]

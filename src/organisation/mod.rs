@@ -14,7 +14,7 @@ pub use self::{
 };
 
 use crate::{
-    dkim::key::Algorithm,
+    dkim::{Delegations, key::Algorithm},
     names::{DomainName, OrganisationId},
 };
 
@@ -40,6 +40,8 @@ pub struct Organisation {
     pub algorithms: Vec<Algorithm>,
     /// Who may use its domains; none: any outbound mail.
     pub senders: Option<Senders>,
+    /// Whose keys are in a zone of the operator.
+    pub delegations: Delegations,
     /// Its own policy over that of `zegel.toml`.
     pub policy: Policy,
 }
@@ -61,6 +63,7 @@ impl Organisation {
             selector: SelectorTemplate::of_organisation(id),
             algorithms: vec![Algorithm::RsaSha256],
             senders: None,
+            delegations: Delegations::default(),
             policy: Policy::default(),
             id: id.clone(),
         }

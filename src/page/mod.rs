@@ -18,6 +18,7 @@ mod history;
 mod html;
 mod list;
 mod overview;
+mod past;
 mod plot;
 mod request;
 mod standing;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use self::{
     history::History,
     overview::{Overview, Row},
+    past::Past,
     request::Place,
     standing::Standing,
 };
@@ -42,7 +44,7 @@ use crate::{
     config::situation,
     handover::{Handover, Pack, Scope, needs_public_key},
     judgement::{self, Judgement, Told},
-    keys::{Keyring, Timing},
+    keys::{Keyring, Lead, Timing},
     keystore::{Keystore, Sightings},
     observe::{metrics::Metrics, status::SignerFacts},
     organisation::Organisation,
@@ -62,6 +64,7 @@ struct Inner {
     metrics: Metrics,
     history: History,
     overview: Mutex<Overview>,
+    past: Past,
     started: Timestamp,
 }
 
@@ -76,6 +79,8 @@ struct Subject<'a> {
     judgement: Judgement,
     /// Or why it can't be read.
     keyring: Result<Keyring, String>,
+    /// Where the names of its keys were seen to lead.
+    leads: Vec<Lead>,
     /// Or why there is none.
     pack: Result<Pack, String>,
 }
@@ -88,6 +93,7 @@ impl Page {
             metrics,
             history: History::default(),
             overview: Mutex::default(),
+            past: Past::default(),
             started: Timestamp::now(),
         }))
     }
@@ -246,15 +252,21 @@ impl Inner {
             organisation,
             judgement: self.judge(&snapshot, organisation, &keyring, now),
             keyring,
+            leads: read_sightings(&snapshot, organisation).leads,
             pack: pack_of(&snapshot, organisation, now),
         };
         let day = self.history.day(&organisation.id, now);
         let reasons = self.metrics.reasons(&organisation.id);
+        // Without a keystore nothing was counted; why there is none is said above.
+        let past = snapshot.keystore().map_or(Ok(None), |keystore| {
+            self.past.of(keystore, &organisation.id, now)
+        });
         let page = html::one(&html::One {
             subject: &subject,
             language: request::language(query),
             day: &day,
             reasons: &reasons,
+            past: past.as_ref().map(Option::as_ref).map_err(String::as_str),
             started: self.started,
             now,
         });
@@ -297,8 +309,9 @@ impl Inner {
         let standing = match keyring {
             Ok(keyring) => {
                 let away = snapshot.away(organisation, keyring);
-                let situation = situation(organisation, keyring, &away, &timing);
                 let sightings = read_sightings(snapshot, organisation);
+                let situation =
+                    situation(organisation, keyring, &away, &timing).seen(&sightings.leads);
                 Standing::of(&situation, organisation.policy, now).saw(organisation, &sightings)
             }
             Err(problem) => Standing::unknown(problem),

@@ -98,7 +98,8 @@ impl Row {
         let (standing, stamps) = match read {
             Ok(((keyring, stamp), (sightings, seen))) => {
                 let away = snapshot.away(organisation, &keyring);
-                let situation = situation(organisation, &keyring, &away, timing);
+                let situation =
+                    situation(organisation, &keyring, &away, timing).seen(&sightings.leads);
                 let standing = Standing::of(&situation, organisation.policy, now)
                     .saw(organisation, &sightings);
                 (standing, stamp.zip(seen))

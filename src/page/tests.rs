@@ -71,6 +71,7 @@ fn standing_at(publications: &[Publication], now: Timestamp) -> Standing {
             away: &[],
             algorithms: &[crate::dkim::Algorithm::RsaSha256],
             timing: &config::Settings::default().timing(),
+            delegated: crate::keys::Delegated::default(),
         },
         crate::organisation::Policy::default(),
         now,

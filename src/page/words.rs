@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    keys::{Actor, State, What, Why},
+    keys::{Actor, NextStep, State, What, Why},
     names::OrganisationId,
     words::Level,
 };
@@ -80,10 +80,10 @@ pub(super) fn why(why: Why) -> &'static str {
 }
 
 /// A next step, as a sentence without a full stop.
-pub(super) fn step(what: &What) -> String {
-    let text = what.to_string();
+pub(super) fn step(step: &NextStep) -> String {
+    let text = step.text();
     // A selector is written as it is.
-    if matches!(what, What::AwaitSuccessor(_)) {
+    if matches!(step.what, What::AwaitSuccessor(_)) {
         return text;
     }
     let mut characters = text.chars();

@@ -359,6 +359,8 @@ fn in_use(
         if let Some(before) = before.filter(is_as_before) {
             before.sign_on(keyring, entry, &mut states);
         }
+        // By the operator's word, whatever was activated since.
+        states.retain(|(domain, _)| !keyring.has_left(domain));
         states.retain(|(domain, _)| {
             let is_given_up = |doubt: &Doubt| {
                 doubt.given_up == Some(entry.fingerprint) && doubt.domain == *domain

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     dkim::Algorithm,
+    keys::Delegations,
     keystore::Target,
     names::OrganisationId,
     organisation::{Policy, SelectorTemplate},
@@ -35,6 +36,7 @@ fn organisation(id: &str) -> Organisation {
         contact: None,
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
         id,
     }

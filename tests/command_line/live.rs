@@ -406,6 +406,41 @@ fn signer_and_keeper_tell_programs_what_the_reference_says() {
         .says(&["- the keeper at 127.0.0.1:", " is a signer"]);
 }
 
+/// Listeners that only look on count by organisation and reason, as the others do.
+#[test]
+fn what_would_be_unsigned_is_told_in_a_trial() {
+    let settings = "[keeper]\nhttp = \"off\"\n[[listener]]\nname = \"relay\"\n\
+                    socket = \"unix:{folder}/relay.sock\"\nobserve = true\n";
+    let zegel = Zegel::with_settings(&orgs(), settings);
+    let told = |arguments: &[&str]| run(&zegel, &[&["status"], arguments].concat());
+    assert!(!told(&[]).out.contains("would be unsigned"));
+    for domain in ["een", "twee", "twee", "drie", "elsewhere"] {
+        send_from(&zegel, &format!("{domain}.example"));
+    }
+    let expected = "Listeners with observe = true: 1 would be signed; would be unsigned: \
+                    twee 2 (awaiting_key 2), (none) 1 (unknown_domain 1), \
+                    drie 1 (signing_failure 1; 1 of them put off or rejected)";
+    wait_until("all are counted", || told(&[]).out.contains(expected));
+    let json = told(&["--json"]).json();
+    let figures = &json["figures"];
+    let of = |id: &str| &figures["organisations"][id]["observed"];
+    assert_eq!(of("een")["signed"], 1);
+    assert_eq!(of("twee")["unsigned"]["awaiting_key"], 2);
+    assert_eq!(of("twee")["put_off"], serde_json::json!({}));
+    assert_eq!(of("drie")["put_off"]["signing_failure"], 1);
+    assert_eq!(of("")["unsigned"]["unknown_domain"], 1);
+    let series = "zegel_observed_unsigned_total{organisation=\"twee\",reason=\"awaiting_key\"}";
+    assert_eq!(zegel.counter(series), 2);
+    // None of it has become of mail.
+    for id in ["een", "twee", "drie"] {
+        let own = &figures["organisations"][id];
+        assert_eq!(
+            (&own["signed"], &own["unsigned"]),
+            (&0.into(), &serde_json::json!({}))
+        );
+    }
+}
+
 /// By a name that is not `localhost`, which the status page does not answer to.
 #[test]
 fn a_name_is_as_good_as_the_address_behind_it() {

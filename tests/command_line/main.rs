@@ -4,6 +4,7 @@
 
 mod audit;
 mod checks;
+mod delegation;
 mod dns;
 mod dns_server;
 mod doctor;
@@ -12,6 +13,7 @@ mod doctor_services;
 mod explain;
 mod keys;
 mod keystore;
+mod leaving;
 mod lists;
 mod live;
 mod messages;

@@ -61,7 +61,8 @@ fn the_new_organisation_gets_its_key_ready_before_the_lines_change() {
         ["nieuws.voorbeeld.nl"]
     );
     assert_eq!(domains(&setup, "voorbeeld", "domains").len(), 2);
-    setup.run(["check"]);
+    let checked = setup.run(["check"]);
+    assert!(!checked.err.contains("orgs.d"), "{}", checked.err);
     // Again, nothing is doubled.
     let second = start_to_move(&setup, &["--json"]).expect(0).json();
     assert_eq!(first["domains"], second["domains"]);
@@ -123,7 +124,8 @@ fn a_move_that_broke_off_between_the_files_is_finished() {
     setup.write("orgs.d/voorbeeld.toml", &old);
     start_to_move(&setup, &[]).expect(0);
     assert_eq!(domains(&setup, "voorbeeld", "domains"), ["voorbeeld.nl"]);
-    setup.run(["check"]).complains(&[]);
+    let checked = setup.run(["check"]);
+    assert!(!checked.err.contains("also in"), "{}", checked.err);
 }
 
 #[test]
@@ -135,6 +137,56 @@ fn a_move_can_be_given_up() {
         .complains(&["stays where it is"]);
     assert_eq!(domains(&setup, "nieuw", "incoming"), Vec::<String>::new());
     assert_eq!(domains(&setup, "voorbeeld", "domains").len(), 2);
+    // What may have been published is asked back.
+    let pack = setup.run(["dns", "records", "nieuw", "--format", "json"]);
+    let pack = pack.expect(0).json();
+    let domains = pack["domains"].as_array().unwrap();
+    let given_up = domains
+        .iter()
+        .find(|one| one["domain"] == "nieuws.voorbeeld.nl")
+        .unwrap();
+    assert_eq!(given_up["keys"][0]["task"], "empty", "{pack}");
+    // A file that has nothing else stays, with all that it says.
+    let only = setup.write(
+        "orgs.d/nieuw.toml",
+        "name = \"Nieuw\"\nincoming = [\"nieuws.voorbeeld.nl\"]\n",
+    );
+    let refused = start_to_move(&setup, &["--cancel"]).expect(1);
+    refused.complains(&["the organisation has no domains", "nothing was written"]);
+    assert!(fs::read_to_string(only).unwrap().contains("incoming"));
+}
+
+#[test]
+fn what_would_be_signed_by_nobody_is_not_moved() {
+    let setup = setup();
+    let refused = |said: &str| {
+        start_to_move(&setup, &[]).expect(1).complains(&[said]);
+        assert_eq!(domains(&setup, "nieuw", "incoming"), Vec::<String>::new());
+    };
+    setup.run(["org", "suspend", "nieuw"]).expect(0);
+    refused("nieuw is suspended");
+    setup.run(["org", "resume", "nieuw"]).expect(0);
+    setup.run(["org", "retire", "nieuw"]).expect(0);
+    refused("`zegel org retire nieuw --undo` first");
+    setup.run(["org", "retire", "nieuw", "--undo"]).expect(0);
+    let old = file(&setup, "voorbeeld");
+    setup.write(
+        "orgs.d/voorbeeld.toml",
+        &format!("delegation = \"cname\"\n{old}"),
+    );
+    refused("voorbeeld.toml: delegation");
+}
+
+#[test]
+fn a_parked_domain_whose_move_broke_off_is_moved() {
+    let setup = setup();
+    let old = file(&setup, "voorbeeld");
+    let arguments = ["org", "move", "oud-voorbeeld.nl", "--to", "nieuw"];
+    setup.run(arguments).expect(0).complains(&["parked"]);
+    setup.write("orgs.d/voorbeeld.toml", &old);
+    setup.run(arguments).expect(0).complains(&["parked"]);
+    assert_eq!(domains(&setup, "voorbeeld", "parked"), Vec::<String>::new());
+    assert_eq!(domains(&setup, "nieuw", "parked"), ["oud-voorbeeld.nl"]);
 }
 
 #[test]

@@ -115,7 +115,31 @@ fn mail_that_was_not_signed_is_known_after_a_restart_of_the_signer() {
     });
     wait_for(&zegel, &keeper, 6, 2);
     assert!(keeper.end("-TERM").success());
+    shown_on_its_page(&zegel);
     shown(&zegel);
+    let broken = zegel.page("/org/twee").unwrap();
+    assert!(broken.contains("can't be read: "), "{broken}");
+}
+
+/// The signer itself has seen four of the messages of `twee` since its start.
+fn shown_on_its_page(zegel: &Zegel) {
+    for (id, reason, fate, sum) in [
+        ("twee", "awaiting_key", "left unsigned", 6),
+        ("drie", "signing_failure", "put off", 2),
+    ] {
+        let page = zegel.page(&format!("/org/{id}")).unwrap();
+        let row = format!("<code>{reason}</code> <span class=\"muted\">{fate}</span></th>");
+        let (_, row) = page.split_once(&row).expect(&page);
+        let (row, rest) = row.split_once("</tr>").unwrap();
+        assert_eq!(row.matches("<td ").count(), 4, "{row}");
+        for days in ["7 days", "35 days"] {
+            let cell = format!("data-label=\"{days}\">{sum}</td>");
+            assert!(row.contains(&cell), "{id}: no {cell} in {row}");
+        }
+        assert!(rest.contains("Counted by the keeper from 20"), "{rest}");
+    }
+    let signed = zegel.page("/org/een").unwrap();
+    assert!(!signed.contains("Counted by the keeper"), "{signed}");
 }
 
 fn shown(zegel: &Zegel) {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use zegel::{
     dkim::key::{Algorithm, Fingerprint},
     keys::{
-        self, Change, ChangeRefusal, Clock, CommandError, Event, Insistence, KeyEntry, Keyring,
-        Moment, Publication, Sight, Situation, State, Timing, WantedKey,
+        self, Change, ChangeRefusal, Clock, CommandError, Delegated, Event, Insistence, KeyEntry,
+        Keyring, Moment, Publication, Sight, Situation, State, Timing, WantedKey,
     },
     names::{DomainName, Selector},
 };
@@ -103,6 +103,7 @@ impl World {
             away: &self.away,
             algorithms: &self.algorithms,
             timing: &self.timing,
+            delegated: Delegated::default(),
         }
     }
 

@@ -24,6 +24,7 @@ const PAGES: [(&str, &str); 6] = [
 
 fn signer() -> Zegel {
     let mut zegel = world::signer();
+    world::count_days(&zegel, "dijk");
     zegel.launch();
     for (id, domain, number, counts) in [
         ("amstel", "amstel.example", 2, (2, 0)),

@@ -281,6 +281,28 @@ pub(crate) fn send(zegel: &Zegel, domain: &str, number: usize) {
     connection.quit();
 }
 
+/// What the keeper would have counted of the mail of an organisation today and yesterday.
+pub(crate) fn count_days(zegel: &Zegel, id: &str) {
+    for hours in [24, 0] {
+        let until = ago(hours);
+        let (date, _) = until.split_once('T').expect("a time");
+        let day = json!({
+            "version": 1, "day": date, "until": until, "signers": {}, "organisations": { id: {
+                "signed": 3,
+                "unsigned": { "awaiting_key": 12_345 + hours },
+                "put_off": { "signing_failure": 7 },
+                "rejected": { "from_several_mailboxes": hours },
+            }},
+        });
+        let date = date.parse().expect("a day");
+        let json = day.to_string();
+        let written = zegel
+            .keystore()
+            .write_counts(date, json.as_bytes(), date, 35);
+        written.expect("the counts");
+    }
+}
+
 /// Waits until the page of an organisation says so: a message is counted when its reply is
 /// out, which is when the test goes on, too.
 pub(crate) fn await_counts(zegel: &Zegel, id: &str, (signed, unsigned): (u32, u32)) {

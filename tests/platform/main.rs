@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use support::keeper::{Keeper, command};
+use support::milter::{Message, send};
 use support::name_world::World;
 use support::port::Port;
 use support::zegel::{Org, Zegel};
@@ -226,6 +227,73 @@ fn what_was_so_before_is_not_told() {
     // A look may come when one server has the zone already and the other has not.
     assert_eq!(first["began"][0]["level"], "unverifiable", "{first}");
     assert_eq!(first["keys"], serde_json::json!([]), "{first}");
+}
+
+fn send_from(zegel: &Zegel, domain: &str) {
+    let text = format!("From: a@{domain}\r\nSubject: s\r\n\r\nbody\r\n");
+    send(&zegel.milter(), &Message::parse(text.as_bytes()));
+}
+
+/// What only the signer knows is told too: mail that leaves without a key, and mail that is put
+/// off since its key can't be used. It is news once, however often keeper and signer begin.
+#[test]
+fn what_the_signer_sees_of_mail_is_told() {
+    let platform = Platform::start("");
+    let script = format!(
+        "#!/bin/sh\ncat >> {}/all.json\n",
+        platform.work.path().display()
+    );
+    write(&platform.work.path().join("on-zegel"), &script);
+    let Platform { zegel, .. } = &platform;
+    zegel.add(&Org::new("vier", &["vier.example"]).without_keys());
+    platform.world.set_both("vier.example", "");
+    platform.world.set_both("vijf.example", "");
+    let mut keeper = platform.keeper();
+    let kept = |id: &str| zegel.path("keys/keeper.hooks").join(format!("{id}.json"));
+    platform.wait_for("telling has begun", || kept("vier").exists());
+    let matters = |id: &str, list: &str| -> Vec<String> {
+        let all = platform.file("all.json");
+        let news = all
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let own = news.filter(|one| one["organisation"] == id);
+        let matters = own.flat_map(|one| one[list].as_array().cloned().unwrap_or_default());
+        let words = matters.map(|one| format!("{} {}", one["level"], one["what"]));
+        words.map(|words| words.replace('"', "")).collect()
+    };
+    let count = |id: &str, list: &str, word: &str| {
+        let matters = matters(id, list);
+        matters.iter().filter(|one| one.contains(word)).count()
+    };
+    let unsigned = |list: &str| count("vier", list, "unsigned ");
+    assert_eq!(unsigned("began"), 0);
+    platform.wait_for("the signer knows it", || {
+        send_from(zegel, "vier.example");
+        keeper.signal("-HUP");
+        unsigned("began") > 0
+    });
+    let vijf = Org::new("vijf", &["vijf.example"]).signing_by(Ed25519Sha256);
+    zegel.add(&vijf.with_lost_keys());
+    platform.wait_for("the key is refused", || {
+        send_from(zegel, "vijf.example");
+        keeper.signal("-HUP");
+        count("vijf", "began", "tempfailed key_refused") > 0
+    });
+    // It goes on where it was.
+    let told = platform.file("all.json").lines().count();
+    assert!(!keeper.restart("-KILL").success());
+    platform.wait_for("it is there again", || {
+        fs::metadata(kept("vier")).is_ok() && keeper.readiness().is_some()
+    });
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(
+        (unsigned("began"), unsigned("ended")),
+        (1, 0),
+        "{}",
+        keeper.log()
+    );
+    assert_eq!(count("vijf", "ended", "key_refused"), 0);
+    assert!(platform.file("all.json").lines().count() >= told);
 }
 
 fn add(folder: &Path, name: &str) -> Output {

@@ -49,7 +49,10 @@ pub(super) fn processes(book: &Book) {
         Org::new("drie", &["drie.example"]).with_lost_keys(),
     ];
     let http = Port::free();
-    let zegel = Zegel::with_settings(&orgs, &settings(&world, &http));
+    let listeners = "[[listener]]\nname = \"relay\"\nsocket = \"unix:{folder}/relay.sock\"\n\
+                     [[listener]]\nname = \"trial\"\nsocket = \"unix:{folder}/trial.sock\"\n\
+                     observe = true\n";
+    let zegel = Zegel::with_settings(&orgs, &(settings(&world, &http) + listeners));
     for domain in [
         "een.example",
         "twee.example",
@@ -62,7 +65,10 @@ pub(super) fn processes(book: &Book) {
             String::new()
         };
         let text = format!("From: a@{domain}\r\nSubject: s\r\n\r\n{body}\r\n");
-        send(&zegel.milter(), &Message::parse(text.as_bytes()));
+        for listener in ["relay", "trial"] {
+            let address = zegel.milter_of(listener);
+            send(&address, &Message::parse(text.as_bytes()));
+        }
     }
     run(book, &zegel, "status", &["status"]);
     let keeper = Keeper::start(&zegel.path(""), &http);

@@ -19,6 +19,11 @@ fn with_another() -> Setup {
     setup
 }
 
+fn add_settings(setup: &Setup, more: &str) {
+    let settings = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    setup.write("zegel.toml", &format!("{settings}{more}"));
+}
+
 pub(super) fn organisations(book: &Book) {
     let setup = with_another();
     let add = [
@@ -61,7 +66,11 @@ pub(super) fn organisations(book: &Book) {
     let moving = ["org", "move", "nieuws.voorbeeld.nl", "--to", "lid"];
     book.run(&setup, "org-move", &moving);
     book.run(&setup, "org-list", &["org", "list"]);
+    book.run(&setup, "org-show", &["org", "show", "lid"]);
     book.run(&setup, "org-move", &[&moving[..], &["--cancel"]].concat());
+    let parked = ["org", "move", "oud-voorbeeld.nl", "--to", "lid"];
+    let moved = book.run(&setup, "org-move", &parked);
+    assert_eq!(moved["moved"], true, "{moved}");
     for command in ["suspend", "suspend", "resume", "resume", "suspend"] {
         book.run(&setup, "org-standing", &["org", command, "voorbeeld"]);
     }
@@ -73,6 +82,78 @@ pub(super) fn organisations(book: &Book) {
     let warning = again["warnings"][0].as_str().unwrap();
     assert!(warning.contains("nothing to retire"), "{warning}");
     book.run(&setup, "org-unsigned", &["org", "unsigned"]);
+}
+
+/// By the operator's word, while the file is there.
+pub(super) fn leaving(book: &Book) {
+    let setup = Setup::with_key();
+    add_settings(
+        &setup,
+        "[handover]\nspf = \"include:_spf.relay.example\"\nrua = \"dmarc@relay.example\"\n",
+    );
+    let look = || {
+        book.run(&setup, "key-list", &["key", "list", "--retired"]);
+        book.run(&setup, "org-show", &["org", "show", "voorbeeld"]);
+        book.run(&setup, "org-list", &["org", "list"]);
+        book.run(&setup, "dns-records", &["dns", "records", "voorbeeld"]);
+        book.run(&setup, "check", &["check"]);
+        book.run(&setup, "status", &["status"]);
+        book.run(&setup, "audit", &["audit"]);
+    };
+    let retire = ["org", "retire", "voorbeeld"];
+    let domain = [&retire[..], &["--domain", "nieuws.voorbeeld.nl"]].concat();
+    book.run(&setup, "org-retire", &domain);
+    let given = book.run(
+        &setup,
+        "org-retire",
+        &[&retire[..], &["--grace", "30d"]].concat(),
+    );
+    assert_eq!(given["became"], "leaving");
+    look();
+    let now = [&retire[..], &["--now"]].concat();
+    let left = book.run(&setup, "org-retire", &now);
+    assert_eq!(left["became"], "left");
+    assert_eq!(left["drained"].as_array().map(Vec::len), Some(2), "{left}");
+    look();
+    let stays = book.run(&setup, "org-retire", &[&retire[..], &["--undo"]].concat());
+    assert_eq!(stays["became"], "stays");
+}
+
+/// Keys in a zone of the operator, by each of the ways.
+pub(super) fn delegation(book: &Book) {
+    for way in ["dname", "ns", "cname"] {
+        let setup = Setup::with_key();
+        let settings = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+        add_settings(
+            &setup,
+            "[handover]\nzone = \"dkim.relay.example\"\nname_servers = [\"ns1.relay.example\"]\n",
+        );
+        let file = fs::read_to_string(setup.path("orgs.d/voorbeeld.toml")).unwrap();
+        setup.write(
+            "orgs.d/voorbeeld.toml",
+            &format!("delegation = \"{way}\"\n{file}"),
+        );
+        setup.run(["key", "roll", "voorbeeld"]).expect(0);
+        let add = ["org", "add", "lid", "--name", "Lid", "--delegation", way];
+        let domain = ["--domain", "lid.example", "--contact", "dns@lid.example"];
+        book.run(&setup, "org-add", &[&add[..], &domain].concat());
+        let records = ["dns", "records", "voorbeeld"];
+        let pack = book.run(&setup, "dns-records", &records);
+        assert_eq!(pack["domains"][0]["delegation"]["way"], way, "{pack}");
+        book.run(&setup, "key-list", &["key", "list"]);
+        let waiting = ["org", "list", "--waiting"];
+        book.run(&setup, "org-list-waiting", &waiting);
+        let handed_over = ["org", "handed-over", "voorbeeld"];
+        book.run(&setup, "org-handed-over", &handed_over);
+        let folder = setup.path("packs").display().to_string();
+        let all = ["dns", "records", "--all", "--out", &folder];
+        book.run(&setup, "dns-records-all", &all);
+        book.run(&setup, "status", &["status"]);
+        // Nobody says to where.
+        setup.write("zegel.toml", &settings);
+        book.run(&setup, "status", &["status"]);
+        book.run(&setup, "check", &["check"]);
+    }
 }
 
 pub(super) fn keys(book: &Book) {

@@ -166,6 +166,20 @@ impl NameServer {
         }
     }
 
+    /// Serves these zones, which it has, with other records.
+    pub fn replace_zones(&self, zones: &[(String, String)]) {
+        let serial = self.serial.get() + 1;
+        self.serial.set(serial);
+        for (zone, records) in zones {
+            fs::write(self.zone_file(zone), self.zone_text(zone, records)).expect("a zone file");
+        }
+        self.control(&["reload"]).expect("a reload");
+        for (zone, _) in zones {
+            self.wait_for_serial(zone, serial);
+            self.serials.borrow_mut().insert(zone.clone(), serial);
+        }
+    }
+
     fn add_all(&self, zones: &[(String, String)]) {
         let mut list = String::new();
         for (zone, _) in zones {

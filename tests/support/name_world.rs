@@ -217,6 +217,17 @@ impl World {
         self.resolver.flush(".");
     }
 
+    /// Sets zones anew on both that were set before.
+    pub fn replace_many(&self, zones: &[(String, String)]) {
+        let servers = self.servers();
+        let with_servers =
+            |(zone, records): &(String, String)| (zone.clone(), format!("{servers}{records}"));
+        let zones: Vec<_> = zones.iter().map(with_servers).collect();
+        self.primary.replace_zones(&zones);
+        self.secondary.replace_zones(&zones);
+        self.resolver.flush(".");
+    }
+
     /// Sets these zones as they are written, on the primary alone.
     pub fn set_written(&self, zones: &[WrittenZone]) {
         let mut served = Vec::new();

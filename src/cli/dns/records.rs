@@ -76,8 +76,8 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
         return all(arguments, &loaded, &scope, folder, context);
     }
     let id = arguments.organisation.as_deref().unwrap_or_default();
-    let organisation = context::organisation(&loaded, id)?;
     let keystore = keystore(arguments, &loaded, context)?;
+    let organisation = &*context::organisation_or_gone(&loaded, &keystore, id)?;
     let pack = pack(&loaded, &keystore, organisation, &scope)?;
     if arguments.json {
         let text = pack.render(Format::Json, arguments.lang);

@@ -5,7 +5,7 @@
 
 mod steps;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
@@ -24,7 +24,8 @@ use super::{
 };
 use crate::{
     dkim::{Algorithm, FIELD_NAME, Hazard, Hazards, ParsedSignature},
-    keys::State,
+    keys::{Keyring, State},
+    keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::{Action, Organisation, Refusal},
     signer::{Refused, Signed},
@@ -91,6 +92,12 @@ struct ExplainedSignature {
     problem: Option<String>,
 }
 
+/// Empty if it can't be read: the trial says why.
+fn keyring_of(keystore: &Keystore, organisation: Option<&Arc<Organisation>>) -> Keyring {
+    let keyring = organisation.and_then(|one| keystore.read_keyring(&one.id).ok());
+    keyring.unwrap_or_default()
+}
+
 pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result<Status, Failure> {
     let mail = Mail::read(arguments.file.as_deref())?;
     let message = mail.parse()?;
@@ -98,8 +105,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let trial = Trial::new(&built.snapshot, &message, &arguments.circumstances)?;
     let domain = trial.decision.domain.as_ref();
     let organisation = domain.map(|domain| &domain.organisation);
-    let keyring = organisation.and_then(|one| keystore.read_keyring(&one.id).ok());
-    let keyring = keyring.unwrap_or_default();
+    let keyring = keyring_of(&keystore, organisation);
     let file = organisation.map(|one| {
         let folder = context.config_file().with_file_name("orgs.d");
         folder.join(format!("{}.toml", one.id))
@@ -136,9 +142,10 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
         hazards: None,
         signatures: Vec::new(),
     };
+    let left = author.is_some_and(|author| keyring.has_left(author));
     let mut explanation = match &trial.sign() {
         Ok(signed) => explanation.signed(&trial, signed),
-        Err(refused) => explanation.refused(&built, &trial, *refused),
+        Err(refused) => explanation.refused(&built, &trial, (*refused, left)),
     };
     explanation.steps = steps(&trial, &explanation, &arguments.circumstances);
     if arguments.json {
@@ -197,9 +204,14 @@ impl Explanation {
         }
     }
 
-    fn refused(self, built: &Built, trial: &Trial<'_>, refused: Refused) -> Self {
+    fn refused(self, built: &Built, trial: &Trial<'_>, (refused, left): (Refused, bool)) -> Self {
         let decision = &trial.decision;
-        let mut advice = vec![refusal::explain(decision, refused, &trial.listener.name)];
+        let why = if left && refused.refusal == Refusal::AwaitingKey {
+            refusal::has_left(decision)
+        } else {
+            refusal::explain(decision, refused, &trial.listener.name)
+        };
+        let mut advice = vec![why];
         if Stage::of(refused.refusal, decision) == Stage::Keys {
             advice.extend_from_slice(&built.problems);
         }

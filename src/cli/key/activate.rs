@@ -331,13 +331,18 @@ impl Outcome<'_> {
     ) -> Option<String> {
         let timing = settings.timing();
         let entry = self.after.key(self.target.selector)?;
-        let next = situation(organisation, self.after, &[], &timing).next_step(entry, domain);
+        // What can't be read says nothing.
+        let keystore = settings.open_keystore();
+        let sightings = keystore.and_then(|keystore| keystore.sightings(&organisation.id));
+        let sightings = sightings.unwrap_or_default();
+        let situation = situation(organisation, self.after, &[], &timing).seen(&sightings.leads);
+        let next = situation.next_step(entry, domain);
         Some(match (&next.what, next.when) {
             (What::Activate, Some(when)) => format!(
                 "its record is seen everywhere, and must have been for long enough: it may sign \
                  from {when:.0} on, when it is looked at again"
             ),
-            (what, _) => format!("next: {what}"),
+            _ => format!("next: {}", next.text()),
         })
     }
 

@@ -18,6 +18,10 @@ use crate::{
     organisation::Organisation,
 };
 
+/// Of a domain whose keys are delegated.
+const IN_OWN_ZONE: &str =
+    "Where its keys are delegated, put the record into your own zone: `zegel dns zone` writes it.";
+
 /// A key that was given up, as a document.
 #[derive(Serialize)]
 pub(super) struct GivenUp<'a> {
@@ -149,7 +153,11 @@ impl Addition {
     }
 
     /// What to do before it signs.
-    pub(super) fn print_next_step(&self, output: &mut Output) {
+    pub(super) fn print_next_step(&self, organisation: &Organisation, output: &mut Output) {
+        let mut domains = self.domains.iter();
+        if domains.any(|domain| organisation.delegations.way(domain).is_some()) {
+            output.line(IN_OWN_ZONE);
+        }
         let (organisation, selector) = (&self.organisation, &self.selector);
         output.line(
             "It does not sign yet. Publish the record; when every name server shows it, the \
@@ -190,8 +198,15 @@ pub(super) fn print_wanted(organisation: &Organisation, added: &[Addition], outp
             list(&addition.domains)
         ));
     }
-    output.line(format_args!(
-        "Hand its record over to whoever runs the DNS: zegel dns records {}",
-        organisation.id
-    ));
+    let domains = || added.iter().flat_map(|addition| &addition.domains);
+    let is_delegated = |domain: &DomainName| organisation.delegations.way(domain).is_some();
+    if domains().any(is_delegated) {
+        output.line(IN_OWN_ZONE);
+    }
+    if !domains().all(is_delegated) {
+        output.line(format_args!(
+            "Hand its record over to whoever runs the DNS: zegel dns records {}",
+            organisation.id
+        ));
+    }
 }

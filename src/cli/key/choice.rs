@@ -47,7 +47,7 @@ pub(super) fn domains_of_key(
     Ok(named.to_vec())
 }
 
-/// The domains of the organisation for which no key signs.
+/// The domains of the organisation for which no key signs, though one should.
 pub(super) fn unsigned_domains<'a>(
     organisation: &'a Organisation,
     keyring: &Keyring,
@@ -59,7 +59,9 @@ pub(super) fn unsigned_domains<'a>(
         })
     };
     let domains = organisation.domains.iter();
-    domains.filter(|domain| !signs(domain)).collect()
+    domains
+        .filter(|domain| !signs(domain) && !keyring.has_left(domain))
+        .collect()
 }
 
 /// The keys that wait to sign for any of these domains.

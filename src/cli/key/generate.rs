@@ -103,7 +103,7 @@ pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Resul
     }
     for addition in &additions {
         addition.print(&mut context.output);
-        addition.print_next_step(&mut context.output);
+        addition.print_next_step(organisation, &mut context.output);
     }
     Ok(Status::Good)
 }

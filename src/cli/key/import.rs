@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
             .line("It signs from now on, because you say that its record is published.");
         say_taken_up(&mut context.output);
     } else {
-        addition.print_next_step(&mut context.output);
+        addition.print_next_step(organisation, &mut context.output);
     }
     Ok(Status::Good)
 }

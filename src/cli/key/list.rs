@@ -1,5 +1,7 @@
 //! `zegel key list`
 
+use std::borrow::Cow;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +18,7 @@ use crate::{
     config::{Loaded, situation},
     dkim::{Algorithm, Fingerprint},
     judgement::Judgement,
-    keys::{KeyEntry, NextStep, Publication, Situation, State},
+    keys::{Actor, Departure, KeyEntry, NextStep, Publication, Situation, State, What},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -28,6 +30,11 @@ pub(in crate::cli) struct ListArguments {
     /// The id of an organisation [default: all]
     #[arg(value_name = "ORG")]
     organisation: Option<String>,
+
+    /// Only what leaves or has left: keys of organisations and domains that no file has any more,
+    /// or that were retired, until their records are gone
+    #[arg(long)]
+    retired: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -57,6 +64,8 @@ struct ListedDomain {
     domain: DomainName,
     /// How it stands, as everywhere.
     level: Level,
+    /// Until when it is signed, if it leaves by the operator's word.
+    leaving: Option<Departure>,
     #[serde(flatten)]
     publication: Publication,
     next: ListedStep,
@@ -66,18 +75,50 @@ struct ListedDomain {
 struct ListedStep {
     #[serde(flatten)]
     step: NextStep,
+    /// Whose turn it is.
+    actor: Actor,
     /// For people.
     text: String,
 }
 
 pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
+    if arguments.retired {
+        return retired(arguments, &loaded, context);
+    }
     let wanted: Vec<&Organisation> = match &arguments.organisation {
         Some(id) => vec![context::organisation(&loaded, id)?],
         None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
     let keystore = loaded.settings.open_keystore()?;
     list(context, (&loaded, &keystore), &wanted, arguments.json)?;
+    Ok(Status::Good)
+}
+
+/// What leaves or has left, with or without a file.
+fn retired(
+    arguments: &ListArguments,
+    loaded: &Loaded,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let keystore = loaded.settings.open_keystore()?;
+    let wanted: Vec<Cow<'_, Organisation>> = if let Some(id) = &arguments.organisation {
+        vec![context::organisation_or_gone(loaded, &keystore, id)?]
+    } else {
+        let files = loaded.organisations.iter();
+        let without = keystore.without_file(files.map(|one| &one.id))?;
+        // What a file with mistakes says is not known.
+        let is_gone = |id: &&OrganisationId| loaded.mistakes.of(id.as_str()).is_none();
+        let gone = without.iter().filter(is_gone).map(context::gone);
+        let files = loaded.organisations.iter().map(AsRef::as_ref);
+        let files = files.map(Cow::Borrowed);
+        files.chain(gone.map(Cow::Owned)).collect()
+    };
+    let wanted: Vec<&Organisation> = wanted.iter().map(AsRef::as_ref).collect();
+    let mut keys = gather((loaded, &keystore), &wanted, Which::Leaving)?;
+    keys.sort_by(|one, other| one.organisation.cmp(&other.organisation));
+    let none = "nothing leaves, and no key is left of what has left";
+    print(&keys, none, arguments.json, context);
     Ok(Status::Good)
 }
 
@@ -88,6 +129,35 @@ pub(in crate::cli) fn list(
     wanted: &[&Organisation],
     json: bool,
 ) -> Result<(), Failure> {
+    let keys = gather((loaded, keystore), wanted, Which::All)?;
+    let none = "there are no keys; make some with `zegel key generate ORG`";
+    print(&keys, none, json, context);
+    Ok(())
+}
+
+/// Which keys, in which domains.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Which {
+    All,
+    /// In domains that leave or have left, until there is nothing to be done any more.
+    Leaving,
+}
+
+fn print(keys: &[ListedKey], none: &str, json: bool, context: &mut Context) {
+    if json {
+        context.output.json(&List { keys });
+    } else if keys.is_empty() {
+        context.output.line(none);
+    } else {
+        context.output.line(table(keys));
+    }
+}
+
+fn gather(
+    (loaded, keystore): (&Loaded, &Keystore),
+    wanted: &[&Organisation],
+    which: Which,
+) -> Result<Vec<ListedKey>, Failure> {
     let figures = ask_signer(&loaded.settings);
     let judge = Judge::new(loaded, figures.as_ref())?;
     let timing = loaded.settings.timing();
@@ -99,28 +169,22 @@ pub(in crate::cli) fn list(
             Err(error) => warn(error),
             Ok(keyring) => {
                 let away = claims.away(organisation, &keyring);
+                let sightings = judge.sightings(organisation);
                 let situation = situation(organisation, &keyring, &away, &timing);
+                let situation = situation.seen(&sightings.leads);
                 let of = Of {
                     organisation,
                     situation: &situation,
                     judgement: &judge.judge_with(organisation, &keyring),
                     asked_signer: figures.is_some(),
+                    which,
                 };
-                let listed = |entry| listed(keystore, &of, entry, now);
-                keys.extend(keyring.keys().iter().map(listed));
+                let entries = keyring.keys().iter().filter(|entry| of.lists(entry));
+                keys.extend(entries.map(|entry| listed(keystore, &of, entry, now)));
             }
         }
     }
-    if json {
-        context.output.json(&List { keys: &keys });
-    } else if keys.is_empty() {
-        context
-            .output
-            .line("there are no keys; make some with `zegel key generate ORG`");
-    } else {
-        context.output.line(table(&keys));
-    }
-    Ok(())
+    Ok(keys)
 }
 
 /// Whose key it is, and how that organisation stands.
@@ -130,9 +194,28 @@ struct Of<'a> {
     judgement: &'a Judgement,
     /// Whether the signer has said what it does.
     asked_signer: bool,
+    which: Which,
 }
 
 impl Of<'_> {
+    /// Whether a key is listed at all.
+    fn lists(&self, entry: &KeyEntry) -> bool {
+        let mut domains = entry.publications.keys();
+        self.which == Which::All || domains.any(|domain| self.has(entry, domain))
+    }
+
+    /// Whether a key is listed in a domain.
+    fn has(&self, entry: &KeyEntry, domain: &DomainName) -> bool {
+        if self.which == Which::All {
+            return true;
+        }
+        let situation = self.situation;
+        let leaves = situation.keyring.departure(domain).is_some()
+            || !(self.organisation.keyed().any(|one| one == domain)
+                || self.organisation.parked.contains(domain));
+        leaves && situation.next_step(entry, domain).what != What::Nothing
+    }
+
     /// How a key stands; one that signs and can't be read is as bad as what the signer does then.
     fn level(&self, entry: &KeyEntry, domain: &DomainName, is_refused: bool) -> Level {
         let level = self.judgement.of_key(&entry.selector, domain);
@@ -167,14 +250,17 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
         age_seconds: u64::try_from(age).unwrap_or(0),
         fingerprint: entry.fingerprint,
         domains: publications
+            .filter(|(domain, _)| of.has(entry, domain))
             .map(|(domain, publication)| {
                 let step = situation.next_step(entry, domain);
                 ListedDomain {
+                    leaving: situation.keyring.departure(domain),
                     domain: domain.clone(),
                     level: of.level(entry, domain, is_refused),
                     publication: *publication,
                     next: ListedStep {
-                        text: step.what.to_string(),
+                        text: step.text(),
+                        actor: step.actor(),
                         step,
                     },
                 }

@@ -63,8 +63,9 @@ struct EmptyRecord {
 
 pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = context.open_keystore(&loaded.settings)?;
+    let named = &arguments.organisation;
+    let organisation = &*context::organisation_or_gone(&loaded, &keystore, named)?;
     let selector = &arguments.selector;
     let id = &organisation.id;
     let keyring = keystore.read_keyring(id)?;
@@ -184,6 +185,9 @@ fn print_unsigned(
     output: &mut Output,
 ) {
     let id = &organisation.id;
+    if unsigned.is_empty() && organisation.domains.is_empty() {
+        return;
+    }
     if unsigned.is_empty() {
         output.line("Each domain still has a key that signs.");
         return;

@@ -128,6 +128,13 @@ fn nothing_to_make(
         )));
     }
     let keyring = keystore.read_keyring(id)?;
+    let mut domains = organisation.domains.iter();
+    if domains.all(|domain| keyring.departure(domain).is_some()) {
+        return Ok(Failure::Other(format!(
+            "no key was made: {id} leaves, so that no rotation begins; see `zegel org show {id}`. \
+             If it stays: zegel org retire {id} --undo"
+        )));
+    }
     let domains: Vec<&DomainName> = organisation.domains.iter().collect();
     let waiting = waiting_keys(&keyring, organisation, &domains);
     let waiting = waiting

@@ -41,8 +41,9 @@ pub(in crate::cli) struct WithdrawArguments {
 
 pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
-    let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = context.open_keystore(&loaded.settings)?;
+    let named = &arguments.organisation;
+    let organisation = &*context::organisation_or_gone(&loaded, &keystore, named)?;
     let selector = &arguments.selector;
     let id = &organisation.id;
     let insistence = if arguments.force {

@@ -18,7 +18,9 @@ use crate::{
         output::{Table, printable},
         status::Status,
     },
-    observe::status::{Ask, KeeperFigures, KeyFigures, OrganisationFigures, Role, SignerFigures},
+    observe::status::{
+        Ask, KeeperFigures, KeyFigures, ObservedFigures, OrganisationFigures, Role, SignerFigures,
+    },
     words::Level,
 };
 
@@ -94,6 +96,13 @@ fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {
     let table = organisations(standing, keys, count);
     lines.extend(table.lines().map(|line| screen.fit(line)));
     lines.push(String::new());
+    if let Some(line) = standing
+        .figures
+        .as_ref()
+        .and_then(|figures| trial(figures, count))
+    {
+        lines.extend([printable(&line), String::new()]);
+    }
     if !standing.keeper_was_asked {
         lines.push(
             "The keeper was not asked: see [keeper] http. What it saw is in the keystore.".into(),
@@ -216,6 +225,46 @@ fn organisations(standing: &Standing, keeper: &KeeperFigures, count: usize) -> S
         return format!("{table}\n… and {more} more (--count)");
     }
     table.to_string()
+}
+
+/// What would become of the mail of listeners that only look on; none if they saw nothing.
+fn trial(figures: &SignerFigures, count: usize) -> Option<String> {
+    let all = figures.each();
+    let all: Vec<_> = all.filter(|(_, one)| !one.observed.is_empty()).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let sum = |part: fn(&ObservedFigures) -> u64| -> u64 {
+        all.iter().map(|(_, one)| part(&one.observed)).sum()
+    };
+    let signed = sum(|one| one.signed);
+    let unverified = match sum(|one| one.unverified) {
+        0 => String::new(),
+        count => format!(", {count} with a signature that does not verify"),
+    };
+    let line = format!(
+        "Listeners with observe = true: {signed} would be signed{unverified}; would be unsigned:"
+    );
+    let mut unsigned: Vec<_> = all.iter().map(|(id, one)| (*id, &one.observed)).collect();
+    unsigned.retain(|(_, one)| one.all_unsigned() > 0);
+    unsigned.sort_by_key(|(_, one)| std::cmp::Reverse(one.all_unsigned()));
+    if unsigned.is_empty() {
+        return Some(line + " none");
+    }
+    let named = unsigned.iter().take(count).map(|(id, one)| {
+        let kept_back = match one.kept_back() {
+            0 => String::new(),
+            kept_back => format!("; {kept_back} of them put off or rejected"),
+        };
+        let (all, reasons) = (one.all_unsigned(), one.reasons());
+        format!("{} {all} ({reasons}{kept_back})", name_of(id))
+    });
+    let mut named: Vec<String> = named.collect();
+    let more = unsigned.len().saturating_sub(count);
+    if more > 0 {
+        named.push(format!("and {more} more (--count)"));
+    }
+    Some(format!("{line} {}", named.join(", ")))
 }
 
 /// Mail that belongs to none has no name.

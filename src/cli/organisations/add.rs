@@ -27,7 +27,7 @@ use crate::{
         status::Status,
     },
     config::{Candidate, Loaded, Reader},
-    keys::Keyring,
+    keys::{Keyring, Way},
     keystore::Keystore,
     names::{DomainName, OrganisationId},
     organisation::Organisation,
@@ -80,6 +80,10 @@ pub(in crate::cli) struct AddArguments {
     #[arg(long = "sender-login", value_name = "LOGIN", num_args = 1.., conflicts_with = "from")]
     sender_logins: Vec<String>,
 
+    /// Their keys are in a zone of ours, to which they point with this record, once
+    #[arg(long, value_enum, value_name = "WAY")]
+    delegation: Option<Way>,
+
     /// Add the organisations in this sheet: CSV with the columns id, name, domains, parked,
     /// contact and sender_login
     #[arg(long, value_name = "FILE")]
@@ -130,7 +134,10 @@ pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Sta
     let Some(sheet) = &arguments.from else {
         return add_one(arguments, context);
     };
-    let (entries, mut mistakes) = csv_file::read(sheet)?;
+    let (mut entries, mut mistakes) = csv_file::read(sheet)?;
+    for entry in &mut entries {
+        entry.delegation = arguments.delegation;
+    }
     let (place, added) = add(&entries, arguments.keep_going, &mut mistakes, context)?;
     mistakes.sort_by_key(|mistake| mistake.line);
     // The document has them.
@@ -160,6 +167,7 @@ fn add_one(arguments: &AddArguments, context: &mut Context) -> Result<Status, Fa
         parked: arguments.parked.clone(),
         contact: arguments.contact.clone(),
         logins: arguments.sender_logins.clone(),
+        delegation: arguments.delegation,
     };
     let mut mistakes = Vec::new();
     let (place, added) = add(&[entry], false, &mut mistakes, context)?;
@@ -235,6 +243,11 @@ fn examine(
     let mut files = Vec::new();
     for ((entry, candidate), examined) in new.iter().zip(candidates).zip(examined) {
         match examined {
+            Ok(organisation) if lacks_target(&organisation) => {
+                let text = "zegel.toml does not say to where its keys are delegated: set zone, \
+                            or for ns name_servers, in [handover]";
+                mistakes.push(entry.mistake(text));
+            }
             Ok(organisation) => {
                 let name = format!("{}.toml", entry.id);
                 added.push(Added {
@@ -250,6 +263,13 @@ fn examine(
         }
     }
     files
+}
+
+/// Whether its keys are to be handed over, and nobody knows to where: there would be no pack.
+fn lacks_target(organisation: &Organisation) -> bool {
+    let delegations = &organisation.delegations;
+    let mut ways = delegations.ways.values();
+    ways.any(|way| !delegations.has_target(*way))
 }
 
 /// What deserves attention in the new files, such as a login that no listener takes.
@@ -277,6 +297,12 @@ fn check_place(
     let keyring = keystore
         .read_keyring(id)
         .map_err(|error| error.to_string())?;
+    let mut domains = entry.domains.iter();
+    if domains.any(|domain| keyring.departure(domain).is_some()) {
+        return Err(format!(
+            "{id} has left, or leaves, by `zegel org retire`: `zegel org retire {id} --undo` first"
+        ));
+    }
     let file = folder.join(format!("{id}.toml"));
     if fs::symlink_metadata(&file).is_err() {
         return match former_domains(entry, &keyring) {

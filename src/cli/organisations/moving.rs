@@ -27,9 +27,10 @@ use crate::{
         status::Status,
     },
     config::{Loaded, Reader, situation},
+    dkim::Algorithm,
     handover::{Format, Handover, Pack, Scope, needs_public_key},
-    keys::{Keyring, Moment, State},
-    keystore::{Keystore, Target},
+    keys::{self, KeyEntry, Keyring, Moment, State, What},
+    keystore::{Keystore, KeystoreError, Target},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
     words::Language,
@@ -160,12 +161,13 @@ fn step(
     }
     let to = found(&loaded, &arguments.to)?;
     let mut moving = moving(arguments, &loaded, to)?;
+    let keyring = keystore.read_keyring(&to.id)?;
     let mut files = Files::new(context.config_file());
     if arguments.cancel {
-        return cancel(to, moving, files, &reader);
+        return cancel(to, moving, files, (&reader, &keystore));
     }
-    let keyring = keystore.read_keyring(&to.id)?;
-    look(&mut moving, to, &keyring);
+    refuse(&moving, &loaded, (to, &keyring))?;
+    look(&mut moving, &loaded, (to, &keyring));
     if moving.iter().any(|one| one.state == Step::Preparing) {
         for one in moving.iter().filter(|one| one.state != Step::Moved) {
             if !one.is_parked {
@@ -177,12 +179,6 @@ fn step(
         let loaded = reader.load()?;
         drop(lock);
         return prepare(moving, found(&loaded, &arguments.to)?, &loaded, &keystore);
-    }
-    if keyring.suspended().is_some() {
-        return Err(Failure::Other(format!(
-            "{} is suspended, so that none of its mail is signed: `zegel org resume {0}` first",
-            to.id
-        )));
     }
     for one in &mut moving {
         if one.state == Step::Ready {
@@ -200,17 +196,67 @@ fn step(
     Ok(outcome(to, moving, removed))
 }
 
+/// What would be signed by nobody in the end, or under a name that does not lead there.
+fn refuse(
+    moving: &[Moving],
+    loaded: &Loaded,
+    (to, keyring): (&Organisation, &Keyring),
+) -> Result<(), Failure> {
+    let id = &to.id;
+    if keyring.suspended().is_some() {
+        return Err(Failure::Other(format!(
+            "{id} is suspended, so that none of its mail is signed: `zegel org resume {id}` first"
+        )));
+    }
+    for Moving { domain, from, .. } in moving {
+        if keyring.departure(domain).is_some() {
+            return Err(Failure::Other(format!(
+                "{id} leaves, or {domain} leaves it: `zegel org retire {id} --undo` first"
+            )));
+        }
+        let from = from.as_ref().map(OrganisationId::as_str);
+        let both = loaded.organisations.iter();
+        let mut both = both.filter(|one| one.id == *id || Some(one.id.as_str()) == from);
+        if let Some(one) = both.find(|one| one.delegations.way(domain).is_some()) {
+            return Err(Failure::Other(format!(
+                "orgs.d/{}.toml: delegation: the keys of {domain} are, or are to be, in a zone of \
+                 yours, where those of two organisations can't be at once; see docs/moving.md",
+                one.id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What waited to sign is given up, so that its record is asked back.
 fn cancel(
     to: &Organisation,
     mut moving: Vec<Moving>,
     mut files: Files,
-    reader: &Reader,
+    (reader, keystore): (&Reader, &Keystore),
 ) -> Result<Outcome, Failure> {
     for one in moving.iter_mut().filter(|one| one.state != Step::Moved) {
         files.change(to, Change::NoMoreIncoming(&one.domain))?;
         one.state = Step::Cancelled;
     }
     files.write(reader)?;
+    let now = Timestamp::now();
+    let keyring = keystore.read_keyring(&to.id)?;
+    let mut writer = keystore.writer()?;
+    for one in moving.iter().filter(|one| one.state == Step::Cancelled) {
+        let domains = slice::from_ref(&one.domain);
+        let waits = |key: &&KeyEntry| {
+            let state = key.state(&one.domain);
+            matches!(state, Some(State::Generated | State::Published))
+        };
+        for key in keyring.keys().iter().filter(waits) {
+            let changes = keys::abort(&keyring, &key.selector, domains, now);
+            let changes = changes.map_err(KeystoreError::Command)?;
+            for problem in writer.apply(&to.id, &changes, now)? {
+                warn(problem);
+            }
+        }
+    }
     Ok(outcome(to, moving, Vec::new()))
 }
 
@@ -230,18 +276,29 @@ fn outcome(to: &Organisation, domains: Vec<Moving>, removed: Vec<OrganisationId>
     }
 }
 
+/// Where a file has a domain that is in another one too: a move broke off between the two.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    Domains,
+    Parked,
+}
+
+fn claim(loaded: &Loaded, one: &Organisation, domain: &DomainName) -> Option<Place> {
+    let contested = &loaded.mistakes.contested;
+    let contested = contested.iter().find(|one| one.domain == *domain)?;
+    if contested.parked.contains(&one.id) {
+        return Some(Place::Parked);
+    }
+    contested.has(&one.id).then_some(Place::Domains)
+}
+
 /// The domains that are asked for, and who has them now.
 fn moving(
     arguments: &MoveArguments,
     loaded: &Loaded,
     to: &Organisation,
 ) -> Result<Vec<Moving>, Failure> {
-    // A move that broke off between the two files.
     let contested = &loaded.mistakes.contested;
-    let is_claimed = |one: &Organisation, domain: &DomainName| {
-        let mut contested = contested.iter().filter(|one| one.domain == *domain);
-        contested.any(|contested| contested.senders.contains(&one.id))
-    };
     let mut domains = arguments.domains.clone();
     if let Some(from) = &arguments.from {
         if *from == arguments.to {
@@ -251,9 +308,7 @@ fn moving(
         }
         let from = found(loaded, from)?;
         domains = from.domains.iter().chain(&from.parked).cloned().collect();
-        let contested = contested
-            .iter()
-            .filter(|one| one.senders.contains(&from.id));
+        let contested = contested.iter().filter(|one| one.has(&from.id));
         domains.extend(contested.map(|one| one.domain.clone()));
     }
     domains.sort_unstable();
@@ -262,7 +317,7 @@ fn moving(
         let has =
             |one: &Organisation| one.domains.contains(&domain) || one.parked.contains(&domain);
         let is_there = has(to);
-        let has_it = |one: &&Arc<Organisation>| has(one) || is_claimed(one, &domain);
+        let has_it = |one: &&Arc<Organisation>| has(one) || claim(loaded, one, &domain).is_some();
         let mut others = loaded.organisations.iter().filter(|one| one.id != to.id);
         let from = others.find(has_it);
         if from.is_some() && others.any(|one| has_it(&one)) {
@@ -283,7 +338,9 @@ fn moving(
             } else {
                 Step::Preparing
             },
-            is_parked: from.is_some_and(|from| from.parked.contains(&domain)),
+            is_parked: from.is_some_and(|from| {
+                from.parked.contains(&domain) || claim(loaded, from, &domain) == Some(Place::Parked)
+            }),
             from: from.map(|from| from.id.clone()),
             keys: Vec::new(),
             domain,
@@ -293,7 +350,9 @@ fn moving(
 }
 
 /// Whether the keys of the new organisation may sign for them.
-fn look(moving: &mut [Moving], to: &Organisation, keyring: &Keyring) {
+fn look(moving: &mut [Moving], loaded: &Loaded, (to, keyring): (&Organisation, &Keyring)) {
+    let timing = loaded.settings.timing();
+    let situation = situation(to, keyring, &[], &timing);
     for one in moving {
         let domain = &one.domain;
         let keys = keyring.keys().iter().filter_map(|key| {
@@ -305,9 +364,13 @@ fn look(moving: &mut [Moving], to: &Organisation, keyring: &Keyring) {
             })
         });
         one.keys = keys.collect();
-        let mut algorithms = to.algorithms.iter();
-        let is_ready = one.is_parked
-            || algorithms.all(|algorithm| keyring.active_key(domain, *algorithm).is_some());
+        // Its record is there, by the last look.
+        let may_sign = |algorithm: &Algorithm| {
+            let key = keyring.active_key(domain, *algorithm);
+            let step = key.map(|key| situation.next_step(key, domain).what);
+            !matches!(step, None | Some(What::RestoreRecord | What::MendRecord))
+        };
+        let is_ready = one.is_parked || to.algorithms.iter().all(may_sign);
         if one.state == Step::Preparing && is_ready {
             one.state = Step::Ready;
         }
@@ -341,7 +404,7 @@ fn prepare(
     drop(writer);
     make_wanted(keystore, to, &plan.wanted)?;
     let keys = keystore.read_public_keys(&to.id, needs_public_key)?;
-    look(&mut moving, to, &keys.keyring);
+    look(&mut moving, loaded, (to, &keys.keyring));
     let pack = Handover::new(to, &keys, &loaded.settings, now).pack(&Scope::default())?;
     let records = serde_json::from_str(&pack.render(Format::Json, Language::English))
         .map_err(|error| Failure::Other(format!("{}: its records: {error}", to.id)))?;

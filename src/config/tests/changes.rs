@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     config::changes::described,
+    keys::Delegations,
     organisation::{Organisation, Policy, SelectorTemplate, Senders},
 };
 
@@ -20,6 +21,7 @@ fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
             selector: SelectorTemplate::new("{org}", &id).unwrap(),
             algorithms: vec![Algorithm::RsaSha256],
             senders: None,
+            delegations: Delegations::default(),
             policy: Policy::default(),
             id,
         })
@@ -305,6 +307,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
         (
             "keeper.lead_time = \"1d\"",
             "keeper.lead_time: 30days -> 1day",
+            AtOnce,
+        ),
+        (
+            "keeper.retire_grace = \"30d\"",
+            "keeper.retire_grace: 14days -> 30days",
             AtOnce,
         ),
         ("keeper.settle = \"1h\"", "keeper.settle: 10m -> 1h", AtOnce),

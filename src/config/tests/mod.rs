@@ -3,6 +3,7 @@
 mod again;
 mod bindings;
 mod changes;
+mod delegation;
 mod files;
 mod listeners;
 mod organisations;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::keys::{
-    AlarmKind, Change, CommandError, Event, Insistence, Moment, Revocation, Sight, Situation, What,
-    Withdrawal, abort, revoke, withdraw,
+    AlarmKind, Change, CommandError, Delegated, Event, Insistence, Moment, Revocation, Sight,
+    Situation, What, Withdrawal, abort, revoke, withdraw,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -60,6 +60,7 @@ impl Life {
             away: &[],
             algorithms: &ALGORITHMS,
             timing: &TIMING,
+            delegated: Delegated::default(),
         })
     }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    keys::{Keyring, NewKey, Publication, State},
+    keys::{Delegations, Keyring, NewKey, Publication, State},
     organisation::{Organisation, Policy, SelectorTemplate},
 };
 
@@ -138,6 +138,7 @@ fn organisation(selector: &str) -> Organisation {
         selector: SelectorTemplate::new(selector, &id).unwrap(),
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
         id,
     }

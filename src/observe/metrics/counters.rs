@@ -1,4 +1,4 @@
-//! Counters without a lock: by word, and by the key that signed. Each takes its place when it
+//! Counters without a lock: by word, by reason, and by the key that signed. Each takes its place when it
 //! first counts.
 
 use std::sync::{
@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::names::Selector;
+use crate::{names::Selector, organisation::Refusal};
 
 /// A counter for each of at most `N` words, which take their places as they come.
 #[derive(Debug)]
@@ -87,6 +87,27 @@ impl Signatures {
             Some((selector, link.algorithm, link.count.load(Relaxed)))
         })
     }
+}
+
+/// A counter for each reason, in the order of [`Refusal::ALL`].
+pub(super) type Reasons = Box<[AtomicU64; Refusal::ALL.len()]>;
+
+/// One message with this reason.
+pub(super) fn count(reasons: &OnceLock<Reasons>, reason: Refusal) {
+    let counts = reasons.get_or_init(Box::default);
+    if let Some(count) = counts.get(reason as usize) {
+        count.fetch_add(1, Relaxed);
+    }
+}
+
+/// The reasons that were counted.
+pub(super) fn counted(reasons: &OnceLock<Reasons>) -> impl Iterator<Item = (&'static str, u64)> {
+    let counts = reasons.get().into_iter().flat_map(|counts| &**counts);
+    Refusal::ALL
+        .into_iter()
+        .zip(counts)
+        .map(|(reason, count)| (reason.as_str(), count.load(Relaxed)))
+        .filter(|(_, count)| *count > 0)
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ use prometheus_client::{
 
 use super::{
     Metrics,
-    counters::{Signatures, Words},
+    counters::{Reasons, Signatures, Words, count, counted},
+    forecasts::Forecasts,
+    listeners::Forecast,
 };
 use crate::{
     names::{OrganisationId, Selector},
@@ -81,6 +83,15 @@ impl OrganisationMetrics {
                 Action::Tempfail => count(&counters.put_off, reason),
                 Action::Reject => count(&counters.rejected, reason),
             }
+        }
+    }
+
+    /// What would have become of one message, on a listener that only looks on, and why it would
+    /// not be signed, if it would not.
+    pub fn observed(&self, forecast: Forecast, reason: Option<Refusal>) {
+        for counters in self.0.counters().all() {
+            let forecasts = counters.forecasts.get_or_init(Box::default);
+            forecasts.add(forecast, reason);
         }
     }
 
@@ -215,9 +226,6 @@ enum Label {
     ),
 }
 
-/// In the order of [`Refusal::ALL`].
-type Reasons = Box<[AtomicU64; Refusal::ALL.len()]>;
-
 #[derive(Debug)]
 pub(super) struct Counters {
     label: Label,
@@ -227,6 +235,7 @@ pub(super) struct Counters {
     put_off: OnceLock<Reasons>,
     rejected: OnceLock<Reasons>,
     hazards: OnceLock<Box<Words<HAZARDS>>>,
+    forecasts: OnceLock<Box<Forecasts>>,
 }
 
 impl Counters {
@@ -238,6 +247,7 @@ impl Counters {
             put_off: OnceLock::new(),
             rejected: OnceLock::new(),
             hazards: OnceLock::new(),
+            forecasts: OnceLock::new(),
         })
     }
 
@@ -282,6 +292,12 @@ impl Counters {
         self.hazards.get().into_iter().flat_map(|words| words.all())
     }
 
+    /// Why messages would not have been signed, on listeners that only look on.
+    fn would_be_unsigned(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let forecasts = self.forecasts.get().into_iter();
+        forecasts.flat_map(|forecasts| forecasts.unsigned())
+    }
+
     /// In messages. An organisation that signs twice has each message under both algorithms.
     pub(super) fn totals(&self) -> Totals {
         let of_algorithm = |algorithm| {
@@ -318,26 +334,14 @@ impl Counters {
             put_off: counted(&self.put_off).map(owned).collect(),
             rejected: counted(&self.rejected).map(owned).collect(),
             hazards: self.hazards().map(owned).collect(),
+            observed: self
+                .forecasts
+                .get()
+                .map(|forecasts| forecasts.figures())
+                .unwrap_or_default(),
         };
         (self.label().to_owned(), figures)
     }
-}
-
-fn count(reasons: &OnceLock<Reasons>, reason: Refusal) {
-    let counts = reasons.get_or_init(Box::default);
-    if let Some(count) = counts.get(reason as usize) {
-        count.fetch_add(1, Relaxed);
-    }
-}
-
-/// The reasons that were counted.
-fn counted(reasons: &OnceLock<Reasons>) -> impl Iterator<Item = (&'static str, u64)> {
-    let counts = reasons.get().into_iter().flat_map(|counts| &**counts);
-    Refusal::ALL
-        .into_iter()
-        .zip(counts)
-        .map(|(reason, count)| (reason.as_str(), count.load(Relaxed)))
-        .filter(|(_, count)| *count > 0)
 }
 
 /// All organisations.
@@ -388,7 +392,9 @@ impl Table {
             |counters: &&Arc<Counters>| !matches!(counters.label, Label::Other | Label::Beyond(..));
         let own = with_events.filter(is_shown);
         let other = &self.places.other;
-        let has_counted = other.totals() != Totals::default() || other.hazards().next().is_some();
+        let has_counted = other.totals() != Totals::default()
+            || other.hazards().next().is_some()
+            || other.forecasts.get().is_some();
         own.chain(has_counted.then_some(other))
             .map(Arc::clone)
             .collect()
@@ -489,6 +495,15 @@ impl Collector for OrganisationCollector {
             "reason",
             &all,
             Counters::unsigned,
+        )?;
+        let help = "Messages that were only looked at and would not have been signed";
+        encode_words(
+            &mut encoder,
+            "observed_unsigned",
+            help,
+            "reason",
+            &all,
+            Counters::would_be_unsigned,
         )?;
         let help = "Messages that held what breaks signatures on their way";
         encode_words(

@@ -1,5 +1,5 @@
 use super::*;
-use crate::observe::status::OrganisationFigures;
+use crate::observe::{metrics::OTHER, status::OrganisationFigures};
 
 const SIGNER: &str = "127.0.0.1:9465";
 
@@ -211,4 +211,41 @@ fn those_without_series_of_their_own_are_counted_by_themselves() {
     assert_eq!(ids(&figures), ["een", "other"]);
     figures.beyond = BTreeMap::from([("drie".to_owned(), een)]);
     assert_eq!(ids(&figures), ["drie", "een"]);
+}
+
+#[test]
+fn what_signers_know_of_organisations_stays_as_they_said_it_last() {
+    let put_off = |domain: &str, why: &str| SignerFacts {
+        put_off: BTreeMap::from([(domain.to_owned(), why.to_owned())]),
+        ..SignerFacts::default()
+    };
+    let now = at("2026-11-29T09:00:00Z");
+    let mut day = Day::new(now);
+    // One without a status page: only its counters tell something.
+    assert!(day.add(SIGNER, &figures(START, 1, 0), now));
+    let mut other = figures(START, 0, 0);
+    other.organisations.clear();
+    other.facts = BTreeMap::from([("twee".to_owned(), put_off("twee.example", "gone"))]);
+    assert!(day.add("relay2:9465", &other, now));
+    assert!(!day.add("relay2:9465", &other, now));
+    let expected = BTreeMap::from([
+        (
+            "een".to_owned(),
+            SignerFacts {
+                sends_without_key: true,
+                ..SignerFacts::default()
+            },
+        ),
+        ("twee".to_owned(), put_off("twee.example", "gone")),
+    ]);
+    assert_eq!(day.facts(), expected);
+    // It does not answer, the keeper begins anew, and the day is over.
+    day.miss("relay2:9465", now);
+    let day = Day::parse(&day.to_json().unwrap()).unwrap();
+    let mut day = Day::resume(None, Some(day), at("2026-11-30T09:00:00Z"));
+    assert_eq!(day.facts(), expected);
+    // It says that all is well.
+    other.facts.clear();
+    assert!(day.add("relay2:9465", &other, at("2026-11-30T09:01:00Z")));
+    assert!(!day.facts().contains_key("twee"));
 }

@@ -4,6 +4,7 @@
 mod all;
 mod one;
 mod parts;
+mod past;
 mod records;
 
 use maud::{DOCTYPE, Markup, html};

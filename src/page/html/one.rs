@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{frame, parts, records};
+use super::{frame, parts, past, records};
 use crate::{
     config::situation,
     judgement::{Judgement, Matter},
     keys::{KeyEntry, Keyring, Publication, Situation},
     names::DomainName,
-    page::{Subject, history::Day, words},
+    page::{Subject, history::Day, past::PastMail, words},
     words::{Language, Level},
 };
 
@@ -21,6 +21,8 @@ pub(in crate::page) struct One<'a> {
     pub(in crate::page) day: &'a Day,
     /// Why mail was not signed since the start, and how often.
     pub(in crate::page) reasons: &'a [(&'static str, u64)],
+    /// The last days as the keeper counted them, or why nobody can tell.
+    pub(in crate::page) past: Result<Option<&'a PastMail>, &'a str>,
     pub(in crate::page) started: Timestamp,
     pub(in crate::page) now: Timestamp,
 }
@@ -52,6 +54,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             h2 #mail { "Mail" }
             (parts::figure(one.day, one.started, one.now))
             (reasons(one))
+            (past::past(one.past))
         }
         section aria-labelledby="records" {
             h2 #records { "For the DNS administrator" }
@@ -116,7 +119,7 @@ fn reasons(one: &One<'_>) -> Markup {
 fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
     let timing = subject.snapshot.settings().timing();
     let away = subject.snapshot.away(subject.organisation, keyring);
-    let situation = situation(subject.organisation, keyring, &away, &timing);
+    let situation = situation(subject.organisation, keyring, &away, &timing).seen(&subject.leads);
     html! {
         table.keys role="table" {
             caption.hidden { "Keys by domain" }
@@ -208,7 +211,7 @@ fn row(
             td role="cell" data-label="In DNS" { (dns(publication)) }
             td.step role="cell" data-label="Next step" {
                 @if level != Level::Well { (parts::level(level)) }
-                p { (parts::prose(&words::step(&step.what))) }
+                p { (parts::prose(&words::step(&step))) }
                 @if let Some(when) = step.when { p.muted { (parts::time(when)) } }
             }
         }

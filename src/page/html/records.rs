@@ -5,7 +5,8 @@ use maud::{Markup, html};
 
 use crate::{
     handover::{
-        DomainPack, DomainTasks, Format, KeyPack, Pack, PolicyKind, PolicyPack, ResourceRecord,
+        DelegationPack, DomainPack, DomainTasks, Format, KeyPack, Pack, PolicyKind, PolicyPack,
+        ResourceRecord,
     },
     keys::{Task, What},
     page::request::PackFormat,
@@ -46,12 +47,15 @@ fn language_name(language: Language) -> &'static str {
 fn domain_records(domain: &DomainPack) -> Markup {
     match &domain.tasks {
         DomainTasks::Sending { keys, policies, .. } => {
-            let (keep, others): (Vec<_>, Vec<_>) =
-                keys.iter().partition(|key| key.task == Task::Keep);
+            // What is in our own zone is nothing to hand over.
+            let own = keys.iter().filter(|key| !key.is_delegated);
+            let (keep, others): (Vec<_>, Vec<_>) = own.partition(|key| key.task == Task::Keep);
             let asked = || policies.iter().filter(|policy| policy.task != Task::Keep);
             html! {
                 h3 { (domain.domain) }
-                @if keys.is_empty() {
+                @if let Some(delegation) = &domain.delegation {
+                    (handed_over(domain, delegation))
+                } @else if keys.is_empty() {
                     p { "There is no key yet, so there is none to hand over." }
                 } @else if others.is_empty() && asked().next().is_none() {
                     p { "Nothing to do." }
@@ -80,6 +84,28 @@ fn domain_records(domain: &DomainPack) -> Markup {
                 p { strong { "Remove" } " " code { (name) } }
             }
         },
+    }
+}
+
+/// What is to be done once, or that nothing is, where keys are in the operator's zone.
+fn handed_over(domain: &DomainPack, delegation: &DelegationPack) -> Markup {
+    let class = if delegation.urgent {
+        "level urgent"
+    } else {
+        "level act"
+    };
+    html! {
+        @if !delegation.is_asked {
+            p { "Nothing to do for keys: they are in our own zone." }
+        } @else if !delegation.records.is_empty() {
+            p.task {
+                strong class=(class) { "Add" } " once"
+                @if let Some(date) = delegation.date { ", by " (date) }
+            }
+            @for record in &delegation.records {
+                (one_record(domain, &record.name, Some(record)))
+            }
+        }
     }
 }
 

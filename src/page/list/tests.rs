@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    keys::Delegations,
     organisation::{Organisation, Policy, SelectorTemplate},
     page::{history::Hour, standing::STATES},
 };
@@ -15,6 +16,7 @@ fn organisation(id: &str, name: &str, domains: &[&str]) -> Organisation {
         selector: SelectorTemplate::new("{org}", &id.parse().unwrap()).unwrap(),
         algorithms: Vec::new(),
         senders: None,
+        delegations: Delegations::default(),
         policy: Policy::default(),
     }
 }

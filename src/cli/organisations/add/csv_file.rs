@@ -117,6 +117,7 @@ impl Reading<'_> {
             logins: several(&self.cell("sender_login"))
                 .map(str::to_owned)
                 .collect(),
+            delegation: None,
         };
         self.mistakes.is_empty().then_some(entry)
     }

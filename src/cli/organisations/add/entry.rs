@@ -7,6 +7,7 @@ use toml::Value;
 use super::Mistake;
 use crate::{
     config::{Candidate, Problem},
+    keys::Way,
     names::{DomainName, OrganisationId},
 };
 
@@ -19,6 +20,8 @@ pub(super) struct Entry {
     pub(super) parked: Vec<DomainName>,
     pub(super) contact: Option<String>,
     pub(super) logins: Vec<String>,
+    /// How its keys are handed over to the operator.
+    pub(super) delegation: Option<Way>,
 }
 
 impl Entry {
@@ -36,6 +39,9 @@ impl Entry {
         line("domains", list(self.domains.iter().map(DomainName::as_str)));
         if !self.parked.is_empty() {
             line("parked", list(self.parked.iter().map(DomainName::as_str)));
+        }
+        if let Some(way) = self.delegation {
+            line("delegation", quoted(way.as_str()));
         }
         if !self.logins.is_empty() {
             let logins = list(self.logins.iter().map(String::as_str));
@@ -108,11 +114,13 @@ mod tests {
                 parked: Vec::new(),
                 contact: Some("dns@een.nl".to_owned()),
                 logins: vec![name.to_owned()],
+                delegation: Some(Way::Dname),
             };
             let read: toml::Table = entry.text().parse().unwrap();
             assert_eq!(read["name"].as_str(), Some(name));
             assert_eq!(read["senders"]["auth"][0].as_str(), Some(name));
             assert_eq!(read["domains"][0].as_str(), Some("xn--caf-dma.nl"));
+            assert_eq!(read["delegation"].as_str(), Some("dname"));
             assert!(!read.contains_key("parked"));
         }
     }

@@ -1,7 +1,7 @@
 //! The files that a move changes, written together.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -36,6 +36,8 @@ pub(super) struct Files {
     /// is ever in no file.
     changed: Vec<(OrganisationId, OrganisationFile, String)>,
     places: BTreeMap<OrganisationId, usize>,
+    /// From which something goes: their files go too when nothing is left.
+    gone: BTreeSet<OrganisationId>,
 }
 
 impl Files {
@@ -44,6 +46,7 @@ impl Files {
             folder: config_file.with_file_name("orgs.d"),
             changed: Vec::new(),
             places: BTreeMap::new(),
+            gone: BTreeSet::new(),
         }
     }
 
@@ -68,6 +71,7 @@ impl Files {
             Change::Goes(domain) => {
                 file.remove(DOMAINS, domain);
                 file.remove(PARKED, domain);
+                self.gone.insert(organisation.id.clone());
             }
         }
         Ok(())
@@ -102,7 +106,7 @@ impl Files {
         let mut empty = Vec::new();
         for (id, file, before) in &self.changed {
             let text = file.text();
-            if file.is_empty() {
+            if file.is_empty() && self.gone.contains(id) {
                 empty.push(id.clone());
                 continue;
             }
