@@ -270,8 +270,9 @@ fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
 /// Asks for the key of an organisation with one domain, and gives its record for a zone file.
 fn record(folder: &Path, organisation: &str) -> String {
     let keys = json(folder, &["key", "generate", organisation, "--json"]);
-    let selector = keys[0]["selector"].as_str().expect("a selector");
-    let record = keys[0]["record"].as_str().expect("a record");
+    let key = &keys["keys"][0];
+    let selector = key["selector"].as_str().expect("a selector");
+    let record = key["record"].as_str().expect("a record");
     format!("{selector}._domainkey TXT \"{record}\"\n")
 }
 
@@ -311,7 +312,7 @@ fn a_new_key_signs_as_soon_as_its_record_has_settled_also_after_a_restart() {
     // One that is well is looked at when the keeper starts.
     assert_eq!(looks(&keeper), 3, "{}", keeper.log());
     let keys = json(&folder, &["key", "list", new, "--json"]);
-    assert_eq!(keys[0]["domains"][0]["state"], "active");
+    assert_eq!(keys["keys"][0]["domains"][0]["state"], "active");
     assert!(keeper.end("-TERM").success());
 }
 
@@ -332,7 +333,7 @@ fn a_key_that_someone_makes_is_looked_for_within_seconds() {
 
 /// The state of the only key in its only domain, in what `key list` and `keeper look` print.
 fn state(keys: &serde_json::Value) -> String {
-    let state = &keys[0]["domains"][0]["state"];
+    let state = &keys["keys"][0]["domains"][0]["state"];
     state.as_str().expect("a state").to_owned()
 }
 
@@ -463,7 +464,7 @@ fn a_keeper_whose_default_address_is_taken_warns_and_goes_on() {
 /// there is nothing to be done any more.
 fn retired(folder: &Path) -> Option<(String, String)> {
     let keys = json(folder, &["key", "list", "--retired", "--json"]);
-    let domain = keys.get(0)?["domains"][0].clone();
+    let domain = keys["keys"].get(0)?["domains"][0].clone();
     let text = |value: &serde_json::Value| value.as_str().expect("a word").to_owned();
     Some((text(&domain["state"]), text(&domain["next"]["what"])))
 }

@@ -9,6 +9,7 @@ use std::{
 
 use clap::Args;
 use jiff::{Timestamp, civil::Date};
+use serde::Serialize;
 
 use super::{
     context::{self, Context},
@@ -56,6 +57,12 @@ pub(super) struct AuditArguments {
     out: Option<PathBuf>,
 }
 
+/// What is printed of a report that is in a file.
+#[derive(Serialize)]
+struct Written<'a> {
+    file: &'a Path,
+}
+
 pub(super) fn run(arguments: &AuditArguments, context: &mut Context) -> Result<Status, Failure> {
     let period = Period::new(arguments.from, arguments.to, Timestamp::now());
     let period = period.map_err(Failure::Usage)?;
@@ -74,6 +81,9 @@ pub(super) fn run(arguments: &AuditArguments, context: &mut Context) -> Result<S
     print(arguments, &report, &mut text);
     put(file, &text.into_octets())
         .map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
+    if arguments.json {
+        context.output.json(&Written { file });
+    }
     Ok(status)
 }
 

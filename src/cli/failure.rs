@@ -63,6 +63,7 @@ impl Failure {
         let (code, place) = match self {
             Self::Configuration(problems) => ("configuration", problems.place()),
             Self::Organisations(problems) => ("organisations", problems.place()),
+            Self::Keystore(KeystoreError::Busy { .. }) => ("busy", None),
             Self::Keystore(_) => ("keystore", None),
             Self::Usage(_) => ("usage", None),
             Self::Other(_) | Self::Output(_) => ("failed", None),

@@ -1,22 +1,32 @@
 //! `zegel keystore`: the folder with the keys as a whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{context::Context, failure::Failure, output::complain, status::Status};
 use crate::{
     config::Settings,
+    keys::Change,
     keystore::{Keystore, KeystoreError},
+    names::{DomainName, OrganisationId, Selector},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeystoreCommand {
     /// Make a keystore of the empty folder of keystore.path
-    Init,
+    Init(InitArguments),
     /// Take a backup that was put back for the keystore that is meant
     Restore(RestoreArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InitArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -24,20 +34,52 @@ pub(super) struct RestoreArguments {
     /// Copy this backup into the empty folder of keystore.path first
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Initialised<'a> {
+    path: &'a Path,
+    /// Whether it is one since now.
+    made: bool,
+}
+
+#[derive(Serialize)]
+struct ShownRestoration<'a> {
+    path: &'a Path,
+    generation: u64,
+    /// Keys that were given up since the backup was made, and are revoked in it now.
+    given_up: Vec<GivenUp<'a>>,
+}
+
+#[derive(Serialize)]
+struct GivenUp<'a> {
+    organisation: &'a OrganisationId,
+    domain: &'a DomainName,
+    selector: &'a Selector,
 }
 
 pub(super) fn run(command: &KeystoreCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
-        KeystoreCommand::Init => init(context),
+        KeystoreCommand::Init(arguments) => init(arguments, context),
         KeystoreCommand::Restore(arguments) => restore(arguments, context),
     }
 }
 
-fn init(context: &mut Context) -> Result<Status, Failure> {
+fn init(arguments: &InitArguments, context: &mut Context) -> Result<Status, Failure> {
     let loaded = context.load()?;
     let keystore = context.open_keystore(&loaded.settings)?;
+    let made = keystore.initialise()?;
+    if arguments.json {
+        let path = keystore.path();
+        context.output.json(&Initialised { path, made });
+        return Ok(Status::Good);
+    }
     let path = keystore.path().display();
-    if keystore.initialise()? {
+    if made {
         context
             .output
             .line(format_args!("{path} is a keystore now."));
@@ -59,7 +101,17 @@ fn restore(arguments: &RestoreArguments, context: &mut Context) -> Result<Status
     for error in &restored.failed {
         complain(error);
     }
+    let status = Status::of_check(restored.failed.is_empty());
     let output = &mut context.output;
+    if arguments.json {
+        let given_up = restored.given_up.iter();
+        output.json(&ShownRestoration {
+            path: keystore.path(),
+            generation: restored.generation,
+            given_up: given_up.map(GivenUp::from).collect(),
+        });
+        return Ok(status);
+    }
     for (organisation, change) in &restored.given_up {
         output.line(format_args!(
             "{organisation}: {} was given up for {} since the backup was made, and is revoked here",
@@ -75,7 +127,17 @@ fn restore(arguments: &RestoreArguments, context: &mut Context) -> Result<Status
         "The keeper takes no step in an organisation until the DNS has shown its active keys \
          again. `zegel check` says which domains lack a key.",
     );
-    Ok(Status::of_check(restored.failed.is_empty()))
+    Ok(status)
+}
+
+impl<'a> From<&'a (OrganisationId, Change)> for GivenUp<'a> {
+    fn from((organisation, change): &'a (OrganisationId, Change)) -> Self {
+        Self {
+            organisation,
+            domain: &change.domain,
+            selector: &change.selector,
+        }
+    }
 }
 
 /// The keystore, for a command that makes the first key: an empty folder becomes one.

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, panic::resume_unwind, sync::Arc};
 
+use serde::Serialize;
 use tokio::{
     runtime::Builder,
     task::{JoinError, JoinSet},
@@ -14,6 +15,7 @@ use crate::{
     dns::{DnsError, Finding, Observer, Round, judge},
     keys::Sight,
     names::{DomainName, Selector},
+    words::Language,
 };
 
 /// How much is looked at side by side; the questions have bounds of their own.
@@ -30,6 +32,23 @@ pub(super) struct KeyRecord {
 pub(super) struct Seen {
     pub(super) sight: Sight,
     pub(super) findings: Vec<Finding>,
+}
+
+/// A finding for a program.
+#[derive(Serialize)]
+pub(super) struct ToldFinding<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    advice: String,
+}
+
+impl<'a> ToldFinding<'a> {
+    pub(super) fn new(finding: &'a Finding, language: Language) -> Self {
+        Self {
+            advice: finding.advice(language),
+            finding,
+        }
+    }
 }
 
 impl KeyRecord {

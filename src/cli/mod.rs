@@ -2,7 +2,8 @@
 //! is an exit status. The one place that knows clap.
 //!
 //! What is listed goes to standard output, what is wrong to standard error: one line each,
-//! naming the file, the key and the way out.
+//! naming the file, the key and the way out. With `--json` all of it is one document on standard
+//! output.
 
 mod arguments;
 mod audit;
@@ -90,16 +91,19 @@ fn arguments() -> Result<(Arguments, String), ExitCode> {
 
 /// Does what the arguments of this process ask for.
 pub fn main() -> ExitCode {
+    if wants_json() {
+        output::hold();
+    }
     let (arguments, words) = match arguments() {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
     // All of them: a list of those that read keys would be one that something is left out of.
+    let mut context = Context::new(arguments.config, words);
     if let Err(error) = guard::guard() {
-        output::complain(&error);
+        tell(&Failure::Other(error.to_string()), &mut context.output);
         return ExitCode::FAILURE;
     }
-    let mut context = Context::new(arguments.config, words);
     let result = match &arguments.command {
         Command::Run => return daemon::run(context.config_file()),
         Command::Keeper(KeeperArguments {
@@ -129,17 +133,26 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments, &mut context),
         Command::Import(command) => import::run(command, &mut context),
     };
-    let written = context.output.finish();
     context.say_mark_problem();
+    if result.is_err() {
+        context.output.forget_json();
+    }
+    let written = context.output.finish();
     let result = result.and_then(|status| written.map(|()| status).map_err(Failure::Output));
     let status = result.unwrap_or_else(|failure| {
-        if wants_json() && !matches!(failure, Failure::Output(_)) {
-            context.output.json(&failure.told());
-            let _ = context.output.finish();
-        } else {
-            output::complain(&failure);
-        }
+        tell(&failure, &mut context.output);
         failure.status()
     });
     status.into()
+}
+
+/// Says why a command came to nothing.
+fn tell(failure: &Failure, output: &mut output::Output) {
+    if wants_json() && !matches!(failure, Failure::Output(_)) {
+        output.json(&failure.told());
+        // Nobody is left to hear of an error here.
+        let _ = output.finish();
+    } else {
+        output::say(failure);
+    }
 }

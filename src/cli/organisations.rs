@@ -78,6 +78,11 @@ pub(super) struct ShowArguments {
     json: bool,
 }
 
+#[derive(Serialize)]
+struct List<'a> {
+    organisations: &'a [Shown<'a>],
+}
+
 /// An organisation as it is printed.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -149,7 +154,8 @@ fn list(arguments: &ListArguments, context: &mut Context) -> Result<Status, Fail
         .map(|organisation| show(organisation, keystore.as_ref()))
         .collect();
     if arguments.json {
-        context.output.json(&all);
+        let organisations = &all;
+        context.output.json(&List { organisations });
     } else {
         print_list(&all, &mut context.output);
     }

@@ -1,9 +1,13 @@
 //! What commands print. A reader that goes away (`| head`) is no error: the rest is dropped,
 //! and the command goes on to its end, since it may be changing something.
+//!
+//! A program gets one document and nothing on standard error: what would be said there is in the
+//! document, as `warnings`. So the document is written when the command is at its end.
 
 use std::{
     fmt::{self, Write as _},
     io::{self, BufWriter, StdoutLock, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -12,11 +16,22 @@ use unicode_width::UnicodeWidthStr;
 
 pub(super) use crate::words::printable;
 
+/// What waits for the document of a program; none if people read what is said.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
 /// Standard output, or what is to be written to a file.
 pub(super) struct Output {
     stream: Stream,
+    /// A document that is written at the end, with the warnings until then.
+    document: Option<String>,
     /// The first error; nothing is written after it.
     error: Option<io::Error>,
+}
+
+/// What is added to the document of a program.
+#[derive(Serialize)]
+struct Warnings {
+    warnings: Vec<String>,
 }
 
 enum Stream {
@@ -44,6 +59,7 @@ impl Output {
     pub(super) fn new() -> Self {
         Self {
             stream: Stream::Standard(BufWriter::new(io::stdout().lock())),
+            document: None,
             error: None,
         }
     }
@@ -52,15 +68,17 @@ impl Output {
     pub(super) fn to_memory() -> Self {
         Self {
             stream: Stream::Memory(Vec::new()),
+            document: None,
             error: None,
         }
     }
 
     /// What was printed, of one that keeps it.
     pub(super) fn into_octets(self) -> Vec<u8> {
+        let document = self.document.map(|text| text + "\n");
         match self.stream {
             Stream::Standard(_) => Vec::new(),
-            Stream::Memory(memory) => memory,
+            Stream::Memory(memory) => document.map_or(memory, String::into_bytes),
         }
     }
 
@@ -74,8 +92,26 @@ impl Output {
         self.attempt(|stream| stream.write_all(octets));
     }
 
-    /// A JSON document.
+    /// The JSON document of this command, an object: it gets the member `warnings`.
     pub(super) fn json(&mut self, value: &impl Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.json_text(text),
+            Err(error) => self.attempt(|_| Err(error.into())),
+        }
+    }
+
+    /// As [`Self::json`], of a text that is pretty already.
+    pub(super) fn json_text(&mut self, text: String) {
+        self.document = Some(text);
+    }
+
+    /// Forgets the document, for one that says why the command came to nothing.
+    pub(super) fn forget_json(&mut self) {
+        self.document = None;
+    }
+
+    /// A JSON document as it is.
+    pub(super) fn plain_json(&mut self, value: &impl Serialize) {
         self.attempt(|stream| {
             serde_json::to_writer_pretty(&mut *stream, value)?;
             stream.write_all(b"\n")
@@ -94,6 +130,11 @@ impl Output {
     ///
     /// When something could not be written, though there was a reader.
     pub(super) fn finish(&mut self) -> io::Result<()> {
+        if let Some(document) = self.document.take() {
+            let warnings = held().take().unwrap_or_default();
+            let text = with_warnings(&document, warnings);
+            self.attempt(|stream| stream.write_all(text?.as_bytes()));
+        }
         self.attempt(Write::flush);
         match self.error.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -108,8 +149,43 @@ impl Output {
     }
 }
 
-/// Says what is wrong, on standard error, one line each with our name in front.
+/// A document, with what was said meanwhile.
+fn with_warnings(document: &str, warnings: Vec<String>) -> io::Result<String> {
+    let added = serde_json::to_string_pretty(&Warnings { warnings })?;
+    let members = document.trim_end().strip_suffix("\n}");
+    Ok(match members.zip(added.strip_prefix('{')) {
+        Some((members, added)) => format!("{members},{added}\n"),
+        None => format!("{}\n", document.trim_end()),
+    })
+}
+
+fn held() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on a program reads: what is to be said waits for its document.
+pub(super) fn hold() {
+    *held() = Some(Vec::new());
+}
+
+/// Keeps this for a document; false if nobody waits for one.
+fn keep(text: &str) -> bool {
+    let mut held = held();
+    held.as_mut()
+        .map(|held| held.push(text.trim_end().to_owned()))
+        .is_some()
+}
+
+/// Says what is wrong: to a program in its document, and to people as [`say`] does.
 pub(super) fn complain(text: impl fmt::Display) {
+    let text = text.to_string();
+    if !keep(&text) {
+        say(text);
+    }
+}
+
+/// Says it on standard error, one line each with our name in front.
+pub(super) fn say(text: impl fmt::Display) {
     let mut stream = io::stderr().lock();
     for line in text.to_string().lines() {
         // Nobody is left to hear of an error here.
@@ -119,8 +195,12 @@ pub(super) fn complain(text: impl fmt::Display) {
 
 /// As [`complain`], of what deserves attention and no more.
 pub(super) fn warn(text: impl fmt::Display) {
-    for line in text.to_string().lines() {
-        complain(format_args!("warning: {line}"));
+    let text = text.to_string();
+    if keep(&text) {
+        return;
+    }
+    for line in text.lines() {
+        say(format_args!("warning: {line}"));
     }
 }
 
@@ -171,6 +251,15 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_are_the_last_member_of_a_document() {
+        let none = with_warnings("{\n  \"good\": true\n}\n", Vec::new()).unwrap();
+        assert_eq!(none, "{\n  \"good\": true,\n  \"warnings\": []\n}\n");
+        let one = with_warnings("{\n  \"a\": {}\n}", vec!["\"b\"".into()]).unwrap();
+        let one: serde_json::Value = serde_json::from_str(&one).unwrap();
+        assert_eq!(one, serde_json::json!({"a": {}, "warnings": ["\"b\""]}));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

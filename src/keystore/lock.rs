@@ -27,8 +27,9 @@ pub(super) const NAMES: [&str; 3] = [WRITER, KEEPER, ORGANISATIONS];
 /// How long a writer waits for another. Each holds the lock for some milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long whoever writes files of organisations waits for another, who may write thousands.
-const PATIENCE_FOR_FILES: Duration = Duration::from_secs(10);
+/// How long whoever writes files of organisations waits for others: one may write thousands, and
+/// dozens may each write one.
+const PATIENCE_FOR_FILES: Duration = Duration::from_secs(30);
 
 const NOTE_OCTETS: u64 = 100;
 

@@ -70,7 +70,8 @@ fn unreachable(delegation: &str) -> Setup {
 /// What comes next for the key, who has to do it, and how bad it is, as the list and the
 /// judgement have it.
 fn next(setup: &Setup) -> (String, String, String) {
-    let listed = setup.run(["key", "list", "--json"]).expect(0).json();
+    let listed = setup.run(["key", "list", "--json"]).expect(0);
+    let listed = listed.member("keys");
     let domain = &listed[0]["domains"][0];
     let word = |value: &Value| value.as_str().unwrap().to_owned();
     let (next, level) = (&domain["next"], word(&domain["level"]));
@@ -89,7 +90,7 @@ fn look(setup: &Setup) -> Done {
 /// What everybody is told of the organisation.
 fn waiting(setup: &Setup) -> Value {
     let arguments = ["org", "list", "--waiting", "--json"];
-    setup.run(arguments).expect(0).json()
+    setup.run(arguments).expect(0).member("waiting")
 }
 
 fn expect_next(setup: &Setup, what: &str, actor: &str, level: &str) {
@@ -299,8 +300,8 @@ fn a_delegation_that_cannot_work_is_said() {
         .run(["dns", "zone"])
         .expect(2)
         .complains(&["name the zone"]);
-    let status = setup.run(["key", "list", "--json"]).expect(0).json();
-    assert_eq!(status[0]["domains"][0]["level"], "not_live");
+    let listed = setup.run(["key", "list", "--json"]).expect(0);
+    assert_eq!(listed.member("keys")[0]["domains"][0]["level"], "not_live");
     setup
         .run(["dns", "zone", "--domain", ZONE])
         .expect(2)

@@ -134,7 +134,10 @@ fn a_key_signs_when_every_name_server_has_shown_it_for_long_enough() {
         .expect(1)
         .complains(&["its record is seen everywhere, and must have been for long enough"]);
     let state = || {
-        let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+        let keys = setup
+            .run(["key", "list", "--json"])
+            .expect(0)
+            .member("keys");
         keys[0]["domains"][0].clone()
     };
     assert_eq!(state()["state"], "published");

@@ -15,7 +15,7 @@ fn the_whole_way_of_a_key() {
     let made = setup
         .run(["key", "generate", "voorbeeld", "--json"])
         .expect(0);
-    let made = &made.json()[0];
+    let made = &made.member("keys")[0];
     let selector = made["selector"].as_str().unwrap();
     assert!(selector.starts_with("voorbeeld-2"), "{selector}");
     assert_eq!(made["bits"], 2048);
@@ -83,7 +83,7 @@ fn one_key_for_each_algorithm() {
     let made = setup
         .run(["key", "generate", "voorbeeld", "--json"])
         .expect(0);
-    let made = made.json();
+    let made = made.member("keys");
     let algorithms: Vec<&str> = made
         .as_array()
         .unwrap()
@@ -115,8 +115,8 @@ fn a_selector_and_domains_of_choice() {
     let made = setup
         .run(arguments)
         .expect(0)
-        .complains(&["warning: ed25519-sha256 is not among the algorithms of voorbeeld"]);
-    let names = &made.json()[0]["names"];
+        .warns(&["ed25519-sha256 is not among the algorithms of voorbeeld"]);
+    let names = &made.member("keys")[0]["names"];
     assert_eq!(
         *names,
         serde_json::json!(["lente._domainkey.nieuws.voorbeeld.nl"])
@@ -149,17 +149,19 @@ fn a_key_that_waits_is_given_back() {
     let generate = |options: &[&str]| {
         setup.run([&["key", "generate", "voorbeeld", "--json"], options].concat())
     };
-    let first = generate(&[]).expect(0).json();
+    let first = generate(&[]).expect(0).member("keys");
     assert_eq!(first[0]["made"], true);
     let selector = first[0]["selector"].as_str().unwrap().to_owned();
     // The same options, said or not.
     for options in [&[][..], &["--bits", "2048"], &["--selector", &selector]] {
-        let mut again = generate(options).expect(0).json();
+        let mut again = generate(options).expect(0).member("keys");
         assert_eq!(again[0]["made"], false, "{options:?}");
         again[0]["made"] = true.into();
         assert_eq!(again, first, "{options:?}");
     }
-    let one = generate(&["--domain", "voorbeeld.nl"]).expect(0).json();
+    let one = generate(&["--domain", "voorbeeld.nl"])
+        .expect(0)
+        .member("keys");
     assert_eq!(one[0]["made"], false);
     assert_eq!(one[0]["domains"], serde_json::json!(["voorbeeld.nl"]));
     setup
@@ -179,17 +181,23 @@ fn a_key_that_waits_is_given_back() {
             "with --another, one more is made",
         ]);
     }
-    let another = generate(&["--another"]).expect(0).json();
+    let another = generate(&["--another"]).expect(0).member("keys");
     assert_eq!(another[0]["made"], true);
     assert_eq!(another[0]["selector"], format!("{selector}-2"));
     // Of two, the last one is it.
-    let again = generate(&[]).expect(0).json();
+    let again = generate(&[]).expect(0).member("keys");
     assert_eq!(again[0]["selector"], another[0]["selector"]);
     let ed25519 = ["--algorithm", "ed25519-sha256"];
-    assert_eq!(generate(&ed25519).expect(0).json()[0]["made"], true);
-    assert_eq!(generate(&ed25519).expect(0).json()[0]["made"], false);
+    assert_eq!(generate(&ed25519).expect(0).member("keys")[0]["made"], true);
+    assert_eq!(
+        generate(&ed25519).expect(0).member("keys")[0]["made"],
+        false
+    );
     let another = ["--algorithm", "ed25519-sha256", "--bits", "3072"];
-    assert_eq!(generate(&another).expect(0).json()[0]["made"], false);
+    assert_eq!(
+        generate(&another).expect(0).member("keys")[0]["made"],
+        false
+    );
 }
 
 #[test]
@@ -197,7 +205,7 @@ fn only_domains_without_a_key_that_waits_get_a_new_one() {
     let setup = Setup::new();
     let generate = |options: &[&str]| {
         let made = setup.run([&["key", "generate", "voorbeeld", "--json"], options].concat());
-        made.expect(0).json()
+        made.expect(0).member("keys")
     };
     let first = generate(&["--domain", "voorbeeld.nl"]);
     let both = generate(&[]);
@@ -224,17 +232,17 @@ fn only_domains_without_a_key_that_waits_get_a_new_one() {
 fn a_key_without_its_file_waits_for_nothing() {
     let setup = Setup::new();
     let generate = || setup.run(["key", "generate", "voorbeeld", "--json"]);
-    let lost = generate().expect(0).json();
+    let lost = generate().expect(0).member("keys");
     fs::remove_file(lost[0]["file"].as_str().unwrap()).unwrap();
-    let made = generate().expect(0).complains(&[
+    let made = generate().expect(0).warns(&[
         &format!(
             "{}: the key file is missing",
             lost[0]["file"].as_str().unwrap()
         ),
         "another key is made",
     ]);
-    assert_eq!(made.json()[0]["made"], true);
-    assert_eq!(generate().expect(0).json()[0]["made"], false);
+    assert_eq!(made.member("keys")[0]["made"], true);
+    assert_eq!(generate().expect(0).member("keys")[0]["made"], false);
 }
 
 #[test]
@@ -268,7 +276,7 @@ fn an_imported_key_takes_over_and_the_older_one_drains() {
 
     let keys = setup.run(["key", "list", "voorbeeld", "--json"]).expect(0);
     let states: Vec<(String, String, String)> = keys
-        .json()
+        .member("keys")
         .as_array()
         .unwrap()
         .iter()

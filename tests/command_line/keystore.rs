@@ -64,7 +64,10 @@ fn with_older_backup() -> Setup {
 }
 
 fn states(setup: &Setup, selector: &str) -> Vec<String> {
-    let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+    let keys = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     let keys = keys.as_array().unwrap().iter();
     let key = keys.filter(|key| key["selector"] == selector);
     key.flat_map(|key| key["domains"].as_array().unwrap())

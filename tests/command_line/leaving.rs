@@ -79,7 +79,7 @@ fn an_organisation_that_leaves_is_signed_for_a_grace_and_can_stay() {
         row("nieuws.voorbeeld.nl", "active", "sign_until"),
         row("voorbeeld.nl", "active", "sign_until"),
     ];
-    assert_eq!(listed(&all.json()), expected);
+    assert_eq!(listed(&all.member("keys")), expected);
     let pack = ["dns", "records", "voorbeeld", "--format", "json"];
     let pack = setup.run(pack).expect(0).json();
     let leaving = &pack["domains"][0]["leaving"];
@@ -212,7 +212,7 @@ fn one_domain_leaves_and_the_other_stays() {
     setup.run(["sign", &message]).expect(0);
     let keys = setup.run(["key", "list", "--retired", "--json"]).expect(0);
     let drains = [row("nieuws.voorbeeld.nl", "draining", "keep_record")];
-    assert_eq!(listed(&keys.json()), drains);
+    assert_eq!(listed(&keys.member("keys")), drains);
     setup
         .run(["org", "show", "voorbeeld"])
         .expect(0)
@@ -220,7 +220,7 @@ fn one_domain_leaves_and_the_other_stays() {
     // It comes back with the command, and not before.
     let next = |setup: &Setup| {
         let keys = setup.run(["key", "list", "--json"]).expect(0);
-        listed(&keys.json())[0].clone()
+        listed(&keys.member("keys"))[0].clone()
     };
     assert_eq!(next(&setup), drains[0]);
     setup
@@ -239,7 +239,7 @@ fn keys_without_a_file_are_listed_handed_over_and_revoked() {
     fs::remove_file(setup.path("orgs.d/voorbeeld.toml")).unwrap();
     let list = |setup: &Setup| {
         let keys = setup.run(["key", "list", "--retired", "--json"]).expect(0);
-        listed(&keys.json())
+        listed(&keys.member("keys"))
     };
     let both = |state: &str, next: &str| {
         ["nieuws.voorbeeld.nl", "voorbeeld.nl"].map(|domain| row(domain, state, next))

@@ -212,7 +212,10 @@ fn signatures_that_are_none() {
 #[test]
 fn keys_from_the_dns() {
     let setup = Setup::with_key();
-    let key = setup.run(["key", "list", "--json"]).expect(0).json();
+    let key = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     assert_eq!(key[0]["selector"], "s1");
     let signed = setup.run_with(&["sign"], MESSAGE.as_bytes()).expect(0).out;
     let record = {

@@ -32,7 +32,10 @@ fn domains(setup: &Setup, id: &str, key: &str) -> Vec<String> {
 }
 
 fn activate(setup: &Setup, id: &str) {
-    let list = setup.run(["key", "list", id, "--json"]).expect(0).json();
+    let list = setup
+        .run(["key", "list", id, "--json"])
+        .expect(0)
+        .member("keys");
     for key in list.as_array().unwrap() {
         let selector = key["selector"].as_str().unwrap();
         let arguments = ["key", "activate", id, selector, "--assume-published"];

@@ -260,7 +260,10 @@ fn fifty_are_added_from_a_sheet_of_a_spreadsheet() {
     let pack = fs::read_to_string(setup.path("packs/klant7.txt")).unwrap();
     assert!(pack.contains("nieuws.klant7.nl"), "{pack}");
     assert!(!pack.contains("PRIVATE"));
-    let listed = setup.run(["org", "list", "--json"]).expect(0).json();
+    let listed = setup
+        .run(["org", "list", "--json"])
+        .expect(0)
+        .member("organisations");
     assert_eq!(listed[0]["name"], "Klant; nummer 1");
     setup.run(["check"]).expect(0);
     // The sheet grows by one row, and is added again.
@@ -305,7 +308,9 @@ fn every_mistake_of_a_sheet_is_named_with_its_line() {
     assert_eq!(refused.out, "");
     assert_eq!(names(&setup.path("orgs.d")), ["voorbeeld.toml"]);
     let done = setup.run(from.iter().chain(&["--keep-going", "--json"]));
-    let json = done.expect(1).complains(&told).json();
+    let json = done.expect(1).warns(&[]).json();
+    let mistakes = json["mistakes"].as_array().unwrap().iter();
+    assert_eq!(mistakes.count(), told.len());
     assert_eq!(json["mistakes"][0]["line"], 3);
     assert_eq!(json["organisations"].as_array().unwrap().len(), 1);
     assert_eq!(

@@ -18,7 +18,10 @@ fn audited(setup: &Setup, selector: &str) -> Vec<String> {
 
 /// The only key of `key list` that is not `s1`.
 fn successor(setup: &Setup) -> String {
-    let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+    let keys = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     let selectors = keys.as_array().unwrap().iter();
     let selectors = selectors.map(|key| key["selector"].as_str().unwrap().to_owned());
     let others: Vec<String> = selectors.filter(|name| name != "s1").collect();
@@ -54,7 +57,10 @@ fn a_rotation_is_started_and_given_up() {
         .run(["key", "roll", "voorbeeld"])
         .expect(1)
         .complains(&["no key was made", &next, "--abort voorbeeld"]);
-    let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+    let keys = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     let first = domain_of(&keys, "s1", "voorbeeld.nl");
     assert_eq!(first["next"]["what"], "await_successor");
     assert_eq!(first["next"]["successor"], next);
@@ -84,7 +90,7 @@ fn a_rotation_is_started_and_given_up() {
         .complains(&["waits to sign for none of these domains"]);
     // Once more, and never with the same selector.
     let made = setup.run(["key", "roll", "voorbeeld", "--json"]).expect(0);
-    assert_eq!(made.json()[0]["selector"], format!("{next}-2"));
+    assert_eq!(made.member("keys")[0]["selector"], format!("{next}-2"));
 }
 
 #[test]
@@ -103,12 +109,12 @@ fn rotation_of_one_algorithm() {
     let made = setup
         .run(arguments.into_iter().chain(["--json"]))
         .expect(0)
-        .json();
+        .member("keys");
     assert_eq!(made.as_array().unwrap().len(), 1);
     assert_eq!(made[0]["algorithm"], "ed25519-sha256");
     setup.run(arguments).expect(1);
     let made = setup.run(["key", "roll", "voorbeeld", "--json"]).expect(0);
-    assert_eq!(made.json()[0]["algorithm"], "rsa-sha256");
+    assert_eq!(made.member("keys")[0]["algorithm"], "rsa-sha256");
 }
 
 #[test]
@@ -205,7 +211,10 @@ fn a_record_is_given_up_when_it_may_be() {
         .run(withdraw.into_iter().chain(forced))
         .expect(0)
         .says(&["s1 is withdrawn for voorbeeld.nl, as you say"]);
-    let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+    let keys = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     let state = |domain| domain_of(&keys, "s1", domain)["state"].clone();
     assert_eq!(state("voorbeeld.nl"), "withdrawn");
     assert_eq!(state("nieuws.voorbeeld.nl"), "draining");
@@ -220,7 +229,10 @@ fn a_record_is_given_up_when_it_may_be() {
 #[test]
 fn keys_are_listed_with_what_comes_next() {
     let setup = Setup::with_key();
-    let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+    let keys = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     assert!(keys[0]["age_seconds"].as_u64().unwrap() < 600);
     let next = &keys[0]["domains"][0]["next"];
     assert_eq!(next["what"], "make_successor");

@@ -132,6 +132,22 @@ impl Done {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap()
     }
+
+    /// A member of the document that it printed, such as `keys`.
+    pub(crate) fn member(&self, name: &str) -> Value {
+        self.json()[name].take()
+    }
+
+    /// That it warned a program of each of these, and said nothing else.
+    #[track_caller]
+    pub(crate) fn warns(self, texts: &[&str]) -> Self {
+        assert_eq!(self.err, "");
+        let warnings = self.member("warnings").to_string();
+        for text in texts {
+            assert!(warnings.contains(text), "no {text:?} in {warnings}");
+        }
+        self
+    }
 }
 
 /// The binary, in an environment that says nothing to it.

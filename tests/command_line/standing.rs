@@ -16,7 +16,10 @@ fn audited(setup: &Setup) -> Vec<String> {
 }
 
 fn states(setup: &Setup) -> Vec<(String, String)> {
-    let keys = setup.run(["key", "list", "--json"]).expect(0).json();
+    let keys = setup
+        .run(["key", "list", "--json"])
+        .expect(0)
+        .member("keys");
     let domains = keys[0]["domains"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     domains

@@ -134,7 +134,7 @@ impl Stage {
             "act",
         ];
         let rank = |level: &str| levels.iter().position(|one| *one == level).unwrap_or(9);
-        let all = keys.as_array().into_iter().flatten();
+        let all = keys["keys"].as_array().into_iter().flatten();
         let all = all.flat_map(|key| key["domains"].as_array().into_iter().flatten());
         let worst = all
             .map(|domain| text(&domain["level"]))

@@ -16,7 +16,7 @@ use crate::{
         judging::Judge,
         keeper, key,
         live::ask_signer,
-        look::{KeyRecord, in_one_round, word},
+        look::{KeyRecord, ToldFinding, in_one_round, word},
         output::{Output, Table, complain, printable},
         status::Status,
     },
@@ -113,14 +113,7 @@ struct Report<'a> {
 struct ReportedDomain<'a> {
     #[serde(flatten)]
     examined: &'a Examined,
-    findings: Vec<ReportedFinding<'a>>,
-}
-
-#[derive(Serialize)]
-struct ReportedFinding<'a> {
-    #[serde(flatten)]
-    finding: &'a Finding,
-    advice: String,
+    findings: Vec<ToldFinding<'a>>,
 }
 
 pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -342,10 +335,7 @@ fn reported(examined: &Examined, language: Language) -> ReportedDomain<'_> {
     let findings = examined
         .findings
         .iter()
-        .map(|finding| ReportedFinding {
-            finding,
-            advice: finding.advice(language),
-        })
+        .map(|finding| ToldFinding::new(finding, language))
         .collect();
     ReportedDomain { examined, findings }
 }

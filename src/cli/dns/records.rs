@@ -61,8 +61,8 @@ pub(in crate::cli) struct RecordsArguments {
     #[arg(long)]
     mark: bool,
 
-    /// Print JSON about the files
-    #[arg(long, requires = "all")]
+    /// Print JSON: the pack, as --format json has it, or with --all what was written
+    #[arg(long)]
     json: bool,
 }
 
@@ -79,8 +79,13 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     let keystore = keystore(arguments, &loaded, context)?;
     let organisation = &*context::organisation_or_gone(&loaded, &keystore, id)?;
     let pack = pack(&loaded, &keystore, organisation, &scope)?;
-    let text = pack.render(arguments.format, arguments.lang);
-    context.output.octets(text.as_bytes());
+    if arguments.json {
+        let text = pack.render(Format::Json, arguments.lang);
+        context.output.json_text(text);
+    } else {
+        let text = pack.render(arguments.format, arguments.lang);
+        context.output.octets(text.as_bytes());
+    }
     if arguments.mark {
         let note = hand_over(&pack.organisation, &packs::open_tasks(&pack));
         mark(&keystore, &[note])?;

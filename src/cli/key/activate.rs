@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use clap::Args;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{choice::find, say_taken_up};
 use crate::{
     cli::{
         context::{self, Context, domains_of},
         failure::Failure,
-        look::{KeyRecord, Seen, look},
+        look::{KeyRecord, Seen, ToldFinding, look},
         output::{Output, complain},
         status::Status,
     },
@@ -18,7 +19,7 @@ use crate::{
     dns::Finding,
     keys::{self, Change, Event, KeyEntry, Keyring, Moment, Sight, State, What},
     keystore::{Keystore, KeystoreError, Target},
-    names::{DomainName, Selector},
+    names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
     words::Language,
 };
@@ -39,6 +40,33 @@ pub(in crate::cli) struct ActivateArguments {
     /// Without looking at the DNS: you say that the record is there, on every name server
     #[arg(long)]
     assume_published: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Activation<'a> {
+    organisation: &'a OrganisationId,
+    selector: &'a Selector,
+    domains: Vec<ActivatedDomain<'a>>,
+}
+
+#[derive(Default, Serialize)]
+struct ActivatedDomain<'a> {
+    domain: &'a str,
+    /// Whether the key signs.
+    active: bool,
+    /// Whether that is so since now.
+    changed: bool,
+    /// The key that drains since then.
+    instead_of: Option<&'a Selector>,
+    /// Why it does not sign.
+    reason: Option<String>,
+    /// What was found in the DNS.
+    findings: Vec<ToldFinding<'a>>,
 }
 
 pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -55,15 +83,25 @@ pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Resul
     };
     if !arguments.assume_published {
         return on_evidence(
-            &keystore,
-            &loaded.settings,
+            (&keystore, &loaded.settings),
             organisation,
             &target,
             entry,
-            &mut context.output,
+            (arguments.json, &mut context.output),
         );
     }
     let changes = keystore.activate(&target, &loaded.settings.timing(), Timestamp::now())?;
+    if arguments.json {
+        let domains = domains.iter();
+        context.output.json(&Activation {
+            organisation: target.organisation,
+            selector: target.selector,
+            domains: domains
+                .map(|domain| ActivatedDomain::active(&changes, target.selector, domain))
+                .collect(),
+        });
+        return Ok(Status::Good);
+    }
     for domain in &domains {
         print_active(&changes, target.selector, domain, &mut context.output);
     }
@@ -94,16 +132,37 @@ fn domains(
     Ok(domains)
 }
 
-/// What has happened to a key that signs now.
-fn print_active(changes: &[Change], selector: &Selector, domain: &DomainName, output: &mut Output) {
-    let activated = changes
+/// Whether a key signs since now, and instead of which one.
+fn activated<'a>(
+    changes: &'a [Change],
+    selector: &Selector,
+    domain: &DomainName,
+) -> Option<&'a Option<Selector>> {
+    changes
         .iter()
         .filter(|change| change.selector == *selector && change.domain == *domain)
         .find_map(|change| match &change.event {
             Event::Activated { instead_of } => Some(instead_of),
             _ => None,
-        });
-    match activated {
+        })
+}
+
+impl<'a> ActivatedDomain<'a> {
+    fn active(changes: &'a [Change], selector: &Selector, domain: &'a DomainName) -> Self {
+        let activated = activated(changes, selector, domain);
+        Self {
+            domain: domain.as_str(),
+            active: true,
+            changed: activated.is_some(),
+            instead_of: activated.and_then(Option::as_ref),
+            ..Self::default()
+        }
+    }
+}
+
+/// What has happened to a key that signs now.
+fn print_active(changes: &[Change], selector: &Selector, domain: &DomainName, output: &mut Output) {
+    match activated(changes, selector, domain) {
         None => output.line(format_args!("{domain}: {selector} signed already")),
         Some(None) => output.line(format_args!("{domain}: {selector} signs from now on")),
         Some(Some(older)) => output.line(format_args!(
@@ -115,12 +174,11 @@ fn print_active(changes: &[Change], selector: &Selector, domain: &DomainName, ou
 /// Looks for the record in the domains of `target`, writes down what was seen, and lets the
 /// key sign where it is due: one look of what the keeper does all day.
 fn on_evidence(
-    keystore: &Keystore,
-    settings: &Settings,
+    (keystore, settings): (&Keystore, &Settings),
     organisation: &Organisation,
     target: &Target<'_>,
     entry: &KeyEntry,
-    output: &mut Output,
+    (json, output): (bool, &mut Output),
 ) -> Result<Status, Failure> {
     keys::refuse_former(entry, target.domains).map_err(KeystoreError::Command)?;
     let seen = look(&settings.keeper, records(keystore, target, entry)?)?;
@@ -153,6 +211,19 @@ fn on_evidence(
         after: &keystore.read_keyring(target.organisation)?,
         seen: &seen,
     };
+    if json {
+        let domains = target.domains.iter();
+        let told: Vec<ActivatedDomain<'_>> = domains
+            .map(|domain| outcome.of(settings, organisation, domain))
+            .collect();
+        let status = Status::of_check(told.iter().all(|one| one.active));
+        output.json(&Activation {
+            organisation: target.organisation,
+            selector: target.selector,
+            domains: told,
+        });
+        return Ok(status);
+    }
     Ok(outcome.tell(settings, organisation, output))
 }
 
@@ -195,6 +266,32 @@ struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
+    fn signs(&self, domain: &DomainName) -> bool {
+        let entry = self.after.key(self.target.selector);
+        entry.and_then(|entry| entry.state(domain)) == Some(State::Active)
+    }
+
+    fn of<'a>(
+        &'a self,
+        settings: &Settings,
+        organisation: &Organisation,
+        domain: &'a DomainName,
+    ) -> ActivatedDomain<'a> {
+        if self.signs(domain) {
+            return ActivatedDomain::active(self.changes, self.target.selector, domain);
+        }
+        let seen = self.seen.get(domain);
+        let findings = seen.into_iter().flat_map(|seen| &seen.findings);
+        ActivatedDomain {
+            domain: domain.as_str(),
+            reason: self.reason(settings, organisation, domain),
+            findings: findings
+                .map(|one| ToldFinding::new(one, Language::English))
+                .collect(),
+            ..ActivatedDomain::default()
+        }
+    }
+
     fn tell(
         &self,
         settings: &Settings,
@@ -202,11 +299,8 @@ impl Outcome<'_> {
         output: &mut Output,
     ) -> Status {
         let selector = self.target.selector;
-        let signs = |domain: &&DomainName| {
-            let entry = self.after.key(selector);
-            entry.and_then(|entry| entry.state(domain)) == Some(State::Active)
-        };
-        let (active, waiting): (Vec<_>, Vec<_>) = self.target.domains.iter().partition(signs);
+        let domains = self.target.domains.iter();
+        let (active, waiting): (Vec<_>, Vec<_>) = domains.partition(|one| self.signs(one));
         for domain in &active {
             print_active(self.changes, selector, domain, output);
         }
@@ -229,24 +323,33 @@ impl Outcome<'_> {
     }
 
     /// Why it does not sign there yet, and what that waits for.
-    fn complain(&self, settings: &Settings, organisation: &Organisation, domain: &DomainName) {
-        let selector = self.target.selector;
+    fn reason(
+        &self,
+        settings: &Settings,
+        organisation: &Organisation,
+        domain: &DomainName,
+    ) -> Option<String> {
         let timing = settings.timing();
-        let Some(entry) = self.after.key(selector) else {
-            return;
-        };
+        let entry = self.after.key(self.target.selector)?;
         // What can't be read says nothing.
         let keystore = settings.open_keystore();
         let sightings = keystore.and_then(|keystore| keystore.sightings(&organisation.id));
         let sightings = sightings.unwrap_or_default();
         let situation = situation(organisation, self.after, &[], &timing).seen(&sightings.leads);
         let next = situation.next_step(entry, domain);
-        let reason = match (&next.what, next.when) {
+        Some(match (&next.what, next.when) {
             (What::Activate, Some(when)) => format!(
                 "its record is seen everywhere, and must have been for long enough: it may sign \
                  from {when:.0} on, when it is looked at again"
             ),
             _ => format!("next: {}", next.text()),
+        })
+    }
+
+    fn complain(&self, settings: &Settings, organisation: &Organisation, domain: &DomainName) {
+        let selector = self.target.selector;
+        let Some(reason) = self.reason(settings, organisation, domain) else {
+            return;
         };
         complain(format_args!(
             "{domain}: {selector} was not activated; {reason}"

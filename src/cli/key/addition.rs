@@ -12,7 +12,7 @@ use crate::{
         output::{Output, date},
     },
     dkim::Algorithm,
-    keys::{KeyEntry, WantedKey},
+    keys::{Change, KeyEntry, WantedKey},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -21,6 +21,35 @@ use crate::{
 /// Of a domain whose keys are delegated.
 const IN_OWN_ZONE: &str =
     "Where its keys are delegated, put the record into your own zone: `zegel dns zone` writes it.";
+
+/// A key that was given up, as a document.
+#[derive(Serialize)]
+pub(super) struct GivenUp<'a> {
+    pub(super) organisation: &'a OrganisationId,
+    pub(super) selector: &'a Selector,
+    /// For these.
+    pub(super) domains: Vec<&'a DomainName>,
+}
+
+impl<'a> GivenUp<'a> {
+    pub(super) fn new(
+        organisation: &'a OrganisationId,
+        selector: &'a Selector,
+        changes: &'a [Change],
+    ) -> Self {
+        Self {
+            organisation,
+            selector,
+            domains: changes.iter().map(|change| &change.domain).collect(),
+        }
+    }
+}
+
+/// Several of them, as a document.
+#[derive(Serialize)]
+pub(super) struct Additions<'a> {
+    pub(super) keys: &'a [Addition],
+}
 
 #[derive(Serialize)]
 pub(in crate::cli) struct Addition {

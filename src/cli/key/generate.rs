@@ -10,7 +10,7 @@ use clap::{
 };
 use jiff::Timestamp;
 
-use super::addition::Addition;
+use super::addition::{Addition, Additions};
 use crate::{
     cli::{
         context::{self, Context, domains_of},
@@ -98,7 +98,7 @@ pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Resul
         additions.extend(wish.fulfil(&keystore)?);
     }
     if arguments.json {
-        context.output.json(&additions);
+        context.output.json(&Additions { keys: &additions });
         return Ok(Status::Good);
     }
     for addition in &additions {

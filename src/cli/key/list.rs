@@ -42,6 +42,11 @@ pub(in crate::cli) struct ListArguments {
 }
 
 #[derive(Serialize)]
+struct List<'a> {
+    keys: &'a [ListedKey],
+}
+
+#[derive(Serialize)]
 struct ListedKey {
     organisation: OrganisationId,
     selector: Selector,
@@ -140,7 +145,7 @@ enum Which {
 
 fn print(keys: &[ListedKey], none: &str, json: bool, context: &mut Context) {
     if json {
-        context.output.json(&keys);
+        context.output.json(&List { keys });
     } else if keys.is_empty() {
         context.output.line(none);
     } else {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{
     addition::{Addition, make_wanted, print_wanted},
@@ -16,9 +17,9 @@ use crate::{
         status::Status,
     },
     config::{Loaded, situation},
-    keys::{KeyEntry, Keyring, Situation, State, revoke},
+    keys::{Change, KeyEntry, Keyring, Situation, State, revoke},
     keystore::Keystore,
-    names::Selector,
+    names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
 };
 
@@ -34,6 +35,30 @@ pub(in crate::cli) struct RevokeArguments {
     /// You say that others have, or may have, the private key
     #[arg(long)]
     compromised: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done, and what is to be done.
+#[derive(Serialize)]
+struct Revoked<'a> {
+    organisation: &'a OrganisationId,
+    selector: &'a Selector,
+    domains: Vec<&'a DomainName>,
+    /// What is to take the place of its records.
+    records: Vec<EmptyRecord>,
+    /// Made now.
+    successors: &'a [Addition],
+    /// Domains without a key that signs.
+    unsigned: &'a [&'a DomainName],
+}
+
+#[derive(Serialize)]
+struct EmptyRecord {
+    name: String,
+    value: String,
 }
 
 pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -61,18 +86,33 @@ pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<
     writer.apply(id, &changes, now)?;
     drop(writer);
     let output = &mut context.output;
-    output.line(format_args!(
-        "{selector} is revoked for {}: it never signs again.",
-        list(changes.iter().map(|change| &change.domain))
-    ));
-    say_taken_up(output);
-    print_record(entry, output);
+    if !arguments.json {
+        print_revoked(&changes, entry, output);
+    }
     let added = replace(&keystore, &loaded, organisation, entry)?;
+    let after = keystore.read_keyring(id)?;
+    let unsigned = unsigned_domains(organisation, &after);
+    if !unsigned.is_empty() {
+        warn(format_args!(
+            "mail from {} is not signed until a successor is active",
+            list(&unsigned)
+        ));
+    }
+    if arguments.json {
+        output.json(&Revoked {
+            organisation: id,
+            selector,
+            domains: changes.iter().map(|change| &change.domain).collect(),
+            records: empty_records(entry).collect(),
+            successors: &added,
+            unsigned: &unsigned,
+        });
+        return Ok(Status::Good);
+    }
     if !added.is_empty() {
         print_wanted(organisation, &added, output);
     }
-    let after = keystore.read_keyring(id)?;
-    print_unsigned(&loaded, organisation, &after, output);
+    print_unsigned(&loaded, organisation, (&after, &unsigned), output);
     Ok(Status::Good)
 }
 
@@ -88,15 +128,27 @@ fn refusal(organisation: &Organisation, selector: &Selector) -> Failure {
 }
 
 /// What must be done at once by whoever runs the DNS.
-fn print_record(entry: &KeyEntry, output: &mut Output) {
+fn empty_records(entry: &KeyEntry) -> impl Iterator<Item = EmptyRecord> {
+    let key_type = entry.algorithm.key_type();
+    entry.publications.keys().map(move |domain| EmptyRecord {
+        name: entry.selector.record_name(domain),
+        value: format!("v=DKIM1; k={key_type}; p="),
+    })
+}
+
+fn print_revoked(changes: &[Change], entry: &KeyEntry, output: &mut Output) {
+    output.line(format_args!(
+        "{} is revoked for {}: it never signs again.",
+        entry.selector,
+        list(changes.iter().map(|change| &change.domain))
+    ));
+    say_taken_up(output);
     output.line(
         "Until its record is emptied, others can sign with it. Have this put in the place of \
          its value, now, and the record removed some days later:",
     );
-    let key_type = entry.algorithm.key_type();
-    for domain in entry.publications.keys() {
-        let name = entry.selector.record_name(domain);
-        output.line(format_args!("  {name}. TXT \"v=DKIM1; k={key_type}; p=\""));
+    for EmptyRecord { name, value } in empty_records(entry) {
+        output.line(format_args!("  {name}. TXT \"{value}\""));
     }
 }
 
@@ -129,11 +181,10 @@ fn replace(
 fn print_unsigned(
     loaded: &Loaded,
     organisation: &Organisation,
-    keyring: &Keyring,
+    (keyring, unsigned): (&Keyring, &[&DomainName]),
     output: &mut Output,
 ) {
     let id = &organisation.id;
-    let unsigned = unsigned_domains(organisation, keyring);
     if unsigned.is_empty() && organisation.domains.is_empty() {
         return;
     }
@@ -141,17 +192,13 @@ fn print_unsigned(
         output.line("Each domain still has a key that signs.");
         return;
     }
-    warn(format_args!(
-        "mail from {} is not signed until a successor is active",
-        list(&unsigned)
-    ));
     output.line(format_args!(
         "To be quick: have the record published now. It signs when every name server has shown \
          it for as long as the zone lets others remember that there is none, and at least {} \
          ([keeper] settle). The keeper sees to that; to look at once:",
         humantime::format_duration(loaded.settings.keeper.settle)
     ));
-    for entry in waiting_keys(keyring, organisation, &unsigned) {
+    for entry in waiting_keys(keyring, organisation, unsigned) {
         let selector = &entry.selector;
         output.line(format_args!("  zegel key activate {id} {selector}"));
     }

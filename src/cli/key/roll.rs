@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    addition::{Addition, make_wanted, print_wanted},
+    addition::{Addition, Additions, GivenUp, make_wanted, print_wanted},
     choice::{domains_of_key, find, list, waiting_keys},
 };
 use crate::{
@@ -51,7 +51,7 @@ pub(in crate::cli) struct RollArguments {
     by: Option<Day>,
 
     /// Print JSON
-    #[arg(long, conflicts_with = "abort")]
+    #[arg(long)]
     json: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
             &keystore,
             organisation,
             selector,
-            &arguments.domains,
+            arguments,
             &mut context.output,
         );
     }
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
         writer.set_deadline(&organisation.id, selectors, by)?;
     }
     if arguments.json {
-        context.output.json(&added);
+        context.output.json(&Additions { keys: &added });
         return Ok(Status::Good);
     }
     print_wanted(organisation, &added, &mut context.output);
@@ -167,19 +167,23 @@ fn give_up(
     keystore: &Keystore,
     organisation: &Organisation,
     selector: &Selector,
-    named: &[DomainName],
+    arguments: &RollArguments,
     output: &mut Output,
 ) -> Result<Status, Failure> {
     let id = &organisation.id;
     let mut writer = keystore.writer()?;
     let keyring = keystore.read_keyring(id)?;
     let entry = find(organisation, &keyring, selector)?;
-    let domains = domains_of_key(entry, named)?;
+    let domains = domains_of_key(entry, &arguments.domains)?;
     let now = Timestamp::now();
     let changes =
         abort(&keyring, selector, &domains, now).map_err(|error| not_aborted(id, &error))?;
     writer.apply(id, &changes, now)?;
     drop(writer);
+    if arguments.json {
+        output.json(&GivenUp::new(id, selector, &changes));
+        return Ok(Status::Good);
+    }
     let given_up = list(changes.iter().map(|change| &change.domain));
     output.line(format_args!(
         "{selector} is given up for {given_up}: it will never sign there. Its record may be \

@@ -3,7 +3,10 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::choice::{domains_of_key, find, list};
+use super::{
+    addition::GivenUp,
+    choice::{domains_of_key, find, list},
+};
 use crate::{
     cli::{
         context::{self, Context},
@@ -30,6 +33,10 @@ pub(in crate::cli) struct WithdrawArguments {
     /// Before it is known that no mail on its way needs the record
     #[arg(long)]
     force: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -53,6 +60,10 @@ pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Resul
         .map_err(|error| refused(id, &error))?;
     writer.apply(id, &changes, now)?;
     drop(writer);
+    if arguments.json {
+        context.output.json(&GivenUp::new(id, selector, &changes));
+        return Ok(Status::Good);
+    }
     context.output.line(format_args!(
         "{selector} is withdrawn for {}, as you say: nobody looks for its record any more.",
         list(changes.iter().map(|change| &change.domain))

@@ -140,7 +140,8 @@ pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Sta
     }
     let (place, added) = add(&entries, arguments.keep_going, &mut mistakes, context)?;
     mistakes.sort_by_key(|mistake| mistake.line);
-    for mistake in &mistakes {
+    // The document has them.
+    for mistake in mistakes.iter().filter(|_| !arguments.json) {
         let line = mistake
             .line
             .map_or(String::new(), |line| format!(":{line}"));

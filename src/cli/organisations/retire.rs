@@ -297,6 +297,12 @@ fn leave(
         missing: missing.iter().map(given_up).collect(),
         text: text(arguments, loaded, keystore, leaver),
     };
+    if done.drained.is_empty() && done.missing.is_empty() {
+        warn(format_args!(
+            "{} has no key in use, so there is nothing to retire; see `zegel key list --retired`",
+            leaver.name()
+        ));
+    }
     if arguments.json {
         context.output.json(&done);
         return Ok(Status::Good);
@@ -326,12 +332,6 @@ fn print_left(done: &Done<'_>, leaver: &Leaver<'_>, is_gone: bool, output: &mut 
             "{}: {} is not in the keyring, and is given up now: a keyring that has it does not \
              sign with it",
             one.domain, one.selector
-        ));
-    }
-    if done.drained.is_empty() && done.missing.is_empty() {
-        warn(format_args!(
-            "{} has no key in use, so there is nothing to retire; see `zegel key list --retired`",
-            leaver.name()
         ));
     }
     for one in &done.drained {

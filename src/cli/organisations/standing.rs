@@ -3,6 +3,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     cli::{context::Context, failure::Failure, status::Status},
@@ -16,6 +17,20 @@ pub(in crate::cli) struct StandingArguments {
     /// Its id: the name of its file in orgs.d, without .toml
     #[arg(value_name = "ORG")]
     id: String,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of a suspension.
+#[derive(Serialize)]
+struct Standing<'a> {
+    organisation: &'a OrganisationId,
+    /// Since when; none if it is not.
+    suspended: Option<Timestamp>,
+    /// Whether that is so since now.
+    changed: bool,
 }
 
 pub(super) fn suspend(
@@ -26,12 +41,24 @@ pub(super) fn suspend(
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
-    if let Some(since) = keystore.read_keyring(id)?.suspended() {
+    let before = keystore.read_keyring(id)?.suspended();
+    let now = Timestamp::now();
+    if before.is_none() {
+        writer.suspend(id, now)?;
+    }
+    if arguments.json {
+        context.output.json(&Standing {
+            organisation: id,
+            suspended: before.or(Some(now)),
+            changed: before.is_none(),
+        });
+        return Ok(Status::Good);
+    }
+    if let Some(since) = before {
         let line = format_args!("{id} is suspended already, since {since:.0}");
         context.output.line(line);
         return Ok(Status::Good);
     }
-    writer.suspend(id, Timestamp::now())?;
     context.output.line(format_args!(
         "{id} is suspended: a running signer signs none of its mail within seconds, and treats \
          it by [policy] suspended. Keys and records stay. `zegel org resume {id}` ends it."
@@ -47,13 +74,24 @@ pub(super) fn resume(
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
-    if keystore.read_keyring(id)?.suspended().is_none() {
+    let changed = keystore.read_keyring(id)?.suspended().is_some();
+    if changed {
+        writer.resume(id, Timestamp::now())?;
+    }
+    if arguments.json {
+        context.output.json(&Standing {
+            organisation: id,
+            suspended: None,
+            changed,
+        });
+        return Ok(Status::Good);
+    }
+    if !changed {
         context
             .output
             .line(format_args!("{id} is not suspended: nothing has changed"));
         return Ok(Status::Good);
     }
-    writer.resume(id, Timestamp::now())?;
     context.output.line(format_args!(
         "{id} is suspended no more: a running signer signs its mail again within seconds"
     ));

@@ -57,6 +57,11 @@ pub(in crate::cli) struct WaitingArguments {
     lang: Language,
 }
 
+#[derive(Serialize)]
+struct List<'a> {
+    waiting: &'a [Waiting<'a>],
+}
+
 /// Something that is asked of an organisation.
 #[derive(Serialize)]
 struct Waiting<'a> {
@@ -88,7 +93,7 @@ pub(super) fn run(
     let all = all(&loaded, &keystore, age, arguments.lang)?;
     let output = &mut context.output;
     if json {
-        output.json(&all);
+        output.json(&List { waiting: &all });
     } else if arguments.csv {
         output.octets(&csv(&all));
     } else {
