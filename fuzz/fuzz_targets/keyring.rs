@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::Algorithm,
-    keys::{Clock, Keyring, Moment, Sight, Situation, Timing},
+    keys::{Clock, Delegated, Keyring, Moment, Sight, Situation, Timing},
     names::DomainName,
 };
 
@@ -53,6 +53,8 @@ fuzz_target!(|input: &[u8]| {
     let situation = Situation {
         keyring: &keyring,
         domains: &domains,
+        incoming: &[],
+        delegated: Delegated::default(),
         away: &[],
         algorithms: &Algorithm::ALL,
         timing: &timing,
