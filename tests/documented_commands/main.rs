@@ -168,12 +168,14 @@ fn parse(command: &str) -> Result<(), String> {
     }
 }
 
-/// A command with a word for each thing that the shell would put in.
+/// A command with a word for each thing that the shell would put in, which is a selector as well as
+/// a date, and without the file that its output goes to.
 fn without_expansions(line: &str) -> String {
+    let line = line.split(" >").next().unwrap_or_default();
     let parts = line.trim().split('"').enumerate();
     let words = parts.map(|(number, part)| {
         let is_expanded = number % 2 == 1 && part.starts_with('$');
-        if is_expanded { "s1" } else { part }
+        if is_expanded { "2099-01-01" } else { part }
     });
     words.collect()
 }
