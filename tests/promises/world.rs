@@ -76,6 +76,9 @@ pub(crate) struct World {
     /// Which records were seen everywhere, or are there by the operator's word, since the domain
     /// last came back.
     proven: BTreeSet<(KeyId, Dom)>,
+    /// Those that the keeper has let go for files that the signer has not read, and with which it
+    /// signs on until it has.
+    signs_on: BTreeSet<(KeyId, Dom)>,
     /// By a command, with nothing of it lost since.
     suspended: [bool; ORGANISATIONS.len()],
 
@@ -110,6 +113,7 @@ impl World {
             book: Book::default(),
             witnesses: Witnesses::default(),
             proven: BTreeSet::new(),
+            signs_on: BTreeSet::new(),
             suspended: [false; 2],
             place: Place::Sent(0),
             parked: [false; 2],
@@ -170,10 +174,16 @@ impl World {
             Event::Reload => {
                 if self.signer.reload() {
                     self.note_view(true);
+                    let (book, view) = (&self.book, &self.view);
+                    self.signs_on.retain(|(key, dom)| {
+                        let own = view[book.keys[*key].org].as_ref();
+                        own.is_some_and(|own| own.sent.contains(dom))
+                    });
                 }
             }
             Event::Restart => {
                 self.signer = Signer::start(&self.files);
+                self.signs_on.clear();
                 self.note_view(false);
             }
             Event::KeeperRestart => self.keeper = Keeper::start(&self.files),
@@ -327,6 +337,10 @@ impl World {
                 let is_own = self.book.keys[key].org == org;
                 if is_own && self.witnesses.leave(org, key, *dom) {
                     self.proven.remove(&(key, *dom));
+                    let own = self.view[org].as_ref();
+                    if own.is_some_and(|own| own.sent.contains(dom)) {
+                        self.signs_on.insert((key, *dom));
+                    }
                 }
             }
         }
@@ -488,7 +502,9 @@ impl World {
                     let is_let_off =
                         self.witnesses.truth.contains(&left) && !self.witnesses.knows(left);
                     assert!(
-                        self.proven.contains(&(key, dom)) || is_let_off,
+                        self.proven.contains(&(key, dom))
+                            || self.signs_on.contains(&(key, dom))
+                            || is_let_off,
                         "{} signs {} and was not seen since it came back",
                         signature.selector,
                         DOMAINS[dom]
