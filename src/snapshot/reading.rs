@@ -325,7 +325,8 @@ fn strays(organisation: &Organisation, keyring: &Keyring, witness: &Witness) -> 
     }
     let domains = keyring.in_use().into_iter();
     domains
-        .filter(|domain| !organisation.domains.contains(domain))
+        // One that comes is not its own yet: who has it says what becomes of its mail.
+        .filter(|domain| !organisation.keyed().any(|one| one == *domain))
         .filter(|domain| is_in_use(organisation, keyring, witness, domain))
         .cloned()
         .collect()
@@ -359,13 +360,12 @@ fn in_use(
         if let Some(before) = before.filter(is_as_before) {
             before.sign_on(keyring, entry, &mut states);
         }
-        // By the operator's word, whatever was activated since.
-        states.retain(|(domain, _)| !keyring.has_left(domain));
         states.retain(|(domain, _)| {
             let is_given_up = |doubt: &Doubt| {
                 doubt.given_up == Some(entry.fingerprint) && doubt.domain == *domain
             };
-            !doubts.iter().any(is_given_up)
+            // What has left at the operator's word signs nothing, whatever was activated since.
+            !keyring.has_left(domain) && !doubts.iter().any(is_given_up)
         });
         let states = states.into_boxed_slice();
         if is_active(&states) && organisation.algorithms.contains(&entry.algorithm) {

@@ -378,3 +378,29 @@ fn a_signer_that_has_not_read_the_files_yet_signs_on_with_a_key_that_has_left() 
     let fresh = build_from(files(&["a", "b"]), &keystore, None);
     assert_eq!(treated(&fresh, "a.example"), "a awaits");
 }
+
+#[test]
+fn a_key_that_is_ready_for_a_domain_of_nobody_puts_no_mail_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let keystore = keystore_with_key(folder.path(), "a");
+    let (a, selector) = ("a".parse().unwrap(), "s1".parse().unwrap());
+    let domains = ["komt.example".parse().unwrap()];
+    let target = Target {
+        organisation: &a,
+        selector: &selector,
+        domains: &domains,
+    };
+    keystore
+        .activate(&target, &timing(), Timestamp::now())
+        .unwrap();
+    let mut coming = files(&["b"]);
+    let mut one = organisation("a");
+    one.incoming = domains.to_vec();
+    coming.organisations.push(Arc::new(one));
+    let built = build_from(coming, &keystore, None);
+    assert_eq!(treated(&built, "komt.example"), "unknown");
+    assert_eq!(treated(&built, "a.example"), "a signs");
+    // Said of nothing, it is lost as before.
+    let lost = build_from(files(&["a", "b"]), &keystore, None);
+    assert_eq!(treated(&lost, "komt.example"), "a Tempfail");
+}
