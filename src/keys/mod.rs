@@ -74,3 +74,5 @@ impl fmt::Display for Place {
 mod departure_tests;
 #[cfg(test)]
 mod leaving_tests;
+#[cfg(test)]
+mod next_step_tests;
