@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::milter::{Connection, Message, Offer, Outcome, Peer, Reply};
+use super::support::milter::{Connection, Message, Reply};
 use super::support::name_query::{Answer, texts};
 use super::support::signatures::PublicKeys;
 
@@ -67,7 +67,10 @@ impl Mail {
         let mut number = 0;
         while !self.stop.load(Ordering::SeqCst) {
             thread::sleep(PACE);
-            let Some(mut open) = connection.take().or_else(|| connect(&self.milter)) else {
+            let Some(mut open) = connection
+                .take()
+                .or_else(|| Connection::of_postfix(&self.milter))
+            else {
                 continue;
             };
             self.send_one(&mut open, &self.domains[number % self.domains.len()]);
@@ -85,7 +88,7 @@ impl Mail {
         let message = Message::parse(text.as_bytes());
         let outcome = connection.send_message(&message);
         let selector = match &outcome.reply {
-            Reply::Continue | Reply::Accept => selector(&outcome),
+            Reply::Continue | Reply::Accept => outcome.selector(),
             reply => {
                 let is_put_off = format!("{reply:?}").contains("451");
                 if !is_put_off {
@@ -174,18 +177,4 @@ pub(super) struct Expected {
     pub(super) leaves: (String, Instant),
     /// Put off from then on, until it has its next key.
     pub(super) waits: (String, Instant),
-}
-
-fn connect(milter: &str) -> Option<Connection> {
-    let mut connection = Connection::try_open(milter).ok()?;
-    connection.negotiate(Offer::POSTFIX).ok()?;
-    let reply = connection.greet(&Peer::local());
-    reply.goes_on().then_some(connection)
-}
-
-fn selector(outcome: &Outcome) -> Option<String> {
-    let value = String::from_utf8_lossy(&outcome.inserted.first()?.value).into_owned();
-    let unfolded: String = value.split_whitespace().collect();
-    let (_, rest) = unfolded.split_once(";s=")?;
-    Some(rest.split(';').next()?.to_owned())
 }

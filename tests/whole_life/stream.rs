@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::support::milter::{Connection, Message, Offer, Outcome, Peer, Reply};
+use super::support::milter::{Connection, Message, Outcome, Reply};
 use super::support::name_query::{Answer, texts};
 use super::support::signatures::PublicKeys;
 use super::support::verifiers::{Records, assert_all_pass};
@@ -121,7 +121,10 @@ impl Stream {
         let mut number = 0;
         while !self.stop.load(Ordering::SeqCst) {
             thread::sleep(PACE);
-            let Some(mut open) = connection.take().or_else(|| connect(&self.milter)) else {
+            let Some(mut open) = connection
+                .take()
+                .or_else(|| Connection::of_postfix(&self.milter))
+            else {
                 continue;
             };
             if self.send_one(&mut open, number) {
@@ -169,7 +172,7 @@ impl Stream {
         if outcome.inserted.is_empty() {
             return None;
         }
-        let selector = selector(outcome).expect("a signature has s=");
+        let selector = outcome.selector().expect("a signature has s=");
         let delivered = |when, delay| Queued {
             due: Instant::now() + delay,
             when,
@@ -262,23 +265,4 @@ impl Stream {
     fn fail(&self, text: String) {
         self.failures.lock().expect("failures").push(text);
     }
-}
-
-fn connect(milter: &str) -> Option<Connection> {
-    let mut connection = Connection::try_open(milter).ok()?;
-    connection.negotiate(Offer::POSTFIX).ok()?;
-    let reply = connection.greet(&Peer::local());
-    reply.goes_on().then_some(connection)
-}
-
-fn selector(outcome: &Outcome) -> Option<String> {
-    let value = String::from_utf8_lossy(&outcome.inserted.first()?.value).into_owned();
-    tag(&value, "s=")
-}
-
-/// The value of a tag of a signature.
-fn tag(text: &str, name: &str) -> Option<String> {
-    let unfolded: String = text.split_whitespace().collect();
-    let (_, rest) = unfolded.split_once(&format!(";{name}"))?;
-    Some(rest.split(';').next()?.to_owned())
 }

@@ -178,6 +178,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of the signature that was inserted; none without one.
+    pub fn selector(&self) -> Option<String> {
+        let value = String::from_utf8_lossy(&self.inserted.first()?.value).into_owned();
+        let unfolded: String = value.split_whitespace().collect();
+        let (_, rest) = unfolded.split_once(";s=")?;
+        Some(rest.split(';').next()?.to_owned())
+    }
+
     /// The message with the inserted fields, as the MTA would send it.
     pub fn apply(&self, message: &Message) -> Vec<u8> {
         let mut message = message.clone();

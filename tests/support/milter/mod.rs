@@ -109,6 +109,14 @@ impl Connection {
         })
     }
 
+    /// Connects, negotiates and greets as Postfix on this host does; none if nobody takes it.
+    pub fn of_postfix(address: &str) -> Option<Self> {
+        let mut connection = Self::try_open(address).ok()?;
+        connection.negotiate(Offer::POSTFIX).ok()?;
+        let reply = connection.greet(&Peer::local());
+        reply.goes_on().then_some(connection)
+    }
+
     /// Connects and negotiates. Panics if the milter does not agree to the offer.
     pub fn negotiated(address: &str, offer: Offer) -> Self {
         let mut connection = Self::open(address);
