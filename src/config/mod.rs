@@ -81,6 +81,8 @@ pub struct Reader {
     memory: Memory,
     /// The text of `zegel.toml` that was last read without a problem; none before that.
     settings: Option<u64>,
+    /// The listeners of the process, if it has opened them.
+    bound: Option<Vec<String>>,
 }
 
 impl Reader {
@@ -90,7 +92,14 @@ impl Reader {
             config_file: config_file.to_owned(),
             memory: Memory::default(),
             settings: None,
+            bound: None,
         }
+    }
+
+    /// From now on an organisation may name these listeners only: the process has no others,
+    /// whatever `zegel.toml` says by now.
+    pub fn bind(&mut self, listeners: Vec<String>) {
+        self.bound = Some(listeners);
     }
 
     /// A number for the text of `zegel.toml` as it was last read without a problem; none before
@@ -197,16 +206,25 @@ impl Reader {
         settings: Option<&Settings>,
         report: &Report,
     ) -> (Vec<Arc<Organisation>>, Mistakes) {
-        let names = |settings: &Settings| {
+        let names = |settings: &Settings| -> Vec<String> {
             let listeners = settings.listeners.iter();
             listeners.map(|listener| listener.name.clone()).collect()
         };
+        let listeners = settings.map(names);
+        let mut unbound = listeners.clone().unwrap_or_default();
+        // Without any of its own, every one is there.
+        unbound.retain(|name| {
+            self.bound
+                .as_ref()
+                .is_some_and(|bound| !bound.contains(name))
+        });
         let surroundings = Surroundings {
             policy: settings.map_or_else(Policy::default, |settings| settings.policy),
             zone: settings.and_then(|settings| settings.handover.zone.clone()),
             name_servers: settings
                 .map_or_else(Vec::new, |settings| settings.handover.name_servers.clone()),
-            listeners: settings.map(names),
+            listeners,
+            unbound,
         };
         let folder = self.folder();
         let (organisations, mistakes) = self.memory.read(&folder, surroundings, report);

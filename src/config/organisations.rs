@@ -45,6 +45,8 @@ pub(super) struct Surroundings {
     pub(super) name_servers: Vec<DomainName>,
     /// The names of the listeners; none when `zegel.toml` could not be read.
     pub(super) listeners: Option<Vec<String>>,
+    /// Those of them that the process does not have, since they came after its start.
+    pub(super) unbound: Vec<String>,
 }
 
 /// What came of the files when they were last read.
@@ -558,16 +560,26 @@ fn read_senders(node: Node, surroundings: &Surroundings, report: &Report) -> Sen
         auth: section.values("auth", owned_text),
         networks: section.values("networks", network),
         listeners: section.values("listeners", |node| {
-            known_listener(text(node)?, surroundings.listeners.as_deref())
+            known_listener(text(node)?, surroundings)
         }),
     };
     section.finish();
     senders
 }
 
-fn known_listener(name: &str, listeners: Option<&[String]>) -> Result<String, Fault> {
-    let is_unknown = |names: &&[String]| !names.iter().any(|known| known == name);
-    let Some(listeners) = listeners.filter(is_unknown) else {
+fn known_listener(name: &str, surroundings: &Surroundings) -> Result<String, Fault> {
+    let is_in = |names: &[String]| names.iter().any(|known| known == name);
+    if is_in(&surroundings.unbound) {
+        return Err(Fault::new(
+            format!(
+                "the signer that runs does not have the listener {}",
+                quoted(name)
+            ),
+            "restart it: listeners are opened at its start only",
+        ));
+    }
+    let listeners = surroundings.listeners.as_deref();
+    let Some(listeners) = listeners.filter(|names| !is_in(names)) else {
         return Ok(name.to_owned());
     };
     let nearest = listeners.iter().min_by_key(|known| distance(name, known));

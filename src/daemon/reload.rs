@@ -78,8 +78,6 @@ struct Maker {
     readiness: Readiness,
     metrics: Metrics,
     snapshots: SnapshotHolder,
-    /// The names of the listeners that this process has: those of its start.
-    listeners: Vec<String>,
     /// Snapshots that messages may still use. They are dropped here, where nobody waits for it.
     retired: Mutex<Vec<Arc<Snapshot>>>,
     /// Notified when there are other keys to care for.
@@ -88,7 +86,7 @@ struct Maker {
 
 impl Reloader {
     pub(super) fn new(
-        reader: config::Reader,
+        mut reader: config::Reader,
         metrics: Metrics,
         snapshots: SnapshotHolder,
         readiness: Readiness,
@@ -96,13 +94,13 @@ impl Reloader {
         let settings = snapshots.current();
         let listeners = settings.settings().listeners.iter();
         let loaded = settings.loaded();
+        reader.bind(listeners.map(|listener| listener.name.clone()).collect());
         let mut files = Files::new(reader, &loaded.mistakes);
         files.go_on_from(holders(&settings));
         if files.refuses() {
             metrics.something_is_refused();
         }
         let maker = Maker {
-            listeners: listeners.map(|listener| listener.name.clone()).collect(),
             files: Mutex::new(files),
             complaint: Mutex::default(),
             readiness,
@@ -238,7 +236,7 @@ impl Maker {
             Due::Organisations => files.load_organisations(before.settings()),
         };
         let outcome = match read {
-            Ok(loaded) => match self.reason_against(&before, &loaded) {
+            Ok(loaded) => match reason_against(&before, &loaded) {
                 None => {
                     let mistakes = loaded.mistakes.clone();
                     let is_in_use = self.configure(loaded, due, &before, &files);
@@ -311,29 +309,6 @@ impl Maker {
             tracing::warn!("{warning}");
         }
         self.build(loaded, due, before)
-    }
-
-    /// Why a configuration without problems may still not be put into use while serving.
-    fn reason_against(&self, before: &Snapshot, loaded: &Loaded) -> Option<String> {
-        if loaded.organisations.is_empty() && !before.organisations().is_empty() {
-            // More likely the folder was moved, or not mounted, than that this is meant.
-            return Some(
-                "there are no organisations any more: put the files of orgs.d back, or restart \
-                 if that is meant"
-                    .to_owned(),
-            );
-        }
-        loaded.organisations.iter().find_map(|organisation| {
-            let listeners = &organisation.senders.as_ref()?.listeners;
-            let unknown = listeners
-                .iter()
-                .find(|name| !self.listeners.contains(name))?;
-            Some(format!(
-                "organisation {} names the listener {unknown}, which this process does not \
-                 have: restart to change listeners",
-                organisation.id
-            ))
-        })
     }
 
     /// Whether what was asked for is in use now.
@@ -420,6 +395,15 @@ impl Maker {
         self.metrics.reload_failed();
         tracing::error!("reload failed, all stays as it was: {reason}");
     }
+}
+
+/// Why a configuration without problems may still not be put into use while serving.
+fn reason_against(before: &Snapshot, loaded: &Loaded) -> Option<String> {
+    // More likely the folder was moved, or not mounted, than that this is meant.
+    let has_none = loaded.organisations.is_empty() && !before.organisations().is_empty();
+    let reason = "there are no organisations any more: put the files of orgs.d back, or restart if \
+                  that is meant";
+    has_none.then(|| reason.to_owned())
 }
 
 /// Who has which domains. While no key can be read nobody knows who has one that several files

@@ -51,11 +51,15 @@ fn a_listener_that_this_process_does_not_have() {
     );
     let renamed = Org::new("alfa", &["alfa.example"]).more("[senders]\nlisteners = [\"outgoing\"]");
     zegel.add(&renamed);
+    zegel.add(&Org::new("beta", &["beta.example"]));
     zegel.signal("HUP");
     zegel.wait_for_log(
-        "names the listener outgoing, which this process does not have",
+        "the signer that runs does not have the listener \"outgoing\": restart it",
         1,
     );
+    zegel.wait_for_log("alfa stays as it was until its file is corrected", 1);
+    // All else is taken up.
+    zegel.wait_for_log("organisations=2 generation", 1);
     assert_signs(&zegel);
 }
 

@@ -200,3 +200,44 @@ fn a_mistake_concerns_its_own_organisation() {
     assert_eq!(domains(&moved, 1), ["a2.nl"]);
     assert_eq!(domains(&moved, 3), ["a.nl", "d.nl"]);
 }
+
+#[test]
+fn a_listener_that_came_later_concerns_only_who_names_it() {
+    let settings = |names: &[&str]| -> String {
+        let one = |name| format!("[[listener]]\nname = \"{name}\"\nsocket = \"unix:/{name}\"\n");
+        names.iter().copied().map(one).collect()
+    };
+    let folder = folder(&FILES);
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    put("zegel.toml", &settings(&["one"]));
+    let mut reader = reader(folder.path());
+    assert_eq!(reader.load_with([]).unwrap().mistakes.lines(), [].into());
+    reader.bind(vec!["one".to_owned()]);
+    let senders = "domains = [\"a.nl\", \"aa.nl\"]\n[senders]\nlisteners = [\"two\"]";
+    put("zegel.toml", &settings(&["one", "two"]));
+    put("orgs.d/a.toml", senders);
+    put("orgs.d/d.toml", "domains = [\"d.nl\"]");
+    let loaded = reader.load_with([]).unwrap();
+    let domains = |loaded: &Loaded| -> Vec<usize> {
+        let organisations = loaded.organisations.iter();
+        organisations.map(|one| one.domains.len()).collect()
+    };
+    // The others are as their files are, and the first one as it was.
+    assert_eq!(domains(&loaded), [1; 4]);
+    let broken = loaded.mistakes.of("a").unwrap();
+    assert!(broken.is_kept, "{broken:?}");
+    let problem = broken.problems[0].to_string();
+    assert!(
+        problem.contains("does not have the listener \"two\""),
+        "{problem}"
+    );
+    // The same where organisations alone are read.
+    let settings = loaded.settings;
+    let loaded = reader.load_organisations(&settings).unwrap();
+    assert!(loaded.mistakes.of("a").is_some());
+    // Another process has it.
+    let mut other = Reader::new(&folder.path().join("zegel.toml"));
+    let loaded = other.load_with([]).unwrap();
+    assert_eq!(loaded.mistakes.lines(), [].into());
+    assert_eq!(domains(&loaded), [1, 2, 1, 1]);
+}
