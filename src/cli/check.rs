@@ -186,6 +186,7 @@ impl Report {
                 let loaded = built.snapshot.loaded();
                 let figures = ask_signer(&loaded.settings);
                 self.asked_signer = figures.is_some();
+                let is_behind = |figures| is_behind(figures, &self.config);
                 if figures.as_ref().is_some_and(is_behind) {
                     self.say(Severity::Warning, &BEHIND);
                 }

@@ -1,7 +1,7 @@
 //! How the organisations of this host stand: their keyrings as they are on the disk, with what
 //! the signer says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use jiff::Timestamp;
 
@@ -19,9 +19,20 @@ use crate::{
 pub(super) const BEHIND: &str = "the configuration on disk is newer than the one in use: the \
      signer takes organisations up within seconds, and zegel.toml at `systemctl reload zegel`";
 
-/// Whether the signer uses another configuration than the one on the disk.
-pub(super) fn is_behind(figures: &SignerFigures) -> bool {
+/// The clocks of file systems go in steps, of at most so many milliseconds.
+const CLOCK_STEP: u64 = 10;
+
+/// Whether the signer uses another configuration than the one on the disk, by its own word or
+/// since a file there has changed after its last look.
+pub(super) fn is_behind(figures: &SignerFigures, config_file: &Path) -> bool {
+    let has_changed = |looked_at: u64| {
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+        // A time that is to come is of a clock that was wrong.
+        let changed = config::changed(config_file).filter(|changed| *changed <= now + CLOCK_STEP);
+        changed.is_some_and(|changed| changed + CLOCK_STEP > looked_at)
+    };
     figures.configuration_newer_since.is_some()
+        || figures.configuration_looked_at_ms.is_some_and(has_changed)
 }
 
 /// By organisation, also of those that are well.
@@ -113,4 +124,47 @@ fn facts(figures: &SignerFigures, id: &OrganisationId) -> SignerFacts {
     let awaiting = own.and_then(|own| own.unsigned.get(Refusal::AwaitingKey.as_str()));
     facts.sends_without_key |= awaiting.is_some_and(|count| *count > 0);
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signer_that_has_not_looked_since_a_change_is_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("zegel.toml");
+        std::fs::write(&file, "").unwrap();
+        std::fs::create_dir(folder.path().join("orgs.d")).unwrap();
+        let organisation = folder.path().join("orgs.d/een.toml");
+        let is_behind = |newer_since, looked_at| {
+            let figures = SignerFigures {
+                configuration_newer_since: newer_since,
+                configuration_looked_at_ms: looked_at,
+                ..SignerFigures::default()
+            };
+            is_behind(&figures, &file)
+        };
+        let changed = || config::changed(&file).unwrap();
+        let first = changed();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let changes: [&dyn Fn(); 4] = [
+            &|| (),
+            &|| std::fs::write(&organisation, "domains = []").unwrap(),
+            &|| std::fs::write(&organisation, "domains = [ ]").unwrap(),
+            &|| std::fs::remove_file(&organisation).unwrap(),
+        ];
+        for change in changes {
+            change();
+            let changed = changed();
+            assert!(is_behind(None, Some(changed)));
+            assert!(is_behind(None, Some(changed - 1)));
+            assert!(!is_behind(None, Some(changed + CLOCK_STEP)));
+            // What it says itself counts.
+            assert!(is_behind(Some(1), Some(changed + CLOCK_STEP)));
+        }
+        assert!(changed() > first);
+        // One that is older than this says nothing of its looks.
+        assert!(!is_behind(None, None));
+    }
 }

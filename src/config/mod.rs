@@ -74,6 +74,12 @@ pub fn load_with(
     Reader::new(config_file).load_with(environment)
 }
 
+/// When a file of a configuration last changed, or came or went, in milliseconds since 1970; none
+/// if there is none.
+pub fn changed(config_file: &Path) -> Option<u64> {
+    on_disk::changed(config_file, &config_file.with_file_name("orgs.d"))
+}
+
 /// Reads a configuration again and again: of `orgs.d/` only what has changed since.
 #[derive(Debug)]
 pub struct Reader {

@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
 };
 
@@ -79,6 +79,22 @@ pub(super) fn settings(file: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.map(|(text, _)| text).hash(&mut hasher);
     hasher.finish()
+}
+
+/// When a file of the configuration last changed, or came or went, in milliseconds since 1970;
+/// none if there is none. Looks at each, and reads none. It is a time that nobody can set.
+pub(super) fn changed(file: &Path, folder: &Path) -> Option<u64> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = files.filter(|entry| is_organisation_file(&entry.file_name()));
+    let own = [file.to_owned(), folder.to_owned()].into_iter();
+    let paths = own.chain(files.map(|entry| entry.path()));
+    let times = paths.filter_map(|path| {
+        let stat = fs::metadata(path).ok()?;
+        let seconds = u64::try_from(stat.ctime()).ok()?;
+        let more = u64::try_from(stat.ctime_nsec() / 1_000_000).ok()?;
+        Some(seconds.saturating_mul(1000).saturating_add(more))
+    });
+    times.max()
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ struct Watch {
     are_settings_refused: bool,
     /// Since when the disk has something newer, in seconds since 1970.
     newer_since: Option<u64>,
+    /// When the organisations were last looked at, in milliseconds since 1970; none before that.
+    looked_at: Option<u64>,
 }
 
 impl Files {
@@ -69,6 +71,7 @@ impl Files {
             is_refused: false,
             are_settings_refused: false,
             newer_since: None,
+            looked_at: None,
         });
         Self {
             reader,
@@ -85,6 +88,7 @@ impl Files {
         let folder = self.reader.folder_on_disk();
         if watch.looks.is_due(&folder, now) {
             let begun = Instant::now();
+            watch.looked_at = Some(milliseconds());
             watch.quiet.see(self.reader.organisations_on_disk(), now);
             let took = begun.elapsed();
             let is_waiting = watch.quiet.is_waiting();
@@ -103,6 +107,11 @@ impl Files {
         self.watch.as_ref()?.newer_since
     }
 
+    /// When that was last looked at, in milliseconds since 1970; none before the first look.
+    pub(super) fn looked_at(&self) -> Option<u64> {
+        self.watch.as_ref()?.looked_at
+    }
+
     /// Reads everything; what is read becomes [`Self::in_use`], or it is [`Self::refused`].
     pub(super) fn load(&mut self) -> (Seen, Result<Loaded, Problems>) {
         (self.seen(), self.reader.load())
@@ -116,9 +125,12 @@ impl Files {
         (self.seen(), self.reader.load_organisations(settings))
     }
 
-    fn seen(&self) -> Seen {
-        let watch = self.watch.as_ref();
-        watch.map_or_else(Seen::default, |_| self.reader.organisations_on_disk())
+    fn seen(&mut self) -> Seen {
+        let Some(watch) = &mut self.watch else {
+            return Seen::default();
+        };
+        watch.looked_at = Some(milliseconds());
+        self.reader.organisations_on_disk()
     }
 
     /// What was read is in use: the organisations but for these mistakes, and `zegel.toml` too if
@@ -186,6 +198,11 @@ impl Watch {
 }
 
 fn seconds() -> u64 {
+    milliseconds() / 1000
+}
+
+fn milliseconds() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
+    let now = now.unwrap_or_default().as_millis();
+    u64::try_from(now).unwrap_or(u64::MAX)
 }

@@ -191,7 +191,7 @@ impl Maker {
     fn look_at_files(&self, now: Instant) -> bool {
         let mut files = lock(&self.files);
         let is_due = files.look(now);
-        self.metrics.configuration_newer(files.newer_since());
+        self.tell(&files);
         is_due
     }
 
@@ -264,8 +264,13 @@ impl Maker {
         self.show(&files);
     }
 
+    fn tell(&self, files: &Files) {
+        let (newer_since, looked_at) = (files.newer_since(), files.looked_at());
+        self.metrics.configuration_newer(newer_since, looked_at);
+    }
+
     fn show(&self, files: &Files) {
-        self.metrics.configuration_newer(files.newer_since());
+        self.tell(files);
         if files.refuses() {
             self.metrics.something_is_refused();
         }

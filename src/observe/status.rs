@@ -100,6 +100,9 @@ pub struct SignerFigures {
     pub last_reload_successful: bool,
     /// Since when the configuration on the disk is newer than the one in use; none if it is not.
     pub configuration_newer_since: Option<u64>,
+    /// When the signer last looked whether it is, in milliseconds since 1970; none if it does not
+    /// look.
+    pub configuration_looked_at_ms: Option<u64>,
     /// Reloads that failed since the start.
     pub reloads_failed: u64,
     /// Organisations in the configuration in use.

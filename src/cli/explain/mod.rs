@@ -27,6 +27,7 @@ use crate::{
     keys::{Keyring, State},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
+    observe::status::SignerFigures,
     organisation::{Action, Organisation, Refusal},
     signer::{Refused, Signed},
     snapshot::Built,
@@ -112,7 +113,14 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     });
     let author = trial.decision.author.as_ref().ok();
     let level = match organisation.zip(author) {
-        Some((one, author)) => Some(level(&built, one, author)?),
+        Some((one, author)) => {
+            let figures = ask_signer(&built.snapshot.loaded().settings);
+            let is_behind = |figures| is_behind(figures, context.config_file());
+            if figures.as_ref().is_some_and(is_behind) {
+                warn(BEHIND);
+            }
+            Some(level(&built, one, (author, figures.as_ref()))?)
+        }
         None => None,
     };
     let explanation = Explanation {
@@ -162,15 +170,21 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
 fn level(
     built: &Built,
     organisation: &Organisation,
-    domain: &DomainName,
+    (domain, figures): (&DomainName, Option<&SignerFigures>),
 ) -> Result<Level, Failure> {
     let loaded = built.snapshot.loaded();
-    let figures = ask_signer(&loaded.settings);
-    if figures.as_ref().is_some_and(is_behind) {
-        warn(BEHIND);
-    }
-    let judge = Judge::new(loaded, figures.as_ref())?;
+    let judge = Judge::new(loaded, figures)?;
     Ok(judge.judge(organisation).of_domain(domain))
+}
+
+/// How a domain stands as [`run`] says it, where the signer says this.
+#[cfg(test)]
+pub(super) fn stands(
+    built: &Built,
+    organisation: &Organisation,
+    (domain, figures): (&DomainName, &SignerFigures),
+) -> Level {
+    level(built, organisation, (domain, Some(figures))).unwrap()
 }
 
 fn words(hazards: Hazards) -> Vec<&'static str> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::LookError;
 use crate::{
-    cli::judging::Judgements,
+    cli::judging::{BEHIND, Judgements},
     judgement::{SignerReport, Told},
     observe::{
         metrics::OTHER,
@@ -59,11 +59,12 @@ pub(super) struct KeeperLook {
 
 impl Standing {
     /// `judged` are the organisations of this host, or why they can't be judged; none if another
-    /// one is looked at. `now` is in seconds since 1970.
+    /// one is looked at. `is_behind` says that the configuration on this host is newer than the
+    /// one in use. `now` is in seconds since 1970.
     pub(super) fn new(
         signer: String,
-        look: Result<SignerReport, LookError>,
-        keeper: Option<KeeperLook>,
+        (look, keeper): (Result<SignerReport, LookError>, Option<KeeperLook>),
+        is_behind: bool,
         judged: Option<Result<Judgements, String>>,
         now: u64,
     ) -> Self {
@@ -102,6 +103,10 @@ impl Standing {
             reported
         });
         let judgements = sorted(judgements);
+        let says_so = |one: &SignerFigures| one.configuration_newer_since.is_some();
+        if is_behind && !figures.as_ref().is_some_and(says_so) {
+            unasked.push(BEHIND.to_owned());
+        }
         unasked.append(&mut attention);
         unasked.extend(judgements.iter().filter_map(Judged::attention));
         Self {
@@ -325,7 +330,8 @@ mod tests {
             };
             keeper(Ok(status))
         });
-        Standing::new("s".to_owned(), Ok(signer(figures)), asked, None, NOW).attention
+        let looks = (Ok(signer(figures)), asked);
+        Standing::new("s".to_owned(), looks, false, None, NOW).attention
     }
 
     #[test]
@@ -417,7 +423,7 @@ mod tests {
     fn who_does_not_answer_deserves_attention() {
         let away = LookError::Away("refused".to_owned());
         let asked = Some(keeper(Err(away.clone())));
-        let standing = Standing::new("s".to_owned(), Err(away), asked, None, NOW);
+        let standing = Standing::new("s".to_owned(), (Err(away), asked), false, None, NOW);
         assert_eq!(standing.state, "away");
         assert_eq!(
             standing.attention,
@@ -427,16 +433,40 @@ mod tests {
             ]
         );
         let asked = Some(keeper(Err(LookError::Old)));
-        let standing = Standing::new("s".to_owned(), Err(LookError::Old), asked, None, NOW);
+        let standing = Standing::new(
+            "s".to_owned(),
+            (Err(LookError::Old), asked),
+            false,
+            None,
+            NOW,
+        );
         assert_eq!(standing.state, "unknown");
         for said in standing.attention {
             assert!(said.contains("has no /status.json: it is older"), "{said}");
         }
         let mut look = signer(well());
         look.status.not_ready = Some("draining".to_owned());
-        let standing = Standing::new("s".to_owned(), Ok(look), None, None, NOW);
+        let standing = Standing::new("s".to_owned(), (Ok(look), None), false, None, NOW);
         assert_eq!(standing.state, "not ready");
         assert_eq!(standing.attention, ["the signer is not ready: draining"]);
+    }
+
+    #[test]
+    fn a_disk_that_the_signer_has_not_looked_at_is_said_once() {
+        let said = |figures, is_behind| {
+            let looks = (Ok(signer(figures)), None);
+            let standing = Standing::new("s".to_owned(), looks, is_behind, None, NOW);
+            standing.attention
+        };
+        assert_eq!(said(well(), true), [BEHIND]);
+        let knows = SignerFigures {
+            configuration_newer_since: Some(NOW - 60),
+            ..well()
+        };
+        let [line] = &said(knows, true)[..] else {
+            panic!("it is said twice");
+        };
+        assert!(line.contains("newer than the one in use, for 1m"), "{line}");
     }
 
     #[test]

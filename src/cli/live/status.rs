@@ -14,7 +14,7 @@ use crate::{
     cli::{
         context::{Context, now},
         failure::Failure,
-        judging::Judge,
+        judging::{Judge, is_behind},
         output::{Table, printable},
         status::Status,
     },
@@ -65,7 +65,13 @@ pub(in crate::cli) fn run(
             .map(|judge| judge.all())
             .map_err(|error| error.to_string())
     });
-    let standing = Standing::new(source.signer.to_string(), signer, keeper, judged, now());
+    // What another host has on its disk, nobody here can see.
+    let here = source.loaded.is_some().then(|| context.config_file());
+    let is_behind = here
+        .zip(figures)
+        .is_some_and(|(file, figures)| is_behind(figures, file));
+    let looks = (signer, keeper);
+    let standing = Standing::new(source.signer.to_string(), looks, is_behind, judged, now());
     if arguments.json {
         context.output.json(&standing);
     } else {
@@ -78,6 +84,17 @@ pub(in crate::cli) fn run(
     } else {
         Ok(Status::Finding)
     }
+}
+
+/// As it is printed, where the signer says this.
+#[cfg(test)]
+pub(in crate::cli) fn printed(
+    report: crate::judgement::SignerReport,
+    judged: crate::cli::judging::Judgements,
+) -> String {
+    let looks = (Ok(report), None);
+    let standing = Standing::new("s".to_owned(), looks, false, Some(Ok(judged)), now());
+    lines(&standing, usize::MAX, Screen::of_output()).join("\n")
 }
 
 fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {

@@ -69,6 +69,7 @@ pub(super) struct Process {
     last_reload: Moment,
     /// Since when the disk has a newer configuration; 0 if it has none.
     newer_since: AtomicU64,
+    looked_at: AtomicU64,
     last_failure: Moment,
     snapshot: SnapshotGauges,
     /// How many organisations stand how, worst first; set by whoever judges all of them.
@@ -102,6 +103,7 @@ impl Process {
                 "When the configuration in use was loaded",
             ),
             newer_since: AtomicU64::new(0),
+            looked_at: AtomicU64::new(0),
             last_failure: registered(
                 registry,
                 "last_signing_failure_timestamp_seconds",
@@ -148,6 +150,8 @@ impl Process {
         figures.last_reload_successful = self.last_reload_succeeded.get() == 1;
         let newer_since = self.newer_since.load(Ordering::Relaxed);
         figures.configuration_newer_since = Some(newer_since).filter(|time| *time > 0);
+        let looked_at = self.looked_at.load(Ordering::Relaxed);
+        figures.configuration_looked_at_ms = Some(looked_at).filter(|time| *time > 0);
         figures.reloads_failed = self.reloads_failed.get();
         figures.organisations_in_use = number(&snapshot.organisations);
         figures.domains_without_key = number(&snapshot.without_key);
@@ -232,10 +236,13 @@ impl Metrics {
     }
 
     /// Since when the configuration on the disk is newer than the one in use, in seconds since
-    /// 1970; none if it is not.
-    pub fn configuration_newer(&self, since: Option<u64>) {
-        let newer_since = &self.0.process.newer_since;
-        newer_since.store(since.unwrap_or_default(), Ordering::Relaxed);
+    /// 1970; none if it is not. Somebody looked at that time, in milliseconds since 1970.
+    pub fn configuration_newer(&self, since: Option<u64>, looked_at: Option<u64>) {
+        let process = &self.0.process;
+        let newer_since = since.unwrap_or_default();
+        process.newer_since.store(newer_since, Ordering::Relaxed);
+        let looked_at = looked_at.unwrap_or_default();
+        process.looked_at.store(looked_at, Ordering::Relaxed);
     }
 
     /// A reload failed, and the snapshot before it stays in use.
