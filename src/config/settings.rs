@@ -514,7 +514,7 @@ pub struct Claims(HashSet<DomainName>);
 
 impl Claims {
     /// The domains of a keyring that the configuration has elsewhere than among those that the
-    /// organisation sends from: parked, or another organisation's.
+    /// organisation sends from: parked, or another organisation's, from which they may be to come.
     pub fn away(&self, organisation: &Organisation, keyring: &Keyring) -> Vec<DomainName> {
         away(organisation, keyring, |domain| self.0.contains(domain))
     }
@@ -539,7 +539,6 @@ pub fn away(
     let domains: BTreeSet<&DomainName> = keys.flat_map(|key| key.publications.keys()).collect();
     let elsewhere = |domain: &&DomainName| {
         !organisation.domains.contains(domain)
-            && !organisation.incoming.contains(domain)
             && (organisation.parked.contains(domain) || is_claimed(domain))
     };
     domains.into_iter().filter(elsewhere).cloned().collect()

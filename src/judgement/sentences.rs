@@ -84,6 +84,10 @@ fn of_fact(matter: &Matter) -> Sentence {
             "{domain} has no key yet. The keeper makes one, or `zegel key generate {organisation}`.",
             "{domain} heeft nog geen sleutel. De keeper maakt er een, of `zegel key generate {organisation}`.",
         ),
+        Fact::NoKey if matter.level == Level::Waits => (
+            "{domain} is to come to {organisation}, which has no key for it yet. The keeper makes one, or `zegel key generate {organisation}`.",
+            "{domain} moet naar {organisation} komen, die er nog geen sleutel voor heeft. De keeper maakt er een, of `zegel key generate {organisation}`.",
+        ),
         Fact::NoKey => (
             "{domain} has no key, so its mail is not signed. The keeper makes one, or `zegel key generate {organisation}`.",
             "{domain} heeft geen sleutel, dus de mail wordt niet ondertekend. De keeper maakt er een, of `zegel key generate {organisation}`.",
@@ -182,7 +186,7 @@ const OWN_ZONE: [Row; 9] = [
 ];
 
 #[rustfmt::skip]
-const STEPS: [Row; 29] = [
+const STEPS: [Row; 30] = [
     ("delegate", Some(Level::Act), "The keys of {domain} are to be in our own zone, and the name of {key} does not lead there. The DNS administrator adds the record that delegates it, once (`zegel dns records {organisation}`).", "De sleutels van {domain} moeten in onze eigen zone staan, en de naam van {key} wijst daar niet naartoe. De DNS-beheerder voegt eenmalig het record toe dat dit regelt (`zegel dns records {organisation}`)."),
     ("delegate", Some(Level::NotLive), "No key signs for {domain} yet: the name of {key} does not lead to our own zone. The DNS administrator adds the record that delegates it, once (`zegel dns records {organisation}`).", "Er ondertekent nog geen sleutel voor {domain}: de naam van {key} wijst niet naar onze eigen zone. De DNS-beheerder voegt eenmalig het record toe dat dit regelt (`zegel dns records {organisation}`)."),
     ("delegate", None, "Mail of {domain} suffers, since the name of {key} does not lead to our own zone. The DNS administrator adds the record that delegates it now, once (`zegel dns records {organisation}`).", "Mail van {domain} heeft er last van dat de naam van {key} niet naar onze eigen zone wijst. De DNS-beheerder voegt nu eenmalig het record toe dat dit regelt (`zegel dns records {organisation}`)."),
@@ -201,6 +205,7 @@ const STEPS: [Row; 29] = [
     ("await_successor", None, "{key} signs for {domain}. {successor} takes its place when its record is seen everywhere.", "{key} ondertekent voor {domain}. {successor} neemt het over zodra het record daarvan overal is gezien."),
     ("leave", None, "{key} stops signing for {domain}: the configuration has the domain elsewhere, or its algorithm no more.", "{key} houdt op te ondertekenen voor {domain}: de configuratie heeft het domein elders, of het algoritme niet meer."),
     ("take_over", None, "{domain} can come to {organisation}: its key {key} is ready, and another organisation signs until then. The operator moves it: `zegel org move {domain} --to {organisation}`.", "{domain} kan naar {organisation}: de sleutel {key} is klaar, en tot dan ondertekent een andere organisatie. De beheerder verhuist het: `zegel org move {domain} --to {organisation}`."),
+    ("take_in", None, "No file of orgs.d has {domain}, which was to come to {organisation}, so its mail is not signed. Its key {key} is ready. The operator adds it to domains of {organisation}, or gives the move up: `zegel org move {domain} --to {organisation} --cancel`.", "Geen bestand van orgs.d heeft {domain}, dat naar {organisation} zou komen, dus de mail wordt niet ondertekend. De sleutel {key} is klaar. De beheerder zet het bij domains van {organisation}, of geeft de verhuizing op: `zegel org move {domain} --to {organisation} --cancel`."),
     ("sign_until", None, "{key} signs for {domain} until {when}, since the operator has said that it leaves.", "{key} ondertekent voor {domain} tot {when}, want de beheerder heeft gezegd dat het vertrekt."),
     ("settle_domain", None, "{domain} is in no file of orgs.d, though {key} is in use for it. The operator puts it back, or says that it is gone: `zegel org retire {organisation} --domain {domain}`.", "{domain} staat in geen bestand van orgs.d, terwijl {key} ervoor in gebruik is. De beheerder zet het terug, of zegt dat het weg is: `zegel org retire {organisation} --domain {domain}`."),
     ("return", None, "Mail of {domain} is not signed until the keeper sees the record of {key} at every name server.", "Mail van {domain} wordt niet ondertekend tot de keeper het record van {key} op elke nameserver ziet."),

@@ -78,8 +78,8 @@ impl Life {
         let names = [name("een.example")];
         let (here, away) = match self.place {
             Place::Here | Place::AlgorithmOff => (&names[..], &[][..]),
-            Place::Away => (&[][..], &names[..]),
-            Place::Missing | Place::Incoming => (&[][..], &[][..]),
+            Place::Away | Place::Incoming => (&[][..], &names[..]),
+            Place::Missing => (&[][..], &[][..]),
         };
         let algorithm: Algorithm = match self.place {
             Place::AlgorithmOff => Ed25519Sha256,

@@ -115,7 +115,9 @@ impl NextStep {
                     Actor::Administrator
                 }
             }
-            (_, What::MendClock | What::SettleDomain | What::TakeOver) => Actor::Operator,
+            (_, What::MendClock | What::SettleDomain | What::TakeOver | What::TakeIn) => {
+                Actor::Operator
+            }
             (_, What::Configure | What::Forget | What::Nothing) => Actor::Nobody,
             _ => Actor::Keeper,
         }
@@ -157,6 +159,9 @@ pub enum What {
     SettleDomain,
     /// It can sign for a domain that comes from another organisation: the operator moves it.
     TakeOver,
+    /// It can sign for a domain that was to come, and that nobody has: the operator adds it here, or
+    /// gives the move up.
+    TakeIn,
     /// It is back, and signs again when the keeper sees its record everywhere.
     Return,
     /// Its record stays until then; after that it is given up.
@@ -194,6 +199,7 @@ impl What {
             Self::SignUntil => "sign_until",
             Self::SettleDomain => "settle_domain",
             Self::TakeOver => "take_over",
+            Self::TakeIn => "take_in",
             Self::Return => "return",
             Self::KeepRecord => "keep_record",
             Self::RestoreDrainingRecord => "restore_draining_record",
@@ -235,6 +241,10 @@ impl fmt::Display for What {
             }
             Self::TakeOver => {
                 "its domain can come now: `zegel org move` again, or move its line in orgs.d"
+            }
+            Self::TakeIn => {
+                "no file has its domain: add that to domains of its file, or give the move up with \
+                 `zegel org move --cancel`"
             }
             Self::Return => "it signs again when the keeper sees its record at every name server",
             Self::KeepRecord => "keep its record: mail on its way needs it",
@@ -421,7 +431,12 @@ impl Situation<'_> {
             _ => {}
         }
         if self.comes(domain) {
-            return step(What::TakeOver, Level::Act, Task::Keep);
+            let what = if self.comes_from_another(domain) {
+                What::TakeOver
+            } else {
+                What::TakeIn
+            };
+            return step(what, Level::Act, Task::Keep);
         }
         if let Some(departure) = self.keyring.departure(domain) {
             return NextStep {
@@ -505,7 +520,7 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 23] {
+    pub(crate) fn each() -> [Self; 24] {
         [
             What::Look,
             What::PublishRecord,
@@ -522,6 +537,7 @@ impl What {
             What::SignUntil,
             What::SettleDomain,
             What::TakeOver,
+            What::TakeIn,
             What::Return,
             What::KeepRecord,
             What::RestoreDrainingRecord,

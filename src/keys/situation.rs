@@ -16,11 +16,12 @@ pub struct Situation<'a> {
     pub keyring: &'a Keyring,
     /// The domains that it sends from: without the parked ones.
     pub domains: &'a [DomainName],
-    /// Domains that come from another organisation, which signs for them until the configuration
-    /// says otherwise: keys are made for them and looked at as for its own.
+    /// Domains that are to come from another organisation, which signs for them until the
+    /// configuration says otherwise: keys are made for them and looked at as for its own.
     pub incoming: &'a [DomainName],
-    /// Domains that the configuration has elsewhere: parked, or another organisation's. A domain
-    /// that is in neither list is missing, which by itself changes nothing.
+    /// Domains that the configuration has elsewhere: parked, or another organisation's, also those
+    /// that are to come from there. A domain that is in no list is missing, which by itself changes
+    /// nothing.
     pub away: &'a [DomainName],
     /// What it signs with.
     pub algorithms: &'a [Algorithm],
@@ -98,9 +99,15 @@ impl<'a> Situation<'a> {
         self.domains.contains(domain) || self.comes(domain)
     }
 
-    /// Whether another organisation signs for the domain until it comes here.
+    /// Whether the domain is to come here, and is not here yet.
     pub fn comes(&self, domain: &DomainName) -> bool {
         self.incoming.contains(domain) && !self.domains.contains(domain)
+    }
+
+    /// Whether another organisation has a domain that is to come here: if nobody has it, nobody
+    /// signs for it.
+    pub(super) fn comes_from_another(&self, domain: &DomainName) -> bool {
+        self.comes(domain) && self.away.contains(domain)
     }
 
     /// How bad it is that the record of an active key is not right. No mail is signed with the key
@@ -132,7 +139,8 @@ impl<'a> Situation<'a> {
     /// more: not if nothing is said of the domain, for a file may have been lost.
     pub fn leaves(&self, key: &KeyEntry, domain: &DomainName) -> bool {
         let algorithm_is_off = || self.has(domain) && !self.algorithms.contains(&key.algorithm);
-        self.away.contains(domain) || self.keyring.has_left(domain) || algorithm_is_off()
+        let is_away = self.away.contains(domain) && !self.comes(domain);
+        is_away || self.keyring.has_left(domain) || algorithm_is_off()
     }
 
     /// Whether nobody says who has the domain now.

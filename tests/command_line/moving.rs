@@ -217,3 +217,27 @@ fn what_cannot_be_moved_is_refused_and_changes_nothing() {
     assert_eq!(before, (file(&setup, "nieuw"), file(&setup, "voorbeeld")));
     start_to_move(&setup, &["--wait", "1s"]).expect(1);
 }
+
+#[test]
+fn what_nobody_has_any_more_does_not_come() {
+    let setup = setup();
+    start_to_move(&setup, &[]).expect(0);
+    activate(&setup, "nieuw");
+    let matters = |setup: &Setup| setup.run(["status", "--json"]).json().to_string();
+    assert!(matters(&setup).contains("another organisation signs"));
+    let file = file(&setup, "voorbeeld");
+    setup.write(
+        "orgs.d/voorbeeld.toml",
+        &file.replace("\"nieuws.voorbeeld.nl\"", ""),
+    );
+    let said = matters(&setup);
+    assert!(!said.contains("another organisation signs"), "{said}");
+    assert!(said.contains("\"take_in\""), "{said}");
+    start_to_move(&setup, &[])
+        .expect(2)
+        .complains(&["no organisation has nieuws.voorbeeld.nl"]);
+    start_to_move(&setup, &["--cancel"])
+        .expect(0)
+        .complains(&["comes to nieuw no more, and no file has it"]);
+    assert_eq!(domains(&setup, "nieuw", "incoming"), Vec::<String>::new());
+}

@@ -326,7 +326,9 @@ fn moving(
                  `zegel check`"
             )));
         }
-        if from.is_none() && !is_there {
+        // What was to come from somebody who has it no more can still be given up.
+        let is_given_up = arguments.cancel && to.incoming.contains(&domain);
+        if from.is_none() && !is_there && !is_given_up {
             return Err(Failure::Usage(format!(
                 "no organisation has {domain}; add it to domains in orgs.d/{}.toml",
                 to.id
@@ -448,6 +450,11 @@ fn report(outcome: &Outcome, arguments: &MoveArguments, context: &mut Context) {
             Step::Preparing => complain(format_args!(
                 "{domain}: {from} signs, until the record of {keys} has been seen at every name \
                  server"
+            )),
+            Step::Cancelled if from.is_empty() => complain(format_args!(
+                "{domain}: comes to {to} no more, and no file has it; the keeper asks for records \
+                 of {to} back, and a key that is in use for it waits for `zegel org retire {to} \
+                 --domain {domain}`"
             )),
             Step::Cancelled => complain(format_args!(
                 "{domain}: stays where it is; the keeper asks for records of {to} back"
