@@ -154,6 +154,40 @@ pub(super) fn run(arguments: &RetireArguments, context: &mut Context) -> Result<
     }
 }
 
+/// Says which other notices hold, of the organisation or of domains of it: they end by
+/// themselves, whatever is said of this one. Gives whether there are any.
+fn say_others(keystore: &Keystore, leaver: &Leaver<'_>) -> Result<bool, Failure> {
+    let keyring = keystore.read_keyring(leaver.id)?;
+    let departures = keyring.departures();
+    let others: Vec<(Option<&DomainName>, Departure)> = match leaver.domain {
+        None => departures
+            .domains()
+            .map(|(domain, one)| (Some(domain), one))
+            .collect(),
+        Some(_) => departures
+            .given(None)
+            .map(|one| (None, one))
+            .into_iter()
+            .collect(),
+    };
+    for (domain, departure) in &others {
+        let other = Leaver {
+            domain: *domain,
+            ..*leaver
+        };
+        let what = match departure.ended {
+            None => format!("its mail is signed until {}", date(departure.until)),
+            Some(ended) => format!("none of its mail is signed since {}", date(ended)),
+        };
+        warn(format_args!(
+            "another notice holds, that of {}: {what}; to take it back: {} --undo",
+            other.name(),
+            other.command()
+        ));
+    }
+    Ok(!others.is_empty())
+}
+
 /// The file that has it; none if no file has it any more.
 fn file_of<'a>(
     loaded: &'a Loaded,
@@ -237,6 +271,7 @@ fn give_notice(
     };
     writer.set_departure(id, domain, Some(departure), now)?;
     drop(writer);
+    say_others(keystore, leaver)?;
     let text = text(arguments, loaded, keystore, leaver);
     let done = Done {
         organisation: id,
@@ -287,6 +322,7 @@ fn leave(
     }
     let Retired { changes, missing } = writer.retire(id, domain, &timing, now)?;
     drop(writer);
+    say_others(keystore, leaver)?;
     let is_gone = leaver.file.is_none() && given.is_none();
     let done = Done {
         organisation: id,
@@ -422,6 +458,7 @@ fn undo(
     };
     writer.set_departure(id, domain, None, now)?;
     drop(writer);
+    let other_holds = say_others(keystore, leaver)?;
     let done = Done {
         organisation: id,
         domain,
@@ -434,6 +471,11 @@ fn undo(
     let output = &mut context.output;
     if arguments.json {
         output.json(&done);
+    } else if other_holds {
+        output.line(format_args!(
+            "The notice of {} is taken back, and the other one (above) holds",
+            leaver.name()
+        ));
     } else if given.ended.is_none() {
         output.line(format_args!(
             "{} does not leave: its mail is signed as before",
