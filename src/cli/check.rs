@@ -278,8 +278,9 @@ impl Report {
 
     /// What mail suffers from, though the files are as they should be.
     fn say_of(&mut self, id: &OrganisationId, judgement: &Judgement) {
+        let is_of_files = |fact: &Fact| matches!(fact, Fact::NoTarget(_) | Fact::Departures(_));
         let matters = judgement.matters.iter();
-        for matter in matters.filter(|matter| matches!(matter.fact, Fact::NoTarget(_))) {
+        for matter in matters.filter(|matter| is_of_files(&matter.fact)) {
             let sentence = matter.sentence(id, Language::English);
             self.say(Severity::Act, &format!("{id}: {sentence}"));
         }

@@ -137,6 +137,20 @@ pub(super) fn gone(id: &OrganisationId) -> Organisation {
     organisation
 }
 
+/// What leaves is not known where that can't be read: who goes by it stops there.
+pub(super) fn refuse_unread_notices(
+    keystore: &Keystore,
+    id: &OrganisationId,
+) -> Result<(), Failure> {
+    let keyring = keystore.read_keyring(id)?;
+    keyring.departures_problem().map_or(Ok(()), |problem| {
+        Err(Failure::Other(format!(
+            "{problem}: restore that file, or remove it and say again who leaves (`zegel org retire \
+             {id}`)"
+        )))
+    })
+}
+
 /// What a file with mistakes says of its organisation is not known.
 pub(super) fn refuse_broken(loaded: &Loaded, id: &str) -> Result<(), Failure> {
     loaded.mistakes.of(id).map_or(Ok(()), |broken| {

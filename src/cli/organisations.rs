@@ -184,6 +184,12 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
                 .ok()
         })
         .unwrap_or_default();
+    if let Some(problem) = keyring.departures_problem() {
+        warn(format_args!(
+            "{}: whether it leaves is not known: {problem}",
+            organisation.id
+        ));
+    }
     Shown {
         id: &organisation.id,
         name: &organisation.name,

@@ -96,6 +96,8 @@ pub enum Fact {
     Leaving,
     /// It has left at the operator's word: nothing signs any more.
     Left,
+    /// Which of it leaves can't be read; why, for the operator.
+    Departures(String),
     /// A key is in use for longer than it should be.
     Overdue,
     /// Nobody has looked at the DNS for too long.
@@ -124,6 +126,7 @@ impl Fact {
             Self::Suspended => "suspended",
             Self::Leaving => "leaving",
             Self::Left => "left",
+            Self::Departures(_) => "leaving_unreadable",
             Self::Overdue => "rotation_overdue",
             Self::NotLooked => "not_looked",
             Self::NoTarget(_) => "delegation_without_target",
@@ -262,6 +265,10 @@ impl Judgement {
 
     /// What leaves, and what has left though its file is still there.
     fn add_departures(&mut self, situation: &Situation<'_>) {
+        if let Some(problem) = situation.keyring.departures_problem() {
+            let fact = Fact::Departures(problem.to_owned());
+            self.add(Matter::new(Level::Act, fact, Witness::Keystore));
+        }
         let departures = situation.keyring.departures();
         let domains = departures.domains();
         let domains = domains.filter(|(domain, _)| situation.domains.contains(domain));

@@ -25,7 +25,7 @@ pub(super) fn sentence(
         Language::Dutch => dutch,
     };
     let (why, successor) = match &matter.fact {
-        Fact::Keyring(why) | Fact::KeyRefused(why) => (why.as_str(), ""),
+        Fact::Keyring(why) | Fact::KeyRefused(why) | Fact::Departures(why) => (why.as_str(), ""),
         Fact::Step(What::AwaitSuccessor(successor)) => ("", successor.as_str()),
         _ => ("", ""),
     };
@@ -115,6 +115,10 @@ fn of_fact(matter: &Matter) -> Sentence {
         Fact::Left => (
             "{who} has left, since {since}: its mail is not signed any more. The keeper watches its records until they are gone, and asks for that when no mail needs them; `{retire} --undo` lets it come back.",
             "{who} is vertrokken, sinds {since}: de mail wordt niet meer ondertekend. De keeper let op de records tot ze weg zijn, en vraagt daarom als geen mail ze nog nodig heeft; `{retire} --undo` laat het terugkomen.",
+        ),
+        Fact::Departures(_) => (
+            "Nobody can tell whether {organisation} or a domain of it leaves: {why}. Until then it gets no new key, and no key comes back. The operator restores that file, or removes it and says again who leaves: `zegel org retire {organisation}`.",
+            "Niemand weet of {organisation} of een domein ervan vertrekt: {why}. Tot dan krijgt het geen nieuwe sleutel, en komt er geen terug. De beheerder zet dat bestand terug, of haalt het weg en zegt opnieuw wie vertrekt: `zegel org retire {organisation}`.",
         ),
         Fact::Overdue => (
             "The key {key} of {domain} is in use for longer than it should be, since {since}. See that its successor is published, or make one with `zegel key roll {organisation}`.",

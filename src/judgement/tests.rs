@@ -178,6 +178,7 @@ fn every_sentence_is_whole_in_both_languages() {
         Fact::Suspended,
         Fact::Leaving,
         Fact::Left,
+        Fact::Departures("it is a folder".to_owned()),
         Fact::Overdue,
         Fact::NotLooked,
         Fact::NoTarget(Way::Dname),

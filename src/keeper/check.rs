@@ -230,6 +230,15 @@ impl Checker {
             leads: std::mem::take(&mut seen.leads),
             ..Checked::default()
         };
+        let leaving = keyring.departures_problem();
+        checked.problems.extend(leaving.map(|problem| {
+            let id = &organisation.id;
+            format!(
+                "{problem}; nobody can tell whether {id} or a domain of it leaves, so no key is \
+                 made and none comes back: restore that file, or remove it and say again who leaves \
+                 (`zegel org retire {id}`)"
+            )
+        }));
         let wanted = self.apply(organisation, timing, moment, &seen, &mut checked)?;
         // From here on something is written, and to be told, whatever else fails.
         for wanted in &wanted {

@@ -211,3 +211,25 @@ fn of_two_notices_the_first_to_end_holds() {
     assert_eq!(ended, Departures::default());
     assert_eq!(Keyring::default().departure(&one), None);
 }
+
+#[test]
+fn notices_that_nobody_can_read_are_not_taken_for_none() {
+    // It has left, and its file is there: without the notice its key would come back.
+    let mut life = Life::new(&[State::Active]);
+    life.leaves(true, Some(notice(hours(1))));
+    life.look_and_note();
+    assert_eq!(life.of(1).state, State::Draining);
+    life.keyring.set_departures(Departures::default());
+    let mut known = life.keyring.clone();
+    life.keyring
+        .set_departures_problem("leaving.json: it is broken".to_owned());
+    assert_eq!(life.look(SEEN), (vec![], 0));
+    assert_eq!(life.of(1).state, State::Draining);
+    std::mem::swap(&mut known, &mut life.keyring);
+    assert_eq!(life.look(SEEN), (vec!["returned"], 0));
+    // Nor does it get a new one.
+    let mut life = Life::new(&[]);
+    life.keyring
+        .set_departures_problem("leaving.json: it is broken".to_owned());
+    assert_eq!(life.look(SEEN), (vec![], 0));
+}

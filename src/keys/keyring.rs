@@ -31,6 +31,8 @@ pub struct Keyring {
     deadlines: BTreeMap<Selector, Timestamp>,
     /// What leaves at the operator's word; likewise.
     pub(super) departures: Departures,
+    /// Why nobody can tell what leaves, for the operator.
+    departures_problem: Option<String>,
     /// The version that it was read in was written by a zegel of 0.1.
     is_of_0_1: bool,
 }
@@ -177,6 +179,7 @@ impl Keyring {
             suspended: on_disk.suspended,
             deadlines: BTreeMap::new(),
             departures: Departures::default(),
+            departures_problem: None,
             is_of_0_1: version < VERSION,
         };
         keyring.check()?;
@@ -218,6 +221,17 @@ impl Keyring {
     /// Adds what the operator said, which is kept elsewhere.
     pub fn set_departures(&mut self, departures: Departures) {
         self.departures = departures;
+    }
+
+    /// Says that what leaves can't be read, and why: nobody can tell then, so that no key is made
+    /// and none comes back.
+    pub fn set_departures_problem(&mut self, problem: String) {
+        self.departures_problem = Some(problem);
+    }
+
+    /// Why nobody can tell what leaves, for the operator; none if everybody can.
+    pub fn departures_problem(&self) -> Option<&str> {
+        self.departures_problem.as_deref()
     }
 
     /// The notice that holds for a domain; none if it stays.

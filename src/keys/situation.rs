@@ -160,6 +160,7 @@ impl<'a> Situation<'a> {
         key.publications
             .get(domain)
             .is_some_and(Publication::may_return)
+            && self.keyring.departures_problem().is_none()
             && self.is_configured(key, domain)
     }
 

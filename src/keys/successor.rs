@@ -53,8 +53,8 @@ impl<'a> Situation<'a> {
     /// The keys and publications that are lacking.
     pub(super) fn successors(&self, moment: Moment) -> Successors {
         let mut successors = Successors::default();
-        // A clock that jumps ten years makes nobody a new key.
-        if self.gap(moment) == Gap::Void {
+        // A clock that jumps ten years makes nobody a new key; nor does what may have left get one.
+        if self.gap(moment) == Gap::Void || self.keyring.departures_problem().is_some() {
             return successors;
         }
         for algorithm in self.algorithms {

@@ -20,15 +20,41 @@ struct Document {
     departures: Departures,
 }
 
-/// Adds to a keyring what the operator said. What can't be read says nothing: it is no reason to
-/// refuse the keys, and a key that drains comes back only where its record is seen and its file
-/// is there.
+/// As much as can be read of any version.
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u32,
+}
+
+/// Adds to a keyring what the operator said, or why that can't be read: it is no reason to refuse
+/// the keys, and it is not taken for nothing either.
 pub(super) fn complete(folder: &Folder, keyring: &mut Keyring) {
-    let json = folder.read(NAME, Secrecy::State).ok().flatten();
-    let document = json.and_then(|json| serde_json::from_slice::<Document>(&json).ok());
-    if let Some(document) = document.filter(|document| document.version == VERSION) {
-        keyring.set_departures(document.departures);
+    match read(folder) {
+        Ok(None) => {}
+        Ok(Some(departures)) => keyring.set_departures(departures),
+        Err(problem) => keyring.set_departures_problem(problem),
     }
+}
+
+/// None if nobody leaves.
+fn read(folder: &Folder) -> Result<Option<Departures>, String> {
+    // With the name of the file.
+    let json = folder.read(NAME, Secrecy::State);
+    let Some(json) = json.map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let place = || folder.path(NAME).display().to_string();
+    let broken = |error: serde_json::Error| format!("{}: it is broken: {error}", place());
+    let any: AnyVersion = serde_json::from_slice(&json).map_err(broken)?;
+    if any.version != VERSION {
+        let version = any.version;
+        return Err(format!(
+            "{}: it has version {version}, and this zegel knows {VERSION}",
+            place()
+        ));
+    }
+    let document: Document = serde_json::from_slice(&json).map_err(broken)?;
+    Ok(Some(document.departures))
 }
 
 /// Writes what changes, still under another name; none if nothing does.

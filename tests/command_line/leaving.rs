@@ -305,3 +305,62 @@ fn a_grace_is_a_time_and_only_the_keeper_ends_it() {
     let shown = setup.run(["org", "show", "voorbeeld", "--json"]).expect(0);
     assert_eq!(shown.json()["leaving"], Value::Null);
 }
+
+#[test]
+fn of_two_notices_the_other_one_is_named() {
+    let setup = Setup::with_key();
+    let of_all = ["org", "retire", "voorbeeld"];
+    let of_one = ["org", "retire", "voorbeeld", "--domain", "voorbeeld.nl"];
+    let run = |first: &[&str], more: &[&str]| setup.run(first.iter().chain(more)).expect(0);
+    let all_hold = "another notice holds, that of voorbeeld: its mail is signed until ";
+    let one_holds = "another notice holds, that of voorbeeld.nl of voorbeeld: its mail is signed ";
+    let done = run(&of_all, &["--grace", "30d"]);
+    assert!(!done.err.contains("another notice"), "{}", done.err);
+    run(&of_one, &["--grace", "60d"]).complains(&[
+        all_hold,
+        "to take it back: zegel org retire voorbeeld --undo",
+    ]);
+    run(&of_all, &["--grace", "20d"]).complains(&[one_holds]);
+    let undone = run(&of_one, &["--undo"]);
+    undone.complains(&[all_hold]);
+    undone.says(&["The notice of voorbeeld.nl of voorbeeld is taken back, and the other one"]);
+    run(&of_one, &["--grace", "60d"]);
+    let undone = run(&of_all, &["--undo", "--json"]);
+    let warnings = undone.json()["warnings"].to_string();
+    assert!(warnings.contains(one_holds), "{warnings}");
+    run(&of_one, &["--undo"]).says(&["voorbeeld.nl of voorbeeld does not leave"]);
+}
+
+#[test]
+fn a_broken_notice_is_named_and_stops_who_goes_by_it() {
+    let setup = Setup::with_key();
+    let message = setup.write("message", MESSAGE);
+    let retire = ["org", "retire", "voorbeeld"];
+    setup.run(retire).expect(0);
+    let file = setup.path("keys/voorbeeld/leaving.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for broken in ["{", &text.replace("\"version\": 1", "\"version\": 2")] {
+        fs::write(&file, broken).unwrap();
+        setup.run(["check"]).expect(1).complains(&[
+            "keys/voorbeeld/leaving.json: it ",
+            "zegel org retire voorbeeld",
+        ]);
+        setup
+            .run(["status"])
+            .expect(1)
+            .says(&["Nobody can tell whether voorbeeld or a domain of it leaves"]);
+        setup
+            .run(["key", "list", "voorbeeld"])
+            .expect(0)
+            .complains(&["voorbeeld: whether it leaves is not known"]);
+        for more in [&[][..], &["--undo"], &["--now"]] {
+            let refused = setup.run(retire.iter().chain(more)).expect(1);
+            refused.complains(&["leaving.json: it ", "remove it and say again who leaves"]);
+        }
+        // What signs goes on, and the file is as it was.
+        setup.run(["sign", &message]).expect(0);
+        assert_eq!(fs::read_to_string(&file).unwrap(), broken);
+    }
+    fs::remove_file(&file).unwrap();
+    setup.run(retire).expect(0);
+}

@@ -168,6 +168,12 @@ fn gather(
         match keystore.read_keyring(&organisation.id) {
             Err(error) => warn(error),
             Ok(keyring) => {
+                if let Some(problem) = keyring.departures_problem() {
+                    let id = &organisation.id;
+                    warn(format_args!(
+                        "{id}: whether it leaves is not known: {problem}"
+                    ));
+                }
                 let away = claims.away(organisation, &keyring);
                 let sightings = judge.sightings(organisation);
                 let situation = situation(organisation, &keyring, &away, &timing);

@@ -166,6 +166,7 @@ fn step(
     if arguments.cancel {
         return cancel(to, moving, files, (&reader, &keystore));
     }
+    context::refuse_unread_notices(&keystore, &to.id)?;
     refuse(&moving, &loaded, (to, &keyring))?;
     look(&mut moving, &loaded, (to, &keyring));
     if moving.iter().any(|one| one.state == Step::Preparing) {

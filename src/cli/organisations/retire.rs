@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::standing::known;
 use crate::{
     cli::{
-        context::{Context, gone, nearest, refuse_broken},
+        context::{Context, gone, nearest, refuse_broken, refuse_unread_notices},
         failure::Failure,
         output::{Output, date, warn},
         packs,
@@ -129,6 +129,7 @@ pub(super) fn run(arguments: &RetireArguments, context: &mut Context) -> Result<
     let loaded = context.load()?;
     refuse_broken(&loaded, &arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
+    refuse_unread_notices(&keystore, &id)?;
     let leaver = Leaver {
         id: &id,
         domain: arguments.domain.as_ref(),
