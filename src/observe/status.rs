@@ -181,7 +181,8 @@ pub struct ObservedFigures {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct SignerFacts {
-    /// Whether mail has come for which there was no key, since the signer began.
+    /// Whether mail has come for which there was no key: since the signer began, or on a day that
+    /// the keeper has counted.
     pub sends_without_key: bool,
     /// Domains of which the mail is put off, and why, for the operator: it may name files.
     pub put_off: BTreeMap<String, String>,

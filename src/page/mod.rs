@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use self::{
     history::History,
     overview::{Overview, Row},
-    past::Past,
+    past::{Past, Senders},
     request::Place,
     standing::Standing,
 };
@@ -71,6 +71,14 @@ struct Inner {
 /// How things stand with organisations that are not well, and what the signer knows of any beyond
 /// their keyrings; by their ids.
 pub type Judgements = (BTreeMap<String, Told>, BTreeMap<String, SignerFacts>);
+
+/// What a page is made of, at one moment.
+struct Scene<'a> {
+    snapshot: &'a Snapshot,
+    /// Who has been seen to send without a key, also before this process began.
+    senders: Senders,
+    now: Timestamp,
+}
 
 /// One organisation as its page shows it.
 struct Subject<'a> {
@@ -117,8 +125,8 @@ impl Page {
     /// of organisations beyond their keyrings. Reads files, as the pages do.
     pub fn judgements(&self) -> Judgements {
         let inner = &self.0;
-        let now = Timestamp::now();
         let snapshot = inner.snapshots.current();
+        let scene = inner.scene(&snapshot, Timestamp::now());
         let mut overview = inner
             .overview
             .lock()
@@ -126,8 +134,8 @@ impl Page {
         overview.refresh(&snapshot);
         let mut all = Judgements::default();
         for row in overview.rows() {
-            let judgement = inner.judge_row(row, &snapshot, now);
-            inner.tell(&mut all, (&snapshot, &row.organisation), &judgement);
+            let judgement = inner.judge_row(row, &scene);
+            inner.tell(&mut all, &scene, &row.organisation, &judgement);
         }
         all
     }
@@ -135,13 +143,13 @@ impl Page {
     /// The same of these only. Reads their keyrings.
     pub fn judgements_of<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Judgements {
         let inner = &self.0;
-        let now = Timestamp::now();
         let snapshot = inner.snapshots.current();
+        let scene = inner.scene(&snapshot, Timestamp::now());
         let mut some = Judgements::default();
         for organisation in ids.filter_map(|id| find(&snapshot, id)) {
             let keyring = read_keyring(&snapshot, organisation);
-            let judgement = inner.judge(&snapshot, organisation, &keyring, now);
-            inner.tell(&mut some, (&snapshot, organisation), &judgement);
+            let judgement = inner.judge(&scene, organisation, &keyring);
+            inner.tell(&mut some, &scene, organisation, &judgement);
         }
         some
     }
@@ -208,11 +216,12 @@ impl Inner {
     /// Counts how all organisations stand, for the metrics. Reads what has changed.
     fn count_levels(&self, now: Timestamp) {
         let snapshot = self.snapshots.current();
+        let scene = self.scene(&snapshot, now);
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         overview.refresh(&snapshot);
         let mut numbers = [0; Level::ALL.len()];
         for row in overview.rows() {
-            let level = self.judge_row(row, &snapshot, now).level;
+            let level = self.judge_row(row, &scene).level;
             numbers[level as usize] += 1;
         }
         self.metrics.levels(&numbers);
@@ -227,7 +236,8 @@ impl Inner {
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         overview.refresh(&snapshot);
         let days = self.history.days(now);
-        let judge = |row: &Row| self.judge_row(row, &snapshot, now);
+        let scene = self.scene(&snapshot, now);
+        let judge = |row: &Row| self.judge_row(row, &scene);
         let part = list::select(&overview, &days, &wish, judge);
         html::all(&html::All {
             part: &part,
@@ -250,7 +260,7 @@ impl Inner {
         let subject = Subject {
             snapshot: &snapshot,
             organisation,
-            judgement: self.judge(&snapshot, organisation, &keyring, now),
+            judgement: self.judge(&self.scene(&snapshot, now), organisation, &keyring),
             keyring,
             leads: read_sightings(&snapshot, organisation).leads,
             pack: pack_of(&snapshot, organisation, now),
@@ -277,11 +287,12 @@ impl Inner {
     fn tell(
         &self,
         (judgements, facts): &mut Judgements,
-        (snapshot, organisation): (&Snapshot, &Organisation),
+        scene: &Scene<'_>,
+        organisation: &Organisation,
         judgement: &Judgement,
     ) {
         let id = &organisation.id;
-        let known = judgement::facts(organisation, snapshot, &self.metrics);
+        let known = self.facts(scene, organisation);
         if known != SignerFacts::default() {
             facts.insert(id.to_string(), known);
         }
@@ -290,21 +301,38 @@ impl Inner {
         }
     }
 
-    fn judge_row(&self, row: &Row, snapshot: &Snapshot, now: Timestamp) -> Judgement {
+    fn scene<'a>(&self, snapshot: &'a Snapshot, now: Timestamp) -> Scene<'a> {
+        let keystore = snapshot.keystore();
+        let senders = keystore.map(|keystore| self.past.senders_without_key(keystore, now));
+        Scene {
+            snapshot,
+            senders: senders.unwrap_or_default(),
+            now,
+        }
+    }
+
+    /// What this signer knows of an organisation, and what is kept of its mail from before.
+    fn facts(&self, scene: &Scene<'_>, organisation: &Organisation) -> SignerFacts {
+        let mut facts = judgement::facts(organisation, scene.snapshot, &self.metrics);
+        facts.sends_without_key |= scene.senders.contains(organisation.id.as_str());
+        facts
+    }
+
+    fn judge_row(&self, row: &Row, scene: &Scene<'_>) -> Judgement {
         let standing = &row.standing;
         let known = (standing.judgement.clone(), standing.checked);
-        let timing = snapshot.settings().timing();
-        self.heard(known, (snapshot, &row.organisation), &timing, now)
+        let timing = scene.snapshot.settings().timing();
+        self.heard(known, scene, &row.organisation, &timing)
     }
 
     /// How an organisation stands, as the list has it.
     fn judge(
         &self,
-        snapshot: &Snapshot,
+        scene: &Scene<'_>,
         organisation: &Organisation,
         keyring: &Result<Keyring, String>,
-        now: Timestamp,
     ) -> Judgement {
+        let (snapshot, now) = (scene.snapshot, scene.now);
         let timing = snapshot.settings().timing();
         let standing = match keyring {
             Ok(keyring) => {
@@ -317,21 +345,21 @@ impl Inner {
             Err(problem) => Standing::unknown(problem),
         };
         let known = (standing.judgement, standing.checked);
-        self.heard(known, (snapshot, organisation), &timing, now)
+        self.heard(known, scene, organisation, &timing)
     }
 
     /// With what this signer knows, and the time.
     fn heard(
         &self,
         (judgement, checked): (Judgement, Option<Timestamp>),
-        (snapshot, organisation): (&Snapshot, &Organisation),
+        scene: &Scene<'_>,
+        organisation: &Organisation,
         timing: &Timing,
-        now: Timestamp,
     ) -> Judgement {
-        let facts = judgement::facts(organisation, snapshot, &self.metrics);
+        let facts = self.facts(scene, organisation);
         judgement
             .heard(organisation, &facts)
-            .looked(checked, timing.check_every, now)
+            .looked(checked, timing.check_every, scene.now)
     }
 
     fn pack(&self, id: &str, format: request::PackFormat, query: &str) -> Answer {

@@ -5,7 +5,7 @@
 //! that is the one of today.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -15,11 +15,15 @@ use crate::{
     keystore::{CountsStamp, Keystore},
     names::OrganisationId,
     observe::tally::{Counts, DAYS, DaySummary, day_of, latest},
+    organisation::Refusal,
 };
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Past(Mutex<BTreeMap<Date, Known>>);
+
+/// By their ids.
+pub(super) type Senders = HashSet<String>;
 
 /// A day as it was read.
 #[derive(Debug)]
@@ -86,6 +90,26 @@ impl Past {
             return Err(problem.clone());
         }
         Ok(mail(&days, id, now))
+    }
+}
+
+impl Past {
+    /// The organisations of which mail had no key on one of the days that are kept. What can't be
+    /// read says nothing. Reads files.
+    pub(super) fn senders_without_key(&self, keystore: &Keystore, now: Timestamp) -> Senders {
+        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if refresh(&mut days, keystore, now).is_err() {
+            return Senders::default();
+        }
+        let awaiting = Refusal::AwaitingKey.as_str();
+        let organisations = days.values().flat_map(|day| &day.organisations);
+        let had_no_key = |counts: &Counts| {
+            let reasons = counts.reasons();
+            let fates = reasons.get(awaiting);
+            fates.is_some_and(|fates| fates.iter().any(|count| *count > 0))
+        };
+        let found = organisations.filter(|(_, counts)| had_no_key(counts));
+        found.map(|(id, _)| id.clone()).collect()
     }
 }
 
@@ -258,6 +282,9 @@ mod tests {
         ]);
         assert_eq!(mail.rows, expected);
         assert_eq!(past.of(&keystore, &twee, now), Ok(None));
+        // A signer that starts knows by this who has mail.
+        let senders = past.senders_without_key(&keystore, now);
+        assert_eq!(senders, ["een".to_owned()].into());
         // The keeper goes on counting.
         write(&keystore, "2026-11-30", 7);
         let mail = past.of(&keystore, &een, now).unwrap().unwrap();
