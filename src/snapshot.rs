@@ -9,6 +9,7 @@ mod roster;
 mod strays;
 
 use std::{
+    borrow::Cow,
     cell::OnceCell,
     collections::{BTreeSet, HashMap},
     sync::Arc,
@@ -173,6 +174,17 @@ impl Snapshot {
             organisations: self.organisations.clone(),
             ..self.loaded.clone()
         }
+    }
+
+    /// One of the organisations as its file has it: without what is held although no file has it.
+    pub fn by_files<'a>(&self, organisation: &'a Organisation) -> Cow<'a, Organisation> {
+        let is_lost = |domain: &DomainName| self.lost.contains_key(domain);
+        if !organisation.domains.iter().any(is_lost) {
+            return Cow::Borrowed(organisation);
+        }
+        let mut by_files = organisation.clone();
+        by_files.domains.retain(|domain| !is_lost(domain));
+        Cow::Owned(by_files)
     }
 
     /// What is known of a domain, if an organisation has it: exactly this one, no parent.

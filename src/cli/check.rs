@@ -17,13 +17,13 @@ use super::{
     status::Status,
 };
 use crate::{
-    config::{self, Loaded, Problem},
+    config::{self, Loaded, Problem, Settings},
     dkim::{Algorithm, FIELD_NAME, Message, ParsedSignature, PublicKey},
     judgement::{Fact, Judgement},
     keys::{KeyEntry, State},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
-    observe::metrics::Metrics,
+    observe::{metrics::Metrics, status::SignerFigures},
     organisation::{Ground, Organisation},
     signer::{Body, Decision, Work},
     snapshot::{ActiveKey, Domain, Signing, Snapshot},
@@ -115,7 +115,7 @@ pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Status {
             Status::Configuration
         }
         Ok(loaded) => {
-            report.examine(loaded);
+            report.examine(loaded, ask_signer);
             Status::of_check(report.problems.is_empty())
         }
     };
@@ -160,8 +160,8 @@ impl Report {
     }
 
     /// Looks at everything that a signer with this configuration would use, and at what it
-    /// would not.
-    fn examine(&mut self, loaded: Loaded) {
+    /// would not. `ask` asks the signer that runs, if one does.
+    fn examine(&mut self, loaded: Loaded, ask: impl FnOnce(&Settings) -> Option<SignerFigures>) {
         for problem in &loaded.mistakes.problems() {
             self.add(Finding::of_configuration(Severity::Act, problem));
         }
@@ -184,7 +184,7 @@ impl Report {
                 }
                 self.examine_keystore(&built.snapshot, &keystore);
                 let loaded = built.snapshot.loaded();
-                let figures = ask_signer(&loaded.settings);
+                let figures = ask(&loaded.settings);
                 self.asked_signer = figures.is_some();
                 let is_behind = |figures| is_behind(figures, &self.config);
                 if figures.as_ref().is_some_and(is_behind) {
@@ -523,6 +523,17 @@ impl Probe<'_> {
             .verify(&message.header, &hasher.finish(), &public_key, self.now)
             .map_err(|error| error.to_string())
     }
+}
+
+/// What is printed, where the signer says this: the table, and before it what is wrong and what is
+/// warned of.
+#[cfg(test)]
+pub(super) fn printed(loaded: Loaded, figures: SignerFigures) -> (String, String) {
+    let mut report = Report::default();
+    report.examine(loaded, |_| Some(figures));
+    let findings = report.problems.iter().chain(&report.warnings);
+    let said: Vec<&str> = findings.map(|one| one.message.as_str()).collect();
+    (said.join("\n"), report.table().to_string())
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 
+#[cfg(test)]
+pub(super) use self::check::printed as check_printed;
 use self::{check::CheckArguments, records::RecordsArguments};
 use super::{
     context::{Context, gone},

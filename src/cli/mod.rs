@@ -31,6 +31,8 @@ mod refusal;
 mod sheet;
 mod sign;
 mod status;
+#[cfg(test)]
+mod surfaces;
 mod trial;
 mod verify;
 

@@ -113,12 +113,17 @@ impl Page {
             let page = self.clone();
             let look = move || {
                 page.0.sample(Timestamp::now());
-                page.0.count_levels(Timestamp::now());
+                page.count_levels();
             };
             // An error is a panic, which has been logged; the next minute is another one.
             let _ = tokio::task::spawn_blocking(look).await;
             tokio::time::sleep(SAMPLE_EVERY).await;
         }
+    }
+
+    /// Counts how all organisations stand, for the metrics. Reads what has changed.
+    pub fn count_levels(&self) {
+        self.0.count_levels(Timestamp::now());
     }
 
     /// How things stand, by organisation, of those that are not well; and what this signer knows
@@ -213,7 +218,6 @@ impl Inner {
         self.history.sample(now, || self.metrics.totals());
     }
 
-    /// Counts how all organisations stand, for the metrics. Reads what has changed.
     fn count_levels(&self, now: Timestamp) {
         let snapshot = self.snapshots.current();
         let scene = self.scene(&snapshot, now);
@@ -336,11 +340,12 @@ impl Inner {
         let timing = snapshot.settings().timing();
         let standing = match keyring {
             Ok(keyring) => {
-                let away = snapshot.away(organisation, keyring);
+                let by_files = snapshot.by_files(organisation);
+                let away = snapshot.away(&by_files, keyring);
                 let sightings = read_sightings(snapshot, organisation);
                 let situation =
-                    situation(organisation, keyring, &away, &timing).seen(&sightings.leads);
-                Standing::of(&situation, organisation.policy, now).saw(organisation, &sightings)
+                    situation(&by_files, keyring, &away, &timing).seen(&sightings.leads);
+                Standing::of(&situation, by_files.policy, now).saw(&by_files, &sightings)
             }
             Err(problem) => Standing::unknown(problem),
         };
@@ -389,9 +394,14 @@ fn pack_of(
 ) -> Result<Pack, String> {
     let keys = keystore(snapshot)?.read_public_keys(&organisation.id, needs_public_key);
     let keys = keys.map_err(|error| error.to_string())?;
-    Handover::new(organisation, &keys, snapshot.settings(), now)
-        .pack(&Scope::default())
-        .map_err(|error| error.to_string())
+    Handover::new(
+        &snapshot.by_files(organisation),
+        &keys,
+        snapshot.settings(),
+        now,
+    )
+    .pack(&Scope::default())
+    .map_err(|error| error.to_string())
 }
 
 fn read_keyring(snapshot: &Snapshot, organisation: &Organisation) -> Result<Keyring, String> {
@@ -413,10 +423,10 @@ fn keystore(snapshot: &Snapshot) -> Result<&Keystore, String> {
 }
 
 fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Option<&'a Organisation> {
-    let organisations = snapshot.organisations();
-    // They are in the order of their ids.
-    let place = organisations.binary_search_by(|one| one.id.as_str().cmp(id));
-    Some(&*organisations[place.ok()?])
+    // They are in the order of their files, and behind them those whose file is lost.
+    let mut organisations = snapshot.organisations().iter();
+    let found = organisations.find(|one| one.id.as_str() == id);
+    found.map(AsRef::as_ref)
 }
 
 #[cfg(test)]

@@ -97,11 +97,12 @@ impl Row {
         });
         let (standing, stamps) = match read {
             Ok(((keyring, stamp), (sightings, seen))) => {
-                let away = snapshot.away(organisation, &keyring);
+                let by_files = snapshot.by_files(organisation);
+                let away = snapshot.away(&by_files, &keyring);
                 let situation =
-                    situation(organisation, &keyring, &away, timing).seen(&sightings.leads);
-                let standing = Standing::of(&situation, organisation.policy, now)
-                    .saw(organisation, &sightings);
+                    situation(&by_files, &keyring, &away, timing).seen(&sightings.leads);
+                let standing =
+                    Standing::of(&situation, by_files.policy, now).saw(&by_files, &sightings);
                 (standing, stamp.zip(seen))
             }
             Err(problem) => (Standing::unknown(&problem), None),

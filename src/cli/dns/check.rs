@@ -402,6 +402,35 @@ fn print_levels(examined: &[Examined], output: &mut Output) {
     output.line("");
 }
 
+/// What [`print_levels`] says of all organisations, where the signer says this.
+#[cfg(test)]
+pub(in crate::cli) fn printed(
+    loaded: &Loaded,
+    keystore: &Keystore,
+    figures: &crate::observe::status::SignerFigures,
+) -> String {
+    let mut survey = Survey {
+        keystore,
+        judge: Judge::new(loaded, Some(figures)).unwrap(),
+        subjects: Vec::new(),
+        is_whole: true,
+    };
+    for organisation in &loaded.organisations {
+        survey.add(organisation, &loaded.settings.timing());
+    }
+    let examined = survey.subjects.into_iter().map(|subject| Examined {
+        organisation: subject.organisation,
+        domain: subject.domain,
+        role: subject.role,
+        level: subject.level,
+        keys: Vec::new(),
+        findings: Vec::new(),
+    });
+    let mut output = Output::to_memory();
+    print_levels(&examined.collect::<Vec<_>>(), &mut output);
+    String::from_utf8(output.into_octets()).unwrap()
+}
+
 fn print_finding(finding: &Finding, language: Language, output: &mut Output) {
     output.line(format_args!(
         "{} at {}",

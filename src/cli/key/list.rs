@@ -21,6 +21,7 @@ use crate::{
     keys::{Actor, Departure, KeyEntry, NextStep, Publication, Situation, State, What},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
+    observe::status::SignerFigures,
     organisation::Organisation,
     words::Level,
 };
@@ -115,7 +116,13 @@ fn retired(
         files.chain(gone.map(Cow::Owned)).collect()
     };
     let wanted: Vec<&Organisation> = wanted.iter().map(AsRef::as_ref).collect();
-    let mut keys = gather((loaded, &keystore), &wanted, Which::Leaving)?;
+    let figures = ask_signer(&loaded.settings);
+    let mut keys = gather(
+        (loaded, &keystore),
+        figures.as_ref(),
+        &wanted,
+        Which::Leaving,
+    )?;
     keys.sort_by(|one, other| one.organisation.cmp(&other.organisation));
     let none = "nothing leaves, and no key is left of what has left";
     print(&keys, none, arguments.json, context);
@@ -129,7 +136,8 @@ pub(in crate::cli) fn list(
     wanted: &[&Organisation],
     json: bool,
 ) -> Result<(), Failure> {
-    let keys = gather((loaded, keystore), wanted, Which::All)?;
+    let figures = ask_signer(&loaded.settings);
+    let keys = gather((loaded, keystore), figures.as_ref(), wanted, Which::All)?;
     let none = "there are no keys; make some with `zegel key generate ORG`";
     print(&keys, none, json, context);
     Ok(())
@@ -153,13 +161,14 @@ fn print(keys: &[ListedKey], none: &str, json: bool, context: &mut Context) {
     }
 }
 
+/// `figures` is what the signer says, if it could be asked.
 fn gather(
     (loaded, keystore): (&Loaded, &Keystore),
+    figures: Option<&SignerFigures>,
     wanted: &[&Organisation],
     which: Which,
 ) -> Result<Vec<ListedKey>, Failure> {
-    let figures = ask_signer(&loaded.settings);
-    let judge = Judge::new(loaded, figures.as_ref())?;
+    let judge = Judge::new(loaded, figures)?;
     let timing = loaded.settings.timing();
     let claims = loaded.claims();
     let now = Timestamp::now();
@@ -337,6 +346,18 @@ fn age(seconds: u64) -> String {
         HOUR..DAY => format!("{}h", seconds / HOUR),
         DAY.. => format!("{}d", seconds / DAY),
     }
+}
+
+/// As [`list`] prints them, with what this signer says.
+#[cfg(test)]
+pub(in crate::cli) fn printed(
+    loaded: &Loaded,
+    keystore: &Keystore,
+    figures: &SignerFigures,
+) -> String {
+    let wanted: Vec<&Organisation> = loaded.organisations.iter().map(AsRef::as_ref).collect();
+    let keys = gather((loaded, keystore), Some(figures), &wanted, Which::All);
+    table(&keys.unwrap()).to_string()
 }
 
 #[cfg(test)]

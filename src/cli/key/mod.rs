@@ -12,6 +12,8 @@ mod withdraw;
 
 use clap::Subcommand;
 
+#[cfg(test)]
+pub(super) use self::list::printed as list_printed;
 use self::{
     activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
     list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,

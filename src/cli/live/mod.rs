@@ -24,6 +24,9 @@ pub(super) use self::{
     top::{TopArguments, run as top},
 };
 
+#[cfg(test)]
+pub(super) use self::{status::printed as status_printed, top::printed as top_printed};
+
 /// How long a signer is waited for that is asked by the way.
 const MOMENT: Duration = Duration::from_secs(3);
 

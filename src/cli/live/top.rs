@@ -235,6 +235,12 @@ fn table(
     table.to_string()
 }
 
+/// The rows that are shown of this.
+#[cfg(test)]
+pub(in crate::cli) fn printed(report: &SignerReport) -> String {
+    table(report)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,8 +118,9 @@ fn reasons(one: &One<'_>) -> Markup {
 
 fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
     let timing = subject.snapshot.settings().timing();
-    let away = subject.snapshot.away(subject.organisation, keyring);
-    let situation = situation(subject.organisation, keyring, &away, &timing).seen(&subject.leads);
+    let by_files = subject.snapshot.by_files(subject.organisation);
+    let away = subject.snapshot.away(&by_files, keyring);
+    let situation = situation(&by_files, keyring, &away, &timing).seen(&subject.leads);
     html! {
         table.keys role="table" {
             caption.hidden { "Keys by domain" }
