@@ -477,9 +477,14 @@ fn the_pack_asks_for_what_comes_next() {
     for row in &world.rows {
         let id = &row.id;
         let answer = world.page.answer(&format!("/org/{id}/records.json"), "");
-        let lacks_target = row.stands.is_some_and(|(_, what)| what == rows::NO_TARGET);
-        if lacks_target || matches!(row.also, Also::KeyringBroken) {
+        if matches!(row.also, Also::KeyringBroken) {
             assert!(!answer.found, "{id}");
+            continue;
+        }
+        let lacks_target = row.stands.is_some_and(|(_, what)| what == rows::NO_TARGET);
+        if lacks_target && !answer.found {
+            // There is no record to ask for as long as nobody knows where it leads.
+            assert!(answer.body.contains("does not say to where"), "{id}");
             continue;
         }
         assert!(answer.found, "{id}: {}", answer.body);

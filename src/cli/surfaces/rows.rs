@@ -164,6 +164,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// Of one key and its record.
 fn of_keys() -> Vec<Row> {
+    use Level::{Act, Compromised, NotLive, Unsigned, Unverifiable, Waits, Well};
     let signs = key(State::Active, Why::Signing);
     let waits = |why| key(State::Published, why);
     let made = |why| key(State::Generated, why);
@@ -190,7 +191,6 @@ fn of_keys() -> Vec<Row> {
     };
     let gone = withdrawn(Withdrawal::Gone, Why::Done);
     let first = made(Why::NotSeen);
-    use Level::{Act, Compromised, NotLive, Unsigned, Unverifiable, Waits, Well};
     vec![
         row("signs", &[signs], Well, ""),
         row("first-key", &[first], NotLive, "publish_record"),
