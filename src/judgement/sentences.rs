@@ -80,18 +80,7 @@ fn of_fact(matter: &Matter) -> Sentence {
             "The keys of {domain} are to be a zone on our own name servers, and zegel.toml does not name those. The operator sets name_servers in [handover].",
             "De sleutels van {domain} moeten een zone op onze eigen nameservers worden, en zegel.toml noemt die niet. De beheerder zet name_servers in [handover].",
         ),
-        Fact::NoKey if matter.level == Level::NotLive => (
-            "{domain} has no key yet. The keeper makes one, or `zegel key generate {organisation}`.",
-            "{domain} heeft nog geen sleutel. De keeper maakt er een, of `zegel key generate {organisation}`.",
-        ),
-        Fact::NoKey if matter.level == Level::Waits => (
-            "{domain} is to come to {organisation}, which has no key for it yet. The keeper makes one, or `zegel key generate {organisation}`.",
-            "{domain} moet naar {organisation} komen, die er nog geen sleutel voor heeft. De keeper maakt er een, of `zegel key generate {organisation}`.",
-        ),
-        Fact::NoKey => (
-            "{domain} has no key, so its mail is not signed. The keeper makes one, or `zegel key generate {organisation}`.",
-            "{domain} heeft geen sleutel, dus de mail wordt niet ondertekend. De keeper maakt er een, of `zegel key generate {organisation}`.",
-        ),
+        Fact::NoKey => of_no_key(matter.level),
         Fact::Keyring(_) => (
             "The keyring of {organisation} can't be read: {why}. A signer that runs goes on with what it has; one that starts puts the mail off.",
             "De sleutelbos van {organisation} kan niet worden gelezen: {why}. Een signer die draait gaat verder met wat hij heeft; een die start stelt de mail uit.",
@@ -128,6 +117,23 @@ fn of_fact(matter: &Matter) -> Sentence {
         Fact::NotLooked => (
             "Nobody has looked at the DNS of {organisation} since {since}. See that `zegel keeper` runs.",
             "Sinds {since} heeft niemand naar de DNS van {organisation} gekeken. Zorg dat `zegel keeper` draait.",
+        ),
+    }
+}
+
+fn of_no_key(level: Level) -> Sentence {
+    match level {
+        Level::NotLive => (
+            "{domain} has no key yet. The keeper makes one, or `zegel key generate {organisation}`.",
+            "{domain} heeft nog geen sleutel. De keeper maakt er een, of `zegel key generate {organisation}`.",
+        ),
+        Level::Waits => (
+            "{domain} is to come to {organisation}, which has no key for it yet. The keeper makes one, or `zegel key generate {organisation}`.",
+            "{domain} moet naar {organisation} komen, die er nog geen sleutel voor heeft. De keeper maakt er een, of `zegel key generate {organisation}`.",
+        ),
+        _ => (
+            "{domain} has no key, so its mail is not signed. The keeper makes one, or `zegel key generate {organisation}`.",
+            "{domain} heeft geen sleutel, dus de mail wordt niet ondertekend. De keeper maakt er een, of `zegel key generate {organisation}`.",
         ),
     }
 }

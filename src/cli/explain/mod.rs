@@ -113,14 +113,7 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     });
     let author = trial.decision.author.as_ref().ok();
     let level = match organisation.zip(author) {
-        Some((one, author)) => {
-            let figures = ask_signer(&built.snapshot.loaded().settings);
-            let is_behind = |figures| is_behind(figures, context.config_file());
-            if figures.as_ref().is_some_and(is_behind) {
-                warn(BEHIND);
-            }
-            Some(level(&built, one, (author, figures.as_ref()))?)
-        }
+        Some((one, author)) => Some(asked_level(&built, one, author, context)?),
         None => None,
     };
     let explanation = Explanation {
@@ -164,6 +157,21 @@ pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result
     let is_good =
         explanation.result == "signed" && explanation.signatures.iter().all(|one| one.verifies);
     Ok(Status::of_check(is_good))
+}
+
+/// How a domain stands, with what the signer says of it if it can be asked.
+fn asked_level(
+    built: &Built,
+    organisation: &Organisation,
+    domain: &DomainName,
+    context: &Context,
+) -> Result<Level, Failure> {
+    let figures = ask_signer(&built.snapshot.loaded().settings);
+    let is_behind = |figures| is_behind(figures, context.config_file());
+    if figures.as_ref().is_some_and(is_behind) {
+        warn(BEHIND);
+    }
+    level(built, organisation, (domain, figures.as_ref()))
 }
 
 /// How a domain stands, with what the signer says of it.

@@ -19,7 +19,7 @@ use crate::{
     },
     config::Loaded,
     handover::Scope,
-    keys::{Change, Departure},
+    keys::{Change, Departure, Keyring},
     keystore::{Keystore, Missing, Retired},
     names::{DomainName, OrganisationId, Selector},
     organisation::Organisation,
@@ -248,13 +248,7 @@ fn give_notice(
     let grace = arguments
         .grace
         .unwrap_or(loaded.settings.keeper.retire_grace);
-    let until = now.checked_add(grace).ok();
-    let until = until.filter(|until| *until > now).ok_or_else(|| {
-        Failure::Usage(
-            "--grace: write a time such as 30d; to sign none of its mail from now on, use --now"
-                .to_owned(),
-        )
-    })?;
+    let until = end_of(grace, now)?;
     let mut writer = keystore.writer()?;
     let given = keystore.read_keyring(id)?.departures().given(domain);
     if let Some(ended) = given.and_then(|given| given.ended) {
@@ -297,6 +291,17 @@ fn give_notice(
     output.line(format_args!("To take it back: {} --undo", leaver.command()));
     print_text(done.text.as_deref(), output);
     Ok(Status::Good)
+}
+
+/// When a grace that begins now is over.
+fn end_of(grace: Duration, now: Timestamp) -> Result<Timestamp, Failure> {
+    let until = now.checked_add(grace).ok();
+    until.filter(|until| *until > now).ok_or_else(|| {
+        Failure::Usage(
+            "--grace: write a time such as 30d; to sign none of its mail from now on, use --now"
+                .to_owned(),
+        )
+    })
 }
 
 /// Nothing of it signs from now on.
@@ -428,6 +433,27 @@ fn print_text(text: Option<&str>, output: &mut Output) {
     }
 }
 
+/// Names the notice that is meant, if there is another.
+fn nothing_to_undo(keyring: &Keyring, leaver: &Leaver<'_>) -> Failure {
+    let Leaver { id, domain, .. } = *leaver;
+    let other: Vec<String> = match domain {
+        None => {
+            let domains = keyring.departures().domains();
+            domains.map(|(domain, _)| domain.to_string()).collect()
+        }
+        Some(_) if keyring.departures().given(None).is_some() => vec![id.to_string()],
+        Some(_) => Vec::new(),
+    };
+    let others = match other.as_slice() {
+        [] => String::new(),
+        others => format!(", though that of {} is there", others.join(", ")),
+    };
+    Failure::Usage(format!(
+        "nobody said that {} leaves{others}: there is nothing to undo",
+        leaver.name()
+    ))
+}
+
 /// Takes a notice back.
 fn undo(
     arguments: &RetireArguments,
@@ -440,22 +466,7 @@ fn undo(
     let mut writer = keystore.writer()?;
     let keyring = keystore.read_keyring(id)?;
     let Some(given) = keyring.departures().given(domain) else {
-        let other: Vec<String> = match domain {
-            None => {
-                let domains = keyring.departures().domains();
-                domains.map(|(domain, _)| domain.to_string()).collect()
-            }
-            Some(_) if keyring.departures().given(None).is_some() => vec![id.to_string()],
-            Some(_) => Vec::new(),
-        };
-        let others = match other.as_slice() {
-            [] => String::new(),
-            others => format!(", though that of {} is there", others.join(", ")),
-        };
-        return Err(Failure::Usage(format!(
-            "nobody said that {} leaves{others}: there is nothing to undo",
-            leaver.name()
-        )));
+        return Err(nothing_to_undo(&keyring, leaver));
     };
     writer.set_departure(id, domain, None, now)?;
     drop(writer);
