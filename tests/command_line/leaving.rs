@@ -321,9 +321,9 @@ fn of_two_notices_the_other_one_is_named() {
         "to take it back: zegel org retire voorbeeld --undo",
     ]);
     run(&of_all, &["--grace", "20d"]).complains(&[one_holds]);
-    let undone = run(&of_one, &["--undo"]);
-    undone.complains(&[all_hold]);
-    undone.says(&["The notice of voorbeeld.nl of voorbeeld is taken back, and the other one"]);
+    run(&of_one, &["--undo"])
+        .complains(&[all_hold])
+        .says(&["The notice of voorbeeld.nl of voorbeeld is taken back, and the other one"]);
     run(&of_one, &["--grace", "60d"]);
     let undone = run(&of_all, &["--undo", "--json"]);
     let warnings = undone.json()["warnings"].to_string();
