@@ -309,10 +309,7 @@ fn make(
     }
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
     let (mut members, mut lost) = members(&loaded, &source, previous);
-    let claims = match about {
-        Some(domains) => Claims::about(&loaded, domains),
-        None => Claims::new(&loaded, previous),
-    };
+    let claims = Claims::new(&loaded, previous, about);
     strays::add_marked(&mut members, &mut lost, &source, &claims);
     let idle = previous.map(|previous| &previous.idle);
     let mut idle = strays::add_others(&mut members, &source, (&claims, idle), &mut problems);

@@ -66,7 +66,12 @@ fn measure(number: usize) {
             "--json",
         ],
     );
-    let middle = number / 2;
+    about_one(&zegel);
+    about_all(&zegel);
+}
+
+fn about_one(zegel: &Zegel<'_>) {
+    let (path, middle) = (zegel.path, zegel.number / 2);
     let one = format!("org{middle:06}-example");
     let message = path.join("message");
     let from = format!("From: a@org{middle:06}.example\r\nSubject: one\r\n\r\nText\r\n");
@@ -89,6 +94,9 @@ fn measure(number: usize) {
     ] {
         zegel.time(RUNS, &command);
     }
+}
+
+fn about_all(zegel: &Zegel<'_>) {
     let add = [
         "org",
         "add",
@@ -99,7 +107,7 @@ fn measure(number: usize) {
         "new.example",
     ];
     zegel.time(1, &[&add[..], &["--contact", "dns@new.example"]].concat());
-    let sheet = path.join("new.csv");
+    let sheet = zegel.path.join("new.csv");
     let mut rows = "id,name,domains,contact\n".to_owned();
     for row in 0..100 {
         writeln!(rows, "row{row},Row,row{row}.example,dns@row{row}.example").expect("a string");

@@ -32,12 +32,15 @@ pub(super) enum Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    pub(super) fn about(loaded: &'a Loaded, domains: &'a BTreeSet<DomainName>) -> Self {
-        Self::About(claimed(&loaded.organisations), domains)
-    }
-
-    pub(super) fn new(loaded: &'a Loaded, previous: Option<&'a Snapshot>) -> Self {
+    pub(super) fn new(
+        loaded: &'a Loaded,
+        previous: Option<&'a Snapshot>,
+        about: Option<&'a BTreeSet<DomainName>>,
+    ) -> Self {
         let files = &loaded.organisations;
+        if let Some(domains) = about {
+            return Self::About(claimed(files), domains);
+        }
         let same = previous.filter(|previous| {
             let before = &previous.loaded.organisations;
             let mut pairs = files.iter().zip(before);
