@@ -84,7 +84,24 @@ impl Snapshot {
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Result<Built, KeystoreError> {
-        make(loaded, keystore, Reading::AtOnce, metrics, previous)
+        make(loaded, keystore, Reading::AtOnce, metrics, (previous, None))
+    }
+
+    /// Makes a snapshot for mail of these domains alone. `loaded` has every organisation that has
+    /// one of them in its file, or had a key for one ([`Witness::holders`]), and the mark tells of
+    /// all keys ([`Witness::tells_of_all`]). What is wrong with others is not among the problems.
+    ///
+    /// # Errors
+    ///
+    /// When the keystore as a whole can't be read.
+    pub fn about(
+        loaded: Loaded,
+        keystore: &Keystore,
+        metrics: &Metrics,
+        domains: &BTreeSet<DomainName>,
+    ) -> Result<Built, KeystoreError> {
+        let about = (None, Some(domains));
+        make(loaded, keystore, Reading::AtOnce, metrics, about)
     }
 
     /// Makes the first snapshot of a signer. It reads the keyrings only; a key is read when
@@ -98,7 +115,7 @@ impl Snapshot {
         keystore: &Keystore,
         metrics: &Metrics,
     ) -> Result<Built, KeystoreError> {
-        make(loaded, keystore, Reading::WhenNeeded, metrics, None)
+        make(loaded, keystore, Reading::WhenNeeded, metrics, (None, None))
     }
 
     /// Makes the snapshot of a signer whose keystore can't be read yet. Nobody knows which keys
@@ -281,7 +298,7 @@ fn make(
     keystore: &Keystore,
     reading: Reading,
     metrics: &Metrics,
-    previous: Option<&Snapshot>,
+    (previous, about): (Option<&Snapshot>, Option<&BTreeSet<DomainName>>),
 ) -> Result<Built, KeystoreError> {
     if previous.is_none() && !loaded.organisations.is_empty() {
         // Nothing is to be concluded from what an empty folder does not have.
@@ -304,10 +321,10 @@ fn make(
     }
     let mut problems: Vec<String> = problems_of(&witness, step_back, previous).collect();
     let (mut members, mut lost) = members(&loaded, &source, previous);
-    let claims = Claims::new(&loaded, previous);
+    let claims = Claims::new(&loaded, previous, about);
     strays::add_marked(&mut members, &mut lost, &source, &claims);
     let idle = previous.map(|previous| &previous.idle);
-    let mut idle = strays::add_others(&mut members, &source, idle, &mut problems);
+    let mut idle = strays::add_others(&mut members, &source, (&claims, idle), &mut problems);
     let mut found = find(&members, &source, previous, &mut problems);
     strays::put_off(&mut members, &mut found, &mut lost, &mut idle, &claims);
     problems.extend(reading::waiting(&found));

@@ -12,7 +12,7 @@ use super::{
     output::{Output, warn},
 };
 use crate::{
-    config::{self, Loaded, Problems, Settings, distance},
+    config::{self, About, Loaded, Problems, Reader, Settings, distance},
     keystore::{Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
@@ -49,10 +49,44 @@ impl Context {
     /// who is about another one.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
         let loaded = config::load(self.config_file())?;
-        for problem in loaded.mistakes.problems() {
-            warn(problem);
-        }
+        warn_of(&loaded);
         Ok(loaded)
+    }
+
+    /// The configuration, for a command about one organisation: others are in it only as far as
+    /// they have domains of its file or its keyring. All of them, if there is no such
+    /// organisation: one of them may be meant.
+    pub(super) fn load_of(&self, id: &str) -> Result<Loaded, Failure> {
+        let Ok(id) = id.parse::<OrganisationId>() else {
+            return self.load();
+        };
+        let mut is_known = false;
+        let loaded = Reader::new(self.config_file()).load_about(|settings| {
+            let keystore = settings.open_keystore();
+            let keyring = keystore.and_then(|keystore| keystore.read_keyring(&id));
+            let keyring = keyring.unwrap_or_default();
+            is_known = !keyring.keys().is_empty();
+            let keys = keyring.keys().iter();
+            About {
+                organisations: [id.clone()].into(),
+                domains: keys
+                    .flat_map(|key| key.publications.keys())
+                    .cloned()
+                    .collect(),
+            }
+        })?;
+        is_known |= loaded.organisations.iter().any(|one| one.id == id)
+            || loaded.mistakes.of(id.as_str()).is_some();
+        if !is_known {
+            return self.load();
+        }
+        warn_of(&loaded);
+        Ok(loaded)
+    }
+
+    /// As [`Context::load_of`], or of all if none is named.
+    pub(super) fn load_of_or_all(&self, id: Option<&str>) -> Result<Loaded, Failure> {
+        id.map_or_else(|| self.load(), |id| self.load_of(id))
     }
 
     /// The configuration, for what would be wrong if an organisation were left out.
@@ -84,6 +118,13 @@ impl Context {
             return Ok(None);
         }
         self.load().map(Some)
+    }
+}
+
+/// Warns of mistakes in files of organisations.
+pub(super) fn warn_of(loaded: &Loaded) {
+    for problem in loaded.mistakes.problems() {
+        warn(problem);
     }
 }
 

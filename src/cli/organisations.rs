@@ -163,7 +163,7 @@ fn list(arguments: &ListArguments, context: &mut Context) -> Result<Status, Fail
 }
 
 fn show_one(arguments: &ShowArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.id)?;
     let keystore = keystore(&loaded);
     let organisation = context::organisation(&loaded, &arguments.id)?;
     let shown = show(organisation, keystore.as_ref());

@@ -35,7 +35,7 @@ pub(super) struct SignArguments {
 pub(super) fn run(arguments: &SignArguments, context: &mut Context) -> Result<Status, Failure> {
     let mail = Mail::read(arguments.file.as_deref())?;
     let message = mail.parse()?;
-    let (built, _) = build(context)?;
+    let (built, _) = build(context, &message.header)?;
     let trial = Trial::new(&built.snapshot, &message, &arguments.circumstances)?;
     match trial.sign() {
         Err(refused) => {

@@ -1,7 +1,7 @@
 //! A message on the way that it would take through the milter: the same decision and the
 //! same signatures, without an MTA.
 
-use std::net::AddrParseError;
+use std::{collections::BTreeSet, net::AddrParseError};
 
 use clap::Args;
 
@@ -10,12 +10,15 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    config::{ListenerSettings, Settings},
-    dkim::{Message, VerificationError},
-    keystore::Keystore,
+    config::{About, ListenerSettings, Loaded, Reader, Settings},
+    dkim::{HeaderSection, Message, VerificationError},
+    keystore::{Keystore, Witness},
+    names::{DomainName, OrganisationId},
     observe::metrics::Metrics,
     organisation::Client,
-    signer::{Body, Circumstances, Decision, Refused, Signed, Work, decide, exceeded_limit},
+    signer::{
+        Body, Circumstances, Decision, Refused, Signed, Work, asked_domains, decide, exceeded_limit,
+    },
     snapshot::{ActiveKey, Built, Snapshot},
 };
 
@@ -42,12 +45,59 @@ impl CircumstanceArguments {
     }
 }
 
-/// What a signer would start with, and where its keys are.
-pub(super) fn build(context: &Context) -> Result<(Built, Keystore), Failure> {
+/// What a signer would start with, as far as it concerns a message with this header section, and
+/// where its keys are.
+pub(super) fn build(
+    context: &Context,
+    header: &HeaderSection,
+) -> Result<(Built, Keystore), Failure> {
+    let domains = asked_domains(header);
+    if let Some((loaded, keystore)) = load_about(context, &domains)? {
+        context::warn_of(&loaded);
+        let built = Snapshot::about(loaded, &keystore, &Metrics::new(), &domains)?;
+        return Ok((built, keystore));
+    }
     let loaded = context.load()?;
     let keystore = loaded.settings.open_keystore()?;
     let built = Snapshot::build(loaded, &keystore, &Metrics::new(), None)?;
     Ok((built, keystore))
+}
+
+/// The organisations that have to do with these domains; none if that is only known once all have
+/// been read.
+fn load_about(
+    context: &Context,
+    domains: &BTreeSet<DomainName>,
+) -> Result<Option<(Loaded, Keystore)>, Failure> {
+    let about = |organisations| About {
+        organisations,
+        domains: domains.clone(),
+    };
+    let mut reader = Reader::new(context.config_file());
+    let mut opened = None;
+    let loaded = reader.load_about(|settings| {
+        let keystore = settings.open_keystore().ok();
+        let witness = keystore.as_ref().and_then(|one| one.witness().ok());
+        let complete = witness.filter(Witness::tells_of_all);
+        let Some((keystore, witness)) = keystore.zip(complete) else {
+            return About::default();
+        };
+        let holders = witness.holders(domains);
+        opened = Some((keystore, witness));
+        about(holders)
+    })?;
+    let Some((keystore, witness)) = opened else {
+        return Ok(None);
+    };
+    // A key that several have signs for none of them.
+    let ids = loaded.organisations.iter().map(|one| one.id.clone());
+    let mut ids: BTreeSet<OrganisationId> = ids.collect();
+    let mut sharing = witness.sharing(&ids);
+    if sharing.is_empty() {
+        return Ok(Some((loaded, keystore)));
+    }
+    ids.append(&mut sharing);
+    Ok(Some((reader.load_about(|_| about(ids))?, keystore)))
 }
 
 /// A message and what is decided of it.

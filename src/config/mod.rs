@@ -33,7 +33,7 @@ pub use self::{
     hooks::HookSettings,
     mistakes::{Broken, Contested, Mistakes},
     on_disk::Seen,
-    organisations::{Candidate, Examined},
+    organisations::{About, Candidate, Examined},
     problem::{Place, Problem, Problems},
     settings::{
         AllowedUser, Claims, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded,
@@ -149,9 +149,33 @@ impl Reader {
         self.load_with(std::env::vars_os())
     }
 
+    /// As [`load`], with the organisations alone that matter to what a command is about: those
+    /// that it names, and those that may have one of its domains. A domain that two files have is
+    /// found all the same; what is wrong with a file that names none of them is not.
+    ///
+    /// `about` gets what `zegel.toml` says. If that has problems, every file is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`].
+    pub fn load_about(
+        &mut self,
+        about: impl FnOnce(&Settings) -> About,
+    ) -> Result<Loaded, Problems> {
+        self.load_part(std::env::vars_os(), |settings| Some(about(settings)))
+    }
+
     fn load_with(
         &mut self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Loaded, Problems> {
+        self.load_part(environment, |_| None)
+    }
+
+    fn load_part(
+        &mut self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        about: impl FnOnce(&Settings) -> Option<About>,
     ) -> Result<Loaded, Problems> {
         // Before it is read: what is written meanwhile is another text.
         let text = self.settings_on_disk();
@@ -159,7 +183,10 @@ impl Reader {
         let root = source::read(&self.config_file, environment, &report);
         let settings = root.map(|root| settings_file::read(root, &report));
         // Without settings the organisations are read as well, for what is wrong with them.
-        let (organisations, mistakes) = self.read_organisations(settings.as_ref(), &report);
+        let good = settings.as_ref().filter(|_| !report.has_problems());
+        let about = good.and_then(about);
+        let (organisations, mistakes) =
+            self.read_organisations(settings.as_ref(), about.as_ref(), &report);
         if report.has_problems() {
             report.add(mistakes.problems());
         }
@@ -197,7 +224,7 @@ impl Reader {
     /// What is wrong with the folder as a whole.
     pub fn load_organisations(&mut self, settings: &Settings) -> Result<Loaded, Problems> {
         let report = Report::default();
-        let (organisations, mistakes) = self.read_organisations(Some(settings), &report);
+        let (organisations, mistakes) = self.read_organisations(Some(settings), None, &report);
         let warnings = report.conclude()?;
         Ok(Loaded {
             settings: settings.clone(),
@@ -210,6 +237,7 @@ impl Reader {
     fn read_organisations(
         &mut self,
         settings: Option<&Settings>,
+        about: Option<&About>,
         report: &Report,
     ) -> (Vec<Arc<Organisation>>, Mistakes) {
         let names = |settings: &Settings| -> Vec<String> {
@@ -233,7 +261,7 @@ impl Reader {
             unbound,
         };
         let folder = self.folder();
-        let (organisations, mistakes) = self.memory.read(&folder, surroundings, report);
+        let (organisations, mistakes) = self.memory.read(&folder, surroundings, about, report);
         if let Some(settings) = settings {
             bindings::check(&organisations, &settings.listeners, &folder, report);
         }

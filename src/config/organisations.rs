@@ -3,20 +3,25 @@
 
 mod candidates;
 mod delegation;
+mod focus;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     ffi::{OsStr, OsString},
     fs::{self, File},
     io,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::DirEntryExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustix::fs::AtFlags;
 
-pub use self::candidates::{Candidate, Examined};
+use self::focus::Looked;
+pub use self::{
+    candidates::{Candidate, Examined},
+    focus::About,
+};
 use super::{
     contested::{conflicts, contested, leave_with_holders},
     mistakes::{Broken, Mistakes},
@@ -58,6 +63,8 @@ pub(super) struct Memory {
     /// Who had which domains then.
     organisations: Vec<Arc<Organisation>>,
     has_contested: bool,
+    /// Of a command about a few organisations.
+    looked: Looked,
 }
 
 #[derive(Clone, Debug)]
@@ -74,16 +81,18 @@ struct Faulty {
 }
 
 impl Memory {
-    /// The organisations in the files of this folder, and every mistake of every file. One whose
-    /// file has a mistake is as the file was when it was last good.
+    /// The organisations in the files of this folder, and every mistake of every file; or only
+    /// those that matter to what a command is about. One whose file has a mistake is as the file
+    /// was when it was last good.
     pub(super) fn read(
         &mut self,
         path: &Path,
         surroundings: Surroundings,
+        about: Option<&About>,
         report: &Report,
     ) -> (Vec<Arc<Organisation>>, Mistakes) {
         let nothing = || (Vec::new(), Mistakes::default());
-        let folder = match Folder::open(path, report) {
+        let mut folder = match Folder::open(path, report) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fault = Fault::new(
@@ -98,6 +107,9 @@ impl Memory {
                 return nothing();
             }
         };
+        if let Some(about) = about {
+            folder.narrow(about, &surroundings, &mut self.looked);
+        }
         let may_be_as_before = self.surroundings.as_ref() == Some(&surroundings);
         let named = self.with_known(&folder.names);
         let read = files::each(&named, |(name, known)| match known {
@@ -213,6 +225,8 @@ struct Folder {
     handle: File,
     /// Of the files of organisations, in their order.
     names: Vec<OsString>,
+    /// Of each of them, as the folder has it.
+    inodes: Vec<u64>,
 }
 
 impl Folder {
@@ -240,14 +254,16 @@ impl Folder {
                 let advice = "put the files of organisations into orgs.d itself";
                 report.warning(&Site::file(&entry.path()), Fault::new(text, advice));
             } else if on_disk::is_organisation_file(&name) {
-                names.push(name);
+                names.push((name, entry.ino()));
             }
         }
         names.sort_unstable();
+        let (names, inodes) = names.into_iter().unzip();
         Ok(Self {
             path: path.to_owned(),
             handle,
             names,
+            inodes,
         })
     }
 

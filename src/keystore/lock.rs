@@ -3,8 +3,9 @@
 use std::{
     fs::File,
     io::{Read, Seek, Write},
+    sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -65,19 +66,20 @@ impl Lock {
     ) -> Result<Self, KeystoreError> {
         let path = root.path(name);
         let mut file = root.lock_file(name)?;
-        let start = Instant::now();
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) if start.elapsed() < patience => {
-                    thread::sleep(Duration::from_millis(20));
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    let holder = holder(&mut file);
-                    return Err(KeystoreError::Busy { path, holder });
-                }
-                Err(error) => return Err(FileError::io(&path, error.into()).into()),
+        let taken = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if !patience.is_zero() => {
+                queue(root.lock_file(name)?, patience)
             }
+            taken => taken.map(|()| None),
+        };
+        match taken {
+            Ok(None) => {}
+            Ok(Some(queued)) => file = queued,
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let holder = holder(&mut file);
+                return Err(KeystoreError::Busy { path, holder });
+            }
+            Err(error) => return Err(FileError::io(&path, error.into()).into()),
         }
         // Only for the message to others: a full disk must not be in the way.
         let _ = file
@@ -85,6 +87,24 @@ impl Lock {
             .and_then(|()| file.write_all(note.as_bytes()));
         Ok(Self(file))
     }
+}
+
+/// Waits in the queue of the kernel, where each gets the lock in its turn. Whoever tries again and
+/// again instead may find it taken for ever, where dozens want it.
+fn queue(file: File, patience: Duration) -> Result<Option<File>, rustix::io::Errno> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let taken = loop {
+            match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
+                Err(rustix::io::Errno::INTR) => {}
+                taken => break taken,
+            }
+        };
+        // If nobody waits any more, the file is dropped, and the lock with it.
+        let _ = sender.send(taken.map(|()| Some(file)));
+    });
+    let answer = receiver.recv_timeout(patience);
+    answer.unwrap_or(Err(rustix::io::Errno::WOULDBLOCK))
 }
 
 impl Drop for Lock {

@@ -17,7 +17,7 @@ mod file;
 mod in_use;
 mod upkeep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,7 @@ pub use self::in_use::{Missing, marked_in_use};
 use super::identity::KeystoreId;
 use crate::{
     dkim::key::Fingerprint,
+    files,
     keys::{KeyEntry, KeyIdentity, Keyring, Publication, Revocation},
     names::{DomainName, OrganisationId, Selector},
 };
@@ -232,20 +233,41 @@ impl Mark {
         })
     }
 
+    /// Who has or had a key for the domain.
+    pub(super) fn holders(&self, domain: &DomainName) -> &[OrganisationId] {
+        self.holders.get(domain).map_or(&[], Vec::as_slice)
+    }
+
+    /// Who has or had one of the keys of these organisations, and is none of them.
+    pub(super) fn sharing(
+        &self,
+        organisations: &BTreeSet<OrganisationId>,
+    ) -> BTreeSet<OrganisationId> {
+        let own = organisations.iter().flat_map(|one| self.keys(one));
+        let keys: HashSet<Fingerprint> = own.filter_map(|key| key.fingerprint).collect();
+        let others = self.organisations.iter();
+        let others = others.filter(|(id, theirs)| {
+            let mut theirs = theirs.iter().filter_map(|key| key.fingerprint);
+            !organisations.contains(*id) && theirs.any(|key| keys.contains(&key))
+        });
+        others.map(|(id, _)| id.clone()).collect()
+    }
+
     fn keys(&self, organisation: &OrganisationId) -> impl Iterator<Item = &MarkedKey> {
         self.organisations.get(organisation).into_iter().flatten()
     }
 
     /// Takes in what the lines of a file say.
     fn read(&mut self, text: &[u8]) {
-        for line in text.split(|octet| *octet == b'\n') {
-            if !line.is_empty() {
-                self.lines += 1;
-                // One that was cut off, or that a later zegel wrote.
-                if let Ok(line) = serde_json::from_slice(line) {
-                    self.take(line);
-                }
-            }
+        /// At a time: they take far more memory than their text.
+        const LINES: usize = 16 * 1024;
+        let lines = text.split(|octet| *octet == b'\n');
+        let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+        self.lines += lines.len();
+        for lines in lines.chunks(LINES) {
+            // One may be cut off, or a later zegel wrote it.
+            let read = files::each(lines, |line| serde_json::from_slice(line).ok());
+            read.into_iter().flatten().for_each(|line| self.take(line));
         }
     }
 

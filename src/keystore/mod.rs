@@ -34,6 +34,7 @@ mod files;
 mod handed_over;
 mod hooks;
 mod identity;
+mod known;
 mod lock;
 mod mark;
 mod problem;
@@ -47,7 +48,7 @@ mod witness;
 mod writer;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -72,10 +73,11 @@ pub use self::{
 };
 use self::{
     files::{Folder, Secrecy},
+    known::{KnownKeys, Places},
     mark::MarkFile,
 };
 use crate::{
-    dkim::key::{Algorithm, Fingerprint},
+    dkim::key::Algorithm,
     files::Stamp,
     keys::{Change, CommandError, KeyEntry, NewKey, Timing},
     names::{DomainName, OrganisationId, Selector},
@@ -91,6 +93,8 @@ const KEY_SUFFIX: &str = ".pem";
 pub struct Keystore {
     path: Arc<Path>,
     mark: Arc<MarkFile>,
+    /// Whose each key is, as the last writer left it.
+    known: Arc<KnownKeys>,
     /// Who writes, for the audit log.
     by: Option<Arc<str>>,
 }
@@ -163,6 +167,7 @@ impl Keystore {
         let keystore = Self {
             mark: Arc::new(MarkFile::beside(named.components().as_path())),
             path: real.into(),
+            known: Arc::default(),
             by: None,
         };
         keystore.root()?;
@@ -362,10 +367,8 @@ impl Keystore {
     }
 
     /// Whose each key is.
-    fn fingerprints(
-        &self,
-    ) -> Result<HashMap<Fingerprint, (OrganisationId, Selector)>, KeystoreError> {
-        let mut known = HashMap::new();
+    fn fingerprints(&self) -> Result<Places, KeystoreError> {
+        let mut known = Places::new();
         for organisation in self.organisations()? {
             for entry in self.read_keyring(&organisation)?.keys() {
                 let place = (organisation.clone(), entry.selector.clone());

@@ -269,6 +269,25 @@ impl Witness {
         mark.is_some_and(|mark| mark.has_ended(organisation, domain))
     }
 
+    /// Whether the mark tells of every key, so that no keyring has to be read to know who has one.
+    pub fn tells_of_all(&self) -> bool {
+        self.is_mark_complete()
+    }
+
+    /// Who has or had a key for one of these domains, by the mark.
+    pub fn holders(&self, domains: &BTreeSet<DomainName>) -> BTreeSet<OrganisationId> {
+        let marks = self.mark.iter();
+        let holders = marks.flat_map(|mark| domains.iter().flat_map(|one| mark.holders(one)));
+        holders.cloned().collect()
+    }
+
+    /// Who has or had a key of one of these organisations, and is none of them, by the mark.
+    pub fn sharing(&self, organisations: &BTreeSet<OrganisationId>) -> BTreeSet<OrganisationId> {
+        let mark = self.mark.as_ref();
+        mark.map(|mark| mark.sharing(organisations))
+            .unwrap_or_default()
+    }
+
     /// The domains that mark or audit log know of an organisation.
     pub fn domains(&self, organisation: &OrganisationId) -> BTreeSet<DomainName> {
         let domains = self.sources().flat_map(|told| told.domains(organisation));

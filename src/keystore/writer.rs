@@ -1,13 +1,14 @@
 //! Who changes the keystore, under its lock. What a change is, [`crate::keys`] says; how it
 //! reaches the disk, `commit` does.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::{
     Keystore, Target, deadlines,
     files::Folder,
+    known::Places,
     lock::{Lock, PATIENCE},
     mark::{Mark, Missing},
     problem::{KeyProblem, KeyRefusal, KeystoreError},
@@ -37,8 +38,11 @@ pub struct Retired {
 pub struct Writer {
     pub(super) keystore: Keystore,
     pub(super) root: Folder,
-    /// Every key of every organisation; read when it is first needed.
-    known: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
+    /// Every key of every organisation; read when it is first needed, unless the last writer of
+    /// this process has left it.
+    known: Option<Places>,
+    /// The keys that this writer has added.
+    entered: HashSet<Fingerprint>,
     /// Those that were given up and are in no keyring; likewise.
     given_up: Option<HashMap<Fingerprint, (OrganisationId, Selector)>>,
     /// What the keyrings tell, where the mark does not tell of all keys; likewise.
@@ -58,9 +62,10 @@ impl Writer {
         keystore.announce_left_over(&root)?;
         keystore.follow_mark(&root, &id)?;
         Ok(Self {
+            known: keystore.known.take(keystore.generation_stamp().ok()),
             keystore: keystore.clone(),
             root,
-            known: None,
+            entered: HashSet::new(),
             given_up: None,
             keyrings: None,
             occupied: BTreeSet::new(),
@@ -441,6 +446,7 @@ impl Writer {
     /// Remembers a key that has been added.
     pub(super) fn note_known(&mut self, target: &Target<'_>, key: &NewKey) {
         let fingerprint = key.public_key().fingerprint();
+        self.entered.insert(fingerprint);
         if let Some(known) = &mut self.known {
             let place = (target.organisation.clone(), target.selector.clone());
             known.insert(fingerprint, place);
@@ -491,12 +497,25 @@ impl Writer {
             None => self.keystore.fingerprints()?,
         };
         match self.known.insert(known).get(&fingerprint).cloned() {
-            None => self.check_not_given_up(fingerprint),
-            Some((organisation, selector)) => Err(KeystoreError::KeyKnown {
-                organisation,
-                selector,
-            }),
+            Some((organisation, selector)) if self.is_there(&organisation, fingerprint) => {
+                Err(KeystoreError::KeyKnown {
+                    organisation,
+                    selector,
+                })
+            }
+            _ => self.check_not_given_up(fingerprint),
         }
+    }
+
+    /// Whether an organisation still has a key that it had: somebody may have removed the keyring
+    /// since it was read, or the key is yet to be written. What can't be read counts as there.
+    fn is_there(&self, organisation: &OrganisationId, fingerprint: Fingerprint) -> bool {
+        let has = |keyring: Keyring| {
+            let mut keys = keyring.keys().iter();
+            keys.any(|key| key.fingerprint == fingerprint)
+        };
+        self.entered.contains(&fingerprint)
+            || self.keystore.read_keyring(organisation).map_or(true, has)
     }
 
     /// That a key does not come back which was given up.
@@ -522,6 +541,17 @@ impl Writer {
                 organisation,
                 selector,
             }),
+        }
+    }
+}
+
+/// Leaves what it knows to the next writer of this process, while nobody else can write: an import
+/// takes the lock for every few hundred keys, and would read all keyrings each time.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let (Some(known), Ok(generation)) = (self.known.take(), self.keystore.generation_stamp())
+        {
+            self.keystore.known.leave(known, generation);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: a snapshot, a header section and the circumstances go in, a decision comes out.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     config::{Limits, Outbound},
@@ -165,6 +165,12 @@ impl Decision {
             None => &snapshot.settings().policy,
         }
     }
+}
+
+/// Every domain on which the decision depends.
+pub fn asked_domains(header: &HeaderSection) -> BTreeSet<DomainName> {
+    let author = author(header).into_iter();
+    author.chain(named_domains(header.values("from"))).collect()
 }
 
 /// The domain of the From field that every reader of the message sees.

@@ -9,6 +9,8 @@ mod decision;
 mod signing;
 
 pub use self::{
-    decision::{Circumstances, Decision, PendingDecision, Ruling, decide, exceeded_limit},
+    decision::{
+        Circumstances, Decision, PendingDecision, Ruling, asked_domains, decide, exceeded_limit,
+    },
     signing::{Body, Refused, Signed, Work},
 };

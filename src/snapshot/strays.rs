@@ -3,7 +3,7 @@
 //! by the keeper alone. Nobody knows how their mail is to be signed, so it is put off.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -27,11 +27,20 @@ pub(super) enum Claims<'a> {
     /// Those that they had before.
     AsBefore(&'a Snapshot),
     Other(HashSet<&'a DomainName>),
+    /// The second ones alone matter; of all others nothing is to be found out.
+    About(HashSet<&'a DomainName>, &'a BTreeSet<DomainName>),
 }
 
 impl<'a> Claims<'a> {
-    pub(super) fn new(loaded: &'a Loaded, previous: Option<&'a Snapshot>) -> Self {
+    pub(super) fn new(
+        loaded: &'a Loaded,
+        previous: Option<&'a Snapshot>,
+        about: Option<&'a BTreeSet<DomainName>>,
+    ) -> Self {
         let files = &loaded.organisations;
+        if let Some(domains) = about {
+            return Self::About(claimed(files), domains);
+        }
         let same = previous.filter(|previous| {
             let before = &previous.loaded.organisations;
             let mut pairs = files.iter().zip(before);
@@ -49,6 +58,7 @@ impl<'a> Claims<'a> {
                 previous.domains.contains_key(domain) && !previous.lost.contains_key(domain)
             }
             Self::Other(claimed) => claimed.contains(domain),
+            Self::About(claimed, about) => claimed.contains(domain) || !about.contains(domain),
         }
     }
 }
@@ -95,12 +105,21 @@ fn put_off_for(id: &OrganisationId) -> Lost {
 pub(super) fn add_others(
     members: &mut Vec<Member>,
     source: &Source<'_>,
-    idle: Option<&Idle>,
+    (claims, idle): (&Claims<'_>, Option<&Idle>),
     problems: &mut Vec<String>,
 ) -> Idle {
     let mut still_idle = Idle::new();
     let known = members.iter().map(|member| &member.organisation.id);
-    match source.keystore.without_file(known) {
+    let others = match claims {
+        Claims::About(_, domains) => {
+            let known: HashSet<&OrganisationId> = known.collect();
+            let mut holders = source.witness.holders(domains);
+            holders.retain(|id| !known.contains(id));
+            Ok(holders.into_iter().collect())
+        }
+        _ => source.keystore.without_file(known),
+    };
+    match others {
         Ok(others) => {
             for id in others {
                 let stamp = idle.and_then(|idle| idle.get(&id));

@@ -1,3 +1,4 @@
+mod about;
 mod absence;
 mod gained;
 mod lazy;

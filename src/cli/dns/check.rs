@@ -117,7 +117,7 @@ struct ReportedDomain<'a> {
 }
 
 pub(super) fn run(arguments: &CheckArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of_or_all(arguments.organisation.as_deref())?;
     let organisations = organisations(arguments, &loaded)?;
     let keystore = context.open_keystore(&loaded.settings)?;
     let mut was_looked_at = true;

@@ -67,7 +67,7 @@ pub(in crate::cli) struct RecordsArguments {
 }
 
 pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of_or_all(arguments.organisation.as_deref())?;
     let scope = Scope {
         domain: arguments.domain.clone(),
         delegation: arguments.cname.clone(),

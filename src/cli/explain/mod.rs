@@ -102,7 +102,7 @@ fn keyring_of(keystore: &Keystore, organisation: Option<&Arc<Organisation>>) -> 
 pub(super) fn run(arguments: &ExplainArguments, context: &mut Context) -> Result<Status, Failure> {
     let mail = Mail::read(arguments.file.as_deref())?;
     let message = mail.parse()?;
-    let (built, keystore) = build(context)?;
+    let (built, keystore) = build(context, &message.header)?;
     let trial = Trial::new(&built.snapshot, &message, &arguments.circumstances)?;
     let domain = trial.decision.domain.as_ref();
     let organisation = domain.map(|domain| &domain.organisation);

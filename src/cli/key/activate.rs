@@ -70,7 +70,7 @@ struct ActivatedDomain<'a> {
 }
 
 pub(super) fn run(arguments: &ActivateArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.organisation)?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = context.open_keystore(&loaded.settings)?;
     let keyring = keystore.read_keyring(&organisation.id)?;

@@ -64,7 +64,7 @@ fn rsa_bits() -> impl TypedValueParser<Value = usize> {
 }
 
 pub(super) fn run(arguments: &GenerateArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.organisation)?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let domains = target_domains(organisation, &arguments.domains)?;
     let algorithms = match arguments.algorithm {

@@ -56,7 +56,7 @@ pub(in crate::cli) struct ImportArguments {
 }
 
 pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.organisation)?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let domains = target_domains(organisation, &arguments.domains)?;
     let octets = Zeroizing::new(message::read(Some(&arguments.file))?);

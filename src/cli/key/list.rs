@@ -83,7 +83,7 @@ struct ListedStep {
 }
 
 pub(super) fn run(arguments: &ListArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of_or_all(arguments.organisation.as_deref())?;
     if arguments.retired {
         return retired(arguments, &loaded, context);
     }

@@ -62,7 +62,7 @@ struct EmptyRecord {
 }
 
 pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.organisation)?;
     let keystore = context.open_keystore(&loaded.settings)?;
     let named = &arguments.organisation;
     let organisation = &*context::organisation_or_gone(&loaded, &keystore, named)?;

@@ -56,7 +56,7 @@ pub(in crate::cli) struct RollArguments {
 }
 
 pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.organisation)?;
     let organisation = context::organisation(&loaded, &arguments.organisation)?;
     let keystore = context.open_keystore(&loaded.settings)?;
     if let Some(selector) = &arguments.selector {

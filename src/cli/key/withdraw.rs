@@ -40,7 +40,7 @@ pub(in crate::cli) struct WithdrawArguments {
 }
 
 pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.organisation)?;
     let keystore = context.open_keystore(&loaded.settings)?;
     let named = &arguments.organisation;
     let organisation = &*context::organisation_or_gone(&loaded, &keystore, named)?;

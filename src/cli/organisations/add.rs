@@ -19,14 +19,14 @@ use clap::Args;
 use self::entry::Entry;
 use crate::{
     cli::{
-        context::Context,
+        context::{Context, warn_of as warn_of_mistakes},
         failure::Failure,
         keystore::say_initialised,
         output::{complain, warn},
         placing::{Existing, make_folder, put_all},
         status::Status,
     },
-    config::{Candidate, Loaded, Reader},
+    config::{About, Candidate, Loaded, Reader},
     keys::{Keyring, Way},
     keystore::Keystore,
     names::{DomainName, OrganisationId},
@@ -197,15 +197,15 @@ fn add(
         make_folder(&folder)?;
     }
     let mut reader = Reader::new(context.config_file());
-    let settings = reader.load()?.settings;
+    let about = about(entries);
+    // Looks through all files before the lock is taken, however many there are.
+    let settings = reader.load_about(|_| about.clone())?.settings;
     let keystore = context.open_keystore(&settings)?;
     // Nobody adds the same domain between the check and the writing.
     let lock = keystore.lock_organisations()?;
-    // Of the files only those that came meanwhile.
-    let loaded = reader.load()?;
-    for problem in loaded.mistakes.problems() {
-        warn(problem);
-    }
+    // Looks only through the files that came meanwhile.
+    let loaded = reader.load_about(|_| about.clone())?;
+    warn_of_mistakes(&loaded);
     let ids = loaded.organisations.iter().map(|one| (&one.id, one));
     let known: Known<'_> = ids.collect();
     let mut added = Vec::new();
@@ -224,10 +224,21 @@ fn add(
     }
     say_initialised(&place.keystore, place.keystore.initialise()?);
     put_all(&folder, &files, Existing::Refused)?;
-    warn_of(&added, &mut reader);
     drop(lock);
+    warn_of(&added, &mut reader, &about);
     in_order(&mut added, entries);
     Ok((place, added))
+}
+
+/// What the entries have to do with: files that have one of their domains, and those of their ids.
+fn about(entries: &[Entry]) -> About {
+    let domains = entries
+        .iter()
+        .flat_map(|one| one.domains.iter().chain(&one.parked));
+    About {
+        organisations: entries.iter().map(|one| one.id.clone()).collect(),
+        domains: domains.cloned().collect(),
+    }
 }
 
 /// Checks these as part of the whole configuration, and gives the files of those that are good.
@@ -273,9 +284,9 @@ fn lacks_target(organisation: &Organisation) -> bool {
 }
 
 /// What deserves attention in the new files, such as a login that no listener takes.
-fn warn_of(added: &[Added], reader: &mut Reader) {
+fn warn_of(added: &[Added], reader: &mut Reader, about: &About) {
     let new: HashSet<&Path> = added.iter().map(|one| one.file.as_path()).collect();
-    let Ok(loaded) = reader.load() else {
+    let Ok(loaded) = reader.load_about(|_| about.clone()) else {
         // Somebody has changed zegel.toml meanwhile.
         return;
     };

@@ -47,7 +47,7 @@ pub(super) fn run(
     arguments: &HandedOverArguments,
     context: &mut Context,
 ) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.id)?;
     let organisation = context::organisation(&loaded, &arguments.id)?;
     let id = &organisation.id;
     let now = Timestamp::now();

@@ -126,7 +126,7 @@ impl Leaver<'_> {
 }
 
 pub(super) fn run(arguments: &RetireArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.id)?;
     refuse_broken(&loaded, &arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     refuse_unread_notices(&keystore, &id)?;

@@ -37,7 +37,7 @@ pub(super) fn suspend(
     arguments: &StandingArguments,
     context: &mut Context,
 ) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
@@ -70,7 +70,7 @@ pub(super) fn resume(
     arguments: &StandingArguments,
     context: &mut Context,
 ) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
     let mut writer = keystore.writer()?;
@@ -106,13 +106,14 @@ pub(super) fn known(
     context: &mut Context,
 ) -> Result<(Keystore, OrganisationId), Failure> {
     let keystore = context.open_keystore(&loaded.settings)?;
-    let mut in_keystore = keystore.organisations()?.into_iter();
-    let in_files = loaded.organisations.iter().map(|one| &one.id);
-    let found = in_files
-        .into_iter()
-        .find(|one| one.as_str() == id)
-        .cloned()
-        .or_else(|| in_keystore.find(|one| one.as_str() == id));
+    let mut in_files = loaded.organisations.iter().map(|one| &one.id);
+    let found = match in_files.find(|one| one.as_str() == id) {
+        Some(found) => Some(found.clone()),
+        None => {
+            let mut in_keystore = keystore.organisations()?.into_iter();
+            in_keystore.find(|one| one.as_str() == id)
+        }
+    };
     let found = match (found, id.parse()) {
         (None, Ok(id)) => (!keystore.witness()?.domains(&id).is_empty()).then_some(id),
         (found, _) => found,

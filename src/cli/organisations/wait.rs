@@ -88,7 +88,7 @@ struct WaitingDomain<'a> {
 }
 
 pub(super) fn run(arguments: &WaitArguments, context: &mut Context) -> Result<Status, Failure> {
-    let loaded = context.load()?;
+    let loaded = context.load_of(&arguments.id)?;
     let organisation = context::organisation(&loaded, &arguments.id)?;
     let keystore = loaded.settings.open_keystore()?;
     let began = Instant::now();

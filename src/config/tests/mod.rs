@@ -5,6 +5,7 @@ mod bindings;
 mod changes;
 mod delegation;
 mod files;
+mod focus;
 mod listeners;
 mod organisations;
 mod settings;

@@ -92,3 +92,38 @@ fn what_was_cut_off_is_taken_up_again() {
     assert!(answers[0].clone().unwrap_err().contains("the selector s1"));
     assert!(fixture.load("een").keys.is_empty());
 }
+
+#[test]
+fn the_keyrings_are_read_once_for_all_batches() {
+    let fixture = Fixture::new();
+    assert_eq!(
+        add(&fixture, &[given("een", "s1", "rsa2048-pkcs8")]),
+        [Ok(())]
+    );
+    // Whoever reads them all comes upon this one.
+    fs::create_dir(fixture.path("stuk")).unwrap();
+    fs::write(fixture.path("stuk/keyring.json"), "{").unwrap();
+    let answers = add(
+        &fixture,
+        &[
+            given("twee", "s2", "rsa3072-pkcs8"),
+            given("drie", "s3", "rsa2048-pkcs8"),
+        ],
+    );
+    assert_eq!(answers[0], Ok(()));
+    let refused = answers[1].clone().unwrap_err();
+    assert!(refused.contains("already that of een"), "{refused}");
+
+    // After a change by another process, and in another one, all are read.
+    let other = Keystore::open(fixture.keystore.path()).unwrap();
+    other
+        .writer()
+        .unwrap()
+        .suspend(&id("een"), second(2))
+        .unwrap();
+    let refused = &add(&fixture, &[given("vier", "s4", "ed25519-v1")])[0];
+    assert!(refused.is_err());
+    fs::remove_dir_all(fixture.path("stuk")).unwrap();
+    let answers = add(&fixture, &[given("vier", "s4", "ed25519-v1")]);
+    assert_eq!(answers, [Ok(())]);
+}

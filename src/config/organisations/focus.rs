@@ -1,0 +1,199 @@
+//! A command about one organisation among many: the file of that one is read, and those that may
+//! name its domains. Each other file is looked through for these, and not parsed.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    ffi::{OsStr, OsString},
+};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{Folder, Surroundings, Taken};
+use crate::{
+    files,
+    names::{DomainName, OrganisationId},
+};
+
+/// What a command is about.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct About {
+    /// These organisations, whether they have files or not.
+    pub organisations: BTreeSet<OrganisationId>,
+    /// These domains, beside those that are in the files of the organisations.
+    pub domains: BTreeSet<DomainName>,
+}
+
+/// In which files something was looked for, and whether it may be there.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    wanted: HashSet<String>,
+    /// By name and inode: a file that another one has replaced has another inode.
+    files: HashMap<(OsString, u64), bool>,
+}
+
+impl Folder {
+    /// Leaves only the files that matter. What was looked through before, and was not replaced
+    /// since, is not looked through again.
+    pub(super) fn narrow(
+        &mut self,
+        about: &About,
+        surroundings: &Surroundings,
+        before: &mut Looked,
+    ) {
+        let organisations = about.organisations.iter();
+        let own: HashSet<OsString> = organisations
+            .map(|id| OsString::from(format!("{id}.toml")))
+            .collect();
+        let wanted = self.wanted(about, &own, surroundings);
+        if before.wanted != wanted {
+            *before = Looked {
+                wanted,
+                files: HashMap::new(),
+            };
+        }
+        let wanted = &before.wanted;
+        let entries: Vec<(OsString, u64)> = std::mem::take(&mut self.names)
+            .into_iter()
+            .zip(std::mem::take(&mut self.inodes))
+            .collect();
+        let may_name: Vec<bool> = files::each(&entries, |entry| {
+            let known = before.files.get(entry).copied();
+            known.unwrap_or_else(|| !wanted.is_empty() && self.may_name(&entry.0, wanted))
+        });
+        for (entry, matters) in entries.iter().zip(&may_name) {
+            if *matters || own.contains(&entry.0) {
+                self.names.push(entry.0.clone());
+                self.inodes.push(entry.1);
+            }
+        }
+        before.files = entries.into_iter().zip(may_name).collect();
+    }
+
+    /// The domains to look for, as they are in the DNS.
+    fn wanted(
+        &self,
+        about: &About,
+        own: &HashSet<OsString>,
+        surroundings: &Surroundings,
+    ) -> HashSet<String> {
+        let mut wanted: HashSet<String> = about.domains.iter().map(ToString::to_string).collect();
+        for name in own {
+            if self.names.binary_search(name).is_err() {
+                continue;
+            }
+            let taken = Taken::new(
+                self.path.join(name),
+                None,
+                self.read(name, None, surroundings),
+            );
+            if let Some(organisation) = taken.organisation() {
+                let lists = [
+                    &organisation.domains,
+                    &organisation.parked,
+                    &organisation.incoming,
+                ];
+                wanted.extend(lists.into_iter().flatten().map(ToString::to_string));
+            }
+        }
+        wanted
+    }
+
+    /// Whether one of these domains may be in a file. What can't be read counts as such: what is
+    /// wrong with it is told when it is read as it should be.
+    fn may_name(&self, file: &OsStr, wanted: &HashSet<String>) -> bool {
+        /// Most files of organisations are far shorter.
+        const OCTETS: usize = 8 * 1024;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let Ok(opened) = rustix::fs::openat(&self.handle, file, flags, Mode::empty()) else {
+            return true;
+        };
+        let mut text = [0; OCTETS];
+        match rustix::io::read(&opened, &mut text) {
+            // A file that is longer than this is read as a whole.
+            Ok(octets) if octets < OCTETS => may_name(&text[..octets], wanted),
+            _ => true,
+        }
+    }
+}
+
+/// Whether one of these domains may be in the text of a file. It is if the text can't tell: with
+/// letters beyond ASCII, or with escapes, a domain can be written in many ways.
+fn may_name(text: &[u8], wanted: &HashSet<String>) -> bool {
+    text.split(|octet| *octet == b'\n').any(|line| {
+        let is_plain = line.is_ascii() && !line.contains(&b'\\');
+        // No domain is in a name for people.
+        (!is_plain && !is_name(line)) || words(line).any(|word| is_wanted(word, wanted))
+    })
+}
+
+/// Whether this is the line of the key `name`.
+fn is_name(line: &[u8]) -> bool {
+    let after = line.trim_ascii_start().strip_prefix(b"name");
+    after.is_some_and(|rest| {
+        let rest = rest.trim_ascii_start();
+        // A text of several lines ends where it likes.
+        rest.starts_with(b"=")
+            && !rest.contains(&b'\'')
+            && memchr::memmem::find(rest, b"\"\"\"").is_none()
+    })
+}
+
+/// What may be domains. With an @ before it, it is none.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_within =
+        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b'@');
+    let words = line.split(move |octet| !is_within(*octet));
+    words.filter(|word| word.contains(&b'.') && !word.contains(&b'@'))
+}
+
+fn is_wanted(word: &[u8], wanted: &HashSet<String>) -> bool {
+    let word = word.strip_suffix(b".").unwrap_or(word);
+    let Ok(word) = std::str::from_utf8(word) else {
+        return true;
+    };
+    if word.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        wanted.contains(&word.to_ascii_lowercase())
+    } else {
+        wanted.contains(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> bool {
+        let wanted = ["een.example", "xn--bcher-kva.example"];
+        let wanted = wanted.into_iter().map(str::to_owned).collect();
+        may_name(text.as_bytes(), &wanted)
+    }
+
+    #[test]
+    fn a_domain_is_found_however_it_is_written() {
+        for text in [
+            "domains = [\"een.example\"]",
+            "domains = [\"twee.example\",\n  'EEN.Example.',\n]",
+            "domains = [\"xn--bcher-kva.example\"]",
+            "domains = [\"b\u{fc}cher.example\"]",
+            "domains = [\"\\u0065en.example\"]",
+            "# een.example is elsewhere",
+            "name = \"\"\"\u{e9}\"\"\"\ndomains = [\"\"\"een.example\"\"\"]",
+            "names = \"\u{e9}\"",
+        ] {
+            assert!(names(text), "{text}");
+        }
+        let not_ascii = [b"domains = [\"".as_slice(), &[0xff], b"\"]"].concat();
+        assert!(may_name(&not_ascii, &HashSet::new()));
+    }
+
+    #[test]
+    fn what_only_looks_like_it_is_passed_over() {
+        for text in [
+            "",
+            "domains = [\"een.example.org\", \"geen.example\", \"www.een.example\"]",
+            "name = \"Caf\u{e9} \\\"Een\\\"\"\ncontact = \"dns@een.example\"",
+        ] {
+            assert!(!names(text), "{text}");
+        }
+    }
+}
