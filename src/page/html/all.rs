@@ -211,7 +211,7 @@ fn standing_of(entry: &Entry<'_>) -> Markup {
                 @if judgement.others() > 0 { "; and " (judgement.others()) " more" }
             }
             @for level in judgement.also_urgent() {
-                p { span.muted { "Also: " } (parts::level(level)) }
+                p.also { span.muted { "Also: " } (parts::level(level)) }
             }
         } @else {
             span.muted { "Nothing to do" }
