@@ -247,6 +247,18 @@ impl Judgement {
         as_bad.count().saturating_sub(1)
     }
 
+    /// The other levels that mail suffers from, the worst first. The worst of all decides on the
+    /// place in a list, but with a stolen key mail may leave unsigned besides.
+    pub fn also_urgent(&self) -> Vec<Level> {
+        let levels = self.matters.iter().map(|one| one.level);
+        let mut levels: Vec<Level> = levels
+            .filter(|level| level.is_urgent() && *level != self.level)
+            .collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels
+    }
+
     /// How a domain stands by itself.
     pub fn of_domain(&self, domain: &DomainName) -> Level {
         let matters = self.matters.iter();

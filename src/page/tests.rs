@@ -117,6 +117,21 @@ fn the_worst_comes_first_and_the_others_are_counted() {
     assert_eq!(found.states, [1, 0, 1, 2, 0, 1]);
 }
 
+#[test]
+fn what_mail_suffers_from_besides_the_worst_is_known() {
+    let mut judgement = standing(&[
+        publication(State::Active, Why::SeenWrong),
+        publication(State::Generated, Why::SeenPartly),
+    ])
+    .judgement;
+    assert_eq!(judgement.level, Level::Unverifiable);
+    assert_eq!(judgement.also_urgent(), []);
+    for matter in &mut judgement.matters[1..] {
+        matter.level = Level::Unsigned;
+    }
+    assert_eq!(judgement.also_urgent(), [Level::Unsigned]);
+}
+
 /// So that the list does not go on saying what was so when the keyring was read.
 #[test]
 fn a_key_becomes_overdue_though_its_keyring_stays_as_it_is() {

@@ -155,7 +155,8 @@ fn row(entry: &Entry<'_>) -> Markup {
             th role="rowheader" scope="row" {
                 a href=(format!("/org/{id}")) { (organisation.name) }
                 span.muted {
-                    (id) " · " (words::count(organisation.domains.len(), "domain", "domains"))
+                    (id)
+                    span.domains { " · " (words::count(organisation.domains.len(), "domain", "domains")) }
                 }
             }
             td.keys role="cell" data-label="Keys" { (keys(standing)) }
@@ -208,6 +209,9 @@ fn standing_of(entry: &Entry<'_>) -> Markup {
                 "Next: " (words::actor(worst.actor))
                 @if let Some(when) = worst.when { ", " (parts::time(when)) }
                 @if judgement.others() > 0 { "; and " (judgement.others()) " more" }
+            }
+            @for level in judgement.also_urgent() {
+                p.also { span.muted { "Also: " } (parts::level(level)) }
             }
         } @else {
             span.muted { "Nothing to do" }

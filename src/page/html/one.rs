@@ -38,7 +38,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
         }
         section aria-labelledby="standing" {
             h2 #standing { "How it stands" }
-            (standing(one.subject, one.language))
+            (standing(one.subject))
         }
         section aria-labelledby="keys" {
             h2 #keys { "Keys" }
@@ -69,23 +69,24 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
 }
 
 /// All that is not well, the worst first.
-fn standing(subject: &Subject<'_>, language: Language) -> Markup {
+fn standing(subject: &Subject<'_>) -> Markup {
     let matters = &subject.judgement.matters;
     html! {
         @if matters.is_empty() {
             p { (parts::level(Level::Well)) " Nothing to do." }
         } @else {
             ol.matters {
-                @for matter in matters { li { (matter_of(subject, matter, language)) } }
+                @for matter in matters { li { (matter_of(subject, matter)) } }
             }
         }
     }
 }
 
-fn matter_of(subject: &Subject<'_>, matter: &Matter, language: Language) -> Markup {
+/// In the language of the page, whichever one the records for the DNS administrator are in.
+fn matter_of(subject: &Subject<'_>, matter: &Matter) -> Markup {
     html! {
         (parts::level(matter.level))
-        p { (parts::prose(&matter.sentence(&subject.organisation.id, language))) }
+        p { (parts::prose(&matter.sentence(&subject.organisation.id, Language::English))) }
         p.muted {
             "Next: " (words::actor(matter.actor))
             @if let Some(due) = matter.due { ", by " (parts::time(due)) }
