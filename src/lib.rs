@@ -11,6 +11,8 @@
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
+//! | [`report`] | DMARC reports, from the octets of a file to rows |
+//! | [`evidence`] | what reports prove: kept, rolled up, sorted into streams |
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`keys`] | the keys of an organisation: what a keyring says, their states, what comes next; pure |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
@@ -40,6 +42,7 @@ pub mod daemon;
 pub mod dkim;
 pub mod dns;
 pub mod doctor;
+pub mod evidence;
 pub mod files;
 pub mod guard;
 pub mod handover;
@@ -55,6 +58,7 @@ pub mod observe;
 pub mod organisation;
 pub mod page;
 pub mod process;
+pub mod report;
 pub mod shell;
 pub mod signer;
 pub mod snapshot;

@@ -17,6 +17,7 @@ use super::{
     keystore::KeystoreCommand,
     live::{StatusArguments, TopArguments},
     organisations::OrganisationCommand,
+    report::ReportCommand,
     sign::SignArguments,
     verify::VerifyArguments,
 };
@@ -33,7 +34,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ring)");
     version = VERSION,
     disable_help_subcommand = true,
     after_help = "Exit status: 0 good, 1 a check found something or it could not be done, \
-                  2 usage, 78 configuration."
+                  2 usage, 75 try again, 78 configuration."
 )]
 pub(super) struct Arguments {
     /// The configuration [default: /etc/zegel/zegel.toml]; orgs.d is beside it
@@ -80,6 +81,9 @@ pub(super) enum Command {
     Dns(DnsCommand),
     /// Prove which keys signed in a period, how long they were and who did what
     Audit(AuditArguments),
+    /// What receivers report about mail in the names of our domains (DMARC)
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// How the running signer and keeper are, at one look
     Status(StatusArguments),
     /// Who sends now: organisations with their rates, over and over

@@ -28,6 +28,7 @@ mod output;
 mod packs;
 mod placing;
 mod refusal;
+mod report;
 mod sheet;
 mod sign;
 mod status;
@@ -130,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Key(command) => key::run(command, &mut context),
         Command::Keystore(command) => keystore::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
+        Command::Report(command) => report::run(command, &mut context),
         Command::Status(arguments) => live::status(arguments, &mut context),
         Command::Top(arguments) => live::top(arguments, &mut context),
         Command::Doctor(arguments) => doctor::run(arguments, &mut context),

@@ -13,6 +13,8 @@ pub(super) enum Status {
     Finding,
     /// The command line asks for what there is not: an option, a file, an organisation.
     Usage,
+    /// It cannot be done now: try again (`EX_TEMPFAIL` of sysexits.h).
+    Later,
     /// `zegel.toml` has problems (`EX_CONFIG` of sysexits.h).
     Configuration,
 }
@@ -30,6 +32,7 @@ impl From<Status> for ExitCode {
             Status::Good => 0,
             Status::Finding => 1,
             Status::Usage => 2,
+            Status::Later => 75,
             Status::Configuration => EXIT_CONFIGURATION,
         })
     }

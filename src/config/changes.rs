@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::{self, Display},
     sync::Arc,
+    time::Duration,
 };
 
 use humantime::format_duration;
@@ -11,6 +12,7 @@ use humantime::format_duration;
 use super::{
     handover::HandoverSettings,
     hooks::HookSettings,
+    reports::{ReportLimits, ReportSettings},
     settings::{
         KeeperSettings, Limits, ListenerSettings, Loaded, LogSettings, Outbound, Resolvers,
         Settings, SigningSettings, Socket,
@@ -150,6 +152,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         keeper,
         handover,
         hooks: HookSettings { command, timeout },
+        reports,
     } = settings;
     let mut described = Described::default();
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
@@ -175,6 +178,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     described.add_handover(handover);
     described.add("hooks.command", Effect::AtOnce, list(command));
     described.add("hooks.timeout", Effect::AtOnce, format_duration(*timeout));
+    described.add_reports(reports);
     described.0
 }
 
@@ -185,6 +189,42 @@ impl Described {
     fn add(&mut self, key: impl Into<String>, effect: Effect, value: impl Display) {
         let value = value.to_string();
         self.0.insert(key.into(), Setting { value, effect });
+    }
+
+    /// They are read by each command anew, and by nothing that runs.
+    fn add_reports(&mut self, reports: &ReportSettings) {
+        let ReportSettings {
+            state,
+            authserv_id,
+            keep,
+            keep_addresses,
+            keep_refused,
+            limits,
+        } = reports;
+        let days = |kept: Duration| format!("{}d", kept.as_secs() / 86_400);
+        let mut add = |key: &str, value: &dyn Display| {
+            self.add(format!("reports.{key}"), Effect::AtOnce, value);
+        };
+        add("state", &state.display());
+        match authserv_id {
+            Some(id) => add("authserv_id", id),
+            None => add("authserv_id", &"none"),
+        }
+        add("keep", &days(*keep));
+        add("keep_addresses", &days(*keep_addresses));
+        add("keep_refused", &days(*keep_refused));
+        let ReportLimits {
+            message,
+            expanded,
+            records,
+            entries,
+            nesting,
+        } = limits;
+        add("limits.message", message);
+        add("limits.expanded", expanded);
+        add("limits.records", records);
+        add("limits.entries", entries);
+        add("limits.nesting", nesting);
     }
 
     fn add_handover(&mut self, handover: &HandoverSettings) {

@@ -11,6 +11,7 @@ mod mistakes;
 mod on_disk;
 mod organisations;
 mod problem;
+mod reports;
 mod section;
 mod settings;
 mod settings_file;
@@ -35,6 +36,7 @@ pub use self::{
     on_disk::Seen,
     organisations::{About, Candidate, Examined},
     problem::{Place, Problem, Problems},
+    reports::{ReportLimits, ReportSettings},
     settings::{
         AllowedUser, Claims, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded,
         LogFilter, LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket,

@@ -4,6 +4,7 @@
 mod candidates;
 mod delegation;
 mod focus;
+mod senders;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -17,17 +18,17 @@ use std::{
 
 use rustix::fs::AtFlags;
 
-use self::focus::Looked;
 pub use self::{
     candidates::{Candidate, Examined},
     focus::About,
 };
+use self::{focus::Looked, senders::Listeners};
 use super::{
     contested::{conflicts, contested, leave_with_holders},
     mistakes::{Broken, Mistakes},
     on_disk,
     problem::{Fault, Report, Site},
-    section::{List, Section, distance, domain, network, owned_text, quoted, text, word},
+    section::{List, Section, domain, owned_text, quoted, text, word},
     settings_file::read_policy,
     source::{self, Node, Value},
 };
@@ -35,7 +36,7 @@ use crate::{
     dkim::key::Algorithm,
     files::{self, Stamp},
     names::{DomainName, OrganisationId},
-    organisation::{Organisation, Policy, SelectorTemplate, Senders},
+    organisation::{Organisation, Policy, SelectorTemplate},
 };
 
 /// The longest domain name in its text form (RFC 1035 §2.3.4).
@@ -52,6 +53,15 @@ pub(super) struct Surroundings {
     pub(super) listeners: Option<Vec<String>>,
     /// Those of them that the process does not have, since they came after its start.
     pub(super) unbound: Vec<String>,
+}
+
+impl Surroundings {
+    fn listeners(&self) -> Listeners<'_> {
+        Listeners {
+            named: self.listeners.as_deref(),
+            unbound: &self.unbound,
+        }
+    }
 }
 
 /// What came of the files when they were last read.
@@ -420,7 +430,7 @@ fn read_organisation(
     let algorithms = read_algorithms(&mut section);
     let senders = section
         .take("senders")
-        .map(|node| read_senders(node, surroundings, report));
+        .map(|node| senders::read(node, surroundings.listeners(), report));
     let delegations = section.take("delegation").map(|node| {
         let domains = domains.iter().chain(&incoming).flat_map(|list| &list.items);
         let domains: Vec<&DomainName> = domains.map(|(domain, _)| domain).collect();
@@ -558,53 +568,4 @@ fn read_algorithms(section: &mut Section<'_>) -> Vec<Algorithm> {
         }
     }
     list.into_values()
-}
-
-fn read_senders(node: Node, surroundings: &Surroundings, report: &Report) -> Senders {
-    let is_table = matches!(node.value, Value::Table(_));
-    let mut section = Section::new(node, report);
-    let anyone = ["auth", "networks", "listeners"]
-        .iter()
-        .any(|key| section.length(key).is_some_and(|length| length > 0));
-    if is_table && !anyone {
-        let text = "by this table nobody may send";
-        let advice = "fill in auth, networks or listeners, or take [senders] out: \
-                      then any outbound mail may use these domains";
-        report.problem(&section.site, Fault::new(text, advice));
-    }
-    let senders = Senders {
-        auth: section.values("auth", owned_text),
-        networks: section.values("networks", network),
-        listeners: section.values("listeners", |node| {
-            known_listener(text(node)?, surroundings)
-        }),
-    };
-    section.finish();
-    senders
-}
-
-fn known_listener(name: &str, surroundings: &Surroundings) -> Result<String, Fault> {
-    let is_in = |names: &[String]| names.iter().any(|known| known == name);
-    if is_in(&surroundings.unbound) {
-        return Err(Fault::new(
-            format!(
-                "the signer that runs does not have the listener {}",
-                quoted(name)
-            ),
-            "restart it: listeners are opened at its start only",
-        ));
-    }
-    let listeners = surroundings.listeners.as_deref();
-    let Some(listeners) = listeners.filter(|names| !is_in(names)) else {
-        return Ok(name.to_owned());
-    };
-    let nearest = listeners.iter().min_by_key(|known| distance(name, known));
-    let advice = match nearest {
-        Some(nearest) if distance(name, nearest) <= 2 => format!("did you mean {nearest}?"),
-        _ => format!("zegel.toml has: {}", listeners.join(", ")),
-    };
-    Err(Fault::new(
-        format!("there is no listener {}", quoted(name)),
-        advice,
-    ))
 }

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::{
     handover::HandoverSettings, hooks::HookSettings, mistakes::Mistakes, problem::Problem,
-    signers::Signers,
+    reports::ReportSettings, signers::Signers,
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
@@ -70,6 +70,8 @@ pub struct Settings {
     pub handover: HandoverSettings,
     /// The program that is told of changes.
     pub hooks: HookSettings,
+    /// DMARC reports.
+    pub reports: ReportSettings,
 }
 
 impl Settings {
@@ -108,6 +110,7 @@ impl Default for Settings {
             keeper: KeeperSettings::default(),
             handover: HandoverSettings::default(),
             hooks: HookSettings::default(),
+            reports: ReportSettings::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     handover, hooks,
     listener::{self, check_reach},
     problem::{Fault, Report, Site},
+    reports,
     section::{
         List, Section, action, address, distance, duration, field_name, number, quoted,
         socket_address, socket_path, text, truth, word,
@@ -63,6 +64,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         keeper,
         handover: handover::read(section.section("handover")),
         hooks: hooks::read(section.section("hooks")),
+        reports: reports::read(section.section("reports"), &folder),
     };
     section.finish();
     settings

@@ -9,6 +9,8 @@ use super::{
 /// nothing else; what shares a step is apart.
 pub(crate) const ORDER: &[&[&str]] = &[
     &["names", "words", "shell", "files", "sockets", "guard"],
+    &["report"],
+    &["evidence"],
     &["dkim"],
     &["keys", "organisation"],
     &["keystore"],
@@ -82,8 +84,28 @@ pub(crate) const HOMES: &[Home] = &[
         module: "cli",
     },
     Home {
-        crates: &["csv"],
-        module: "cli::sheet",
+        crates: &["quick_xml"],
+        module: "report::xml",
+    },
+    Home {
+        crates: &["zip", "flate2"],
+        module: "report::packed",
+    },
+    Home {
+        crates: &["mail_parser"],
+        module: "report::message",
+    },
+    Home {
+        crates: &["encoding_rs"],
+        module: "report::text",
+    },
+    Home {
+        crates: &["rusqlite"],
+        module: "evidence::store",
+    },
+    Home {
+        crates: &["psl"],
+        module: "evidence::suffix",
     },
     Home {
         crates: &["arc_swap"],

@@ -20,6 +20,7 @@ mod messages;
 mod moving;
 mod onboarding;
 mod onboarding_handover;
+mod reports;
 mod rotation;
 mod setup;
 mod standing;

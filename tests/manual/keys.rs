@@ -14,7 +14,7 @@ use super::{document, said, zegel};
 const UNKNOWN: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx = 1\n";
 
 /// The tables of `zegel.toml`, with what else must be in them.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 13] = [
     ("[keystore]", ""),
     ("[[listener]]", "name = \"a\"\nsocket = \"fd:a\"\n"),
     ("[signing]", ""),
@@ -26,6 +26,8 @@ const TABLES: [(&str, &str); 11] = [
     ("[keeper]", ""),
     ("[handover]", ""),
     ("[hooks]", ""),
+    ("[reports]", ""),
+    ("[reports.limits]", ""),
 ];
 
 /// The keys that are known where one of these texts has [`UNKNOWN`].

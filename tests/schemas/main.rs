@@ -72,6 +72,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("org suspend", &["org-standing"]),
     ("org unsigned", &["org-unsigned"]),
     ("org wait", &["org-wait"]),
+    ("report ingest", &["report-ingest"]),
     ("status", &["status"]),
     ("verify", &["verify"]),
 ];
@@ -155,6 +156,7 @@ fn every_document_is_what_its_schema_says() {
     offline::messages(&book);
     offline::keystore(&book);
     offline::others(&book);
+    offline::reports(&book);
     offline::errors(&book);
     live::processes(&book);
     live::hook(&book);

@@ -351,3 +351,27 @@ pub(super) fn errors(book: &Book) {
     setup.write("zegel.toml", &format!("{settings}\n[nothing]\n"));
     code(&["org", "list"], "configuration");
 }
+
+/// What receivers report.
+pub(super) fn reports(book: &Book) {
+    let setup = Setup::new();
+    let state = setup.path("reports");
+    add_settings(
+        &setup,
+        &format!("[reports]\nstate = \"{}\"\n", state.display()),
+    );
+    let report = "<feedback><report_metadata><org_name>google.com</org_name>\
+        <email><a@b></email><report_id>1</report_id><date_range><begin>1767225600</begin>\
+        <end>1767311999</end></date_range></report_metadata><policy_published>\
+        <domain>voorbeeld.nl</domain></policy_published><record><row>\
+        <source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated/></row></record>\
+        </feedback>";
+    let one = setup.write("one.xml", report);
+    let two = setup.write("two", "Content-Type: text/xml; name=a.xml\n\n<feedback>");
+    let ingest = ["report", "ingest", "--sources", "--as-of", "2026-02-01"];
+    book.run(
+        &setup,
+        "report-ingest",
+        &[&ingest[..], &[&one, &two]].concat(),
+    );
+}

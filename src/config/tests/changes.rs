@@ -347,6 +347,56 @@ const SETTINGS: &[(&str, &str, Effect)] = {
         ),
         ("hooks.timeout = \"1m\"", "hooks.timeout: 30s -> 1m", AtOnce),
         (
+            "reports.state = \"/srv/r\"",
+            "reports.state: /var/lib/zegel/reports -> /srv/r",
+            AtOnce,
+        ),
+        (
+            "reports.authserv_id = \"MX.relay.example\"",
+            "reports.authserv_id: none -> mx.relay.example",
+            AtOnce,
+        ),
+        (
+            "reports.keep = \"365d\"",
+            "reports.keep: 400d -> 365d",
+            AtOnce,
+        ),
+        (
+            "reports.keep_addresses = \"1d\"",
+            "reports.keep_addresses: 90d -> 1d",
+            AtOnce,
+        ),
+        (
+            "reports.keep_refused = \"1d\"",
+            "reports.keep_refused: 30d -> 1d",
+            AtOnce,
+        ),
+        (
+            "reports.limits.message = \"1M\"",
+            "reports.limits.message: 26214400 -> 1048576",
+            AtOnce,
+        ),
+        (
+            "reports.limits.expanded = \"1M\"",
+            "reports.limits.expanded: 268435456 -> 1048576",
+            AtOnce,
+        ),
+        (
+            "reports.limits.records = 9",
+            "reports.limits.records: 500000 -> 9",
+            AtOnce,
+        ),
+        (
+            "reports.limits.entries = 9",
+            "reports.limits.entries: 100 -> 9",
+            AtOnce,
+        ),
+        (
+            "reports.limits.nesting = 9",
+            "reports.limits.nesting: 3 -> 9",
+            AtOnce,
+        ),
+        (
             "keeper.signers = [\"http://127.0.0.1:1\", \"unix:/run/h.sock\"]",
             "keeper.signers: http.listen -> http://127.0.0.1:1 unix:/run/h.sock",
             AtStartOfKeeper,

@@ -235,6 +235,21 @@ const CASES: &[(&str, &str, &str)] = &[
         "on one line",
     ),
     (
+        "[reports]\nauthserv_id = \"mx relay\"",
+        "zegel.toml:2: reports.authserv_id",
+        "such as mx.relay.example",
+    ),
+    (
+        "[reports]\nkeep = \"30d\"",
+        "zegel.toml:2: reports.keep",
+        "is out of bounds",
+    ),
+    (
+        "[reports.limits]\nnesting = 0",
+        "zegel.toml:2: reports.limits.nesting",
+        "from 1 to 10",
+    ),
+    (
         "[hooks]\ncommand = [\"on-zegel\", \"-v\"]",
         "zegel.toml:2: hooks.command",
         "the whole path of the program",

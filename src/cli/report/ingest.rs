@@ -1,0 +1,366 @@
+//! `zegel report ingest`: files, folders, mailboxes or one message into the store.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{self, Cursor, Read},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{
+    found::{Document, FileFound, RefusalFound, ReportFound, Totals},
+    refused::Refused,
+    walk::walk,
+};
+use crate::{
+    cli::{
+        context::Context,
+        day::Day,
+        failure::Failure,
+        output::{printable, warn},
+        status::Status,
+    },
+    config::{Loaded, ReportSettings},
+    evidence::{Incoming, Rollup, Store, StoreError, Taken, rollup::DAY},
+    report::{Found, Limits, Place, Reading, Reason, Refusal, Report},
+};
+
+/// Reports between two commits.
+const BATCH: u32 = 500;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct IngestArguments {
+    /// Files, folders, Maildirs or mboxes; - is standard input
+    #[arg(value_name = "PATH", required_unless_present = "deliver")]
+    paths: Vec<PathBuf>,
+
+    /// Read one message from standard input, for an MTA: 0 when it is stored or put aside, 75
+    /// when it has to come again
+    #[arg(long, conflicts_with = "paths")]
+    deliver: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// With --json, the messages of each address too
+    #[arg(long, requires = "json")]
+    sources: bool,
+
+    /// Take reports about domains that no organisation has, too
+    #[arg(long)]
+    any_domain: bool,
+
+    /// Read, say what would become of it, and keep nothing
+    #[arg(long, conflicts_with = "deliver")]
+    dry_run: bool,
+
+    /// The day that counts as today, such as 2026-11-29
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<Day>,
+}
+
+pub(super) fn run(arguments: &IngestArguments, context: &mut Context) -> Result<Status, Failure> {
+    let ingested = context.load().and_then(|loaded| ingest(arguments, &loaded));
+    let document = match ingested {
+        Ok(document) => document,
+        // The MTA keeps the message, whatever is wrong here, and tries again.
+        Err(failure) if arguments.deliver => {
+            warn(failure);
+            return Ok(Status::Later);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let refused = document.totals.refused();
+    if arguments.json {
+        context.output.json(&document);
+    } else {
+        for file in &document.files {
+            for refusal in &file.refusals {
+                let line = format!("{}: {}", file.path, refusal.words());
+                warn(printable(&line));
+            }
+        }
+        if !arguments.deliver {
+            context.output.line(document.totals.words());
+        }
+    }
+    Ok(Status::of_check(arguments.deliver || !refused))
+}
+
+fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Failure> {
+    let settings = &loaded.settings.reports;
+    let now = arguments
+        .as_of
+        .map_or_else(Timestamp::now, Day::ends)
+        .as_second();
+    let mut ingest = Ingest {
+        reading: reading(settings, now),
+        ours: ours(loaded),
+        relays: loaded.settings.keeper.relay_addresses.clone(),
+        any_domain: arguments.any_domain,
+        sources: arguments.sources,
+        today: i32::try_from(now.div_euclid(DAY)).unwrap_or(i32::MAX),
+        keep: i64::try_from(settings.keep.as_secs()).unwrap_or(i64::MAX),
+        store: if arguments.dry_run {
+            Store::trial(&settings.state)
+        } else {
+            Store::open(&settings.state)
+        }
+        .map_err(failure)?,
+        dry_run: arguments.dry_run,
+        uncommitted: 0,
+        refused: Refused::new(&settings.state, settings.limits.message as u64),
+        document: Document {
+            version: 1,
+            files: Vec::new(),
+            totals: Totals::default(),
+        },
+    };
+    ingest.store.begin().map_err(failure)?;
+    if arguments.deliver {
+        ingest.standard_input()?;
+    }
+    for path in &arguments.paths {
+        ingest.path(path)?;
+    }
+    if arguments.dry_run {
+        return Ok(ingest.document);
+    }
+    ingest.store.commit().map_err(failure)?;
+    let kept = ingest.refused.forget(settings.keep_refused);
+    kept.map_err(|error| state_failure(&settings.state, &error))?;
+    Ok(ingest.document)
+}
+
+fn failure(error: StoreError) -> Failure {
+    Failure::Other(format!(
+        "{error}; see [reports] state in zegel.toml, and whether this user may write there"
+    ))
+}
+
+fn state_failure(state: &Path, error: &io::Error) -> Failure {
+    Failure::Other(format!(
+        "{}: {error}; see whether there is room, and whether this user may write there",
+        state.display()
+    ))
+}
+
+fn reading(settings: &ReportSettings, now: i64) -> Reading {
+    let limits = settings.limits;
+    Reading {
+        limits: Limits {
+            message: limits.message as u64,
+            expanded: limits.expanded as u64,
+            records: limits.records as u64,
+            entries: limits.entries as u64,
+            nesting: u32::try_from(limits.nesting).unwrap_or(u32::MAX),
+        },
+        now,
+        authserv_id: settings.authserv_id.clone(),
+    }
+}
+
+/// Every domain of every organisation.
+fn ours(loaded: &Loaded) -> HashSet<Box<str>> {
+    let organisations = loaded.organisations.iter();
+    organisations
+        .flat_map(|one| one.domains.iter().chain(&one.parked).chain(&one.incoming))
+        .map(|domain| domain.as_str().into())
+        .collect()
+}
+
+struct Ingest {
+    reading: Reading,
+    ours: HashSet<Box<str>>,
+    relays: Vec<IpAddr>,
+    any_domain: bool,
+    sources: bool,
+    /// In days since 1970.
+    today: i32,
+    /// In seconds.
+    keep: i64,
+    store: Store,
+    dry_run: bool,
+    /// Reports since the last commit.
+    uncommitted: u32,
+    refused: Refused,
+    document: Document,
+}
+
+impl Ingest {
+    fn path(&mut self, path: &Path) -> Result<(), Failure> {
+        if path == Path::new("-") {
+            return self.standard_input();
+        }
+        let mut result = Ok(());
+        walk(path, &mut |walked| {
+            if result.is_err() {
+                return;
+            }
+            result = match walked {
+                Ok(file) => self.file(&file),
+                Err((path, error)) => {
+                    self.unreadable(&path, &error);
+                    Ok(())
+                }
+            };
+        });
+        result
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &io::Error) {
+        let mut file = FileFound::new(path.display().to_string());
+        let refusal = Refusal::new(Reason::Unreadable, error.to_string());
+        file.refusals.push(RefusalFound::new(None, refusal));
+        self.document.totals.add(&file);
+        self.document.files.push(file);
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Failure> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => {
+                self.unreadable(path, &error);
+                return Ok(());
+            }
+        };
+        let again = || {
+            File::open(path)
+                .ok()
+                .map(|file| Box::new(file) as Box<dyn Read>)
+        };
+        self.read(&path.display().to_string(), &mut file, &again)
+    }
+
+    /// One message or file, which has to be held: it cannot be read a second time.
+    fn standard_input(&mut self) -> Result<(), Failure> {
+        let mut octets = Vec::new();
+        let limit = self.reading.limits.message + 1;
+        if let Err(error) = io::stdin().lock().take(limit).read_to_end(&mut octets) {
+            return Err(Failure::Other(format!("standard input: {error}")));
+        }
+        let again = || Some(Box::new(Cursor::new(octets.clone())) as Box<dyn Read>);
+        self.read("-", &mut Cursor::new(&octets), &again)
+    }
+
+    /// Reads what is there, keeps the reports, and puts aside what is refused.
+    fn read(
+        &mut self,
+        path: &str,
+        source: &mut dyn Read,
+        again: &dyn Fn() -> Option<Box<dyn Read>>,
+    ) -> Result<(), Failure> {
+        let mut files: Vec<(Option<u64>, FileFound)> = Vec::new();
+        let mut result = Ok(());
+        let reading = self.reading.clone();
+        reading.read(source, &mut |place, found| {
+            if result.is_err() {
+                return;
+            }
+            let known = files
+                .iter()
+                .rposition(|(message, _)| *message == place.message);
+            let at = known.unwrap_or_else(|| {
+                let name = match place.message {
+                    Some(number) => format!("{path}#{number}"),
+                    None => path.to_owned(),
+                };
+                files.push((place.message, FileFound::new(name)));
+                files.len() - 1
+            });
+            match found {
+                Found::Refused(refusal) => {
+                    let refusal = RefusalFound::new(place.entry.clone(), refusal);
+                    files[at].1.refusals.push(refusal);
+                }
+                Found::Report(report) => match self.keep(place, &report) {
+                    Ok(found) => files[at].1.reports.push(found),
+                    Err(error) => result = Err(failure(error)),
+                },
+            }
+        });
+        result?;
+        for (message, file) in files {
+            let keep = file.refusals.iter().any(RefusalFound::may_be_kept);
+            let failures = file.refusals.iter().any(|refusal| !refusal.may_be_kept());
+            if keep && !failures && !self.dry_run {
+                // Of an mbox the message is named; the file is there for whoever looks.
+                let mut content = if message.is_none() { again() } else { None };
+                let content = content.as_mut().map(|content| content as &mut dyn Read);
+                if let Err(error) = self.refused.keep(&file.path, content, &file.refusals) {
+                    return Err(Failure::Other(format!(
+                        "what is refused cannot be put aside: {error}; see [reports] state"
+                    )));
+                }
+            }
+            self.document.totals.add(&file);
+            self.document.files.push(file);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, place: &Place, report: &Report) -> Result<ReportFound, StoreError> {
+        let taken = self.take(place, report)?;
+        let found = ReportFound::new(report, taken, place.authenticated, self.sources);
+        self.uncommitted += 1;
+        if self.uncommitted >= BATCH && !self.dry_run {
+            self.store.commit()?;
+            self.store.begin()?;
+            self.uncommitted = 0;
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, place: &Place, report: &Report) -> Result<Taken, StoreError> {
+        let whole = self.any_domain || self.is_ours(&report.policy.domain);
+        let senders: Vec<bool> = if whole {
+            Vec::new()
+        } else {
+            let words = report.rows.words.in_order();
+            words.into_iter().map(|word| self.is_ours(word)).collect()
+        };
+        let kept = |from: u32| whole || senders.get(from as usize).is_some_and(|ours| *ours);
+        if !report.rows.rows.iter().any(|row| kept(row.from)) {
+            return Ok(Taken::NotOurs);
+        }
+        let now = i64::from(self.today) * DAY;
+        if report.end < now.saturating_sub(self.keep) {
+            return Ok(Taken::TooOld);
+        }
+        let rollup = Rollup::new(
+            report,
+            |row| kept(row.from),
+            |address| self.relays.contains(&address),
+        );
+        let author = place
+            .author
+            .as_deref()
+            .filter(|_| place.authenticated == Some(true));
+        self.store.add(Incoming {
+            reporter: author.unwrap_or(&report.org_name),
+            report,
+            rollup: &rollup,
+            authenticated: place.authenticated,
+            today: self.today,
+        })
+    }
+
+    /// Whether a domain is one of ours, or below one.
+    fn is_ours(&self, domain: &str) -> bool {
+        let mut rest = domain;
+        loop {
+            if self.ours.contains(rest) {
+                return true;
+            }
+            match rest.split_once('.') {
+                Some((_, parent)) => rest = parent,
+                None => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What reports prove: kept, rolled up, and sorted into streams. It knows reports and nothing of
+//! keys or configuration.
+//!
+//! [`rollup`] says what is kept of a report, [`identity`] what its rows are known by, and
+//! [`store`] keeps it.
+
+pub mod identity;
+pub mod rollup;
+mod store;
+pub mod suffix;
+mod varint;
+
+#[cfg(test)]
+mod tests;
+
+pub use rollup::Rollup;
+pub use store::{Incoming, Store, StoreError, Taken, standing};
