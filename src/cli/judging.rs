@@ -145,8 +145,8 @@ mod tests {
             };
             is_behind(&figures, &file)
         };
-        let changed = || config::changed(&file).unwrap();
-        let first = changed();
+        let now = || config::changed(&file).unwrap();
+        let first = now();
         std::thread::sleep(std::time::Duration::from_millis(30));
         let changes: [&dyn Fn(); 4] = [
             &|| (),
@@ -156,14 +156,14 @@ mod tests {
         ];
         for change in changes {
             change();
-            let changed = changed();
-            assert!(is_behind(None, Some(changed)));
-            assert!(is_behind(None, Some(changed - 1)));
-            assert!(!is_behind(None, Some(changed + CLOCK_STEP)));
+            let latest = now();
+            assert!(is_behind(None, Some(latest)));
+            assert!(is_behind(None, Some(latest - 1)));
+            assert!(!is_behind(None, Some(latest + CLOCK_STEP)));
             // What it says itself counts.
-            assert!(is_behind(Some(1), Some(changed + CLOCK_STEP)));
+            assert!(is_behind(Some(1), Some(latest + CLOCK_STEP)));
         }
-        assert!(changed() > first);
+        assert!(now() > first);
         // One that is older than this says nothing of its looks.
         assert!(!is_behind(None, None));
     }

@@ -339,8 +339,8 @@ fn the_page_and_the_numbers_say_it() {
         *numbers.entry(told.level).or_insert(0) += 1;
         let id = &row.id;
         let list = world.page.answer("/", &format!("q={id}")).body;
-        let link = format!("href=\"/org/{id}\"");
-        let line = list.split("<tr").find(|line| line.contains(&link)).unwrap();
+        let href = format!("href=\"/org/{id}\"");
+        let line = list.split("<tr").find(|line| line.contains(&href)).unwrap();
         assert_eq!(
             line.contains("class=\"level"),
             told.level != Level::Well,
@@ -354,8 +354,8 @@ fn the_page_and_the_numbers_say_it() {
             let text = text_of(line);
             assert!(text.contains(&unquoted(&worst.text.en)), "{id}: {text}");
         }
-        for language in [Language::English, Language::Dutch] {
-            let query = format!("lang={language}");
+        for said_in in [Language::English, Language::Dutch] {
+            let query = format!("lang={said_in}");
             let page = world.page.answer(&format!("/org/{id}"), &query).body;
             let (_, part) = page.split_once("id=\"standing\"").unwrap();
             let part = part.split("<section").next().unwrap();

@@ -12,10 +12,10 @@ use super::{
     source::Node,
 };
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const KEEP: RangeInclusive<Duration> = Duration::from_secs(60 * 24 * 60 * 60)..=DECADE;
+const DAY: Duration = Duration::from_hours(24);
+const KEEP: RangeInclusive<Duration> = Duration::from_hours(60 * 24)..=DECADE;
 const KEEP_ADDRESSES: RangeInclusive<Duration> = DAY..=DECADE;
-const DECADE: Duration = Duration::from_secs(3_660 * 24 * 60 * 60);
+const DECADE: Duration = Duration::from_hours(3_660 * 24);
 const GIB: usize = 1 << 30;
 
 /// The `[reports]` table.

@@ -348,12 +348,11 @@ impl Store {
             .connection
             .execute_batch("SAVEPOINT report")
             .and_then(|()| self.add_within(incoming));
-        let end = match added {
-            Ok(_) => "RELEASE report",
-            Err(_) => {
-                self.words.clear();
-                "ROLLBACK TO report; RELEASE report"
-            }
+        let end = if added.is_ok() {
+            "RELEASE report"
+        } else {
+            self.words.clear();
+            "ROLLBACK TO report; RELEASE report"
         };
         let ended = self.connection.execute_batch(end);
         added
@@ -389,12 +388,7 @@ impl Store {
         };
         let rows = self.add_rows(domain, reporter, flags, incoming)?;
         let day = rollup.days.last().copied().unwrap_or_default();
-        self.add_policy(
-            domain,
-            day,
-            report,
-            if taken == Taken::Stored { 1 } else { 0 },
-        )?;
+        self.add_policy(domain, day, report, i64::from(taken == Taken::Stored))?;
         self.connection
             .prepare_cached(ADD_REPORT)?
             .execute(params![

@@ -192,7 +192,12 @@ struct Record {
     from: Option<u32>,
     signatures: Vec<Signature>,
     spf_checks: Vec<Spf>,
-    /// The signature or SPF check that is open.
+    open: Check,
+}
+
+/// The signature or SPF check that is open.
+#[derive(Default)]
+struct Check {
     domain: u32,
     selector: u32,
     helo: bool,
@@ -221,36 +226,29 @@ impl Building {
             Element::Metadata => self.metadata = true,
             Element::Record => self.record = Record::default(),
             Element::Evaluated => self.record.evaluated = true,
-            Element::Dkim | Element::Spf => {
-                let record = &mut self.record;
-                record.domain = 0;
-                record.selector = 0;
-                record.helo = false;
-                record.outcome = Outcome::Unknown;
-            }
+            Element::Dkim | Element::Spf => self.record.open = Check::default(),
             _ => {}
         }
     }
 
     /// An element that is neither a value nor a record has ended.
-    pub(super) fn end(&mut self, element: Element) -> Result<(), Reason> {
+    pub(super) fn end(&mut self, element: Element) {
         let record = &mut self.record;
         match element {
             Element::Dkim if record.signatures.len() < SIGNATURES => {
                 record.signatures.push(Signature {
-                    domain: record.domain,
-                    selector: record.selector,
-                    outcome: record.outcome,
+                    domain: record.open.domain,
+                    selector: record.open.selector,
+                    outcome: record.open.outcome,
                 });
             }
             Element::Spf if record.spf_checks.len() < SIGNATURES => record.spf_checks.push(Spf {
-                domain: record.domain,
-                helo: record.helo,
-                outcome: record.outcome,
+                domain: record.open.domain,
+                helo: record.open.helo,
+                outcome: record.open.outcome,
             }),
             _ => {}
         }
-        Ok(())
     }
 
     /// The text of a value. The first one counts, if an element comes twice.
@@ -327,7 +325,7 @@ impl Building {
                 }
             }
             Value::DkimDomain | Value::SpfDomain => {
-                record.domain = self.rows.words.place(&domain(text).unwrap_or_default())?;
+                record.open.domain = self.rows.words.place(&domain(text).unwrap_or_default())?;
             }
             Value::DkimSelector => {
                 let selector = if text.len() <= 253 {
@@ -335,10 +333,10 @@ impl Building {
                 } else {
                     String::new()
                 };
-                record.selector = self.rows.words.place(&selector)?;
+                record.open.selector = self.rows.words.place(&selector)?;
             }
-            Value::SpfScope => record.helo = text.eq_ignore_ascii_case("helo"),
-            Value::DkimResult | Value::SpfResult => record.outcome = outcome(text),
+            Value::SpfScope => record.open.helo = text.eq_ignore_ascii_case("helo"),
+            Value::DkimResult | Value::SpfResult => record.open.outcome = outcome(text),
             _ => {}
         }
         Ok(())

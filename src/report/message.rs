@@ -139,7 +139,8 @@ impl Walk<'_> {
         }
         let (header, body) = header_of(octets)?;
         let Some(part) = MessageParser::default().parse_headers(header) else {
-            return self.leaf("", body, place, sink);
+            self.leaf("", body, place, sink);
+            return Ok(());
         };
         let attribute = |name| {
             part.content_type()
@@ -175,16 +176,11 @@ impl Walk<'_> {
             ..place.clone()
         };
         let encoding = part.content_transfer_encoding().unwrap_or_default();
-        self.leaf(encoding, body, &within, sink)
+        self.leaf(encoding, body, &within, sink);
+        Ok(())
     }
 
-    fn leaf(
-        &self,
-        encoding: &str,
-        body: &[u8],
-        place: &Place,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), Reason> {
+    fn leaf(&self, encoding: &str, body: &[u8], place: &Place, sink: &mut Sink<'_>) {
         let encoding = encoding.trim();
         // A message within this one is a layer; what is plain in a part is not.
         let depth = if begins(body) {
@@ -201,7 +197,6 @@ impl Walk<'_> {
         } else {
             self.opening.open(Box::new(body), place, depth, sink);
         }
-        Ok(())
     }
 }
 

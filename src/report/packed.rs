@@ -76,8 +76,10 @@ impl Kind {
         match start {
             [0x1f, 0x8b, ..] => return Self::Gzip,
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Self::Zip,
-            [0xff, 0xfe, b'<', 0, ..] | [0xfe, 0xff, 0, b'<', ..] => return Self::Xml,
-            [b'<', 0, ..] | [0, b'<', ..] => return Self::Xml,
+            [0xff, 0xfe, b'<', 0, ..]
+            | [0xfe, 0xff, 0, b'<', ..]
+            | [b'<', 0, ..]
+            | [0, b'<', ..] => return Self::Xml,
             _ => {}
         }
         if bare.is_empty() {
@@ -268,16 +270,12 @@ struct Metered<'a, R> {
 impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        match self.budget.get().checked_sub(read as u64) {
-            Some(left) => {
-                self.budget.set(left);
-                Ok(read)
-            }
-            None => {
-                self.budget.set(0);
-                Err(Stopped::error(Reason::LimitExpanded))
-            }
-        }
+        let Some(left) = self.budget.get().checked_sub(read as u64) else {
+            self.budget.set(0);
+            return Err(Stopped::error(Reason::LimitExpanded));
+        };
+        self.budget.set(left);
+        Ok(read)
     }
 }
 

@@ -123,15 +123,15 @@ impl Default for Limits {
 impl Limits {
     /// What a refusal for this reason says of the limit.
     pub(super) fn refusal(&self, reason: Reason) -> Refusal {
-        let mib = |octets: u64| format!("{} octets", octets);
+        let octets = |octets: u64| format!("{octets} octets");
         let text = match reason {
             Reason::LimitMessage => format!(
                 "it has to be held whole, and has more than {} (reports.limits.message)",
-                mib(self.message)
+                octets(self.message)
             ),
             Reason::LimitExpanded => format!(
                 "it expands to more than {} (reports.limits.expanded)",
-                mib(self.expanded)
+                octets(self.expanded)
             ),
             Reason::LimitRecords => {
                 format!(

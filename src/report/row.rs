@@ -326,13 +326,11 @@ impl Identities {
     ///
     /// When the identities of the report have more than 16 MiB.
     pub fn place(&mut self, identity: Identity) -> Result<u32, Reason> {
-        match self.places.get(&identity) {
-            Some(place) => Ok(*place),
-            None => {
-                let octets = size_of_val(&*identity.signatures) + size_of_val(&*identity.spf);
-                self.insert(identity, octets)
-            }
+        if let Some(place) = self.places.get(&identity) {
+            return Ok(*place);
         }
+        let octets = size_of_val(&*identity.signatures) + size_of_val(&*identity.spf);
+        self.insert(identity, octets)
     }
 }
 

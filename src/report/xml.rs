@@ -184,7 +184,7 @@ impl Document<'_> {
                 sink(earlier);
             }
         } else {
-            self.building.end(element)?;
+            self.building.end(element);
         }
         Ok(())
     }

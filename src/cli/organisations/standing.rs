@@ -107,12 +107,11 @@ pub(super) fn known(
 ) -> Result<(Keystore, OrganisationId), Failure> {
     let keystore = context.open_keystore(&loaded.settings)?;
     let mut in_files = loaded.organisations.iter().map(|one| &one.id);
-    let found = match in_files.find(|one| one.as_str() == id) {
-        Some(found) => Some(found.clone()),
-        None => {
-            let mut in_keystore = keystore.organisations()?.into_iter();
-            in_keystore.find(|one| one.as_str() == id)
-        }
+    let found = if let Some(found) = in_files.find(|one| one.as_str() == id) {
+        Some(found.clone())
+    } else {
+        let mut in_keystore = keystore.organisations()?.into_iter();
+        in_keystore.find(|one| one.as_str() == id)
     };
     let found = match (found, id.parse()) {
         (None, Ok(id)) => (!keystore.witness()?.domains(&id).is_empty()).then_some(id),

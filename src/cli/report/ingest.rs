@@ -33,6 +33,10 @@ use crate::{
 const BATCH: u32 = 500;
 
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(in crate::cli) struct IngestArguments {
     /// Files, folders, Maildirs or mboxes; - is standard input
     #[arg(value_name = "PATH", required_unless_present = "deliver")]
@@ -111,7 +115,7 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
         } else {
             Store::open(&settings.state)
         }
-        .map_err(failure)?,
+        .map_err(|error| failure(&error))?,
         dry_run: arguments.dry_run,
         uncommitted: 0,
         refused: Refused::new(&settings.state, settings.limits.message as u64),
@@ -121,7 +125,7 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
             totals: Totals::default(),
         },
     };
-    ingest.store.begin().map_err(failure)?;
+    ingest.store.begin().map_err(|error| failure(&error))?;
     if arguments.deliver {
         ingest.standard_input()?;
     }
@@ -131,13 +135,13 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
     if arguments.dry_run {
         return Ok(ingest.document);
     }
-    ingest.store.commit().map_err(failure)?;
+    ingest.store.commit().map_err(|error| failure(&error))?;
     let kept = ingest.refused.forget(settings.keep_refused);
     kept.map_err(|error| state_failure(&settings.state, &error))?;
     Ok(ingest.document)
 }
 
-fn failure(error: StoreError) -> Failure {
+fn failure(error: &StoreError) -> Failure {
     Failure::Other(format!(
         "{error}; see [reports] state in zegel.toml, and whether this user may write there"
     ))
@@ -280,7 +284,7 @@ impl Ingest {
                 }
                 Found::Report(report) => match self.keep(place, &report) {
                     Ok(found) => files[at].1.reports.push(found),
-                    Err(error) => result = Err(failure(error)),
+                    Err(error) => result = Err(failure(&error)),
                 },
             }
         });

@@ -80,7 +80,7 @@ mod tests {
         let mut failed = 0;
         for path in ["a/socket", "missing"] {
             walk(&root.join(path), &mut |file| {
-                failed += usize::from(file.is_err())
+                failed += usize::from(file.is_err());
             });
         }
         assert_eq!(failed, 2);
