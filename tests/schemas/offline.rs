@@ -358,7 +358,10 @@ pub(super) fn reports(book: &Book) {
     let state = setup.path("reports");
     add_settings(
         &setup,
-        &format!("[reports]\nstate = \"{}\"\n", state.display()),
+        &format!(
+            "[reports]\nstate = \"{}\"\nauthserv_id = \"mx.relay.example\"\n",
+            state.display()
+        ),
     );
     let report = "<feedback><report_metadata><org_name>google.com</org_name>\
         <email><a@b></email><report_id>1</report_id><date_range><begin>1767225600</begin>\
@@ -367,11 +370,12 @@ pub(super) fn reports(book: &Book) {
         <source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated/></row></record>\
         </feedback>";
     let one = setup.write("one.xml", report);
+    let mail = setup.write("mail", &format!("Subject: x\n\n{report}"));
     let two = setup.write("two", "Content-Type: text/xml; name=a.xml\n\n<feedback>");
     let ingest = ["report", "ingest", "--sources", "--as-of", "2026-02-01"];
     book.run(
         &setup,
         "report-ingest",
-        &[&ingest[..], &[&one, &two]].concat(),
+        &[&ingest[..], &[&one, &mail, &two]].concat(),
     );
 }
