@@ -1,23 +1,61 @@
 //! `zegel report`: what receivers say of our mail (RFC 9990).
 
+mod forget;
 mod found;
 mod ingest;
+mod name;
 mod refused;
+mod streams;
 mod walk;
 
 use clap::Subcommand;
 
-use self::ingest::IngestArguments;
+use self::{
+    forget::ForgetArguments, ingest::IngestArguments, name::NameArguments,
+    streams::StreamsArguments,
+};
 use super::{context::Context, failure::Failure, status::Status};
+use crate::{
+    config::ReportSettings,
+    evidence::{Store, StoreError},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
     /// Read DMARC aggregate reports, and keep what they prove
     Ingest(IngestArguments),
+    /// Who sends in the name of a domain, as the reports show it
+    Streams(StreamsArguments),
+    /// Say what a stream is
+    Name(NameArguments),
+    /// Forget what is kept about a domain, or of before a day
+    Forget(ForgetArguments),
 }
 
 pub(super) fn run(command: &ReportCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
         ReportCommand::Ingest(arguments) => ingest::run(arguments, context),
+        ReportCommand::Streams(arguments) => streams::run(arguments, context),
+        ReportCommand::Name(arguments) => name::run(arguments, context),
+        ReportCommand::Forget(arguments) => forget::run(arguments, context),
     }
+}
+
+/// The store for reading, which must be there.
+fn store_there(settings: &ReportSettings) -> Result<Store, Failure> {
+    let store = Store::read(&settings.state).map_err(|error| state_advice(&error))?;
+    store.ok_or_else(|| {
+        Failure::Other(format!(
+            "{}: no report has been read yet: zegel report ingest reads them, and [reports] state \
+             in zegel.toml says where they are kept",
+            settings.state.display()
+        ))
+    })
+}
+
+/// What is wrong with the store, and where to look.
+fn state_advice(error: &StoreError) -> Failure {
+    Failure::Other(format!(
+        "{error}; see [reports] state in zegel.toml, and what this user may do there"
+    ))
 }

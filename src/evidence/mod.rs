@@ -2,11 +2,12 @@
 //! keys or configuration.
 //!
 //! [`rollup`] says what is kept of a report, [`identity`] what its rows are known by, and
-//! [`store`] keeps it.
+//! [`store`] keeps it. [`streams`] sorts what is kept by who sends it.
 
 pub mod identity;
 pub mod rollup;
 mod store;
+pub mod streams;
 pub mod suffix;
 mod varint;
 

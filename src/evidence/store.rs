@@ -1,12 +1,16 @@
-//! Where evidence is kept: one SQLite file. All SQL is here.
+//! Where evidence is kept: one SQLite file. All SQL is in [`sql`].
 //!
 //! A report is in it whole or not at all, whatever happens: one savepoint for each. Words
 //! (domains, reporters, selectors' lines) are held once, and rows are rolled up on their way in.
 
+mod adding;
+mod forgetting;
+mod reading;
+mod sql;
+
 use std::{
     collections::HashMap,
     fs,
-    net::IpAddr,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -14,15 +18,9 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::{
-    identity::KnownBy,
-    rollup::{Rollup, known_by_network, network},
-    varint,
-};
-use crate::{
-    report::{Flags, Identity, Report},
-    words::words,
-};
+use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES};
+use super::{rollup::Rollup, streams::Name};
+use crate::{report::Report, words::words};
 
 /// The file in the folder of the store.
 const FILE: &str = "reports.sqlite";
@@ -32,61 +30,6 @@ const VERSION: i64 = 1;
 const WAIT: Duration = Duration::from_secs(30);
 /// As many words are held in memory.
 const WORDS: usize = 50_000;
-
-/// The tables, from nothing to version 1.
-const TABLES: &str = "
-CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
--- A report that was taken. rows: what it added, so that a fuller one can take its place.
-CREATE TABLE report (
-    reporter INTEGER NOT NULL, domain INTEGER NOT NULL, report_id TEXT NOT NULL,
-    begin INTEGER NOT NULL, end INTEGER NOT NULL,
-    day INTEGER NOT NULL, messages INTEGER NOT NULL, flags INTEGER NOT NULL,
-    received INTEGER NOT NULL, rows BLOB,
-    PRIMARY KEY (reporter, domain, report_id, begin, end)
-) WITHOUT ROWID;
-CREATE INDEX report_received ON report (received);
-CREATE INDEX report_domain ON report (domain, day);
--- Days are counted from 1 January 1970; sender is the From domain; network is a word, or 0.
-CREATE TABLE fact (
-    domain INTEGER NOT NULL, day INTEGER NOT NULL, sender INTEGER NOT NULL,
-    reporter INTEGER NOT NULL, identity INTEGER NOT NULL, flags INTEGER NOT NULL,
-    network INTEGER NOT NULL, messages INTEGER NOT NULL,
-    PRIMARY KEY (domain, day, sender, reporter, identity, flags, network)
-) WITHOUT ROWID;
-CREATE TABLE source (
-    domain INTEGER NOT NULL, identity INTEGER NOT NULL, address BLOB NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL, messages INTEGER NOT NULL,
-    PRIMARY KEY (domain, identity, address)
-) WITHOUT ROWID;
--- policy is a word: the tags of the record as the reporter saw it.
-CREATE TABLE policy (
-    domain INTEGER NOT NULL, day INTEGER NOT NULL, policy INTEGER NOT NULL,
-    reports INTEGER NOT NULL,
-    PRIMARY KEY (domain, day, policy)
-) WITHOUT ROWID;
--- The operator's word for a stream.
-CREATE TABLE name (
-    domain TEXT NOT NULL, stream TEXT NOT NULL, class TEXT NOT NULL,
-    label TEXT, owner TEXT, since INTEGER NOT NULL,
-    PRIMARY KEY (domain, stream)
-) WITHOUT ROWID;
-";
-
-const FIND_WORD: &str = "SELECT id FROM word WHERE text = ?1";
-const ADD_WORD: &str = "INSERT INTO word (text) VALUES (?1)";
-const FIND_REPORT: &str = "SELECT messages, rows, day, flags FROM report WHERE reporter = ?1 \
-    AND domain = ?2 AND report_id = ?3 AND begin = ?4 AND end = ?5";
-const ADD_REPORT: &str = "INSERT OR REPLACE INTO report (reporter, domain, report_id, begin, end, \
-    day, messages, flags, received, rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-const ADD_FACT: &str = "INSERT INTO fact (domain, day, sender, reporter, identity, flags, network, \
-    messages) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-    ON CONFLICT DO UPDATE SET messages = messages + excluded.messages";
-const CLEAR_FACTS: &str = "DELETE FROM fact WHERE domain = ?1 AND day = ?2 AND messages <= 0";
-const ADD_SOURCE: &str = "INSERT INTO source (domain, identity, address, first, last, messages) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET first = min(first, excluded.first), \
-    last = max(last, excluded.last), messages = messages + excluded.messages";
-const ADD_POLICY: &str = "INSERT INTO policy (domain, day, policy, reports) \
-    VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET reports = reports + excluded.reports";
 
 /// What is added to the flags of a fact, where [`Flags`] and the rollup have no bits.
 pub mod standing {
@@ -266,6 +209,12 @@ impl Store {
         Ok(store)
     }
 
+    /// As if a later program had written it.
+    #[cfg(test)]
+    pub(super) fn pretend_newer(folder: &Path) -> rusqlite::Result<()> {
+        Connection::open(folder.join(FILE))?.pragma_update(None, "user_version", 99)
+    }
+
     fn check_version(&self) -> Result<i64, StoreError> {
         let found: i64 = self
             .connection
@@ -360,157 +309,40 @@ impl Store {
             .map_err(self.fails())
     }
 
-    fn add_within(&mut self, incoming: Incoming<'_>) -> rusqlite::Result<Taken> {
-        let Incoming { report, rollup, .. } = incoming;
-        let reporter = self.word(incoming.reporter)?;
-        let domain = self.word(&report.policy.domain)?;
-        let messages = signed(rollup.messages());
-        let mut found = self.connection.prepare_cached(FIND_REPORT)?;
-        let key = params![reporter, domain, report.report_id, report.begin, report.end];
-        let earlier = found
-            .query_row(key, |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
-            })
-            .optional()?;
-        drop(found);
-        let taken = match earlier {
-            None => Taken::Stored,
-            Some((earlier, Some(rows))) if earlier < messages => {
-                self.undo(domain, reporter, &rows)?;
-                Taken::Replaced
-            }
-            Some(_) => return Ok(Taken::Duplicate),
-        };
-        let flags = match incoming.authenticated {
-            Some(true) => 0,
-            Some(false) => standing::NOT_AUTHENTICATED,
-            None => standing::BARE,
-        };
-        let rows = self.add_rows(domain, reporter, flags, incoming)?;
-        let day = rollup.days.last().copied().unwrap_or_default();
-        self.add_policy(domain, day, report, i64::from(taken == Taken::Stored))?;
-        self.connection
-            .prepare_cached(ADD_REPORT)?
-            .execute(params![
-                reporter,
-                domain,
-                report.report_id,
-                report.begin,
-                report.end,
-                day,
-                messages,
-                flags,
-                incoming.today,
-                rows,
-            ])?;
-        Ok(taken)
-    }
-
-    /// Adds facts and sources, and gives back what is needed to take them away again.
-    fn add_rows(
+    /// Keeps the operator's word for a stream of a domain; none takes it back.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn set_name(
         &mut self,
-        domain: i64,
-        reporter: i64,
-        standing: u16,
-        incoming: Incoming<'_>,
-    ) -> rusqlite::Result<Vec<u8>> {
-        let Incoming { report, rollup, .. } = incoming;
-        let texts = report.rows.words.in_order();
-        let identities = report.rows.identities.in_order();
-        let mut words: Vec<Option<i64>> = vec![None; texts.len()];
-        let mut known: Vec<Option<i64>> = vec![None; identities.len()];
-        let nothing = Identity::default();
-        let mut undo = varint::Writer::default();
-        for fact in &rollup.facts {
-            let text = |place: u32| texts.get(place as usize).map_or("", |text| text);
-            let sender = at(&mut words, fact.from, || self.word(text(fact.from)))?;
-            let identity = identities
-                .get(fact.identity as usize)
-                .copied()
-                .unwrap_or(&nothing);
-            let known_by = at(&mut known, fact.identity, || {
-                self.word(&KnownBy::text(identity, |place| text(place).to_owned()))
-            })?;
-            let network = if known_by_network(Flags::from_bits(fact.flags), identity) {
-                self.word(&network(fact.address).to_string())?
-            } else {
-                0
-            };
-            let flags = fact.flags | standing;
-            let address = octets(fact.address);
-            for (day, messages) in rollup.spread(fact.messages) {
-                let messages = signed(messages);
-                self.connection.prepare_cached(ADD_FACT)?.execute(params![
-                    domain, day, sender, reporter, known_by, flags, network, messages
-                ])?;
-                self.connection
-                    .prepare_cached(ADD_SOURCE)?
-                    .execute(params![domain, known_by, address, day, day, messages])?;
-                undo.fact(&[
-                    i64::from(day),
-                    sender,
-                    known_by,
-                    i64::from(flags),
-                    network,
-                    messages,
-                ]);
-                undo.octets(&address);
-            }
-        }
-        Ok(undo.finish())
+        domain: &str,
+        stream: &str,
+        name: Option<&Name>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let written = match name {
+            Some(name) => self.connection.execute(
+                SET_NAME,
+                params![
+                    domain,
+                    stream,
+                    name.class.as_str(),
+                    name.label,
+                    name.owner,
+                    now
+                ],
+            ),
+            None => self.connection.execute(DROP_NAME, params![domain, stream]),
+        };
+        written.map(drop).map_err(self.fails())
     }
 
-    /// Takes away what a report has added.
-    fn undo(&mut self, domain: i64, reporter: i64, rows: &[u8]) -> rusqlite::Result<()> {
-        let mut reader = varint::Reader::new(rows);
-        let mut days = Vec::new();
-        while let Some([day, sender, known_by, flags, network, messages]) = reader.fact() {
-            let address = reader.octets();
-            self.connection.prepare_cached(ADD_FACT)?.execute(params![
-                domain, day, sender, reporter, known_by, flags, network, -messages
-            ])?;
-            self.connection
-                .prepare_cached(ADD_SOURCE)?
-                .execute(params![domain, known_by, address, day, day, -messages])?;
-            if !days.contains(&day) {
-                days.push(day);
-            }
-        }
-        for day in days {
-            self.connection
-                .prepare_cached(CLEAR_FACTS)?
-                .execute(params![domain, day])?;
-        }
-        Ok(())
-    }
-
-    fn add_policy(
-        &mut self,
-        domain: i64,
-        day: i32,
-        report: &Report,
-        reports: i64,
-    ) -> rusqlite::Result<()> {
-        let policy = &report.policy;
-        let tags = [
-            ("p", &policy.p),
-            ("sp", &policy.sp),
-            ("np", &policy.np),
-            ("adkim", &policy.adkim),
-            ("aspf", &policy.aspf),
-            ("t", &policy.testing),
-            ("pct", &policy.pct),
-        ];
-        let tags: Vec<String> = tags
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(tag, value)| format!("{tag}={}", value.replace(char::is_whitespace, "_")))
-            .collect();
-        let word = self.word(&tags.join(" "))?;
+    fn find_word(&self, text: &str) -> rusqlite::Result<Option<i64>> {
         self.connection
-            .prepare_cached(ADD_POLICY)?
-            .execute(params![domain, day, word, reports])?;
-        Ok(())
+            .prepare_cached(FIND_WORD)?
+            .query_row([text], |row| row.get(0))
+            .optional()
     }
 
     /// The number of a word, which is made if it is new.
@@ -518,35 +350,12 @@ impl Store {
         if let Some(id) = self.words.get(text) {
             return Ok(*id);
         }
-        let found = self
-            .connection
-            .prepare_cached(FIND_WORD)?
-            .query_row([text], |row| row.get(0))
-            .optional()?;
-        let id = match found {
+        let id = match self.find_word(text)? {
             Some(id) => id,
             None => self.connection.prepare_cached(ADD_WORD)?.insert([text])?,
         };
         self.words.insert(text.into(), id);
         Ok(id)
-    }
-}
-
-/// The place of a word in the store, asked for once for each report.
-fn at(
-    held: &mut [Option<i64>],
-    place: u32,
-    find: impl FnOnce() -> rusqlite::Result<i64>,
-) -> rusqlite::Result<i64> {
-    let slot = held.get_mut(place as usize);
-    match slot {
-        Some(Some(id)) => Ok(*id),
-        Some(slot) => {
-            let id = find()?;
-            *slot = Some(id);
-            Ok(id)
-        }
-        None => find(),
     }
 }
 
@@ -564,15 +373,4 @@ fn escaped(path: &Path) -> String {
         .replace('%', "%25")
         .replace('?', "%3f")
         .replace('#', "%23")
-}
-
-fn signed(messages: u64) -> i64 {
-    i64::try_from(messages).unwrap_or(i64::MAX)
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
 }

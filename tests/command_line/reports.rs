@@ -130,3 +130,144 @@ fn a_message_from_the_mta_comes_again_only_if_it_could_not_be_kept() {
     setup.write("zegel.toml", "rubbish");
     setup.run_with(&deliver, mail.as_bytes()).expect(75);
 }
+
+/// A row: address, messages, what was evaluated (DKIM, SPF), and signatures with their results.
+type Row<'a> = (
+    &'a str,
+    u64,
+    (bool, bool),
+    &'a [(&'a str, &'a str, &'a str)],
+);
+
+/// Ten days of one reporter, each with a report of these rows.
+fn days(setup: &Setup, rows: &[Row<'_>]) {
+    let now = Timestamp::now().as_second() / 86_400;
+    let folder = setup.path("in");
+    fs::create_dir_all(&folder).unwrap();
+    let records = rows.iter().map(record).collect::<Vec<_>>().concat();
+    for day in now - 10..now {
+        let begin = day * 86_400;
+        let text = format!(
+            "<feedback><report_metadata><org_name>google.com</org_name><report_id>{day}\
+             </report_id><date_range><begin>{begin}</begin><end>{}</end></date_range>\
+             </report_metadata><policy_published><domain>voorbeeld.nl</domain>\
+             </policy_published>{records}</feedback>",
+            begin + 86_399
+        );
+        fs::write(folder.join(format!("{day}.xml")), text).unwrap();
+    }
+    let folder = folder.display().to_string();
+    setup.run(["report", "ingest", &folder]).expect(0);
+}
+
+fn record((address, count, (dkim, spf), signatures): &Row<'_>) -> String {
+    let word = |is: &bool| if *is { "pass" } else { "fail" };
+    let signature = |(domain, selector, result): &(&str, &str, &str)| {
+        format!(
+            "<dkim><domain>{domain}</domain><selector>{selector}</selector>\
+             <result>{result}</result></dkim>"
+        )
+    };
+    let signatures = signatures
+        .iter()
+        .map(signature)
+        .collect::<Vec<_>>()
+        .concat();
+    format!(
+        "<record><row><source_ip>{address}</source_ip><count>{count}</count>\
+         <policy_evaluated><disposition>none</disposition><dkim>{}</dkim>\
+         <spf>{}</spf></policy_evaluated></row><identifiers>\
+         <header_from>voorbeeld.nl</header_from></identifiers>\
+         <auth_results>{signatures}</auth_results></record>",
+        word(dkim),
+        word(spf)
+    )
+}
+
+/// The ids, classes and messages of the streams, which add up.
+fn streams(setup: &Setup) -> Vec<(String, String, u64)> {
+    let found = setup.run(["report", "streams", "voorbeeld.nl", "--json"]);
+    let found = found.expect(0).json();
+    let told = |one: &serde_json::Value| {
+        let word = |member: &str| one[member].as_str().unwrap().to_owned();
+        (word("id"), word("class"), one["messages"].as_u64().unwrap())
+    };
+    let streams: Vec<_> = found["streams"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(told)
+        .collect();
+    let sum: u64 = streams.iter().map(|(_, _, messages)| messages).sum();
+    assert_eq!(found["messages"], sum, "{found}");
+    streams
+}
+
+#[test]
+fn who_sends_is_sorted_named_and_forgotten() {
+    let setup = Setup::with_key();
+    let file = setup.path("zegel.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let state = setup.path("reports");
+    let relay = text.replace(
+        "[keeper]\n",
+        "[keeper]\nrelay_addresses = [\"192.0.2.1\"]\n",
+    );
+    let reports = format!("[reports]\nstate = \"{}\"\n", state.display());
+    fs::write(&file, format!("{relay}{reports}")).unwrap();
+    let none = setup.run(["report", "streams", "voorbeeld.nl"]).expect(1);
+    none.complains(&["no report has been read yet"]);
+    let ours = ("voorbeeld.nl", "s1", "pass");
+    let broken = [("voorbeeld.nl", "s1", "fail"), ("lijst.org", "l", "pass")];
+    days(
+        &setup,
+        &[
+            ("192.0.2.1", 100, (true, true), &[ours]),
+            ("198.51.100.1", 7, (true, false), &[ours]),
+            ("198.51.100.2", 5, (false, false), &broken),
+            (
+                "203.0.113.4",
+                40,
+                (false, false),
+                &[("factuur.nl", "fs", "pass")],
+            ),
+            ("203.0.113.5", 2, (false, true), &[]),
+            ("2001:db8::1", 3, (false, false), &[]),
+        ],
+    );
+    let expected = |factuur: &str| {
+        [
+            ("ours", "ours", 1_000),
+            ("via:factuur.nl", factuur, 400),
+            ("forwarding", "forwarding", 70),
+            ("list:lijst.org", "list", 50),
+            ("abuse", "abuse", 30),
+            ("net:203.0.113.0/24", "unknown", 20),
+        ]
+        .map(|(id, class, messages)| (id.to_owned(), class.to_owned(), messages))
+    };
+    assert_eq!(streams(&setup), expected("unknown"));
+    let name = ["report", "name", "voorbeeld.nl"];
+    let known = ["via:factuur.nl", "--as", "known", "--label", "=Facturen"];
+    setup.run([&name[..], &known].concat()).expect(0);
+    assert_eq!(streams(&setup), expected("known"));
+    let csv = ["report", "streams", "voorbeeld.nl", "--format", "csv"];
+    setup
+        .run(csv)
+        .expect(0)
+        .says(&["via:factuur.nl,known,'=Facturen,"]);
+    let one = ["report", "streams", "voorbeeld.nl", "via:factuur.nl"];
+    let shown = setup.run(one).expect(0);
+    shown.says(&["203.0.113.4", "factuur.nl fs", "=Facturen"]);
+    let missing = ["report", "streams", "voorbeeld.nl", "via:other.nl"];
+    let missing = setup.run(missing).expect(2);
+    missing.complains(&["has no stream via:other.nl"]);
+    let forget = [&name[..], &["via:factuur.nl", "--forget"]].concat();
+    setup.run(forget).expect(0);
+    setup
+        .run([&name[..], &["--rest", "--as", "abuse"]].concat())
+        .expect(0);
+    assert_eq!(streams(&setup), expected("abuse"));
+    setup.run(["report", "forget", "voorbeeld.nl"]).expect(0);
+    assert_eq!(streams(&setup), []);
+}

@@ -72,7 +72,10 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("org suspend", &["org-standing"]),
     ("org unsigned", &["org-unsigned"]),
     ("org wait", &["org-wait"]),
+    ("report forget", &["report-forget"]),
     ("report ingest", &["report-ingest"]),
+    ("report name", &["report-name"]),
+    ("report streams", &["report-streams"]),
     ("status", &["status"]),
     ("verify", &["verify"]),
 ];

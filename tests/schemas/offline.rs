@@ -365,17 +365,41 @@ pub(super) fn reports(book: &Book) {
     );
     let report = "<feedback><report_metadata><org_name>google.com</org_name>\
         <email><a@b></email><report_id>1</report_id><date_range><begin>1767225600</begin>\
-        <end>1767311999</end></date_range></report_metadata><policy_published>\
+        <end>1767484799</end></date_range></report_metadata><policy_published>\
         <domain>voorbeeld.nl</domain></policy_published><record><row>\
-        <source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated/></row></record>\
+        <source_ip>192.0.2.1</source_ip><count>30</count><policy_evaluated/></row><auth_results><dkim>\
+        <domain>factuur.nl</domain><selector>fs</selector><result>pass</result></dkim><spf>\
+        <domain>mail.factuur.nl</domain><result>pass</result></spf></auth_results></record>\
         </feedback>";
     let one = setup.write("one.xml", report);
     let mail = setup.write("mail", &format!("Subject: x\n\n{report}"));
     let two = setup.write("two", "Content-Type: text/xml; name=a.xml\n\n<feedback>");
     let ingest = ["report", "ingest", "--sources", "--as-of", "2026-02-01"];
-    book.run(
-        &setup,
-        "report-ingest",
-        &[&ingest[..], &[&one, &mail, &two]].concat(),
-    );
+    let all = [&ingest[..], &["--any-domain", &one, &mail, &two]].concat();
+    book.run(&setup, "report-ingest", &all);
+    // From here on a bare file counts as evidence, too.
+    let file = setup.path("zegel.toml");
+    let settings = fs::read_to_string(&file).unwrap();
+    fs::write(&file, settings.replace("authserv_id", "# authserv_id")).unwrap();
+    let streams = ["report", "streams", "voorbeeld.nl", "--as-of", "2026-02-01"];
+    let found = book.run(&setup, "report-streams", &streams);
+    let id = found["streams"][0]["id"].as_str().unwrap().to_owned();
+    let one_stream = [&streams[..3], &[&id], &streams[3..]].concat();
+    book.run(&setup, "report-streams", &one_stream);
+    let name = ["report", "name", "voorbeeld.nl", &id];
+    let known = [
+        "--as",
+        "known",
+        "--label",
+        "Facturen",
+        "--owner",
+        "F. Beheer",
+    ];
+    book.run(&setup, "report-name", &[&name[..], &known].concat());
+    book.run(&setup, "report-streams", &streams);
+    book.run(&setup, "report-name", &[&name[..], &["--forget"]].concat());
+    let before = ["report", "forget", "--before", "2026-01-01"];
+    book.run(&setup, "report-forget", &before);
+    let domain = ["report", "forget", "voorbeeld.nl"];
+    book.run(&setup, "report-forget", &domain);
 }

@@ -6,6 +6,7 @@ use std::{
     io::{self, Cursor, Read},
     net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use super::{
     found::{Document, FileFound, RefusalFound, ReportFound, Totals},
     refused::Refused,
+    state_advice,
     walk::walk,
 };
 use crate::{
@@ -115,7 +117,7 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
         } else {
             Store::open(&settings.state)
         }
-        .map_err(|error| failure(&error))?,
+        .map_err(|error| state_advice(&error))?,
         dry_run: arguments.dry_run,
         uncommitted: 0,
         refused: Refused::new(&settings.state, settings.limits.message as u64),
@@ -125,7 +127,7 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
             totals: Totals::default(),
         },
     };
-    ingest.store.begin().map_err(|error| failure(&error))?;
+    ingest.store.begin().map_err(|error| state_advice(&error))?;
     if arguments.deliver {
         ingest.standard_input()?;
     }
@@ -135,16 +137,22 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
     if arguments.dry_run {
         return Ok(ingest.document);
     }
-    ingest.store.commit().map_err(|error| failure(&error))?;
+    let today = ingest.today;
+    let before = |kept: Duration| {
+        let days = i32::try_from(kept.as_secs() / DAY.unsigned_abs()).unwrap_or(i32::MAX);
+        today.saturating_sub(days)
+    };
+    let forgotten = ingest.store.forget_old(
+        today,
+        before(settings.keep_addresses),
+        before(settings.keep),
+    );
+    forgotten
+        .and_then(|()| ingest.store.commit())
+        .map_err(|error| state_advice(&error))?;
     let kept = ingest.refused.forget(settings.keep_refused);
     kept.map_err(|error| state_failure(&settings.state, &error))?;
     Ok(ingest.document)
-}
-
-fn failure(error: &StoreError) -> Failure {
-    Failure::Other(format!(
-        "{error}; see [reports] state in zegel.toml, and whether this user may write there"
-    ))
 }
 
 fn state_failure(state: &Path, error: &io::Error) -> Failure {
@@ -284,7 +292,7 @@ impl Ingest {
                 }
                 Found::Report(report) => match self.keep(place, &report) {
                     Ok(found) => files[at].1.reports.push(found),
-                    Err(error) => result = Err(failure(&error)),
+                    Err(error) => result = Err(state_advice(&error)),
                 },
             }
         });

@@ -1,0 +1,203 @@
+//! How a report comes into the store, and gives way to a fuller one.
+
+use std::net::IpAddr;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    Incoming, Store, Taken,
+    sql::{ADD_FACT, ADD_POLICY, ADD_REPORT, ADD_SOURCE, CLEAR_FACTS, FIND_REPORT},
+    standing,
+};
+use crate::{
+    evidence::{
+        identity::KnownBy,
+        rollup::{known_by_network, network},
+        varint,
+    },
+    report::{Flags, Identity, Report},
+};
+
+impl Store {
+    pub(super) fn add_within(&mut self, incoming: Incoming<'_>) -> rusqlite::Result<Taken> {
+        let Incoming { report, rollup, .. } = incoming;
+        let reporter = self.word(incoming.reporter)?;
+        let domain = self.word(&report.policy.domain)?;
+        let messages = signed(rollup.messages());
+        let mut found = self.connection.prepare_cached(FIND_REPORT)?;
+        let key = params![reporter, domain, report.report_id, report.begin, report.end];
+        let earlier = found
+            .query_row(key, |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
+            })
+            .optional()?;
+        drop(found);
+        let taken = match earlier {
+            None => Taken::Stored,
+            Some((earlier, Some(rows))) if earlier < messages => {
+                self.undo(domain, reporter, &rows)?;
+                Taken::Replaced
+            }
+            Some(_) => return Ok(Taken::Duplicate),
+        };
+        let flags = match incoming.authenticated {
+            Some(true) => 0,
+            Some(false) => standing::NOT_AUTHENTICATED,
+            None => standing::BARE,
+        };
+        let rows = self.add_rows(domain, reporter, flags, incoming)?;
+        let day = rollup.days.last().copied().unwrap_or_default();
+        self.add_policy(domain, day, report, i64::from(taken == Taken::Stored))?;
+        self.connection
+            .prepare_cached(ADD_REPORT)?
+            .execute(params![
+                reporter,
+                domain,
+                report.report_id,
+                report.begin,
+                report.end,
+                day,
+                messages,
+                flags,
+                incoming.today,
+                rows,
+            ])?;
+        Ok(taken)
+    }
+
+    /// Adds facts and sources, and gives back what is needed to take them away again.
+    fn add_rows(
+        &mut self,
+        domain: i64,
+        reporter: i64,
+        standing: u16,
+        incoming: Incoming<'_>,
+    ) -> rusqlite::Result<Vec<u8>> {
+        let Incoming { report, rollup, .. } = incoming;
+        let texts = report.rows.words.in_order();
+        let identities = report.rows.identities.in_order();
+        let mut words: Vec<Option<i64>> = vec![None; texts.len()];
+        let mut known: Vec<Option<i64>> = vec![None; identities.len()];
+        let nothing = Identity::default();
+        let mut undo = varint::Writer::default();
+        for fact in &rollup.facts {
+            let text = |place: u32| texts.get(place as usize).map_or("", |text| text);
+            let sender = at(&mut words, fact.from, || self.word(text(fact.from)))?;
+            let identity = identities
+                .get(fact.identity as usize)
+                .copied()
+                .unwrap_or(&nothing);
+            let known_by = at(&mut known, fact.identity, || {
+                self.word(&KnownBy::text(identity, |place| text(place).to_owned()))
+            })?;
+            let network = if known_by_network(Flags::from_bits(fact.flags), identity) {
+                self.word(&network(fact.address).to_string())?
+            } else {
+                0
+            };
+            let flags = fact.flags | standing;
+            let address = octets(fact.address);
+            for (day, messages) in rollup.spread(fact.messages) {
+                let messages = signed(messages);
+                self.connection.prepare_cached(ADD_FACT)?.execute(params![
+                    domain, day, sender, reporter, known_by, flags, network, messages
+                ])?;
+                self.connection
+                    .prepare_cached(ADD_SOURCE)?
+                    .execute(params![domain, known_by, address, day, day, messages])?;
+                undo.fact(&[
+                    i64::from(day),
+                    sender,
+                    known_by,
+                    i64::from(flags),
+                    network,
+                    messages,
+                ]);
+                undo.octets(&address);
+            }
+        }
+        Ok(undo.finish())
+    }
+
+    /// Takes away what a report has added.
+    fn undo(&mut self, domain: i64, reporter: i64, rows: &[u8]) -> rusqlite::Result<()> {
+        let mut reader = varint::Reader::new(rows);
+        let mut days = Vec::new();
+        while let Some([day, sender, known_by, flags, network, messages]) = reader.fact() {
+            let address = reader.octets();
+            self.connection.prepare_cached(ADD_FACT)?.execute(params![
+                domain, day, sender, reporter, known_by, flags, network, -messages
+            ])?;
+            self.connection
+                .prepare_cached(ADD_SOURCE)?
+                .execute(params![domain, known_by, address, day, day, -messages])?;
+            if !days.contains(&day) {
+                days.push(day);
+            }
+        }
+        for day in days {
+            self.connection
+                .prepare_cached(CLEAR_FACTS)?
+                .execute(params![domain, day])?;
+        }
+        Ok(())
+    }
+
+    fn add_policy(
+        &mut self,
+        domain: i64,
+        day: i32,
+        report: &Report,
+        reports: i64,
+    ) -> rusqlite::Result<()> {
+        let policy = &report.policy;
+        let tags = [
+            ("p", &policy.p),
+            ("sp", &policy.sp),
+            ("np", &policy.np),
+            ("adkim", &policy.adkim),
+            ("aspf", &policy.aspf),
+            ("t", &policy.testing),
+            ("pct", &policy.pct),
+        ];
+        let tags: Vec<String> = tags
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(tag, value)| format!("{tag}={}", value.replace(char::is_whitespace, "_")))
+            .collect();
+        let word = self.word(&tags.join(" "))?;
+        self.connection
+            .prepare_cached(ADD_POLICY)?
+            .execute(params![domain, day, word, reports])?;
+        Ok(())
+    }
+}
+
+/// The place of a word in the store, asked for once for each report.
+fn at(
+    held: &mut [Option<i64>],
+    place: u32,
+    find: impl FnOnce() -> rusqlite::Result<i64>,
+) -> rusqlite::Result<i64> {
+    let slot = held.get_mut(place as usize);
+    match slot {
+        Some(Some(id)) => Ok(*id),
+        Some(slot) => {
+            let id = find()?;
+            *slot = Some(id);
+            Ok(id)
+        }
+        None => find(),
+    }
+}
+
+fn signed(messages: u64) -> i64 {
+    i64::try_from(messages).unwrap_or(i64::MAX)
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}

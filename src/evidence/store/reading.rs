@@ -1,0 +1,146 @@
+//! What is in the store.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use rusqlite::params;
+
+use super::{
+    Store, StoreError,
+    sql::{FACTS, NAMES, REPORTS, SOURCES},
+};
+use crate::evidence::{
+    identity::KnownBy,
+    streams::{Class, Evidence, Line, Name, Source, Window},
+};
+
+impl Store {
+    /// What is kept about a policy domain. `counts` tells by the flags of a fact whether it is
+    /// evidence.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn evidence(
+        &self,
+        domain: &str,
+        counts: impl Fn(u16) -> bool,
+    ) -> Result<Evidence, StoreError> {
+        self.evidence_within(domain, counts).map_err(self.fails())
+    }
+
+    fn evidence_within(
+        &self,
+        domain: &str,
+        counts: impl Fn(u16) -> bool,
+    ) -> rusqlite::Result<Evidence> {
+        let mut evidence = Evidence::default();
+        let Some(id) = self.find_word(domain)? else {
+            return Ok(evidence);
+        };
+        let mut places: HashMap<i64, usize> = HashMap::new();
+        let mut facts = self.connection.prepare(FACTS)?;
+        let mut rows = facts.query([id])?;
+        while let Some(row) = rows.next()? {
+            let flags: u16 = row.get(5)?;
+            if !counts(flags) {
+                continue;
+            }
+            let next = evidence.identities.len();
+            let identity = *places.entry(row.get(3)?).or_insert(next);
+            if identity == next {
+                evidence
+                    .identities
+                    .push(KnownBy::read(&row.get::<_, String>(4)?));
+            }
+            evidence.lines.push(Line {
+                day: row.get(0)?,
+                from: row.get(1)?,
+                reporter: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+                identity,
+                flags,
+                network: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+                messages: u64::try_from(row.get::<_, i64>(7)?).unwrap_or_default(),
+            });
+        }
+        let mut sources = self.connection.prepare(SOURCES)?;
+        let mut rows = sources.query([id])?;
+        while let Some(row) = rows.next()? {
+            let (Some(identity), Some(address)) = (
+                places.get(&row.get::<_, i64>(0)?),
+                address(row.get_ref(1)?.as_blob()?),
+            ) else {
+                continue;
+            };
+            evidence.sources.push(Source {
+                identity: *identity,
+                address,
+                messages: u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default(),
+            });
+        }
+        evidence.names = self.names(domain)?;
+        Ok(evidence)
+    }
+
+    /// The operator's words for the streams of a domain.
+    fn names(&self, domain: &str) -> rusqlite::Result<BTreeMap<String, Name>> {
+        let mut all = BTreeMap::new();
+        let mut names = self.connection.prepare(NAMES)?;
+        let mut rows = names.query([domain])?;
+        while let Some(row) = rows.next()? {
+            let Some(class) = Class::named(&row.get::<_, String>(1)?) else {
+                continue;
+            };
+            let name = Name {
+                class,
+                label: row.get(2)?,
+                owner: row.get(3)?,
+            };
+            all.insert(row.get(0)?, name);
+        }
+        Ok(all)
+    }
+
+    /// How many reports of a policy domain are about days from `from` to `to`: those that count
+    /// as evidence, and the others.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn reports(
+        &self,
+        domain: &str,
+        window: Window,
+        counts: impl Fn(u16) -> bool,
+    ) -> Result<(u64, u64), StoreError> {
+        let read = || -> rusqlite::Result<(u64, u64)> {
+            let Some(id) = self.find_word(domain)? else {
+                return Ok((0, 0));
+            };
+            let mut reports = self.connection.prepare(REPORTS)?;
+            let mut rows = reports.query(params![id, window.from, window.to])?;
+            let mut sums = (0, 0);
+            while let Some(row) = rows.next()? {
+                let number = u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+                let sum = if counts(row.get(0)?) {
+                    &mut sums.0
+                } else {
+                    &mut sums.1
+                };
+                *sum += number;
+            }
+            Ok(sums)
+        };
+        read().map_err(self.fails())
+    }
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    match octets.len() {
+        4 => <[u8; 4]>::try_from(octets).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
+        _ => None,
+    }
+}

@@ -1,0 +1,105 @@
+//! All SQL: the tables, and what is asked of them.
+
+/// The tables, from nothing to version 1.
+pub(super) const TABLES: &str = "
+CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+-- A report that was taken. rows: what it added, so that a fuller one can take its place.
+CREATE TABLE report (
+    reporter INTEGER NOT NULL, domain INTEGER NOT NULL, report_id TEXT NOT NULL,
+    begin INTEGER NOT NULL, end INTEGER NOT NULL,
+    day INTEGER NOT NULL, messages INTEGER NOT NULL, flags INTEGER NOT NULL,
+    received INTEGER NOT NULL, rows BLOB,
+    PRIMARY KEY (reporter, domain, report_id, begin, end)
+) WITHOUT ROWID;
+CREATE INDEX report_received ON report (received);
+CREATE INDEX report_domain ON report (domain, day);
+-- Days are counted from 1 January 1970; sender is the From domain; network is a word, or 0.
+CREATE TABLE fact (
+    domain INTEGER NOT NULL, day INTEGER NOT NULL, sender INTEGER NOT NULL,
+    reporter INTEGER NOT NULL, identity INTEGER NOT NULL, flags INTEGER NOT NULL,
+    network INTEGER NOT NULL, messages INTEGER NOT NULL,
+    PRIMARY KEY (domain, day, sender, reporter, identity, flags, network)
+) WITHOUT ROWID;
+CREATE TABLE source (
+    domain INTEGER NOT NULL, identity INTEGER NOT NULL, address BLOB NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, messages INTEGER NOT NULL,
+    PRIMARY KEY (domain, identity, address)
+) WITHOUT ROWID;
+-- policy is a word: the tags of the record as the reporter saw it.
+CREATE TABLE policy (
+    domain INTEGER NOT NULL, day INTEGER NOT NULL, policy INTEGER NOT NULL,
+    reports INTEGER NOT NULL,
+    PRIMARY KEY (domain, day, policy)
+) WITHOUT ROWID;
+-- The operator's word for a stream.
+CREATE TABLE name (
+    domain TEXT NOT NULL, stream TEXT NOT NULL, class TEXT NOT NULL,
+    label TEXT, owner TEXT, since INTEGER NOT NULL,
+    PRIMARY KEY (domain, stream)
+) WITHOUT ROWID;
+-- On which day something that is done once a day was done last.
+CREATE TABLE chore (name TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+pub(super) const FIND_WORD: &str = "SELECT id FROM word WHERE text = ?1";
+pub(super) const ADD_WORD: &str = "INSERT INTO word (text) VALUES (?1)";
+pub(super) const FIND_REPORT: &str = "SELECT messages, rows, day, flags FROM report WHERE reporter = ?1 \
+    AND domain = ?2 AND report_id = ?3 AND begin = ?4 AND end = ?5";
+pub(super) const ADD_REPORT: &str = "INSERT OR REPLACE INTO report (reporter, domain, report_id, begin, end, \
+    day, messages, flags, received, rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+pub(super) const ADD_FACT: &str = "INSERT INTO fact (domain, day, sender, reporter, identity, flags, network, \
+    messages) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+    ON CONFLICT DO UPDATE SET messages = messages + excluded.messages";
+pub(super) const CLEAR_FACTS: &str =
+    "DELETE FROM fact WHERE domain = ?1 AND day = ?2 AND messages <= 0";
+pub(super) const ADD_SOURCE: &str = "INSERT INTO source (domain, identity, address, first, last, messages) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET first = min(first, excluded.first), \
+    last = max(last, excluded.last), messages = messages + excluded.messages";
+pub(super) const ADD_POLICY: &str = "INSERT INTO policy (domain, day, policy, reports) \
+    VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET reports = reports + excluded.reports";
+
+pub(super) const FACTS: &str = "SELECT fact.day, sender.text, reporter.text, fact.identity, known.text, \
+    fact.flags, network.text, fact.messages FROM fact \
+    JOIN word AS sender ON sender.id = fact.sender \
+    LEFT JOIN word AS reporter ON reporter.id = fact.reporter \
+    JOIN word AS known ON known.id = fact.identity \
+    LEFT JOIN word AS network ON network.id = fact.network \
+    WHERE fact.domain = ?1 AND fact.messages > 0 ORDER BY fact.day";
+pub(super) const SOURCES: &str = "SELECT identity, address, messages FROM source \
+    WHERE domain = ?1 AND messages > 0";
+pub(super) const REPORTS: &str = "SELECT flags, count(*) FROM report WHERE domain = ?1 \
+    AND day BETWEEN ?2 AND ?3 GROUP BY flags";
+pub(super) const NAMES: &str = "SELECT stream, class, label, owner FROM name WHERE domain = ?1";
+pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const DROP_NAME: &str = "DELETE FROM name WHERE domain = ?1 AND stream = ?2";
+
+pub(super) const LAST_CHORE: &str = "SELECT day FROM chore WHERE name = 'forget'";
+pub(super) const SET_CHORE: &str = "INSERT OR REPLACE INTO chore (name, day) VALUES ('forget', ?1)";
+/// Facts of before this day, summed over reporters.
+pub(super) const JOIN_REPORTERS: &str = "INSERT INTO fact SELECT domain, day, sender, 0, identity, flags, \
+    network, sum(messages) FROM fact WHERE day < ?1 AND reporter <> 0 \
+    GROUP BY domain, day, sender, identity, flags, network \
+    ON CONFLICT DO UPDATE SET messages = messages + excluded.messages";
+pub(super) const DROP_REPORTERS: &str = "DELETE FROM fact WHERE day < ?1 AND reporter <> 0";
+pub(super) const DROP_SOURCES: &str = "DELETE FROM source WHERE last < ?1";
+pub(super) const DROP_ROWS: &str =
+    "UPDATE report SET rows = NULL WHERE received < ?1 AND rows IS NOT NULL";
+pub(super) const DROP_OLD: [&str; 3] = [
+    "DELETE FROM fact WHERE day < ?1",
+    "DELETE FROM report WHERE day < ?1",
+    "DELETE FROM policy WHERE day < ?1",
+];
+pub(super) const DROP_DOMAIN: [&str; 4] = [
+    "DELETE FROM fact WHERE domain = ?1",
+    "DELETE FROM source WHERE domain = ?1",
+    "DELETE FROM report WHERE domain = ?1",
+    "DELETE FROM policy WHERE domain = ?1",
+];
+pub(super) const DROP_NAMES: &str = "DELETE FROM name WHERE domain = ?1";
+pub(super) const DROP_WORDS: &str = "DELETE FROM word WHERE id NOT IN (SELECT domain FROM fact \
+    UNION SELECT sender FROM fact UNION SELECT reporter FROM fact UNION SELECT identity FROM fact \
+    UNION SELECT network FROM fact UNION SELECT identity FROM source \
+    UNION SELECT domain FROM source UNION SELECT reporter FROM report \
+    UNION SELECT domain FROM report UNION SELECT domain FROM policy \
+    UNION SELECT policy FROM policy)";
