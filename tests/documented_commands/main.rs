@@ -169,13 +169,16 @@ fn parse(command: &str) -> Result<(), String> {
 }
 
 /// A command with a word for each thing that the shell would put in, which is a selector as well as
-/// a date, and without the file that its output goes to.
+/// a date, one word for what is quoted, and without the file that its output goes to or the sign
+/// that a line goes on.
 fn without_expansions(line: &str) -> String {
     let line = line.split(" >").next().unwrap_or_default();
-    let parts = line.trim().split('"').enumerate();
-    let words = parts.map(|(number, part)| {
-        let is_expanded = number % 2 == 1 && part.starts_with('$');
-        if is_expanded { "2099-01-01" } else { part }
+    let line = line.trim().trim_end_matches('\\');
+    let parts = line.split('"').enumerate();
+    let words = parts.map(|(number, part)| match number % 2 == 1 {
+        true if part.starts_with('$') => "2099-01-01".to_owned(),
+        true => part.replace(' ', "-"),
+        false => part.to_owned(),
     });
     words.collect()
 }
