@@ -10,6 +10,8 @@ pub const DAY: i64 = 86_400;
 const ONE_DAY: i64 = 36 * 3_600;
 /// Days that a report may be spread over; a longer one counts on its last day.
 const DAYS: i64 = 31;
+/// Facts by day of one report: more are not spread.
+const SPREAD: usize = 500_000;
 
 /// What is added to the [`Flags`] of a row, where they have no bits.
 pub mod extra {
@@ -81,7 +83,14 @@ impl Rollup {
             }
             same
         });
-        Self { facts, days }
+        let mut rollup = Self { facts, days };
+        if rollup.facts.len() * rollup.days.len() > SPREAD {
+            rollup.days.drain(..rollup.days.len() - 1);
+            for fact in &mut rollup.facts {
+                fact.flags |= extra::LONG;
+            }
+        }
+        rollup
     }
 
     /// All messages.
@@ -89,18 +98,22 @@ impl Rollup {
         self.facts.iter().map(|fact| fact.messages).sum()
     }
 
-    /// Messages by day: whole ones, the same number on each, and what is left on the last.
+    /// Messages by day, as [`spread`].
     pub fn spread(&self, messages: u64) -> impl Iterator<Item = (i32, u64)> + '_ {
-        let days = self.days.len().max(1) as u64;
-        let each = messages / days;
-        let last = messages - each * (days - 1);
-        let end = self.days.len().saturating_sub(1);
-        self.days
-            .iter()
-            .enumerate()
-            .map(move |(place, day)| (*day, if place == end { last } else { each }))
-            .filter(|(_, messages)| *messages > 0)
+        spread(&self.days, messages)
     }
+}
+
+/// Messages over days: whole ones, the same number on each, and what is left on the last.
+pub fn spread(days: &[i32], messages: u64) -> impl Iterator<Item = (i32, u64)> + '_ {
+    let number = days.len().max(1) as u64;
+    let each = messages / number;
+    let last = messages - each * (number - 1);
+    let end = days.len().saturating_sub(1);
+    days.iter()
+        .enumerate()
+        .map(move |(place, day)| (*day, if place == end { last } else { each }))
+        .filter(|(_, messages)| *messages > 0)
 }
 
 /// The days of a report, and whether it is too long to tell.

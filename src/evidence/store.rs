@@ -28,8 +28,9 @@ const FILE: &str = "reports.sqlite";
 const VERSION: i64 = 1;
 /// How long another writer is waited for.
 const WAIT: Duration = Duration::from_secs(30);
-/// As many words are held in memory.
-const WORDS: usize = 50_000;
+/// So many octets of words are held in memory, and none that is longer than [`WORD`].
+const WORDS: usize = 4 << 20;
+const WORD: usize = 1 << 10;
 
 /// What is added to the flags of a fact, where [`Flags`] and the rollup have no bits.
 pub mod standing {
@@ -110,6 +111,8 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     words: HashMap<Box<str>, i64>,
+    /// Octets of them, about.
+    held: usize,
 }
 
 impl Store {
@@ -146,6 +149,7 @@ impl Store {
             connection,
             path,
             words: HashMap::new(),
+            held: 0,
         };
         store.migrate()?;
         Ok(store)
@@ -180,6 +184,7 @@ impl Store {
             connection,
             path,
             words: HashMap::new(),
+            held: 0,
         };
         store.check_version()?;
         Ok(Some(store))
@@ -204,6 +209,7 @@ impl Store {
             connection,
             path,
             words: HashMap::new(),
+            held: 0,
         };
         store.migrate()?;
         Ok(store)
@@ -290,9 +296,6 @@ impl Store {
     ///
     /// When it cannot be written.
     pub fn add(&mut self, incoming: Incoming<'_>) -> Result<Taken, StoreError> {
-        if self.words.len() > WORDS {
-            self.words.clear();
-        }
         let added = self
             .connection
             .execute_batch("SAVEPOINT report")
@@ -354,7 +357,15 @@ impl Store {
             Some(id) => id,
             None => self.connection.prepare_cached(ADD_WORD)?.insert([text])?,
         };
-        self.words.insert(text.into(), id);
+        // 64 is about what a place in the table takes besides.
+        self.held += text.len() + 64;
+        if self.held > WORDS {
+            self.words.clear();
+            self.held = 0;
+        }
+        if text.len() <= WORD {
+            self.words.insert(text.into(), id);
+        }
         Ok(id)
     }
 }

@@ -193,6 +193,8 @@ struct Record {
     signatures: Vec<Signature>,
     spf_checks: Vec<Spf>,
     open: Check,
+    /// Octets of the names in signatures and SPF checks.
+    octets: usize,
 }
 
 /// The signature or SPF check that is open.
@@ -262,8 +264,8 @@ impl Building {
             Value::OrgName => first(&mut self.org_name, text),
             Value::Email => first(&mut self.email, text),
             Value::ReportId => first(&mut self.report_id, text),
-            Value::Begin => self.begin = self.begin.or_else(|| text.parse().ok()),
-            Value::End => self.end = self.end.or_else(|| text.parse().ok()),
+            Value::Begin => self.begin = self.begin.or_else(|| second(text)),
+            Value::End => self.end = self.end.or_else(|| second(text)),
             Value::PolicyDomain
             | Value::P
             | Value::Sp
@@ -307,6 +309,12 @@ impl Building {
 
     fn record_value(&mut self, value: Value, text: &str) -> Result<(), Reason> {
         let record = &mut self.record;
+        if matches!(
+            value,
+            Value::DkimDomain | Value::DkimSelector | Value::SpfDomain
+        ) {
+            record.octets += text.len();
+        }
         match value {
             Value::SourceIp => record.address = record.address.or_else(|| address(text)),
             Value::Count => record.count = record.count.or_else(|| count(text)),
@@ -366,7 +374,7 @@ impl Building {
         };
         self.rows.rows.push(Row {
             from: record.from.unwrap_or_default(),
-            identity: self.rows.identities.place(identity)?,
+            identity: self.rows.identities.place(identity, record.octets)?,
             flags,
             address,
             count,
@@ -456,6 +464,13 @@ fn count(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     let count = digits.then(|| text.parse().ok()).flatten()?;
     (count <= MESSAGES).then_some(count)
+}
+
+/// A second since 1970. `+1` is none, as above.
+fn second(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
 }
 
 fn disposition(text: &str) -> Disposition {

@@ -34,10 +34,48 @@ pub struct Place {
 /// Where what is found goes.
 pub type Sink<'a> = dyn FnMut(&Place, Found) + 'a;
 
+/// How deep something is packed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Layers {
+    /// Gzip, zip, and messages or mboxes within a message.
+    pub(super) deep: u32,
+    /// Within a message.
+    message: bool,
+}
+
+impl Layers {
+    /// What is in an archive.
+    pub(super) fn packed(self) -> Self {
+        Self {
+            deep: self.deep + 1,
+            ..self
+        }
+    }
+
+    /// What is in a message; the outermost one is no layer.
+    pub(super) fn message(self) -> Self {
+        Self {
+            deep: self.deep + u32::from(self.message),
+            message: true,
+        }
+    }
+
+    /// Whether this is the outermost message.
+    pub(super) fn is_first_message(self) -> bool {
+        !self.message
+    }
+}
+
 /// Opens layer by layer: a message knows its parts, and not what they are.
 pub(super) trait Open {
-    /// Opens what `source` gives, `depth` layers deep.
-    fn open(&self, source: Box<dyn BufRead + '_>, place: &Place, depth: u32, sink: &mut Sink<'_>);
+    /// Opens what `source` gives.
+    fn open(
+        &self,
+        source: Box<dyn BufRead + '_>,
+        place: &Place,
+        layers: Layers,
+        sink: &mut Sink<'_>,
+    );
 
     /// Everything that `source` gives, if the limits allow for it.
     fn whole(&self, source: &mut dyn Read) -> Result<Vec<u8>, Reason>;
@@ -47,6 +85,9 @@ pub(super) trait Open {
 
     /// Octets of a message.
     fn message_limit(&self) -> u64;
+
+    /// Counts a part of the outermost message, and tells which one it is; `first` begins anew.
+    fn part(&self, first: bool) -> u32;
 
     /// The name of the receiving MTA.
     fn authserv_id(&self) -> Option<&str>;

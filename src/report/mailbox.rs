@@ -4,22 +4,30 @@
 use std::io::{BufRead, Read};
 
 use super::{
-    found::{Open, Place, Sink},
+    found::{Layers, Open, Place, Sink},
     message,
     refusal::{Reason, reason_of},
 };
 
 /// The longest line that is held, in octets: a message is longer only by its limit.
 const LINE: u64 = 1 << 20;
+/// Messages that are read.
+const MESSAGES: u64 = 100_000;
 
 /// Opens every message. One that is too large is refused, and the next one is read.
 pub(super) fn messages(
     source: &mut dyn BufRead,
     opening: &dyn Open,
     place: &Place,
-    depth: u32,
+    layers: Layers,
     sink: &mut Sink<'_>,
 ) {
+    // A mailbox in a message is a layer, as a message in a message is.
+    let layers = if layers.is_first_message() {
+        layers
+    } else {
+        layers.packed()
+    };
     let limit = opening.message_limit();
     let mut number = 0;
     let mut octets: Vec<u8> = Vec::new();
@@ -41,12 +49,15 @@ pub(super) fn messages(
                     message: Some(number),
                     ..place.clone()
                 };
-                one(&octets, too_large, opening, &within, depth, sink);
+                one(&octets, too_large, opening, &within, layers, sink);
             }
             if read == 0 {
                 return;
             }
             number += 1;
+            if number > MESSAGES {
+                return opening.refuse(place, Reason::LimitReports, sink);
+            }
             octets.clear();
             too_large = false;
             blank = false;
@@ -68,14 +79,14 @@ fn one(
     too_large: bool,
     opening: &dyn Open,
     place: &Place,
-    depth: u32,
+    layers: Layers,
     sink: &mut Sink<'_>,
 ) {
     if too_large {
         return opening.refuse(place, Reason::LimitMessage, sink);
     }
     let mut noted = false;
-    message::open(octets, opening, place, depth, &mut |place, found| {
+    message::open(octets, opening, place, layers, &mut |place, found| {
         noted = true;
         sink(place, found);
     });

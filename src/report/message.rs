@@ -3,10 +3,7 @@
 //! A part is known by its octets, whatever it calls itself. The structure is walked here and not
 //! by the parser of messages, which builds all of it: 25 MiB can hold a million parts.
 
-use std::{
-    cell::Cell,
-    io::{BufReader, Cursor, Read},
-};
+use std::io::{BufReader, Read};
 
 use base64::{
     alphabet,
@@ -18,7 +15,7 @@ use memchr::{memchr, memmem};
 
 use super::{
     authentication::Verdict,
-    found::{Found, Open, Place, Sink, printable},
+    found::{Found, Layers, Open, Place, Sink, printable},
     refusal::Reason,
 };
 
@@ -56,7 +53,7 @@ pub(super) fn open(
     octets: &[u8],
     opening: &dyn Open,
     place: &Place,
-    depth: u32,
+    layers: Layers,
     sink: &mut Sink<'_>,
 ) {
     let mut place = place.clone();
@@ -67,13 +64,15 @@ pub(super) fn open(
         place.author = author;
     }
     let mut noted = false;
-    let parts = Cell::new(0);
     let walk = Walk {
         opening,
-        depth,
-        parts: &parts,
+        layers: layers.message(),
     };
-    let walked = walk.part(octets, &place, 0, &mut |place, found| {
+    let top = Level {
+        first: layers.is_first_message(),
+        deep: 0,
+    };
+    let walked = walk.part(octets, &place, top, &mut |place, found| {
         let passed_over = matches!(&found, Found::Refused(refusal)
             if matches!(refusal.reason, Reason::Empty | Reason::NotAReport));
         if !passed_over {
@@ -121,8 +120,16 @@ fn author(message: &Message<'_>) -> Option<String> {
 
 struct Walk<'a> {
     opening: &'a dyn Open,
-    depth: u32,
-    parts: &'a Cell<u32>,
+    layers: Layers,
+}
+
+/// Where a part is in its message.
+#[derive(Clone, Copy)]
+struct Level {
+    /// It is the outermost message itself.
+    first: bool,
+    /// Multiparts around it.
+    deep: u32,
 }
 
 impl Walk<'_> {
@@ -130,11 +137,10 @@ impl Walk<'_> {
         &self,
         octets: &[u8],
         place: &Place,
-        level: u32,
+        level: Level,
         sink: &mut Sink<'_>,
     ) -> Result<(), Reason> {
-        self.parts.set(self.parts.get() + 1);
-        if self.parts.get() > PARTS || level > LEVELS {
+        if self.opening.part(level.first) > PARTS || level.deep > LEVELS {
             return Err(Reason::LimitParts);
         }
         let (header, body) = header_of(octets)?;
@@ -164,7 +170,11 @@ impl Walk<'_> {
             .is_some_and(|of_type| of_type.ctype().eq_ignore_ascii_case("multipart"));
         if let (true, Some(boundary)) = (multipart, attribute("boundary")) {
             for piece in Pieces::new(body, boundary) {
-                self.part(piece, place, level + 1, sink)?;
+                let below = Level {
+                    first: false,
+                    deep: level.deep + 1,
+                };
+                self.part(piece, place, below, sink)?;
             }
             return Ok(());
         }
@@ -182,20 +192,15 @@ impl Walk<'_> {
 
     fn leaf(&self, encoding: &str, body: &[u8], place: &Place, sink: &mut Sink<'_>) {
         let encoding = encoding.trim();
-        // A message within this one is a layer; what is plain in a part is not.
-        let depth = if begins(body) {
-            self.depth + 1
-        } else {
-            self.depth
-        };
+        let layers = self.layers;
         if encoding.eq_ignore_ascii_case("base64") {
             let decoded = BufReader::new(DecoderReader::new(Alphabet { rest: body }, &BASE64));
-            self.opening.open(Box::new(decoded), place, depth, sink);
+            self.opening.open(Box::new(decoded), place, layers, sink);
         } else if encoding.eq_ignore_ascii_case("quoted-printable") {
-            let decoded = Cursor::new(quoted_printable(body));
-            self.opening.open(Box::new(decoded), place, depth, sink);
+            let decoded = BufReader::new(QuotedPrintable { rest: body });
+            self.opening.open(Box::new(decoded), place, layers, sink);
         } else {
-            self.opening.open(Box::new(body), place, depth, sink);
+            self.opening.open(Box::new(body), place, layers, sink);
         }
     }
 }
@@ -298,26 +303,47 @@ impl Read for Alphabet<'_> {
 }
 
 /// RFC 2045 §6.7; what is not an escape stays as it is.
-fn quoted_printable(body: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(at) = memchr(b'=', rest) {
-        decoded.extend_from_slice(&rest[..at]);
-        rest = &rest[at + 1..];
+struct QuotedPrintable<'a> {
+    rest: &'a [u8],
+}
+
+impl QuotedPrintable<'_> {
+    /// The octet that an equals sign begins, which is taken away; none at a soft line break.
+    fn escaped(&mut self) -> Option<u8> {
         let digit = |octet: &u8| char::from(*octet).to_digit(16);
+        let rest = self.rest;
         if let Some(after) = rest
             .strip_prefix(b"\r\n")
             .or_else(|| rest.strip_prefix(b"\n"))
         {
-            rest = after;
-        } else if let [Some(high), Some(low)] = [0, 1].map(|place| rest.get(place).and_then(digit))
-        {
-            decoded.push(u8::try_from(high * 16 + low).unwrap_or_default());
-            rest = &rest[2..];
-        } else {
-            decoded.push(b'=');
+            self.rest = after;
+            return None;
         }
+        if let [Some(high), Some(low)] = [0, 1].map(|place| rest.get(place).and_then(digit)) {
+            self.rest = &rest[2..];
+            return u8::try_from(high * 16 + low).ok();
+        }
+        Some(b'=')
     }
-    decoded.extend_from_slice(rest);
-    decoded
+}
+
+impl Read for QuotedPrintable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut written = 0;
+        while written < buffer.len() && !self.rest.is_empty() {
+            let plain = memchr(b'=', self.rest).unwrap_or(self.rest.len());
+            let plain = plain.min(buffer.len() - written);
+            buffer[written..written + plain].copy_from_slice(&self.rest[..plain]);
+            written += plain;
+            self.rest = &self.rest[plain..];
+            if written < buffer.len() && self.rest.first() == Some(&b'=') {
+                self.rest = &self.rest[1..];
+                if let Some(octet) = self.escaped() {
+                    buffer[written] = octet;
+                    written += 1;
+                }
+            }
+        }
+        Ok(written)
+    }
 }

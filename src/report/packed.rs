@@ -9,7 +9,7 @@ use flate2::bufread::GzDecoder;
 use zip::{ZipArchive, result::ZipError};
 
 use super::{
-    found::{Found, Open, Place, Sink, printable},
+    found::{Found, Layers, Open, Place, Sink, printable},
     mailbox, message,
     refusal::{Limits, Reason, Stopped, reason_of},
     xml::{self, Terms},
@@ -17,6 +17,9 @@ use super::{
 
 /// As much is looked at to tell what something is, in octets.
 const START: usize = 512;
+/// Reports and refusals of one file, or of one message of an mbox.
+const FINDINGS: u64 = 1_000;
+const AFTER_FINDINGS: u64 = FINDINGS + 1;
 
 /// Reads the reports in files.
 #[derive(Clone, Debug, Default)]
@@ -37,20 +40,40 @@ impl Reading {
         let opening = Opening {
             reading: self,
             budget: &budget,
+            parts: Cell::new(0),
         };
-        let mut found = false;
+        let mut found = 0_u64;
+        let mut message = None;
         let mut noting = |place: &Place, one: Found| {
-            found = true;
-            sink(place, one);
+            if place.message != message {
+                message = place.message;
+                found = 0;
+            }
+            found += 1;
+            match found {
+                ..=FINDINGS => sink(place, one),
+                // The rest is read, and nobody is told of it a million times.
+                AFTER_FINDINGS => self.refuse_rest(place, sink),
+                _ => {}
+            }
         };
         let source = Box::new(BufReader::with_capacity(64 << 10, source));
-        opening.open(source, &Place::default(), 0, &mut noting);
-        if !found {
+        opening.open(source, &Place::default(), Layers::default(), &mut noting);
+        if found == 0 {
             sink(
                 &Place::default(),
                 Found::Refused(self.limits.refusal(Reason::NotAReport)),
             );
         }
+    }
+}
+
+impl Reading {
+    fn refuse_rest(&self, place: &Place, sink: &mut Sink<'_>) {
+        sink(
+            place,
+            Found::Refused(self.limits.refusal(Reason::LimitReports)),
+        );
     }
 }
 
@@ -76,10 +99,10 @@ impl Kind {
         match start {
             [0x1f, 0x8b, ..] => return Self::Gzip,
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Self::Zip,
-            [0xff, 0xfe, b'<', 0, ..]
-            | [0xfe, 0xff, 0, b'<', ..]
-            | [b'<', 0, ..]
-            | [0, b'<', ..] => return Self::Xml,
+            // UTF-16, with its mark or without.
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'<', 0, ..] | [0, b'<', ..] => {
+                return Self::Xml;
+            }
             _ => {}
         }
         if bare.is_empty() {
@@ -112,6 +135,8 @@ struct Opening<'a> {
     reading: &'a Reading,
     /// Octets that the file may still expand to.
     budget: &'a Cell<u64>,
+    /// Parts of the outermost message.
+    parts: Cell<u32>,
 }
 
 impl Open for Opening<'_> {
@@ -119,10 +144,10 @@ impl Open for Opening<'_> {
         &self,
         mut source: Box<dyn BufRead + '_>,
         place: &Place,
-        depth: u32,
+        layers: Layers,
         sink: &mut Sink<'_>,
     ) {
-        if depth > self.reading.limits.nesting {
+        if layers.deep > self.reading.limits.nesting {
             return self.refuse(place, Reason::LimitNesting, sink);
         }
         let start = match start_of(&mut *source) {
@@ -134,7 +159,7 @@ impl Open for Opening<'_> {
         match kind {
             Kind::Empty => self.refuse(place, Reason::Empty, sink),
             Kind::Other => {}
-            Kind::Xml => self.xml(source, place, sink),
+            Kind::Xml => self.xml(source, place, layers, sink),
             Kind::Gzip => {
                 let gzip = BufReader::with_capacity(
                     32 << 10,
@@ -143,15 +168,15 @@ impl Open for Opening<'_> {
                         budget: self.budget,
                     },
                 );
-                self.open(Box::new(gzip), place, depth + 1, sink);
+                self.open(Box::new(gzip), place, layers.packed(), sink);
             }
             Kind::Zip => match self.whole(&mut source) {
-                Ok(octets) => self.zip(Cursor::new(&octets), place, depth, sink),
+                Ok(octets) => self.zip(Cursor::new(&octets), place, layers, sink),
                 Err(reason) => self.refuse(place, reason, sink),
             },
-            Kind::Mailbox => mailbox::messages(&mut source, self, place, depth, sink),
+            Kind::Mailbox => mailbox::messages(&mut source, self, place, layers, sink),
             Kind::Message => match self.whole(&mut source) {
-                Ok(octets) => message::open(&octets, self, place, depth, sink),
+                Ok(octets) => message::open(&octets, self, place, layers, sink),
                 Err(reason) => self.refuse(place, reason, sink),
             },
         }
@@ -174,6 +199,12 @@ impl Open for Opening<'_> {
         sink(place, Found::Refused(self.reading.limits.refusal(reason)));
     }
 
+    fn part(&self, first: bool) -> u32 {
+        let number = if first { 1 } else { self.parts.get() + 1 };
+        self.parts.set(number);
+        number
+    }
+
     fn message_limit(&self) -> u64 {
         self.reading.limits.message
     }
@@ -184,16 +215,18 @@ impl Open for Opening<'_> {
 }
 
 impl Opening<'_> {
-    fn xml(&self, source: impl BufRead, place: &Place, sink: &mut Sink<'_>) {
+    fn xml(&self, source: impl BufRead, place: &Place, layers: Layers, sink: &mut Sink<'_>) {
         let terms = Terms {
             limits: &self.reading.limits,
             now: self.reading.now,
         };
+        // What comes out of an archive was counted there.
+        let free = Cell::new(u64::MAX);
         let source = BufReader::with_capacity(
             32 << 10,
             Metered {
                 inner: source,
-                budget: self.budget,
+                budget: if layers.deep == 0 { self.budget } else { &free },
             },
         );
         let read = xml::read(source, &terms, &mut |report| {
@@ -208,7 +241,7 @@ impl Opening<'_> {
         }
     }
 
-    fn zip(&self, octets: impl Read + Seek, place: &Place, depth: u32, sink: &mut Sink<'_>) {
+    fn zip(&self, octets: impl Read + Seek, place: &Place, layers: Layers, sink: &mut Sink<'_>) {
         let mut archive = match ZipArchive::new(octets) {
             Ok(archive) => archive,
             Err(error) => return self.refuse(place, zip_reason(&error), sink),
@@ -241,7 +274,7 @@ impl Opening<'_> {
             self.open(
                 Box::new(BufReader::with_capacity(32 << 10, metered)),
                 &within,
-                depth + 1,
+                layers.packed(),
                 &mut |place, found| {
                     noted = true;
                     sink(place, found);

@@ -46,6 +46,8 @@ words! {
         LimitParts = "limit_parts",
         /// A header section of more than 1,000 fields or 256 KiB.
         LimitHeader = "limit_header",
+        /// More than 1,000 reports and refusals in one file, or 100,000 messages in an mbox.
+        LimitReports = "limit_reports",
         /// One value or tag of the XML has more than 1 MiB.
         LimitValue = "limit_value",
         /// Elements within elements, more than 1,000 deep.
@@ -174,6 +176,9 @@ fn says(reason: Reason) -> &'static str {
         Reason::NoRows => "it has no row that could be used",
         Reason::LimitParts => "the message has more than 1,000 parts",
         Reason::LimitHeader => "a header section has more than 1,000 fields or 256 KiB",
+        Reason::LimitReports => {
+            "it has more than 1,000 reports and refusals, or 100,000 messages; the rest is left out"
+        }
         Reason::LimitValue => "one value or tag has more than 1 MiB",
         Reason::LimitLevels => "its elements are more than 1,000 deep",
         Reason::LimitNames => "the different names in it have more than 16 MiB",

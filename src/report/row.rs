@@ -320,17 +320,17 @@ impl Words {
 }
 
 impl Identities {
-    /// The place of an identity.
+    /// The place of an identity, whose names have so many octets.
     ///
     /// # Errors
     ///
     /// When the identities of the report have more than 16 MiB.
-    pub fn place(&mut self, identity: Identity) -> Result<u32, Reason> {
+    pub fn place(&mut self, identity: Identity, names: usize) -> Result<u32, Reason> {
         if let Some(place) = self.places.get(&identity) {
             return Ok(*place);
         }
         let octets = size_of_val(&*identity.signatures) + size_of_val(&*identity.spf);
-        self.insert(identity, octets)
+        self.insert(identity, octets + names)
     }
 }
 

@@ -267,8 +267,13 @@ fn one_document_may_hold_several() {
         .map(|report| report.report_id)
         .collect();
     assert_eq!(ids, ["17", "18"]);
-    let broken = format!("{}<feedback>", one());
-    assert_eq!(read_with(&reading(), broken.as_bytes()).len(), 1);
+    // The first is whole, whatever comes behind it; of the second nothing is.
+    let broken = format!("<a>{}<feedback>", one());
+    let found = read_with(&reading(), broken.as_bytes());
+    let [(_, Found::Report(_)), (_, Found::Refused(refusal))] = &*found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(refusal.reason, Reason::EndsEarly);
 }
 
 #[test]
@@ -406,6 +411,19 @@ fn limits_have_names() {
     };
     let archive = zip(&[("a", octets.as_bytes()), ("b", octets.as_bytes())]);
     assert_eq!(with(entries, &archive), Reason::LimitEntries);
+    let many = format!("<a>{}</a>", "<feedback/>".repeat(5_000));
+    let found = reasons(many.as_bytes());
+    assert_eq!(
+        (found.len(), found.last()),
+        (1_001, Some(&Reason::LimitReports))
+    );
+    let names = octets.replace(
+        "<record>",
+        &format!("{}<record>", format!("<{}>", "n".repeat(300_000)).repeat(4)),
+    );
+    assert_eq!(reasons(names.as_bytes()), [Reason::LimitLevels]);
+    let tag = octets.replace(">17<", &format!("><{}><", "r".repeat(500_000)));
+    assert_eq!(report(tag.as_bytes()).report_id.len(), 1_024);
     let long = octets.replace(">17<", &format!(">{}<", "x".repeat(2 << 20)));
     assert_eq!(reasons(long.as_bytes()), [Reason::LimitValue]);
     let deep = octets.replace("<record>", &format!("{}<record>", "<a>".repeat(2_000)));
@@ -422,6 +440,25 @@ fn limits_have_names() {
     assert_eq!(reasons(parts.as_bytes()), [Reason::LimitParts]);
     let fields = format!("{}\n{octets}", "X: y\n".repeat(2_000));
     assert_eq!(reasons(fields.as_bytes()), [Reason::LimitHeader]);
+}
+
+/// Each of these is small, and would be opened without end.
+#[test]
+fn messages_within_messages_have_an_end() {
+    let mailbox: Vec<u8> = (0..300)
+        .flat_map(|depth| [vec![b'>'; depth], b"From x\nA: b\n\n".to_vec()].concat())
+        .collect();
+    assert!(reasons(&mailbox).contains(&Reason::LimitNesting));
+    let head = "Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n";
+    let mut quoted = format!("Subject: x\n\n{}", one());
+    for _ in 0..3 {
+        quoted = format!("{head}{}", quoted.replace('=', "=3D").replace(':', "=3A"));
+    }
+    assert_eq!(reports(quoted.as_bytes()).len(), 1);
+    for _ in 0..2 {
+        quoted = format!("{head}{}", quoted.replace('=', "=3D").replace(':', "=3A"));
+    }
+    assert_eq!(reasons(quoted.as_bytes()), [Reason::LimitNesting]);
 }
 
 #[test]

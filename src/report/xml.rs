@@ -17,6 +17,8 @@ use super::{
 
 /// Elements within elements. A report has six.
 const LEVELS: usize = 1_000;
+/// Octets of the names of all open elements.
+const NAMES: usize = 1 << 20;
 /// What is kept of one value, in octets; the longest that matters is a domain.
 const VALUE: usize = 1_024;
 
@@ -47,7 +49,19 @@ pub(super) fn read(
         last: None,
     };
     let refusal = |reason| terms.limits.refusal(reason);
-    document.read(source, sink).map_err(|reason| match reason {
+    let read = document.read(source, sink);
+    let within_another = document
+        .open
+        .iter()
+        .any(|open| open.element == Element::Feedback);
+    if read.is_err()
+        && within_another
+        && let Some(last) = document.last.take()
+    {
+        // It is another report that is damaged.
+        sink(last);
+    }
+    read.map_err(|reason| match reason {
         // A text for people that begins with a tag, such as HTML.
         Reason::Xml | Reason::EndsEarly if document.found == 0 => refusal(Reason::NotAReport),
         reason => refusal(reason),
@@ -122,7 +136,7 @@ impl Document<'_> {
     }
 
     fn start(&mut self, name: &str, attributes: &str) -> Result<(), Reason> {
-        if self.open.len() >= LEVELS {
+        if self.open.len() >= LEVELS || self.names.len() + name.len() > NAMES {
             return Err(Reason::LimitLevels);
         }
         let parent = self
@@ -219,7 +233,9 @@ impl Document<'_> {
                 .get(place + 2)
                 .map_or(self.names.len(), |open| open.name);
             if self.value.trim().is_empty() {
-                self.value.push_str(&self.names[first.name..end]);
+                let tag = &self.names[first.name..end];
+                self.value
+                    .push_str(&tag[..tag.floor_char_boundary(VALUE.min(tag.len()))]);
             }
             self.building.mended(Mended::Tag);
         } else if within_foreign {

@@ -6,7 +6,7 @@ use std::{
     io::{self, Cursor, Read},
     net::IpAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     found::{Document, FileFound, RefusalFound, ReportFound, Totals},
-    refused::Refused,
+    refused::{self, Refused},
     state_advice,
     walk::walk,
 };
@@ -33,6 +33,8 @@ use crate::{
 
 /// Reports between two commits.
 const BATCH: u32 = 500;
+/// And the longest time between them.
+const LONGEST: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
 #[expect(
@@ -120,6 +122,7 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
         .map_err(|error| state_advice(&error))?,
         dry_run: arguments.dry_run,
         uncommitted: 0,
+        begun: None,
         refused: Refused::new(&settings.state, settings.limits.message as u64),
         document: Document {
             version: 1,
@@ -127,7 +130,11 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
             totals: Totals::default(),
         },
     };
-    ingest.store.begin().map_err(|error| state_advice(&error))?;
+    if !arguments.dry_run {
+        // First of all: it may make the room that is needed.
+        let forgotten = ingest.refused.forget(settings.keep_refused);
+        forgotten.map_err(|error| state_failure(&settings.state, &error))?;
+    }
     if arguments.deliver {
         ingest.standard_input()?;
     }
@@ -142,6 +149,7 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
         let days = i32::try_from(kept.as_secs() / DAY.unsigned_abs()).unwrap_or(i32::MAX);
         today.saturating_sub(days)
     };
+    ingest.begin().map_err(|error| state_advice(&error))?;
     let forgotten = ingest.store.forget_old(
         today,
         before(settings.keep_addresses),
@@ -150,8 +158,6 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
     forgotten
         .and_then(|()| ingest.store.commit())
         .map_err(|error| state_advice(&error))?;
-    let kept = ingest.refused.forget(settings.keep_refused);
-    kept.map_err(|error| state_failure(&settings.state, &error))?;
     Ok(ingest.document)
 }
 
@@ -186,6 +192,9 @@ fn ours(loaded: &Loaded) -> HashSet<Box<str>> {
         .collect()
 }
 
+/// Reads the same once more.
+type Again<'a> = &'a dyn Fn() -> Option<Box<dyn Read + 'a>>;
+
 struct Ingest {
     reading: Reading,
     ours: HashSet<Box<str>>,
@@ -198,8 +207,9 @@ struct Ingest {
     keep: i64,
     store: Store,
     dry_run: bool,
-    /// Reports since the last commit.
+    /// Reports since the last commit, and when they began; none if no transaction is open.
     uncommitted: u32,
+    begun: Option<Instant>,
     refused: Refused,
     document: Document,
 }
@@ -256,17 +266,12 @@ impl Ingest {
         if let Err(error) = io::stdin().lock().take(limit).read_to_end(&mut octets) {
             return Err(Failure::Other(format!("standard input: {error}")));
         }
-        let again = || Some(Box::new(Cursor::new(octets.clone())) as Box<dyn Read>);
+        let again = || Some(Box::new(Cursor::new(&octets)) as Box<dyn Read + '_>);
         self.read("-", &mut Cursor::new(&octets), &again)
     }
 
     /// Reads what is there, keeps the reports, and puts aside what is refused.
-    fn read(
-        &mut self,
-        path: &str,
-        source: &mut dyn Read,
-        again: &dyn Fn() -> Option<Box<dyn Read>>,
-    ) -> Result<(), Failure> {
+    fn read(&mut self, path: &str, source: &mut dyn Read, again: Again<'_>) -> Result<(), Failure> {
         let mut files: Vec<(Option<u64>, FileFound)> = Vec::new();
         let mut result = Ok(());
         let reading = self.reading.clone();
@@ -297,35 +302,67 @@ impl Ingest {
             }
         });
         result?;
-        for (message, file) in files {
-            let keep = file.refusals.iter().any(RefusalFound::may_be_kept);
-            let failures = file.refusals.iter().any(|refusal| !refusal.may_be_kept());
-            if keep && !failures && !self.dry_run {
-                // Of an mbox the message is named; the file is there for whoever looks.
-                let mut content = if message.is_none() { again() } else { None };
-                let content = content.as_mut().map(|content| content as &mut dyn Read);
-                if let Err(error) = self.refused.keep(&file.path, content, &file.refusals) {
-                    return Err(Failure::Other(format!(
-                        "what is refused cannot be put aside: {error}; see [reports] state"
-                    )));
-                }
-            }
+        if !self.dry_run {
+            self.put_aside(path, &files, again)?;
+        }
+        for (_, file) in files {
             self.document.totals.add(&file);
             self.document.files.push(file);
         }
         Ok(())
     }
 
+    /// Keeps what was refused of one file: a copy and the reasons. Of an mbox, the reasons.
+    fn put_aside(
+        &mut self,
+        path: &str,
+        files: &[(Option<u64>, FileFound)],
+        again: Again<'_>,
+    ) -> Result<(), Failure> {
+        let refusals = files.iter().flat_map(|(_, file)| &file.refusals);
+        let refusals: Vec<RefusalFound> = refusals.cloned().collect();
+        let is_failure = refusals.iter().any(|refusal| !refusal.may_be_kept());
+        if refusals.is_empty() || (is_failure && files.len() == 1) {
+            return Ok(());
+        }
+        let is_mailbox = files.iter().any(|(message, _)| message.is_some());
+        let may_be_failure = || again().is_none_or(refused::speaks_of_failure);
+        let mut content = if is_mailbox || may_be_failure() {
+            None
+        } else {
+            again()
+        };
+        let content = content.as_mut().map(|content| content as &mut dyn Read);
+        self.refused
+            .keep(path, content, &refusals)
+            .map_err(|error| {
+                Failure::Other(format!(
+                    "what is refused cannot be put aside: {error}; see [reports] state"
+                ))
+            })
+    }
+
     fn keep(&mut self, place: &Place, report: &Report) -> Result<ReportFound, StoreError> {
+        self.begin()?;
         let taken = self.take(place, report)?;
         let found = ReportFound::new(report, taken, place.authenticated, self.sources);
         self.uncommitted += 1;
-        if self.uncommitted >= BATCH && !self.dry_run {
+        let is_long = self.begun.is_some_and(|begun| begun.elapsed() > LONGEST);
+        if (self.uncommitted >= BATCH || is_long) && !self.dry_run {
             self.store.commit()?;
-            self.store.begin()?;
             self.uncommitted = 0;
+            self.begun = None;
         }
         Ok(found)
+    }
+
+    /// Begins a transaction, if none is open: others write too, while this one reads.
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if self.begun.is_none() {
+            self.store.begin()?;
+            self.begun = Some(Instant::now());
+        }
+        Ok(())
     }
 
     fn take(&mut self, place: &Place, report: &Report) -> Result<Taken, StoreError> {

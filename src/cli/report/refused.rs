@@ -15,12 +15,18 @@ use super::found::RefusalFound;
 
 /// The folder below that of the store.
 const FOLDER: &str = "refused";
+/// Octets of all copies: anybody can send what is refused. Beyond, only the reason is kept.
+const TOTAL: u64 = 1 << 30;
+/// Refusals of one file that are noted.
+const NOTED: usize = 100;
 
 /// Why it is there.
 #[derive(Serialize)]
 struct Note<'a> {
     time: Timestamp,
     path: &'a str,
+    /// How many refusals there were; the first 100 follow.
+    number: usize,
     refusals: &'a [RefusalFound],
 }
 
@@ -30,6 +36,8 @@ pub(super) struct Refused {
     /// Octets of a file; a larger one is not copied.
     limit: u64,
     number: u64,
+    /// Octets that are there.
+    total: u64,
 }
 
 impl Refused {
@@ -38,6 +46,7 @@ impl Refused {
             folder: state.join(FOLDER),
             limit,
             number: 0,
+            total: 0,
         }
     }
 
@@ -60,24 +69,48 @@ impl Refused {
             std::process::id(),
             self.number
         );
-        if let Some(content) = content {
-            let mut file = create(&self.folder.join(&name))?;
-            io::copy(&mut content.take(self.limit), &mut file)?;
-            file.sync_all()?;
+        let copy = self.folder.join(&name);
+        if let Some(content) = content.filter(|_| self.total < TOTAL) {
+            self.copy(&copy, content)?;
         }
         let note = Note {
             time: now,
             path,
-            refusals,
+            number: refusals.len(),
+            refusals: &refusals[..refusals.len().min(NOTED)],
         };
-        let mut file = create(&self.folder.join(format!("{name}.json")))?;
-        serde_json::to_writer_pretty(&mut file, &note)?;
-        file.write_all(b"\n")?;
-        file.sync_all()
+        let beside = self.folder.join(format!("{name}.json"));
+        let written = create(&beside).and_then(|mut file| {
+            serde_json::to_writer_pretty(&mut file, &note)?;
+            file.write_all(b"\n")?;
+            file.sync_all()
+        });
+        if written.is_err() {
+            // Half of it helps nobody, and takes the room of what can be kept.
+            let _ = fs::remove_file(&beside);
+            let _ = fs::remove_file(&copy);
+        }
+        written
     }
 
-    /// Removes what has been there for longer than this.
-    pub(super) fn forget(&self, keep: Duration) -> io::Result<()> {
+    fn copy(&mut self, path: &Path, content: &mut dyn Read) -> io::Result<()> {
+        let copied = create(path).and_then(|mut file| {
+            let copied = io::copy(&mut content.take(self.limit), &mut file)?;
+            file.sync_all()?;
+            Ok(copied)
+        });
+        match copied {
+            Ok(octets) => self.total += octets,
+            Err(error) => {
+                let _ = fs::remove_file(path);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what has been there for longer than this, and sees how much is left.
+    pub(super) fn forget(&mut self, keep: Duration) -> io::Result<()> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -90,9 +123,34 @@ impl Refused {
             let age = now.duration_since(found.modified()?).unwrap_or_default();
             if found.is_file() && age > keep {
                 fs::remove_file(entry.path())?;
+            } else {
+                self.total += found.len();
             }
         }
         Ok(())
+    }
+}
+
+/// Whether this speaks of a failure report (RFC 9991), which carries someone's message: such a
+/// thing is not kept, whatever it was refused for.
+pub(super) fn speaks_of_failure(mut content: impl Read) -> bool {
+    const SIGNS: [&[u8]; 2] = [b"feedback-report", b"feedback-type:"];
+    let mut held: Vec<u8> = Vec::new();
+    let mut piece = [0; 16 << 10];
+    loop {
+        match content.read(&mut piece) {
+            Ok(0) => return false,
+            // What cannot be read cannot be kept either.
+            Err(_) => return true,
+            Ok(read) => held.extend(piece[..read].iter().map(u8::to_ascii_lowercase)),
+        }
+        if SIGNS
+            .iter()
+            .any(|sign| memchr::memmem::find(&held, sign).is_some())
+        {
+            return true;
+        }
+        held.drain(..held.len().saturating_sub(32));
     }
 }
 

@@ -12,11 +12,22 @@ use super::{
 use crate::{
     evidence::{
         identity::KnownBy,
-        rollup::{known_by_network, network},
+        rollup::{known_by_network, network, spread},
         varint,
     },
     report::{Flags, Identity, Report},
 };
+
+/// A fact, by the numbers of its words.
+struct Added {
+    domain: i64,
+    reporter: i64,
+    sender: i64,
+    known_by: i64,
+    flags: u16,
+    network: i64,
+    messages: u64,
+}
 
 impl Store {
     pub(super) fn add_within(&mut self, incoming: Incoming<'_>) -> rusqlite::Result<Taken> {
@@ -80,6 +91,10 @@ impl Store {
         let mut known: Vec<Option<i64>> = vec![None; identities.len()];
         let nothing = Identity::default();
         let mut undo = varint::Writer::default();
+        // Days follow one another: the first, and how many.
+        let first = rollup.days.first().copied().unwrap_or_default();
+        undo.number(u64::try_from(first).unwrap_or_default());
+        undo.number(rollup.days.len() as u64);
         for fact in &rollup.facts {
             let text = |place: u32| texts.get(place as usize).map_or("", |text| text);
             let sender = at(&mut words, fact.from, || self.word(text(fact.from)))?;
@@ -97,43 +112,89 @@ impl Store {
             };
             let flags = fact.flags | standing;
             let address = octets(fact.address);
-            for (day, messages) in rollup.spread(fact.messages) {
-                let messages = signed(messages);
-                self.connection.prepare_cached(ADD_FACT)?.execute(params![
-                    domain, day, sender, reporter, known_by, flags, network, messages
-                ])?;
-                self.connection
-                    .prepare_cached(ADD_SOURCE)?
-                    .execute(params![domain, known_by, address, day, day, messages])?;
-                undo.fact(&[
-                    i64::from(day),
+            self.add_fact(
+                &rollup.days,
+                &Added {
+                    domain,
+                    reporter,
                     sender,
                     known_by,
-                    i64::from(flags),
+                    flags,
                     network,
-                    messages,
-                ]);
-                undo.octets(&address);
-            }
+                    messages: fact.messages,
+                },
+                &address,
+                1,
+            )?;
+            undo.fact(&[
+                sender,
+                known_by,
+                i64::from(flags),
+                network,
+                signed(fact.messages),
+            ]);
+            undo.octets(&address);
         }
         Ok(undo.finish())
+    }
+
+    /// Adds a fact on each of its days, and its address; or takes them away, with the sign -1.
+    fn add_fact(
+        &mut self,
+        days: &[i32],
+        added: &Added,
+        address: &[u8],
+        sign: i64,
+    ) -> rusqlite::Result<()> {
+        let mut facts = self.connection.prepare_cached(ADD_FACT)?;
+        for (day, messages) in spread(days, added.messages) {
+            facts.execute(params![
+                added.domain,
+                day,
+                added.sender,
+                added.reporter,
+                added.known_by,
+                added.flags,
+                added.network,
+                sign * signed(messages)
+            ])?;
+        }
+        let (Some(first), Some(last)) = (days.first(), days.last()) else {
+            return Ok(());
+        };
+        self.connection
+            .prepare_cached(ADD_SOURCE)?
+            .execute(params![
+                added.domain,
+                added.known_by,
+                address,
+                first,
+                last,
+                sign * signed(added.messages)
+            ])?;
+        Ok(())
     }
 
     /// Takes away what a report has added.
     fn undo(&mut self, domain: i64, reporter: i64, rows: &[u8]) -> rusqlite::Result<()> {
         let mut reader = varint::Reader::new(rows);
-        let mut days = Vec::new();
-        while let Some([day, sender, known_by, flags, network, messages]) = reader.fact() {
+        let mut number = || i32::try_from(reader.number()?).ok();
+        let (Some(first), Some(length)) = (number(), number()) else {
+            return Ok(());
+        };
+        let days: Vec<i32> = (first..first.saturating_add(length)).collect();
+        while let Some([sender, known_by, flags, network, messages]) = reader.fact() {
+            let added = Added {
+                domain,
+                reporter,
+                sender,
+                known_by,
+                flags: u16::try_from(flags).unwrap_or_default(),
+                network,
+                messages: u64::try_from(messages).unwrap_or_default(),
+            };
             let address = reader.octets();
-            self.connection.prepare_cached(ADD_FACT)?.execute(params![
-                domain, day, sender, reporter, known_by, flags, network, -messages
-            ])?;
-            self.connection
-                .prepare_cached(ADD_SOURCE)?
-                .execute(params![domain, known_by, address, day, day, -messages])?;
-            if !days.contains(&day) {
-                days.push(day);
-            }
+            self.add_fact(&days, &added, address, -1)?;
         }
         for day in days {
             self.connection

@@ -38,7 +38,8 @@ impl Store {
             connection.execute(JOIN_REPORTERS, [addresses])?;
             connection.execute(DROP_REPORTERS, [addresses])?;
             connection.execute(DROP_SOURCES, [addresses])?;
-            connection.execute(DROP_ROWS, [today - REPLACED])?;
+            // What was summed over reporters cannot be taken away from one of them.
+            connection.execute(DROP_ROWS, [today - REPLACED, addresses])?;
             connection.execute(DROP_WORDS, [])?;
             connection.execute(SET_CHORE, [today])?;
             Ok(())

@@ -83,8 +83,8 @@ pub(super) const JOIN_REPORTERS: &str = "INSERT INTO fact SELECT domain, day, se
     ON CONFLICT DO UPDATE SET messages = messages + excluded.messages";
 pub(super) const DROP_REPORTERS: &str = "DELETE FROM fact WHERE day < ?1 AND reporter <> 0";
 pub(super) const DROP_SOURCES: &str = "DELETE FROM source WHERE last < ?1";
-pub(super) const DROP_ROWS: &str =
-    "UPDATE report SET rows = NULL WHERE received < ?1 AND rows IS NOT NULL";
+pub(super) const DROP_ROWS: &str = "UPDATE report SET rows = NULL \
+    WHERE (received < ?1 OR day < ?2) AND rows IS NOT NULL";
 pub(super) const DROP_OLD: [&str; 3] = [
     "DELETE FROM fact WHERE day < ?1",
     "DELETE FROM report WHERE day < ?1",
