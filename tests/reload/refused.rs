@@ -54,7 +54,7 @@ fn a_listener_that_this_process_does_not_have() {
     zegel.add(&Org::new("beta", &["beta.example"]));
     zegel.signal("HUP");
     zegel.wait_for_log(
-        "the signer that runs does not have the listener \"outgoing\": restart it",
+        "the signer that runs does not have the listener \"outgoing\"; restart it",
         1,
     );
     zegel.wait_for_log("alfa stays as it was until its file is corrected", 1);
