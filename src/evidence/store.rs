@@ -32,7 +32,8 @@ const WAIT: Duration = Duration::from_secs(30);
 const WORDS: usize = 4 << 20;
 const WORD: usize = 1 << 10;
 
-/// What is added to the flags of a fact, where [`Flags`] and the rollup have no bits.
+/// What is added to the flags of a fact, where [`crate::report::Flags`] and the
+/// rollup have no bits.
 pub mod standing {
     /// The message with the report did not pass DMARC: it is shown and never counted.
     pub const NOT_AUTHENTICATED: u16 = 1 << 14;
