@@ -236,7 +236,7 @@ impl Metrics {
     }
 
     /// Since when the configuration on the disk is newer than the one in use, in seconds since
-    /// 1970; none if it is not. Somebody looked at that time, in milliseconds since 1970.
+    /// 1970; none if it is not. `looked_at` is when that was looked at, in milliseconds since 1970.
     pub fn configuration_newer(&self, since: Option<u64>, looked_at: Option<u64>) {
         let process = &self.0.process;
         let newer_since = since.unwrap_or_default();
