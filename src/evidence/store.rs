@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES};
 use super::{rollup::Rollup, streams::Name};
@@ -178,7 +178,10 @@ impl Store {
                 Ok(connection)
             })
             // Without permission to write beside it, WAL can only be read as it stands on disk.
-            .or_else(|_| immutable(&path))
+            .or_else(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => immutable(&path),
+                _ => Err(error),
+            })
             .map_err(fails)?;
         connection.busy_timeout(WAIT).map_err(fails)?;
         let store = Self {
@@ -286,7 +289,7 @@ impl Store {
         if ended.is_err() {
             // The error is what the caller has to hear of.
             let _ = self.connection.execute_batch("ROLLBACK");
-            self.words.clear();
+            self.forget_words();
         }
         ended.map_err(self.fails())
     }
@@ -304,7 +307,7 @@ impl Store {
         let end = if added.is_ok() {
             "RELEASE report"
         } else {
-            self.words.clear();
+            self.forget_words();
             "ROLLBACK TO report; RELEASE report"
         };
         let ended = self.connection.execute_batch(end);
@@ -342,6 +345,12 @@ impl Store {
         written.map(drop).map_err(self.fails())
     }
 
+    /// What is held of words may not be in the store any more, or is too much.
+    fn forget_words(&mut self) {
+        self.words.clear();
+        self.held = 0;
+    }
+
     fn find_word(&self, text: &str) -> rusqlite::Result<Option<i64>> {
         self.connection
             .prepare_cached(FIND_WORD)?
@@ -361,8 +370,7 @@ impl Store {
         // 64 is about what a place in the table takes besides.
         self.held += text.len() + 64;
         if self.held > WORDS {
-            self.words.clear();
-            self.held = 0;
+            self.forget_words();
         }
         if text.len() <= WORD {
             self.words.insert(text.into(), id);

@@ -72,7 +72,6 @@ pub(super) enum Value {
     Aspf,
     Testing,
     Pct,
-    Fo,
     DiscoveryMethod,
     Generator,
     SourceIp,
@@ -153,7 +152,6 @@ impl Value {
             "aspf" => Self::Aspf,
             "testing" => Self::Testing,
             "pct" => Self::Pct,
-            "fo" => Self::Fo,
             "discovery_method" => Self::DiscoveryMethod,
             _ => return None,
         })
@@ -274,7 +272,6 @@ impl Building {
             | Value::Aspf
             | Value::Testing
             | Value::Pct
-            | Value::Fo
             | Value::DiscoveryMethod => self.policy_value(value, text),
             _ => return self.record_value(value, text),
         }
@@ -298,7 +295,6 @@ impl Building {
             Value::Aspf => &mut policy.aspf,
             Value::Testing => &mut policy.testing,
             Value::Pct => &mut policy.pct,
-            Value::Fo => &mut policy.fo,
             _ => return,
         };
         // Each is a word or a number; what is longer is neither.

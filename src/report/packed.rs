@@ -53,27 +53,19 @@ impl Reading {
             match found {
                 ..=FINDINGS => sink(place, one),
                 // The rest is read, and nobody is told of it a million times.
-                AFTER_FINDINGS => self.refuse_rest(place, sink),
+                AFTER_FINDINGS => self.refuse(place, Reason::LimitReports, sink),
                 _ => {}
             }
         };
         let source = Box::new(BufReader::with_capacity(64 << 10, source));
         opening.open(source, &Place::default(), Layers::default(), &mut noting);
         if found == 0 {
-            sink(
-                &Place::default(),
-                Found::Refused(self.limits.refusal(Reason::NotAReport)),
-            );
+            self.refuse(&Place::default(), Reason::NotAReport, sink);
         }
     }
-}
 
-impl Reading {
-    fn refuse_rest(&self, place: &Place, sink: &mut Sink<'_>) {
-        sink(
-            place,
-            Found::Refused(self.limits.refusal(Reason::LimitReports)),
-        );
+    fn refuse(&self, place: &Place, reason: Reason, sink: &mut Sink<'_>) {
+        sink(place, Found::Refused(self.limits.refusal(reason)));
     }
 }
 
@@ -196,7 +188,7 @@ impl Open for Opening<'_> {
     }
 
     fn refuse(&self, place: &Place, reason: Reason, sink: &mut Sink<'_>) {
-        sink(place, Found::Refused(self.reading.limits.refusal(reason)));
+        self.reading.refuse(place, reason, sink);
     }
 
     fn part(&self, first: bool) -> u32 {

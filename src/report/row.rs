@@ -120,8 +120,6 @@ pub struct Policy {
     pub testing: String,
     /// `pct`
     pub pct: String,
-    /// `fo`
-    pub fo: String,
 }
 
 /// One signature of a row, by places in [`Rows::words`].
@@ -357,4 +355,13 @@ pub struct Report {
     pub skipped: u64,
     /// What was put right, sorted, each once.
     pub mended: Vec<Mended>,
+}
+
+impl Report {
+    /// Notes that something was put right.
+    pub(super) fn note(&mut self, mended: Mended) {
+        if let Err(place) = self.mended.binary_search(&mended) {
+            self.mended.insert(place, mended);
+        }
+    }
 }

@@ -241,10 +241,8 @@ impl Document<'_> {
         } else if within_foreign {
             self.building.mended(Mended::Tag);
         } else if wrappers {
-            if let Some(Ok(report)) = &mut self.last
-                && !report.mended.contains(&Mended::Wrapper)
-            {
-                report.mended.push(Mended::Wrapper);
+            if let Some(Ok(report)) = &mut self.last {
+                report.note(Mended::Wrapper);
             }
         } else {
             return Err(Reason::Xml);
@@ -308,7 +306,7 @@ impl Document<'_> {
             .all(|open| open.element == Element::Wrapper);
         if wrappers && (self.found > 0 || self.open.is_empty()) {
             if let (false, Some(Ok(report))) = (self.open.is_empty(), &mut self.last) {
-                report.mended.push(Mended::Wrapper);
+                report.note(Mended::Wrapper);
             }
             return Ok(());
         }

@@ -45,7 +45,7 @@ impl Store {
             Ok(())
         };
         let forgotten = forget().map_err(self.fails());
-        self.words.clear();
+        self.forget_words();
         forgotten
     }
 
@@ -65,7 +65,7 @@ impl Store {
             self.connection.execute(DROP_WORDS, []).map(drop)
         };
         let forgotten = forget().map_err(self.fails());
-        self.words.clear();
+        self.forget_words();
         forgotten
     }
 
@@ -83,7 +83,7 @@ impl Store {
             self.connection.execute(DROP_WORDS, []).map(drop)
         };
         let forgotten = forget().map_err(self.fails());
-        self.words.clear();
+        self.forget_words();
         forgotten
     }
 }
