@@ -315,7 +315,7 @@ fn date(day: i32) -> Date {
 
 fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
     output.line(format_args!(
-        "{} from {} to {}: {} messages in {} reports of {} reporters",
+        "{} from {} to {}: messages: {}, reports: {}, reporters: {}",
         document.domain,
         document.from,
         document.to,
@@ -325,7 +325,7 @@ fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
     ));
     if document.ignored_reports > 0 {
         output.line(format_args!(
-            "not counted, as their messages did not pass DMARC: {} reports",
+            "reports that do not count, as nobody knows that they are real: {}",
             document.ignored_reports
         ));
     }
