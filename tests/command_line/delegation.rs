@@ -338,6 +338,18 @@ fn a_new_organisation_is_delegated_from_the_start() {
     let file = std::fs::read_to_string(setup.path("orgs.d/nieuw.toml")).unwrap();
     assert!(file.contains("delegation = \"dname\"\n"), "{file}");
     std::fs::remove_file(setup.path("orgs.d/nieuw.toml")).unwrap();
+    // A cell of a sheet comes before the option, which is for all rows.
+    let rows = "id,name,domains,contact,delegation\n\
+                een,Een,een.example,dns@een.example,cname\n\
+                twee,Twee,twee.example,dns@twee.example,\n";
+    let sheet = setup.write("sheet.csv", rows);
+    let from = ["org", "add", "--from", &sheet, "--delegation", "dname"];
+    setup.run(from).expect(0);
+    for (id, way) in [("een", "cname"), ("twee", "dname")] {
+        let file = std::fs::read_to_string(setup.path(&format!("orgs.d/{id}.toml"))).unwrap();
+        let line = format!("delegation = \"{way}\"\n");
+        assert!(file.contains(&line), "{file}");
+    }
     settings(&setup, "", "resolvers = [\"127.0.0.1:1\"]");
     add(&["--delegation", "ns"])
         .expect(1)

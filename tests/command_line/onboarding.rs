@@ -284,14 +284,15 @@ fn fifty_are_added_from_a_sheet_of_a_spreadsheet() {
 #[test]
 fn every_mistake_of_a_sheet_is_named_with_its_line() {
     let setup = Setup::new();
-    let text = "id,name,domains,parked,contact,sender_login\n\
+    let text = "id,name,domains,parked,contact,sender_login,delegation\n\
                 goed,Goed,goed.nl,,dns@goed.nl,\n\
                 Fout,Fout,fout..nl,,,\n\
                 \n\
                 twee,Twee,twee.nl,,dns at twee,\n\
                 goed,Weer,weer.nl,,dns@weer.nl,\n\
                 drie,Drie,drie.nl goed.nl,,dns@drie.nl,\n\
-                vier,Vier,voorbeeld.nl,,dns@vier.nl,\n";
+                vier,Vier,voorbeeld.nl,,dns@vier.nl,\n\
+                vijf,Vijf,vijf.nl,,dns@vijf.nl,,mx\n";
     let file = setup.write("klanten.csv", text);
     let told = [
         "klanten.csv:3: id: \"Fout\"",
@@ -301,6 +302,7 @@ fn every_mistake_of_a_sheet_is_named_with_its_line() {
         "klanten.csv:6: goed: id: it is in line 2 too",
         "klanten.csv:7: drie: goed.nl is in line 2 too",
         "klanten.csv:8: vier: domains: voorbeeld.nl is in ",
+        "klanten.csv:9: delegation: \"mx\": write cname or dname or ns, or leave it empty",
     ];
     let from = ["org", "add", "--from", &file];
     let refused = setup.run(from).expect(1).complains(&told);

@@ -85,7 +85,7 @@ pub(in crate::cli) struct AddArguments {
     delegation: Option<Way>,
 
     /// Add the organisations in this sheet: CSV with the columns id, name, domains, parked,
-    /// contact and sender_login
+    /// contact, sender_login and delegation
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 
@@ -136,7 +136,7 @@ pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Sta
     };
     let (mut entries, mut mistakes) = csv_file::read(sheet)?;
     for entry in &mut entries {
-        entry.delegation = arguments.delegation;
+        entry.delegation = entry.delegation.or(arguments.delegation);
     }
     let (place, added) = add(&entries, arguments.keep_going, &mut mistakes, context)?;
     mistakes.sort_by_key(|mistake| mistake.line);

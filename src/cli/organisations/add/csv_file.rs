@@ -9,13 +9,22 @@ use crate::{
         failure::Failure,
         sheet::{Row, Sheet},
     },
+    keys::Way,
     names::{DomainName, OrganisationId},
 };
 
 /// The most octets that are read: 100,000 organisations fit.
 const LONGEST: u64 = 64 * 1024 * 1024;
 
-const COLUMNS: [&str; 6] = ["id", "name", "domains", "parked", "contact", "sender_login"];
+const COLUMNS: [&str; 7] = [
+    "id",
+    "name",
+    "domains",
+    "parked",
+    "contact",
+    "sender_login",
+    "delegation",
+];
 const REQUIRED: [&str; 4] = ["id", "name", "domains", "contact"];
 
 /// The good rows, and what is wrong with the others.
@@ -107,6 +116,7 @@ impl Reading<'_> {
         let domains = self.domains("domains");
         let parked = self.domains("parked");
         let contact = self.filled("contact");
+        let delegation = self.delegation();
         let entry = Entry {
             line: Some(self.row.line),
             id: id?,
@@ -117,7 +127,7 @@ impl Reading<'_> {
             logins: several(&self.cell("sender_login"))
                 .map(str::to_owned)
                 .collect(),
-            delegation: None,
+            delegation,
         };
         self.mistakes.is_empty().then_some(entry)
     }
@@ -146,6 +156,19 @@ impl Reading<'_> {
         several(&cell)
             .filter_map(|text| self.parsed(column, text))
             .collect()
+    }
+
+    /// None if the cell is empty.
+    fn delegation(&mut self) -> Option<Way> {
+        let cell = self.cell("delegation");
+        let way = Way::named(&cell);
+        if way.is_none() && !cell.is_empty() {
+            let ways = Way::ALL.map(Way::as_str).join(" or ");
+            self.say(format!(
+                "delegation: {cell:?}: write {ways}, or leave it empty"
+            ));
+        }
+        way
     }
 
     fn parsed<T: FromStr<Err: std::fmt::Display>>(
