@@ -171,6 +171,21 @@ pub(super) fn organisation_or_gone<'a>(
     known.map(Cow::Borrowed)
 }
 
+/// The organisations of the configuration, and behind them those of which only the keystore knows.
+/// Not those whose file has mistakes: nobody knows what they want.
+pub(super) fn with_gone<'a>(
+    loaded: &'a Loaded,
+    keystore: &Keystore,
+) -> Result<Vec<Cow<'a, Organisation>>, KeystoreError> {
+    let files = loaded.organisations.iter();
+    let broken = loaded.mistakes.broken.iter();
+    let broken = broken.filter_map(|one| one.organisation.as_ref());
+    let known = files.clone().map(|one| &one.id).chain(broken);
+    let others = keystore.without_file(known)?;
+    let others = others.iter().map(|id| Cow::Owned(gone(id)));
+    Ok(files.map(|one| Cow::Borrowed(&**one)).chain(others).collect())
+}
+
 /// What is known of an organisation that no file names.
 pub(super) fn gone(id: &OrganisationId) -> Organisation {
     let mut organisation = Organisation::without_file(id);

@@ -107,12 +107,13 @@ pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
                 let policies = policies.iter().filter(|policy| is_asked(policy));
                 open.extend(policies.map(|one| task(one.kind.into(), None, one.task)));
             }
-            DomainTasks::Parked { remove, .. } => {
+            DomainTasks::Parked { remove, asked, .. } => {
                 let end = format!("._domainkey.{domain}");
                 let selector =
                     |name: &String| name.strip_suffix(&end).and_then(|name| name.parse().ok());
                 let names = remove.iter();
                 open.extend(names.map(|name| task(RecordKind::Dkim, selector(name), Task::Remove)));
+                open.extend(asked.iter().map(|(kind, asked)| task((*kind).into(), None, *asked)));
             }
         }
     }

@@ -201,6 +201,7 @@ impl Writer<'_> {
                 records,
                 wildcards,
                 remove,
+                ..
             } => {
                 self.paragraph(catalogue.parked_what, &[]);
                 self.paragraph(catalogue.parked_exact, &[]);

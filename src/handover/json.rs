@@ -161,6 +161,7 @@ fn domain(pack: &DomainPack) -> Domain<'_> {
             records,
             wildcards,
             remove,
+            ..
         } => {
             domain.parked = true;
             domain.records = all(records);

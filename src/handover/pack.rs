@@ -8,7 +8,7 @@ use super::{
     Handover, HandoverError, Scope,
     delegation::{self, DelegationPack, steps, target},
     leaving::Farewell,
-    policy::PolicyPack,
+    policy::{PolicyKind, PolicyPack},
     record::{Data, Placement, ResourceRecord, TTL},
     schedule::{date, day_after},
 };
@@ -86,6 +86,8 @@ pub enum DomainTasks {
         wildcards: Vec<ResourceRecord>,
         /// The names of DKIM records of former keys, which are to be removed.
         remove: Vec<String>,
+        /// What the keeper last saw to be otherwise: to be added, or changed.
+        asked: Vec<(PolicyKind, Task)>,
     },
 }
 
@@ -304,6 +306,7 @@ impl Handover<'_> {
             remove: former
                 .map(|entry| entry.selector.record_name(domain))
                 .collect(),
+            asked: self.asked_of_parked(domain),
         }
     }
 

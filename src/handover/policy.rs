@@ -51,6 +51,23 @@ impl Handover<'_> {
         both.into_iter().flatten().collect()
     }
 
+    /// Which policies of a domain that never sends are not as they should be, by what was seen.
+    pub(super) fn asked_of_parked(&self, domain: &DomainName) -> Vec<(PolicyKind, Task)> {
+        let Some(sighting) = self.sightings.domains.get(domain) else {
+            return Vec::new();
+        };
+        let kinds = [
+            (PolicyKind::Spf, "spf.", &sighting.spf),
+            (PolicyKind::Dmarc, "dmarc.", &sighting.dmarc),
+        ];
+        let asked = kinds.into_iter().filter_map(|(kind, code, seen)| {
+            problem(sighting, code)?;
+            let is_there = seen.as_ref().is_some_and(|seen| !seen.is_empty());
+            Some((kind, if is_there { Task::Mend } else { Task::Add }))
+        });
+        asked.collect()
+    }
+
     fn spf(&self, domain: &DomainName, sighting: Option<&DomainSighting>) -> Option<PolicyPack> {
         let part = RelayPart::of(self.settings).written();
         let seen = sighting.and_then(|sighting| sighting.spf.clone());

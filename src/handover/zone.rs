@@ -87,6 +87,7 @@ impl Zone {
                 records,
                 wildcards,
                 remove,
+                ..
             } => {
                 self.comment(&fill(catalogue.parked_domain, &[("domain", name)]));
                 for record in records {

@@ -348,3 +348,55 @@ fn a_rotation_by_hand_has_a_day_by_which_its_records_are_to_be_there() {
     assert_ne!(dates(&setup), ["2999-01-02", "2999-01-02"]);
     setup.run(["check"]).expect(0);
 }
+
+/// What the keeper would have seen of a parked domain.
+const PARKED_SEEN: &str = r#"{"domains": {"oud.nl": {"checked": "2026-01-02T00:00:00Z",
+    "spf": [], "dmarc": ["v=DMARC1; p=none"], "findings": [
+    {"code": "spf.not_parked", "name": "oud.nl", "seen": "", "expected": "v=spf1 -all",
+     "since": "2026-01-02T00:00:00Z"},
+    {"code": "dmarc.not_parked", "name": "_dmarc.oud.nl", "seen": "v=DMARC1; p=none",
+     "expected": "v=DMARC1; p=reject;", "since": "2026-01-02T00:00:00Z"}]}}}"#;
+
+#[test]
+fn packs_go_to_those_with_parked_domains_or_without_a_file_too() {
+    let setup = waiting();
+    setup.write(
+        "orgs.d/stil.toml",
+        "name = \"Stil\"\nparked = [\"oud.nl\", \"goed.nl\"]\n",
+    );
+    let packs = setup.path("packs");
+    let all = ["dns", "records", "--all", "--out", packs.to_str().unwrap()];
+    // Nobody has looked at its domains: nobody knows of anything to do.
+    setup.run(all).expect(0);
+    assert_eq!(names(&packs), ["nieuw.txt"]);
+    fs::create_dir_all(setup.path("keys/keeper.seen")).unwrap();
+    setup.write("keys/keeper.seen/stil.json", PARKED_SEEN);
+    let written = setup.run(all.iter().chain(&["--json"])).expect(0);
+    let written = written.member("written");
+    let stil = written.as_array().unwrap().iter();
+    let stil = stil.clone().find(|one| one["organisation"] == "stil");
+    let told = |kind: &str, task: &str| {
+        json!({"domain": "oud.nl", "kind": kind, "selector": null, "task": task})
+    };
+    assert_eq!(
+        stil.unwrap()["tasks"],
+        json!([told("spf", "add"), told("dmarc", "mend")])
+    );
+    // A stolen key, whose organisation has no file any more: its record has to go.
+    let revoke = ["key", "revoke", "voorbeeld", "s1", "--compromised"];
+    setup.run(revoke).expect(0);
+    fs::remove_file(setup.path("orgs.d/voorbeeld.toml")).unwrap();
+    let listed = setup.run(["org", "list", "--waiting", "--json"]).expect(0);
+    let first = &listed.member("waiting")[0];
+    assert_eq!(first["organisation"], "voorbeeld", "the worst first");
+    assert_eq!(first["level"], "compromised");
+    setup.run(all).expect(0);
+    let files = ["nieuw.txt", "stil.txt", "voorbeeld.txt"];
+    assert_eq!(names(&packs), files);
+    // What a file with mistakes wants is not known.
+    setup.write("orgs.d/nieuw.toml", "domians = []\n");
+    let listed = setup.run(["org", "list", "--waiting", "--json"]);
+    let listed = listed.expect(0).member("waiting");
+    let mut rows = listed.as_array().unwrap().iter();
+    assert!(rows.all(|row| row["organisation"] != "nieuw"), "{listed}");
+}

@@ -120,7 +120,7 @@ fn all(
         broken.filter_map(|one| one.organisation.clone()).collect();
     let mut is_good = true;
     let mut files = Vec::new();
-    for organisation in &loaded.organisations {
+    for organisation in &context::with_gone(loaded, &keystore)? {
         match pack(loaded, &keystore, organisation, scope) {
             Ok(pack) if packs::has_work(&pack) => {
                 files.push(PackFile::new(&pack, arguments.format, arguments.lang));

@@ -1,7 +1,7 @@
 //! `zegel org list --waiting`: what somebody at an organisation has to do, for whoever reminds
 //! them.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        context::Context,
+        context::{Context, with_gone},
         failure::Failure,
         judging::Judge,
         live::ask_signer,
@@ -90,7 +90,8 @@ pub(super) fn run(
     let loaded = context.load()?;
     let keystore = loaded.settings.open_keystore()?;
     let age = arguments.waiting.unwrap_or_default();
-    let all = all(&loaded, &keystore, age, arguments.lang)?;
+    let organisations = with_gone(&loaded, &keystore)?;
+    let all = all(&organisations, &loaded, &keystore, (age, arguments.lang))?;
     let output = &mut context.output;
     if json {
         output.json(&List { waiting: &all });
@@ -104,16 +105,15 @@ pub(super) fn run(
 
 /// The worst first, and of what is as bad what waits for longest.
 fn all<'a>(
-    loaded: &'a Loaded,
+    organisations: &'a [Cow<'_, Organisation>],
+    loaded: &Loaded,
     keystore: &Keystore,
-    age: Duration,
-    language: Language,
+    (age, language): (Duration, Language),
 ) -> Result<Vec<Waiting<'a>>, Failure> {
     let figures = ask_signer(&loaded.settings);
     let judge = Judge::new(loaded, figures.as_ref())?;
     let now = Timestamp::now();
-    let organisations: Vec<&Organisation> =
-        loaded.organisations.iter().map(AsRef::as_ref).collect();
+    let organisations: Vec<&Organisation> = organisations.iter().map(AsRef::as_ref).collect();
     let judged = files::each(&organisations, |one| {
         let judgement = judge.judge(one);
         of_one(one, &judgement, keystore, (now, language))
