@@ -183,7 +183,10 @@ pub(super) fn with_gone<'a>(
     let known = files.clone().map(|one| &one.id).chain(broken);
     let others = keystore.without_file(known)?;
     let others = others.iter().map(|id| Cow::Owned(gone(id)));
-    Ok(files.map(|one| Cow::Borrowed(&**one)).chain(others).collect())
+    Ok(files
+        .map(|one| Cow::Borrowed(&**one))
+        .chain(others)
+        .collect())
 }
 
 /// What is known of an organisation that no file names.

@@ -113,7 +113,11 @@ pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
                     |name: &String| name.strip_suffix(&end).and_then(|name| name.parse().ok());
                 let names = remove.iter();
                 open.extend(names.map(|name| task(RecordKind::Dkim, selector(name), Task::Remove)));
-                open.extend(asked.iter().map(|(kind, asked)| task((*kind).into(), None, *asked)));
+                open.extend(
+                    asked
+                        .iter()
+                        .map(|(kind, asked)| task((*kind).into(), None, *asked)),
+                );
             }
         }
     }

@@ -4,6 +4,7 @@
 //! (domains, reporters, selectors' lines) are held once, and rows are rolled up on their way in.
 
 mod adding;
+mod counting;
 mod forgetting;
 mod reading;
 mod sql;
@@ -18,14 +19,15 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES};
+pub use self::counting::{Counted, Numbers};
+use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES, VERSION_2};
 use super::{rollup::Rollup, streams::Name};
 use crate::{report::Report, words::words};
 
 /// The file in the folder of the store.
 const FILE: &str = "reports.sqlite";
 /// The version of the tables that this program writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long another writer is waited for.
 const WAIT: Duration = Duration::from_secs(30);
 /// So many octets of words are held in memory, and none that is longer than [`WORD`].
@@ -67,6 +69,18 @@ pub enum StoreError {
         path.display()
     )]
     Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// An older Zegel has written it, and whoever only reads can't change that.
+    #[error(
+        "{}: the reports are kept in a form of version {found}, and this program reads version \
+         {VERSION}: the next `zegel report ingest` changes that, also of a folder without reports",
+        path.display()
+    )]
+    Older {
         /// The database.
         path: PathBuf,
         /// Its version.
@@ -184,14 +198,25 @@ impl Store {
             })
             .map_err(fails)?;
         connection.busy_timeout(WAIT).map_err(fails)?;
+        // Whoever writes it reads what strangers send: it is not believed more than a report.
+        connection
+            .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
+            .map_err(fails)?;
         let store = Self {
             connection,
             path,
             words: HashMap::new(),
             held: 0,
         };
-        store.check_version()?;
-        Ok(Some(store))
+        match store.check_version()? {
+            // It is being made.
+            0 => Ok(None),
+            VERSION => Ok(Some(store)),
+            found => Err(StoreError::Older {
+                path: store.path.clone(),
+                found,
+            }),
+        }
     }
 
     /// A store that keeps nothing: what is in this folder, and a transaction that never ends; or
@@ -253,8 +278,11 @@ impl Store {
             let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             if found == 0 {
                 transaction.execute_batch(TABLES)?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
             }
+            if found < 2 {
+                transaction.execute_batch(VERSION_2)?;
+            }
+            transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()
         })
         .map_err(fails)

@@ -60,6 +60,8 @@ pub(super) struct Scene {
     pub(super) settings: HookSettings,
     /// What the program can't reach.
     pub(super) hidden: Vec<PathBuf>,
+    /// The folder of the store of DMARC reports.
+    pub(super) reports: PathBuf,
 }
 
 /// What is known of one organisation.

@@ -26,6 +26,7 @@ mod journal;
 mod leads;
 mod policies;
 mod progress;
+mod reports;
 mod requests;
 mod round;
 mod single;
@@ -118,11 +119,12 @@ async fn serve(
     let Beginning { reader, loaded, .. } = beginning;
     let keystore = opened.keystore.clone();
     let collecting = Collecting::start(&loaded, &opened.keystore, duty);
-    let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics)?;
+    let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics.clone())?;
     let wish = rounds.wish();
     if duty == Duty::Always {
         let hooks = Hooks::new(keystore, rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
+        tokio::spawn(reports::watch(rounds.scene(), metrics));
     }
     let work = rounds.work(duty);
     tokio::pin!(work);

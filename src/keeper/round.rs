@@ -586,6 +586,7 @@ fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scen
         timing: loaded.settings.timing(),
         settings: loaded.settings.hooks.clone(),
         hidden: keystore.places(),
+        reports: loaded.settings.reports.state.clone(),
     })
 }
 

@@ -17,6 +17,7 @@ mod organisations;
 mod process;
 mod queue;
 mod ranking;
+mod reports;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

@@ -194,6 +194,36 @@ pub struct SignerFacts {
 pub struct KeeperFigures {
     /// By its id.
     pub organisations: BTreeMap<String, KeyFigures>,
+    /// Of the DMARC reports; none if none were ever read.
+    pub reports: Option<ReportFigures>,
+}
+
+/// What was read of DMARC reports, since their store was made.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ReportFigures {
+    /// How many reports, by what became of them.
+    pub outcomes: BTreeMap<String, u64>,
+    /// How many files or parts of them were refused, by the reason.
+    pub refusals: BTreeMap<String, u64>,
+    /// The size of the store.
+    pub store_bytes: u64,
+    /// Of each domain with reports: until when the newest tells.
+    pub latest: Vec<LatestReport>,
+    /// Why the store can't be read; then the rest is what was last seen.
+    pub problem: Option<String>,
+}
+
+/// Until when the newest report about a domain tells.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct LatestReport {
+    /// Whose domain it is.
+    pub organisation: String,
+    /// The policy domain.
+    pub domain: String,
+    /// Its last second, since 1970.
+    pub end: u64,
 }
 
 /// What a keeper says of one organisation.

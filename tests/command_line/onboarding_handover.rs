@@ -375,9 +375,7 @@ fn packs_go_to_those_with_parked_domains_or_without_a_file_too() {
     let written = written.member("written");
     let stil = written.as_array().unwrap().iter();
     let stil = stil.clone().find(|one| one["organisation"] == "stil");
-    let told = |kind: &str, task: &str| {
-        json!({"domain": "oud.nl", "kind": kind, "selector": null, "task": task})
-    };
+    let told = |kind: &str, task: &str| json!({"domain": "oud.nl", "kind": kind, "selector": null, "task": task});
     assert_eq!(
         stil.unwrap()["tasks"],
         json!([told("spf", "add"), told("dmarc", "mend")])

@@ -10,7 +10,10 @@ use crate::{
     judgement::{SignerReport, Told},
     observe::{
         metrics::OTHER,
-        status::{KeeperFigures, KeeperStatus, KeyFigures, Role, SignerFigures, SignerStatus},
+        status::{
+            KeeperFigures, KeeperStatus, KeyFigures, ReportFigures, Role, SignerFigures,
+            SignerStatus,
+        },
     },
     words::Level,
 };
@@ -19,6 +22,12 @@ use crate::{
 const FAILURE_IS_NEWS: u64 = 3600;
 /// As the alert ZegelKeeperStale has it.
 const CHECK_IS_OLD: u64 = 6 * 3600;
+/// Reports come every day, from some receivers every week. As in the alert.
+const REPORTS_ARE_MISSING: u64 = 7 * 24 * 3600;
+/// Where none came for so long, none are expected any more: an archive was read once.
+const REPORTS_HAVE_ENDED: u64 = 60 * 24 * 3600;
+/// So many domains are named in one line.
+const NAMED: usize = 5;
 
 /// What to do about each kind of alarm, where the package puts it.
 const ALERTS: &str = "/usr/share/doc/zegel/docs/alerts.md";
@@ -223,6 +232,9 @@ fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
 }
 
 fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
+    if let Some(reports) = &figures.reports {
+        of_reports(reports, now, attention);
+    }
     for (id, keys) in &figures.organisations {
         if id == OTHER {
             of_others(keys, attention);
@@ -250,6 +262,34 @@ fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// Of those who read DMARC reports.
+fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
+    if let Some(problem) = &reports.problem {
+        attention.push(format!(
+            "the keeper can't read the store of DMARC reports: {problem}"
+        ));
+    }
+    let missing = reports.latest.iter().filter(|one| {
+        let age = now.saturating_sub(one.end);
+        (REPORTS_ARE_MISSING..REPORTS_HAVE_ENDED).contains(&age)
+    });
+    let mut missing: Vec<&str> = missing.map(|one| one.domain.as_str()).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let number = missing.len();
+    missing.truncate(NAMED);
+    let more = match number - missing.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    attention.push(format!(
+        "no DMARC report for {} about {}{more}: see ZegelReportsMissing in {ALERTS}",
+        duration(REPORTS_ARE_MISSING),
+        missing.join(", ")
+    ));
 }
 
 /// Of organisations that have no series of their own, of which one or several are meant.
@@ -326,7 +366,10 @@ mod tests {
                 version: VERSION,
                 role: Role::Keeper,
                 not_ready: None,
-                figures: KeeperFigures { organisations },
+                figures: KeeperFigures {
+                    organisations,
+                    reports: None,
+                },
             };
             keeper(Ok(status))
         });

@@ -1,6 +1,6 @@
 //! `zegel status`: one look at the signer, and at the keeper if it shows metrics.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -19,7 +19,8 @@ use crate::{
         status::Status,
     },
     observe::status::{
-        Ask, KeeperFigures, KeyFigures, ObservedFigures, OrganisationFigures, Role, SignerFigures,
+        Ask, KeeperFigures, KeyFigures, ObservedFigures, OrganisationFigures, ReportFigures, Role,
+        SignerFigures,
     },
     words::Level,
 };
@@ -120,6 +121,9 @@ fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {
     {
         lines.extend([printable(&line), String::new()]);
     }
+    if let Some(reports) = &keys.reports {
+        lines.extend([screen.fit(&printable(&of_reports(reports))), String::new()]);
+    }
     if !standing.keeper_was_asked {
         lines.push(
             "The keeper was not asked: see [keeper] http. What it saw is in the keystore.".into(),
@@ -134,6 +138,31 @@ fn lines(standing: &Standing, count: usize, screen: Screen) -> Vec<String> {
     let attention = standing.attention.iter().map(|one| printable(one));
     lines.extend(attention.map(|one| format!("- {one}")));
     lines
+}
+
+/// What was read, since the store was made.
+fn of_reports(reports: &ReportFigures) -> String {
+    let told = |numbers: &BTreeMap<String, u64>| -> String {
+        let told = numbers.iter().filter(|(_, number)| **number > 0);
+        let told: Vec<String> = told
+            .map(|(word, number)| format!("{word} {number}"))
+            .collect();
+        if told.is_empty() {
+            "none".to_owned()
+        } else {
+            told.join(", ")
+        }
+    };
+    let newest = reports.latest.iter().map(|one| one.end).max();
+    let newest = newest.map_or(String::new(), |end| {
+        let ago = duration(now().saturating_sub(end));
+        format!("; the newest tells until {ago} ago")
+    });
+    format!(
+        "DMARC reports: {}; refused: {}{newest}",
+        told(&reports.outcomes),
+        told(&reports.refusals)
+    )
 }
 
 fn process(figures: &SignerFigures) -> [String; 3] {

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Incoming, Store, Taken,
-    sql::{ADD_FACT, ADD_POLICY, ADD_REPORT, ADD_SOURCE, CLEAR_FACTS, FIND_REPORT},
+    sql::{ADD_FACT, ADD_POLICY, ADD_REPORT, ADD_SOURCE, CLEAR_FACTS, FIND_REPORT, SET_LATEST},
     standing,
 };
 use crate::{
@@ -73,6 +73,9 @@ impl Store {
                 incoming.today,
                 rows,
             ])?;
+        self.connection
+            .prepare_cached(SET_LATEST)?
+            .execute(params![domain, report.end])?;
         Ok(taken)
     }
 

@@ -1,6 +1,6 @@
 //! All SQL: the tables, and what is asked of them.
 
-/// The tables, from nothing to version 1.
+/// The tables, from nothing to version 1. What came later is in [`VERSION_2`].
 pub(super) const TABLES: &str = "
 CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 -- A report that was taken. rows: what it added, so that a fuller one can take its place.
@@ -39,6 +39,17 @@ CREATE TABLE name (
 ) WITHOUT ROWID;
 -- On which day something that is done once a day was done last.
 CREATE TABLE chore (name TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// From version 1 to 2. number: how often something was done with reports, by kind and word.
+/// latest: the last second that a report of the domain is about.
+pub(super) const VERSION_2: &str = "
+CREATE TABLE number (
+    kind TEXT NOT NULL, word TEXT NOT NULL, number INTEGER NOT NULL,
+    PRIMARY KEY (kind, word)
+) WITHOUT ROWID;
+CREATE TABLE latest (domain INTEGER PRIMARY KEY, end INTEGER NOT NULL);
+INSERT INTO latest SELECT domain, max(end) FROM report GROUP BY domain;
 ";
 
 pub(super) const FIND_WORD: &str = "SELECT id FROM word WHERE text = ?1";
@@ -85,12 +96,14 @@ pub(super) const DROP_REPORTERS: &str = "DELETE FROM fact WHERE day < ?1 AND rep
 pub(super) const DROP_SOURCES: &str = "DELETE FROM source WHERE last < ?1";
 pub(super) const DROP_ROWS: &str = "UPDATE report SET rows = NULL \
     WHERE (received < ?1 OR day < ?2) AND rows IS NOT NULL";
-pub(super) const DROP_OLD: [&str; 3] = [
+pub(super) const DROP_OLD: [&str; 4] = [
+    "DELETE FROM latest WHERE end < ?1 * 86400",
     "DELETE FROM fact WHERE day < ?1",
     "DELETE FROM report WHERE day < ?1",
     "DELETE FROM policy WHERE day < ?1",
 ];
-pub(super) const DROP_DOMAIN: [&str; 4] = [
+pub(super) const DROP_DOMAIN: [&str; 5] = [
+    "DELETE FROM latest WHERE domain = ?1",
     "DELETE FROM fact WHERE domain = ?1",
     "DELETE FROM source WHERE domain = ?1",
     "DELETE FROM report WHERE domain = ?1",
@@ -102,4 +115,14 @@ pub(super) const DROP_WORDS: &str = "DELETE FROM word WHERE id NOT IN (SELECT do
     UNION SELECT network FROM fact UNION SELECT identity FROM source \
     UNION SELECT domain FROM source UNION SELECT reporter FROM report \
     UNION SELECT domain FROM report UNION SELECT domain FROM policy \
-    UNION SELECT policy FROM policy)";
+    UNION SELECT policy FROM policy UNION SELECT domain FROM latest)";
+
+pub(super) const ADD_NUMBER: &str = "INSERT INTO number (kind, word, number) VALUES (?1, ?2, ?3) \
+    ON CONFLICT DO UPDATE SET number = number + excluded.number";
+pub(super) const NUMBERS: &str = "SELECT kind, word, number FROM number";
+pub(super) const SET_LATEST: &str = "INSERT INTO latest (domain, end) VALUES (?1, ?2) \
+    ON CONFLICT DO UPDATE SET end = max(end, excluded.end)";
+pub(super) const LATEST: &str =
+    "SELECT word.text, latest.end FROM latest JOIN word ON word.id = latest.domain";
+pub(super) const OCTETS: &str =
+    "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";

@@ -28,10 +28,13 @@ use prometheus_client::{
 use super::{
     machine::{self, Machine},
     organisations::{OTHER, may_be_own},
+    reports::Reports,
 };
 use crate::{
     names::OrganisationId,
-    observe::status::{KeeperFigures, KeeperStatus, Key, KeyFigures, NextStep, Role, VERSION},
+    observe::status::{
+        KeeperFigures, KeeperStatus, Key, KeyFigures, NextStep, ReportFigures, Role, VERSION,
+    },
 };
 
 /// What a check found out about one organisation.
@@ -74,6 +77,7 @@ pub struct KeeperMetrics {
     checks: [Counter; 2],
     late: OneGauge,
     over_budget: Counter,
+    reports: Reports,
     table: Arc<Table>,
 }
 
@@ -122,6 +126,8 @@ impl KeeperMetrics {
         });
         let mut registry = machine::registry();
         registry.register_collector(Box::new(KeyCollector(Arc::clone(&table))));
+        let reports = Reports::default();
+        registry.register_collector(Box::new(reports.clone()));
         let checks = Family::<[(&str, &str); 1], Counter>::default();
         let help = "Looks at the DNS of one organisation";
         registry.register("checks", help, checks.clone());
@@ -137,6 +143,7 @@ impl KeeperMetrics {
             machine: Arc::new(Machine::new()),
             late,
             over_budget,
+            reports,
             table,
         }
     }
@@ -163,6 +170,11 @@ impl KeeperMetrics {
     /// A zone of an organisation took more than it may.
     pub fn over_budget(&self) {
         self.over_budget.inc();
+    }
+
+    /// What was last seen of DMARC reports; none if there is no store of them.
+    pub fn reports(&self, figures: Option<ReportFigures>) {
+        self.reports.set(figures);
     }
 
     /// An organisation could not be looked at.
@@ -202,6 +214,7 @@ impl KeeperMetrics {
                 organisations: all
                     .map(|(id, rows)| (id.to_owned(), figures(rows)))
                     .collect(),
+                reports: self.reports.get().map(|figures| (*figures).clone()),
             },
         }
     }

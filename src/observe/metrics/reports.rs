@@ -1,0 +1,84 @@
+//! The DMARC reports that were read, as the keeper sees their store.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+
+use crate::observe::status::ReportFigures;
+
+/// The domains of so many at most have a series, those first that have waited for longest: the
+/// others can't be worse.
+const LONGEST_AGO: usize = 1000;
+
+/// What was last seen; nothing before, or if there is no store. A cheap handle.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reports(Arc<Mutex<Option<Arc<ReportFigures>>>>);
+
+impl Reports {
+    pub(super) fn set(&self, figures: Option<ReportFigures>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = figures.map(Arc::new);
+    }
+
+    pub(super) fn get(&self) -> Option<Arc<ReportFigures>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Collector for Reports {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(figures) = self.get() else {
+            return Ok(());
+        };
+        let counters = [
+            (
+                "reports",
+                "DMARC reports that were read, by what became of them",
+                "outcome",
+                &figures.outcomes,
+            ),
+            (
+                "report_refusals",
+                "What was refused where DMARC reports come in, by the reason",
+                "reason",
+                &figures.refusals,
+            ),
+        ];
+        for (name, help, label, numbers) in counters {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (word, number) in numbers {
+                let labels = [(label, word.as_str())];
+                ConstCounter::new(*number).encode(metric.encode_family(&labels)?)?;
+            }
+        }
+        let octets = i64::try_from(figures.store_bytes).unwrap_or(i64::MAX);
+        let gauge = ConstGauge::new(octets);
+        let help = "Size of the store of reports";
+        let metric =
+            encoder.encode_descriptor("report_store_bytes", help, None, MetricType::Gauge)?;
+        gauge.encode(metric)?;
+        let help = "Until when the newest DMARC report about the domain tells";
+        let name = "report_latest_timestamp_seconds";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut latest: Vec<_> = figures.latest.iter().collect();
+        latest.sort_by_key(|one| one.end);
+        for one in latest.into_iter().take(LONGEST_AGO) {
+            let labels = [
+                ("organisation", one.organisation.as_str()),
+                ("domain", one.domain.as_str()),
+            ];
+            let end = i64::try_from(one.end).unwrap_or(i64::MAX);
+            ConstGauge::new(end).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
