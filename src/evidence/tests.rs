@@ -1,3 +1,5 @@
+mod quarter;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -5,7 +7,7 @@ use proptest::prelude::*;
 use super::{
     identity::KnownBy,
     rollup::extra,
-    streams::{Class, Evidence, Line, Name, Stream, Window, streams},
+    streams::{Changed, Class, Evidence, Line, Name, Stream, Window, streams},
 };
 use crate::report::{Disposition, Flags, Override};
 
@@ -59,7 +61,7 @@ fn ours() -> BTreeSet<(String, String)> {
 }
 
 fn sorted(evidence: &Evidence) -> Vec<Stream> {
-    streams(evidence, &ours(), &[], WINDOW)
+    streams(evidence, &ours(), &[], WINDOW, |_| true)
 }
 
 /// What a row is known by, its flags and network; the stream, its class and its rule.
@@ -204,6 +206,7 @@ fn a_small_stranger_is_no_stream_and_a_named_one_is() {
         class: Class::Known,
         label: Some("Facturen".to_owned()),
         owner: None,
+        networks: BTreeSet::new(),
     };
     evidence.names.insert("via:bot.example".to_owned(), name);
     let streams = sorted(&evidence);
@@ -222,6 +225,7 @@ fn mail_of_a_known_stream_that_broke_on_the_way_is_not_abuse() {
         class: Class::Known,
         label: None,
         owner: None,
+        networks: BTreeSet::new(),
     };
     evidence.names.insert("via:factuur.nl".to_owned(), name);
     assert_eq!(sorted(&evidence)[0].id, "forwarding");
@@ -252,6 +256,7 @@ fn what_was_named_abuse_and_is_aligned_is_unknown_again() {
         class: Class::Abuse,
         label: None,
         owner: None,
+        networks: BTreeSet::new(),
     };
     evidence
         .names

@@ -31,10 +31,10 @@ CREATE TABLE policy (
     reports INTEGER NOT NULL,
     PRIMARY KEY (domain, day, policy)
 ) WITHOUT ROWID;
--- The operator's word for a stream.
+-- The operator's word for a stream. networks: those that sent it then, with blanks between.
 CREATE TABLE name (
     domain TEXT NOT NULL, stream TEXT NOT NULL, class TEXT NOT NULL,
-    label TEXT, owner TEXT, since INTEGER NOT NULL,
+    label TEXT, owner TEXT, since INTEGER NOT NULL, networks TEXT NOT NULL,
     PRIMARY KEY (domain, stream)
 ) WITHOUT ROWID;
 -- On which day something that is done once a day was done last.
@@ -65,13 +65,13 @@ pub(super) const FACTS: &str = "SELECT fact.day, sender.text, reporter.text, fac
     JOIN word AS known ON known.id = fact.identity \
     LEFT JOIN word AS network ON network.id = fact.network \
     WHERE fact.domain = ?1 AND fact.messages > 0 ORDER BY fact.day";
-pub(super) const SOURCES: &str = "SELECT identity, address, messages FROM source \
+pub(super) const SOURCES: &str = "SELECT identity, address, first, last, messages FROM source \
     WHERE domain = ?1 AND messages > 0";
 pub(super) const REPORTS: &str = "SELECT flags, count(*) FROM report WHERE domain = ?1 \
     AND day BETWEEN ?2 AND ?3 GROUP BY flags";
-pub(super) const NAMES: &str = "SELECT stream, class, label, owner FROM name WHERE domain = ?1";
-pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const NAMES: &str = "SELECT stream, class, label, owner, networks FROM name WHERE domain = ?1";
+pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since, \
+    networks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const DROP_NAME: &str = "DELETE FROM name WHERE domain = ?1 AND stream = ?2";
 
 pub(super) const LAST_CHORE: &str = "SELECT day FROM chore WHERE name = 'forget'";
