@@ -69,7 +69,8 @@ pub(super) const SOURCES: &str = "SELECT identity, address, first, last, message
     WHERE domain = ?1 AND messages > 0";
 pub(super) const REPORTS: &str = "SELECT flags, count(*) FROM report WHERE domain = ?1 \
     AND day BETWEEN ?2 AND ?3 GROUP BY flags";
-pub(super) const NAMES: &str = "SELECT stream, class, label, owner, networks FROM name WHERE domain = ?1";
+pub(super) const NAMES: &str =
+    "SELECT stream, class, label, owner, networks FROM name WHERE domain = ?1";
 pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since, \
     networks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const DROP_NAME: &str = "DELETE FROM name WHERE domain = ?1 AND stream = ?2";

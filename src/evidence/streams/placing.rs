@@ -407,7 +407,10 @@ fn passed_way(identity: &KnownBy) -> Option<&str> {
 
 /// By whom it came, or would have if nobody had sent it on.
 fn checked_way(identity: &KnownBy) -> Option<&str> {
-    let first = identity.spf.iter().find(|checked| !checked.domain.is_empty());
+    let first = identity
+        .spf
+        .iter()
+        .find(|checked| !checked.domain.is_empty());
     passed(identity)
         .or(first)
         .map(|checked| organisational(&checked.domain))

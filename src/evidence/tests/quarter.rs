@@ -19,6 +19,8 @@ const QUARTER: Window = Window {
     from: FIRST,
     to: FIRST + DAYS - 1,
 };
+/// A name below, for which our relays send too.
+const BELOW: &str = "dienst.voorbeeld.nl";
 const RELAYS: [&str; 2] = ["192.0.2.1", "2001:db8::25"];
 /// Who reports, with their share of the mail in percent. The last two leave selectors out.
 const REPORTERS: [(&str, u64); 8] = [
@@ -151,7 +153,7 @@ fn sent(day: i32, chance: &mut Chance) -> Vec<Sent> {
     let mut sent = Vec::new();
     // 1. Our relays, for a domain and a name below it.
     for (address, share) in RELAYS.into_iter().zip([3, 1]) {
-        for (from, messages) in [(FROM, 400), ("dienst.voorbeeld.nl", 40)] {
+        for (from, messages) in [(FROM, 400), (BELOW, 40)] {
             let ours = Sent::new(Class::Ours, address, busy(messages * share)).from(from);
             sent.push(ours.signed(FROM, "s1", "pass").spf(FROM, "pass"));
         }
@@ -202,14 +204,20 @@ fn sent(day: i32, chance: &mut Chance) -> Vec<Sent> {
 /// 6 and 7: mail of ours that somebody sends on, whole or broken, with a sender of theirs or ours.
 fn forwarded(busy: impl Fn(u64) -> u64, chance: &mut Chance) -> Vec<Sent> {
     let mut sent = Vec::new();
-    for (place, forwarder) in ["alumni.example", "club.example", "post.example", "thuis.example"]
-        .into_iter()
-        .enumerate()
+    for (place, forwarder) in [
+        "alumni.example",
+        "club.example",
+        "post.example",
+        "thuis.example",
+    ]
+    .into_iter()
+    .enumerate()
     {
         let address = format!("198.51.101.{}", 4 * place + 1);
         let messages = busy(40 + chance.below(20));
         for (result, messages) in [("pass", messages), ("fail", messages / 4)] {
-            let one = Sent::new(Class::Forwarding, &*address, messages);
+            let from = if place == 1 { BELOW } else { FROM };
+            let one = Sent::new(Class::Forwarding, &*address, messages).from(from);
             let one = one.signed(FROM, "s1", result);
             sent.push(match place {
                 0 => one.spf(FROM, "fail"),
@@ -298,7 +306,7 @@ fn read(text: &str) -> Report {
     found.unwrap()
 }
 
-/// Reads these reports into a store of its own, up to and with this day.
+/// Reads these reports into the store.
 fn ingest<'a>(store: &mut Store, reports: impl Iterator<Item = &'a (&'static str, String)>) {
     let relays: Vec<IpAddr> = RELAYS.map(|relay| relay.parse().unwrap()).into();
     store.begin().unwrap();
@@ -382,7 +390,6 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
         (moved.class, moved.changed),
         (Class::Unknown, Some(Changed::Network))
     );
-    assert_eq!(sort(&store, before)[0].changed, None);
     let unmoved = sort(&store, before);
     let unmoved = unmoved.iter().find(|one| one.id == moved.id).unwrap();
     assert_eq!(unmoved.class, Class::Known);
@@ -407,8 +414,9 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
 }
 
 #[test]
-fn the_order_of_a_quarter_and_its_doubles_change_nothing() {
-    let (reports, _) = quarter();
+fn the_order_of_a_month_and_its_doubles_change_nothing() {
+    let (mut reports, _) = quarter();
+    reports.truncate(30 * REPORTERS.len());
     let stores = [0, 1].map(|_| tempfile::tempdir().unwrap());
     let mut first = Store::open(stores[0].path()).unwrap();
     ingest(&mut first, reports.iter());
