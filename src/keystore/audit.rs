@@ -154,9 +154,7 @@ impl<'a> AuditLog<'a> {
     }
 
     /// Appends what is told of the keystore as a whole, down to the disk.
-    pub(super) fn note(mut self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
-        let place = self.folder.place(NAME);
-        let failed = |error| KeystoreError::Audit { place, error };
+    pub(super) fn note(self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
         let note = Note {
             time: now,
             uid: rustix::process::getuid().as_raw(),
@@ -164,17 +162,31 @@ impl<'a> AuditLog<'a> {
             by: self.by,
             event,
         };
+        self.add(&[note])
+    }
+
+    /// Appends these lines, down to the disk.
+    pub(super) fn add(mut self, lines: &[impl Serialize]) -> Result<(), KeystoreError> {
+        let place = self.folder.place(NAME);
+        let failed = |error| KeystoreError::Audit { place, error };
         let write = |file: &mut File| {
             let mut text = Vec::new();
             if is_cut_off(file)? {
                 text.push(b'\n');
             }
-            serde_json::to_writer(&mut text, &note)?;
-            text.push(b'\n');
+            for line in lines {
+                serde_json::to_writer(&mut text, line)?;
+                text.push(b'\n');
+            }
             file.write_all(&text)?;
             file.sync_data()
         };
         write(&mut self.file).map_err(failed)
+    }
+
+    /// Who writes.
+    pub(super) fn by(&self) -> Option<&'a str> {
+        self.by
     }
 
     /// Appends all that is told of these revisions, down to the disk.
