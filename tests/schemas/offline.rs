@@ -384,7 +384,7 @@ pub(super) fn reports(book: &Book) {
     let streams = ["report", "streams", "voorbeeld.nl", "--as-of", "2026-02-01"];
     let found = book.run(&setup, "report-streams", &streams);
     let id = found["streams"][0]["id"].as_str().unwrap().to_owned();
-    let one_stream = [&streams[..3], &[&id], &streams[3..]].concat();
+    let one_stream = [&streams[..3], &[&id, "--names"], &streams[3..]].concat();
     book.run(&setup, "report-streams", &one_stream);
     let name = ["report", "name", "voorbeeld.nl", &id];
     let known = [
