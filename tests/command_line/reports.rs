@@ -313,10 +313,8 @@ fn mail_from_a_name_below_is_shown_by_itself() {
     days(&setup, &rows);
     let begin = (Timestamp::now().as_second() / 86_400 - 1) * 86_400;
     let below = |policy: &str, from: &str| {
-        let record = record(&rows[0]).replace(
-            "<header_from>voorbeeld.nl",
-            &format!("<header_from>{from}"),
-        );
+        let record =
+            record(&rows[0]).replace("<header_from>voorbeeld.nl", &format!("<header_from>{from}"));
         let text = format!(
             "<feedback><report_metadata><org_name>kpn.com</org_name><report_id>{policy} {from}\
              </report_id><date_range><begin>{begin}</begin><end>{}</end></date_range>\
@@ -352,11 +350,16 @@ fn mail_from_a_name_below_is_shown_by_itself() {
     let text = setup.run(text).expect(0);
     text.says(&["it fell under the policy of voorbeeld.nl"]);
     let name = ["report", "name", "mail.voorbeeld.nl", "via:factuur.nl"];
-    let name = setup.run([&name[..], &["--as", "known"]].concat()).expect(2);
+    let name = setup
+        .run([&name[..], &["--as", "known"]].concat())
+        .expect(2);
     name.complains(&["say zegel report name voorbeeld.nl"]);
     // With a policy of its own, what fell under that is meant.
     below("mail.voorbeeld.nl", "mail.voorbeeld.nl");
-    assert_eq!(asked("mail.voorbeeld.nl"), under("mail.voorbeeld.nl", 1, 40));
+    assert_eq!(
+        asked("mail.voorbeeld.nl"),
+        under("mail.voorbeeld.nl", 1, 40)
+    );
 }
 
 #[test]
@@ -402,5 +405,7 @@ fn names_of_addresses_are_asked_for_and_cannot_harm_a_terminal() {
     assert!(!quiet.out.contains("mail.factuur.nl"), "{}", quiet.out);
     let usage = [&asked[..], &["--format", "csv"]].concat();
     setup.run(usage).expect(2);
-    setup.run(["report", "streams", "voorbeeld.nl", "--names"]).expect(2);
+    setup
+        .run(["report", "streams", "voorbeeld.nl", "--names"])
+        .expect(2);
 }

@@ -157,7 +157,9 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
     let (policy_domain, mut streams) = (&sorted.policy_domain, sorted.streams);
     let domain = arguments.domain.as_str();
     let (reports, ignored_reports) = store
-        .reports(policy_domain.as_str(), window, |flags| counts(&loaded, flags))
+        .reports(policy_domain.as_str(), window, |flags| {
+            counts(&loaded, flags)
+        })
         .map_err(|error| state_advice(&error))?;
     let messages = streams.iter().map(|stream| stream.messages).sum();
     let reporters: HashSet<&String> = streams
