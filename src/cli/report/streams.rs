@@ -276,7 +276,8 @@ fn date(day: i32) -> Date {
         .map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }
 
-fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
+/// What it is about.
+fn heading(document: &Document<'_>, output: &mut Output) {
     output.line(format_args!(
         "{} from {} to {}: messages: {}, reports: {}, reporters: {}",
         document.domain,
@@ -298,6 +299,10 @@ fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
             document.ignored_reports
         ));
     }
+}
+
+fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
+    heading(document, output);
     if document.streams.is_empty() {
         return;
     }
@@ -333,7 +338,15 @@ fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
         ]);
     }
     output.line(table);
-    for stream in &document.streams {
+    doubts(&document.streams, output);
+    if let ([stream], true) = (&*document.streams, whole) {
+        one(stream, output);
+    }
+}
+
+/// Where the operator's word does not hold any more.
+fn doubts(streams: &[Shown], output: &mut Output) {
+    for stream in streams {
         if let Some(changed) = stream.changed {
             let said = match changed {
                 Changed::Aligned => "was named abuse, and is aligned now",
@@ -345,9 +358,6 @@ fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
             );
             output.line(printable(&line));
         }
-    }
-    if let ([stream], true) = (&*document.streams, whole) {
-        one(stream, output);
     }
 }
 
