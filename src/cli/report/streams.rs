@@ -23,6 +23,7 @@ use crate::{
         sheet,
         status::Status,
     },
+    config::KeeperSettings,
     evidence::{
         rollup::DAY,
         streams::{Changed, Class, Counted, Stream, Window},
@@ -177,17 +178,7 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
             )));
         }
     }
-    let longest = arguments.stream.as_ref().map_or(LONGEST, |_| usize::MAX);
-    let mut shown: Vec<Shown> = streams
-        .iter()
-        .map(|stream| Shown::new(stream, longest))
-        .collect();
-    if arguments.names {
-        for (stream, shown) in streams.iter().zip(&mut shown) {
-            let names = names(&stream.sources, &loaded.settings.keeper)?;
-            shown.names = Some(names);
-        }
-    }
+    let shown = shown(&streams, arguments, &loaded.settings.keeper)?;
     let document = Document {
         version: 1,
         domain: &arguments.domain,
@@ -208,6 +199,26 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
         text(&document, arguments.stream.is_some(), &mut context.output);
     }
     Ok(Status::Good)
+}
+
+/// What is told of these streams; of one alone, all of it.
+fn shown(
+    streams: &[Stream],
+    arguments: &StreamsArguments,
+    keeper: &KeeperSettings,
+) -> Result<Vec<Shown>, Failure> {
+    let longest = arguments.stream.as_ref().map_or(LONGEST, |_| usize::MAX);
+    let mut shown: Vec<Shown> = streams
+        .iter()
+        .map(|stream| Shown::new(stream, longest))
+        .collect();
+    if arguments.names {
+        for (stream, shown) in streams.iter().zip(&mut shown) {
+            let names = names(&stream.sources, keeper)?;
+            shown.names = Some(names);
+        }
+    }
+    Ok(shown)
 }
 
 impl Shown {
