@@ -27,6 +27,9 @@ const VERSION: u32 = 2;
 
 /// The event of a key whose domain is gone.
 pub(super) const LEFT: &str = "left";
+/// The events of what was said of a stream: no key changes by it.
+pub(super) const STREAM_NAMED: &str = "stream_named";
+pub(super) const STREAM_NAME_DROPPED: &str = "stream_name_dropped";
 /// The events of a key that signs from then on.
 const IN_USE: [&str; 2] = ["activated", "returned"];
 
@@ -112,6 +115,39 @@ pub(super) fn each(folder: &Folder, mut tell: impl FnMut(Event)) {
         }
         line.clear();
     }
+}
+
+/// As much of a line as says what it is about.
+#[derive(Deserialize)]
+struct Kind {
+    event: String,
+}
+
+/// Whether the audit log is there, and not for the sake of streams alone: these say nothing of
+/// whether there were keys.
+pub(super) fn is_about_keys(folder: &Folder) -> bool {
+    if !folder.has(NAME) {
+        return false;
+    }
+    let Ok(Some((file, _))) = folder.open_log(NAME) else {
+        return true;
+    };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    let mut is_empty = true;
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|octets| octets > 0)
+    {
+        let kind = serde_json::from_slice::<Kind>(&line);
+        let of_streams = [STREAM_NAMED, STREAM_NAME_DROPPED];
+        if !kind.is_ok_and(|kind| of_streams.contains(&kind.event.as_str())) {
+            return true;
+        }
+        is_empty = false;
+        line.clear();
+    }
+    is_empty
 }
 
 /// Written before a change, so that nothing is changed that is not told.

@@ -4,7 +4,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Keystore, audit::AuditLog, problem::KeystoreError};
+use super::{
+    Keystore,
+    audit::{AuditLog, STREAM_NAME_DROPPED, STREAM_NAMED},
+    problem::KeystoreError,
+};
 use crate::names::{DomainName, OrganisationId};
 
 /// What was said of one stream.
@@ -53,8 +57,8 @@ impl Keystore {
             pid: std::process::id(),
             by: log.by(),
             event: match word.class {
-                Some(_) => "stream_named",
-                None => "stream_name_dropped",
+                Some(_) => STREAM_NAMED,
+                None => STREAM_NAME_DROPPED,
             },
             organisation: word.organisation,
             domains: [word.domain],
@@ -65,5 +69,54 @@ impl Keystore {
         });
         let lines: Vec<Line<'_>> = lines.collect();
         log.add(&lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::audit::is_about_keys, *};
+
+    #[test]
+    fn what_is_said_of_streams_is_told_and_is_no_word_about_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let keystore = Keystore::create(&path).unwrap().by("report name");
+        let domain = "voorbeeld.nl".parse().unwrap();
+        let word = |class| StreamWord {
+            organisation: None,
+            domain: &domain,
+            stream: "via:factuur.nl",
+            class,
+        };
+        let now = Timestamp::from_second(1_767_225_600).unwrap();
+        let is_about_keys = || is_about_keys(&keystore.root().unwrap());
+        assert!(!is_about_keys());
+        keystore
+            .note_streams(&[word(Some("known")), word(None)], now)
+            .unwrap();
+        assert!(!is_about_keys());
+        let mut told = Vec::new();
+        keystore
+            .each_recorded(|_, line| {
+                let line = line.unwrap();
+                told.push((line.event, line.evidence.unwrap(), line.by.unwrap()));
+            })
+            .unwrap();
+        let expected = [
+            ("stream_named", "via:factuur.nl known"),
+            ("stream_name_dropped", "via:factuur.nl"),
+        ];
+        let expected = expected.map(|(event, evidence)| {
+            (
+                event.to_owned(),
+                evidence.to_owned(),
+                "report name".to_owned(),
+            )
+        });
+        assert_eq!(told, expected);
+        let log = path.join("audit.log");
+        let text = std::fs::read_to_string(&log).unwrap();
+        std::fs::write(&log, text + "{\"event\":\"generated\"}\n").unwrap();
+        assert!(is_about_keys());
     }
 }

@@ -383,6 +383,19 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
     let weeks: u64 = streams.iter().flat_map(|stream| &stream.weeks).sum();
     assert_eq!(weeks, all, "{table}");
 
+    // By From domain they are the same streams, and add up too.
+    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let by_from = [FROM, BELOW, "mail.voorbeeld.nl"].map(|from| {
+        let relays = RELAYS.map(|relay| relay.parse().unwrap());
+        let part = super::streams(&evidence, &ours(), &relays, QUARTER, |name| name == from);
+        assert!(
+            part.iter()
+                .all(|one| streams.iter().any(|whole| whole.id == one.id))
+        );
+        part.iter().map(|stream| stream.messages).sum::<u64>()
+    });
+    assert_eq!(by_from.iter().sum::<u64>(), all, "{by_from:?}");
+
     // What was known moved, and is to be looked at again.
     let moved = streams.iter().find(|one| one.id == "via:salaris.example");
     let moved = moved.unwrap();
