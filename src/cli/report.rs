@@ -4,7 +4,9 @@ mod forget;
 mod found;
 mod ingest;
 mod name;
+mod pointers;
 mod refused;
+mod sorting;
 mod streams;
 mod walk;
 

@@ -1,6 +1,9 @@
 //! The resolvers that are configured: where every search begins.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use mail_auth::hickory_resolver::{
     proto::{
@@ -120,6 +123,28 @@ impl Resolver {
             return Err(absence(&answer));
         }
         Ok(texts.iter().map(Text::joined).collect())
+    }
+
+    /// The names of an address, which its owner chooses (RFC 1035 §3.5). Never empty.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or nobody knows.
+    pub async fn names(&self, address: IpAddr) -> Result<Vec<String>, DnsError> {
+        let name = Name::from(address);
+        let answer = self.ask(&name, RecordType::PTR, Party::Resolver).await?;
+        let names: Vec<String> = answer
+            .answers
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::PTR(name) => Some(written(name)),
+                _ => None,
+            })
+            .collect();
+        if names.is_empty() {
+            return Err(absence(&answer));
+        }
+        Ok(names)
     }
 
     /// The answer of the first resolver that gives one: there is such a record, or there is

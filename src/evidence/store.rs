@@ -356,6 +356,10 @@ impl Store {
         name: Option<&Name>,
         now: i64,
     ) -> Result<(), StoreError> {
+        let networks = |name: &Name| {
+            let networks: Vec<String> = name.networks.iter().map(ToString::to_string).collect();
+            networks.join(" ")
+        };
         let written = match name {
             Some(name) => self.connection.execute(
                 SET_NAME,
@@ -365,7 +369,8 @@ impl Store {
                     name.class.as_str(),
                     name.label,
                     name.owner,
-                    now
+                    now,
+                    networks(name)
                 ],
             ),
             None => self.connection.execute(DROP_NAME, params![domain, stream]),

@@ -1,27 +1,30 @@
 //! Streams: what each party sends in the name of a domain, as reports show it. Pure: from what is
 //! kept, our selectors, the operator's words and the public suffix list.
 
+mod placing;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
+use self::placing::{Placed, place};
 use super::{
     identity::{Checked, KnownBy, Signed},
-    rollup::{extra, network},
-    suffix::{belong_together, organisational},
+    rollup::network,
 };
 use crate::{
-    report::{Disposition, Flags, Outcome, Override},
+    report::{Disposition, Flags},
     words::words,
 };
 
-/// A stream of which nothing is aligned, that nobody has named and that is smaller than this, is
-/// not told apart from abuse.
-const FEW_DAYS: usize = 3;
-const FEW_MESSAGES: u64 = 20;
-/// An SPF domain with such a share of a stream's messages is a usual one of it.
-const USUAL: u64 = 10;
+/// The last days of a stream, of which it is asked whether its networks are still the same.
+const RECENT: i32 = 14;
+/// With fewer messages in these days, nothing is said of that.
+const ENOUGH: u64 = 20;
+/// The networks of a stream are those that send so many percent of its messages: what is
+/// forwarded comes from others.
+const MOST: u64 = 90;
 
 words! {
     /// What a stream is.
@@ -51,6 +54,19 @@ pub struct Name {
     pub label: Option<String>,
     /// Whose it is.
     pub owner: Option<String>,
+    /// The networks that sent most of it when this was said: see [`Stream::main_networks`].
+    pub networks: BTreeSet<IpAddr>,
+}
+
+words! {
+    /// Why the operator's word for a stream does not hold any more.
+    #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    pub enum Changed {
+        /// It was abuse, and is aligned now.
+        Aligned = "aligned",
+        /// It was known, and comes from other networks now.
+        Network = "network",
+    }
 }
 
 /// Messages that agree in everything that is kept.
@@ -79,6 +95,10 @@ pub struct Source {
     pub identity: usize,
     /// The address.
     pub address: IpAddr,
+    /// The first day that is known of, in days since 1970.
+    pub first: i32,
+    /// The last.
+    pub last: i32,
     /// How many, ever.
     pub messages: u64,
 }
@@ -121,6 +141,8 @@ pub struct Stream {
     pub id: String,
     /// What it is.
     pub class: Class,
+    /// Why the operator's word for it does not hold; then it is unknown again.
+    pub changed: Option<Changed>,
     /// What the operator calls it.
     pub label: Option<String>,
     /// Whose it is.
@@ -151,6 +173,8 @@ pub struct Stream {
     pub reporters: BTreeSet<String>,
     /// The addresses, with their messages.
     pub sources: BTreeMap<IpAddr, u64>,
+    /// The networks of its last 14 days.
+    recent: BTreeSet<IpAddr>,
     /// The From domains.
     pub header_from: Counted<String>,
     /// The signatures.
@@ -161,73 +185,43 @@ pub struct Stream {
     pub weeks: Vec<u64>,
 }
 
-/// Which stream a line is in.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-struct Placed {
-    rule: u8,
-    id: String,
-}
-
-impl Placed {
-    fn new(rule: u8, id: impl Into<String>) -> Self {
-        Self {
-            rule,
-            id: id.into(),
-        }
-    }
-
-    fn class(&self) -> Class {
-        match self.rule {
-            1 => Class::Ours,
-            2 => Class::List,
-            3 | 4 => Class::Forwarding,
-            5..=8 => Class::Unknown,
-            _ => Class::Abuse,
-        }
-    }
-}
-
 /// Sorts evidence into streams, the largest first.
 ///
-/// `ours` are our selectors with their domains, in lower case; `relays` our addresses.
+/// `ours` are our selectors with their domains, in lower case; `relays` our addresses. `shown`
+/// tells by the From domain what is counted; all of it is looked at to tell the streams apart.
 pub fn streams(
     evidence: &Evidence,
     ours: &BTreeSet<(String, String)>,
     relays: &[IpAddr],
     window: Window,
+    shown: impl Fn(&str) -> bool,
 ) -> Vec<Stream> {
-    let sorter = Sorter {
-        evidence,
-        ours,
-        known: evidence
-            .names
-            .iter()
-            .filter(|(_, name)| name.class == Class::Known)
-            .map(|(id, _)| id.as_str())
-            .collect(),
-    };
-    let mut placed: Vec<Placed> = evidence
+    let placed = place(evidence, ours);
+    let lines: Vec<(&Line, &Placed)> = evidence
         .lines
         .iter()
-        .map(|line| sorter.place(line))
+        .zip(&placed)
+        .filter(|(line, _)| line.day <= window.to && shown(&line.from))
         .collect();
-    sorter.find_forwarded(&mut placed);
-    sorter.find_abuse(&mut placed);
     let mut streams: BTreeMap<&str, Stream> = BTreeMap::new();
-    for (line, placed) in evidence.lines.iter().zip(&placed) {
+    for (line, placed) in &lines {
         let stream = streams
             .entry(&placed.id)
             .or_insert_with(|| Stream::new(placed, evidence.names.get(&placed.id), window));
         stream.add(line, &evidence.identities[line.identity], window);
     }
-    sorter.add_sources(&placed, relays, &mut streams);
+    add_sources(evidence, &lines, relays, window, &mut streams);
+    for (id, stream) in &mut streams {
+        if let Some(name) = evidence.names.get(*id) {
+            let of_it = lines.iter().filter(|(_, placed)| placed.id == *id);
+            let recent = of_it.filter(|(line, _)| line.day > stream.last_seen - RECENT);
+            stream.doubt(name, recent.map(|(line, _)| line.messages).sum());
+        }
+    }
     let mut streams: Vec<Stream> = streams
         .into_values()
         .filter(|stream| stream.messages > 0)
         .collect();
-    for stream in &mut streams {
-        stream.believe();
-    }
     streams.sort_by(|one, other| {
         other
             .messages
@@ -237,203 +231,38 @@ pub fn streams(
     streams
 }
 
-struct Sorter<'a> {
-    evidence: &'a Evidence,
-    ours: &'a BTreeSet<(String, String)>,
-    /// The ids of the streams that the operator knows.
-    known: HashSet<&'a str>,
-}
-
-impl Sorter<'_> {
-    /// The first rule that fits.
-    fn place(&self, line: &Line) -> Placed {
-        let identity = &self.evidence.identities[line.identity];
-        let flags = Flags::from_bits(line.flags);
-        if line.flags & extra::RELAY != 0 {
-            return Placed::new(1, "ours");
-        }
-        let from = line.from.as_str();
-        let passing = |signed: &&Signed| signed.outcome == Outcome::Pass;
-        let other = identity
-            .signatures
-            .iter()
-            .filter(passing)
-            .find(|signed| !belong_together(&signed.domain, from));
-        let fails = identity
-            .signatures
-            .iter()
-            .any(|signed| signed.outcome != Outcome::Pass && self.is_legitimate(signed, from));
-        let spf = identity
-            .spf
-            .iter()
-            .find(|checked| checked.outcome == Outcome::Pass && !checked.domain.is_empty());
-        if flags.has(Override::MailingList) || (fails && other.is_some()) {
-            let by = other
-                .map(|signed| &signed.domain)
-                .or(spf.map(|checked| &checked.domain));
-            let by = by.map_or("", |domain| organisational(domain));
-            return Placed::new(2, format!("list:{by}"));
-        }
-        if identity
-            .signatures
-            .iter()
-            .filter(passing)
-            .any(|signed| signed.domain == from && self.is_ours(signed))
-        {
-            return Placed::new(3, "forwarding");
-        }
-        if fails
-            && !identity
-                .signatures
-                .iter()
-                .any(|signed| signed.outcome == Outcome::Pass)
-        {
-            return Placed::new(4, "forwarding");
-        }
-        by_proof(line, identity, other, spf)
+/// Each address to the stream that has most of its identity's messages.
+fn add_sources(
+    evidence: &Evidence,
+    lines: &[(&Line, &Placed)],
+    relays: &[IpAddr],
+    window: Window,
+    streams: &mut BTreeMap<&str, Stream>,
+) {
+    let mut by_identity: HashMap<usize, HashMap<&Placed, u64>> = HashMap::new();
+    for (line, placed) in lines {
+        let messages = by_identity.entry(line.identity).or_default();
+        *messages.entry(placed).or_default() += line.messages;
     }
-
-    fn is_ours(&self, signed: &Signed) -> bool {
-        // Without a selector nobody can tell.
-        !signed.selector.is_empty()
-            && self
-                .ours
-                .contains(&(signed.domain.clone(), signed.selector.clone()))
-    }
-
-    /// Whether a signature is one of ours, or of a stream that the operator knows.
-    fn is_legitimate(&self, signed: &Signed, from: &str) -> bool {
-        if signed.domain.is_empty() {
-            return false;
-        }
-        let stream = if belong_together(&signed.domain, from) {
-            format!("dkim:{}/{}", signed.domain, signed.selector)
-        } else {
-            format!("via:{}", organisational(&signed.domain))
+    for source in &evidence.sources {
+        let Some(candidates) = by_identity.get(&source.identity) else {
+            continue;
         };
-        self.is_ours(signed) || self.known.contains(stream.as_str())
-    }
-
-    /// Of a stream that is known by its signature, what comes by an unusual way was forwarded.
-    fn find_forwarded(&self, placed: &mut [Placed]) {
-        let by = |line: &Line| {
-            let spf = &self.evidence.identities[line.identity].spf;
-            let passed = spf.iter().find(|checked| checked.outcome == Outcome::Pass);
-            passed.map(|checked| organisational(&checked.domain).to_owned())
-        };
-        let mut ways: HashMap<&str, HashMap<String, u64>> = HashMap::new();
-        for (line, placed) in self.evidence.lines.iter().zip(&*placed) {
-            if let (7, Some(domain)) = (placed.rule, by(line)) {
-                *ways
-                    .entry(&placed.id)
-                    .or_default()
-                    .entry(domain)
-                    .or_default() += line.messages;
-            }
-        }
-        let usual: HashSet<(String, String)> = ways
+        let is_relay = relays.contains(&source.address);
+        let width = if source.address.is_ipv4() { 24 } else { 48 };
+        let of_network = format!("net:{}/{width}", network(source.address));
+        let best = candidates
             .iter()
-            .flat_map(|(id, domains)| {
-                let all: u64 = domains.values().sum();
-                domains
-                    .iter()
-                    .filter(move |(_, messages)| **messages * USUAL >= all)
-                    .map(|(domain, _)| ((*id).to_owned(), domain.clone()))
-            })
-            .collect();
-        drop(ways);
-        for (line, placed) in self.evidence.lines.iter().zip(placed) {
-            if placed.rule != 7 || Flags::from_bits(line.flags).spf_aligned() {
-                continue;
-            }
-            if let Some(domain) = by(line)
-                && !usual.contains(&(placed.id.clone(), domain))
-            {
-                *placed = Placed::new(3, "forwarding");
-            }
+            .filter(|(placed, _)| (placed.rule == 1) == is_relay)
+            .filter(|(placed, _)| placed.rule != 8 || placed.id == of_network)
+            .max_by_key(|(placed, messages)| (**messages, std::cmp::Reverse(&placed.id)));
+        let Some(stream) = best.and_then(|(placed, _)| streams.get_mut(&*placed.id)) else {
+            continue;
+        };
+        *stream.sources.entry(source.address).or_default() += source.messages;
+        if source.first <= window.to && source.last > stream.last_seen - RECENT {
+            stream.recent.insert(network(source.address));
         }
-    }
-
-    /// Small streams of which nothing is aligned, and that nobody has named.
-    fn find_abuse(&self, placed: &mut [Placed]) {
-        let mut seen: HashMap<Placed, (BTreeSet<i32>, u64, bool)> = HashMap::new();
-        for (line, placed) in self.evidence.lines.iter().zip(&*placed) {
-            let (days, messages, aligned) = seen.entry(placed.clone()).or_default();
-            days.insert(line.day);
-            *messages += line.messages;
-            *aligned |= Flags::from_bits(line.flags).passed();
-        }
-        for placed in placed {
-            let Some((days, messages, aligned)) = seen.get(placed) else {
-                continue;
-            };
-            let is_small = days.len() < FEW_DAYS || *messages < FEW_MESSAGES;
-            let is_named = self.evidence.names.contains_key(&placed.id);
-            if (5..=8).contains(&placed.rule) && is_small && !aligned && !is_named {
-                *placed = Placed::new(9, "abuse");
-            }
-        }
-    }
-
-    /// Each address to the stream that has most of its identity's messages.
-    fn add_sources(
-        &self,
-        placed: &[Placed],
-        relays: &[IpAddr],
-        streams: &mut BTreeMap<&str, Stream>,
-    ) {
-        let mut by_identity: HashMap<usize, HashMap<&Placed, u64>> = HashMap::new();
-        for (line, placed) in self.evidence.lines.iter().zip(placed) {
-            let messages = by_identity.entry(line.identity).or_default();
-            *messages.entry(placed).or_default() += line.messages;
-        }
-        for source in &self.evidence.sources {
-            let Some(candidates) = by_identity.get(&source.identity) else {
-                continue;
-            };
-            let is_relay = relays.contains(&source.address);
-            let width = if source.address.is_ipv4() { 24 } else { 48 };
-            let of_network = format!("net:{}/{width}", network(source.address));
-            let best = candidates
-                .iter()
-                .filter(|(placed, _)| (placed.rule == 1) == is_relay)
-                .filter(|(placed, _)| placed.rule != 8 || placed.id == of_network)
-                .max_by_key(|(placed, messages)| (**messages, std::cmp::Reverse(&placed.id)));
-            let Some(stream) = best.and_then(|(placed, _)| streams.get_mut(&*placed.id)) else {
-                continue;
-            };
-            *stream.sources.entry(source.address).or_default() += source.messages;
-        }
-    }
-}
-
-/// Rules 5 to 9: who the messages prove to be from. `other` is a passing signature of another
-/// organisation, `spf` a check that passed.
-fn by_proof(
-    line: &Line,
-    identity: &KnownBy,
-    other: Option<&Signed>,
-    spf: Option<&Checked>,
-) -> Placed {
-    let from = line.from.as_str();
-    if let Some(signed) = other {
-        return Placed::new(5, format!("via:{}", organisational(&signed.domain)));
-    }
-    let aligned = identity
-        .signatures
-        .iter()
-        .find(|signed| signed.outcome == Outcome::Pass && belong_together(&signed.domain, from));
-    match (aligned, spf) {
-        (None, Some(checked)) if !belong_together(&checked.domain, from) => {
-            Placed::new(6, format!("via:{}", organisational(&checked.domain)))
-        }
-        // Some reporters leave the selector out.
-        (Some(signed), _) => Placed::new(7, format!("dkim:{}/{}", signed.domain, signed.selector)),
-        (None, _) if Flags::from_bits(line.flags).spf_aligned() => {
-            let width = if line.network.contains(':') { 48 } else { 24 };
-            Placed::new(8, format!("net:{}/{width}", line.network))
-        }
-        (None, _) => Placed::new(9, "abuse"),
     }
 }
 
@@ -443,6 +272,7 @@ impl Stream {
         Self {
             id: placed.id.clone(),
             class: name.map_or(placed.class(), |name| name.class),
+            changed: None,
             label: name.and_then(|name| name.label.clone()),
             owner: name.and_then(|name| name.owner.clone()),
             rule: placed.rule,
@@ -458,6 +288,7 @@ impl Stream {
             days: BTreeSet::new(),
             reporters: BTreeSet::new(),
             sources: BTreeMap::new(),
+            recent: BTreeSet::new(),
             header_from: BTreeMap::new(),
             dkim: BTreeMap::new(),
             spf: BTreeMap::new(),
@@ -466,9 +297,6 @@ impl Stream {
     }
 
     fn add(&mut self, line: &Line, identity: &KnownBy, window: Window) {
-        if line.day > window.to {
-            return;
-        }
         self.first_seen = self.first_seen.min(line.day);
         self.last_seen = self.last_seen.max(line.day);
         self.days.insert(line.day);
@@ -508,11 +336,44 @@ impl Stream {
         }
     }
 
-    /// What was named abuse and begins to be aligned is someone's after all.
-    fn believe(&mut self) {
-        if self.rule != 9 && self.class == Class::Abuse && self.aligned > 0 {
+    /// What was named abuse and begins to be aligned is someone's after all; and what was known,
+    /// and comes from none of the networks that it came from then, may be somebody else's.
+    /// `recent` are the messages of its last 14 days.
+    fn doubt(&mut self, name: &Name, recent: u64) {
+        let moved = recent >= ENOUGH
+            && !name.networks.is_empty()
+            && !self.recent.is_empty()
+            && self.recent.is_disjoint(&name.networks);
+        self.changed = match name.class {
+            Class::Abuse if self.rule != 9 && self.aligned > 0 => Some(Changed::Aligned),
+            Class::Known if moved => Some(Changed::Network),
+            _ => None,
+        };
+        if self.changed.is_some() {
             self.class = Class::Unknown;
         }
+    }
+
+    /// The networks that send nine in ten of its messages, by the addresses that are kept: each a
+    /// /24, or a /48 of IPv6.
+    pub fn main_networks(&self) -> BTreeSet<IpAddr> {
+        let mut networks: BTreeMap<IpAddr, u64> = BTreeMap::new();
+        for (address, messages) in &self.sources {
+            *networks.entry(network(*address)).or_default() += messages;
+        }
+        let all: u128 = networks.values().map(|one| u128::from(*one)).sum();
+        let mut networks: Vec<(IpAddr, u64)> = networks.into_iter().collect();
+        networks.sort_by_key(|(_, messages)| std::cmp::Reverse(*messages));
+        let mut before: u128 = 0;
+        networks
+            .into_iter()
+            .take_while(|(_, messages)| {
+                let is_part = before * 100 < all * u128::from(MOST);
+                before += u128::from(*messages);
+                is_part
+            })
+            .map(|(network, _)| network)
+            .collect()
     }
 
     /// The networks of its addresses: for each /24, or /48 of IPv6, the smallest that holds them.

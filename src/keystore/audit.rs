@@ -27,6 +27,9 @@ const VERSION: u32 = 2;
 
 /// The event of a key whose domain is gone.
 pub(super) const LEFT: &str = "left";
+/// The events of what was said of a stream: no key changes by it.
+pub(super) const STREAM_NAMED: &str = "stream_named";
+pub(super) const STREAM_NAME_DROPPED: &str = "stream_name_dropped";
 /// The events of a key that signs from then on.
 const IN_USE: [&str; 2] = ["activated", "returned"];
 
@@ -114,6 +117,39 @@ pub(super) fn each(folder: &Folder, mut tell: impl FnMut(Event)) {
     }
 }
 
+/// As much of a line as says what it is about.
+#[derive(Deserialize)]
+struct Kind {
+    event: String,
+}
+
+/// Whether the audit log is there, and not for the sake of streams alone: these say nothing of
+/// whether there were keys.
+pub(super) fn is_about_keys(folder: &Folder) -> bool {
+    if !folder.has(NAME) {
+        return false;
+    }
+    let Ok(Some((file, _))) = folder.open_log(NAME) else {
+        return true;
+    };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    let mut is_empty = true;
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|octets| octets > 0)
+    {
+        let kind = serde_json::from_slice::<Kind>(&line);
+        let of_streams = [STREAM_NAMED, STREAM_NAME_DROPPED];
+        if !kind.is_ok_and(|kind| of_streams.contains(&kind.event.as_str())) {
+            return true;
+        }
+        is_empty = false;
+        line.clear();
+    }
+    is_empty
+}
+
 /// Written before a change, so that nothing is changed that is not told.
 pub(super) struct AuditLog<'a> {
     folder: &'a Folder,
@@ -154,9 +190,7 @@ impl<'a> AuditLog<'a> {
     }
 
     /// Appends what is told of the keystore as a whole, down to the disk.
-    pub(super) fn note(mut self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
-        let place = self.folder.place(NAME);
-        let failed = |error| KeystoreError::Audit { place, error };
+    pub(super) fn note(self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
         let note = Note {
             time: now,
             uid: rustix::process::getuid().as_raw(),
@@ -164,17 +198,31 @@ impl<'a> AuditLog<'a> {
             by: self.by,
             event,
         };
+        self.add(&[note])
+    }
+
+    /// Appends these lines, down to the disk.
+    pub(super) fn add(mut self, lines: &[impl Serialize]) -> Result<(), KeystoreError> {
+        let place = self.folder.place(NAME);
+        let failed = |error| KeystoreError::Audit { place, error };
         let write = |file: &mut File| {
             let mut text = Vec::new();
             if is_cut_off(file)? {
                 text.push(b'\n');
             }
-            serde_json::to_writer(&mut text, &note)?;
-            text.push(b'\n');
+            for line in lines {
+                serde_json::to_writer(&mut text, line)?;
+                text.push(b'\n');
+            }
             file.write_all(&text)?;
             file.sync_data()
         };
         write(&mut self.file).map_err(failed)
+    }
+
+    /// Who writes.
+    pub(super) fn by(&self) -> Option<&'a str> {
+        self.by
     }
 
     /// Appends all that is told of these revisions, down to the disk.

@@ -44,6 +44,7 @@ mod requests;
 mod restoring;
 mod selectors;
 mod sightings;
+mod streams;
 mod witness;
 mod writer;
 
@@ -68,6 +69,7 @@ pub use self::{
     requests::LookRequest,
     restoring::Restored,
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
+    streams::StreamWord,
     witness::{Doubt, Lineage, Witness},
     writer::{Retired, Writer},
 };

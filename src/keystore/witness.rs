@@ -421,7 +421,7 @@ impl Witness {
     }
 
     fn has_audit(&self) -> bool {
-        self.root.has(super::audit::NAME)
+        super::audit::is_about_keys(&self.root)
     }
 
     fn audit(&self) -> &Mark {

@@ -1,4 +1,4 @@
-//! A name server with a few TXT records, on a port of its own.
+//! A name server with a few records, on a port of its own.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,9 @@ use std::{
 pub(crate) enum Answer {
     /// One record for each.
     Texts(Vec<String>),
-    /// The name has no TXT.
+    /// A PTR to a name of these labels.
+    Pointer(Vec<String>),
+    /// The name has no such record.
     NoRecord,
     /// SERVFAIL
     Failure,
@@ -34,11 +36,12 @@ pub(crate) fn serve(answers: HashMap<String, Answer>) -> SocketAddr {
 /// RFC 1035 §4.1, as far as it is needed.
 fn respond(query: &[u8], answers: &HashMap<String, Answer>) -> Vec<u8> {
     let (name, end) = question(query);
-    let (code, texts) = match answers.get(&name) {
-        Some(Answer::Texts(texts)) => (0, texts.as_slice()),
-        Some(Answer::NoRecord) => (0, &[][..]),
-        Some(Answer::Failure) => (2, &[][..]),
-        None => (3, &[][..]),
+    let (code, records) = match answers.get(&name) {
+        Some(Answer::Texts(texts)) => (0, texts.iter().map(|text| txt(text)).collect()),
+        Some(Answer::Pointer(labels)) => (0, vec![ptr(labels)]),
+        Some(Answer::NoRecord) => (0, Vec::new()),
+        Some(Answer::Failure) => (2, Vec::new()),
+        None => (3, Vec::new()),
     };
     let mut response = query[..2].to_vec();
     response.extend([
@@ -47,22 +50,37 @@ fn respond(query: &[u8], answers: &HashMap<String, Answer>) -> Vec<u8> {
         0,
         1,
         0,
-        u8::try_from(texts.len()).unwrap(),
+        u8::try_from(records.len()).unwrap(),
     ]);
     response.extend([0; 4]);
     response.extend(&query[12..end]);
-    for text in texts {
-        let strings: Vec<&[u8]> = text.as_bytes().chunks(255).collect();
-        let length = u16::try_from(text.len() + strings.len()).unwrap();
-        // The name of the question, TXT, IN, a minute.
-        response.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60]);
-        response.extend(length.to_be_bytes());
-        for string in strings {
-            response.push(u8::try_from(string.len()).unwrap());
-            response.extend(string);
-        }
+    for (kind, data) in records {
+        // The name of the question, the type, IN, a minute.
+        response.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60]);
+        response.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        response.extend(data);
     }
     response
+}
+
+/// The number of the type, and the data.
+fn txt(text: &str) -> (u8, Vec<u8>) {
+    (16, strings(text.as_bytes().chunks(255)))
+}
+
+fn ptr(labels: &[String]) -> (u8, Vec<u8>) {
+    let mut data = strings(labels.iter().map(String::as_bytes));
+    data.push(0);
+    (12, data)
+}
+
+fn strings<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in parts {
+        data.push(u8::try_from(part.len()).unwrap());
+        data.extend(part);
+    }
+    data
 }
 
 /// The name, in lower case, and the place behind the question.

@@ -1,10 +1,13 @@
 //! `zegel report ingest`, over files as reporters send them.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt};
 
 use jiff::Timestamp;
 
-use crate::setup::Setup;
+use crate::{
+    dns_server::{Answer, serve},
+    setup::Setup,
+};
 
 /// With the store of reports in the folder of the test.
 fn setup() -> Setup {
@@ -251,6 +254,12 @@ fn who_sends_is_sorted_named_and_forgotten() {
     let known = ["via:factuur.nl", "--as", "known", "--label", "=Facturen"];
     setup.run([&name[..], &known].concat()).expect(0);
     assert_eq!(streams(&setup), expected("known"));
+    // Who said it is in the audit log.
+    let audit = ["audit", "voorbeeld"];
+    setup.run(audit).expect(0).says(&[
+        "stream_named (via:factuur.nl known)",
+        "zegel report name (user",
+    ]);
     let csv = ["report", "streams", "voorbeeld.nl", "--format", "csv"];
     setup
         .run(csv)
@@ -263,11 +272,140 @@ fn who_sends_is_sorted_named_and_forgotten() {
     let missing = setup.run(missing).expect(2);
     missing.complains(&["has no stream via:other.nl"]);
     let forget = [&name[..], &["via:factuur.nl", "--forget"]].concat();
-    setup.run(forget).expect(0);
+    setup.run(&forget).expect(0);
+    setup
+        .run(audit)
+        .expect(0)
+        .says(&["stream_name_dropped (via:factuur.nl)"]);
+    // What was said holds, also if the log can't be written.
+    let log = setup.path("keys/audit.log");
+    fs::rename(&log, setup.path("away")).unwrap();
+    fs::create_dir(&log).unwrap();
+    let known = [&name[..], &["via:factuur.nl", "--as", "known"]].concat();
+    let known = setup.run(known).expect(1);
+    known
+        .says(&["via:factuur.nl: known"])
+        .complains(&["not in the audit log of the keystore"]);
+    assert_eq!(streams(&setup), expected("known"));
+    fs::remove_dir(&log).unwrap();
+    fs::rename(setup.path("away"), &log).unwrap();
+    setup.run(&forget).expect(0);
     setup
         .run([&name[..], &["--rest", "--as", "abuse"]].concat())
         .expect(0);
     assert_eq!(streams(&setup), expected("abuse"));
     setup.run(["report", "forget", "voorbeeld.nl"]).expect(0);
     assert_eq!(streams(&setup), []);
+}
+
+#[test]
+fn mail_from_a_name_below_is_shown_by_itself() {
+    let setup = setup();
+    let rows: [Row<'_>; 2] = [
+        (
+            "203.0.113.4",
+            40,
+            (false, false),
+            &[("factuur.nl", "fs", "pass")],
+        ),
+        ("203.0.113.5", 2, (false, true), &[]),
+    ];
+    days(&setup, &rows);
+    let begin = (Timestamp::now().as_second() / 86_400 - 1) * 86_400;
+    let below = |policy: &str, from: &str| {
+        let record =
+            record(&rows[0]).replace("<header_from>voorbeeld.nl", &format!("<header_from>{from}"));
+        let text = format!(
+            "<feedback><report_metadata><org_name>kpn.com</org_name><report_id>{policy} {from}\
+             </report_id><date_range><begin>{begin}</begin><end>{}</end></date_range>\
+             </report_metadata><policy_published><domain>{policy}</domain></policy_published>\
+             {record}</feedback>",
+            begin + 86_399
+        );
+        let file = setup.write("below.xml", &text);
+        setup.run(["report", "ingest", &file]).expect(0);
+    };
+    below("voorbeeld.nl", "a.mail.voorbeeld.nl");
+    below("voorbeeld.nl", "nomail.voorbeeld.nl");
+    let asked = |domain: &str| {
+        let found = setup.run(["report", "streams", domain, "--json"]).expect(0);
+        let found = found.json();
+        let streams = found["streams"].as_array().unwrap();
+        let sum: u64 = streams
+            .iter()
+            .map(|one| one["messages"].as_u64().unwrap())
+            .sum();
+        assert_eq!(found["messages"], sum, "{found}");
+        (
+            found["policy_domain"].as_str().unwrap().to_owned(),
+            streams.len(),
+            sum,
+        )
+    };
+    let under = |domain: &str, streams, messages| (domain.to_owned(), streams, messages);
+    assert_eq!(asked("voorbeeld.nl"), under("voorbeeld.nl", 2, 500));
+    assert_eq!(asked("mail.voorbeeld.nl"), under("voorbeeld.nl", 1, 40));
+    assert_eq!(asked("other.voorbeeld.nl"), under("voorbeeld.nl", 0, 0));
+    let text = ["report", "streams", "mail.voorbeeld.nl"];
+    let text = setup.run(text).expect(0);
+    text.says(&["it fell under the policy of voorbeeld.nl"]);
+    let name = ["report", "name", "mail.voorbeeld.nl", "via:factuur.nl"];
+    let name = setup
+        .run([&name[..], &["--as", "known"]].concat())
+        .expect(2);
+    name.complains(&["say zegel report name voorbeeld.nl"]);
+    // With a policy of its own, what fell under that is meant.
+    below("mail.voorbeeld.nl", "mail.voorbeeld.nl");
+    assert_eq!(
+        asked("mail.voorbeeld.nl"),
+        under("mail.voorbeeld.nl", 1, 40)
+    );
+}
+
+#[test]
+fn names_of_addresses_are_asked_for_and_cannot_harm_a_terminal() {
+    let setup = setup();
+    let file = setup.path("zegel.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let labels = |name: &str| Answer::Pointer(name.split('.').map(str::to_owned).collect());
+    let answers = HashMap::from([
+        (
+            "4.113.0.203.in-addr.arpa".to_owned(),
+            labels("mail.factuur.nl"),
+        ),
+        (
+            "5.113.0.203.in-addr.arpa".to_owned(),
+            labels("\u{1b}[31m.evil.example"),
+        ),
+    ]);
+    let resolver = serve(answers).to_string();
+    fs::write(&file, text.replace("127.0.0.1:1", &resolver)).unwrap();
+    let signed = [("factuur.nl", "fs", "pass")];
+    let row = |address, messages| (address, messages, (false, false), &signed[..]);
+    days(
+        &setup,
+        &[
+            row("203.0.113.4", 40),
+            row("203.0.113.5", 7),
+            row("203.0.113.6", 3),
+        ],
+    );
+    let streams = ["report", "streams", "voorbeeld.nl", "via:factuur.nl"];
+    let asked = [&streams[..], &["--names"]].concat();
+    let shown = setup.run(&asked).expect(0);
+    assert!(!shown.out.contains('\u{1b}'), "{}", shown.out);
+    shown.says(&["203.0.113.4 mail.factuur.nl", "evil.example"]);
+    let found = setup.run([&asked[..], &["--json"]].concat()).expect(0);
+    let found = found.json();
+    let names = &found["streams"][0]["names"];
+    assert_eq!(names["203.0.113.4"][0], "mail.factuur.nl", "{found}");
+    assert_eq!(names.as_object().unwrap().len(), 2, "{found}");
+    assert_eq!(found["warnings"].as_array().unwrap().len(), 0, "{found}");
+    let quiet = setup.run(streams).expect(0);
+    assert!(!quiet.out.contains("mail.factuur.nl"), "{}", quiet.out);
+    let usage = [&asked[..], &["--format", "csv"]].concat();
+    setup.run(usage).expect(2);
+    setup
+        .run(["report", "streams", "voorbeeld.nl", "--names"])
+        .expect(2);
 }

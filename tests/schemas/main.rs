@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod book;
+#[path = "../command_line/dns_server.rs"]
+#[expect(dead_code, reason = "others use it too")]
+mod dns_server;
 mod live;
 mod offline;
 #[path = "../command_line/setup.rs"]

@@ -1,9 +1,10 @@
 //! Commands that need nobody else.
 
-use std::fs;
+use std::{collections::HashMap, fs};
 
 use crate::{
     book::Book,
+    dns_server::{Answer, serve},
     setup::{ED25519_KEY, MESSAGE, OTHER_RSA_KEY, RSA_KEY, Setup, finish, zegel},
 };
 
@@ -370,6 +371,9 @@ pub(super) fn reports(book: &Book) {
         <source_ip>192.0.2.1</source_ip><count>30</count><policy_evaluated/></row><auth_results><dkim>\
         <domain>factuur.nl</domain><selector>fs</selector><result>pass</result></dkim><spf>\
         <domain>mail.factuur.nl</domain><result>pass</result></spf></auth_results></record>\
+        <record><row><source_ip>192.0.2.2</source_ip><count>3</count><policy_evaluated>\
+        <dkim>pass</dkim></policy_evaluated></row><auth_results><dkim><domain>voorbeeld.nl\
+        </domain><selector>x</selector><result>pass</result></dkim></auth_results></record>\
         </feedback>";
     let one = setup.write("one.xml", report);
     let mail = setup.write("mail", &format!("Subject: x\n\n{report}"));
@@ -380,11 +384,16 @@ pub(super) fn reports(book: &Book) {
     // From here on a bare file counts as evidence, too.
     let file = setup.path("zegel.toml");
     let settings = fs::read_to_string(&file).unwrap();
-    fs::write(&file, settings.replace("authserv_id", "# authserv_id")).unwrap();
+    let named = ["mail", "factuur", "nl"].map(str::to_owned).into();
+    let names = HashMap::from([("1.2.0.192.in-addr.arpa".to_owned(), Answer::Pointer(named))]);
+    let settings = settings
+        .replace("authserv_id", "# authserv_id")
+        .replace("127.0.0.1:1", &serve(names).to_string());
+    fs::write(&file, settings).unwrap();
     let streams = ["report", "streams", "voorbeeld.nl", "--as-of", "2026-02-01"];
     let found = book.run(&setup, "report-streams", &streams);
     let id = found["streams"][0]["id"].as_str().unwrap().to_owned();
-    let one_stream = [&streams[..3], &[&id], &streams[3..]].concat();
+    let one_stream = [&streams[..3], &[&id, "--names"], &streams[3..]].concat();
     book.run(&setup, "report-streams", &one_stream);
     let name = ["report", "name", "voorbeeld.nl", &id];
     let known = [
@@ -396,6 +405,10 @@ pub(super) fn reports(book: &Book) {
         "F. Beheer",
     ];
     book.run(&setup, "report-name", &[&name[..], &known].concat());
+    // What is aligned is no abuse.
+    let aligned = ["report", "name", "voorbeeld.nl", "dkim:voorbeeld.nl/x"];
+    let abuse = [&aligned[..], &["--as", "abuse"]].concat();
+    book.run(&setup, "report-name", &abuse);
     book.run(&setup, "report-streams", &streams);
     book.run(&setup, "report-name", &[&name[..], &["--forget"]].concat());
     let before = ["report", "forget", "--before", "2026-01-01"];

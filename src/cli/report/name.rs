@@ -1,5 +1,7 @@
 //! `zegel report name`: the operator's word for a stream.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,14 +11,16 @@ use crate::{
     cli::{
         context::Context,
         failure::Failure,
-        output::printable,
-        report::streams::{everything, sort},
+        output::{printable, warn},
+        report::sorting::{everything, owner, sort},
         status::Status,
     },
+    config::Loaded,
     evidence::{
         Store,
-        streams::{Class, Name},
+        streams::{Class, Name, Stream},
     },
+    keystore::StreamWord,
     names::DomainName,
 };
 
@@ -95,37 +99,32 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
     let settings = &loaded.settings.reports;
     let store = store_there(settings)?;
     let domain = arguments.domain.as_str();
-    let all = sort(&store, &loaded, &arguments.domain, everything())?;
+    let sorted = sort(&store, &loaded, &arguments.domain, everything())?;
     drop(store);
-    let named: Vec<String> = match &arguments.stream {
-        // A name may be taken back when the stream is gone.
-        Some(id) if arguments.forget || all.iter().any(|stream| stream.id == *id) => {
-            vec![id.clone()]
-        }
-        Some(id) => {
-            return Err(Failure::Usage(format!(
-                "{domain} has no stream {id}; zegel report streams {domain} lists them"
-            )));
-        }
-        None => all
-            .into_iter()
-            .filter(|stream| stream.class == Class::Unknown && stream.aligned == 0)
-            .map(|stream| stream.id)
-            .collect(),
-    };
-    let name = arguments.class.map(|class| Name {
-        class,
-        label: arguments.label.clone(),
-        owner: arguments.owner.clone(),
-    });
+    if sorted.policy_domain != arguments.domain {
+        return Err(Failure::Usage(format!(
+            "{domain} has no policy of its own: its mail fell under that of {0}, and so do its \
+             streams; say zegel report name {0}",
+            sorted.policy_domain
+        )));
+    }
+    let named = chosen(arguments, &sorted.streams)?;
     let written = Store::open(&settings.state).and_then(|mut store| {
         store.begin()?;
-        for id in &named {
+        for (id, networks) in &named {
+            let name = arguments.class.map(|class| Name {
+                class,
+                label: arguments.label.clone(),
+                owner: arguments.owner.clone(),
+                networks: networks.clone(),
+            });
             store.set_name(domain, id, name.as_ref(), Timestamp::now().as_second())?;
         }
         store.commit()
     });
     written.map_err(|error| state_advice(&error))?;
+    let named: Vec<String> = named.into_iter().map(|(id, _)| id).collect();
+    let status = note(&named, arguments, &loaded, context);
     if arguments.json {
         context.output.json(&Document {
             domain: &arguments.domain,
@@ -134,7 +133,7 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
             label: arguments.label.as_deref(),
             owner: arguments.owner.as_deref(),
         });
-        return Ok(Status::Good);
+        return Ok(status);
     }
     for id in &named {
         let said = match arguments.class {
@@ -143,5 +142,63 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
         };
         context.output.line(printable(&said));
     }
-    Ok(Status::Good)
+    Ok(status)
+}
+
+/// The streams that are meant, with the networks that send most of each.
+fn chosen(
+    arguments: &NameArguments,
+    all: &[Stream],
+) -> Result<Vec<(String, BTreeSet<IpAddr>)>, Failure> {
+    let with_networks = |stream: &Stream| (stream.id.clone(), stream.main_networks());
+    let Some(id) = &arguments.stream else {
+        // What was known and has changed is somebody's: the operator has to look at it.
+        let rest = all.iter().filter(|stream| {
+            stream.class == Class::Unknown && stream.aligned == 0 && stream.changed.is_none()
+        });
+        return Ok(rest.map(with_networks).collect());
+    };
+    match all.iter().find(|stream| stream.id == *id) {
+        Some(stream) => Ok(vec![with_networks(stream)]),
+        // A name may be taken back when the stream is gone.
+        None if arguments.forget => Ok(vec![(id.clone(), BTreeSet::new())]),
+        None => Err(Failure::Usage(format!(
+            "{0} has no stream {id}; zegel report streams {0} lists them",
+            arguments.domain
+        ))),
+    }
+}
+
+/// Tells the audit log. What was said holds all the same if that fails.
+fn note(
+    named: &[String],
+    arguments: &NameArguments,
+    loaded: &Loaded,
+    context: &mut Context,
+) -> Status {
+    if named.is_empty() {
+        return Status::Good;
+    }
+    let organisation = owner(loaded, &arguments.domain);
+    let words: Vec<StreamWord<'_>> = named
+        .iter()
+        .map(|stream| StreamWord {
+            organisation: organisation.map(|one| &one.id),
+            domain: &arguments.domain,
+            stream,
+            class: arguments.class.map(Class::as_str),
+        })
+        .collect();
+    let noted = context
+        .open_keystore(&loaded.settings)
+        .and_then(|keystore| keystore.note_streams(&words, Timestamp::now()));
+    match noted {
+        Ok(()) => Status::Good,
+        Err(error) => {
+            warn(format_args!(
+                "it is kept with the reports, but not in the audit log of the keystore: {error}"
+            ));
+            Status::Finding
+        }
+    }
 }

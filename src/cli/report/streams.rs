@@ -1,6 +1,9 @@
 //! `zegel report streams`: who sends in the name of a domain, as reports show it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
+};
 
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -11,17 +14,19 @@ use crate::{
         context::Context,
         day::Day,
         failure::Failure,
-        output::{Output, Table},
-        report::{state_advice, store_there},
+        output::{Output, Table, printable},
+        report::{
+            pointers::names,
+            sorting::{counts, sort},
+            state_advice, store_there,
+        },
         sheet,
         status::Status,
     },
-    config::Loaded,
+    config::KeeperSettings,
     evidence::{
-        Store,
         rollup::DAY,
-        standing,
-        streams::{Class, Counted, Stream, Window, streams},
+        streams::{Changed, Class, Counted, Stream, Window},
     },
     names::DomainName,
     report::Outcome,
@@ -29,18 +34,19 @@ use crate::{
 
 /// Entries of a list, unless one stream is asked for.
 const LONGEST: usize = 10;
-/// Days that may be asked for.
-const LONGEST_WINDOW: i32 = 3_650;
-
 #[derive(Args, Debug)]
 pub(in crate::cli) struct StreamsArguments {
-    /// The domain whose policy the mail fell under
+    /// The domain whose policy the mail fell under, or a name below it
     #[arg(value_name = "DOMAIN")]
     domain: DomainName,
 
     /// One stream by its id, with everything that is known of it
     #[arg(value_name = "STREAM")]
     stream: Option<String>,
+
+    /// Ask the resolvers what the ten largest addresses of the stream are called
+    #[arg(long, requires = "stream")]
+    names: bool,
 
     /// How many days, up to today
     #[arg(long, value_name = "NUMBER", default_value_t = 56,
@@ -68,11 +74,24 @@ enum Format {
     Csv,
 }
 
+impl StreamsArguments {
+    fn window(&self) -> Window {
+        let now = self.as_of.map_or_else(Timestamp::now, Day::ends);
+        let to = now.as_second().div_euclid(DAY);
+        let to = i32::try_from(to).unwrap_or(i32::MAX);
+        Window {
+            from: to - i32::from(self.days) + 1,
+            to,
+        }
+    }
+}
+
 /// The document of `--json`.
 #[derive(Serialize)]
 struct Document<'a> {
     version: u8,
     domain: &'a DomainName,
+    policy_domain: &'a DomainName,
     from: Date,
     to: Date,
     reports: u64,
@@ -86,6 +105,7 @@ struct Document<'a> {
 struct Shown {
     id: String,
     class: Class,
+    changed: Option<Changed>,
     name: Option<String>,
     owner: Option<String>,
     rule: u8,
@@ -107,7 +127,9 @@ struct Shown {
     spf: Vec<ShownCheck>,
     weeks: Vec<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    addresses: Option<BTreeMap<String, u64>>,
+    addresses: Option<BTreeMap<IpAddr, u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<BTreeMap<IpAddr, Vec<String>>>,
 }
 
 #[derive(Serialize)]
@@ -126,22 +148,19 @@ struct ShownCheck {
 }
 
 pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result<Status, Failure> {
+    if arguments.names && arguments.format == Format::Csv {
+        return Err(Failure::Usage("--names: CSV has no addresses".to_owned()));
+    }
     let loaded = context.load()?;
-    let settings = &loaded.settings.reports;
-    let now = arguments
-        .as_of
-        .map_or_else(Timestamp::now, Day::ends)
-        .as_second();
-    let to = i32::try_from(now.div_euclid(DAY)).unwrap_or(i32::MAX);
-    let window = Window {
-        from: to - i32::from(arguments.days) + 1,
-        to,
-    };
-    let store = store_there(settings)?;
-    let mut streams = sort(&store, &loaded, &arguments.domain, window)?;
+    let window = arguments.window();
+    let store = store_there(&loaded.settings.reports)?;
+    let sorted = sort(&store, &loaded, &arguments.domain, window)?;
+    let (policy_domain, mut streams) = (&sorted.policy_domain, sorted.streams);
     let domain = arguments.domain.as_str();
     let (reports, ignored_reports) = store
-        .reports(domain, window, |flags| counts(&loaded, flags))
+        .reports(policy_domain.as_str(), window, |flags| {
+            counts(&loaded, flags)
+        })
         .map_err(|error| state_advice(&error))?;
     let messages = streams.iter().map(|stream| stream.messages).sum();
     let reporters: HashSet<&String> = streams
@@ -159,18 +178,18 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
             )));
         }
     }
-    let longest = arguments.stream.as_ref().map_or(LONGEST, |_| usize::MAX);
-    let shown = |stream: &Stream| Shown::new(stream, longest);
+    let shown = shown(&streams, arguments, &loaded.settings.keeper)?;
     let document = Document {
         version: 1,
         domain: &arguments.domain,
+        policy_domain,
         from: date(window.from),
         to: date(window.to),
         reports,
         reporters,
         ignored_reports,
         messages,
-        streams: streams.iter().map(shown).collect(),
+        streams: shown,
     };
     if arguments.json {
         context.output.json(&document);
@@ -182,81 +201,35 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
     Ok(Status::Good)
 }
 
-/// Whether something is evidence, by the flags of its facts. With a name to check them by, only
-/// reports whose messages passed DMARC prove anything (RFC 9990 §3.5.2).
-fn counts(loaded: &Loaded, flags: u16) -> bool {
-    let ignored = match loaded.settings.reports.authserv_id {
-        Some(_) => standing::NOT_AUTHENTICATED | standing::BARE,
-        None => standing::NOT_AUTHENTICATED,
-    };
-    flags & ignored == 0
-}
-
-/// All days.
-pub(super) fn everything() -> Window {
-    let to = Timestamp::now().as_second().div_euclid(DAY);
-    let to = i32::try_from(to).unwrap_or(i32::MAX);
-    Window {
-        from: to - LONGEST_WINDOW,
-        to: to + 3,
-    }
-}
-
-/// The streams of a domain in these days.
-pub(super) fn sort(
-    store: &Store,
-    loaded: &Loaded,
-    domain: &DomainName,
-    window: Window,
-) -> Result<Vec<Stream>, Failure> {
-    let evidence = store
-        .evidence(domain.as_str(), |flags| counts(loaded, flags))
-        .map_err(|error| state_advice(&error))?;
-    let selectors = selectors(loaded, domain)?;
-    let relays = &loaded.settings.keeper.relay_addresses;
-    Ok(streams(&evidence, &selectors, relays, window))
-}
-
-/// The selectors of the organisation that has this domain, ever: what was rotated out still
-/// comes by forwarding. None if no organisation has it.
-fn selectors(loaded: &Loaded, domain: &DomainName) -> Result<BTreeSet<(String, String)>, Failure> {
-    let has = |names: &[DomainName]| {
-        names.iter().any(|name| {
-            let below = domain.as_str().strip_suffix(name.as_str());
-            below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
-    };
-    let organisations = loaded.organisations.iter();
-    let Some(organisation) = organisations
-        .filter(|one| has(&one.domains) || has(&one.parked))
-        .max_by_key(|one| one.domains.contains(domain))
-    else {
-        return Ok(BTreeSet::new());
-    };
-    let keystore = loaded.settings.open_keystore()?;
-    let keyring = keystore.read_keyring(&organisation.id)?;
-    let mut selectors = BTreeSet::new();
-    for key in keyring.keys() {
-        for name in key.publications.keys() {
-            selectors.insert((name.as_str().to_owned(), key.selector.as_str().to_owned()));
+/// What is told of these streams; of one alone, all of it.
+fn shown(
+    streams: &[Stream],
+    arguments: &StreamsArguments,
+    keeper: &KeeperSettings,
+) -> Result<Vec<Shown>, Failure> {
+    let longest = arguments.stream.as_ref().map_or(LONGEST, |_| usize::MAX);
+    let mut shown: Vec<Shown> = streams
+        .iter()
+        .map(|stream| Shown::new(stream, longest))
+        .collect();
+    if arguments.names {
+        for (stream, shown) in streams.iter().zip(&mut shown) {
+            let names = names(&stream.sources, keeper)?;
+            shown.names = Some(names);
         }
     }
-    Ok(selectors)
+    Ok(shown)
 }
 
 impl Shown {
     fn new(stream: &Stream, longest: usize) -> Self {
         let mut networks = stream.networks();
         networks.truncate(longest);
-        let addresses = (longest > LONGEST).then(|| {
-            let sources = stream.sources.iter();
-            sources
-                .map(|(address, messages)| (address.to_string(), *messages))
-                .collect()
-        });
+        let addresses = (longest > LONGEST).then(|| stream.sources.clone());
         Self {
             id: stream.id.clone(),
             class: stream.class,
+            changed: stream.changed,
             name: stream.label.clone(),
             owner: stream.owner.clone(),
             rule: stream.rule,
@@ -287,6 +260,7 @@ impl Shown {
             }),
             weeks: stream.weeks.clone(),
             addresses,
+            names: None,
         }
     }
 }
@@ -313,7 +287,8 @@ fn date(day: i32) -> Date {
         .map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }
 
-fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
+/// What it is about.
+fn heading(document: &Document<'_>, output: &mut Output) {
     output.line(format_args!(
         "{} from {} to {}: messages: {}, reports: {}, reporters: {}",
         document.domain,
@@ -323,12 +298,22 @@ fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
         document.reports,
         document.reporters
     ));
+    if document.policy_domain != document.domain {
+        output.line(format_args!(
+            "this is the mail from {} and names below it; it fell under the policy of {}",
+            document.domain, document.policy_domain
+        ));
+    }
     if document.ignored_reports > 0 {
         output.line(format_args!(
             "reports that do not count, as nobody knows that they are real: {}",
             document.ignored_reports
         ));
     }
+}
+
+fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
+    heading(document, output);
     if document.streams.is_empty() {
         return;
     }
@@ -364,8 +349,26 @@ fn text(document: &Document<'_>, whole: bool, output: &mut Output) {
         ]);
     }
     output.line(table);
+    doubts(&document.streams, output);
     if let ([stream], true) = (&*document.streams, whole) {
         one(stream, output);
+    }
+}
+
+/// Where the operator's word does not hold any more.
+fn doubts(streams: &[Shown], output: &mut Output) {
+    for stream in streams {
+        if let Some(changed) = stream.changed {
+            let said = match changed {
+                Changed::Aligned => "was named abuse, and is aligned now",
+                Changed::Network => "was named known, and comes from other networks now",
+            };
+            let line = format!(
+                "{} {said}: look at it, and say what it is with zegel report name",
+                stream.id
+            );
+            output.line(printable(&line));
+        }
     }
 }
 
@@ -387,9 +390,13 @@ fn one(stream: &Shown, output: &mut Output) {
         table.row(["SPF".into(), checked.domain.clone(), result, messages]);
     }
     for (address, messages) in stream.addresses.iter().flatten() {
+        let names = stream.names.iter().flatten();
+        let names = names.filter(|(named, _)| *named == address);
+        let names: Vec<String> = names.flat_map(|(_, names)| names).cloned().collect();
+        let which = format!("{address} {}", names.join(", "));
         table.row([
             "address".into(),
-            address.clone(),
+            which.trim_end().to_owned(),
             String::new(),
             messages.to_string(),
         ]);
@@ -434,6 +441,7 @@ fn csv(streams: &[Shown]) -> Vec<u8> {
         "days",
         "reporters",
         "sources",
+        "changed",
     ];
     let rows = streams.iter().map(|stream| {
         [
@@ -453,6 +461,9 @@ fn csv(streams: &[Shown]) -> Vec<u8> {
             stream.days.to_string(),
             stream.reporters.to_string(),
             stream.sources.to_string(),
+            stream
+                .changed
+                .map_or_else(String::new, |changed| changed.to_string()),
         ]
     });
     sheet::write(headings, rows)

@@ -77,7 +77,9 @@ impl Store {
             evidence.sources.push(Source {
                 identity: *identity,
                 address,
-                messages: u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default(),
+                first: row.get(2)?,
+                last: row.get(3)?,
+                messages: u64::try_from(row.get::<_, i64>(4)?).unwrap_or_default(),
             });
         }
         evidence.names = self.names(domain)?;
@@ -97,6 +99,11 @@ impl Store {
                 class,
                 label: row.get(2)?,
                 owner: row.get(3)?,
+                networks: row
+                    .get::<_, String>(4)?
+                    .split_whitespace()
+                    .filter_map(|network| network.parse().ok())
+                    .collect(),
             };
             all.insert(row.get(0)?, name);
         }

@@ -42,13 +42,15 @@ CREATE TABLE chore (name TEXT PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// From version 1 to 2. number: how often something was done with reports, by kind and word.
-/// latest: the last second that a report of the domain is about.
+/// latest: the last second that a report of the domain is about. networks: those that sent the
+/// stream when it was named, with blanks between.
 pub(super) const VERSION_2: &str = "
 CREATE TABLE number (
     kind TEXT NOT NULL, word TEXT NOT NULL, number INTEGER NOT NULL,
     PRIMARY KEY (kind, word)
 ) WITHOUT ROWID;
 CREATE TABLE latest (domain INTEGER PRIMARY KEY, end INTEGER NOT NULL);
+ALTER TABLE name ADD COLUMN networks TEXT NOT NULL DEFAULT '';
 INSERT INTO latest SELECT domain, max(end) FROM report GROUP BY domain;
 ";
 
@@ -76,13 +78,14 @@ pub(super) const FACTS: &str = "SELECT fact.day, sender.text, reporter.text, fac
     JOIN word AS known ON known.id = fact.identity \
     LEFT JOIN word AS network ON network.id = fact.network \
     WHERE fact.domain = ?1 AND fact.messages > 0 ORDER BY fact.day";
-pub(super) const SOURCES: &str = "SELECT identity, address, messages FROM source \
+pub(super) const SOURCES: &str = "SELECT identity, address, first, last, messages FROM source \
     WHERE domain = ?1 AND messages > 0";
 pub(super) const REPORTS: &str = "SELECT flags, count(*) FROM report WHERE domain = ?1 \
     AND day BETWEEN ?2 AND ?3 GROUP BY flags";
-pub(super) const NAMES: &str = "SELECT stream, class, label, owner FROM name WHERE domain = ?1";
-pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const NAMES: &str =
+    "SELECT stream, class, label, owner, networks FROM name WHERE domain = ?1";
+pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since, \
+    networks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const DROP_NAME: &str = "DELETE FROM name WHERE domain = ?1 AND stream = ?2";
 
 pub(super) const LAST_CHORE: &str = "SELECT day FROM chore WHERE name = 'forget'";

@@ -1,0 +1,157 @@
+//! Reports as they are read, for the store.
+
+use super::{
+    super::{Incoming, Rollup, Store, Taken},
+    *,
+};
+use crate::report::{Found, Reading, Report};
+
+const BEGIN: i64 = 20_000 * 86_400;
+
+fn report(id: u8, day: i64, rows: &[(u8, u32)]) -> Report {
+    let records: Vec<String> = rows
+        .iter()
+        .map(|(address, count)| {
+            format!(
+                "<record><row><source_ip>192.0.2.{address}</source_ip><count>{count}</count>\
+                 <policy_evaluated/></row><auth_results><dkim><domain>d{}.nl</domain>\
+                 <selector>s</selector><result>pass</result></dkim></auth_results></record>",
+                address % 3
+            )
+        })
+        .collect();
+    let begin = BEGIN + day * 86_400;
+    let text = format!(
+        "<feedback><report_metadata><org_name>r.example</org_name><report_id>{id}</report_id>\
+         <date_range><begin>{begin}</begin><end>{}</end></date_range></report_metadata>\
+         <policy_published><domain>{FROM}</domain></policy_published>{}</feedback>",
+        begin + 86_399,
+        records.concat()
+    );
+    let reading = Reading {
+        now: BEGIN + 100 * 86_400,
+        ..Reading::default()
+    };
+    let mut found = None;
+    reading.read(&mut text.as_bytes(), &mut |_, one| {
+        if let Found::Report(report) = one {
+            found = Some(*report);
+        }
+    });
+    found.unwrap()
+}
+
+fn add(store: &mut Store, report: &Report) -> Taken {
+    let rollup = Rollup::new(report, |_| true, |_| false);
+    let incoming = Incoming {
+        reporter: "r.example",
+        report,
+        rollup: &rollup,
+        authenticated: None,
+        today: 20_100,
+    };
+    store.add(incoming).unwrap()
+}
+
+/// Everything in a store, in an order of its own.
+fn all(store: &Store) -> Vec<String> {
+    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let mut lines: Vec<String> = evidence
+        .lines
+        .iter()
+        .map(|line| {
+            let known = &evidence.identities[line.identity];
+            format!("{} {} {:?} {}", line.day, line.from, known, line.messages)
+        })
+        .chain(evidence.sources.iter().map(|source| {
+            let known = &evidence.identities[source.identity];
+            format!("{} {:?} {}", source.address, known, source.messages)
+        }))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn store(reports: &[Report]) -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.begin().unwrap();
+    for report in reports {
+        add(&mut store, report);
+    }
+    store.commit().unwrap();
+    (folder, store)
+}
+
+#[test]
+fn a_fuller_report_leaves_no_trace_of_the_other() {
+    let (_first, replaced) = store(&[report(1, 0, &[(1, 2), (2, 9)]), report(1, 0, &[(1, 20)])]);
+    let (_second, alone) = store(&[report(1, 0, &[(1, 20)])]);
+    assert_eq!(all(&replaced), all(&alone));
+}
+
+#[test]
+fn a_reader_needs_no_writer_and_a_newer_store_is_refused() {
+    let (folder, writer) = store(&[report(1, 0, &[(1, 2)])]);
+    let reader = Store::read(folder.path()).unwrap().unwrap();
+    assert_eq!(all(&reader), all(&writer));
+    drop(writer);
+    assert_eq!(all(&Store::read(folder.path()).unwrap().unwrap()).len(), 2);
+    drop(reader);
+    Store::pretend_newer(folder.path()).unwrap();
+    let newer = Store::open(folder.path()).unwrap_err();
+    assert!(newer.to_string().contains("version 99"), "{newer}");
+    assert!(Store::read(&folder.path().join("none")).unwrap().is_none());
+}
+
+#[test]
+fn what_is_old_is_forgotten_and_the_sums_stay() {
+    let reports = [report(1, 0, &[(1, 2)]), report(2, 50, &[(1, 3)])];
+    let (_folder, mut store) = store(&reports);
+    let messages = |store: &Store| -> u64 {
+        let evidence = store.evidence(FROM, |_| true).unwrap();
+        evidence.lines.iter().map(|line| line.messages).sum()
+    };
+    store.begin().unwrap();
+    store.forget_old(20_100, 20_010, 19_000).unwrap();
+    store.commit().unwrap();
+    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let reporters: Vec<&str> = evidence.lines.iter().map(|line| &*line.reporter).collect();
+    assert_eq!(reporters, ["", "r.example"]);
+    assert_eq!((messages(&store), evidence.sources.len()), (5, 1));
+    store.begin().unwrap();
+    store.forget_old(20_101, 20_010, 20_010).unwrap();
+    assert_eq!(add(&mut store, &reports[1]), Taken::Duplicate);
+    store.commit().unwrap();
+    assert_eq!(messages(&store), 3);
+    store.begin().unwrap();
+    store.forget_domain(FROM).unwrap();
+    store.commit().unwrap();
+    assert_eq!(all(&store), [""; 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The order in which reports come, and how often, changes nothing.
+    #[test]
+    fn order_and_repetition_change_nothing(
+        rows in proptest::collection::vec((0_i64..40, proptest::collection::vec((0_u8..9, 1_u32..99), 1..6)), 1..8),
+        order in any::<u64>(),
+    ) {
+        let reports: Vec<Report> = rows
+            .iter()
+            .zip(0..)
+            .map(|((day, rows), id)| report(id, *day, rows))
+            .collect();
+        let mut shuffled = [reports.clone(), reports.clone()].concat();
+        let turn = usize::try_from(order % shuffled.len() as u64).unwrap();
+        shuffled.rotate_left(turn);
+        if order % 2 == 0 {
+            shuffled.reverse();
+        }
+        let (_one, first) = store(&reports);
+        let (_other, second) = store(&shuffled);
+        prop_assert_eq!(all(&first), all(&second));
+    }
+}
