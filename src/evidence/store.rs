@@ -250,6 +250,16 @@ impl Store {
         Connection::open(folder.join(FILE))?.pragma_update(None, "user_version", 99)
     }
 
+    /// As if the program of version 1 had written it.
+    #[cfg(test)]
+    pub(super) fn pretend_version_1(folder: &Path) -> rusqlite::Result<()> {
+        let connection = Connection::open(folder.join(FILE))?;
+        connection.execute_batch(
+            "DROP TABLE number; DROP TABLE latest; ALTER TABLE name DROP COLUMN networks;",
+        )?;
+        connection.pragma_update(None, "user_version", 1)
+    }
+
     fn check_version(&self) -> Result<i64, StoreError> {
         let found: i64 = self
             .connection

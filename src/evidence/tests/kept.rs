@@ -1,7 +1,7 @@
 //! Reports as they are read, for the store.
 
 use super::{
-    super::{Incoming, Rollup, Store, Taken},
+    super::{Counted, Incoming, Rollup, Store, Taken},
     *,
 };
 use crate::report::{Found, Reading, Report};
@@ -154,4 +154,46 @@ proptest! {
         let (_other, second) = store(&shuffled);
         prop_assert_eq!(all(&first), all(&second));
     }
+}
+
+#[test]
+fn what_was_read_is_counted_and_says_until_when_reports_tell() {
+    let (folder, mut store) = store(&[report(1, 0, &[(1, 2)]), report(2, 5, &[(1, 3)])]);
+    store.count(Counted::Outcome, "stored", 2).unwrap();
+    store.count(Counted::Refusal, "dtd", 1).unwrap();
+    store.count(Counted::Refusal, "dtd", 3).unwrap();
+    drop(store);
+    let numbers = Store::read(folder.path()).unwrap().unwrap();
+    let numbers = numbers.numbers().unwrap();
+    assert_eq!(numbers.outcomes["stored"], 2);
+    assert_eq!(numbers.outcomes["not_ours"], 0);
+    assert_eq!(numbers.refusals, [("dtd".to_owned(), 4)].into());
+    let end = BEGIN + 5 * 86_400 + 86_399;
+    assert_eq!(numbers.latest, [(FROM.to_owned(), end)].into());
+    assert!(numbers.octets > 10_000);
+}
+
+#[test]
+fn a_store_of_version_1_is_brought_up_by_the_next_writer() {
+    let (folder, mut store) = store(&[report(1, 0, &[(1, 2)])]);
+    let name = Name {
+        class: Class::Known,
+        label: Some("Web".to_owned()),
+        owner: None,
+        networks: BTreeSet::new(),
+    };
+    store.set_name(FROM, "via:d1.nl", Some(&name), 7).unwrap();
+    let before = all(&store);
+    drop(store);
+    Store::pretend_version_1(folder.path()).unwrap();
+    let older = Store::read(folder.path()).unwrap_err();
+    assert!(older.to_string().contains("version 1"), "{older}");
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(all(&store), before);
+    let end = BEGIN + 86_399;
+    assert_eq!(store.numbers().unwrap().latest[FROM], end);
+    assert_eq!(
+        store.evidence(FROM, |_| true).unwrap().names["via:d1.nl"],
+        name
+    );
 }
