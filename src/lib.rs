@@ -22,6 +22,7 @@
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`judgement`] | how things stand with an organisation: one value for every surface; pure |
+//! | [`sending`] | who sends in the name of a domain: evidence joined with keys and relays |
 //! | [`audit`] | the keys that signed in a period, as the audit log tells it; pure |
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
@@ -59,6 +60,7 @@ pub mod organisation;
 pub mod page;
 pub mod process;
 pub mod report;
+pub mod sending;
 pub mod shell;
 pub mod signer;
 pub mod snapshot;

@@ -6,7 +6,6 @@ mod ingest;
 mod name;
 mod pointers;
 mod refused;
-mod sorting;
 mod streams;
 mod walk;
 
@@ -20,6 +19,7 @@ use super::{context::Context, failure::Failure, status::Status};
 use crate::{
     config::ReportSettings,
     evidence::{Store, StoreError},
+    sending::SendingError,
 };
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +53,14 @@ fn store_there(settings: &ReportSettings) -> Result<Store, Failure> {
             settings.state.display()
         ))
     })
+}
+
+/// Why nobody can tell who sends.
+fn sending_advice(error: SendingError) -> Failure {
+    match error {
+        SendingError::Store(error) => state_advice(&error),
+        SendingError::Keystore(error) => error.into(),
+    }
 }
 
 /// What is wrong with the store, and where to look.

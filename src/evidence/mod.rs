@@ -15,4 +15,4 @@ mod varint;
 mod tests;
 
 pub use rollup::Rollup;
-pub use store::{Counted, Incoming, Numbers, Store, StoreError, Taken, standing};
+pub use store::{Incoming, NumberKind, Numbers, Store, StoreError, Taken, standing};

@@ -19,7 +19,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-pub use self::counting::{Counted, Numbers};
+pub use self::counting::{NumberKind, Numbers};
 use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES, VERSION_2};
 use super::{rollup::Rollup, streams::Name};
 use crate::{report::Report, words::words};

@@ -13,6 +13,7 @@ mod runner;
 
 use std::{
     collections::{HashMap, HashSet},
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -31,7 +32,7 @@ use self::{
 };
 use super::collect::Facts;
 use crate::{
-    config::{Claims, HookSettings, Mistakes, situation},
+    config::{Claims, HookSettings, Mistakes, ReportSettings, situation},
     judgement::{Heard, Judgement},
     keys::Timing,
     keystore::{KeyringStamp, Keystore, KeystoreError, SightingsStamp, View},
@@ -60,8 +61,10 @@ pub(super) struct Scene {
     pub(super) settings: HookSettings,
     /// What the program can't reach.
     pub(super) hidden: Vec<PathBuf>,
-    /// The folder of the store of DMARC reports.
-    pub(super) reports: PathBuf,
+    /// Where DMARC reports are kept, and which of them count.
+    pub(super) reports: ReportSettings,
+    /// The addresses of our relays.
+    pub(super) relays: Vec<IpAddr>,
 }
 
 /// What is known of one organisation.

@@ -122,9 +122,9 @@ async fn serve(
     let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics.clone())?;
     let wish = rounds.wish();
     if duty == Duty::Always {
-        let hooks = Hooks::new(keystore, rounds.scene(), collecting.facts.clone());
+        let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
-        tokio::spawn(reports::watch(rounds.scene(), metrics));
+        tokio::spawn(reports::watch(rounds.scene(), keystore, metrics));
     }
     let work = rounds.work(duty);
     tokio::pin!(work);

@@ -586,7 +586,8 @@ fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scen
         timing: loaded.settings.timing(),
         settings: loaded.settings.hooks.clone(),
         hidden: keystore.places(),
-        reports: loaded.settings.reports.state.clone(),
+        reports: loaded.settings.reports.clone(),
+        relays: loaded.settings.keeper.relay_addresses.clone(),
     })
 }
 

@@ -9,6 +9,7 @@
 //! <path>/keeper.look/<org>.<pid>    a command asks the keeper for a look
 //! <path>/keeper.hooks/<org>.json    what programs were told, and what they are still to be told
 //! <path>/keeper.seen/<org>.json     what the keeper last saw of policies and wrong records
+//! <path>/keeper.senders/<org>.json  who sends in the names of its domains, by reports
 //! <path>/handed.over/<org>.json     which records were handed over, when and by whom
 //! <path>/keeper.alarms              when alarms began and were over
 //! <path>/keeper.counts/<day>.json what became of mail on that day
@@ -43,6 +44,7 @@ mod recorded;
 mod requests;
 mod restoring;
 mod selectors;
+mod senders;
 mod sightings;
 mod streams;
 mod witness;
@@ -68,6 +70,7 @@ pub use self::{
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
+    senders::{Senders, SendersOf, SendingStream},
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
     witness::{Doubt, Lineage, Witness},

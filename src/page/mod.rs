@@ -275,12 +275,18 @@ impl Inner {
         let past = snapshot.keystore().map_or(Ok(None), |keystore| {
             self.past.of(keystore, &organisation.id, now)
         });
+        // What can't be read is written anew within the hour.
+        let senders = snapshot
+            .keystore()
+            .map(|keystore| keystore.senders(&organisation.id));
+        let senders = senders.and_then(Result::ok).unwrap_or_default();
         let page = html::one(&html::One {
             subject: &subject,
             language: request::language(query),
             day: &day,
             reasons: &reasons,
             past: past.as_ref().map(Option::as_ref).map_err(String::as_str),
+            senders: &senders,
             started: self.started,
             now,
         });

@@ -19,7 +19,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["snapshot"],
     &["dns"],
     &["judgement"],
-    &["audit", "handover", "doctor", "import"],
+    &["audit", "handover", "doctor", "import", "sending"],
     &["signer"],
     &["milter", "page"],
     &["process"],

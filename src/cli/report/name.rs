@@ -6,13 +6,12 @@ use clap::{Args, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{state_advice, store_there};
+use super::{sending_advice, state_advice, store_there};
 use crate::{
     cli::{
         context::Context,
         failure::Failure,
         output::{printable, warn},
-        report::sorting::{everything, owner, sort},
         status::Status,
     },
     config::Loaded,
@@ -22,6 +21,7 @@ use crate::{
     },
     keystore::StreamWord,
     names::DomainName,
+    sending::{Ours, everything, owner, sort},
 };
 
 #[derive(Args, Debug)]
@@ -99,7 +99,9 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
     let settings = &loaded.settings.reports;
     let store = store_there(settings)?;
     let domain = arguments.domain.as_str();
-    let sorted = sort(&store, &loaded, &arguments.domain, everything())?;
+    let keystore = loaded.settings.open_keystore()?;
+    let ours = Ours::new(&loaded, &keystore);
+    let sorted = sort(&store, &ours, &arguments.domain, everything()).map_err(sending_advice)?;
     drop(store);
     if sorted.policy_domain != arguments.domain {
         return Err(Failure::Usage(format!(
@@ -179,7 +181,7 @@ fn note(
     if named.is_empty() {
         return Status::Good;
     }
-    let organisation = owner(loaded, &arguments.domain);
+    let organisation = owner(&loaded.organisations, &arguments.domain);
     let words: Vec<StreamWord<'_>> = named
         .iter()
         .map(|stream| StreamWord {

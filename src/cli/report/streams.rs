@@ -15,11 +15,7 @@ use crate::{
         day::Day,
         failure::Failure,
         output::{Output, Table, printable},
-        report::{
-            pointers::names,
-            sorting::{counts, sort},
-            state_advice, store_there,
-        },
+        report::{pointers::names, sending_advice, state_advice, store_there},
         sheet,
         status::Status,
     },
@@ -30,6 +26,7 @@ use crate::{
     },
     names::DomainName,
     report::Outcome,
+    sending::{Ours, sort},
 };
 
 /// Entries of a list, unless one stream is asked for.
@@ -154,13 +151,13 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
     let loaded = context.load()?;
     let window = arguments.window();
     let store = store_there(&loaded.settings.reports)?;
-    let sorted = sort(&store, &loaded, &arguments.domain, window)?;
+    let keystore = loaded.settings.open_keystore()?;
+    let ours = Ours::new(&loaded, &keystore);
+    let sorted = sort(&store, &ours, &arguments.domain, window).map_err(sending_advice)?;
     let (policy_domain, mut streams) = (&sorted.policy_domain, sorted.streams);
     let domain = arguments.domain.as_str();
     let (reports, ignored_reports) = store
-        .reports(policy_domain.as_str(), window, |flags| {
-            counts(&loaded, flags)
-        })
+        .reports(policy_domain.as_str(), window, |flags| ours.counts(flags))
         .map_err(|error| state_advice(&error))?;
     let messages = streams.iter().map(|stream| stream.messages).sum();
     let reporters: HashSet<&String> = streams

@@ -13,7 +13,7 @@ use crate::words::words;
 words! {
     /// What is counted.
     #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    pub enum Counted {
+    pub enum NumberKind {
         /// What became of reports, by the words of [`Taken`].
         Outcome = "outcome",
         /// Why something was refused.
@@ -40,7 +40,7 @@ impl Store {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn count(&mut self, kind: Counted, word: &str, number: u64) -> Result<(), StoreError> {
+    pub fn count(&mut self, kind: NumberKind, word: &str, number: u64) -> Result<(), StoreError> {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let mut add = self
             .connection
@@ -72,9 +72,9 @@ impl Store {
         let mut rows = counted.query([])?;
         while let Some(row) = rows.next()? {
             let kind: String = row.get(0)?;
-            let kind = match Counted::named(&kind) {
-                Some(Counted::Outcome) => &mut numbers.outcomes,
-                Some(Counted::Refusal) => &mut numbers.refusals,
+            let kind = match NumberKind::named(&kind) {
+                Some(NumberKind::Outcome) => &mut numbers.outcomes,
+                Some(NumberKind::Refusal) => &mut numbers.refusals,
                 None => continue,
             };
             kind.insert(row.get(1)?, natural(row.get(2)?));

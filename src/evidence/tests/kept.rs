@@ -1,7 +1,7 @@
 //! Reports as they are read, for the store.
 
 use super::{
-    super::{Counted, Incoming, Rollup, Store, Taken},
+    super::{Incoming, NumberKind, Rollup, Store, Taken},
     *,
 };
 use crate::report::{Found, Reading, Report};
@@ -159,9 +159,9 @@ proptest! {
 #[test]
 fn what_was_read_is_counted_and_says_until_when_reports_tell() {
     let (folder, mut store) = store(&[report(1, 0, &[(1, 2)]), report(2, 5, &[(1, 3)])]);
-    store.count(Counted::Outcome, "stored", 2).unwrap();
-    store.count(Counted::Refusal, "dtd", 1).unwrap();
-    store.count(Counted::Refusal, "dtd", 3).unwrap();
+    store.count(NumberKind::Outcome, "stored", 2).unwrap();
+    store.count(NumberKind::Refusal, "dtd", 1).unwrap();
+    store.count(NumberKind::Refusal, "dtd", 3).unwrap();
     drop(store);
     let numbers = Store::read(folder.path()).unwrap().unwrap();
     let numbers = numbers.numbers().unwrap();

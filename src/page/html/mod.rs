@@ -6,6 +6,7 @@ mod one;
 mod parts;
 mod past;
 mod records;
+mod senders;
 
 use maud::{DOCTYPE, Markup, html};
 

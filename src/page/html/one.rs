@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{frame, parts, past, records};
+use super::{frame, parts, past, records, senders};
 use crate::{
     config::situation,
     judgement::{Judgement, Matter},
     keys::{KeyEntry, Keyring, Publication, Situation},
+    keystore::Senders,
     names::DomainName,
     page::{Subject, history::Day, past::PastMail, words},
     words::{Language, Level},
@@ -23,6 +24,8 @@ pub(in crate::page) struct One<'a> {
     pub(in crate::page) reasons: &'a [(&'static str, u64)],
     /// The last days as the keeper counted them, or why nobody can tell.
     pub(in crate::page) past: Result<Option<&'a PastMail>, &'a str>,
+    /// By DMARC reports.
+    pub(in crate::page) senders: &'a Senders,
     pub(in crate::page) started: Timestamp,
     pub(in crate::page) now: Timestamp,
 }
@@ -56,6 +59,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             (reasons(one))
             (past::past(one.past))
         }
+        (senders::senders(one.senders))
         section aria-labelledby="records" {
             h2 #records { "For the DNS administrator" }
             @match &one.subject.pack {

@@ -1,0 +1,163 @@
+//! Who sends in the names of the organisation's domains, as the keeper found it in DMARC reports.
+
+use maud::{Markup, html};
+
+use super::parts;
+use crate::{
+    keystore::{Senders, SendersOf, SendingStream},
+    names::DomainName,
+    page::words,
+};
+
+/// A bar of 4 and a gap of 1 for each week, and so high at most.
+const STEP: usize = 5;
+const HEIGHT: u64 = 16;
+
+/// Nothing if there are no reports.
+pub(super) fn senders(senders: &Senders) -> Markup {
+    html! {
+        @if !senders.domains.is_empty() {
+            section aria-labelledby="senders" {
+                h2 #senders { "Who sends in its name" }
+                @for (domain, found) in &senders.domains { (of_domain(domain, found)) }
+                p.muted {
+                    "By DMARC reports; found out by the keeper every hour. "
+                    code { "zegel report streams DOMAIN" } " has more."
+                }
+            }
+        }
+    }
+}
+
+fn of_domain(domain: &DomainName, found: &SendersOf) -> Markup {
+    html! {
+        h3 { (domain) }
+        p.muted {
+            (words::number(found.reports)) " reports from " (found.from) " to " (found.to)
+            ", as of " (parts::time(found.found))
+        }
+        @if !found.streams.is_empty() {
+            table.senders role="table" {
+                thead role="rowgroup" {
+                    tr role="row" {
+                        th role="columnheader" scope="col" { "Sender" }
+                        th role="columnheader" scope="col" { "Class" }
+                        th.number role="columnheader" scope="col" { "Messages" }
+                        th.number role="columnheader" scope="col" { "Aligned" }
+                        th.number role="columnheader" scope="col" { "Rejected" }
+                        th role="columnheader" scope="col" { "By week" }
+                    }
+                }
+                tbody role="rowgroup" {
+                    @for stream in &found.streams { (row(stream)) }
+                }
+            }
+        }
+        @if found.others > 0 {
+            p.muted {
+                "And " (found.others) " more, with " (words::number(found.other_messages))
+                " messages."
+            }
+        }
+    }
+}
+
+fn row(stream: &SendingStream) -> Markup {
+    html! {
+        tr role="row" {
+            th role="rowheader" scope="row" {
+                @if let Some(name) = &stream.name { (name) " " }
+                code { (stream.id) }
+            }
+            td role="cell" data-label="Class" { (stream.class) }
+            td.number role="cell" data-label="Messages" { (parts::number(stream.messages)) }
+            td.number role="cell" data-label="Aligned" { (share(stream)) }
+            td.number role="cell" data-label="Rejected" { (parts::number(stream.rejected)) }
+            td role="cell" data-label="By week" { (bars(&stream.weeks)) }
+        }
+    }
+}
+
+/// Rounded down: one message that is not aligned never reads as 100 %.
+fn share(stream: &SendingStream) -> String {
+    let percent = u128::from(stream.aligned) * 100 / u128::from(stream.messages.max(1));
+    format!("{percent} %")
+}
+
+fn bars(weeks: &[u64]) -> Markup {
+    let most = weeks.iter().copied().max().unwrap_or_default().max(1);
+    let width = (weeks.len() * STEP).max(1);
+    let told: Vec<String> = weeks.iter().map(|week| words::number(*week)).collect();
+    let told = format!("Messages by week, the last one last: {}", told.join(", "));
+    html! {
+        svg.weeks role="img" aria-label=(told) width=(width) height=(HEIGHT)
+            viewBox=(format!("0 0 {width} {HEIGHT}")) {
+            title { (told) }
+            @for (place, week) in weeks.iter().enumerate() {
+                @let height = height(*week, most);
+                @if height > 0 {
+                    rect x=(place * STEP) y=(HEIGHT - height) width="4" height=(height) {}
+                }
+            }
+        }
+    }
+}
+
+/// At least one unit for anything.
+fn height(week: u64, most: u64) -> u64 {
+    let scaled = u128::from(week) * u128::from(HEIGHT) / u128::from(most);
+    let scaled = u64::try_from(scaled).unwrap_or(HEIGHT);
+    if week == 0 {
+        0
+    } else {
+        scaled.clamp(1, HEIGHT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(id: &str, messages: u64, aligned: u64, weeks: &[u64]) -> SendingStream {
+        SendingStream {
+            id: id.to_owned(),
+            class: "unknown".to_owned(),
+            name: None,
+            messages,
+            aligned,
+            rejected: 0,
+            weeks: weeks.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_sender_is_shown_with_its_weeks_and_no_text_is_markup() {
+        let mut odd = stream("via:<script>.nl", 1000, 999, &[0, 1, 999]);
+        odd.name = Some("\"><b>".to_owned());
+        let page = row(&odd).into_string();
+        assert!(page.contains("99 %"), "{page}");
+        assert!(page.contains("via:&lt;script&gt;.nl"), "{page}");
+        assert!(
+            !page.contains("<b>") && !page.contains("<script>"),
+            "{page}"
+        );
+        // Nothing of the first week, one unit for one message, all of it for the most.
+        assert_eq!(page.matches("<rect").count(), 2);
+        assert!(
+            page.contains("x=\"5\" y=\"15\" width=\"4\" height=\"1\""),
+            "{page}"
+        );
+        assert!(
+            page.contains("x=\"10\" y=\"0\" width=\"4\" height=\"16\""),
+            "{page}"
+        );
+        assert!(page.contains("the last one last: 0, 1, 999"), "{page}");
+    }
+
+    #[test]
+    fn without_reports_nothing_is_said() {
+        assert_eq!(senders(&Senders::default()).into_string(), "");
+        let most = stream("ours", u64::MAX, u64::MAX, &[u64::MAX, u64::MAX]);
+        assert!(row(&most).into_string().contains("100 %"));
+    }
+}
