@@ -235,6 +235,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "on one line",
     ),
     (
+        "[reports]\naddress = \"dmarc\"",
+        "zegel.toml:2: reports.address",
+        "such as dmarc@relay.example",
+    ),
+    (
         "[reports]\nauthserv_id = \"mx relay\"",
         "zegel.toml:2: reports.authserv_id",
         "such as mx.relay.example",
