@@ -320,8 +320,13 @@ fn a_maildir_is_emptied_of_what_is_kept_or_put_aside() {
     dry.says(&["files: 4", "1 stored"]);
     assert_eq!(names(&setup.path("Maildir/new")).len(), 8);
     let done = setup.run(empty).expect(0);
-    done.says(&["files: 4", "1 stored", "1 there already", "1 of other domains"])
-        .complains(&["Maildir/new/4: "]);
+    done.says(&[
+        "files: 4",
+        "1 stored",
+        "1 there already",
+        "1 of other domains",
+    ])
+    .complains(&["Maildir/new/4: "]);
     let left = [".5", "7", "8", "9", "folder"];
     assert_eq!(names(&setup.path("Maildir/new")), left);
     assert_eq!(names(&setup.path("Maildir/cur")), [""; 0]);

@@ -266,7 +266,10 @@ impl Ingest {
         for file in self.read.drain(..) {
             if let Err(error) = maildir.delete(&file) {
                 self.left = true;
-                let line = format!("{}: it is read and cannot be deleted: {error}", file.display());
+                let line = format!(
+                    "{}: it is read and cannot be deleted: {error}",
+                    file.display()
+                );
                 warn(printable(&line));
             }
         }

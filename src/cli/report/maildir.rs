@@ -75,9 +75,7 @@ impl Maildir {
         // A pipe would wait for its other end.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .custom_flags(flags.bits().cast_signed());
+        options.read(true).custom_flags(flags.bits().cast_signed());
         let opened = match as_owner(&self.path, || options.open(file)).flatten() {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
