@@ -18,7 +18,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use support::{
     checkout, fragment, open_folder,
+    port::Port,
     postfix::{Postfix, PostfixOptions},
+    process::{GUARD, Supervised, program, read_lossy},
     require_root,
     sendmail::{Sendmail, SendmailOptions},
     sink::Sink,
@@ -253,16 +255,13 @@ fn postfix_gives_reports_to_a_user_who_can_read_no_key() {
 fn postfix_fills_a_maildir_that_is_emptied_by_a_user_who_can_read_no_key() {
     let world = World::new();
     let sink = Sink::start();
-    let mailboxes = format!("{ADDRESS} Maildir/\n");
-    fs::write(world.path("mailboxes"), mailboxes).expect("a map");
     let postfix = world.postfix(
         &sink,
         &format!("{ADDRESS} virtual:\n"),
         &format!(
-            "virtual_mailbox_base = {}\nvirtual_mailbox_maps = texthash:{}\n\
+            "virtual_mailbox_base = {}\nvirtual_mailbox_maps = inline:{{ {ADDRESS}=Maildir/ }}\n\
              virtual_uid_maps = static:{USER}\nvirtual_gid_maps = static:{USER}\n",
             world.path("mail").display(),
-            world.path("mailboxes").display()
         ),
     );
     send(postfix.relay_port(), &[report("1"), rubbish(), report("2")]);
@@ -370,7 +369,10 @@ fn sendmail_gives_reports_to_a_user_who_can_read_no_key() {
     let table = world.path("mailertable");
     fs::write(&table, "reports.relay.example\tzegel-reports:dmarc\n").expect("a table");
     // Below /tmp, and in no database.
-    let table = format!("FEATURE(`mailertable', `text -o {}')dnl", table.display());
+    let table = format!(
+        "FEATURE(`mailertable', `text -k0 -v1 {}')dnl",
+        table.display()
+    );
     let zegel = Zegel::start(&[Org::new("anders", &["anders.example"])]);
     let options = SendmailOptions::new(zegel.milter(), sink.port())
         .mc("RELAY_DOMAIN(`127')dnl")
@@ -386,4 +388,141 @@ fn sendmail_gives_reports_to_a_user_who_can_read_no_key() {
     wait_until("the queue is empty", || sendmail.queue().is_empty());
     assert_eq!(notes(&world), 1);
     world.assert_apart();
+}
+
+/// A Dovecot with mailboxes of the other user, of which each has two messages.
+struct Dovecot {
+    process: Supervised,
+    port: Port,
+}
+
+impl Dovecot {
+    fn start(world: &World, users: &[&str]) -> Self {
+        let port = Port::free();
+        let folder = world.path("imap");
+        for user in users {
+            let new = folder.join("mail").join(user).join("new");
+            fs::create_dir_all(&new).expect("a mailbox");
+            for number in ["1", "2"] {
+                let id = format!("{user}-{number}");
+                fs::write(new.join(number), report(&id).bytes).expect("a message");
+            }
+        }
+        for path in everything(&folder.join("mail")) {
+            chown(path, Some(USER), Some(USER)).expect("another owner");
+        }
+        let folder = folder.display();
+        let settings = format!(
+            "base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = /dev/stderr\n\
+             protocols = imap\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\n\
+             mail_location = maildir:{folder}/mail/%n\nfirst_valid_uid = 1\n\
+             service imap-login {{\n inet_listener imap {{\n port = {}\n }}\n\
+             inet_listener imaps {{\n port = 0\n }}\n}}\n\
+             passdb {{\n driver = static\n args = password=geheim\n}}\n\
+             userdb {{\n driver = static\n args = uid={USER} gid={USER} home={folder}/mail/%n\n}}\n",
+            port.number()
+        );
+        let file = world.path("dovecot.conf");
+        fs::write(&file, settings).expect("dovecot.conf");
+        program("/usr/sbin/dovecot");
+        let mut command = Command::new("bash");
+        let script = format!("{GUARD} guard 'kill \"$daemon\"' dovecot -F -c \"$0\"");
+        command.args(["-c", &script]).arg(&file);
+        let output = world.path("dovecot.output");
+        let mut process = Supervised::start("Dovecot", command, &output);
+        process.wait_for_port(port.number(), || read_lossy(&output));
+        Self { process, port }
+    }
+}
+
+/// The block of `docs/reports.md` that has this text.
+fn shown(text: &str) -> String {
+    let page = fs::read_to_string(checkout().join("docs/reports.md")).expect("the page");
+    let mut blocks = page.split("```ini\n").skip(1);
+    let block = blocks.find_map(|rest| {
+        let (block, _) = rest.split_once("```")?;
+        block.contains(text).then(|| block.to_owned())
+    });
+    block.unwrap_or_else(|| panic!("docs/reports.md shows {text}"))
+}
+
+/// The text with others in the place of some, each of which must be there.
+fn with(mut text: String, changes: &[(&str, &str)]) -> String {
+    for (one, other) in changes {
+        assert!(text.contains(one), "{one} is in {text}");
+        text = text.replace(one, other);
+    }
+    text
+}
+
+/// What the page shows of mbsync and getmail, but for TLS, works on a real IMAP server.
+#[test]
+fn fetchers_fill_the_maildir_as_the_page_shows() {
+    let world = World::new();
+    let dovecot = Dovecot::start(&world, &["mbsync", "getmail"]);
+    let maildir = world.path("mail/Maildir");
+    for name in ["cur", "new", "tmp"] {
+        fs::create_dir_all(maildir.join(name)).expect("a Maildir");
+    }
+    fs::create_dir(world.path("mail/.getmail")).expect("a folder");
+    let port = dovecot.port.number().to_string();
+    let password = world.path("password").display().to_string();
+    fs::write(&password, "geheim\n").expect("a password");
+    let maildir = maildir.display().to_string();
+    let usual = [
+        ("imap.relay.example", "127.0.0.1"),
+        ("/etc/zegel-reports.password", password.as_str()),
+        ("/var/lib/zegel/reports/Maildir", maildir.as_str()),
+    ];
+    let mbsync = with(shown("IMAPAccount"), &usual);
+    let plain = format!("SSLType None\nAuthMechs LOGIN\nPort {port}\n");
+    let changes = [("SSLType IMAPS\n", plain.as_str()), ("dmarc@", "mbsync@")];
+    fs::write(world.path("mail/.mbsyncrc"), with(mbsync, &changes)).expect("a file");
+    let getmail = with(shown("[retriever]"), &usual);
+    let plain = format!("type = SimpleIMAPRetriever\nport = {port}\n");
+    let changes = [
+        ("type = SimpleIMAPSSLRetriever\n", plain.as_str()),
+        ("dmarc@", "getmail@"),
+    ];
+    fs::write(
+        world.path("mail/.getmail/getmailrc"),
+        with(getmail, &changes),
+    )
+    .expect("a file");
+    for path in everything(&world.path("mail")) {
+        chown(path, Some(USER), Some(USER)).expect("another owner");
+    }
+    let fetch = |arguments: &[&str]| {
+        let mut command = Command::new(AS_USER[0]);
+        command
+            .args(&AS_USER[1..])
+            .args(arguments)
+            .current_dir("/")
+            .env("HOME", world.path("mail"));
+        let output = command.output().expect("a fetcher");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    };
+    let empty = || world.run(&AS_USER, &["report", "ingest", "--maildir"]);
+    // mbsync deletes with the next run what has been read.
+    for messages in [14, 14] {
+        fetch(&["mbsync", "reports"]);
+        assert_eq!(empty().status.code(), Some(0));
+        assert_eq!(world.messages(), Some(messages));
+    }
+    fetch(&["getmail"]);
+    assert_eq!(empty().status.code(), Some(0));
+    assert_eq!(world.messages(), Some(28));
+    for user in ["mbsync", "getmail"] {
+        let mailbox = world.path("imap/mail").join(user);
+        let is_message = |path: &PathBuf| {
+            let above = path.parent().and_then(Path::file_name);
+            path.is_file() && above.is_some_and(|name| name == "new" || name == "cur")
+        };
+        let left: Vec<_> = everything(&mailbox)
+            .into_iter()
+            .filter(is_message)
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    drop(dovecot.process);
 }
