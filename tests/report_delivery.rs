@@ -30,7 +30,7 @@ use support::{
 };
 use zegel::keystore::Keystore;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Debian's nobody and nogroup, in the place of zegel-reports.
 const USER: u32 = 65_534;
 const AS_USER: [&str; 4] = [

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use jiff::Timestamp;
 
-use crate::setup::Setup;
+use crate::setup::{Done, Setup, finish};
 
 /// With the store of reports in the folder of the test.
 fn setup() -> Setup {
@@ -364,39 +364,68 @@ fn nothing_goes_from_a_maildir_that_could_not_be_kept() {
     other.run(empty).expect(2).complains(&["no Maildir is set"]);
 }
 
-/// The store of another user: root works in it as that user.
-#[test]
-fn what_root_does_to_the_store_locks_its_owner_out_of_nothing() {
+fn open_to_all(setup: &Setup) {
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(setup.path(""), open).unwrap();
+}
+
+/// The program, run by the user nobody.
+fn as_nobody(setup: &Setup, arguments: &[&str], input: &str) -> Done {
     assert!(
         rustix::process::geteuid().is_root(),
         "this test runs as root, as those with real mail servers"
     );
+    open_to_all(setup);
+    let program = setup.path("zegel");
+    if !program.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_zegel"), &program).unwrap();
+    }
+    let mut command = std::process::Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .arg("--config")
+        .arg(setup.path("zegel.toml"))
+        .args(arguments)
+        .current_dir("/");
+    finish(&mut command, input.as_bytes())
+}
+
+#[test]
+fn what_cannot_be_read_or_deleted_stays_in_the_maildir() {
+    let setup = with_maildir();
+    let empty = ["report", "ingest", "--maildir"];
+    fs::create_dir(setup.path("reports")).unwrap();
+    std::os::unix::fs::chown(setup.path("reports"), Some(65_534), Some(65_534)).unwrap();
+    let mail = format!("Subject: x\n\n{}", report("1", "voorbeeld.nl", 5));
+    setup.write("Maildir/cur/1", &mail);
+    setup.write("Maildir/new/2", "secret");
+    let secret = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(setup.path("Maildir/new/2"), secret).unwrap();
+    let done = as_nobody(&setup, &empty, "").expect(1);
+    done.says(&["1 stored"]).complains(&[
+        "cur/1: it is read and cannot be deleted: Permission denied",
+        "new/2: Permission denied",
+    ]);
+    assert_eq!(names(&setup.path("Maildir/cur")), ["1"]);
+    assert_eq!(names(&setup.path("Maildir/new")), ["2"]);
+    // It counts once, however often it is read.
+    as_nobody(&setup, &empty, "")
+        .expect(1)
+        .says(&["1 there already"]);
+}
+
+/// The store of another user: root works in it as that user.
+#[test]
+fn what_root_does_to_the_store_locks_its_owner_out_of_nothing() {
     let setup = Setup::with_key();
-    let folder = setup.path("");
-    let open = |path: &std::path::Path| {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    open(&folder);
     let state = setup.path("reports");
     fs::create_dir(&state).unwrap();
     std::os::unix::fs::chown(&state, Some(65_534), Some(65_534)).unwrap();
     let text = fs::read_to_string(setup.path("zegel.toml")).unwrap();
     let text = format!("{text}[reports]\nstate = \"{}\"\n", state.display());
     setup.write("zegel.toml", &text);
-    // Where the other user may run it.
-    let program = setup.path("zegel");
-    fs::copy(env!("CARGO_BIN_EXE_zegel"), &program).unwrap();
-    let as_owner = |arguments: &[&str], input: &str| {
-        let mut command = std::process::Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(&program)
-            .arg("--config")
-            .arg(setup.path("zegel.toml"))
-            .args(arguments)
-            .current_dir("/");
-        crate::setup::finish(&mut command, input.as_bytes())
-    };
+    open_to_all(&setup);
     // Root makes the store, and puts the first thing aside.
     let rubbish = setup.write("rubbish", "hello");
     let first = setup.write("first.xml", &report("1", "voorbeeld.nl", 5));
@@ -411,8 +440,13 @@ fn what_root_does_to_the_store_locks_its_owner_out_of_nothing() {
             "Subject: x\n\n{}",
             report(&number.to_string(), "voorbeeld.nl", 5)
         );
-        as_owner(&["report", "ingest", "--deliver"], &mail).expect(0);
-        as_owner(&["report", "ingest", "--deliver"], "Subject: x\n\nx\n").expect(0);
+        as_nobody(&setup, &["report", "ingest", "--deliver"], &mail).expect(0);
+        as_nobody(
+            &setup,
+            &["report", "ingest", "--deliver"],
+            "Subject: x\n\nx\n",
+        )
+        .expect(0);
         setup.run(&name).expect(0);
         setup
             .run(["report", "streams", "voorbeeld.nl"])

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     found::{Document, FileFound, RefusalFound, ReportFound, Totals},
-    maildir::Maildir,
+    maildir::{Emptying, Maildir},
     refused::{self, Refused},
     state_advice,
     walk::walk,
@@ -131,7 +131,8 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<(Document, boo
     if !arguments.dry_run {
         ingest.end(settings).map_err(|error| state_advice(&error))?;
     }
-    Ok((ingest.document, ingest.left))
+    let left = ingest.maildir.as_ref().is_some_and(Emptying::is_left);
+    Ok((ingest.document, left))
 }
 
 fn maildir(settings: &ReportSettings) -> Result<Maildir, Failure> {
@@ -193,12 +194,8 @@ struct Ingest {
     uncommitted: u32,
     begun: Option<Instant>,
     refused: Refused,
-    /// To be emptied; none if it is not what was asked for.
-    maildir: Option<Maildir>,
-    /// Files of it that are read, and go with the next commit.
-    read: Vec<PathBuf>,
-    /// Whether something is left there that cannot be read or deleted.
-    left: bool,
+    /// None if it is not what was asked for.
+    maildir: Option<Emptying>,
     document: Document,
 }
 
@@ -228,9 +225,7 @@ impl Ingest {
             uncommitted: 0,
             begun: None,
             refused: Refused::new(&settings.state, settings.limits.message as u64),
-            maildir,
-            read: Vec::new(),
-            left: false,
+            maildir: maildir.map(Emptying::new),
             document: Document {
                 version: 1,
                 files: Vec::new(),
@@ -260,24 +255,14 @@ impl Ingest {
         self.store.commit()?;
         self.uncommitted = 0;
         self.begun = None;
-        let Some(maildir) = &self.maildir else {
-            return Ok(());
-        };
-        for file in self.read.drain(..) {
-            if let Err(error) = maildir.delete(&file) {
-                self.left = true;
-                let line = format!(
-                    "{}: it is read and cannot be deleted: {error}",
-                    file.display()
-                );
-                warn(printable(&line));
-            }
+        if let Some(maildir) = &mut self.maildir {
+            maildir.empty();
         }
         Ok(())
     }
 
     fn maildir(&mut self) -> Result<(), Failure> {
-        let Some(maildir) = self.maildir.clone() else {
+        let Some(maildir) = self.maildir.as_ref().map(Emptying::maildir) else {
             return Ok(());
         };
         for file in maildir.files()? {
@@ -297,10 +282,8 @@ impl Ingest {
                     false
                 }
             };
-            if is_read {
-                self.read.push(file);
-            } else {
-                self.left = true;
+            if let Some(maildir) = &mut self.maildir {
+                maildir.add(file, is_read);
             }
         }
         Ok(())

@@ -10,7 +10,13 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::{cli::failure::Failure, files::as_owner};
+use crate::{
+    cli::{
+        failure::Failure,
+        output::{printable, warn},
+    },
+    files::as_owner,
+};
 
 /// What is complete; `tmp` is where files are written.
 const FOLDERS: [&str; 2] = ["new", "cur"];
@@ -94,6 +100,56 @@ impl Maildir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             deleted => deleted,
         }
+    }
+}
+
+/// What becomes of its messages while they are read.
+pub(super) struct Emptying {
+    maildir: Maildir,
+    /// They go when what they bring is on the disk.
+    read: Vec<PathBuf>,
+    /// Whether something stays there that cannot be read or deleted.
+    left: bool,
+}
+
+impl Emptying {
+    pub(super) fn new(maildir: Maildir) -> Self {
+        Self {
+            maildir,
+            read: Vec::new(),
+            left: false,
+        }
+    }
+
+    pub(super) fn maildir(&self) -> Maildir {
+        self.maildir.clone()
+    }
+
+    /// A message that is read, or cannot be.
+    pub(super) fn add(&mut self, file: PathBuf, is_read: bool) {
+        if is_read {
+            self.read.push(file);
+        } else {
+            self.left = true;
+        }
+    }
+
+    /// Deletes what is read: what it brings is on the disk.
+    pub(super) fn empty(&mut self) {
+        for file in self.read.drain(..) {
+            if let Err(error) = self.maildir.delete(&file) {
+                self.left = true;
+                let line = format!(
+                    "{}: it is read and cannot be deleted: {error}",
+                    file.display()
+                );
+                warn(printable(&line));
+            }
+        }
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.left
     }
 }
 
