@@ -378,6 +378,16 @@ fn sendmail_gives_reports_to_a_user_who_can_read_no_key() {
     wait_until("the queue is empty", || sendmail.queue().is_empty());
     assert_eq!(notes(&world), 1);
     world.assert_apart();
+    // A store that cannot be written: Sendmail keeps the message and tries again.
+    chown(world.path("state"), Some(0), Some(0)).expect("root");
+    send(sendmail.relay_port(), &[report("3")]);
+    wait_until("Sendmail has tried", || {
+        sendmail.log().contains("stat=Deferred")
+    });
+    assert_eq!(sendmail.queue().len(), 1);
+    world.hand_over("state");
+    world.wait_for_messages(21);
+    world.assert_apart();
 }
 
 /// A Dovecot with mailboxes of the other user, of which each has two messages.

@@ -461,6 +461,8 @@ fn what_root_does_to_the_store_locks_its_owner_out_of_nothing() {
         .output();
     assert_eq!(String::from_utf8(owned.unwrap().stdout).unwrap(), "");
     // And it can read no key, nor say what streams are: that takes the keys of the organisation.
+    let streams = as_nobody(&setup, &["report", "streams", "voorbeeld.nl"], "");
+    assert_ne!(streams.status, 0, "{}", streams.out);
     let key = setup.path("keys/voorbeeld/s1.pem");
     assert!(key.exists());
     let read = std::process::Command::new("setpriv")
