@@ -396,7 +396,8 @@ impl Ingest {
         Ok(is_read)
     }
 
-    /// Keeps what was refused of one file: a copy and the reasons. Of an mbox, the reasons.
+    /// Keeps what was refused of one file: a copy and the reasons. Of an mbox with several
+    /// messages, the reasons.
     fn put_aside(
         &mut self,
         path: &str,
@@ -409,7 +410,8 @@ impl Ingest {
         if refusals.is_empty() || (is_failure && files.len() == 1) {
             return Ok(());
         }
-        let is_mailbox = files.iter().any(|(message, _)| message.is_some());
+        // One message alone is a mailbox too, if an MTA put a `From ` line in front of it.
+        let is_mailbox = files.iter().any(|(message, _)| *message > Some(1)) || files.len() > 1;
         let may_be_failure = || again().is_none_or(refused::speaks_of_failure);
         let mut content = if is_mailbox || may_be_failure() {
             None
