@@ -3,6 +3,8 @@
 //! With 100,000 organisations a reload looks at every file and reads the few that have
 //! changed.
 
+mod owner;
+
 use std::{
     fs::{self, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
@@ -18,6 +20,8 @@ use std::{
 };
 
 use rustix::fs::Stat;
+
+pub use self::owner::as_owner;
 
 /// So long after its last change a file gets another stamp by any further one. The clocks
 /// of file systems go in steps: of milliseconds mostly, of two seconds at worst (FAT).

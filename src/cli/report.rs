@@ -3,6 +3,7 @@
 mod forget;
 mod found;
 mod ingest;
+mod maildir;
 mod name;
 mod pointers;
 mod refused;

@@ -195,6 +195,8 @@ impl Described {
     fn add_reports(&mut self, reports: &ReportSettings) {
         let ReportSettings {
             state,
+            maildir,
+            address,
             authserv_id,
             keep,
             keep_addresses,
@@ -206,9 +208,15 @@ impl Described {
             self.add(format!("reports.{key}"), Effect::AtOnce, value);
         };
         add("state", &state.display());
-        match authserv_id {
-            Some(id) => add("authserv_id", id),
-            None => add("authserv_id", &"none"),
+        match maildir {
+            Some(path) => add("maildir", &path.display()),
+            None => add("maildir", &"none"),
+        }
+        for (key, value) in [("address", address), ("authserv_id", authserv_id)] {
+            match value {
+                Some(value) => add(key, value),
+                None => add(key, &"none"),
+            }
         }
         add("keep", &days(*keep));
         add("keep_addresses", &days(*keep_addresses));

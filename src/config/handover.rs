@@ -66,7 +66,7 @@ fn spf_terms(node: &Node) -> Result<String, Fault> {
 }
 
 /// The address that reports go to; `mailto:` before it is left out.
-fn mailbox(node: &Node) -> Result<String, Fault> {
+pub(super) fn mailbox(node: &Node) -> Result<String, Fault> {
     const ADVICE: &str =
         "write the one address that takes the reports, such as dmarc@relay.example";
     let written = text(node)?;

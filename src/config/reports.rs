@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    handover::mailbox,
     problem::Fault,
     section::{Section, duration, number, quoted, text},
     source::Node,
@@ -23,6 +24,10 @@ const GIB: usize = 1 << 30;
 pub struct ReportSettings {
     /// The folder with the store, and with what was refused.
     pub state: PathBuf,
+    /// The Maildir that `zegel report ingest --maildir` empties.
+    pub maildir: Option<PathBuf>,
+    /// The address that reports come in at, where it is not that of `[handover] rua`.
+    pub address: Option<String>,
     /// The name that the MTA which receives reports writes in Authentication-Results, in lower
     /// case; none: it does not check them.
     pub authserv_id: Option<String>,
@@ -55,6 +60,8 @@ impl Default for ReportSettings {
     fn default() -> Self {
         Self {
             state: PathBuf::from("/var/lib/zegel/reports"),
+            maildir: None,
+            address: None,
             authserv_id: None,
             keep: 400 * DAY,
             keep_addresses: 90 * DAY,
@@ -77,6 +84,8 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> ReportSettings {
         state: section.read_or("state", defaults.state, |node| {
             text(node).map(|text| folder.join(text))
         }),
+        maildir: section.read("maildir", |node| text(node).map(|text| folder.join(text))),
+        address: section.read("address", mailbox),
         authserv_id: section.read("authserv_id", authserv_id),
         keep: section.read_or("keep", defaults.keep, |node| duration(node, &KEEP)),
         keep_addresses: section.read_or("keep_addresses", defaults.keep_addresses, |node| {

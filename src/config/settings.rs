@@ -87,6 +87,12 @@ impl Settings {
         })
     }
 
+    /// Where reports of receivers go: what packs ask for.
+    pub fn report_address(&self) -> Option<&str> {
+        let here = self.reports.address.as_deref();
+        self.handover.rua.as_deref().or(here)
+    }
+
     /// The domains for which a key is in use by the mark of the keystore, for as long as the
     /// keystore itself can't be read. Reads a file.
     pub fn marked_in_use(&self) -> Vec<(OrganisationId, DomainName)> {

@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 pub use self::counting::{NumberKind, Numbers};
 use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES, VERSION_2};
 use super::{rollup::Rollup, streams::Name};
-use crate::{report::Report, words::words};
+use crate::{files::as_owner, report::Report, words::words};
 
 /// The file in the folder of the store.
 const FILE: &str = "reports.sqlite";
@@ -131,20 +131,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in this folder for writing; makes both if they are not there.
+    /// Opens the store in this folder for writing; makes both if they are not there. Root does it
+    /// as the owner of the folder.
     ///
     /// # Errors
     ///
     /// When they cannot be made or opened, or a newer program has written the store.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        as_owner(folder, || Self::open_as_we_are(folder)).unwrap_or_else(fails_in(folder))
+    }
+
+    fn open_as_we_are(folder: &Path) -> Result<Self, StoreError> {
         let made = fs::DirBuilder::new()
             .recursive(true)
             .mode(0o750)
             .create(folder);
-        made.map_err(|error| StoreError::File {
-            path: folder.to_owned(),
-            error,
-        })?;
+        made.or_else(fails_in(folder))?;
         let path = folder.join(FILE);
         let fails = |error| StoreError::Database {
             path: path.clone(),
@@ -170,12 +172,17 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the store in this folder for reading; none if there is none yet.
+    /// Opens the store in this folder for reading; none if there is none yet. Root does it as the
+    /// owner of the folder.
     ///
     /// # Errors
     ///
     /// When it cannot be read, or a newer program has written it.
     pub fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
+        as_owner(folder, || Self::read_as_we_are(folder)).unwrap_or_else(fails_in(folder))
+    }
+
+    fn read_as_we_are(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(FILE);
         match fs::metadata(&path) {
             Ok(_) => {}
@@ -419,6 +426,15 @@ impl Store {
             self.words.insert(text.into(), id);
         }
         Ok(id)
+    }
+}
+
+fn fails_in<T>(folder: &Path) -> impl Fn(std::io::Error) -> Result<T, StoreError> {
+    |error| {
+        Err(StoreError::File {
+            path: folder.to_owned(),
+            error,
+        })
     }
 }
 

@@ -52,9 +52,7 @@ impl Handover<'_> {
             spf_remove: RelayPart::of(self.settings).written(),
             dmarc_remove: self
                 .settings
-                .handover
-                .rua
-                .as_ref()
+                .report_address()
                 .map(|rua| format!("mailto:{rua}")),
         })
     }

@@ -108,7 +108,7 @@ impl Handover<'_> {
 
     /// A domain that sends begins with `p=none`: more waits for the evidence of reports.
     fn dmarc(&self, domain: &DomainName, sighting: Option<&DomainSighting>) -> Option<PolicyPack> {
-        let rua = self.settings.handover.rua.as_deref();
+        let rua = self.settings.report_address();
         let seen = sighting.and_then(|sighting| sighting.dmarc.clone());
         let name = format!("_dmarc.{domain}");
         let is_seen = seen.is_some();

@@ -21,6 +21,7 @@ mod moving;
 mod onboarding;
 mod onboarding_handover;
 mod reports;
+mod reports_arriving;
 mod rotation;
 mod setup;
 mod standing;

@@ -104,3 +104,20 @@ fn the_lines_of_sendmail_are_those_that_are_tested() {
     }
     assert!(number > 3, "{number} lines are shown");
 }
+
+#[test]
+fn the_way_of_reports_is_the_one_that_is_tested() {
+    let shown = others("docs/reports.md");
+    let master = fragment("postfix/master.cf");
+    let service = master.lines().map(str::trim).filter(|line| {
+        line.starts_with("zegel-reports unix") || line.starts_with("user=zegel-reports")
+    });
+    let map = fragment("postfix/zegel-reports");
+    let settings = map.lines().filter_map(|line| line.strip_prefix("#   "));
+    let lines: Vec<&str> = service.chain(settings).collect();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    for line in lines {
+        let is_shown = shown.iter().any(|one| one == line);
+        assert!(is_shown, "docs/reports.md is without {line}");
+    }
+}

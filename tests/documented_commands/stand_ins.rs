@@ -21,10 +21,10 @@ pub(crate) const STAND_INS: [(&str, &str, &str); 13] = [
     ),
     (
         "install",
-        "there is no user zegel: everything but the owner",
+        "the users of Zegel are not there: everything but the owner",
         r#"given=()
            while [ $# -gt 0 ]; do
-               case $1 in -o|-g) [ "$2" = zegel ]; shift 2 ;; *) given+=("$1"); shift ;; esac
+               case $1 in -o|-g) [ "${2%-reports}" = zegel ]; shift 2 ;; *) given+=("$1"); shift ;; esac
            done
            exec /usr/bin/install "${given[@]}""#,
     ),
@@ -93,7 +93,7 @@ pub(crate) const STAND_INS: [(&str, &str, &str); 13] = [
     (
         "useradd",
         "makes a user",
-        r#"for name; do :; done; [ "$name" = zegel ]"#,
+        r#"for name; do :; done; [ "${name%-reports}" = zegel ]"#,
     ),
     (
         "usermod",

@@ -34,6 +34,8 @@ pub struct PostfixOptions {
     pub logins: Vec<Login>,
     /// What postconf is told before the start: an option and its argument.
     pub changes: Vec<[String; 2]>,
+    /// What is written in `conf/postfix/master.cf`, and what takes its place.
+    pub replaced: Vec<[String; 2]>,
 }
 
 impl PostfixOptions {
@@ -46,6 +48,7 @@ impl PostfixOptions {
             main_cf: Vec::new(),
             logins: logins::usual(),
             changes: Vec::new(),
+            replaced: Vec::new(),
         }
     }
 
@@ -60,6 +63,12 @@ impl PostfixOptions {
     /// the names of the services.
     pub fn change(mut self, option: &str, argument: &str) -> Self {
         self.changes.push([option.to_owned(), argument.to_owned()]);
+        self
+    }
+
+    /// Another text in the place of one of `conf/postfix/master.cf`.
+    pub fn replaced(mut self, text: &str, by: &str) -> Self {
+        self.replaced.push([text.to_owned(), by.to_owned()]);
         self
     }
 
@@ -403,7 +412,12 @@ local     unix - n n - - local
 anvil     unix - - n - 1 anvil
 "
     );
-    let services = fragment("postfix/master.cf")
+    let mut services = fragment("postfix/master.cf");
+    for [text, by] in &options.replaced {
+        assert!(services.contains(text), "conf/postfix/master.cf has {text}");
+        services = services.replace(text, by);
+    }
+    let services = services
         .replace("submission  inet", &format!("127.0.0.1:{submission} inet"))
         .replace("127.0.0.1:10025", &format!("127.0.0.1:{reinjection}"))
         .replace(

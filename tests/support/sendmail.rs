@@ -37,6 +37,8 @@ pub struct SendmailOptions {
     pub sink_port: u16,
     /// Lines for the `.mc` file, before the fragment.
     pub mc: Vec<String>,
+    /// Lines for its end.
+    pub last: Vec<String>,
     /// Who may log in on the submission port.
     pub logins: Vec<Login>,
 }
@@ -49,6 +51,7 @@ impl SendmailOptions {
             submission_milter: None,
             sink_port,
             mc: Vec::new(),
+            last: Vec::new(),
             logins: logins::usual(),
         }
     }
@@ -56,6 +59,12 @@ impl SendmailOptions {
     /// Mail with a login goes to this milter.
     pub fn submission_milter(mut self, milter: impl Into<String>) -> Self {
         self.submission_milter = Some(milter.into());
+        self
+    }
+
+    /// Lines for the end of the `.mc` file, where mailers are defined.
+    pub fn last(mut self, lines: &str) -> Self {
+        self.last.push(lines.to_owned());
         self
     }
 

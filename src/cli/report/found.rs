@@ -143,6 +143,11 @@ impl RefusalFound {
         self.reason != Reason::FailureReport
     }
 
+    /// Whether the file itself could not be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.reason == Reason::Unreadable
+    }
+
     /// In words, with the entry.
     pub(super) fn words(&self) -> String {
         match &self.entry {
@@ -179,6 +184,11 @@ impl Totals {
                 Taken::TooOld => &mut self.too_old,
             } += 1;
         }
+    }
+
+    /// Whether there was nothing to read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files == 0
     }
 
     /// Whether anything was refused.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     found::{Document, FileFound, RefusalFound, ReportFound, Totals},
+    maildir::{Emptying, Maildir},
     refused::{self, Refused},
     state_advice,
     walk::walk,
@@ -43,13 +44,18 @@ const LONGEST: Duration = Duration::from_secs(2);
 )]
 pub(in crate::cli) struct IngestArguments {
     /// Files, folders, Maildirs or mboxes; - is standard input
-    #[arg(value_name = "PATH", required_unless_present = "deliver")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["deliver", "maildir"])]
     paths: Vec<PathBuf>,
 
     /// Read one message from standard input, for an MTA: 0 when it is stored or put aside, 75
     /// when it has to come again
     #[arg(long, conflicts_with = "paths")]
     deliver: bool,
+
+    /// Empty the Maildir of [reports] maildir: each file goes when what it brings is kept or put
+    /// aside; 75 when that cannot be written
+    #[arg(long, conflicts_with_all = ["paths", "deliver"])]
+    maildir: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -74,13 +80,12 @@ pub(in crate::cli) struct IngestArguments {
 
 pub(super) fn run(arguments: &IngestArguments, context: &mut Context) -> Result<Status, Failure> {
     let ingested = context.load().and_then(|loaded| ingest(arguments, &loaded));
-    let document = match ingested {
-        Ok(document) => document,
+    let (document, left) = match ingested {
+        Ok(done) => done,
         // The MTA keeps the message, whatever is wrong here, and tries again.
-        Err(failure) if arguments.deliver => {
-            warn(failure);
-            return Ok(Status::Later);
-        }
+        Err(failure) if arguments.deliver => return Ok(later(failure)),
+        // The Maildir keeps what came.
+        Err(failure @ Failure::Other(_)) if arguments.maildir => return Ok(later(failure)),
         Err(failure) => return Err(failure),
     };
     let refused = document.totals.refused();
@@ -93,43 +98,24 @@ pub(super) fn run(arguments: &IngestArguments, context: &mut Context) -> Result<
                 warn(printable(&line));
             }
         }
-        if !arguments.deliver {
+        let is_quiet = arguments.deliver || (arguments.maildir && document.totals.is_empty());
+        if !is_quiet {
             context.output.line(document.totals.words());
         }
     }
-    Ok(Status::of_check(arguments.deliver || !refused))
+    let is_put_aside = arguments.deliver || arguments.maildir;
+    Ok(Status::of_check(!left && (is_put_aside || !refused)))
 }
 
-fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Failure> {
+fn later(failure: Failure) -> Status {
+    warn(failure);
+    Status::Later
+}
+
+/// What was found, and whether something is left in the Maildir that cannot be read or deleted.
+fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<(Document, bool), Failure> {
+    let mut ingest = Ingest::new(arguments, loaded)?;
     let settings = &loaded.settings.reports;
-    let now = arguments
-        .as_of
-        .map_or_else(Timestamp::now, Day::ends)
-        .as_second();
-    let mut ingest = Ingest {
-        reading: reading(settings, now),
-        ours: ours(loaded),
-        relays: loaded.settings.keeper.relay_addresses.clone(),
-        any_domain: arguments.any_domain,
-        sources: arguments.sources,
-        today: i32::try_from(now.div_euclid(DAY)).unwrap_or(i32::MAX),
-        keep: i64::try_from(settings.keep.as_secs()).unwrap_or(i64::MAX),
-        store: if arguments.dry_run {
-            Store::trial(&settings.state)
-        } else {
-            Store::open(&settings.state)
-        }
-        .map_err(|error| state_advice(&error))?,
-        dry_run: arguments.dry_run,
-        uncommitted: 0,
-        begun: None,
-        refused: Refused::new(&settings.state, settings.limits.message as u64),
-        document: Document {
-            version: 1,
-            files: Vec::new(),
-            totals: Totals::default(),
-        },
-    };
     if !arguments.dry_run {
         // First of all: it may make the room that is needed.
         let forgotten = ingest.refused.forget(settings.keep_refused);
@@ -138,27 +124,24 @@ fn ingest(arguments: &IngestArguments, loaded: &Loaded) -> Result<Document, Fail
     if arguments.deliver {
         ingest.standard_input()?;
     }
+    ingest.maildir()?;
     for path in &arguments.paths {
         ingest.path(path)?;
     }
-    if arguments.dry_run {
-        return Ok(ingest.document);
+    if !arguments.dry_run {
+        ingest.end(settings).map_err(|error| state_advice(&error))?;
     }
-    let today = ingest.today;
-    let before = |kept: Duration| {
-        let days = i32::try_from(kept.as_secs() / DAY.unsigned_abs()).unwrap_or(i32::MAX);
-        today.saturating_sub(days)
-    };
-    ingest.begin().map_err(|error| state_advice(&error))?;
-    let forgotten = ingest.store.forget_old(
-        today,
-        before(settings.keep_addresses),
-        before(settings.keep),
-    );
-    forgotten
-        .and_then(|()| ingest.store.commit())
-        .map_err(|error| state_advice(&error))?;
-    Ok(ingest.document)
+    let left = ingest.maildir.as_ref().is_some_and(Emptying::is_left);
+    Ok((ingest.document, left))
+}
+
+fn maildir(settings: &ReportSettings) -> Result<Maildir, Failure> {
+    let path = settings.maildir.as_deref().ok_or_else(|| {
+        Failure::Usage(
+            "no Maildir is set: write its path as maildir under [reports] in zegel.toml".to_owned(),
+        )
+    })?;
+    Maildir::open(path)
 }
 
 fn state_failure(state: &Path, error: &io::Error) -> Failure {
@@ -211,10 +194,101 @@ struct Ingest {
     uncommitted: u32,
     begun: Option<Instant>,
     refused: Refused,
+    /// None if it is not what was asked for.
+    maildir: Option<Emptying>,
     document: Document,
 }
 
 impl Ingest {
+    fn new(arguments: &IngestArguments, loaded: &Loaded) -> Result<Self, Failure> {
+        let settings = &loaded.settings.reports;
+        let now = arguments
+            .as_of
+            .map_or_else(Timestamp::now, Day::ends)
+            .as_second();
+        let maildir = arguments.maildir.then(|| maildir(settings)).transpose()?;
+        let store = if arguments.dry_run {
+            Store::trial(&settings.state)
+        } else {
+            Store::open(&settings.state)
+        };
+        Ok(Self {
+            reading: reading(settings, now),
+            ours: ours(loaded),
+            relays: loaded.settings.keeper.relay_addresses.clone(),
+            any_domain: arguments.any_domain,
+            sources: arguments.sources,
+            today: i32::try_from(now.div_euclid(DAY)).unwrap_or(i32::MAX),
+            keep: i64::try_from(settings.keep.as_secs()).unwrap_or(i64::MAX),
+            store: store.map_err(|error| state_advice(&error))?,
+            dry_run: arguments.dry_run,
+            uncommitted: 0,
+            begun: None,
+            refused: Refused::new(&settings.state, settings.limits.message as u64),
+            maildir: maildir.map(Emptying::new),
+            document: Document {
+                version: 1,
+                files: Vec::new(),
+                totals: Totals::default(),
+            },
+        })
+    }
+
+    /// Forgets what is old, and commits.
+    fn end(&mut self, settings: &ReportSettings) -> Result<(), StoreError> {
+        let today = self.today;
+        let before = |kept: Duration| {
+            let days = i32::try_from(kept.as_secs() / DAY.unsigned_abs()).unwrap_or(i32::MAX);
+            today.saturating_sub(days)
+        };
+        self.begin()?;
+        self.store.forget_old(
+            today,
+            before(settings.keep_addresses),
+            before(settings.keep),
+        )?;
+        self.commit()
+    }
+
+    /// What was added is on the disk; what brought it can go.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.store.commit()?;
+        self.uncommitted = 0;
+        self.begun = None;
+        if let Some(maildir) = &mut self.maildir {
+            maildir.empty();
+        }
+        Ok(())
+    }
+
+    fn maildir(&mut self) -> Result<(), Failure> {
+        let Some(maildir) = self.maildir.as_ref().map(Emptying::maildir) else {
+            return Ok(());
+        };
+        for file in maildir.files()? {
+            let open = || maildir.read(&file);
+            let is_read = match open() {
+                Ok(Some(mut source)) => {
+                    let again = || {
+                        let file = open().ok().flatten();
+                        file.map(|file| Box::new(file) as Box<dyn Read>)
+                    };
+                    self.read(&file.display().to_string(), &mut source, &again)?
+                }
+                // It has gone, or is no regular file any more.
+                Ok(None) => continue,
+                Err(error) => {
+                    self.unreadable(&file, &error);
+                    false
+                }
+            };
+            if let Some(maildir) = &mut self.maildir {
+                maildir.add(file, is_read);
+            }
+        }
+        Ok(())
+    }
+
     fn path(&mut self, path: &Path) -> Result<(), Failure> {
         if path == Path::new("-") {
             return self.standard_input();
@@ -256,7 +330,8 @@ impl Ingest {
                 .ok()
                 .map(|file| Box::new(file) as Box<dyn Read>)
         };
-        self.read(&path.display().to_string(), &mut file, &again)
+        self.read(&path.display().to_string(), &mut file, &again)?;
+        Ok(())
     }
 
     /// One message or file, which has to be held: it cannot be read a second time.
@@ -267,11 +342,18 @@ impl Ingest {
             return Err(Failure::Other(format!("standard input: {error}")));
         }
         let again = || Some(Box::new(Cursor::new(&octets)) as Box<dyn Read + '_>);
-        self.read("-", &mut Cursor::new(&octets), &again)
+        self.read("-", &mut Cursor::new(&octets), &again)?;
+        Ok(())
     }
 
-    /// Reads what is there, keeps the reports, and puts aside what is refused.
-    fn read(&mut self, path: &str, source: &mut dyn Read, again: Again<'_>) -> Result<(), Failure> {
+    /// Reads what is there, keeps the reports, and puts aside what is refused. Says whether it
+    /// could be read to its end.
+    fn read(
+        &mut self,
+        path: &str,
+        source: &mut dyn Read,
+        again: Again<'_>,
+    ) -> Result<bool, Failure> {
         let mut files: Vec<(Option<u64>, FileFound)> = Vec::new();
         let mut result = Ok(());
         let reading = self.reading.clone();
@@ -305,14 +387,17 @@ impl Ingest {
         if !self.dry_run {
             self.put_aside(path, &files, again)?;
         }
+        let mut refusals = files.iter().flat_map(|(_, file)| &file.refusals);
+        let is_read = !refusals.any(RefusalFound::is_unreadable);
         for (_, file) in files {
             self.document.totals.add(&file);
             self.document.files.push(file);
         }
-        Ok(())
+        Ok(is_read)
     }
 
-    /// Keeps what was refused of one file: a copy and the reasons. Of an mbox, the reasons.
+    /// Keeps what was refused of one file: a copy and the reasons. Of an mbox with several
+    /// messages, the reasons.
     fn put_aside(
         &mut self,
         path: &str,
@@ -325,7 +410,8 @@ impl Ingest {
         if refusals.is_empty() || (is_failure && files.len() == 1) {
             return Ok(());
         }
-        let is_mailbox = files.iter().any(|(message, _)| message.is_some());
+        // One message alone is a mailbox too, if an MTA put a `From ` line in front of it.
+        let is_mailbox = files.iter().any(|(message, _)| *message > Some(1)) || files.len() > 1;
         let may_be_failure = || again().is_none_or(refused::speaks_of_failure);
         let mut content = if is_mailbox || may_be_failure() {
             None
@@ -349,9 +435,7 @@ impl Ingest {
         self.uncommitted += 1;
         let is_long = self.begun.is_some_and(|begun| begun.elapsed() > LONGEST);
         if (self.uncommitted >= BATCH || is_long) && !self.dry_run {
-            self.store.commit()?;
-            self.uncommitted = 0;
-            self.begun = None;
+            self.commit()?;
         }
         Ok(found)
     }

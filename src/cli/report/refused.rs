@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::found::RefusalFound;
+use crate::files::as_owner;
 
 /// The folder below that of the store.
 const FOLDER: &str = "refused";
@@ -32,6 +33,7 @@ struct Note<'a> {
 
 /// The folder with what was refused.
 pub(super) struct Refused {
+    state: PathBuf,
     folder: PathBuf,
     /// Octets of a file; a larger one is not copied.
     limit: u64,
@@ -43,6 +45,7 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn new(state: &Path, limit: u64) -> Self {
         Self {
+            state: state.to_owned(),
             folder: state.join(FOLDER),
             limit,
             number: 0,
@@ -50,8 +53,19 @@ impl Refused {
         }
     }
 
-    /// Puts a copy aside, and beside it the reason, with `.json` after its name.
+    /// Puts a copy aside, and beside it the reason, with `.json` after its name. When this
+    /// returns, both are on the disk.
     pub(super) fn keep(
+        &mut self,
+        path: &str,
+        content: Option<&mut dyn Read>,
+        refusals: &[RefusalFound],
+    ) -> io::Result<()> {
+        let state = self.state.clone();
+        as_owner(&state, || self.keep_as_we_are(path, content, refusals))?
+    }
+
+    fn keep_as_we_are(
         &mut self,
         path: &str,
         content: Option<&mut dyn Read>,
@@ -83,7 +97,8 @@ impl Refused {
         let written = create(&beside).and_then(|mut file| {
             serde_json::to_writer_pretty(&mut file, &note)?;
             file.write_all(b"\n")?;
-            file.sync_all()
+            file.sync_all()?;
+            File::open(&self.folder)?.sync_all()
         });
         if written.is_err() {
             // Half of it helps nobody, and takes the room of what can be kept.
@@ -111,6 +126,11 @@ impl Refused {
 
     /// Removes what has been there for longer than this, and sees how much is left.
     pub(super) fn forget(&mut self, keep: Duration) -> io::Result<()> {
+        let state = self.state.clone();
+        as_owner(&state, || self.forget_as_we_are(keep))?
+    }
+
+    fn forget_as_we_are(&mut self, keep: Duration) -> io::Result<()> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

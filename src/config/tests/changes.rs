@@ -352,6 +352,16 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtOnce,
         ),
         (
+            "reports.maildir = \"/srv/m\"",
+            "reports.maildir: none -> /srv/m",
+            AtOnce,
+        ),
+        (
+            "reports.address = \"mailto:dmarc@relay.example\"",
+            "reports.address: none -> dmarc@relay.example",
+            AtOnce,
+        ),
+        (
             "reports.authserv_id = \"MX.relay.example\"",
             "reports.authserv_id: none -> mx.relay.example",
             AtOnce,

@@ -235,6 +235,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "on one line",
     ),
     (
+        "[reports]\naddress = \"dmarc\"",
+        "zegel.toml:2: reports.address",
+        "such as dmarc@relay.example",
+    ),
+    (
         "[reports]\nauthserv_id = \"mx relay\"",
         "zegel.toml:2: reports.authserv_id",
         "such as mx.relay.example",
@@ -343,5 +348,20 @@ fn the_status_page_is_for_this_host_unless_asked_for() {
         let text = format!("[http]\n{http}\n");
         let settings = good(&[("zegel.toml", &text)], NONE).settings;
         assert_eq!(settings.http_page, expected, "{http}");
+    }
+}
+
+#[test]
+fn reports_go_to_rua_or_else_to_the_address_where_they_come_in() {
+    let rua = "[handover]\nrua = \"mailto:rua@relay.example\"\n";
+    let address = "[reports]\naddress = \"in@relay.example\"\n";
+    for (text, expected) in [
+        (String::new(), None),
+        (rua.to_owned(), Some("rua@relay.example")),
+        (address.to_owned(), Some("in@relay.example")),
+        (format!("{rua}{address}"), Some("rua@relay.example")),
+    ] {
+        let settings = good(&[("zegel.toml", &text)], NONE).settings;
+        assert_eq!(settings.report_address(), expected, "{text}");
     }
 }

@@ -85,7 +85,8 @@ MAILER(`local')dnl
 MAILER(`smtp')dnl
 LOCAL_CONFIG
 ESASL_CONF_PATH=/run/testbed/sasl
-",
+{last}",
+        last = options.last.concat(),
         realm = logins::REALM,
         sink = options.sink_port,
         extra = options.mc.join("\n"),
