@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use support::keeper::{Keeper, command};
 use support::name_world::World;
 use support::port::Port;
+use support::reports::ingest;
 use support::zegel::{Org, Zegel};
 use zegel::dkim::Algorithm::Ed25519Sha256;
 
@@ -535,4 +536,43 @@ fn an_organisation_that_leaves_signs_drains_and_is_archived() {
         let count = audit.matches(&format!("\"event\":\"{event}\"")).count();
         assert_eq!(count, 1, "{event}: {audit}");
     }
+}
+
+#[test]
+fn what_reports_show_is_in_the_metrics_the_status_and_the_page() {
+    let world = World::start();
+    let http = Port::free();
+    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
+    let settings = settings(world.resolver.address(), &http);
+    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
+    let zegel = Zegel::with_settings(&[org], &(settings + reports));
+    let before = zegel.page("/org/een").unwrap();
+    assert!(!before.contains("Who sends"), "{before}");
+    ingest(&zegel.path(""));
+    let keeper = Keeper::start(&zegel.path(""), &http);
+    let stored = "zegel_reports_total{outcome=\"stored\"} 1";
+    wait_for(&keeper, stored, || keeper.shows(stored));
+    for line in [
+        "zegel_reports_total{outcome=\"replaced\"} 0",
+        "zegel_report_refusals_total{reason=\"not_a_report\"} 1",
+    ] {
+        assert!(keeper.shows(line), "{}", keeper.page());
+    }
+    let page = || zegel.page("/org/een").unwrap();
+    let shown = "Who sends in its name";
+    wait_for(&keeper, shown, || page().contains(shown));
+    // Too little for a stream of its own so far.
+    for text in ["Reports: 1,", "<code>abuse</code>", ">1234<", "0 %", "<rect"] {
+        assert!(page().contains(text), "{text}\n{}", page());
+    }
+    let status = command(&zegel.path(""), &["status"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    let line = "DMARC reports: stored 1; refused: not_a_report 1; the newest tells until ";
+    assert!(status.contains(line), "{status}");
+    // What is forgotten is not shown any more.
+    let forgotten = command(&zegel.path(""), &["report", "forget", "een.example"]);
+    assert!(forgotten.status.success(), "{forgotten:?}");
+    drop(keeper);
+    let keeper = Keeper::start(&zegel.path(""), &http);
+    wait_for(&keeper, "it is gone", || !page().contains(shown));
 }

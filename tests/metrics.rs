@@ -13,6 +13,7 @@ use std::fs;
 use support::keeper::Keeper;
 use support::milter::{Connection, Message, Offer, Peer};
 use support::port::Port;
+use support::reports::ingest;
 use support::zegel::{Org, Zegel};
 
 const REFERENCE: &str = "docs/metrics.md";
@@ -112,7 +113,9 @@ fn shown_by_both() -> Metrics {
         Org::new("een", &["een.example"]),
         Org::new("twee", &["twee.example"]).without_keys(),
     ];
+    let settings = settings + "[reports]\nstate = \"{folder}/reports\"\n";
     let zegel = Zegel::with_settings(&orgs, &settings);
+    ingest(&zegel.path(""));
     let mut connection = Connection::negotiated(&zegel.milter(), Offer::POSTFIX);
     assert!(connection.greet(&Peer::local()).goes_on());
     for domain in ["een.example", "twee.example"] {

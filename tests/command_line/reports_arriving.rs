@@ -205,3 +205,4 @@ fn what_root_does_to_the_store_locks_its_owner_out_of_nothing() {
         .arg(&key)
         .output();
     assert!(!read.unwrap().status.success());
+}

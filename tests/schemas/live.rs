@@ -14,6 +14,7 @@ use crate::{
         milter::{Message, send},
         name_world::World,
         port::Port,
+        reports::ingest,
         stage::wait_until,
         zegel::{Org, Zegel, get},
     },
@@ -31,7 +32,8 @@ fn settings(world: &World, http: &Port) -> String {
     format!(
         "[keeper]\nlocal_servers = true\nresolvers = [\"{}\"]\nhttp = \"127.0.0.1:{}\"\n\
          check_every = \"1s\"\nsettle = \"1s\"\n\
-         [handover]\nspf = \"include:_spf.relay.example\"\nrua = \"dmarc@relay.example\"\n",
+         [handover]\nspf = \"include:_spf.relay.example\"\nrua = \"dmarc@relay.example\"\n\
+         [reports]\nstate = \"{{folder}}/reports\"\n",
         world.resolver.address(),
         http.number()
     )
@@ -53,6 +55,7 @@ pub(super) fn processes(book: &Book) {
                      [[listener]]\nname = \"trial\"\nsocket = \"unix:{folder}/trial.sock\"\n\
                      observe = true\n";
     let zegel = Zegel::with_settings(&orgs, &(settings(&world, &http) + listeners));
+    ingest(&zegel.path(""));
     for domain in [
         "een.example",
         "twee.example",

@@ -41,6 +41,7 @@ const NOT_SEEN: &[&str] = &[
     "org-unsigned/gaps/[]",
     "status-json-keeper/not_ready",
     "status-json-signer/not_ready",
+    "report_figures/problem",
     "signer_figures/configuration_newer_since",
     "signer_figures/beyond/*",
 ];

@@ -27,6 +27,7 @@ pub mod opendkim;
 pub mod port;
 pub mod postfix;
 pub mod process;
+pub mod reports;
 pub mod sandbox;
 pub mod sendmail;
 pub mod signatures;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde::Serialize;
 
 use crate::{
-    evidence::Taken,
+    evidence::{NumberKind, Store, StoreError, Taken},
     report::{Disposition, Form, Mended, Reason, Refusal, Report},
 };
 
@@ -78,6 +78,8 @@ pub(super) struct Totals {
     refused: u64,
     records: u64,
     messages: u64,
+    #[serde(skip)]
+    refusals: BTreeMap<Reason, u64>,
 }
 
 impl ReportFound {
@@ -172,6 +174,9 @@ impl Totals {
     pub(super) fn add(&mut self, file: &FileFound) {
         self.files += 1;
         self.refused += file.refusals.len() as u64;
+        for refusal in &file.refusals {
+            *self.refusals.entry(refusal.reason).or_default() += 1;
+        }
         for report in &file.reports {
             self.reports += 1;
             self.records += report.sums.records;
@@ -194,6 +199,23 @@ impl Totals {
     /// Whether anything was refused.
     pub(super) fn refused(&self) -> bool {
         self.refused > 0
+    }
+
+    /// Adds them to what the store counts.
+    pub(super) fn count(&self, store: &mut Store) -> Result<(), StoreError> {
+        for (taken, number) in [
+            (Taken::Stored, self.stored),
+            (Taken::Replaced, self.replaced),
+            (Taken::Duplicate, self.duplicate),
+            (Taken::NotOurs, self.not_ours),
+            (Taken::TooOld, self.too_old),
+        ] {
+            store.count(NumberKind::Outcome, taken.as_str(), number)?;
+        }
+        for (reason, number) in &self.refusals {
+            store.count(NumberKind::Refusal, reason.as_str(), *number)?;
+        }
+        Ok(())
     }
 
     /// In words.

@@ -247,6 +247,7 @@ impl Ingest {
             before(settings.keep_addresses),
             before(settings.keep),
         )?;
+        self.document.totals.count(&mut self.store)?;
         self.commit()
     }
 

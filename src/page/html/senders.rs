@@ -33,7 +33,7 @@ fn of_domain(domain: &DomainName, found: &SendersOf) -> Markup {
     html! {
         h3 { (domain) }
         p.muted {
-            (words::number(found.reports)) " reports from " (found.from) " to " (found.to)
+            "Reports: " (words::number(found.reports)) ", from " (found.from) " to " (found.to)
             ", as of " (parts::time(found.found))
         }
         @if !found.streams.is_empty() {

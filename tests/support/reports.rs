@@ -1,0 +1,37 @@
+//! A DMARC report, and something that is none, for tests of what is told of them.
+
+use std::fs;
+use std::path::Path;
+
+use super::keeper::command;
+
+/// Has `zegel` with its configuration in this folder read a report about `een.example` of
+/// yesterday, and refuse something else.
+pub fn ingest(folder: &Path) {
+    let yesterday = (jiff::Timestamp::now().as_second() / 86_400 - 1) * 86_400;
+    let report = format!(
+        "<feedback><report_metadata><org_name>receiver.example</org_name><report_id>1</report_id>\
+         <date_range><begin>{yesterday}</begin><end>{}</end></date_range></report_metadata>\
+         <policy_published><domain>een.example</domain><p>none</p></policy_published>\
+         <record><row><source_ip>192.0.2.7</source_ip><count>1234</count><policy_evaluated>\
+         <disposition>none</disposition><dkim>fail</dkim><spf>fail</spf></policy_evaluated></row>\
+         <identifiers><header_from>een.example</header_from></identifiers><auth_results>\
+         <dkim><domain>mailing.example</domain><selector>m</selector><result>pass</result></dkim>\
+         </auth_results></record></feedback>",
+        yesterday + 86_399
+    );
+    let files = [("report.xml", report.as_str()), ("other.xml", "no report")];
+    let mut arguments = vec!["report".to_owned(), "ingest".to_owned()];
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::write(&path, text).expect("a file");
+        arguments.push(path.display().to_string());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = command(folder, &arguments);
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        told.contains("1 stored") && told.contains("refused: 1"),
+        "{done:?}"
+    );
+}
