@@ -10,7 +10,7 @@ use std::{
 };
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::refusal::{Reason, Stopped};
 
@@ -112,7 +112,7 @@ impl<'a, R: BufRead> Text<'a, R> {
         while let Some(&octet) = rest.first() {
             let taken = match self.state {
                 State::Plain => {
-                    let end = memchr(b'<', rest).unwrap_or(rest.len());
+                    let end = tags_and_text(rest);
                     self.out.extend_from_slice(&rest[..end]);
                     if end < rest.len() {
                         self.state = State::Less;
@@ -228,6 +228,14 @@ impl<R: BufRead> Read for Text<'_, R> {
         self.consume(amount);
         Ok(amount)
     }
+}
+
+/// How far there is nothing but tags and text: the place of the `<` that begins something else, or
+/// that is the last octet.
+fn tags_and_text(rest: &[u8]) -> usize {
+    memchr_iter(b'<', rest)
+        .find(|at| matches!(rest.get(at + 1), Some(b'!' | b'?' | b'<') | None))
+        .unwrap_or(rest.len())
 }
 
 /// The encoding that the first octets speak of.

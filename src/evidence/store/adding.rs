@@ -18,17 +18,6 @@ use crate::{
     report::{Flags, Identity, Report},
 };
 
-/// A fact, by the numbers of its words.
-struct Added {
-    domain: i64,
-    reporter: i64,
-    sender: i64,
-    known_by: i64,
-    flags: u16,
-    network: i64,
-    messages: u64,
-}
-
 impl Store {
     pub(super) fn add_within(&mut self, incoming: Incoming<'_>) -> rusqlite::Result<Taken> {
         let Incoming { report, rollup, .. } = incoming;
@@ -110,93 +99,77 @@ impl Store {
             } else {
                 0
             };
-            let flags = fact.flags | standing;
-            let address = octets(fact.address);
-            self.add_fact(
-                &rollup.days,
-                &Added {
-                    domain,
-                    reporter,
-                    sender,
-                    known_by,
-                    flags,
-                    network,
-                    messages: fact.messages,
-                },
-                &address,
-                1,
-            )?;
             undo.fact(&[
                 sender,
                 known_by,
-                i64::from(flags),
+                i64::from(fact.flags | standing),
                 network,
                 signed(fact.messages),
             ]);
-            undo.octets(&address);
+            undo.octets(&octets(fact.address));
         }
-        Ok(undo.finish())
+        let rows = undo.finish();
+        self.apply(domain, reporter, &rows, 1)?;
+        Ok(rows)
     }
 
-    /// Adds a fact on each of its days, and its address; or takes them away, with the sign -1.
-    fn add_fact(
+    /// Adds the facts of a report on each of its days, and their addresses; or takes them away,
+    /// with the sign -1.
+    fn apply(
         &mut self,
-        days: &[i32],
-        added: &Added,
-        address: &[u8],
+        domain: i64,
+        reporter: i64,
+        rows: &[u8],
         sign: i64,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<Vec<i32>> {
         let mut facts = self.connection.prepare_cached(ADD_FACT)?;
-        for (day, messages) in spread(days, added.messages) {
-            facts.execute(params![
-                added.domain,
-                day,
-                added.sender,
-                added.reporter,
-                added.known_by,
-                added.flags,
-                added.network,
-                sign * signed(messages)
-            ])?;
-        }
+        let mut sources = self.connection.prepare_cached(ADD_SOURCE)?;
+        let mut reader = varint::Reader::new(rows);
+        let days = days(&mut reader);
         let (Some(first), Some(last)) = (days.first(), days.last()) else {
-            return Ok(());
+            return Ok(days);
         };
-        self.connection
-            .prepare_cached(ADD_SOURCE)?
-            .execute(params![
-                added.domain,
-                added.known_by,
+        let mut add = |[sender, known_by, flags, network]: [i64; 4], messages: u64| {
+            for (day, messages) in spread(&days, messages) {
+                facts.execute(params![
+                    domain,
+                    day,
+                    sender,
+                    reporter,
+                    known_by,
+                    flags,
+                    network,
+                    sign * signed(messages)
+                ])?;
+            }
+            Ok::<_, rusqlite::Error>(())
+        };
+        // Facts that differ in nothing but their addresses follow one another, and are one here.
+        let mut same = ([0; 4], 0_u64);
+        while let Some([sender, known_by, flags, network, messages]) = reader.fact() {
+            let address = reader.octets();
+            sources.execute(params![
+                domain,
+                known_by,
                 address,
                 first,
                 last,
-                sign * signed(added.messages)
+                sign.saturating_mul(messages)
             ])?;
-        Ok(())
+            let key = [sender, known_by, flags, network];
+            if same.0 != key {
+                add(same.0, same.1)?;
+                same = (key, 0);
+            }
+            same.1 += messages.unsigned_abs();
+        }
+        add(same.0, same.1)?;
+        Ok(days)
     }
 
     /// Takes away what a report has added.
     fn undo(&mut self, domain: i64, reporter: i64, rows: &[u8]) -> rusqlite::Result<()> {
-        let mut reader = varint::Reader::new(rows);
-        let mut number = || i32::try_from(reader.number()?).ok();
-        let (Some(first), Some(length)) = (number(), number()) else {
-            return Ok(());
-        };
-        let days: Vec<i32> = (first..first.saturating_add(length)).collect();
-        while let Some([sender, known_by, flags, network, messages]) = reader.fact() {
-            let added = Added {
-                domain,
-                reporter,
-                sender,
-                known_by,
-                flags: u16::try_from(flags).unwrap_or_default(),
-                network,
-                messages: u64::try_from(messages).unwrap_or_default(),
-            };
-            let address = reader.octets();
-            self.add_fact(&days, &added, address, -1)?;
-        }
-        for day in days {
+        for day in self.apply(domain, reporter, rows, -1)? {
             self.connection
                 .prepare_cached(CLEAR_FACTS)?
                 .execute(params![domain, day])?;
@@ -231,6 +204,15 @@ impl Store {
             .prepare_cached(ADD_POLICY)?
             .execute(params![domain, day, word, reports])?;
         Ok(())
+    }
+}
+
+/// The days of what was added: the first, and how many.
+fn days(reader: &mut varint::Reader<'_>) -> Vec<i32> {
+    let mut number = || i32::try_from(reader.number()?).ok();
+    match (number(), number()) {
+        (Some(first), Some(length)) => (first..first.saturating_add(length)).collect(),
+        _ => Vec::new(),
     }
 }
 
