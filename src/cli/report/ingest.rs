@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{
     found::{Document, FileFound, RefusalFound, ReportFound, Totals},
-    refused::{self, Refused},
+    refused::{self, Again, Refused},
     state_advice,
     walk::walk,
 };
@@ -192,9 +192,6 @@ fn ours(loaded: &Loaded) -> HashSet<Box<str>> {
         .collect()
 }
 
-/// Reads the same once more.
-type Again<'a> = &'a dyn Fn() -> Option<Box<dyn Read + 'a>>;
-
 struct Ingest {
     reading: Reading,
     ours: HashSet<Box<str>>,
@@ -327,12 +324,7 @@ impl Ingest {
         }
         let is_mailbox = files.iter().any(|(message, _)| message.is_some());
         let may_be_failure = || again().is_none_or(refused::speaks_of_failure);
-        let mut content = if is_mailbox || may_be_failure() {
-            None
-        } else {
-            again()
-        };
-        let content = content.as_mut().map(|content| content as &mut dyn Read);
+        let content = (!is_mailbox && !may_be_failure()).then_some(again);
         self.refused
             .keep(path, content, &refusals)
             .map_err(|error| {

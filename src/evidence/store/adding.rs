@@ -24,14 +24,10 @@ impl Store {
         let reporter = self.word(incoming.reporter)?;
         let domain = self.word(&report.policy.domain)?;
         let messages = signed(rollup.messages());
-        let mut found = self.connection.prepare_cached(FIND_REPORT)?;
-        let key = params![reporter, domain, report.report_id, report.begin, report.end];
-        let earlier = found
-            .query_row(key, |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
-            })
-            .optional()?;
-        drop(found);
+        let earlier = match self.find_report(reporter, domain, report)? {
+            None => self.find_earlier(incoming)?,
+            found => found,
+        };
         let taken = match earlier {
             None => Taken::Stored,
             Some((earlier, Some(rows))) if earlier < messages => {
@@ -63,6 +59,39 @@ impl Store {
                 rows,
             ])?;
         Ok(taken)
+    }
+
+    /// The messages of a report that is there, and what it added unless that is forgotten.
+    fn find_report(
+        &self,
+        reporter: i64,
+        domain: i64,
+        report: &Report,
+    ) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+        let mut found = self.connection.prepare_cached(FIND_REPORT)?;
+        let key = params![reporter, domain, report.report_id, report.begin, report.end];
+        found
+            .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    }
+
+    /// The same of the store that a trial stands upon. What it added there is no part of this one.
+    fn find_earlier(
+        &self,
+        incoming: Incoming<'_>,
+    ) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+        let Some(earlier) = &self.earlier else {
+            return Ok(None);
+        };
+        let report = incoming.report;
+        let (Some(reporter), Some(domain)) = (
+            earlier.find_word(incoming.reporter)?,
+            earlier.find_word(&report.policy.domain)?,
+        ) else {
+            return Ok(None);
+        };
+        let found = earlier.find_report(reporter, domain, report)?;
+        Ok(found.map(|(messages, rows)| (messages, rows.map(|_| Vec::new()))))
     }
 
     /// Adds facts and sources, and gives back what is needed to take them away again.
