@@ -196,7 +196,7 @@ fn gzips() -> Vec<Kind> {
 fn zips() -> Vec<Kind> {
     let text = report("");
     let one = zip(&[("a.xml", text.as_bytes())]);
-    let long = "x".repeat(65_535);
+    let long = "x".repeat(65_000);
     let layer = |inner: &[u8]| {
         let names: Vec<String> = (0..16).map(|number| format!("{number}.zip")).collect();
         let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, inner)).collect();
@@ -240,7 +240,7 @@ fn zips() -> Vec<Kind> {
         file("zip with nothing in it", "not_a_report", ended(b"", b"", 0)),
         file(
             "zip in zip in zip in zip, sixteen each",
-            "limit_nesting",
+            "limit_nesting limit_reports",
             deep,
         ),
         file(
@@ -304,12 +304,12 @@ fn lies() -> Vec<Kind> {
         ),
         file(
             "zip whose entry is larger than the file",
-            "zip",
+            "stored",
             central(20, &[255, 255, 255, 127]),
         ),
         file(
             "zip whose entry expands to more than it says",
-            "stored",
+            "zip",
             central(24, &[1, 0, 0, 0]),
         ),
         file(
@@ -333,7 +333,7 @@ fn lies() -> Vec<Kind> {
             octets
         }),
         file("zip64 with 18 quintillion entries", "zip", zip64),
-        file("zip with one entry a hundred times", "stored duplicate", {
+        file("zip with one entry a hundred times", "stored", {
             ended(&entries, &directory.repeat(100), 100)
         }),
         file("zip without a directory", "zip", entries.clone()),

@@ -312,7 +312,7 @@ fn forms() -> Vec<Kind> {
             "xml",
             report("<record><row></record></row>"),
         ),
-        file("a report in a report", "stored incomplete", {
+        file("a report in a report", "ends_early", {
             format!("<feedback>{}<feedback></feedback>", report(""))
         }),
         file("two reports", "stored", report("") + &report("")),

@@ -72,7 +72,7 @@ fn parts() -> Vec<Kind> {
         ),
         file(
             "base64 of blanks",
-            "empty not_a_report",
+            "not_a_report",
             encoded("base64", &" \n".repeat(100_000)),
         ),
         file(

@@ -21,8 +21,9 @@ mod values;
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fmt, fs,
     net::TcpListener,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -49,6 +50,18 @@ struct Seen {
     memory: u64,
     milliseconds: u64,
     words: BTreeSet<String>,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            memory,
+            milliseconds,
+            words,
+            ..
+        } = self;
+        write!(out, "{memory:>6} KiB {milliseconds:>6} ms  {words:?}")
+    }
 }
 
 /// A folder with a configuration and a store.
@@ -89,6 +102,8 @@ impl Place {
     /// Makes the file, has it read, and takes it away.
     fn read(&self, kind: &Kind, sizes: &Sizes) -> Seen {
         let inside = self.path("in");
+        // One that has failed has left it.
+        let _ = fs::remove_dir_all(&inside);
         fs::create_dir(&inside).unwrap();
         let path = (kind.make)(&inside, sizes);
         let output = Command::new("python3")
@@ -206,16 +221,17 @@ fn whatever_a_file_holds_reading_it_ends_in_bounds_and_says_why() {
             scope.spawn(|| {
                 let place = Place::new(&sizes);
                 while let Some(kind) = kinds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let seen = place.read(kind, &sizes);
-                    println!(
-                        "{:<44} {:>6} KiB {:>6} ms  {:?}",
-                        kind.name, seen.memory, seen.milliseconds, seen.words
-                    );
-                    if let Some(fault) = wrong(kind, &seen, &reasons) {
-                        faults
-                            .lock()
-                            .unwrap()
-                            .push(format!("{}: {fault}", kind.name));
+                    let read = AssertUnwindSafe(|| place.read(kind, &sizes));
+                    let fault = match catch_unwind(read) {
+                        Ok(seen) => {
+                            println!("{:<48} {seen}", kind.name);
+                            wrong(kind, &seen, &reasons)
+                        }
+                        Err(_) => Some("see above".to_owned()),
+                    };
+                    if let Some(fault) = fault {
+                        let fault = format!("{}: {fault}", kind.name);
+                        faults.lock().unwrap().push(fault);
                     }
                 }
             });

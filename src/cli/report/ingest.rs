@@ -1,7 +1,7 @@
 //! `zegel report ingest`: files, folders, mailboxes or one message into the store.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Cursor, Read},
     net::IpAddr,
@@ -270,16 +270,14 @@ impl Ingest {
     /// Reads what is there, keeps the reports, and puts aside what is refused.
     fn read(&mut self, path: &str, source: &mut dyn Read, again: Again<'_>) -> Result<(), Failure> {
         let mut files: Vec<(Option<u64>, FileFound)> = Vec::new();
+        let mut places: HashMap<Option<u64>, usize> = HashMap::new();
         let mut result = Ok(());
         let reading = self.reading.clone();
         reading.read(source, &mut |place, found| {
             if result.is_err() {
                 return;
             }
-            let known = files
-                .iter()
-                .rposition(|(message, _)| *message == place.message);
-            let at = known.unwrap_or_else(|| {
+            let at = *places.entry(place.message).or_insert_with(|| {
                 let name = match place.message {
                     Some(number) => format!("{path}#{number}"),
                     None => path.to_owned(),
