@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use libfuzzer_sys::fuzz_target;
 use zegel::{
     evidence::Rollup,
-    report::{Found, Limits, Place, Reading, Reason, Report},
+    report::{Found, Limits, Mended, Place, Reading, Reason, Report},
 };
 use zegel_fuzz::input;
 
@@ -43,10 +43,10 @@ fuzz_target!(|input: &[u8]| {
 
 /// What is in a document is in it wherever the document is.
 fn same_however_packed(document: &[u8]) {
-    let bare = reports(&read(&mut Cursor::new(document)));
+    let bare = read(&mut Cursor::new(document));
     for packed in [gzip(document), message(document)] {
         let packed = read(&mut Cursor::new(&packed));
-        assert_eq!(reports(&packed), bare);
+        assert_eq!(reports(&packed), reports(&bare));
     }
 }
 
@@ -66,7 +66,11 @@ fn read(source: &mut dyn Read) -> Vec<(Place, Result<Report, Reason>)> {
     let mut all = Vec::new();
     reading.read(source, &mut |place, found| {
         let found = match found {
-            Found::Report(report) => Ok(*report),
+            Found::Report(mut report) => {
+                // Of several reports in one document, those before it may have this as well.
+                report.mended.retain(|one| *one != Mended::Encoding);
+                Ok(*report)
+            }
             Found::Refused(refusal) => {
                 assert!(!refusal.text.is_empty() && !refusal.text.contains(char::is_control));
                 Err(refusal.reason)

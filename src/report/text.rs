@@ -51,6 +51,8 @@ pub(super) struct Text<'a, R> {
     out: Vec<u8>,
     at: usize,
     ended: bool,
+    /// What is wrong behind `out`: what is before it comes first, however it arrives.
+    failed: Option<io::Error>,
     state: State,
 }
 
@@ -83,6 +85,7 @@ impl<'a, R: BufRead> Text<'a, R> {
             out: Vec::with_capacity(CHUNK),
             at: 0,
             ended: false,
+            failed: None,
             state: State::Plain,
         })
     }
@@ -207,8 +210,14 @@ impl<R: BufRead> BufRead for Text<'_, R> {
         if self.at == self.out.len() {
             self.out.clear();
             self.at = 0;
-            while self.out.is_empty() && !self.ended {
-                self.decode()?;
+            while self.out.is_empty() {
+                if let Some(error) = self.failed.take() {
+                    return Err(error);
+                }
+                if self.ended {
+                    break;
+                }
+                self.failed = self.decode().err();
             }
         }
         Ok(&self.out[self.at..])
