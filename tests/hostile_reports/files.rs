@@ -57,7 +57,7 @@ pub(crate) fn kinds() -> Vec<Kind> {
         made("a folder with nothing in it", "-", |folder, _| {
             folder.to_owned()
         }),
-        made("a hundred folders in each other", "-", |folder, _| {
+        made("a hundred folders in each other", "unreadable", |folder, _| {
             let deep = folder.join("a/".repeat(100));
             fs::create_dir_all(&deep).unwrap();
             fs::write(deep.join("file"), report("")).unwrap();
