@@ -57,12 +57,16 @@ pub(crate) fn kinds() -> Vec<Kind> {
         made("a folder with nothing in it", "-", |folder, _| {
             folder.to_owned()
         }),
-        made("a hundred folders in each other", "unreadable", |folder, _| {
-            let deep = folder.join("a/".repeat(100));
-            fs::create_dir_all(&deep).unwrap();
-            fs::write(deep.join("file"), report("")).unwrap();
-            folder.to_owned()
-        }),
+        made(
+            "a hundred folders in each other",
+            "unreadable",
+            |folder, _| {
+                let deep = folder.join("a/".repeat(100));
+                fs::create_dir_all(&deep).unwrap();
+                fs::write(deep.join("file"), report("")).unwrap();
+                folder.to_owned()
+            },
+        ),
         made("a name that is no text", "stored", |folder, _| {
             let path = folder.join(OsStr::from_bytes(b"\xff\n\x1b[2J"));
             fs::write(&path, report("")).unwrap();

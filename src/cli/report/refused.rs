@@ -168,7 +168,10 @@ fn digest(mut content: impl Read) -> io::Result<String> {
         let read = content.read(&mut piece)?;
         if read == 0 {
             let digest = hash.finish();
-            return Ok(digest[..16].iter().map(|octet| format!("{octet:02x}")).collect());
+            return Ok(digest[..16]
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect());
         }
         hash.update(&piece[..read]);
     }
