@@ -5,10 +5,17 @@ use std::fs;
 use crate::kinds::{Kind, RECORD, SECRET, Sizes, around, file, head, made, pieces, report, stream};
 
 pub(crate) fn kinds(port: u16) -> Vec<Kind> {
-    [entities(port), large(), forms(), encodings()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        entities(port),
+        hidden(port),
+        long_lists(),
+        long_values(),
+        forms(),
+        encodings(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Document types, with what would be read or fetched.
@@ -26,7 +33,7 @@ fn entities(port: u16) -> Vec<Kind> {
         let text = format!("<?xml version=\"1.0\"?>{begin}{}", report(used));
         file(name, "dtd", text)
     };
-    let mut all = vec![
+    vec![
         typed("a document type", "<!DOCTYPE feedback>", ""),
         typed("an entity", &declared("<!ENTITY a 'b'>"), "&a;"),
         typed(
@@ -72,6 +79,13 @@ fn entities(port: u16) -> Vec<Kind> {
             "",
         ),
         typed("a conditional section", "<![INCLUDE[x]]>", ""),
+    ]
+}
+
+/// Document types elsewhere, and what only looks like one.
+fn hidden(port: u16) -> Vec<Kind> {
+    let fetched = format!("http://127.0.0.1:{port}/x");
+    let mut all = vec![
         file(
             "a document type within a record",
             "dtd",
@@ -145,8 +159,9 @@ fn long(
     })
 }
 
-fn large() -> Vec<Kind> {
-    const FIFTY: &str = "0123456789012345678901234567890123456789012345678 ";
+const FIFTY: &str = "0123456789012345678901234567890123456789012345678 ";
+
+fn long_lists() -> Vec<Kind> {
     const RECORDS: usize = 10_000_000;
     vec![
         long(
@@ -207,6 +222,43 @@ fn large() -> Vec<Kind> {
             1_000_000,
         ),
         long(
+            "a million CDATA sections",
+            "stored",
+            "<x>",
+            "<![CDATA[]]>",
+            "</x>",
+            1_000_000,
+        ),
+        long(
+            "a million references",
+            "stored",
+            "<x>",
+            "&lt;",
+            "</x>",
+            1_000_000,
+        ),
+        long(
+            "a million signatures in one row",
+            "stored",
+            SIGNED,
+            "<dkim><domain>a.nl</domain></dkim>",
+            END,
+            1_000_000,
+        ),
+        long(
+            "ten million dates",
+            "stored",
+            "<row>",
+            "<count>2</count>",
+            "</row>",
+            1_000_000,
+        ),
+    ]
+}
+
+fn long_values() -> Vec<Kind> {
+    vec![
+        long(
             "a text of 200 MiB",
             "limit_value",
             "<x>",
@@ -245,38 +297,6 @@ fn large() -> Vec<Kind> {
             "a='b' ",
             "/>",
             30_000_000,
-        ),
-        long(
-            "a million CDATA sections",
-            "stored",
-            "<x>",
-            "<![CDATA[]]>",
-            "</x>",
-            1_000_000,
-        ),
-        long(
-            "a million references",
-            "stored",
-            "<x>",
-            "&lt;",
-            "</x>",
-            1_000_000,
-        ),
-        long(
-            "a million signatures in one row",
-            "stored",
-            SIGNED,
-            "<dkim><domain>a.nl</domain></dkim>",
-            END,
-            1_000_000,
-        ),
-        long(
-            "ten million dates",
-            "stored",
-            "<row>",
-            "<count>2</count>",
-            "</row>",
-            1_000_000,
         ),
     ]
 }
