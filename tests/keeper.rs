@@ -562,7 +562,13 @@ fn what_reports_show_is_in_the_metrics_the_status_and_the_page() {
     let shown = "Who sends in its name";
     wait_for(&keeper, shown, || page().contains(shown));
     // Too little for a stream of its own so far.
-    for text in ["Reports: 1,", "<code>abuse</code>", ">1234<", "0 %", "<rect"] {
+    for text in [
+        "Reports: 1,",
+        "<code>abuse</code>",
+        ">1234<",
+        "0 %",
+        "<rect",
+    ] {
         assert!(page().contains(text), "{text}\n{}", page());
     }
     let status = command(&zegel.path(""), &["status"]);

@@ -128,6 +128,8 @@ pub struct Store {
     words: HashMap<Box<str>, i64>,
     /// Octets of them, about.
     held: usize,
+    /// What a trial stands upon, and leaves as it is.
+    earlier: Option<Box<Store>>,
 }
 
 impl Store {
@@ -162,12 +164,7 @@ impl Store {
                  PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
             )
             .map_err(fails)?;
-        let mut store = Self {
-            connection,
-            path,
-            words: HashMap::new(),
-            held: 0,
-        };
+        let mut store = Self::new(connection, path);
         store.migrate()?;
         Ok(store)
     }
@@ -209,12 +206,7 @@ impl Store {
         connection
             .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
             .map_err(fails)?;
-        let store = Self {
-            connection,
-            path,
-            words: HashMap::new(),
-            held: 0,
-        };
+        let store = Self::new(connection, path);
         match store.check_version()? {
             // It is being made.
             0 => Ok(None),
@@ -226,29 +218,34 @@ impl Store {
         }
     }
 
-    /// A store that keeps nothing: what is in this folder, and a transaction that never ends; or
-    /// an empty one in memory.
+    /// A store that keeps nothing: it knows the reports in this folder, reads there without
+    /// holding up those who write, and puts what is added into a file that goes with it.
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
+    /// As [`Store::read`].
     pub fn trial(folder: &Path) -> Result<Self, StoreError> {
-        if folder.join(FILE).exists() {
-            return Self::open(folder);
-        }
-        let path = PathBuf::from(":memory:");
-        let connection = Connection::open_in_memory().map_err(|error| StoreError::Database {
+        let earlier = Self::read(folder)?.map(Box::new);
+        let path = folder.to_owned();
+        // A database without a name is a file that nobody else sees.
+        let connection = Connection::open("").map_err(|error| StoreError::Database {
             path: path.clone(),
             error,
         })?;
-        let mut store = Self {
+        let mut store = Self::new(connection, path);
+        store.earlier = earlier;
+        store.migrate()?;
+        Ok(store)
+    }
+
+    fn new(connection: Connection, path: PathBuf) -> Self {
+        Self {
             connection,
             path,
             words: HashMap::new(),
             held: 0,
-        };
-        store.migrate()?;
-        Ok(store)
+            earlier: None,
+        }
     }
 
     /// As if a later program had written it.

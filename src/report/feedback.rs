@@ -1,6 +1,6 @@
 //! From elements and their values to the report they make.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use super::{
     refusal::{Limits, Reason},
@@ -284,7 +284,7 @@ impl Building {
         let held = match value {
             Value::PolicyDomain => {
                 if let (true, Some(domain)) = (policy.domain.is_empty(), domain(text)) {
-                    policy.domain = domain;
+                    policy.domain = domain.into_owned();
                 }
                 return;
             }
@@ -333,9 +333,9 @@ impl Building {
             }
             Value::DkimSelector => {
                 let selector = if text.len() <= 253 {
-                    text.to_ascii_lowercase()
+                    lower(text)
                 } else {
-                    String::new()
+                    Cow::default()
                 };
                 record.open.selector = self.rows.words.place(&selector)?;
             }
@@ -434,7 +434,7 @@ fn sorted<Item: Ord>(mut items: Vec<Item>) -> Box<[Item]> {
 }
 
 /// A domain in lower-case A-labels. Underscores are let through, which domains of SPF have.
-fn domain(text: &str) -> Option<String> {
+fn domain(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim_end_matches('.');
     if text.is_empty() {
         return None;
@@ -442,11 +442,20 @@ fn domain(text: &str) -> Option<String> {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_');
     if text.bytes().all(plain) {
         let labels = text.split('.').all(|label| (1..=63).contains(&label.len()));
-        return (text.len() <= 253 && labels).then(|| text.to_ascii_lowercase());
+        return (text.len() <= 253 && labels).then(|| lower(text));
     }
     text.parse::<DomainName>()
         .ok()
-        .map(|name| name.as_str().to_owned())
+        .map(|name| Cow::Owned(name.as_str().to_owned()))
+}
+
+/// In lower case, which nearly everything is already.
+fn lower(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 fn address(text: &str) -> Option<IpAddr> {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use flate2::bufread::GzDecoder;
+use memchr::memmem;
 use zip::{ZipArchive, result::ZipError};
 
 use super::{
@@ -17,6 +18,9 @@ use super::{
 
 /// As much is looked at to tell what something is, in octets.
 const START: usize = 512;
+/// The directory of an archive is read whole before the limit is looked at. So it is not read if
+/// it, and those of archives in it, have more entries than this or than the limit.
+const MOST_ENTRIES: u64 = 10_000;
 /// Reports and refusals of one file, or of one message of an mbox.
 const FINDINGS: u64 = 1_000;
 const AFTER_FINDINGS: u64 = FINDINGS + 1;
@@ -163,6 +167,9 @@ impl Open for Opening<'_> {
                 self.open(Box::new(gzip), place, layers.packed(), sink);
             }
             Kind::Zip => match self.whole(&mut source) {
+                Ok(octets) if entries(&octets) > MOST_ENTRIES.max(self.reading.limits.entries) => {
+                    self.refuse(place, Reason::LimitEntries, sink);
+                }
                 Ok(octets) => self.zip(Cursor::new(&octets), place, layers, sink),
                 Err(reason) => self.refuse(place, reason, sink),
             },
@@ -277,6 +284,12 @@ impl Opening<'_> {
             }
         }
     }
+}
+
+/// How many entries the directory of an archive can have, whatever the end of the archive says of
+/// it: each has a signature of its own (APPNOTE 4.3.12), and so have those of an archive in it.
+fn entries(octets: &[u8]) -> u64 {
+    memmem::find_iter(octets, b"PK\x01\x02").count() as u64
 }
 
 /// The first octets, as many as are looked at.

@@ -103,6 +103,18 @@ fn one() -> String {
 }
 
 #[test]
+fn what_is_wrong_further_on_does_not_come_first() {
+    let one = format!("<feedback>{HEAD}{}</feedback>", record("192.0.2.1", "1"));
+    let text = format!("{one}{one}</x><!DOCTYPE a>");
+    let found = read_with(&reading(), text.as_bytes());
+    let found: Vec<_> = found.iter().map(|(_, found)| found).collect();
+    let [Found::Report(_), Found::Refused(refusal)] = &*found else {
+        panic!("{found:?}");
+    };
+    assert_eq!(refusal.reason, Reason::Xml);
+}
+
+#[test]
 fn a_report_is_read_whole() {
     let report = report(one().as_bytes());
     assert_eq!(report.form, Form::Rfc7489);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::refusal::{Reason, Stopped};
 
@@ -51,6 +51,8 @@ pub(super) struct Text<'a, R> {
     out: Vec<u8>,
     at: usize,
     ended: bool,
+    /// What is wrong behind `out`: what is before it comes first, however it arrives.
+    failed: Option<io::Error>,
     state: State,
 }
 
@@ -83,6 +85,7 @@ impl<'a, R: BufRead> Text<'a, R> {
             out: Vec::with_capacity(CHUNK),
             at: 0,
             ended: false,
+            failed: None,
             state: State::Plain,
         })
     }
@@ -112,7 +115,7 @@ impl<'a, R: BufRead> Text<'a, R> {
         while let Some(&octet) = rest.first() {
             let taken = match self.state {
                 State::Plain => {
-                    let end = memchr(b'<', rest).unwrap_or(rest.len());
+                    let end = tags_and_text(rest);
                     self.out.extend_from_slice(&rest[..end]);
                     if end < rest.len() {
                         self.state = State::Less;
@@ -207,8 +210,14 @@ impl<R: BufRead> BufRead for Text<'_, R> {
         if self.at == self.out.len() {
             self.out.clear();
             self.at = 0;
-            while self.out.is_empty() && !self.ended {
-                self.decode()?;
+            while self.out.is_empty() {
+                if let Some(error) = self.failed.take() {
+                    return Err(error);
+                }
+                if self.ended {
+                    break;
+                }
+                self.failed = self.decode().err();
             }
         }
         Ok(&self.out[self.at..])
@@ -228,6 +237,14 @@ impl<R: BufRead> Read for Text<'_, R> {
         self.consume(amount);
         Ok(amount)
     }
+}
+
+/// How far there is nothing but tags and text: the place of the `<` that begins something else, or
+/// that is the last octet.
+fn tags_and_text(rest: &[u8]) -> usize {
+    memchr_iter(b'<', rest)
+        .find(|at| matches!(rest.get(at + 1), Some(b'!' | b'?' | b'<') | None))
+        .unwrap_or(rest.len())
 }
 
 /// The encoding that the first octets speak of.

@@ -6,6 +6,7 @@
 
 use std::io::BufRead;
 
+use memchr::memrchr;
 use quick_xml::{Error, Reader, events::Event};
 
 use super::{
@@ -320,7 +321,9 @@ impl Document<'_> {
 
 /// A name without its namespace.
 fn local(name: &str) -> &str {
-    name.rsplit_once(':').map_or(name, |(_, local)| local)
+    memrchr(b':', name.as_bytes())
+        .and_then(|colon| name.get(colon + 1..))
+        .unwrap_or(name)
 }
 
 fn reason_for(error: &Error) -> Reason {

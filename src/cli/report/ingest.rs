@@ -1,7 +1,7 @@
 //! `zegel report ingest`: files, folders, mailboxes or one message into the store.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Cursor, Read},
     net::IpAddr,
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::{
     found::{Document, FileFound, RefusalFound, ReportFound, Totals},
     maildir::{Emptying, Maildir},
-    refused::{self, Refused},
+    refused::{self, Again, Refused},
     state_advice,
     walk::walk,
 };
@@ -174,9 +174,6 @@ fn ours(loaded: &Loaded) -> HashSet<Box<str>> {
         .map(|domain| domain.as_str().into())
         .collect()
 }
-
-/// Reads the same once more.
-type Again<'a> = &'a dyn Fn() -> Option<Box<dyn Read + 'a>>;
 
 struct Ingest {
     reading: Reading,
@@ -356,16 +353,14 @@ impl Ingest {
         again: Again<'_>,
     ) -> Result<bool, Failure> {
         let mut files: Vec<(Option<u64>, FileFound)> = Vec::new();
+        let mut places: HashMap<Option<u64>, usize> = HashMap::new();
         let mut result = Ok(());
         let reading = self.reading.clone();
         reading.read(source, &mut |place, found| {
             if result.is_err() {
                 return;
             }
-            let known = files
-                .iter()
-                .rposition(|(message, _)| *message == place.message);
-            let at = known.unwrap_or_else(|| {
+            let at = *places.entry(place.message).or_insert_with(|| {
                 let name = match place.message {
                     Some(number) => format!("{path}#{number}"),
                     None => path.to_owned(),
@@ -414,12 +409,7 @@ impl Ingest {
         // One message alone is a mailbox too, if an MTA put a `From ` line in front of it.
         let is_mailbox = files.iter().any(|(message, _)| *message > Some(1)) || files.len() > 1;
         let may_be_failure = || again().is_none_or(refused::speaks_of_failure);
-        let mut content = if is_mailbox || may_be_failure() {
-            None
-        } else {
-            again()
-        };
-        let content = content.as_mut().map(|content| content as &mut dyn Read);
+        let content = (!is_mailbox && !may_be_failure()).then_some(again);
         self.refused
             .keep(path, content, &refusals)
             .map_err(|error| {

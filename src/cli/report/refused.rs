@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::found::RefusalFound;
-use crate::files::as_owner;
+use crate::{dkim::digest::Sha256, files::as_owner};
 
 /// The folder below that of the store.
 const FOLDER: &str = "refused";
@@ -31,13 +31,15 @@ struct Note<'a> {
     refusals: &'a [RefusalFound],
 }
 
+/// Reads the same once more; none if it cannot be had.
+pub(super) type Again<'a> = &'a dyn Fn() -> Option<Box<dyn Read + 'a>>;
+
 /// The folder with what was refused.
 pub(super) struct Refused {
     state: PathBuf,
     folder: PathBuf,
     /// Octets of a file; a larger one is not copied.
     limit: u64,
-    number: u64,
     /// Octets that are there.
     total: u64,
 }
@@ -48,54 +50,59 @@ impl Refused {
             state: state.to_owned(),
             folder: state.join(FOLDER),
             limit,
-            number: 0,
             total: 0,
         }
     }
 
-    /// Puts a copy aside, and beside it the reason, with `.json` after its name. When this
-    /// returns, both are on the disk.
+    /// Puts a copy aside, and beside it the reason, with `.json` after its name. The name is made
+    /// of the content, or without one of path and reasons: what comes again is there already. When
+    /// this returns, both are on the disk.
     pub(super) fn keep(
         &mut self,
         path: &str,
-        content: Option<&mut dyn Read>,
+        content: Option<Again<'_>>,
         refusals: &[RefusalFound],
     ) -> io::Result<()> {
-        let state = self.state.clone();
-        as_owner(&state, || self.keep_as_we_are(path, content, refusals))?
-    }
-
-    fn keep_as_we_are(
-        &mut self,
-        path: &str,
-        content: Option<&mut dyn Read>,
-        refusals: &[RefusalFound],
-    ) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)?;
-        let now = Timestamp::now();
-        self.number += 1;
-        let name = format!(
-            "{}-{}-{}",
-            now.strftime("%Y%m%dT%H%M%S"),
-            std::process::id(),
-            self.number
-        );
-        let copy = self.folder.join(&name);
-        if let Some(content) = content.filter(|_| self.total < TOTAL) {
-            self.copy(&copy, content)?;
-        }
         let note = Note {
-            time: now,
+            time: Timestamp::now(),
             path,
             number: refusals.len(),
             refusals: &refusals[..refusals.len().min(NOTED)],
         };
+        // Read as who we are: the owner of the store may not be allowed to.
+        let content = || content.and_then(|again| again());
+        let name = match content() {
+            Some(content) => digest(content.take(self.limit))?,
+            None => {
+                let reasons = serde_json::to_vec(note.refusals)?;
+                digest(path.as_bytes().chain(&*reasons))?
+            }
+        };
+        let content = content().filter(|_| self.total < TOTAL);
+        let state = self.state.clone();
+        as_owner(&state, || self.keep_as_owner(&name, content, &note))?
+    }
+
+    fn keep_as_owner(
+        &mut self,
+        name: &str,
+        content: Option<Box<dyn Read + '_>>,
+        note: &Note<'_>,
+    ) -> io::Result<()> {
+        let copy = self.folder.join(name);
         let beside = self.folder.join(format!("{name}.json"));
+        if beside.exists() {
+            return Ok(());
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)?;
+        if let Some(content) = content {
+            self.copy(&copy, content)?;
+        }
         let written = create(&beside).and_then(|mut file| {
-            serde_json::to_writer_pretty(&mut file, &note)?;
+            serde_json::to_writer_pretty(&mut file, note)?;
             file.write_all(b"\n")?;
             file.sync_all()?;
             File::open(&self.folder)?.sync_all()
@@ -108,7 +115,9 @@ impl Refused {
         written
     }
 
-    fn copy(&mut self, path: &Path, content: &mut dyn Read) -> io::Result<()> {
+    fn copy(&mut self, path: &Path, content: impl Read) -> io::Result<()> {
+        // Of one that was killed before it wrote the reason.
+        let _ = fs::remove_file(path);
         let copied = create(path).and_then(|mut file| {
             let copied = io::copy(&mut content.take(self.limit), &mut file)?;
             file.sync_all()?;
@@ -174,10 +183,29 @@ pub(super) fn speaks_of_failure(mut content: impl Read) -> bool {
     }
 }
 
+/// A name for what is read.
+fn digest(mut content: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut piece = [0; 16 << 10];
+    loop {
+        let read = content.read(&mut piece)?;
+        if read == 0 {
+            let digest = hash.finish();
+            return Ok(digest[..16]
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect());
+        }
+        hash.update(&piece[..read]);
+    }
+}
+
+/// A file of its own. One that is there is half of what a process was about to write.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
         .open(path)
 }

@@ -49,8 +49,13 @@ fn folder(path: &Path, depth: usize, each: &mut dyn FnMut(Walked)) {
         let below = path.join(name);
         if kind.is_file() {
             each(Ok(below));
-        } else if kind.is_dir() && depth < DEPTH && !(is_maildir && name == "tmp") {
-            folder(&below, depth + 1, each);
+        } else if kind.is_dir() && !(is_maildir && name == "tmp") {
+            if depth < DEPTH {
+                folder(&below, depth + 1, each);
+            } else {
+                let error = io::Error::other("folders are walked 64 deep");
+                each(Err((below, error)));
+            }
         }
     }
 }

@@ -18,31 +18,16 @@ use crate::{
     report::{Flags, Identity, Report},
 };
 
-/// A fact, by the numbers of its words.
-struct Added {
-    domain: i64,
-    reporter: i64,
-    sender: i64,
-    known_by: i64,
-    flags: u16,
-    network: i64,
-    messages: u64,
-}
-
 impl Store {
     pub(super) fn add_within(&mut self, incoming: Incoming<'_>) -> rusqlite::Result<Taken> {
         let Incoming { report, rollup, .. } = incoming;
         let reporter = self.word(incoming.reporter)?;
         let domain = self.word(&report.policy.domain)?;
         let messages = signed(rollup.messages());
-        let mut found = self.connection.prepare_cached(FIND_REPORT)?;
-        let key = params![reporter, domain, report.report_id, report.begin, report.end];
-        let earlier = found
-            .query_row(key, |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?))
-            })
-            .optional()?;
-        drop(found);
+        let earlier = match self.find_report(reporter, domain, report)? {
+            None => self.find_earlier(incoming)?,
+            found => found,
+        };
         let taken = match earlier {
             None => Taken::Stored,
             Some((earlier, Some(rows))) if earlier < messages => {
@@ -79,6 +64,39 @@ impl Store {
         Ok(taken)
     }
 
+    /// The messages of a report that is there, and what it added unless that is forgotten.
+    fn find_report(
+        &self,
+        reporter: i64,
+        domain: i64,
+        report: &Report,
+    ) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+        let mut found = self.connection.prepare_cached(FIND_REPORT)?;
+        let key = params![reporter, domain, report.report_id, report.begin, report.end];
+        found
+            .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    }
+
+    /// The same of the store that a trial stands upon. What it added there is no part of this one.
+    fn find_earlier(
+        &self,
+        incoming: Incoming<'_>,
+    ) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+        let Some(earlier) = &self.earlier else {
+            return Ok(None);
+        };
+        let report = incoming.report;
+        let (Some(reporter), Some(domain)) = (
+            earlier.find_word(incoming.reporter)?,
+            earlier.find_word(&report.policy.domain)?,
+        ) else {
+            return Ok(None);
+        };
+        let found = earlier.find_report(reporter, domain, report)?;
+        Ok(found.map(|(messages, rows)| (messages, rows.map(|_| Vec::new()))))
+    }
+
     /// Adds facts and sources, and gives back what is needed to take them away again.
     fn add_rows(
         &mut self,
@@ -113,93 +131,77 @@ impl Store {
             } else {
                 0
             };
-            let flags = fact.flags | standing;
-            let address = octets(fact.address);
-            self.add_fact(
-                &rollup.days,
-                &Added {
-                    domain,
-                    reporter,
-                    sender,
-                    known_by,
-                    flags,
-                    network,
-                    messages: fact.messages,
-                },
-                &address,
-                1,
-            )?;
             undo.fact(&[
                 sender,
                 known_by,
-                i64::from(flags),
+                i64::from(fact.flags | standing),
                 network,
                 signed(fact.messages),
             ]);
-            undo.octets(&address);
+            undo.octets(&octets(fact.address));
         }
-        Ok(undo.finish())
+        let rows = undo.finish();
+        self.apply(domain, reporter, &rows, 1)?;
+        Ok(rows)
     }
 
-    /// Adds a fact on each of its days, and its address; or takes them away, with the sign -1.
-    fn add_fact(
+    /// Adds the facts of a report on each of its days, and their addresses; or takes them away,
+    /// with the sign -1.
+    fn apply(
         &mut self,
-        days: &[i32],
-        added: &Added,
-        address: &[u8],
+        domain: i64,
+        reporter: i64,
+        rows: &[u8],
         sign: i64,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<Vec<i32>> {
         let mut facts = self.connection.prepare_cached(ADD_FACT)?;
-        for (day, messages) in spread(days, added.messages) {
-            facts.execute(params![
-                added.domain,
-                day,
-                added.sender,
-                added.reporter,
-                added.known_by,
-                added.flags,
-                added.network,
-                sign * signed(messages)
-            ])?;
-        }
+        let mut sources = self.connection.prepare_cached(ADD_SOURCE)?;
+        let mut reader = varint::Reader::new(rows);
+        let days = days(&mut reader);
         let (Some(first), Some(last)) = (days.first(), days.last()) else {
-            return Ok(());
+            return Ok(days);
         };
-        self.connection
-            .prepare_cached(ADD_SOURCE)?
-            .execute(params![
-                added.domain,
-                added.known_by,
+        let mut add = |[sender, known_by, flags, network]: [i64; 4], messages: u64| {
+            for (day, messages) in spread(&days, messages) {
+                facts.execute(params![
+                    domain,
+                    day,
+                    sender,
+                    reporter,
+                    known_by,
+                    flags,
+                    network,
+                    sign * signed(messages)
+                ])?;
+            }
+            Ok::<_, rusqlite::Error>(())
+        };
+        // Facts that differ in nothing but their addresses follow one another, and are one here.
+        let mut same = ([0; 4], 0_u64);
+        while let Some([sender, known_by, flags, network, messages]) = reader.fact() {
+            let address = reader.octets();
+            sources.execute(params![
+                domain,
+                known_by,
                 address,
                 first,
                 last,
-                sign * signed(added.messages)
+                sign.saturating_mul(messages)
             ])?;
-        Ok(())
+            let key = [sender, known_by, flags, network];
+            if same.0 != key {
+                add(same.0, same.1)?;
+                same = (key, 0);
+            }
+            same.1 += messages.unsigned_abs();
+        }
+        add(same.0, same.1)?;
+        Ok(days)
     }
 
     /// Takes away what a report has added.
     fn undo(&mut self, domain: i64, reporter: i64, rows: &[u8]) -> rusqlite::Result<()> {
-        let mut reader = varint::Reader::new(rows);
-        let mut number = || i32::try_from(reader.number()?).ok();
-        let (Some(first), Some(length)) = (number(), number()) else {
-            return Ok(());
-        };
-        let days: Vec<i32> = (first..first.saturating_add(length)).collect();
-        while let Some([sender, known_by, flags, network, messages]) = reader.fact() {
-            let added = Added {
-                domain,
-                reporter,
-                sender,
-                known_by,
-                flags: u16::try_from(flags).unwrap_or_default(),
-                network,
-                messages: u64::try_from(messages).unwrap_or_default(),
-            };
-            let address = reader.octets();
-            self.add_fact(&days, &added, address, -1)?;
-        }
-        for day in days {
+        for day in self.apply(domain, reporter, rows, -1)? {
             self.connection
                 .prepare_cached(CLEAR_FACTS)?
                 .execute(params![domain, day])?;
@@ -234,6 +236,15 @@ impl Store {
             .prepare_cached(ADD_POLICY)?
             .execute(params![domain, day, word, reports])?;
         Ok(())
+    }
+}
+
+/// The days of what was added: the first, and how many.
+fn days(reader: &mut varint::Reader<'_>) -> Vec<i32> {
+    let mut number = || i32::try_from(reader.number()?).ok();
+    match (number(), number()) {
+        (Some(first), Some(length)) => (first..first.saturating_add(length)).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -91,6 +91,27 @@ fn a_fuller_report_leaves_no_trace_of_the_other() {
 }
 
 #[test]
+fn a_trial_knows_what_is_there_and_holds_up_no_writer() {
+    let first = report(1, 0, &[(0, 5)]);
+    let (folder, mut store) = store(std::slice::from_ref(&first));
+    let kept = all(&store);
+    let mut trial = Store::trial(folder.path()).unwrap();
+    trial.begin().unwrap();
+    assert_eq!(add(&mut trial, &first), Taken::Duplicate);
+    let fuller = report(1, 0, &[(0, 6)]);
+    assert_eq!(add(&mut trial, &fuller), Taken::Replaced);
+    assert_eq!(add(&mut trial, &fuller), Taken::Duplicate);
+    let other = report(2, 0, &[(1, 6)]);
+    assert_eq!(add(&mut trial, &other), Taken::Stored);
+    // While the trial goes on.
+    store.begin().unwrap();
+    assert_eq!(add(&mut store, &other), Taken::Stored);
+    store.commit().unwrap();
+    drop(trial);
+    assert!(all(&store).len() > kept.len());
+}
+
+#[test]
 fn a_reader_needs_no_writer_and_a_newer_store_is_refused() {
     let (folder, writer) = store(&[report(1, 0, &[(1, 2)])]);
     let reader = Store::read(folder.path()).unwrap().unwrap();
