@@ -22,11 +22,11 @@
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
 //! | [`judgement`] | how things stand with an organisation: one value for every surface; pure |
-//! | [`sending`] | who sends in the name of a domain: evidence joined with keys and relays |
 //! | [`audit`] | the keys that signed in a period, as the audit log tells it; pure |
 //! | [`handover`] | what the DNS administrators of the organisations are to do |
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
+//! | [`sending`] | who sends in the name of a domain: evidence joined with keys and relays |
 //! | [`signer`] | whether a message is signed and as whom, and the signatures |
 //! | [`milter`] | the milter protocol: from the socket of an MTA to its reply |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
