@@ -1,7 +1,11 @@
 //! Who sends in the name of a domain: what reports prove ([`crate::evidence`]), joined with the
 //! keys and the relays of whose domain it is.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -33,28 +37,66 @@ pub enum SendingError {
 }
 
 /// What evidence is joined with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Ours<'a> {
-    /// All of them.
-    pub organisations: &'a [Arc<Organisation>],
-    /// Where their keys are.
-    pub keystore: &'a Keystore,
-    /// The addresses of our relays.
-    pub relays: &'a [IpAddr],
-    /// Whether only reports count whose messages are known to have passed DMARC (RFC 9990
-    /// §3.5.2).
-    pub only_authenticated: bool,
+    keystore: &'a Keystore,
+    relays: &'a [IpAddr],
+    only_authenticated: bool,
+    /// How many facts of a domain may be held.
+    most: usize,
+    /// Whose each domain is, parked ones with them.
+    owners: HashMap<&'a str, &'a Organisation>,
+    /// Those who have a domain below this name.
+    below: HashMap<&'a str, Vec<&'a Organisation>>,
 }
 
 impl<'a> Ours<'a> {
-    /// By the configuration.
-    pub fn new(loaded: &'a Loaded, keystore: &'a Keystore) -> Self {
-        Self {
-            organisations: &loaded.organisations,
-            keystore,
-            relays: &loaded.settings.keeper.relay_addresses,
-            only_authenticated: is_strict(&loaded.settings.reports),
+    /// Of these organisations, with their keys and the addresses of our relays. A domain with more
+    /// than `most` facts is not sorted.
+    pub fn new(
+        organisations: &'a [Arc<Organisation>],
+        keystore: &'a Keystore,
+        relays: &'a [IpAddr],
+        settings: &ReportSettings,
+        most: usize,
+    ) -> Self {
+        let (mut owners, mut below) = (HashMap::new(), HashMap::<&str, Vec<_>>::new());
+        for organisation in organisations.iter().map(AsRef::as_ref) {
+            let parked = organisation.parked.iter().map(DomainName::as_str);
+            let domains = organisation.domains.iter().map(DomainName::as_str);
+            for domain in parked.chain(domains) {
+                owners.insert(domain, organisation);
+                let mut name = domain;
+                while let Some((_, parent)) = name.split_once('.') {
+                    name = parent;
+                    below.entry(name).or_default().push(organisation);
+                }
+            }
         }
+        Self {
+            keystore,
+            relays,
+            // With a name to check them by, only reports whose messages are known to have passed
+            // DMARC prove anything (RFC 9990 §3.5.2).
+            only_authenticated: settings.authserv_id.is_some(),
+            most,
+            owners,
+            below,
+        }
+    }
+
+    /// All that a command may want to know.
+    pub fn of(loaded: &'a Loaded, keystore: &'a Keystore) -> Self {
+        let settings = &loaded.settings;
+        let relays = &settings.keeper.relay_addresses;
+        let organisations = &loaded.organisations;
+        Self::new(
+            organisations,
+            keystore,
+            relays,
+            &settings.reports,
+            usize::MAX,
+        )
     }
 
     /// Whether something is evidence, by the flags of its facts.
@@ -66,12 +108,37 @@ impl<'a> Ours<'a> {
         };
         flags & ignored == 0
     }
-}
 
-/// Whether only reports count whose messages are known to have passed DMARC: with a name to check
-/// them by.
-pub fn is_strict(settings: &ReportSettings) -> bool {
-    settings.authserv_id.is_some()
+    /// The organisation that has this domain, or the nearest one above it.
+    pub fn owner(&self, domain: &DomainName) -> Option<&'a Organisation> {
+        let mut name = domain.as_str();
+        loop {
+            if let Some(owner) = self.owners.get(name) {
+                return Some(owner);
+            }
+            name = name.split_once('.')?.1;
+        }
+    }
+
+    /// The selectors of those who have this domain or one below it, ever: what was rotated out
+    /// still comes by forwarding.
+    fn selectors(&self, domain: &DomainName) -> Result<BTreeSet<(String, String)>, KeystoreError> {
+        let below = self.below.get(domain.as_str()).into_iter().flatten();
+        let all = self.owner(domain).into_iter().chain(below.copied());
+        let (mut selectors, mut read) = (BTreeSet::new(), BTreeSet::new());
+        for organisation in all {
+            if !read.insert(&organisation.id) {
+                continue;
+            }
+            for key in self.keystore.read_keyring(&organisation.id)?.keys() {
+                let names = key.publications.keys();
+                selectors.extend(
+                    names.map(|name| (name.as_str().to_owned(), key.selector.as_str().to_owned())),
+                );
+            }
+        }
+        Ok(selectors)
+    }
 }
 
 /// Evidence, sorted.
@@ -105,7 +172,7 @@ pub fn sort(
     window: Window,
 ) -> Result<Sorted, SendingError> {
     let (policy_domain, evidence) = evidence(store, ours, domain)?;
-    let selectors = selectors(ours, &policy_domain)?;
+    let selectors = ours.selectors(&policy_domain)?;
     let relays = ours.relays;
     let is_whole = policy_domain == *domain;
     let shown = |from: &str| is_whole || is_below(from, domain.as_str());
@@ -122,7 +189,7 @@ fn evidence(
 ) -> Result<(DomainName, Evidence), StoreError> {
     let mut above = Some(domain.clone());
     while let Some(one) = above {
-        let evidence = store.evidence(one.as_str(), |flags| ours.counts(flags))?;
+        let evidence = store.evidence(one.as_str(), ours.most, |flags| ours.counts(flags))?;
         if !evidence.lines.is_empty() {
             return Ok((one, evidence));
         }
@@ -135,38 +202,4 @@ fn evidence(
 fn is_below(name: &str, domain: &str) -> bool {
     let rest = name.strip_suffix(domain);
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-/// The organisation that has this domain, or one above it.
-pub fn owner<'a>(
-    organisations: &'a [Arc<Organisation>],
-    domain: &DomainName,
-) -> Option<&'a Organisation> {
-    let has = |names: &[DomainName]| {
-        let mut names = names.iter();
-        names.any(|name| is_below(domain.as_str(), name.as_str()))
-    };
-    let organisations = organisations.iter().map(AsRef::as_ref);
-    organisations
-        .filter(|one: &&Organisation| has(&one.domains) || has(&one.parked))
-        .max_by_key(|one| one.domains.contains(domain))
-}
-
-/// The selectors of the organisation that has this domain, ever: what was rotated out still
-/// comes by forwarding. None if no organisation has it.
-fn selectors(
-    ours: &Ours<'_>,
-    domain: &DomainName,
-) -> Result<BTreeSet<(String, String)>, KeystoreError> {
-    let Some(organisation) = owner(ours.organisations, domain) else {
-        return Ok(BTreeSet::new());
-    };
-    let keyring = ours.keystore.read_keyring(&organisation.id)?;
-    let mut selectors = BTreeSet::new();
-    for key in keyring.keys() {
-        for name in key.publications.keys() {
-            selectors.insert((name.as_str().to_owned(), key.selector.as_str().to_owned()));
-        }
-    }
-    Ok(selectors)
 }

@@ -573,7 +573,7 @@ fn what_reports_show_is_in_the_metrics_the_status_and_the_page() {
     }
     let status = command(&zegel.path(""), &["status"]);
     let status = String::from_utf8(status.stdout).unwrap();
-    let line = "DMARC reports: stored 1; refused: not_a_report 1; the newest tells until ";
+    let line = "DMARC reports: stored 1; refused: not_a_report 1; the newest covers mail up to ";
     assert!(status.contains(line), "{status}");
     // What is forgotten is not shown any more.
     let forgotten = command(&zegel.path(""), &["report", "forget", "een.example"]);

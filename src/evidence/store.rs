@@ -20,7 +20,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 pub use self::counting::{NumberKind, Numbers};
-use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, SET_NAME, TABLES, VERSION_2};
+use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, FOREIGN, SET_NAME, TABLES, VERSION_2};
 use super::{rollup::Rollup, streams::Name};
 use crate::{files::as_owner, report::Report, words::words};
 
@@ -73,6 +73,21 @@ pub enum StoreError {
         path: PathBuf,
         /// Its version.
         found: i64,
+    },
+    /// Somebody else has changed its tables.
+    #[error(
+        "{}: there is something in it that Zegel does not make: move the file away, and read the \
+         reports again",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    /// More is known of the domain than may be held.
+    #[error("{domain}: more than {most} facts are kept; `zegel report streams` reads them all")]
+    TooMuch {
+        /// The policy domain.
+        domain: String,
+        /// So many may be held.
+        most: usize,
     },
     /// An older Zegel has written it, and whoever only reads can't change that.
     #[error(
@@ -161,9 +176,11 @@ impl Store {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                 PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;",
+                 PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; \
+                 PRAGMA secure_delete = ON;",
             )
             .map_err(fails)?;
+        careful(&connection, &path)?;
         let mut store = Self::new(connection, path);
         store.migrate()?;
         Ok(store)
@@ -182,7 +199,9 @@ impl Store {
     fn read_as_we_are(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(FILE);
         match fs::metadata(&path) {
-            Ok(_) => {}
+            Ok(found) if found.is_file() => {}
+            // Opening a pipe would wait for its other end.
+            Ok(_) => return Err(StoreError::Foreign(path)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::File { path, error }),
         }
@@ -202,10 +221,7 @@ impl Store {
             })
             .map_err(fails)?;
         connection.busy_timeout(WAIT).map_err(fails)?;
-        // Whoever writes it reads what strangers send: it is not believed more than a report.
-        connection
-            .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
-            .map_err(fails)?;
+        careful(&connection, &path)?;
         let store = Self::new(connection, path);
         match store.check_version()? {
             // It is being made.
@@ -336,6 +352,25 @@ impl Store {
         ended.map_err(self.fails())
     }
 
+    /// Takes back what was added since [`Store::begin`], if a transaction is open.
+    pub fn abort(&mut self) {
+        // Without one there is nothing to take back.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        self.forget_words();
+    }
+
+    /// Leaves nothing of what was deleted in the files.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn wipe(&self) -> Result<(), StoreError> {
+        let wiped = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        wiped.map_err(self.fails())
+    }
+
     /// Adds a report, whole or not at all; within [`Store::begin`] and [`Store::commit`].
     ///
     /// # Errors
@@ -432,6 +467,21 @@ fn fails_in<T>(folder: &Path) -> impl Fn(std::io::Error) -> Result<T, StoreError
             path: folder.to_owned(),
             error,
         })
+    }
+}
+
+/// Whoever writes it reads what strangers send: it is not believed more than a report.
+fn careful(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let foreign = connection
+        .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
+        .and_then(|()| connection.query_row(FOREIGN, [], |row| row.get::<_, i64>(0)));
+    match foreign {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(StoreError::Foreign(path.to_owned())),
+        Err(error) => Err(StoreError::Database {
+            path: path.to_owned(),
+            error,
+        }),
     }
 }
 

@@ -211,11 +211,16 @@ pub fn streams(
         stream.add(line, &evidence.identities[line.identity], window);
     }
     add_sources(evidence, &lines, relays, window, &mut streams);
+    let mut recent: HashMap<&str, u64> = HashMap::new();
+    for (line, placed) in &lines {
+        let stream = streams.get(&*placed.id);
+        if stream.is_some_and(|stream| line.day > stream.last_seen - RECENT) {
+            *recent.entry(&placed.id).or_default() += line.messages;
+        }
+    }
     for (id, stream) in &mut streams {
         if let Some(name) = evidence.names.get(*id) {
-            let of_it = lines.iter().filter(|(_, placed)| placed.id == *id);
-            let recent = of_it.filter(|(line, _)| line.day > stream.last_seen - RECENT);
-            stream.doubt(name, recent.map(|(line, _)| line.messages).sum());
+            stream.doubt(name, recent.get(id).copied().unwrap_or_default());
         }
     }
     let mut streams: Vec<Stream> = streams

@@ -8,9 +8,10 @@ use rustix::{
 };
 
 /// Does this as the owner of the folder, if root does it: what root makes there would lock the
-/// owner out, and a link that the owner puts there would lead root elsewhere. Only this thread is
-/// another user meanwhile. Everybody else does it as they are, and so does root where the folder
-/// is not there yet.
+/// owner out, and a link that the owner puts there would lead root elsewhere. Whoever owns a folder
+/// above it can put another one in its place, so the first one from the top that is not root's
+/// tells who that is. Only this thread is another user meanwhile. Everybody else does it as they
+/// are, and so does root where all of it is root's.
 ///
 /// # Errors
 /// When the owner cannot be told, or the system does not let root become another user.
@@ -18,16 +19,35 @@ pub fn as_owner<T>(folder: &Path, work: impl FnOnce() -> T) -> io::Result<T> {
     if !geteuid().is_root() {
         return Ok(work());
     }
-    let found = match fs::metadata(folder) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(work()),
-        Err(error) => return Err(error),
-    };
-    if found.uid() == 0 {
+    let Some((user, group)) = owner(folder)? else {
         return Ok(work());
-    }
-    let _back = Back::of(Uid::from_raw(found.uid()), Gid::from_raw(found.gid()))?;
+    };
+    let _back = Back::of(user, group)?;
     Ok(work())
+}
+
+/// Who may change what is at this path, if it is not root alone.
+fn owner(folder: &Path) -> io::Result<Option<(Uid, Gid)>> {
+    let folder = std::path::absolute(folder)?;
+    let mut from_the_top: Vec<&Path> = folder.ancestors().collect();
+    from_the_top.reverse();
+    for path in from_the_top {
+        let found = match fs::symlink_metadata(path) {
+            // A link of root is as good as what it leads to.
+            Ok(found) if found.is_symlink() && found.uid() == 0 => fs::metadata(path),
+            found => found,
+        };
+        match found {
+            Ok(found) if found.uid() == 0 => {}
+            Ok(found) => {
+                let (user, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
+                return Ok(Some((user, group)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Makes the thread root again when it is dropped.
@@ -88,5 +108,12 @@ mod tests {
         let followed = as_owner(&inner, || write("link")).unwrap();
         assert_eq!(followed.is_err(), geteuid().is_root());
         as_owner(&inner.join("missing"), || ()).unwrap();
+        // A link in the place of the folder, to one of somebody else, makes nobody that one.
+        symlink(folder.path(), inner.join("elsewhere")).unwrap();
+        let elsewhere = inner.join("elsewhere");
+        let read = as_owner(&elsewhere, || fs::read(elsewhere.join("secret"))).unwrap();
+        assert_eq!(read.is_err(), geteuid().is_root());
+        let who = as_owner(&elsewhere, geteuid).unwrap();
+        assert!(!geteuid().is_root() || who.as_raw() == 4711, "{who:?}");
     }
 }

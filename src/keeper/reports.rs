@@ -6,14 +6,18 @@
 //! reads reports; here, nothing but its store is opened, and only for reading.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 use super::hooks::Scene;
 use crate::{
@@ -23,12 +27,12 @@ use crate::{
         streams::{Stream, Window},
     },
     keystore::{Keystore, Senders, SendersOf, SendingStream},
-    names::DomainName,
+    names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::KeeperMetrics,
         status::{LatestReport, ReportFigures},
     },
-    sending::{self, Ours, SendingError, is_strict},
+    sending::{self, Ours, SendingError},
 };
 
 /// From one look to the next.
@@ -40,6 +44,9 @@ const DAYS: i32 = 56;
 /// So many streams of a domain are shown.
 const SHOWN: usize = 10;
 
+/// More facts of one domain are not held: the keys come first here.
+const MOST_FACTS: usize = 200_000;
+
 /// Looks every minute, until it is dropped.
 pub(super) async fn watch(
     scene: watch::Receiver<Arc<Scene>>,
@@ -50,34 +57,51 @@ pub(super) async fn watch(
     let mut sorted: Option<Instant> = None;
     loop {
         let now = Arc::clone(&scene.borrow());
-        let looked = spawn_blocking(move || look(&now)).await;
+        let looked = aside(move || look(&now)).await;
+        take(&mut known, looked);
+        metrics.reports(known.clone());
         if sorted.is_none_or(|sorted| sorted.elapsed() >= SORT_EVERY) {
             sorted = Some(Instant::now());
             let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
-            if let Ok(Err(error)) = spawn_blocking(move || sort(&now, &keystore)).await {
+            if let Some(Err(error)) = aside(move || sort(&now, &keystore)).await {
                 tracing::warn!("who sends in the names of the domains is not known: {error}");
             }
         }
-        match looked {
-            Ok(Ok(figures)) => {
-                if known.as_ref().is_some_and(|known| known.problem.is_some()) {
-                    tracing::info!("the store of reports can be read again");
-                }
-                known = figures;
-            }
-            Ok(Err(error)) => {
-                let problem = Some(error.to_string());
-                let figures = known.get_or_insert_default();
-                if figures.problem != problem {
-                    tracing::warn!("the store of reports can't be read: {error}");
-                }
-                figures.problem = problem;
-            }
-            // A panic, which has been logged; the next minute is another one.
-            Err(_) => {}
-        }
-        metrics.reports(known.clone());
         sleep(EVERY).await;
+    }
+}
+
+/// Works on a thread that nobody waits for at the end: what it writes is written whole. None after
+/// a panic, which has been logged; the next time is another one.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = done.send(work());
+    });
+    result.await.ok()
+}
+
+fn take(
+    known: &mut Option<ReportFigures>,
+    looked: Option<Result<Option<ReportFigures>, StoreError>>,
+) {
+    match looked {
+        Some(Ok(figures)) => {
+            if known.as_ref().is_some_and(|known| known.problem.is_some()) {
+                tracing::info!("the store of reports can be read again");
+            }
+            *known = figures;
+        }
+        Some(Err(error)) => {
+            let problem = Some(error.to_string());
+            let figures = known.get_or_insert_default();
+            if figures.problem != problem {
+                tracing::warn!("the store of reports can't be read: {error}");
+            }
+            figures.problem = problem;
+        }
+        None => {}
     }
 }
 
@@ -114,31 +138,53 @@ fn latest(scene: &Scene, ends: &BTreeMap<String, i64>) -> Vec<LatestReport> {
     known.collect()
 }
 
-/// Finds out who sends, and keeps it for the page.
+/// Finds out who sends, and keeps it for the page. What is wrong with one domain or organisation
+/// is told, and the others go on.
 fn sort(scene: &Scene, keystore: &Keystore) -> Result<(), SendingError> {
-    let Some(store) = Store::read(&scene.reports.state)? else {
-        return Ok(());
-    };
-    let with_reports = store.numbers()?.latest;
-    let ours = Ours {
-        organisations: &scene.organisations,
+    let store = Store::read(&scene.reports.state)?;
+    let with_reports = store.as_ref().map(Store::numbers).transpose()?;
+    let with_reports = with_reports.unwrap_or_default().latest;
+    let organisations = &scene.organisations;
+    let ours = Ours::new(
+        organisations,
         keystore,
-        relays: &scene.relays,
-        only_authenticated: is_strict(&scene.reports),
-    };
-    for organisation in &scene.organisations {
+        &scene.relays,
+        &scene.reports,
+        MOST_FACTS,
+    );
+    for organisation in organisations {
         let mut senders = Senders::default();
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| with_reports.contains_key(one.as_str())) {
-            let found = senders_of(&store, &ours, domain)?;
-            senders.domains.insert(domain.clone(), found);
+            let found = store.as_ref().map(|store| senders_of(store, &ours, domain));
+            match found {
+                Some(Ok(found)) => drop(senders.domains.insert(domain.clone(), found)),
+                Some(Err(error)) => {
+                    tracing::warn!("who sends in the name of {domain} is not known: {error}");
+                }
+                None => {}
+            }
         }
-        let known = keystore.senders(&organisation.id).unwrap_or_default();
-        if !is_same(&known, &senders) {
-            keystore.keep_senders(&organisation.id, &senders)?;
+        keep(keystore, &organisation.id, &senders);
+    }
+    // Of those that are gone nothing stays.
+    let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
+    for organisation in keystore.with_senders()? {
+        if !known.contains(&organisation) {
+            keep(keystore, &organisation, &Senders::default());
         }
     }
     Ok(())
+}
+
+fn keep(keystore: &Keystore, organisation: &OrganisationId, senders: &Senders) {
+    let known = keystore.senders(organisation).unwrap_or_default();
+    if is_same(&known, senders) {
+        return;
+    }
+    if let Err(error) = keystore.keep_senders(organisation, senders) {
+        tracing::warn!("who sends in the names of {organisation} can't be kept: {error}");
+    }
 }
 
 /// Whether nothing but the time is another one.

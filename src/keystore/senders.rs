@@ -74,7 +74,20 @@ impl Keystore {
         }))
     }
 
-    /// Keeps who sends. Only for the one keeper.
+    /// Of which organisations something is kept here.
+    ///
+    /// # Errors
+    /// When that can't be listed.
+    pub fn with_senders(&self) -> Result<Vec<OrganisationId>, KeystoreError> {
+        let Some(folder) = self.root()?.child(FOLDER)? else {
+            return Ok(Vec::new());
+        };
+        let names = folder.names()?;
+        let ids = names.iter().filter_map(|name| name.strip_suffix(".json"));
+        Ok(ids.filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Keeps who sends; nothing if nobody does. Only for the one keeper.
     ///
     /// # Errors
     /// When it can't be written; what was there is there still.

@@ -38,6 +38,16 @@ pub(crate) fn report(id: &str, domain: &str, messages: u64) -> String {
     )
 }
 
+/// The names of what is in a folder, in order.
+pub(crate) fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn each_report_counts_once_and_a_fuller_one_takes_its_place() {
     let setup = setup();

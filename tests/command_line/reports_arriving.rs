@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    reports::{report, setup},
+    reports::{names, report, setup},
     setup::{Done, Setup, finish},
 };
 
@@ -18,15 +18,6 @@ fn with_maildir() -> Setup {
     let text = format!("{text}maildir = \"{}\"\n", maildir.display());
     setup.write("zegel.toml", &text);
     setup
-}
-
-fn names(folder: &std::path::Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]

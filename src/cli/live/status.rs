@@ -156,7 +156,7 @@ fn of_reports(reports: &ReportFigures) -> String {
     let newest = reports.latest.iter().map(|one| one.end).max();
     let newest = newest.map_or(String::new(), |end| {
         let ago = duration(now().saturating_sub(end));
-        format!("; the newest tells until {ago} ago")
+        format!("; the newest covers mail up to {ago} ago")
     });
     format!(
         "DMARC reports: {}; refused: {}{newest}",

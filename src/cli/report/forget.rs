@@ -48,7 +48,8 @@ pub(super) fn run(arguments: &ForgetArguments, context: &mut Context) -> Result<
             let day = before.begins().as_second().div_euclid(DAY);
             store.forget_before(i32::try_from(day).unwrap_or(i32::MAX))?;
         }
-        store.commit()
+        store.commit()?;
+        store.wipe()
     });
     forgotten.map_err(|error| state_advice(&error))?;
     if arguments.json {

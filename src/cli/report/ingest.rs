@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Cursor, Read},
     net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -79,7 +80,14 @@ pub(in crate::cli) struct IngestArguments {
 }
 
 pub(super) fn run(arguments: &IngestArguments, context: &mut Context) -> Result<Status, Failure> {
-    let ingested = context.load().and_then(|loaded| ingest(arguments, &loaded));
+    let ingest = || context.load().and_then(|loaded| ingest(arguments, &loaded));
+    let ingested = if arguments.deliver {
+        // An MTA takes every other status than 75 for a bounce.
+        let fault = || Failure::Other("a fault of Zegel, told above".to_owned());
+        catch_unwind(AssertUnwindSafe(ingest)).unwrap_or_else(|_| Err(fault()))
+    } else {
+        ingest()
+    };
     let (document, left) = match ingested {
         Ok(done) => done,
         // The MTA keeps the message, whatever is wrong here, and tries again.
@@ -221,7 +229,7 @@ impl Ingest {
             dry_run: arguments.dry_run,
             uncommitted: 0,
             begun: None,
-            refused: Refused::new(&settings.state, settings.limits.message as u64),
+            refused: Refused::new(&settings.state),
             maildir: maildir.map(Emptying::new),
             document: Document {
                 version: 1,
@@ -231,8 +239,21 @@ impl Ingest {
         })
     }
 
-    /// Forgets what is old, and commits.
+    /// Commits, and then forgets what is old. What is not forgotten today is tomorrow: no report
+    /// waits for it.
     fn end(&mut self, settings: &ReportSettings) -> Result<(), StoreError> {
+        self.begin()?;
+        self.document.totals.count(&mut self.store)?;
+        self.commit()?;
+        if let Err(error) = self.forget(settings) {
+            self.store.abort();
+            self.begun = None;
+            warn(format_args!("what is old can't be forgotten: {error}"));
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, settings: &ReportSettings) -> Result<(), StoreError> {
         let today = self.today;
         let before = |kept: Duration| {
             let days = i32::try_from(kept.as_secs() / DAY.unsigned_abs()).unwrap_or(i32::MAX);
@@ -244,8 +265,24 @@ impl Ingest {
             before(settings.keep_addresses),
             before(settings.keep),
         )?;
-        self.document.totals.count(&mut self.store)?;
         self.commit()
+    }
+
+    /// After each file: nobody who writes waits for long, and what is read goes.
+    fn breathe(&mut self) -> Result<(), Failure> {
+        if self.dry_run {
+            return Ok(());
+        }
+        match (self.begun, &mut self.maildir) {
+            (Some(begun), _) if begun.elapsed() > LONGEST => {
+                self.commit().map_err(|error| state_advice(&error))
+            }
+            (None, Some(maildir)) => {
+                maildir.empty();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What was added is on the disk; what brought it can go.
@@ -264,27 +301,44 @@ impl Ingest {
             return Ok(());
         };
         for file in maildir.files()? {
-            let open = || maildir.read(&file);
-            let is_read = match open() {
-                Ok(Some(mut source)) => {
-                    let again = || {
-                        let file = open().ok().flatten();
-                        file.map(|file| Box::new(file) as Box<dyn Read>)
-                    };
-                    self.read(&file.display().to_string(), &mut source, &again)?
+            let reading = AssertUnwindSafe(|| self.message(&maildir, &file));
+            let is_read = catch_unwind(reading).unwrap_or_else(|_| {
+                // Those behind it do not wait for what is wrong with this one.
+                let line = format!("{}: a fault of Zegel; it stays", file.display());
+                warn(printable(&line));
+                self.store.abort();
+                self.begun = None;
+                if let Some(maildir) = &mut self.maildir {
+                    maildir.keep_what_is_read();
                 }
-                // It has gone, or is no regular file any more.
-                Ok(None) => continue,
-                Err(error) => {
-                    self.unreadable(&file, &error);
-                    false
-                }
-            };
-            if let Some(maildir) = &mut self.maildir {
+                Ok(Some(false))
+            })?;
+            if let (Some(maildir), Some(is_read)) = (&mut self.maildir, is_read) {
                 maildir.add(file, is_read);
             }
+            self.breathe()?;
         }
         Ok(())
+    }
+
+    /// Reads one message of it; none if it has gone, or is no regular file any more.
+    fn message(&mut self, maildir: &Maildir, file: &Path) -> Result<Option<bool>, Failure> {
+        let open = || maildir.read(file);
+        match open() {
+            Ok(Some(mut source)) => {
+                let again = || {
+                    let file = open().ok().flatten();
+                    file.map(|file| Box::new(file) as Box<dyn Read>)
+                };
+                let path = file.display().to_string();
+                self.read(&path, &mut source, &again).map(Some)
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                self.unreadable(file, &error);
+                Ok(Some(false))
+            }
+        }
     }
 
     fn path(&mut self, path: &Path) -> Result<(), Failure> {
@@ -329,7 +383,7 @@ impl Ingest {
                 .map(|file| Box::new(file) as Box<dyn Read>)
         };
         self.read(&path.display().to_string(), &mut file, &again)?;
-        Ok(())
+        self.breathe()
     }
 
     /// One message or file, which has to be held: it cannot be read a second time.

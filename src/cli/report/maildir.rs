@@ -134,6 +134,12 @@ impl Emptying {
         }
     }
 
+    /// What was read is not on the disk: it stays, and is read again the next time.
+    pub(super) fn keep_what_is_read(&mut self) {
+        self.read.clear();
+        self.left = true;
+    }
+
     /// Deletes what is read: what it brings is on the disk.
     pub(super) fn empty(&mut self) {
         for file in self.read.drain(..) {

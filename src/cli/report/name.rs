@@ -20,8 +20,8 @@ use crate::{
         streams::{Class, Name, Stream},
     },
     keystore::StreamWord,
-    names::DomainName,
-    sending::{Ours, everything, owner, sort},
+    names::{DomainName, OrganisationId},
+    sending::{Ours, everything, sort},
 };
 
 #[derive(Args, Debug)]
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
     let store = store_there(settings)?;
     let domain = arguments.domain.as_str();
     let keystore = loaded.settings.open_keystore()?;
-    let ours = Ours::new(&loaded, &keystore);
+    let ours = Ours::of(&loaded, &keystore);
     let sorted = sort(&store, &ours, &arguments.domain, everything()).map_err(sending_advice)?;
     drop(store);
     if sorted.policy_domain != arguments.domain {
@@ -126,7 +126,8 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
     });
     written.map_err(|error| state_advice(&error))?;
     let named: Vec<String> = named.into_iter().map(|(id, _)| id).collect();
-    let status = note(&named, arguments, &loaded, context);
+    let organisation = ours.owner(&arguments.domain).map(|one| &one.id);
+    let status = note(&named, organisation, arguments, (&loaded, context));
     if arguments.json {
         context.output.json(&Document {
             domain: &arguments.domain,
@@ -174,18 +175,17 @@ fn chosen(
 /// Tells the audit log. What was said holds all the same if that fails.
 fn note(
     named: &[String],
+    organisation: Option<&OrganisationId>,
     arguments: &NameArguments,
-    loaded: &Loaded,
-    context: &mut Context,
+    (loaded, context): (&Loaded, &mut Context),
 ) -> Status {
     if named.is_empty() {
         return Status::Good;
     }
-    let organisation = owner(&loaded.organisations, &arguments.domain);
     let words: Vec<StreamWord<'_>> = named
         .iter()
         .map(|stream| StreamWord {
-            organisation: organisation.map(|one| &one.id),
+            organisation,
             domain: &arguments.domain,
             stream,
             class: arguments.class.map(Class::as_str),

@@ -20,6 +20,8 @@ const FOLDER: &str = "refused";
 const TOTAL: u64 = 1 << 30;
 /// Refusals of one file that are noted.
 const NOTED: usize = 100;
+/// Beyond so many files nothing more is put aside: the store counts it all the same.
+const MOST_NOTES: u64 = 20_000;
 
 /// Why it is there.
 #[derive(Serialize)]
@@ -38,19 +40,18 @@ pub(super) type Again<'a> = &'a dyn Fn() -> Option<Box<dyn Read + 'a>>;
 pub(super) struct Refused {
     state: PathBuf,
     folder: PathBuf,
-    /// Octets of a file; a larger one is not copied.
-    limit: u64,
-    /// Octets that are there.
+    /// Octets that are there, and files.
     total: u64,
+    notes: u64,
 }
 
 impl Refused {
-    pub(super) fn new(state: &Path, limit: u64) -> Self {
+    pub(super) fn new(state: &Path) -> Self {
         Self {
             state: state.to_owned(),
             folder: state.join(FOLDER),
-            limit,
             total: 0,
+            notes: 0,
         }
     }
 
@@ -72,7 +73,7 @@ impl Refused {
         // Read as who we are: the owner of the store may not be allowed to.
         let content = || content.and_then(|again| again());
         let name = match content() {
-            Some(content) => digest(content.take(self.limit))?,
+            Some(content) => digest(content.take(TOTAL))?,
             None => {
                 let reasons = serde_json::to_vec(note.refusals)?;
                 digest(path.as_bytes().chain(&*reasons))?
@@ -91,45 +92,45 @@ impl Refused {
     ) -> io::Result<()> {
         let copy = self.folder.join(name);
         let beside = self.folder.join(format!("{name}.json"));
-        if beside.exists() {
+        let is_there = copy.exists();
+        if beside.exists() && (is_there || content.is_none()) {
+            // It stays as long as if it had come now.
+            let _ = touch(&beside);
+            let _ = touch(&copy);
+            return Ok(());
+        }
+        if self.notes >= MOST_NOTES {
             return Ok(());
         }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.folder)?;
-        if let Some(content) = content {
+        if let Some(content) = content.filter(|_| !is_there) {
             self.copy(&copy, content)?;
         }
-        let written = create(&beside).and_then(|mut file| {
-            serde_json::to_writer_pretty(&mut file, note)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            File::open(&self.folder)?.sync_all()
-        });
-        if written.is_err() {
-            // Half of it helps nobody, and takes the room of what can be kept.
-            let _ = fs::remove_file(&beside);
-            let _ = fs::remove_file(&copy);
-        }
-        written
+        self.notes += 1;
+        write_whole(&beside, |file| {
+            serde_json::to_writer_pretty(&mut *file, note)?;
+            file.write_all(b"\n")
+        })?;
+        File::open(&self.folder)?.sync_all()
     }
 
+    /// All of it, or none of it if there is no room left for it.
     fn copy(&mut self, path: &Path, content: impl Read) -> io::Result<()> {
-        // Of one that was killed before it wrote the reason.
-        let _ = fs::remove_file(path);
-        let copied = create(path).and_then(|mut file| {
-            let copied = io::copy(&mut content.take(self.limit), &mut file)?;
-            file.sync_all()?;
-            Ok(copied)
+        let room = TOTAL.saturating_sub(self.total);
+        let mut copied = 0;
+        let mut content = content.take(room);
+        let is_whole = write_whole(path, |file| {
+            copied = io::copy(&mut content, file)?;
+            Ok(())
         });
-        match copied {
-            Ok(octets) => self.total += octets,
-            Err(error) => {
-                let _ = fs::remove_file(path);
-                return Err(error);
-            }
+        is_whole?;
+        if copied >= room {
+            return fs::remove_file(path);
         }
+        self.total += copied;
         Ok(())
     }
 
@@ -148,12 +149,21 @@ impl Refused {
         let now = SystemTime::now();
         for entry in entries {
             let entry = entry?;
-            let found = entry.metadata()?;
+            let found = match entry.metadata() {
+                Ok(found) => found,
+                // Another process is at the same.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             let age = now.duration_since(found.modified()?).unwrap_or_default();
-            if found.is_file() && age > keep {
-                fs::remove_file(entry.path())?;
-            } else {
+            if !found.is_file() || age <= keep {
                 self.total += found.len();
+                self.notes += 1;
+                continue;
+            }
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
         Ok(())
@@ -201,11 +211,33 @@ fn digest(mut content: impl Read) -> io::Result<String> {
 }
 
 /// A file of its own. One that is there is half of what a process was about to write.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+/// A file with this content, which is there whole or not at all, and on the disk.
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let process = std::process::id();
+    let prepared = path.with_extension(format!("{process}.new"));
+    // Of a process with the same number that was killed.
+    let _ = fs::remove_file(&prepared);
+    let written = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
-        .open(path)
+        .open(&prepared)
+        .and_then(|mut file| {
+            write(&mut file)?;
+            file.sync_all()?;
+            fs::rename(&prepared, path)
+        });
+    if written.is_err() {
+        // Half of it helps nobody, and takes the room of what can be kept.
+        let _ = fs::remove_file(&prepared);
+    }
+    written
+}
+
+fn touch(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .open(path)?
+        .set_modified(SystemTime::now())
 }

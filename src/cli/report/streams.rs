@@ -152,7 +152,7 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
     let window = arguments.window();
     let store = store_there(&loaded.settings.reports)?;
     let keystore = loaded.settings.open_keystore()?;
-    let ours = Ours::new(&loaded, &keystore);
+    let ours = Ours::of(&loaded, &keystore);
     let sorted = sort(&store, &ours, &arguments.domain, window).map_err(sending_advice)?;
     let (policy_domain, mut streams) = (&sorted.policy_domain, sorted.streams);
     let domain = arguments.domain.as_str();

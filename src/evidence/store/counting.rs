@@ -8,7 +8,7 @@ use super::{
     Store, StoreError, Taken,
     sql::{ADD_NUMBER, LATEST, NUMBERS, OCTETS},
 };
-use crate::words::words;
+use crate::{report::Reason, words::words};
 
 words! {
     /// What is counted.
@@ -71,13 +71,16 @@ impl Store {
         let mut counted = self.connection.prepare(NUMBERS)?;
         let mut rows = counted.query([])?;
         while let Some(row) = rows.next()? {
-            let kind: String = row.get(0)?;
+            let (kind, word): (String, String) = (row.get(0)?, row.get(1)?);
+            // Nothing but words of ours goes to the metrics.
             let kind = match NumberKind::named(&kind) {
-                Some(NumberKind::Outcome) => &mut numbers.outcomes,
-                Some(NumberKind::Refusal) => &mut numbers.refusals,
-                None => continue,
+                Some(NumberKind::Outcome) if Taken::named(&word).is_some() => &mut numbers.outcomes,
+                Some(NumberKind::Refusal) if Reason::named(&word).is_some() => {
+                    &mut numbers.refusals
+                }
+                _ => continue,
             };
-            kind.insert(row.get(1)?, natural(row.get(2)?));
+            kind.insert(word, natural(row.get(2)?));
         }
         let mut latest = self.connection.prepare(LATEST)?;
         let mut rows = latest.query([])?;

@@ -22,23 +22,32 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// When it cannot be read, or there are more than `most` facts.
     pub fn evidence(
         &self,
         domain: &str,
+        most: usize,
         counts: impl Fn(u16) -> bool,
     ) -> Result<Evidence, StoreError> {
-        self.evidence_within(domain, counts).map_err(self.fails())
+        let found = self.evidence_within(domain, most, counts);
+        found
+            .map_err(self.fails())?
+            .ok_or_else(|| StoreError::TooMuch {
+                domain: domain.to_owned(),
+                most,
+            })
     }
 
+    /// None if it is too much.
     fn evidence_within(
         &self,
         domain: &str,
+        most: usize,
         counts: impl Fn(u16) -> bool,
-    ) -> rusqlite::Result<Evidence> {
+    ) -> rusqlite::Result<Option<Evidence>> {
         let mut evidence = Evidence::default();
         let Some(id) = self.find_word(domain)? else {
-            return Ok(evidence);
+            return Ok(Some(evidence));
         };
         let mut places: HashMap<i64, usize> = HashMap::new();
         let mut facts = self.connection.prepare(FACTS)?;
@@ -47,6 +56,9 @@ impl Store {
             let flags: u16 = row.get(5)?;
             if !counts(flags) {
                 continue;
+            }
+            if evidence.lines.len() >= most {
+                return Ok(None);
             }
             let next = evidence.identities.len();
             let identity = *places.entry(row.get(3)?).or_insert(next);
@@ -83,7 +95,7 @@ impl Store {
             });
         }
         evidence.names = self.names(domain)?;
-        Ok(evidence)
+        Ok(Some(evidence))
     }
 
     /// The operator's words for the streams of a domain.

@@ -129,3 +129,6 @@ pub(super) const LATEST: &str =
     "SELECT word.text, latest.end FROM latest JOIN word ON word.id = latest.domain";
 pub(super) const OCTETS: &str =
     "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+/// What runs by itself, or is no table.
+pub(super) const FOREIGN: &str =
+    "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')";

@@ -4,7 +4,7 @@
 //! others: what a reporter means who leaves selectors out, what came by an unusual way, and what
 //! is too small to be anybody.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Class, Evidence, Line};
 use crate::{
@@ -192,25 +192,32 @@ impl<'a> Sorter<'a> {
 
     /// Small streams of which nothing is aligned, and that nobody has named.
     fn find_abuse(&self, placed: &mut [Placed]) {
-        let mut seen: HashMap<Placed, (BTreeSet<i32>, u64, bool)> = HashMap::new();
+        // A stream may be known by several rules.
+        let mut seen: HashMap<&str, (BTreeSet<i32>, u64, bool)> = HashMap::new();
         for (line, placed) in self.evidence.lines.iter().zip(&*placed) {
-            let (days, messages, aligned) = seen.entry(placed.clone()).or_default();
+            let (days, messages, aligned) = seen.entry(&placed.id).or_default();
             days.insert(line.day);
             *messages += line.messages;
             *aligned |= Flags::from_bits(line.flags).passed();
         }
+        let small: HashSet<String> = seen
+            .into_iter()
+            .filter(|(id, (days, messages, aligned))| {
+                let is_small = days.len() < FEW_DAYS || *messages < FEW_MESSAGES;
+                is_small && !aligned && !self.evidence.names.contains_key(*id)
+            })
+            .map(|(id, _)| id.to_owned())
+            .collect();
         for placed in placed {
-            let Some((days, messages, aligned)) = seen.get(placed) else {
-                continue;
-            };
-            let is_small = days.len() < FEW_DAYS || *messages < FEW_MESSAGES;
-            let is_named = self.evidence.names.contains_key(&placed.id);
-            if (5..=8).contains(&placed.rule) && is_small && !aligned && !is_named {
+            if (5..=8).contains(&placed.rule) && small.contains(&placed.id) {
                 *placed = Placed::new(9, "abuse");
             }
         }
     }
 }
+
+/// One fits, or several do and nobody knows which; and our own may have to be left out.
+const FITTING: usize = 3;
 
 /// What the rows of reporters who name selectors say about those that have none.
 struct Others<'a> {
@@ -218,11 +225,10 @@ struct Others<'a> {
     legitimate: HashSet<&'a str>,
     /// Signing domains with a selector that is not ours.
     foreign: HashSet<&'a str>,
-    /// The usual SPF domains of each stream of rule 7, and of our relays, which are `ours` with
-    /// the signing domain behind it.
-    usual: HashSet<(String, String)>,
-    /// The streams of each signing domain.
-    streams: HashMap<&'a str, BTreeSet<String>>,
+    /// By the signing domain and an SPF domain: the streams of rule 7 for which that is usual, and
+    /// our relays, which are `ours` with the signing domain behind it. The first [`FITTING`] of
+    /// them: more do not fit better.
+    fitting: HashMap<(&'a str, String), Vec<String>>,
     /// The usual SPF domains of what a domain signs, of reporters without selectors.
     unselected: HashSet<(String, String)>,
     /// The SPF domains of those who forward.
@@ -239,13 +245,13 @@ impl<'a> Others<'a> {
         let mut others = Self {
             legitimate: ours.chain(known).collect(),
             foreign: HashSet::new(),
-            usual: HashSet::new(),
-            streams: HashMap::new(),
+            fitting: HashMap::new(),
             unselected: HashSet::new(),
             forwarders: HashSet::new(),
             lists: HashSet::new(),
         };
         let (mut ways, mut unselected) = (Ways::default(), Ways::default());
+        let mut streams: BTreeMap<String, &str> = BTreeMap::new();
         for (line, placed) in sorter.evidence.lines.iter().zip(placed) {
             let identity = sorter.identity(line);
             let way = passed_way(identity);
@@ -277,10 +283,21 @@ impl<'a> Others<'a> {
                 if let Some(way) = way {
                     ways.add(&id, way, line.messages);
                 }
-                others.streams.entry(domain).or_default().insert(id);
+                streams.insert(id, domain);
             }
         }
-        others.usual = ways.usual();
+        let mut usual: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for (id, way) in ways.usual() {
+            usual.entry(id).or_default().insert(way);
+        }
+        for (id, domain) in &streams {
+            for way in usual.remove(id).into_iter().flatten() {
+                let fitting = others.fitting.entry((domain, way)).or_default();
+                if fitting.len() < FITTING {
+                    fitting.push(id.clone());
+                }
+            }
+        }
         others.unselected = unselected.usual();
         others
     }
@@ -294,12 +311,10 @@ impl<'a> Others<'a> {
         }
         let way = checked_way(identity).unwrap_or_default();
         let passes = passed_way(identity).is_some();
-        let mut fitting = self
-            .streams
-            .get(domain)
+        let fitting = self.fitting.get(&(domain, way.to_owned()));
+        let mut fitting = fitting
             .into_iter()
             .flatten()
-            .filter(|id| self.usual.contains(&((*id).clone(), way.to_owned())))
             // Nobody who forwards is in our SPF record.
             .filter(|id| !passes || **id != our_stream(domain));
         match (fitting.next(), fitting.next()) {

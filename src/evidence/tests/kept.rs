@@ -55,7 +55,7 @@ fn add(store: &mut Store, report: &Report) -> Taken {
 
 /// Everything in a store, in an order of its own.
 fn all(store: &Store) -> Vec<String> {
-    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
     let mut lines: Vec<String> = evidence
         .lines
         .iter()
@@ -130,13 +130,13 @@ fn what_is_old_is_forgotten_and_the_sums_stay() {
     let reports = [report(1, 0, &[(1, 2)]), report(2, 50, &[(1, 3)])];
     let (_folder, mut store) = store(&reports);
     let messages = |store: &Store| -> u64 {
-        let evidence = store.evidence(FROM, |_| true).unwrap();
+        let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
         evidence.lines.iter().map(|line| line.messages).sum()
     };
     store.begin().unwrap();
     store.forget_old(20_100, 20_010, 19_000).unwrap();
     store.commit().unwrap();
-    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
     let reporters: Vec<&str> = evidence.lines.iter().map(|line| &*line.reporter).collect();
     assert_eq!(reporters, ["", "r.example"]);
     assert_eq!((messages(&store), evidence.sources.len()), (5, 1));
@@ -214,7 +214,7 @@ fn a_store_of_version_1_is_brought_up_by_the_next_writer() {
     let end = BEGIN + 86_399;
     assert_eq!(store.numbers().unwrap().latest[FROM], end);
     assert_eq!(
-        store.evidence(FROM, |_| true).unwrap().names["via:d1.nl"],
+        store.evidence(FROM, usize::MAX, |_| true).unwrap().names["via:d1.nl"],
         name
     );
 }

@@ -327,7 +327,7 @@ fn ingest<'a>(store: &mut Store, reports: impl Iterator<Item = &'a (&'static str
 
 fn sort(store: &Store, window: Window) -> Vec<Stream> {
     let relays = RELAYS.map(|relay| relay.parse().unwrap());
-    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
     streams(&evidence, &ours(), &relays, window, |_| true)
 }
 
@@ -384,7 +384,7 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
     assert_eq!(weeks, all, "{table}");
 
     // By From domain they are the same streams, and add up too.
-    let evidence = store.evidence(FROM, |_| true).unwrap();
+    let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
     let by_from = [FROM, BELOW, "mail.voorbeeld.nl"].map(|from| {
         let relays = RELAYS.map(|relay| relay.parse().unwrap());
         let part = super::streams(&evidence, &ours(), &relays, QUARTER, |name| name == from);
