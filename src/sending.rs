@@ -39,7 +39,7 @@ pub enum SendingError {
 /// What evidence is joined with.
 #[derive(Debug)]
 pub struct Ours<'a> {
-    keystore: &'a Keystore,
+    keystore: Option<&'a Keystore>,
     relays: &'a [IpAddr],
     only_authenticated: bool,
     /// How many facts of a domain may be held.
@@ -55,7 +55,7 @@ impl<'a> Ours<'a> {
     /// than `most` facts is not sorted.
     pub fn new(
         organisations: &'a [Arc<Organisation>],
-        keystore: &'a Keystore,
+        keystore: Option<&'a Keystore>,
         relays: &'a [IpAddr],
         settings: &ReportSettings,
         most: usize,
@@ -85,8 +85,8 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// All that a command may want to know.
-    pub fn of(loaded: &'a Loaded, keystore: &'a Keystore) -> Self {
+    /// All that a command may want to know. No keystore: nobody has keys for what is asked.
+    pub fn of(loaded: &'a Loaded, keystore: Option<&'a Keystore>) -> Self {
         let settings = &loaded.settings;
         let relays = &settings.keeper.relay_addresses;
         let organisations = &loaded.organisations;
@@ -126,11 +126,14 @@ impl<'a> Ours<'a> {
         let below = self.below.get(domain.as_str()).into_iter().flatten();
         let all = self.owner(domain).into_iter().chain(below.copied());
         let (mut selectors, mut read) = (BTreeSet::new(), BTreeSet::new());
+        let Some(keystore) = self.keystore else {
+            return Ok(selectors);
+        };
         for organisation in all {
             if !read.insert(&organisation.id) {
                 continue;
             }
-            for key in self.keystore.read_keyring(&organisation.id)?.keys() {
+            for key in keystore.read_keyring(&organisation.id)?.keys() {
                 let names = key.publications.keys();
                 selectors.extend(
                     names.map(|name| (name.as_str().to_owned(), key.selector.as_str().to_owned())),
@@ -139,6 +142,15 @@ impl<'a> Ours<'a> {
         }
         Ok(selectors)
     }
+}
+
+/// Whether an organisation has this domain, or one above or below it: only then keys matter.
+pub fn concerns(loaded: &Loaded, domain: &DomainName) -> bool {
+    let related = |name: &DomainName| {
+        is_below(name.as_str(), domain.as_str()) || is_below(domain.as_str(), name.as_str())
+    };
+    let mut organisations = loaded.organisations.iter();
+    organisations.any(|one| one.domains.iter().chain(&one.parked).any(related))
 }
 
 /// Evidence, sorted.

@@ -127,7 +127,12 @@ impl World {
     fn assert_apart(&self) {
         for path in everything(&self.path("state")) {
             let found = fs::symlink_metadata(&path).expect("a file");
-            assert_eq!((found.uid(), found.gid()), (USER, USER), "{path:?}");
+            assert_eq!(
+                (found.uid(), found.gid()),
+                (USER, USER),
+                "{}",
+                path.display()
+            );
         }
         let key = self.path("keys/voorbeeld/s1.pem");
         assert!(fs::read(&key).is_ok());

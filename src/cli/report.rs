@@ -18,9 +18,11 @@ use self::{
 };
 use super::{context::Context, failure::Failure, status::Status};
 use crate::{
-    config::ReportSettings,
+    config::{Loaded, ReportSettings},
     evidence::{Store, StoreError},
-    sending::SendingError,
+    keystore::Keystore,
+    names::DomainName,
+    sending::{SendingError, concerns},
 };
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +56,13 @@ fn store_there(settings: &ReportSettings) -> Result<Store, Failure> {
             settings.state.display()
         ))
     })
+}
+
+/// The keystore, if someone here has keys for the domain, or for one above or below it.
+fn keystore_for(loaded: &Loaded, domain: &DomainName) -> Result<Option<Keystore>, Failure> {
+    let is_ours = concerns(loaded, domain);
+    let opened = is_ours.then(|| loaded.settings.open_keystore());
+    Ok(opened.transpose()?)
 }
 
 /// Why nobody can tell who sends.

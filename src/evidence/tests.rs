@@ -331,6 +331,12 @@ fn what_has_no_selector_is_matched_by_what_others_say() {
     }
 }
 
+/// What is said of a stream: its class, and why the operator's word does not hold.
+type Stand = (Class, Option<Changed>);
+/// The networks that it had when it was named, the addresses since then with their last day, the
+/// messages, and what is said.
+type Move<'a> = (&'a [&'a str], &'a [(&'a str, i32)], u64, Stand);
+
 #[test]
 fn what_was_known_and_comes_from_elsewhere_is_unknown_again() {
     let id = "via:factuur.nl";
@@ -359,13 +365,13 @@ fn what_was_known_and_comes_from_elsewhere_is_unknown_again() {
         assert_eq!(stream.id, id);
         (stream.class, stream.changed)
     };
-    let (known, moved) = (
+    let (known, moved): (Stand, Stand) = (
         (Class::Known, None),
         (Class::Unknown, Some(Changed::Network)),
     );
     let then = ["192.0.2.0", "2001:db8::"];
     // Lines are of days 110 to 114.
-    let cases: [(&[&str], &[(&str, i32)], u64, _); 7] = [
+    let cases: [Move<'_>; 7] = [
         (&then, &[("192.0.2.9", 114)], 100, known),
         (&then, &[("198.51.100.9", 114)], 100, moved),
         (

@@ -147,7 +147,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<(), SendingError> {
     let organisations = &scene.organisations;
     let ours = Ours::new(
         organisations,
-        keystore,
+        Some(keystore),
         &scene.relays,
         &scene.reports,
         MOST_FACTS,

@@ -87,10 +87,13 @@ fn a_parked_domain_passes_the_test_of_internet_nl() {
         records,
         wildcards,
         remove,
+        asked,
     } = &pack.domains.last().unwrap().tasks
     else {
         panic!("the parked domain comes last");
     };
+    // Nobody has seen it otherwise.
+    assert_eq!(asked.len(), 0);
     let values: Vec<_> = records
         .iter()
         .map(|record| {

@@ -24,8 +24,8 @@ pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     out.finish().unwrap().into_inner()
 }
 
-const ZEROS: [u8; 1 << 20] = [0; 1 << 20];
-const BLANKS: [u8; 1 << 20] = [b' '; 1 << 20];
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+static BLANKS: [u8; 1 << 20] = [b' '; 1 << 20];
 
 /// A zip with one deflated entry of so many MiB of zeros. What it says of its size is true.
 fn zip_bomb(mebibytes: usize) -> Vec<u8> {

@@ -10,6 +10,8 @@
 //! ZEGEL_TEST_WHOLE=1 cargo test --release --test hostile_reports -- --nocapture
 //! ```
 
+// A test may panic.
+#![allow(clippy::unwrap_used)]
 #![allow(clippy::print_stdout, reason = "figures for people")]
 
 mod archives;

@@ -395,10 +395,10 @@ pub(super) fn reports(book: &Book) {
     let file = setup.path("zegel.toml");
     let settings = fs::read_to_string(&file).unwrap();
     let named = ["mail", "factuur", "nl"].map(str::to_owned).into();
-    let names = HashMap::from([("1.2.0.192.in-addr.arpa".to_owned(), Answer::Pointer(named))]);
+    let answers = HashMap::from([("1.2.0.192.in-addr.arpa".to_owned(), Answer::Pointer(named))]);
     let settings = settings
         .replace("authserv_id", "# authserv_id")
-        .replace("127.0.0.1:1", &serve(names).to_string());
+        .replace("127.0.0.1:1", &serve(answers).to_string());
     fs::write(&file, settings).unwrap();
     let streams = ["report", "streams", "voorbeeld.nl", "--as-of", "2026-02-01"];
     let found = book.run(&setup, "report-streams", &streams);

@@ -100,12 +100,6 @@ pub(super) fn run(arguments: &IngestArguments, context: &mut Context) -> Result<
     if arguments.json {
         context.output.json(&document);
     } else {
-        for file in &document.files {
-            for refusal in &file.refusals {
-                let line = format!("{}: {}", file.path, refusal.words());
-                warn(printable(&line));
-            }
-        }
         let is_quiet = arguments.deliver || (arguments.maildir && document.totals.is_empty());
         if !is_quiet {
             context.output.line(document.totals.words());
@@ -183,12 +177,22 @@ fn ours(loaded: &Loaded) -> HashSet<Box<str>> {
         .collect()
 }
 
+/// What the document tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Listing {
+    /// Nothing of each file: there is no document.
+    Totals,
+    Files,
+    /// Also the messages of each address.
+    Sources,
+}
+
 struct Ingest {
     reading: Reading,
     ours: HashSet<Box<str>>,
     relays: Vec<IpAddr>,
     any_domain: bool,
-    sources: bool,
+    listing: Listing,
     /// In days since 1970.
     today: i32,
     /// In seconds.
@@ -222,7 +226,11 @@ impl Ingest {
             ours: ours(loaded),
             relays: loaded.settings.keeper.relay_addresses.clone(),
             any_domain: arguments.any_domain,
-            sources: arguments.sources,
+            listing: match (arguments.json, arguments.sources) {
+                (false, _) => Listing::Totals,
+                (true, false) => Listing::Files,
+                (true, true) => Listing::Sources,
+            },
             today: i32::try_from(now.div_euclid(DAY)).unwrap_or(i32::MAX),
             keep: i64::try_from(settings.keep.as_secs()).unwrap_or(i64::MAX),
             store: store.map_err(|error| state_advice(&error))?,
@@ -365,8 +373,20 @@ impl Ingest {
         let mut file = FileFound::new(path.display().to_string());
         let refusal = Refusal::new(Reason::Unreadable, error.to_string());
         file.refusals.push(RefusalFound::new(None, refusal));
+        self.tell(file);
+    }
+
+    /// Counts it. Of many thousand files nothing is held that only the document has.
+    fn tell(&mut self, file: FileFound) {
         self.document.totals.add(&file);
-        self.document.files.push(file);
+        if self.listing != Listing::Totals {
+            self.document.files.push(file);
+            return;
+        }
+        for refusal in &file.refusals {
+            let line = format!("{}: {}", file.path, refusal.words());
+            warn(printable(&line));
+        }
     }
 
     fn file(&mut self, path: &Path) -> Result<(), Failure> {
@@ -440,8 +460,7 @@ impl Ingest {
         let mut refusals = files.iter().flat_map(|(_, file)| &file.refusals);
         let is_read = !refusals.any(RefusalFound::is_unreadable);
         for (_, file) in files {
-            self.document.totals.add(&file);
-            self.document.files.push(file);
+            self.tell(file);
         }
         Ok(is_read)
     }
@@ -476,7 +495,12 @@ impl Ingest {
     fn keep(&mut self, place: &Place, report: &Report) -> Result<ReportFound, StoreError> {
         self.begin()?;
         let taken = self.take(place, report)?;
-        let found = ReportFound::new(report, taken, place.authenticated, self.sources);
+        let found = ReportFound::new(
+            report,
+            taken,
+            place.authenticated,
+            self.listing == Listing::Sources,
+        );
         self.uncommitted += 1;
         let is_long = self.begun.is_some_and(|begun| begun.elapsed() > LONGEST);
         if (self.uncommitted >= BATCH || is_long) && !self.dry_run {

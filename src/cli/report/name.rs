@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, builder::PossibleValue};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{sending_advice, state_advice, store_there};
+use super::{keystore_for, sending_advice, state_advice, store_there};
 use crate::{
     cli::{
         context::Context,
@@ -99,8 +99,8 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
     let settings = &loaded.settings.reports;
     let store = store_there(settings)?;
     let domain = arguments.domain.as_str();
-    let keystore = loaded.settings.open_keystore()?;
-    let ours = Ours::of(&loaded, &keystore);
+    let keystore = keystore_for(&loaded, &arguments.domain)?;
+    let ours = Ours::of(&loaded, keystore.as_ref());
     let sorted = sort(&store, &ours, &arguments.domain, everything()).map_err(sending_advice)?;
     drop(store);
     if sorted.policy_domain != arguments.domain {

@@ -32,14 +32,14 @@ pub(super) fn names(
             let (address, resolver) = (*address, resolver.clone());
             asked.spawn(async move { (address, resolver.names(address).await) });
         }
-        let mut named = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for (address, answer) in asked.join_all().await {
             match answer {
-                Ok(names) => drop(named.insert(address, names)),
+                Ok(names) => drop(found.insert(address, names)),
                 Err(DnsError::NoRecord | DnsError::NoSuchName) => {}
                 Err(error) => warn(format_args!("the name of {address}: {error}")),
             }
         }
-        Ok(named)
+        Ok(found)
     })
 }

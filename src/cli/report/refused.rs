@@ -1,6 +1,7 @@
 //! What was refused is put aside, with the reason, so that someone can look at it.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -72,12 +73,11 @@ impl Refused {
         };
         // Read as who we are: the owner of the store may not be allowed to.
         let content = || content.and_then(|again| again());
-        let name = match content() {
-            Some(content) => digest(content.take(TOTAL))?,
-            None => {
-                let reasons = serde_json::to_vec(note.refusals)?;
-                digest(path.as_bytes().chain(&*reasons))?
-            }
+        let name = if let Some(content) = content() {
+            digest(content.take(TOTAL))?
+        } else {
+            let reasons = serde_json::to_vec(note.refusals)?;
+            digest(path.as_bytes().chain(&*reasons))?
         };
         let content = content().filter(|_| self.total < TOTAL);
         let state = self.state.clone();
@@ -201,16 +201,17 @@ fn digest(mut content: impl Read) -> io::Result<String> {
         let read = content.read(&mut piece)?;
         if read == 0 {
             let digest = hash.finish();
-            return Ok(digest[..16]
-                .iter()
-                .map(|octet| format!("{octet:02x}"))
-                .collect());
+            let mut name = String::with_capacity(32);
+            for octet in digest.iter().take(16) {
+                // A String can be written to at any time.
+                let _ = write!(name, "{octet:02x}");
+            }
+            return Ok(name);
         }
         hash.update(&piece[..read]);
     }
 }
 
-/// A file of its own. One that is there is half of what a process was about to write.
 /// A file with this content, which is there whole or not at all, and on the disk.
 fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let process = std::process::id();

@@ -15,7 +15,7 @@ use crate::{
         day::Day,
         failure::Failure,
         output::{Output, Table, printable},
-        report::{pointers::names, sending_advice, state_advice, store_there},
+        report::{keystore_for, pointers::names, sending_advice, state_advice, store_there},
         sheet,
         status::Status,
     },
@@ -151,8 +151,8 @@ pub(super) fn run(arguments: &StreamsArguments, context: &mut Context) -> Result
     let loaded = context.load()?;
     let window = arguments.window();
     let store = store_there(&loaded.settings.reports)?;
-    let keystore = loaded.settings.open_keystore()?;
-    let ours = Ours::of(&loaded, &keystore);
+    let keystore = keystore_for(&loaded, &arguments.domain)?;
+    let ours = Ours::of(&loaded, keystore.as_ref());
     let sorted = sort(&store, &ours, &arguments.domain, window).map_err(sending_advice)?;
     let (policy_domain, mut streams) = (&sorted.policy_domain, sorted.streams);
     let domain = arguments.domain.as_str();

@@ -397,14 +397,14 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
     assert_eq!(by_from.iter().sum::<u64>(), all, "{by_from:?}");
 
     // What was known moved, and is to be looked at again.
-    let moved = streams.iter().find(|one| one.id == "via:salaris.example");
-    let moved = moved.unwrap();
+    let payroll = streams.iter().find(|one| one.id == "via:salaris.example");
+    let payroll = payroll.unwrap();
     assert_eq!(
-        (moved.class, moved.changed),
+        (payroll.class, payroll.changed),
         (Class::Unknown, Some(Changed::Network))
     );
     let unmoved = sort(&store, before);
-    let unmoved = unmoved.iter().find(|one| one.id == moved.id).unwrap();
+    let unmoved = unmoved.iter().find(|one| one.id == payroll.id).unwrap();
     assert_eq!(unmoved.class, Class::Known);
     let known = truth.remove(&Class::Known).unwrap();
     *truth.entry(Class::Unknown).or_default() += known;
@@ -422,7 +422,7 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
     // The operator looks again, and says the same.
     name_known(&mut store, "via:salaris.example", QUARTER);
     let again = sort(&store, QUARTER);
-    let again = again.iter().find(|one| one.id == moved.id).unwrap();
+    let again = again.iter().find(|one| one.id == payroll.id).unwrap();
     assert_eq!((again.class, again.changed), (Class::Known, None));
 }
 
