@@ -43,7 +43,6 @@ const SORT_EVERY: Duration = Duration::from_hours(1);
 const DAYS: i32 = 56;
 /// So many streams of a domain are shown.
 const SHOWN: usize = 10;
-
 /// More facts of one domain are not held: the keys come first here.
 const MOST_FACTS: usize = 200_000;
 
@@ -72,13 +71,17 @@ pub(super) async fn watch(
 }
 
 /// Works on a thread that nobody waits for at the end: what it writes is written whole. None after
-/// a panic, which has been logged; the next time is another one.
+/// a panic, which has been logged, or without a thread; the next time is another one.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, result) = oneshot::channel();
-    thread::spawn(move || {
+    let work = move || {
         // Nobody may be waiting any more.
         let _ = done.send(work());
-    });
+    };
+    thread::Builder::new()
+        .name("reports".to_owned())
+        .spawn(work)
+        .ok()?;
     result.await.ok()
 }
 
