@@ -77,6 +77,7 @@ fn load_about(
     let mut opened = None;
     let loaded = reader.load_about(|settings| {
         let keystore = settings.open_keystore().ok();
+        let keystore = keystore.map(|one| one.about(domains, &BTreeSet::new()));
         let witness = keystore.as_ref().and_then(|one| one.witness().ok());
         let complete = witness.filter(Witness::tells_of_all);
         let Some((keystore, witness)) = keystore.zip(complete) else {
@@ -92,6 +93,15 @@ fn load_about(
     // A key that several have signs for none of them.
     let ids = loaded.organisations.iter().map(|one| one.id.clone());
     let mut ids: BTreeSet<OrganisationId> = ids.collect();
+    // Files may give a domain to someone who never had a key for it.
+    let is_new = !ids.is_subset(&witness.holders(domains));
+    let (keystore, witness) = if is_new {
+        let keystore = keystore.about(domains, &ids);
+        let witness = keystore.witness()?;
+        (keystore, witness)
+    } else {
+        (keystore, witness)
+    };
     let mut sharing = witness.sharing(&ids);
     if sharing.is_empty() {
         return Ok(Some((loaded, keystore)));

@@ -13,6 +13,7 @@
 //! is written anew when most of it is no longer needed. A line that can't be read, such as one
 //! that was cut off, is passed over.
 
+mod about;
 mod file;
 mod in_use;
 mod upkeep;
@@ -22,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::file::MarkFile;
 pub use self::in_use::{Missing, marked_in_use};
+pub(super) use self::{about::About, file::MarkFile};
 use super::identity::KeystoreId;
 use crate::{
     dkim::key::Fingerprint,

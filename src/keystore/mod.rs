@@ -51,7 +51,7 @@ mod witness;
 mod writer;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -188,6 +188,24 @@ impl Keystore {
         }
     }
 
+    /// The same keystore for a command that is about these: of the mark only what has to do with
+    /// them is read. Whoever writes reads all of it.
+    #[must_use]
+    pub fn about(
+        self,
+        domains: &BTreeSet<DomainName>,
+        organisations: &BTreeSet<OrganisationId>,
+    ) -> Self {
+        let about = mark::About {
+            domains: domains.clone(),
+            organisations: organisations.clone(),
+        };
+        Self {
+            mark: Arc::new(self.mark.about(Some(about))),
+            ..self
+        }
+    }
+
     /// The same keystore, for one that the audit log calls so: `keeper`, or words of a command.
     #[must_use]
     pub fn by(self, who: &str) -> Self {
@@ -317,6 +335,13 @@ impl Keystore {
     /// # Errors
     /// When another process holds the lock for more than a few seconds.
     pub fn writer(&self) -> Result<Writer, KeystoreError> {
+        if self.mark.is_part() {
+            let whole = Self {
+                mark: Arc::new(self.mark.about(None)),
+                ..self.clone()
+            };
+            return Writer::new(&whole);
+        }
         Writer::new(self)
     }
 

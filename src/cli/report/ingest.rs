@@ -53,7 +53,7 @@ pub(in crate::cli) struct IngestArguments {
     #[arg(long, conflicts_with = "paths")]
     deliver: bool,
 
-    /// Empty the Maildir of [reports] maildir: each file goes when what it brings is kept or put
+    /// Empty the Maildir of reports.maildir: each file goes when what it brings is kept or put
     /// aside; 75 when that cannot be written
     #[arg(long, conflicts_with_all = ["paths", "deliver"])]
     maildir: bool,

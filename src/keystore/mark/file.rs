@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Line, Mark};
+use super::{
+    Line, Mark,
+    about::{About, lines_about},
+};
 use crate::keystore::{
     audit::is_cut_off,
     files::Folder,
@@ -28,6 +31,8 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(in crate::keystore) struct MarkFile {
     path: PathBuf,
+    /// What alone is read of it; none: everything.
+    about: Option<About>,
     read: Mutex<Option<ReadMark>>,
     /// What was last said of a mark that can't be read or written.
     complaint: Mutex<Option<Complaint>>,
@@ -75,9 +80,23 @@ impl MarkFile {
     pub(in crate::keystore) fn new(path: PathBuf) -> Self {
         Self {
             path,
+            about: None,
             read: Mutex::default(),
             complaint: Mutex::default(),
         }
+    }
+
+    /// In the same place, and read only as far as it is about this.
+    pub(in crate::keystore) fn about(&self, about: Option<About>) -> Self {
+        Self {
+            about,
+            ..Self::new(self.path.clone())
+        }
+    }
+
+    /// Whether something of it is left out.
+    pub(in crate::keystore) fn is_part(&self) -> bool {
+        self.about.is_some()
     }
 
     /// Where it is unless the settings say otherwise: beside the keystore, never in it.
@@ -129,9 +148,13 @@ impl MarkFile {
             // What comes after the last end of a line is not whole yet.
             let whole = text.iter().rposition(|octet| *octet == b'\n');
             let whole = whole.map_or(0, |place| place + 1);
-            Arc::make_mut(&mut known.mark).read(&text[..whole]);
+            let text = &text[..whole];
+            let part = self.about.as_ref().filter(|_| known.octets == 0);
+            let part = part.map(|about| lines_about(text, about));
+            let mark = Arc::make_mut(&mut known.mark);
+            mark.read(part.as_deref().unwrap_or(text));
             known.octets += u64::try_from(whole).unwrap_or_default();
-            known.end.extend_from_slice(&text[..whole]);
+            known.end.extend_from_slice(text);
             known.end.drain(..known.end.len().saturating_sub(COMPARED));
         }
         let mark = Arc::clone(&known.mark);
