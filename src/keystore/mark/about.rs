@@ -119,7 +119,9 @@ impl Search<'_> {
 
     fn find_last(&mut self) {
         for begin in LAST {
-            self.places.extend(memmem::rfind(self.text, begin));
+            // Faster than from the end, where most of them are not near.
+            self.places
+                .extend(memmem::find_iter(self.text, begin).last());
         }
     }
 

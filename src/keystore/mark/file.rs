@@ -140,7 +140,10 @@ impl MarkFile {
         });
         known.changed = changed(&metadata);
         if known.octets < metadata.len() {
+            let length = usize::try_from(metadata.len() - known.octets).unwrap_or_default();
             let mut text = Vec::new();
+            // Only a help: what does not fit fails below, or not at all.
+            let _ = text.try_reserve_exact(length);
             file.seek(SeekFrom::Start(known.octets)).map_err(failed)?;
             file.take(metadata.len() - known.octets)
                 .read_to_end(&mut text)
@@ -154,7 +157,8 @@ impl MarkFile {
             let mark = Arc::make_mut(&mut known.mark);
             mark.read(part.as_deref().unwrap_or(text));
             known.octets += u64::try_from(whole).unwrap_or_default();
-            known.end.extend_from_slice(text);
+            let tail = text.len().saturating_sub(COMPARED);
+            known.end.extend_from_slice(&text[tail..]);
             known.end.drain(..known.end.len().saturating_sub(COMPARED));
         }
         let mark = Arc::clone(&known.mark);
