@@ -286,18 +286,7 @@ impl<'a> Others<'a> {
                 streams.insert(id, domain);
             }
         }
-        let mut usual: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for (id, way) in ways.usual() {
-            usual.entry(id).or_default().insert(way);
-        }
-        for (id, domain) in &streams {
-            for way in usual.remove(id).into_iter().flatten() {
-                let fitting = others.fitting.entry((domain, way)).or_default();
-                if fitting.len() < FITTING {
-                    fitting.push(id.clone());
-                }
-            }
-        }
+        others.fitting = fitting(&streams, ways);
         others.unselected = unselected.usual();
         others
     }
@@ -347,6 +336,27 @@ impl<'a> Others<'a> {
         let way = passed_way(identity)?;
         (self.forwarders.contains(way)).then(|| Placed::new(4, "forwarding"))
     }
+}
+
+/// By the signing domain of a stream and an SPF domain that is usual for it, the first of them.
+fn fitting<'a>(
+    streams: &BTreeMap<String, &'a str>,
+    ways: Ways<'_>,
+) -> HashMap<(&'a str, String), Vec<String>> {
+    let mut usual: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for (id, way) in ways.usual() {
+        usual.entry(id).or_default().insert(way);
+    }
+    let mut found: HashMap<(&str, String), Vec<String>> = HashMap::new();
+    for (id, domain) in streams {
+        for way in usual.remove(id).into_iter().flatten() {
+            let fitting = found.entry((*domain, way)).or_default();
+            if fitting.len() < FITTING {
+                fitting.push(id.clone());
+            }
+        }
+    }
+    found
 }
 
 /// By which SPF domains the messages of each stream come.
