@@ -10,10 +10,25 @@ use super::{
     rollup::extra,
     streams::{Changed, Class, Evidence, Line, Name, Source, Stream, Window, streams},
 };
-use crate::report::{Disposition, Flags, Override};
+use crate::report::{Disposition, Flags, Found, Override, Reading, Report};
 
 const FROM: &str = "voorbeeld.nl";
 const WINDOW: Window = Window { from: 100, to: 155 };
+
+/// The last report in this text, as if it were read at `now`.
+fn read(text: &str, now: i64) -> Report {
+    let reading = Reading {
+        now,
+        ..Reading::default()
+    };
+    let mut found = None;
+    reading.read(&mut text.as_bytes(), &mut |_, one| {
+        if let Found::Report(report) = one {
+            found = Some(*report);
+        }
+    });
+    found.unwrap()
+}
 
 /// A line of each of five days, with what it is known by as the store has it.
 struct Row {

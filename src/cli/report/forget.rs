@@ -40,7 +40,6 @@ pub(super) fn run(arguments: &ForgetArguments, context: &mut Context) -> Result<
     let settings = &loaded.settings.reports;
     drop(store_there(settings)?);
     let forgotten = Store::open(&settings.state).and_then(|mut store| {
-        store.begin()?;
         if let Some(domain) = &arguments.domain {
             store.forget_domain(domain.as_str())?;
         }
@@ -48,7 +47,6 @@ pub(super) fn run(arguments: &ForgetArguments, context: &mut Context) -> Result<
             let day = before.begins().as_second().div_euclid(DAY);
             store.forget_before(i32::try_from(day).unwrap_or(i32::MAX))?;
         }
-        store.commit()?;
         store.wipe()
     });
     forgotten.map_err(|error| state_advice(&error))?;

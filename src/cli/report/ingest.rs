@@ -253,27 +253,16 @@ impl Ingest {
         self.begin()?;
         self.document.totals.count(&mut self.store)?;
         self.commit()?;
-        if let Err(error) = self.forget(settings) {
-            self.store.abort();
-            self.begun = None;
-            warn(format_args!("what is old can't be forgotten: {error}"));
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, settings: &ReportSettings) -> Result<(), StoreError> {
         let today = self.today;
         let before = |kept: Duration| {
             let days = i32::try_from(kept.as_secs() / DAY.unsigned_abs()).unwrap_or(i32::MAX);
             today.saturating_sub(days)
         };
-        self.begin()?;
-        self.store.forget_old(
-            today,
-            before(settings.keep_addresses),
-            before(settings.keep),
-        )?;
-        self.commit()
+        let (addresses, all) = (before(settings.keep_addresses), before(settings.keep));
+        if let Err(error) = self.store.forget_old(today, addresses, all) {
+            warn(format_args!("what is old can't be forgotten: {error}"));
+        }
+        Ok(())
     }
 
     /// After each file: nobody who writes waits for long, and what is read goes.

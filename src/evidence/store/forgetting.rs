@@ -15,7 +15,7 @@ const REPLACED: i32 = 14;
 
 impl Store {
     /// Forgets, once a day: addresses and reporters of before `addresses`, and everything of
-    /// before `all`, in days since 1970. Within [`Store::begin`] and [`Store::commit`].
+    /// before `all`, in days since 1970.
     ///
     /// The keys of reports stay as long as their facts: without them a report that comes again
     /// would count twice.
@@ -24,8 +24,8 @@ impl Store {
     ///
     /// When it cannot be written.
     pub fn forget_old(&mut self, today: i32, addresses: i32, all: i32) -> Result<(), StoreError> {
-        let forget = || -> rusqlite::Result<()> {
-            let connection = &self.connection;
+        self.forget(|store| {
+            let connection = &store.connection;
             let last: Option<i32> = connection
                 .query_row(LAST_CHORE, [], |row| row.get(0))
                 .optional()?;
@@ -33,21 +33,21 @@ impl Store {
             if last == Some(today) {
                 return Ok(());
             }
+            let mut dropped = 0;
             for drop in DROP_OLD {
-                connection.execute(drop, [all])?;
+                dropped += connection.execute(drop, [all])?;
             }
             connection.execute(JOIN_REPORTERS, [addresses])?;
-            connection.execute(DROP_REPORTERS, [addresses])?;
-            connection.execute(DROP_SOURCES, [addresses])?;
+            dropped += connection.execute(DROP_REPORTERS, [addresses])?;
+            dropped += connection.execute(DROP_SOURCES, [addresses])?;
             // What was summed over reporters cannot be taken away from one of them.
             connection.execute(DROP_ROWS, [today - REPLACED, addresses])?;
-            connection.execute(DROP_WORDS, [])?;
-            connection.execute(SET_CHORE, [today])?;
-            Ok(())
-        };
-        let forgotten = forget().map_err(self.fails());
-        self.forget_words();
-        forgotten
+            // To know which words nobody needs, everything has to be looked at.
+            if dropped > 0 {
+                connection.execute(DROP_WORDS, [])?;
+            }
+            connection.execute(SET_CHORE, [today]).map(drop)
+        })
     }
 
     /// Forgets everything about a policy domain, with what the operator said of its streams.
@@ -56,18 +56,15 @@ impl Store {
     ///
     /// When it cannot be written.
     pub fn forget_domain(&mut self, domain: &str) -> Result<(), StoreError> {
-        let forget = || -> rusqlite::Result<()> {
-            self.connection.execute(DROP_NAMES, [domain])?;
-            if let Some(id) = self.find_word(domain)? {
+        self.forget(|store| {
+            store.connection.execute(DROP_NAMES, [domain])?;
+            if let Some(id) = store.find_word(domain)? {
                 for drop in DROP_DOMAIN {
-                    self.connection.execute(drop, [id])?;
+                    store.connection.execute(drop, [id])?;
                 }
             }
-            self.connection.execute(DROP_WORDS, []).map(drop)
-        };
-        let forgotten = forget().map_err(self.fails());
-        self.forget_words();
-        forgotten
+            store.connection.execute(DROP_WORDS, []).map(drop)
+        })
     }
 
     /// Forgets everything of before a day, in days since 1970.
@@ -76,15 +73,32 @@ impl Store {
     ///
     /// When it cannot be written.
     pub fn forget_before(&mut self, day: i32) -> Result<(), StoreError> {
-        let forget = || -> rusqlite::Result<()> {
+        self.forget(|store| {
             for drop in DROP_OLD {
-                self.connection.execute(drop, [day])?;
+                store.connection.execute(drop, [day])?;
             }
-            self.connection.execute(DROP_SOURCES, [day])?;
-            self.connection.execute(DROP_WORDS, []).map(drop)
-        };
-        let forgotten = forget().map_err(self.fails());
+            store.connection.execute(DROP_SOURCES, [day])?;
+            store.connection.execute(DROP_WORDS, []).map(drop)
+        })
+    }
+
+    /// Does this in a transaction of its own. What has to be sorted for it goes into a file that
+    /// nobody else sees: it may be as large as the store.
+    fn forget(
+        &mut self,
+        work: impl FnOnce(&Self) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let connection = &self.connection;
+        let forgotten = connection
+            .execute_batch("PRAGMA temp_store = FILE; BEGIN IMMEDIATE")
+            .and_then(|()| work(self))
+            .and_then(|()| connection.execute_batch("COMMIT"));
+        let forgotten = forgotten.map_err(self.fails());
+        if forgotten.is_err() {
+            self.abort();
+        }
         self.forget_words();
-        forgotten
+        let set_back = self.connection.execute_batch("PRAGMA temp_store = MEMORY");
+        forgotten.and(set_back.map_err(self.fails()))
     }
 }

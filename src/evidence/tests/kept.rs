@@ -4,7 +4,6 @@ use super::{
     super::{Incoming, NumberKind, Rollup, Store, Taken},
     *,
 };
-use crate::report::{Found, Reading, Report};
 
 const BEGIN: i64 = 20_000 * 86_400;
 
@@ -28,17 +27,7 @@ fn report(id: u8, day: i64, rows: &[(u8, u32)]) -> Report {
         begin + 86_399,
         records.concat()
     );
-    let reading = Reading {
-        now: BEGIN + 100 * 86_400,
-        ..Reading::default()
-    };
-    let mut found = None;
-    reading.read(&mut text.as_bytes(), &mut |_, one| {
-        if let Found::Report(report) = one {
-            found = Some(*report);
-        }
-    });
-    found.unwrap()
+    read(&text, BEGIN + 100 * 86_400)
 }
 
 fn add(store: &mut Store, report: &Report) -> Taken {
@@ -133,21 +122,17 @@ fn what_is_old_is_forgotten_and_the_sums_stay() {
         let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
         evidence.lines.iter().map(|line| line.messages).sum()
     };
-    store.begin().unwrap();
     store.forget_old(20_100, 20_010, 19_000).unwrap();
-    store.commit().unwrap();
     let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
     let reporters: Vec<&str> = evidence.lines.iter().map(|line| &*line.reporter).collect();
     assert_eq!(reporters, ["", "r.example"]);
     assert_eq!((messages(&store), evidence.sources.len()), (5, 1));
-    store.begin().unwrap();
     store.forget_old(20_101, 20_010, 20_010).unwrap();
+    store.begin().unwrap();
     assert_eq!(add(&mut store, &reports[1]), Taken::Duplicate);
     store.commit().unwrap();
     assert_eq!(messages(&store), 3);
-    store.begin().unwrap();
     store.forget_domain(FROM).unwrap();
-    store.commit().unwrap();
     assert_eq!(all(&store), [""; 0]);
 }
 

@@ -8,10 +8,7 @@ use super::{
     super::{Incoming, Rollup, Store},
     *,
 };
-use crate::{
-    evidence::rollup::DAY,
-    report::{Found, Reading, Report},
-};
+use crate::evidence::rollup::DAY;
 
 const FIRST: i32 = 20_000;
 const DAYS: i32 = 90;
@@ -292,26 +289,12 @@ fn text(reporter: &str, day: i32, records: &str) -> String {
     )
 }
 
-fn read(text: &str) -> Report {
-    let reading = Reading {
-        now: i64::from(QUARTER.to + 2) * DAY,
-        ..Reading::default()
-    };
-    let mut found = None;
-    reading.read(&mut text.as_bytes(), &mut |_, one| {
-        if let Found::Report(report) = one {
-            found = Some(*report);
-        }
-    });
-    found.unwrap()
-}
-
 /// Reads these reports into the store.
 fn ingest<'a>(store: &mut Store, reports: impl Iterator<Item = &'a (&'static str, String)>) {
     let relays: Vec<IpAddr> = RELAYS.map(|relay| relay.parse().unwrap()).into();
     store.begin().unwrap();
     for (reporter, text) in reports {
-        let report = read(text);
+        let report = read(text, i64::from(QUARTER.to + 2) * DAY);
         let rollup = Rollup::new(&report, |_| true, |address| relays.contains(&address));
         let incoming = Incoming {
             reporter,
