@@ -33,8 +33,9 @@ pub(super) const STREAM_NAME_DROPPED: &str = "stream_name_dropped";
 /// The events of a key that signs from then on.
 const IN_USE: [&str; 2] = ["activated", "returned"];
 
-#[derive(Serialize)]
-struct Line<'a> {
+/// What every line begins with: when, and who.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Head<'a> {
     time: Timestamp,
     /// The real one: who called the program.
     uid: u32,
@@ -42,6 +43,23 @@ struct Line<'a> {
     /// The keeper, or which command.
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    fn new(by: Option<&'a str>, time: Timestamp) -> Self {
+        Self {
+            time,
+            uid: rustix::process::getuid().as_raw(),
+            pid: std::process::id(),
+            by,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
     version: u32,
     event: &'static str,
     organisation: &'a str,
@@ -57,11 +75,8 @@ struct Line<'a> {
 /// What is told of the keystore as a whole.
 #[derive(Serialize)]
 struct Note<'a> {
-    time: Timestamp,
-    uid: u32,
-    pid: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<&'a str>,
+    #[serde(flatten)]
+    head: Head<'a>,
     event: &'static str,
 }
 
@@ -191,14 +206,8 @@ impl<'a> AuditLog<'a> {
 
     /// Appends what is told of the keystore as a whole, down to the disk.
     pub(super) fn note(self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
-        let note = Note {
-            time: now,
-            uid: rustix::process::getuid().as_raw(),
-            pid: std::process::id(),
-            by: self.by,
-            event,
-        };
-        self.add(&[note])
+        let head = self.head(now);
+        self.add(&[Note { head, event }])
     }
 
     /// Appends these lines, down to the disk.
@@ -220,9 +229,9 @@ impl<'a> AuditLog<'a> {
         write(&mut self.file).map_err(failed)
     }
 
-    /// Who writes.
-    pub(super) fn by(&self) -> Option<&'a str> {
-        self.by
+    /// What a line of this writer begins with.
+    pub(super) fn head(&self, now: Timestamp) -> Head<'a> {
+        Head::new(self.by, now)
     }
 
     /// Appends all that is told of these revisions, down to the disk.
@@ -262,10 +271,7 @@ fn write(
         .flat_map(|one| one.audit.iter().map(|entry| (one.organisation, entry)));
     for (organisation, entry) in entries {
         let line = Line {
-            time: now,
-            uid: rustix::process::getuid().as_raw(),
-            pid: std::process::id(),
-            by,
+            head: Head::new(by, now),
             version: VERSION,
             event: entry.event,
             organisation: organisation.as_str(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Keystore,
-    audit::{AuditLog, STREAM_NAME_DROPPED, STREAM_NAMED},
+    audit::{AuditLog, Head, STREAM_NAME_DROPPED, STREAM_NAMED},
     problem::KeystoreError,
 };
 use crate::names::{DomainName, OrganisationId};
@@ -27,11 +27,8 @@ pub struct StreamWord<'a> {
 /// As a line about a key, so that it is read like one.
 #[derive(Serialize)]
 struct Line<'a> {
-    time: Timestamp,
-    uid: u32,
-    pid: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<&'a str>,
+    #[serde(flatten)]
+    head: Head<'a>,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     organisation: Option<&'a OrganisationId>,
@@ -52,10 +49,7 @@ impl Keystore {
         let writer = self.writer()?;
         let log = AuditLog::open(&writer.keystore, &writer.root)?;
         let lines = words.iter().map(|word| Line {
-            time: now,
-            uid: rustix::process::getuid().as_raw(),
-            pid: std::process::id(),
-            by: log.by(),
+            head: log.head(now),
             event: match word.class {
                 Some(_) => STREAM_NAMED,
                 None => STREAM_NAME_DROPPED,
