@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::{Keystore, KeystoreError, files::Secrecy, sightings::file};
+use super::{
+    Keystore, KeystoreError,
+    files::Secrecy,
+    sightings::{file, keep},
+};
 use crate::names::{DomainName, OrganisationId};
 
 /// No organisation has a dot in its name.
@@ -103,13 +107,6 @@ impl Keystore {
             }
             return Ok(());
         }
-        // Nothing in it fails to serialise.
-        let Ok(json) = serde_json::to_vec(senders) else {
-            return Ok(());
-        };
-        folder
-            .prepare_unsynced(&file(organisation), &json)?
-            .rename()?;
-        Ok(())
+        Ok(keep(&folder, organisation, senders)?)
     }
 }

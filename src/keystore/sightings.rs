@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Keystore, KeystoreError};
+use super::{Keystore, KeystoreError, files::Folder, problem::FileError};
 use crate::{
     keys::Lead,
     names::{DomainName, OrganisationId, Selector},
@@ -103,15 +103,24 @@ impl Keystore {
         sightings: &Sightings,
     ) -> Result<(), KeystoreError> {
         let folder = self.root()?.child_or_new(FOLDER)?;
-        // Nothing in it fails to serialise.
-        let Ok(json) = serde_json::to_vec(sightings) else {
-            return Ok(());
-        };
-        folder
-            .prepare_unsynced(&file(organisation), &json)?
-            .rename()?;
-        Ok(())
+        Ok(keep(&folder, organisation, sightings)?)
     }
+}
+
+/// Writes the file of an organisation in the folder: whole, but not down to the disk, since the
+/// next look writes it again.
+pub(super) fn keep(
+    folder: &Folder,
+    organisation: &OrganisationId,
+    seen: &impl Serialize,
+) -> Result<(), FileError> {
+    // Nothing that is kept so fails to serialise.
+    let Ok(json) = serde_json::to_vec(seen) else {
+        return Ok(());
+    };
+    folder
+        .prepare_unsynced(&file(organisation), &json)?
+        .rename()
 }
 
 /// The name of the file of an organisation in the folder.
