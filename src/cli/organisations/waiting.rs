@@ -91,7 +91,7 @@ pub(super) fn run(
     let keystore = loaded.settings.open_keystore()?;
     let age = arguments.waiting.unwrap_or_default();
     let organisations = with_gone(&loaded, &keystore)?;
-    let all = all(&organisations, &loaded, &keystore, (age, arguments.lang))?;
+    let all = all(&organisations, &loaded, &keystore, age, arguments.lang)?;
     let output = &mut context.output;
     if json {
         output.json(&List { waiting: &all });
@@ -108,7 +108,8 @@ fn all<'a>(
     organisations: &'a [Cow<'_, Organisation>],
     loaded: &Loaded,
     keystore: &Keystore,
-    (age, language): (Duration, Language),
+    age: Duration,
+    language: Language,
 ) -> Result<Vec<Waiting<'a>>, Failure> {
     let figures = ask_signer(&loaded.settings);
     let judge = Judge::new(loaded, figures.as_ref())?;

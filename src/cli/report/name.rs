@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &NameArguments, context: &mut Context) -> Result<St
     written.map_err(|error| state_advice(&error))?;
     let named: Vec<String> = named.into_iter().map(|(id, _)| id).collect();
     let organisation = ours.owner(&arguments.domain).map(|one| &one.id);
-    let status = note(&named, organisation, arguments, (&loaded, context));
+    let status = note(&named, organisation, arguments, &loaded, context);
     if arguments.json {
         context.output.json(&Document {
             domain: &arguments.domain,
@@ -177,7 +177,8 @@ fn note(
     named: &[String],
     organisation: Option<&OrganisationId>,
     arguments: &NameArguments,
-    (loaded, context): (&Loaded, &mut Context),
+    loaded: &Loaded,
+    context: &mut Context,
 ) -> Status {
     if named.is_empty() {
         return Status::Good;
