@@ -22,7 +22,7 @@ const TOTAL: u64 = 1 << 30;
 /// Refusals of one file that are noted.
 const NOTED: usize = 100;
 /// Beyond so many files nothing more is put aside: the store counts it all the same.
-const MOST_NOTES: u64 = 20_000;
+const MOST_FILES: u64 = 20_000;
 
 /// Why it is there.
 #[derive(Serialize)]
@@ -41,9 +41,10 @@ pub(super) type Again<'a> = &'a dyn Fn() -> Option<Box<dyn Read + 'a>>;
 pub(super) struct Refused {
     state: PathBuf,
     folder: PathBuf,
-    /// Octets that are there, and files.
+    /// Octets that are there.
     total: u64,
-    notes: u64,
+    /// Files that are there.
+    files: u64,
 }
 
 impl Refused {
@@ -52,7 +53,7 @@ impl Refused {
             state: state.to_owned(),
             folder: state.join(FOLDER),
             total: 0,
-            notes: 0,
+            files: 0,
         }
     }
 
@@ -99,7 +100,7 @@ impl Refused {
             let _ = touch(&copy);
             return Ok(());
         }
-        if self.notes >= MOST_NOTES {
+        if self.files >= MOST_FILES {
             return Ok(());
         }
         fs::DirBuilder::new()
@@ -109,7 +110,7 @@ impl Refused {
         if let Some(content) = content.filter(|_| !is_there) {
             self.copy(&copy, content)?;
         }
-        self.notes += 1;
+        self.files += 1;
         write_whole(&beside, |file| {
             serde_json::to_writer_pretty(&mut *file, note)?;
             file.write_all(b"\n")
@@ -131,6 +132,7 @@ impl Refused {
             return fs::remove_file(path);
         }
         self.total += copied;
+        self.files += 1;
         Ok(())
     }
 
@@ -158,7 +160,7 @@ impl Refused {
             let age = now.duration_since(found.modified()?).unwrap_or_default();
             if !found.is_file() || age <= keep {
                 self.total += found.len();
-                self.notes += 1;
+                self.files += 1;
                 continue;
             }
             match fs::remove_file(entry.path()) {
