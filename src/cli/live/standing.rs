@@ -268,7 +268,8 @@ fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
 fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
     if let Some(problem) = &reports.problem {
         attention.push(format!(
-            "the keeper can't read the store of DMARC reports: {problem}"
+            "the keeper can't read the store of DMARC reports: {problem}; see [reports] state in \
+             zegel.toml: the user of the keeper has to be in the group of that folder"
         ));
     }
     let missing = reports.latest.iter().filter(|one| {
