@@ -12,6 +12,7 @@
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
+//! | [`dmarc`] | DMARC records, and which of them speaks for a domain; pure |
 //! | [`evidence`] | what reports prove: kept, rolled up, sorted into streams |
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`keys`] | the keys of an organisation: what a keyring says, their states, what comes next; pure |
@@ -41,6 +42,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod dkim;
+pub mod dmarc;
 pub mod dns;
 pub mod doctor;
 pub mod evidence;

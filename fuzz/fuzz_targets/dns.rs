@@ -10,9 +10,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::{Algorithm, PublicKey, SigningKey, record::Record},
+    dmarc::DmarcRecord,
     dns::{
-        Delegation, DmarcRecord, DnsError, Finding, Link, MailPolicy, Observation, Outcome,
-        RelayPart, ServerAnswer, SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending,
+        Delegation, DnsError, Finding, Link, MailPolicy, Observation, Outcome, RelayPart,
+        ServerAnswer, SpfVerdict, Text, ZoneSeen, judge, judge_parked, judge_sending,
         judge_unknown,
     },
     keys::Sight,

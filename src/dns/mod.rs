@@ -13,7 +13,6 @@ mod advice;
 mod budget;
 mod delegation;
 mod discovery;
-mod dmarc;
 mod exchange;
 mod finding;
 mod judge;
@@ -35,7 +34,6 @@ pub use self::{
         longest_look,
     },
     delegation::Delegation,
-    dmarc::{DmarcError, DmarcRecord, Wish},
     exchange::{Limits, Pace, Rate, Silence},
     finding::{Code, Finding},
     judge::{holds_record, judge, judge_unknown},

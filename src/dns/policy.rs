@@ -12,11 +12,12 @@ use mail_auth::{
 };
 
 use super::{
-    dmarc::{DmarcRecord, choose, is_meant, report_domains, walk},
     exchange::Party,
     resolver::{DnsError, Resolver, absolute, written},
     round::Round,
 };
+
+use crate::dmarc::{DmarcRecord, choose, is_meant, report_domains, walk};
 
 /// So many other domains that reports go to are asked whether they want them: the record is in
 /// others' hands.

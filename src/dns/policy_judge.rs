@@ -1,13 +1,15 @@
 //! What the policies of a domain are worth. Pure.
 
 use super::{
-    dmarc::{DmarcRecord, Wish},
     finding::{Code, Finding, shown},
     policy::{MailPolicy, SpfVerdict},
     resolver::DnsError,
     spf::{RelayPart, first, mechanism},
 };
-use crate::words::Severity;
+use crate::{
+    dmarc::{DmarcRecord, Wish},
+    words::Severity,
+};
 
 /// What a parked domain should have (and what internet.nl checks for).
 pub const PARKED_SPF: &str = "v=spf1 -all";

@@ -54,7 +54,7 @@ pub enum DmarcError {
 }
 
 /// Whether a TXT is meant as a DMARC record: `v=DMARC1` comes first, exactly so.
-pub(super) fn is_meant(text: &str) -> bool {
+pub(crate) fn is_meant(text: &str) -> bool {
     text.split(';')
         .next()
         .unwrap_or_default()
@@ -118,7 +118,7 @@ impl DmarcRecord {
 
 /// The names whose `_dmarc` is asked for: the domain, and then up the tree, at most eight
 /// questions (RFC 9989 §4.10).
-pub(super) fn walk(domain: &str) -> Vec<&str> {
+pub(crate) fn walk(domain: &str) -> Vec<&str> {
     const LONGEST: usize = 8;
     let mut names = vec![domain];
     let mut rest = domain;
@@ -133,7 +133,7 @@ pub(super) fn walk(domain: &str) -> Vec<&str> {
 
 /// The place, in the records found on the walk, of the one that speaks for a domain: its
 /// own, or that of its organisational domain.
-pub(super) fn choose(domain: &str, found: &[(String, DmarcRecord)]) -> Option<usize> {
+pub(crate) fn choose(domain: &str, found: &[(String, DmarcRecord)]) -> Option<usize> {
     if let Some(own) = found.iter().position(|(name, _)| name == domain) {
         return Some(own);
     }
@@ -160,7 +160,7 @@ pub(super) fn choose(domain: &str, found: &[(String, DmarcRecord)]) -> Option<us
 
 /// The domains, other than that of the record, that reports go to: each must say that it
 /// wants them (RFC 9990 §4).
-pub(super) fn report_domains(reports: &[String]) -> Vec<String> {
+pub(crate) fn report_domains(reports: &[String]) -> Vec<String> {
     let mut domains = Vec::new();
     for address in reports {
         let Some(("mailto", mailbox)) = address.split_once(':') else {
