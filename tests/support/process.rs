@@ -130,7 +130,8 @@ guard() {
 "#;
 
 /// The processes (id and command line) that have `folder` in their command line, environment or as
-/// their working folder: what a server that has its files there left behind.
+/// their working folder: what a server that has its files there left behind. One without a command
+/// line has given up its memory: it is on its way out.
 pub fn strays(folder: &Path) -> Vec<(u32, String)> {
     let needle = folder.to_str().expect("a temporary folder in UTF-8");
     let own = std::process::id();
@@ -146,7 +147,7 @@ pub fn strays(folder: &Path) -> Vec<(u32, String)> {
             let found = command.contains(needle)
                 || environment.contains(needle)
                 || working.starts_with(folder);
-            found.then_some((id, command))
+            (found && !command.is_empty()).then_some((id, command))
         })
         .collect()
 }
