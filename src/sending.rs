@@ -215,3 +215,64 @@ fn is_below(name: &str, domain: &str) -> bool {
     let rest = name.strip_suffix(domain);
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dkim::Algorithm, keystore::Target};
+
+    fn organisation(id: &str, domains: &[&str], parked: &[&str]) -> Arc<Organisation> {
+        let mut organisation = Organisation::without_file(&id.parse().unwrap());
+        let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        organisation.domains = names(domains);
+        organisation.parked = names(parked);
+        Arc::new(organisation)
+    }
+
+    #[test]
+    fn the_nearest_owner_counts_and_the_keys_of_those_below_are_ours_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
+        let all = [
+            organisation("ministerie", &["ministerie.nl"], &["oud.nl"]),
+            organisation("dienst", &["dienst.ministerie.nl"], &[]),
+            organisation("ander", &["ander.nl"], &[]),
+        ];
+        let now = Timestamp::from_second(1_767_225_600).unwrap();
+        for one in &all {
+            let target = Target {
+                organisation: &one.id,
+                selector: &"s1".parse().unwrap(),
+                domains: &one.domains,
+            };
+            keystore
+                .generate(&target, Algorithm::Ed25519Sha256, 0, now)
+                .unwrap();
+        }
+        let settings = ReportSettings::default();
+        let ours = Ours::new(&all, Some(&keystore), &[], &settings, usize::MAX);
+        let owner = |name: &str| {
+            ours.owner(&name.parse().unwrap())
+                .map(|one| one.id.as_str())
+        };
+        assert_eq!(owner("ministerie.nl"), Some("ministerie"));
+        assert_eq!(owner("x.dienst.ministerie.nl"), Some("dienst"));
+        assert_eq!(owner("www.ministerie.nl"), Some("ministerie"));
+        assert_eq!(owner("mail.oud.nl"), Some("ministerie"));
+        assert_eq!(owner("nl"), None);
+        let signing = |name: &str| -> BTreeSet<String> {
+            let selectors = ours.selectors(&name.parse().unwrap()).unwrap();
+            selectors.into_iter().map(|(domain, _)| domain).collect()
+        };
+        let domains = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(
+            signing("ministerie.nl"),
+            domains(&["dienst.ministerie.nl", "ministerie.nl"])
+        );
+        assert_eq!(
+            signing("dienst.ministerie.nl"),
+            domains(&["dienst.ministerie.nl"])
+        );
+        assert_eq!(signing("nergens.nl"), domains(&[]));
+    }
+}

@@ -264,20 +264,10 @@ impl Store {
         }
     }
 
-    /// As if a later program had written it.
+    /// As if another program had changed it.
     #[cfg(test)]
-    pub(super) fn pretend_newer(folder: &Path) -> rusqlite::Result<()> {
-        Connection::open(folder.join(FILE))?.pragma_update(None, "user_version", 99)
-    }
-
-    /// As if the program of version 1 had written it.
-    #[cfg(test)]
-    pub(super) fn pretend_version_1(folder: &Path) -> rusqlite::Result<()> {
-        let connection = Connection::open(folder.join(FILE))?;
-        connection.execute_batch(
-            "DROP TABLE number; DROP TABLE latest; ALTER TABLE name DROP COLUMN networks;",
-        )?;
-        connection.pragma_update(None, "user_version", 1)
+    pub(super) fn change(file: &Path, sql: &str) -> rusqlite::Result<()> {
+        Connection::open(file)?.execute_batch(sql)
     }
 
     fn check_version(&self) -> Result<i64, StoreError> {

@@ -185,6 +185,21 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
+fn a_stream_is_small_only_with_all_that_is_known_of_it() {
+    let large = row("dkim a.factuur.nl fs pass", 0);
+    let small = Row {
+        messages: 5,
+        days: 1,
+        ..row("spf mail.factuur.nl pass", 0)
+    };
+    let streams = sorted(&evidence(&[large, small]));
+    let [stream] = &*streams else {
+        panic!("{streams:?}")
+    };
+    assert_eq!((&*stream.id, stream.messages), ("via:factuur.nl", 105));
+}
+
+#[test]
 fn each_row_is_in_the_stream_of_the_first_rule_that_fits() {
     for (known_by, flags, network, id, class, rule) in cases() {
         let streams = sorted(&evidence(&[Row {

@@ -150,6 +150,55 @@ fn a_message_from_the_mta_comes_again_only_if_it_could_not_be_kept() {
     setup.run_with(&deliver, mail.as_bytes()).expect(75);
 }
 
+#[test]
+fn what_is_refused_is_kept_whole_and_once() {
+    let setup = setup();
+    let text = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let text = format!("{text}[reports.limits]\nmessage = \"1K\"\n");
+    setup.write("zegel.toml", &text);
+    let large = setup.write("large", &format!("Subject: x\n\n{}", "x".repeat(5000)));
+    let ingest = ["report", "ingest", &large];
+    setup.run(ingest).expect(1);
+    let refused = setup.path("reports/refused");
+    let kept = names(&refused);
+    let [copy, note] = &*kept else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(note, &format!("{copy}.json"));
+    let copied = |copy: &str| fs::read(refused.join(copy)).unwrap();
+    assert_eq!(copied(copy), fs::read(&large).unwrap());
+    assert!(
+        String::from_utf8(copied(note))
+            .unwrap()
+            .contains("limit_message")
+    );
+    // It stays for as long as if it had come now, and what is missing of it comes again.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * 29);
+    let age = |name: &str| {
+        let opened = fs::File::options()
+            .write(true)
+            .open(refused.join(name))
+            .unwrap();
+        opened.set_modified(old).unwrap();
+    };
+    age(copy);
+    age(note);
+    for missing in ["", copy, note] {
+        if !missing.is_empty() {
+            fs::remove_file(refused.join(missing)).unwrap();
+        }
+        setup.run(ingest).expect(1);
+        assert_eq!(names(&refused), kept);
+        for name in &kept {
+            let modified = fs::metadata(refused.join(name)).unwrap().modified();
+            assert!(
+                modified.unwrap() > old + std::time::Duration::from_hours(24),
+                "{name}"
+            );
+        }
+    }
+}
+
 /// A row: address, messages, what was evaluated (DKIM, SPF), and signatures with their results.
 type Row<'a> = (
     &'a str,

@@ -328,7 +328,7 @@ pub(super) fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::status::{ListenerFigures, VERSION};
+    use crate::observe::status::{LatestReport, ListenerFigures, VERSION};
 
     const NOW: u64 = 1_800_000_000;
 
@@ -461,6 +461,42 @@ mod tests {
             let said = attention(well(), Some((id, keys)));
             assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
         }
+    }
+
+    #[test]
+    fn reports_that_do_not_come_deserve_attention() {
+        let latest = |days: &[u64]| ReportFigures {
+            latest: days
+                .iter()
+                .map(|days| LatestReport {
+                    organisation: "a".to_owned(),
+                    domain: format!("d{days}.nl"),
+                    end: NOW - days * 86_400,
+                })
+                .collect(),
+            ..ReportFigures::default()
+        };
+        let said = |reports: &ReportFigures| {
+            let mut said = Vec::new();
+            of_reports(reports, NOW, &mut said);
+            said
+        };
+        // Of an archive that was read once, none are expected.
+        assert_eq!(said(&latest(&[0, 6, 61])), Vec::<String>::new());
+        let missing = said(&latest(&[1, 8, 9]));
+        assert!(
+            missing[0].contains("for 7d about d8.nl, d9.nl:"),
+            "{missing:?}"
+        );
+        let many = said(&latest(&[10, 11, 12, 13, 14, 15, 16]));
+        assert!(many[0].contains("d14.nl and 2 more:"), "{many:?}");
+        let mut broken = latest(&[]);
+        broken.problem = Some("Permission denied".to_owned());
+        let broken = said(&broken);
+        assert!(
+            broken[0].contains("Permission denied; see [reports] state"),
+            "{broken:?}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     *,
 };
 
+const FILE: &str = "reports.sqlite";
 const BEGIN: i64 = 20_000 * 86_400;
 
 fn report(id: u8, day: i64, rows: &[(u8, u32)]) -> Report {
@@ -108,7 +109,7 @@ fn a_reader_needs_no_writer_and_a_newer_store_is_refused() {
     drop(writer);
     assert_eq!(all(&Store::read(folder.path()).unwrap().unwrap()).len(), 2);
     drop(reader);
-    Store::pretend_newer(folder.path()).unwrap();
+    Store::change(&folder.path().join(FILE), "PRAGMA user_version = 99").unwrap();
     let newer = Store::open(folder.path()).unwrap_err();
     assert!(newer.to_string().contains("version 99"), "{newer}");
     assert!(Store::read(&folder.path().join("none")).unwrap().is_none());
@@ -180,6 +181,55 @@ fn what_was_read_is_counted_and_says_until_when_reports_tell() {
 }
 
 #[test]
+fn no_more_is_held_of_a_domain_than_is_asked_for() {
+    let (_folder, store) = store(&[report(1, 0, &[(1, 2), (2, 3)])]);
+    let held = |most| store.evidence(FROM, most, |_| true);
+    assert_eq!(held(2).unwrap().lines.len(), 2);
+    let refused = held(1).unwrap_err().to_string();
+    assert!(
+        refused.contains("voorbeeld.nl: more than 1 facts"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_store_that_another_program_has_changed_is_not_believed() {
+    let (folder, mut store) = store(&[report(1, 0, &[(1, 2)])]);
+    store.count(NumberKind::Outcome, "\u{1b}[31m", 1).unwrap();
+    store.count(NumberKind::Refusal, "nonsense", 1).unwrap();
+    let numbers = store.numbers().unwrap();
+    assert_eq!(numbers.outcomes.len(), Taken::ALL.len());
+    assert!(numbers.refusals.is_empty(), "{numbers:?}");
+    drop(store);
+    let file = folder.path().join(FILE);
+    for (made, gone) in [
+        ("CREATE VIEW v AS SELECT 1", "DROP VIEW v"),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON word BEGIN DELETE FROM fact; END",
+            "DROP TRIGGER t",
+        ),
+    ] {
+        Store::change(&file, made).unwrap();
+        for refused in [
+            Store::open(folder.path()).map(drop),
+            Store::read(folder.path()).map(drop),
+        ] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("that Zegel does not make"), "{refused}");
+        }
+        Store::change(&file, gone).unwrap();
+    }
+    drop(Store::open(folder.path()).unwrap());
+    // Nobody waits for the other end of a pipe.
+    let other = tempfile::tempdir().unwrap();
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(other.path().join(FILE))
+        .status();
+    assert!(pipe.unwrap().success());
+    assert!(Store::read(other.path()).is_err());
+}
+
+#[test]
 fn a_store_of_version_1_is_brought_up_by_the_next_writer() {
     let (folder, mut store) = store(&[report(1, 0, &[(1, 2)])]);
     let name = Name {
@@ -191,7 +241,9 @@ fn a_store_of_version_1_is_brought_up_by_the_next_writer() {
     store.set_name(FROM, "via:d1.nl", Some(&name), 7).unwrap();
     let before = all(&store);
     drop(store);
-    Store::pretend_version_1(folder.path()).unwrap();
+    let older = "DROP TABLE number; DROP TABLE latest; ALTER TABLE name DROP COLUMN networks; \
+                 PRAGMA user_version = 1;";
+    Store::change(&folder.path().join(FILE), older).unwrap();
     let older = Store::read(folder.path()).unwrap_err();
     assert!(older.to_string().contains("version 1"), "{older}");
     let store = Store::open(folder.path()).unwrap();
