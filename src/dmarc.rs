@@ -69,16 +69,7 @@ impl DmarcRecord {
     ///
     /// When receivers would ignore it.
     pub fn parse(text: &str) -> Result<Self, DmarcError> {
-        let mut tags = Vec::new();
-        for piece in text
-            .split(';')
-            .map(str::trim)
-            .filter(|piece| !piece.is_empty())
-        {
-            let not_a_tag = || DmarcError::NotATag(piece.chars().take(60).collect());
-            let (name, value) = piece.split_once('=').ok_or_else(not_a_tag)?;
-            tags.push((name.trim().to_ascii_lowercase(), value.trim()));
-        }
+        let tags = tags(text)?;
         let value = |name: &str| {
             tags.iter()
                 .find(|(known, _)| known == name)
@@ -114,6 +105,24 @@ impl DmarcRecord {
             reports,
         })
     }
+}
+
+/// The tags of a record in their order, their names in lower case.
+///
+/// # Errors
+///
+/// When a piece of it is no tag.
+pub fn tags(text: &str) -> Result<Vec<(String, &str)>, DmarcError> {
+    let pieces = text
+        .split(';')
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty());
+    let tags = pieces.map(|piece| {
+        let not_a_tag = || DmarcError::NotATag(piece.chars().take(60).collect());
+        let (name, value) = piece.split_once('=').ok_or_else(not_a_tag)?;
+        Ok((name.trim().to_ascii_lowercase(), value.trim()))
+    });
+    tags.collect()
 }
 
 /// The names whose `_dmarc` is asked for: the domain, and then up the tree, at most eight

@@ -14,6 +14,7 @@
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
 //! | [`dmarc`] | DMARC records, and which of them speaks for a domain; pure |
 //! | [`evidence`] | what reports prove: kept, rolled up, sorted into streams |
+//! | [`ladder`] | from `p=none` to `p=reject`: what the next DMARC record is, and what stands against it |
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`keys`] | the keys of an organisation: what a keyring says, their states, what comes next; pure |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
@@ -55,6 +56,7 @@ pub mod judgement;
 pub mod keeper;
 pub mod keys;
 pub mod keystore;
+pub mod ladder;
 pub mod milter;
 pub mod names;
 pub mod observe;

@@ -189,7 +189,14 @@ pub fn sort(
     let is_whole = policy_domain == *domain;
     let shown = |from: &str| is_whole || is_below(from, domain.as_str());
     Ok(Sorted {
-        streams: streams(&evidence, &selectors, relays, window, shown),
+        streams: streams(
+            policy_domain.as_str(),
+            &evidence,
+            &selectors,
+            relays,
+            window,
+            shown,
+        ),
         policy_domain,
     })
 }

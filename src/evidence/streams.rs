@@ -11,10 +11,10 @@ use std::{
 use self::placing::{Placed, place};
 use super::{
     identity::{Checked, KnownBy, Signed},
-    rollup::network,
+    rollup::{extra, network},
 };
 use crate::{
-    report::{Disposition, Flags},
+    report::{Disposition, Flags, Outcome},
     words::words,
 };
 
@@ -116,6 +116,17 @@ pub struct Evidence {
     pub names: BTreeMap<String, Name>,
 }
 
+/// A record as reporters saw it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// The day that the reports are about, in days since 1970.
+    pub day: i32,
+    /// Its tags, as far as reports tell: `p`, `sp`, `np`, `adkim`, `aspf`, `t`, `pct`.
+    pub tags: BTreeMap<String, String>,
+    /// How many reports say so.
+    pub reports: u64,
+}
+
 /// Days, both of which count.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Window {
@@ -131,6 +142,25 @@ impl Window {
     }
 }
 
+/// Messages of one day, of reports of which is known what day they are about.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OfDay {
+    /// All.
+    pub messages: u64,
+    /// With DKIM or SPF aligned.
+    pub aligned: u64,
+    /// With SPF aligned and DKIM not.
+    pub spf_only: u64,
+    /// With nothing aligned if alignment were strict (RFC 9989 §4.4).
+    pub not_strict: u64,
+    /// Refused by receivers.
+    pub rejected: u64,
+    /// From a name below the policy domain.
+    pub below: u64,
+    /// Of these, with DKIM or SPF aligned.
+    pub below_aligned: u64,
+}
+
 /// Messages of a signature or an SPF check.
 pub type Counted<Of> = BTreeMap<Of, u64>;
 
@@ -141,6 +171,8 @@ pub struct Stream {
     pub id: String,
     /// What it is.
     pub class: Class,
+    /// Whether the operator has said what it is.
+    pub named: bool,
     /// Why the operator's word for it does not hold; then it is unknown again.
     pub changed: Option<Changed>,
     /// What the operator calls it.
@@ -168,7 +200,7 @@ pub struct Stream {
     /// The last day.
     pub last_seen: i32,
     /// Days on which it was seen, ever.
-    pub days: BTreeSet<i32>,
+    pub days: BTreeMap<i32, OfDay>,
     /// Who reported it.
     pub reporters: BTreeSet<String>,
     /// The addresses, with their messages.
@@ -187,9 +219,11 @@ pub struct Stream {
 
 /// Sorts evidence into streams, the largest first.
 ///
-/// `ours` are our selectors with their domains, in lower case; `relays` our addresses. `shown`
-/// tells by the From domain what is counted; all of it is looked at to tell the streams apart.
+/// The evidence is that of `policy_domain`. `ours` are our selectors with their domains, in lower
+/// case; `relays` our addresses. `shown` tells by the From domain what is counted; all of it is
+/// looked at to tell the streams apart.
 pub fn streams(
+    policy_domain: &str,
     evidence: &Evidence,
     ours: &BTreeSet<(String, String)>,
     relays: &[IpAddr],
@@ -208,7 +242,8 @@ pub fn streams(
         let stream = streams
             .entry(&placed.id)
             .or_insert_with(|| Stream::new(placed, evidence.names.get(&placed.id), window));
-        stream.add(line, &evidence.identities[line.identity], window);
+        let identity = &evidence.identities[line.identity];
+        stream.add(line, identity, line.from != policy_domain, window);
     }
     add_sources(evidence, &lines, relays, window, &mut streams);
     let mut recent: HashMap<&str, u64> = HashMap::new();
@@ -271,12 +306,40 @@ fn add_sources(
     }
 }
 
+impl OfDay {
+    fn add(&mut self, line: &Line, identity: &KnownBy, below: bool) {
+        let flags = Flags::from_bits(line.flags);
+        let from = line.from.as_str();
+        let signed = &identity.signatures;
+        let checked = &identity.spf;
+        let is_strict = (flags.dkim_aligned()
+            && (signed.iter()).any(|one| one.outcome == Outcome::Pass && one.domain == from))
+            || (flags.spf_aligned()
+                && (checked.iter()).any(|one| one.outcome == Outcome::Pass && one.domain == from));
+        let add = |sum: &mut u64, is: bool| *sum += if is { line.messages } else { 0 };
+        add(&mut self.messages, true);
+        add(&mut self.aligned, flags.passed());
+        add(
+            &mut self.spf_only,
+            flags.spf_aligned() && !flags.dkim_aligned(),
+        );
+        add(&mut self.not_strict, !is_strict);
+        add(
+            &mut self.rejected,
+            flags.disposition() == Disposition::Reject,
+        );
+        add(&mut self.below, below);
+        add(&mut self.below_aligned, below && flags.passed());
+    }
+}
+
 impl Stream {
     fn new(placed: &Placed, name: Option<&Name>, window: Window) -> Self {
         let days = usize::try_from(window.to - window.from + 1).unwrap_or_default();
         Self {
             id: placed.id.clone(),
             class: name.map_or(placed.class(), |name| name.class),
+            named: name.is_some(),
             changed: None,
             label: name.and_then(|name| name.label.clone()),
             owner: name.and_then(|name| name.owner.clone()),
@@ -290,7 +353,7 @@ impl Stream {
             rejected: 0,
             first_seen: i32::MAX,
             last_seen: i32::MIN,
-            days: BTreeSet::new(),
+            days: BTreeMap::new(),
             reporters: BTreeSet::new(),
             sources: BTreeMap::new(),
             recent: BTreeSet::new(),
@@ -301,10 +364,13 @@ impl Stream {
         }
     }
 
-    fn add(&mut self, line: &Line, identity: &KnownBy, window: Window) {
+    fn add(&mut self, line: &Line, identity: &KnownBy, below: bool, window: Window) {
         self.first_seen = self.first_seen.min(line.day);
         self.last_seen = self.last_seen.max(line.day);
-        self.days.insert(line.day);
+        let day = self.days.entry(line.day).or_default();
+        if line.flags & extra::LONG == 0 {
+            day.add(line, identity, below);
+        }
         if !window.has(line.day) {
             return;
         }
@@ -415,4 +481,17 @@ fn covering(is_ipv4: bool, bits: &[u128]) -> String {
         IpAddr::from(base.to_be_bytes())
     };
     format!("{address}/{}", width.saturating_sub(free))
+}
+
+#[cfg(test)]
+impl Stream {
+    /// One of which nothing is known but this.
+    pub(crate) fn made(id: &str, class: Class) -> Self {
+        let placed = Placed::new(7, id);
+        let nothing = Window { from: 0, to: 0 };
+        Self {
+            class,
+            ..Self::new(&placed, None, nothing)
+        }
+    }
 }

@@ -77,7 +77,7 @@ fn ours() -> BTreeSet<(String, String)> {
 }
 
 fn sorted(evidence: &Evidence) -> Vec<Stream> {
-    streams(evidence, &ours(), &[], WINDOW, |_| true)
+    streams(FROM, evidence, &ours(), &[], WINDOW, |_| true)
 }
 
 /// What a row is known by, its flags and network; the stream, its class and its rule.
@@ -458,7 +458,7 @@ fn only_what_is_asked_for_is_counted_and_all_is_looked_at() {
         }
     }
     let below = |from: &str| from == "mail.voorbeeld.nl";
-    let streams = streams(&evidence, &ours(), &[], WINDOW, below);
+    let streams = streams(FROM, &evidence, &ours(), &[], WINDOW, below);
     let [stream] = &*streams else {
         panic!("{streams:?}")
     };

@@ -11,6 +11,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["names", "words", "shell", "files", "sockets", "guard"],
     &["report", "dmarc"],
     &["evidence"],
+    &["ladder"],
     &["dkim"],
     &["keys", "organisation"],
     &["keystore"],

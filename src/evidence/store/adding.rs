@@ -43,7 +43,7 @@ impl Store {
         };
         let rows = self.add_rows(domain, reporter, flags, incoming)?;
         let day = rollup.days.last().copied().unwrap_or_default();
-        self.add_policy(domain, day, report, i64::from(taken == Taken::Stored))?;
+        self.add_policy(domain, day, incoming, i64::from(taken == Taken::Stored))?;
         self.connection
             .prepare_cached(ADD_REPORT)?
             .execute(params![
@@ -213,10 +213,15 @@ impl Store {
         &mut self,
         domain: i64,
         day: i32,
-        report: &Report,
+        incoming: Incoming<'_>,
         reports: i64,
     ) -> rusqlite::Result<()> {
-        let policy = &report.policy;
+        let policy = &incoming.report.policy;
+        let authenticated = match incoming.authenticated {
+            Some(true) => "",
+            Some(false) => "no",
+            None => "bare",
+        };
         let tags = [
             ("p", &policy.p),
             ("sp", &policy.sp),
@@ -229,7 +234,10 @@ impl Store {
         let tags: Vec<String> = tags
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
-            .map(|(tag, value)| format!("{tag}={}", value.replace(char::is_whitespace, "_")))
+            .map(|(tag, value)| (tag, value.replace(char::is_whitespace, "_")))
+            // No tag of a record: whether the report counts.
+            .chain((!authenticated.is_empty()).then(|| ("authenticated", authenticated.to_owned())))
+            .map(|(tag, value)| format!("{tag}={value}"))
             .collect();
         let word = self.word(&tags.join(" "))?;
         self.connection

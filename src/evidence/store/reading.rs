@@ -9,11 +9,12 @@ use rusqlite::params;
 
 use super::{
     Store, StoreError,
-    sql::{FACTS, NAMES, REPORTS, SOURCES},
+    sql::{FACTS, NAMES, POLICIES, REPORTS, SOURCES},
+    standing,
 };
 use crate::evidence::{
     identity::KnownBy,
-    streams::{Class, Evidence, Line, Name, Source, Window},
+    streams::{Class, Evidence, Line, Name, Policy, Source, Window},
 };
 
 impl Store {
@@ -151,6 +152,51 @@ impl Store {
                 *sum += number;
             }
             Ok(sums)
+        };
+        read().map_err(self.fails())
+    }
+}
+
+impl Store {
+    /// The records of a policy domain as reporters saw them, the first day first. `counts` tells by
+    /// flags as those of a fact whether a report is evidence.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn policies(
+        &self,
+        domain: &str,
+        counts: impl Fn(u16) -> bool,
+    ) -> Result<Vec<Policy>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<Policy>> {
+            let mut policies = Vec::new();
+            let Some(id) = self.find_word(domain)? else {
+                return Ok(policies);
+            };
+            let mut asked = self.connection.prepare(POLICIES)?;
+            let mut rows = asked.query([id])?;
+            while let Some(row) = rows.next()? {
+                let text: String = row.get(1)?;
+                let mut tags: BTreeMap<String, String> = text
+                    .split(' ')
+                    .filter_map(|tag| tag.split_once('='))
+                    .map(|(tag, value)| (tag.to_owned(), value.to_owned()))
+                    .collect();
+                let flags = match tags.remove("authenticated").as_deref() {
+                    None => 0,
+                    Some("bare") => standing::BARE,
+                    Some(_) => standing::NOT_AUTHENTICATED,
+                };
+                if counts(flags) {
+                    policies.push(Policy {
+                        day: row.get(0)?,
+                        tags,
+                        reports: u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default(),
+                    });
+                }
+            }
+            Ok(policies)
         };
         read().map_err(self.fails())
     }

@@ -25,7 +25,8 @@ CREATE TABLE source (
     first INTEGER NOT NULL, last INTEGER NOT NULL, messages INTEGER NOT NULL,
     PRIMARY KEY (domain, identity, address)
 ) WITHOUT ROWID;
--- policy is a word: the tags of the record as the reporter saw it.
+-- policy is a word: the tags of the record as the reporter saw it, and whether the report is known
+-- to be real.
 CREATE TABLE policy (
     domain INTEGER NOT NULL, day INTEGER NOT NULL, policy INTEGER NOT NULL,
     reports INTEGER NOT NULL,
@@ -82,6 +83,9 @@ pub(super) const SOURCES: &str = "SELECT identity, address, first, last, message
     WHERE domain = ?1 AND messages > 0";
 pub(super) const REPORTS: &str = "SELECT flags, count(*) FROM report WHERE domain = ?1 \
     AND day BETWEEN ?2 AND ?3 GROUP BY flags";
+pub(super) const POLICIES: &str = "SELECT policy.day, word.text, policy.reports FROM policy \
+    JOIN word ON word.id = policy.policy WHERE policy.domain = ?1 AND policy.reports > 0 \
+    ORDER BY policy.day";
 pub(super) const NAMES: &str =
     "SELECT stream, class, label, owner, networks FROM name WHERE domain = ?1";
 pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since, \

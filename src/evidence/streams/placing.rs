@@ -33,7 +33,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    fn new(rule: u8, id: impl Into<String>) -> Self {
+    pub(super) fn new(rule: u8, id: impl Into<String>) -> Self {
         Self {
             rule,
             id: id.into(),

@@ -311,7 +311,7 @@ fn ingest<'a>(store: &mut Store, reports: impl Iterator<Item = &'a (&'static str
 fn sort(store: &Store, window: Window) -> Vec<Stream> {
     let relays = RELAYS.map(|relay| relay.parse().unwrap());
     let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
-    streams(&evidence, &ours(), &relays, window, |_| true)
+    streams(FROM, &evidence, &ours(), &relays, window, |_| true)
 }
 
 fn name_known(store: &mut Store, id: &str, window: Window) {
@@ -370,7 +370,9 @@ fn a_quarter_of_fourteen_parties_is_sorted_right() {
     let evidence = store.evidence(FROM, usize::MAX, |_| true).unwrap();
     let by_from = [FROM, BELOW, "mail.voorbeeld.nl"].map(|from| {
         let relays = RELAYS.map(|relay| relay.parse().unwrap());
-        let part = super::streams(&evidence, &ours(), &relays, QUARTER, |name| name == from);
+        let part = super::streams(FROM, &evidence, &ours(), &relays, QUARTER, |name| {
+            name == from
+        });
         assert!(
             part.iter()
                 .all(|one| streams.iter().any(|whole| whole.id == one.id))

@@ -1,0 +1,192 @@
+//! What reports prove about a domain, summed up for the ladder.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Rung, record::reported};
+use crate::{
+    dmarc::Wish,
+    evidence::streams::{Class, Evidence, OfDay, Policy, Stream},
+};
+
+/// Days of which the evidence counts: eight weeks.
+pub const DAYS: i32 = 56;
+/// The last days, in which reports must have come, and after which mail that fails is noticed.
+pub(super) const LAST: i32 = 4;
+/// Days in which a number of reporters must have reported.
+const REPORTER_DAYS: i32 = 14;
+/// With fewer messages in [`DAYS`], a domain is a small one: one reporter is enough, and days
+/// between two reports count.
+const SMALL: u64 = 100;
+
+/// All of it, as of a day.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The day that counts as today, in days since 1970.
+    pub today: i32,
+    /// Everyone who ever sent in its name, as far as it is kept.
+    pub streams: Vec<Stream>,
+    /// The days that reports are about.
+    pub report_days: BTreeSet<i32>,
+    /// Who reported within [`DAYS`].
+    pub reporters: BTreeSet<String>,
+    /// Who reported within the last 14 days.
+    pub recent_reporters: BTreeSet<String>,
+    /// The record as reporters saw it.
+    pub policies: Vec<Policy>,
+    /// Reports within [`DAYS`] that count.
+    pub reports: u64,
+    /// And those that do not, as nobody knows that they are real.
+    pub ignored_reports: u64,
+    /// Names below the domain that legitimate mail is from, and that are not in the DNS; none if
+    /// nobody knows.
+    pub nonexistent: Option<BTreeSet<String>>,
+    /// On which day someone said last that the list of streams is whole.
+    pub confirmed: Option<i32>,
+}
+
+impl Facts {
+    /// Of the evidence about a domain, with its streams.
+    pub fn new(
+        evidence: &Evidence,
+        streams: Vec<Stream>,
+        policies: Vec<Policy>,
+        today: i32,
+    ) -> Self {
+        let mut facts = Self {
+            today,
+            streams,
+            policies,
+            ..Self::default()
+        };
+        for line in evidence.lines.iter().filter(|line| line.day <= today) {
+            facts.report_days.insert(line.day);
+            let reporters = [
+                (DAYS, &mut facts.reporters),
+                (REPORTER_DAYS, &mut facts.recent_reporters),
+            ];
+            for (days, reporters) in reporters {
+                if line.day > today - days && !reporters.contains(&line.reporter) {
+                    reporters.insert(line.reporter.clone());
+                }
+            }
+        }
+        facts.policies.retain(|policy| policy.day <= today);
+        facts
+    }
+
+    /// The last day that a report is about.
+    pub fn last_report(&self) -> Option<i32> {
+        self.report_days.last().copied()
+    }
+
+    /// The messages of a stream on the days after `after`.
+    pub fn of(&self, stream: &Stream, after: i32) -> OfDay {
+        sum(stream
+            .days
+            .range(after.saturating_add(1)..=self.today)
+            .map(|(_, day)| day))
+    }
+
+    /// Those of the last [`DAYS`].
+    pub fn lately(&self, stream: &Stream) -> OfDay {
+        self.of(stream, self.today - DAYS)
+    }
+
+    /// All messages of the last [`DAYS`].
+    pub fn messages(&self) -> u64 {
+        self.streams
+            .iter()
+            .map(|stream| self.lately(stream).messages)
+            .sum()
+    }
+
+    /// Of streams of ours and of known ones: the mail that must not be lost.
+    pub fn legitimate(&self) -> OfDay {
+        let streams = self.streams.iter().filter(|stream| is_legitimate(stream));
+        let days: Vec<OfDay> = streams.map(|stream| self.lately(stream)).collect();
+        sum(days.iter())
+    }
+
+    pub(super) fn is_small(&self) -> bool {
+        self.messages() < SMALL
+    }
+
+    /// Whether reports still come.
+    pub(super) fn is_reported(&self, reporters: u16) -> bool {
+        let recent = self
+            .last_report()
+            .is_some_and(|day| day >= self.today - LAST);
+        let needed = if self.is_small() {
+            1
+        } else {
+            usize::from(reporters)
+        };
+        recent && self.recent_reporters.len() >= needed
+    }
+
+    /// Since when most reports of each day show this rung; none if the last day shows another.
+    pub fn since(&self, rung: Rung) -> Option<i32> {
+        self.since_all(|seen, _| seen == Some(rung))
+    }
+
+    pub(super) fn since_both(&self, rung: Rung, below: Wish) -> Option<i32> {
+        self.since_all(|seen, seen_below| seen == Some(rung) && seen_below == Some(below))
+    }
+
+    fn since_all(&self, fits: impl Fn(Option<Rung>, Option<Wish>) -> bool) -> Option<i32> {
+        let mut days: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
+        for policy in &self.policies {
+            let (rung, below) = reported(policy);
+            let (fitting, all) = days.entry(policy.day).or_default();
+            *all += policy.reports;
+            if fits(rung, below) {
+                *fitting += policy.reports;
+            }
+        }
+        let shown = days
+            .iter()
+            .rev()
+            .take_while(|(_, (fitting, all))| fitting * 2 > *all);
+        shown.last().map(|(day, _)| *day)
+    }
+
+    /// Days of reports under a rung; of a small domain, the days between its reports count.
+    pub fn days_under(&self, rung: Rung) -> u16 {
+        let from = if rung == Rung::None {
+            self.report_days.first().copied()
+        } else {
+            self.since(rung)
+        };
+        let Some(from) = from else {
+            return 0;
+        };
+        let days = if self.is_small() {
+            self.report_days
+                .range(from..)
+                .next_back()
+                .map_or(0, |last| {
+                    usize::try_from(last - from + 1).unwrap_or_default()
+                })
+        } else {
+            self.report_days.range(from..).count()
+        };
+        u16::try_from(days).unwrap_or(u16::MAX)
+    }
+}
+
+/// Whether a stream is mail that must not be lost.
+pub fn is_legitimate(stream: &Stream) -> bool {
+    matches!(stream.class, Class::Ours | Class::Known)
+}
+
+pub(super) fn sum<'a>(days: impl Iterator<Item = &'a OfDay>) -> OfDay {
+    days.fold(OfDay::default(), |sum, day| OfDay {
+        messages: sum.messages.saturating_add(day.messages),
+        aligned: sum.aligned.saturating_add(day.aligned),
+        spf_only: sum.spf_only.saturating_add(day.spf_only),
+        not_strict: sum.not_strict.saturating_add(day.not_strict),
+        rejected: sum.rejected.saturating_add(day.rejected),
+        below: sum.below.saturating_add(day.below),
+        below_aligned: sum.below_aligned.saturating_add(day.below_aligned),
+    })
+}

@@ -1,0 +1,223 @@
+//! What stands against the next rung.
+
+use super::{
+    Rung, Thresholds,
+    facts::{Facts, is_legitimate, sum},
+};
+use crate::{
+    evidence::streams::{Class, OfDay, Stream},
+    words::words,
+};
+
+/// The last days on which a stream sent, of which most must have been aligned.
+const SENDING_DAYS: usize = 14;
+/// So long a confirmation holds.
+const YEAR: i32 = 366;
+
+words! {
+    /// Why a domain stays where it is.
+    #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    pub enum HoldCode {
+        /// Nobody can tell which record is published.
+        UnknownRecord = "unknown_record",
+        /// The record of a domain that is not ours speaks for it.
+        RecordElsewhere = "record_elsewhere",
+        /// Too few days of reports under this rung.
+        NotEnoughDays = "not_enough_days",
+        /// No reports of late, or from too few.
+        NoRecentReports = "no_recent_reports",
+        /// Someone sends, and nobody has said who.
+        UnknownStream = "unknown_stream",
+        /// Legitimate mail fails.
+        FailingStream = "failing_stream",
+        /// Legitimate mail has SPF alone, which forwarding breaks.
+        SpfOnlyStream = "spf_only_stream",
+        /// People write to mailing lists.
+        ListStream = "list_stream",
+        /// Legitimate mail from a name below fails.
+        SubdomainStream = "subdomain_stream",
+        /// Nobody has said this year that the list of streams is whole.
+        Unconfirmed = "unconfirmed",
+    }
+}
+
+words! {
+    /// What a hold asks for.
+    #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+    pub enum Asks {
+        /// Time.
+        Wait = "wait",
+        /// Someone has to put a stream right.
+        Fix = "fix",
+        /// Someone has to say what a stream is.
+        Ask = "ask",
+    }
+}
+
+impl HoldCode {
+    /// What it asks for.
+    pub fn asks(self) -> Asks {
+        match self {
+            Self::UnknownRecord | Self::NotEnoughDays | Self::NoRecentReports => Asks::Wait,
+            Self::FailingStream | Self::SpfOnlyStream | Self::SubdomainStream => Asks::Fix,
+            Self::RecordElsewhere | Self::UnknownStream | Self::ListStream | Self::Unconfirmed => {
+                Asks::Ask
+            }
+        }
+    }
+
+    /// The first rung that it stands against; none: each.
+    fn from(self) -> Option<Rung> {
+        match self {
+            Self::SpfOnlyStream | Self::ListStream => Some(Rung::RejectTest),
+            Self::Unconfirmed => Some(Rung::Reject),
+            _ => None,
+        }
+    }
+
+    /// Whether it stands against this rung.
+    pub fn is_against(self, rung: Rung) -> bool {
+        self.from().is_none_or(|from| rung >= from)
+    }
+}
+
+/// What stands against a rung.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hold {
+    /// Why.
+    pub code: HoldCode,
+    /// The next rung that it stands against.
+    pub blocks: Rung,
+    /// The stream that it is about.
+    pub stream: Option<String>,
+    /// What that is called.
+    pub name: Option<String>,
+    /// The messages that it is about.
+    pub messages: u64,
+    /// The days that are missing.
+    pub days: u16,
+}
+
+/// All holds of a domain on a rung, in the order of their codes.
+pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<Hold> {
+    let Some(next) = rung.next() else {
+        return Vec::new();
+    };
+    let mut holds = Vec::new();
+    let mut add = |code: HoldCode, stream: Option<&Stream>, messages: u64, days: u16| {
+        holds.push(Hold {
+            code,
+            blocks: code.from().map_or(next, |from| from.max(next)),
+            stream: stream.map(|stream| stream.id.clone()),
+            name: stream.and_then(|stream| stream.label.clone()),
+            messages,
+            days,
+        });
+    };
+    let missing = thresholds.days(rung).saturating_sub(facts.days_under(rung));
+    if missing > 0 {
+        add(HoldCode::NotEnoughDays, None, 0, missing);
+    }
+    if !facts.is_reported(thresholds.reporters) {
+        add(HoldCode::NoRecentReports, None, 0, 0);
+    }
+    let legitimate = facts.legitimate();
+    for stream in &facts.streams {
+        let lately = facts.lately(stream);
+        if let Some((code, messages)) =
+            of_stream(stream, lately, legitimate, facts.today, thresholds)
+        {
+            add(code, Some(stream), messages, 0);
+        }
+    }
+    let confirmed = facts.confirmed;
+    if thresholds.confirm && confirmed.is_none_or(|day| day <= facts.today - YEAR) {
+        add(HoldCode::Unconfirmed, None, 0, 0);
+    }
+    holds.sort_by_key(|hold| (hold.code, std::cmp::Reverse(hold.messages)));
+    holds
+}
+
+/// What a stream stands against, with the messages that it is about: the worst of it.
+fn of_stream(
+    stream: &Stream,
+    lately: OfDay,
+    legitimate: OfDay,
+    today: i32,
+    thresholds: &Thresholds,
+) -> Option<(HoldCode, u64)> {
+    match stream.class {
+        Class::Unknown => {
+            let is_large = lately.messages >= thresholds.unknown_messages
+                && !thresholds
+                    .unknown_share
+                    .is_above(lately.messages, legitimate.messages);
+            (is_large && lately.aligned < lately.messages)
+                .then_some((HoldCode::UnknownStream, lately.messages))
+        }
+        Class::Ours | Class::Known => {
+            let last = last_sent(stream, today);
+            let share = thresholds.aligned_share;
+            let [(above, failed_above), (below, failed_below)] = failed(last);
+            if share.is_above(above - failed_above, above) {
+                return Some((HoldCode::FailingStream, failed_above));
+            }
+            if share.is_above(below - failed_below, below) {
+                return Some((HoldCode::SubdomainStream, failed_below));
+            }
+            let is_spf = thresholds
+                .spf_only_share
+                .is_below(lately.spf_only, lately.messages);
+            is_spf.then_some((HoldCode::SpfOnlyStream, lately.spf_only))
+        }
+        Class::List => (!stream.named && lately.messages >= thresholds.list_messages)
+            .then_some((HoldCode::ListStream, lately.messages)),
+        Class::Forwarding | Class::Abuse => None,
+    }
+}
+
+/// The messages of the last days on which it sent, whenever that was: mail of a season that
+/// failed fails again.
+pub(super) fn last_sent(stream: &Stream, today: i32) -> OfDay {
+    let days = stream.days.range(..=today).rev();
+    let sending = days.map(|(_, day)| day).filter(|day| day.messages > 0);
+    sum(sending.take(SENDING_DAYS))
+}
+
+/// The streams of which mail is lost: the policy is enforced on them, and they fail. With the
+/// messages that failed within the last days.
+pub(super) fn lost<'a>(
+    facts: &'a Facts,
+    enforced: bool,
+    enforced_below: bool,
+    thresholds: &Thresholds,
+) -> Vec<(&'a Stream, u64)> {
+    let streams = facts.streams.iter().filter(|stream| is_legitimate(stream));
+    let failing = streams.filter_map(|stream| {
+        let last = facts.of(stream, facts.today - super::facts::LAST);
+        let lost: u64 = [enforced, enforced_below]
+            .into_iter()
+            .zip(failed(last))
+            .filter(|(is_enforced, (messages, lost))| {
+                *is_enforced
+                    && *lost >= thresholds.failed_messages
+                    && thresholds.failed_share.is_below(*lost, *messages)
+            })
+            .map(|(_, (_, lost))| lost)
+            .sum();
+        (lost > 0).then_some((stream, lost))
+    });
+    failing.collect()
+}
+
+/// The messages from the domain itself and how many of them failed; and the same of names below.
+fn failed(day: OfDay) -> [(u64, u64); 2] {
+    let below = day.below.min(day.messages);
+    let above = day.messages - below;
+    let below_aligned = day.below_aligned.min(below);
+    let above_aligned = day.aligned.saturating_sub(below_aligned).min(above);
+    [
+        (above, above - above_aligned),
+        (below, below - below_aligned),
+    ]
+}

@@ -1,0 +1,508 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::{
+    facts::{DAYS, Facts},
+    holds::HoldCode,
+    record::Published,
+    *,
+};
+use crate::{
+    dmarc::{DmarcRecord, Wish, tags},
+    evidence::streams::{Class, OfDay, Policy, Stream},
+};
+
+const TODAY: i32 = 20_500;
+const OURS: &str = "dmarc@relay.example";
+
+fn published(text: &str) -> Published {
+    Published::new(&[text.to_owned()])
+}
+
+/// Each day for so long: messages and how many of them are aligned.
+fn stream(id: &str, class: Class, days: i32, messages: u64, aligned: u64) -> Stream {
+    let day = OfDay {
+        messages,
+        aligned,
+        not_strict: messages - aligned,
+        ..OfDay::default()
+    };
+    let mut stream = Stream::made(id, class);
+    stream.days = (TODAY - days + 1..=TODAY).map(|at| (at, day)).collect();
+    stream
+}
+
+/// A domain of which reports show a record for so many days, up to yesterday.
+fn facts(record: &str, days: i32, streams: Vec<Stream>) -> Facts {
+    let seen: BTreeMap<String, String> = tags(record)
+        .unwrap()
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    let reported = TODAY - days..TODAY;
+    let reporters: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+    Facts {
+        today: TODAY,
+        streams,
+        report_days: reported.clone().collect(),
+        reporters: reporters.clone(),
+        recent_reporters: reporters,
+        policies: reported
+            .map(|day| Policy {
+                day,
+                tags: seen.clone(),
+                reports: 3,
+            })
+            .collect(),
+        ..Facts::default()
+    }
+}
+
+fn standing(facts: &Facts, record: &str) -> Standing {
+    let published = published(record);
+    let subject = Subject {
+        parked: false,
+        published: Some(&published),
+        reports: Some(OURS),
+    };
+    advise(facts, subject, &Thresholds::default())
+}
+
+const ON: [(Rung, &str); 5] = [
+    (
+        Rung::None,
+        "v=DMARC1; p=none; rua=mailto:dmarc@relay.example",
+    ),
+    (
+        Rung::QuarantineTest,
+        "v=DMARC1; p=quarantine; t=y; pct=0; rua=mailto:dmarc@relay.example",
+    ),
+    (
+        Rung::Quarantine,
+        "v=DMARC1; p=quarantine; rua=mailto:dmarc@relay.example",
+    ),
+    (
+        Rung::RejectTest,
+        "v=DMARC1; p=reject; t=y; pct=0; rua=mailto:dmarc@relay.example",
+    ),
+    (
+        Rung::Reject,
+        "v=DMARC1; p=reject; rua=mailto:dmarc@relay.example",
+    ),
+];
+
+fn ours(days: i32) -> Stream {
+    stream("ours", Class::Ours, days, 100, 100)
+}
+
+/// The same, from names below what it is signed with.
+fn relaxed(days: i32) -> Stream {
+    let mut stream = ours(days);
+    for day in stream.days.values_mut() {
+        day.not_strict = day.messages;
+    }
+    stream
+}
+
+#[test]
+fn each_rung_is_left_after_its_days_and_none_is_left_out() {
+    let thresholds = Thresholds::default();
+    for ((rung, record), (next, wanted)) in ON.into_iter().zip(ON.into_iter().skip(1)) {
+        let days = i32::from(thresholds.days(rung));
+        let early = standing(&facts(record, days - 1, vec![ours(90)]), record);
+        assert_eq!(early.step, Some(rung));
+        assert_eq!(early.advice.action, Action::Wait, "{early:?}");
+        assert_eq!(early.advice.days, 1);
+        assert_eq!(early.advice.record.as_deref(), Some(record));
+        let there = standing(&facts(record, days, vec![ours(90)]), record);
+        assert_eq!(there.holds, []);
+        assert_eq!(there.advice.action, Action::Publish, "{there:?}");
+        assert_eq!(there.advice.step, next);
+        assert_eq!(there.advice.record.as_deref(), Some(wanted));
+    }
+    let (_, reject) = ON[4];
+    let done = standing(&facts(reject, 90, vec![relaxed(90)]), reject);
+    assert_eq!(done.advice.action, Action::Done, "{done:?}");
+    assert_eq!(
+        done.findings,
+        [(Finding::NotStrict, Some("ours".to_owned()))]
+    );
+    let strict = standing(&facts(reject, 90, vec![ours(90)]), reject);
+    assert_eq!(
+        strict.advice.record.as_deref(),
+        Some("v=DMARC1; p=reject; adkim=s; aspf=s; rua=mailto:dmarc@relay.example")
+    );
+}
+
+#[test]
+fn each_hold_stands_against_its_rungs_alone() {
+    let with = |stream: Stream| vec![ours(90), stream];
+    let spf_only = {
+        let mut stream = stream("spf", Class::Known, 90, 20, 20);
+        for day in stream.days.values_mut() {
+            day.spf_only = 1;
+        }
+        stream
+    };
+    let below = {
+        let mut stream = stream("below", Class::Known, 90, 100, 95);
+        for day in stream.days.values_mut() {
+            day.below = 5;
+        }
+        stream
+    };
+    for (streams, code, first, action) in [
+        (
+            with(stream("via:x", Class::Unknown, 90, 3, 1)),
+            HoldCode::UnknownStream,
+            Rung::QuarantineTest,
+            Action::Ask,
+        ),
+        (
+            with(stream("known", Class::Known, 90, 100, 98)),
+            HoldCode::FailingStream,
+            Rung::QuarantineTest,
+            Action::Fix,
+        ),
+        (
+            with(below),
+            HoldCode::SubdomainStream,
+            Rung::QuarantineTest,
+            Action::Fix,
+        ),
+        (
+            with(spf_only),
+            HoldCode::SpfOnlyStream,
+            Rung::RejectTest,
+            Action::Fix,
+        ),
+        (
+            with(stream("list:x", Class::List, 90, 1, 0)),
+            HoldCode::ListStream,
+            Rung::RejectTest,
+            Action::Ask,
+        ),
+    ] {
+        for (rung, record) in ON.into_iter().take(4) {
+            let found = standing(&facts(record, 90, streams.clone()), record);
+            let [hold] = &*found.holds else {
+                panic!("{rung}: {found:?}");
+            };
+            assert_eq!(hold.code, code);
+            let next = rung.next().unwrap();
+            assert_eq!(hold.blocks, next.max(first));
+            if found.lost.is_empty() {
+                let expected = if next >= first {
+                    action
+                } else {
+                    Action::Publish
+                };
+                assert_eq!(found.advice.action, expected, "{rung}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_small_or_known_to_be_no_mail_of_ours_holds_nothing() {
+    for harmless in [
+        stream("via:x", Class::Unknown, 1, 19, 0),
+        stream("via:x", Class::Unknown, 90, 3, 3),
+        stream("via:x", Class::Abuse, 90, 5_000, 10),
+        stream("forwarding", Class::Forwarding, 90, 50, 10),
+        stream("list:x", Class::List, 1, 9, 0),
+        stream("known", Class::Known, 90, 100, 99),
+    ] {
+        let (_, record) = ON[3];
+        let found = standing(&facts(record, 90, vec![ours(90), harmless]), record);
+        assert_eq!(found.holds, []);
+        assert_eq!(found.advice.step, Rung::Reject);
+    }
+}
+
+#[test]
+fn reports_must_come_from_several() {
+    let (_, record) = ON[0];
+    let codes = |facts: &Facts| -> Vec<HoldCode> {
+        let found = standing(facts, record);
+        found.holds.iter().map(|hold| hold.code).collect()
+    };
+    let mut old = facts(record, 90, vec![ours(90)]);
+    old.report_days.retain(|day| *day < TODAY - 4);
+    assert_eq!(codes(&old), [HoldCode::NoRecentReports]);
+    let mut few = facts(record, 90, vec![ours(90)]);
+    few.recent_reporters.pop_first();
+    assert_eq!(codes(&few), [HoldCode::NoRecentReports]);
+    // Of a small domain one is enough, and the days between its reports count.
+    let mut small = facts(record, 90, vec![stream("ours", Class::Ours, 90, 1, 1)]);
+    small.recent_reporters = ["a".to_owned()].into();
+    small.report_days.retain(|day| day % 7 == (TODAY - 2) % 7);
+    assert_eq!(codes(&small), []);
+}
+
+#[test]
+fn lost_mail_leads_back_at_once() {
+    for (rung, record) in ON {
+        let mut failing = stream("known", Class::Known, 90, 100, 100);
+        for (_, day) in failing.days.range_mut(TODAY - 1..) {
+            day.aligned = 90;
+        }
+        let found = standing(&facts(record, 90, vec![ours(90), failing]), record);
+        let expected = match rung {
+            Rung::None | Rung::QuarantineTest => None,
+            Rung::Quarantine | Rung::RejectTest => Some(Rung::None),
+            Rung::Reject => Some(Rung::QuarantineTest),
+        };
+        let back = (found.advice.action == Action::StepBack).then_some(found.advice.step);
+        assert_eq!(back, expected, "{rung}");
+        // An unknown stream can't order it.
+        let unknown = stream("via:x", Class::Unknown, 90, 500, 0);
+        let found = standing(&facts(record, 90, vec![ours(90), unknown]), record);
+        assert_ne!(found.advice.action, Action::StepBack);
+    }
+}
+
+#[test]
+fn a_test_that_only_some_take_for_one_is_made_whole_first() {
+    for half in [
+        "v=DMARC1; p=quarantine; t=y; rua=mailto:dmarc@relay.example",
+        "v=DMARC1; p=quarantine; pct=0; rua=mailto:dmarc@relay.example",
+    ] {
+        let found = standing(&facts(half, 90, vec![ours(90)]), half);
+        assert_eq!(found.step, Some(Rung::QuarantineTest));
+        assert_eq!(found.advice.action, Action::Publish);
+        assert_eq!(found.advice.record.as_deref(), Some(ON[1].1));
+    }
+}
+
+#[test]
+fn a_record_keeps_what_is_harmless() {
+    for (text, expected) in [
+        (
+            "v=DMARC1; p=none",
+            "v=DMARC1; p=none; rua=mailto:dmarc@relay.example",
+        ),
+        (
+            "v=DMARC1; p=none; rua=mailto:a@b.nl!10m, mailto:DMARC@relay.example,https://x; fo=1; rf=afrf; ri=3600; x=y",
+            "v=DMARC1; p=none; rua=mailto:a@b.nl!10m,mailto:DMARC@relay.example; fo=1",
+        ),
+        (
+            "v=DMARC1;p=none;sp=reject;psd=n;ruf=mailto:a@b.nl",
+            "v=DMARC1; p=none; sp=reject; rua=mailto:dmarc@relay.example; ruf=mailto:a@b.nl; psd=n",
+        ),
+        (
+            "v=DMARC1; p=none; np=reject; adkim=s",
+            "v=DMARC1; p=none; np=reject; adkim=s; rua=mailto:dmarc@relay.example",
+        ),
+        (
+            "v=DMARC1; p=monitor; rua=mailto:dmarc@relay.example",
+            ON[0].1,
+        ),
+    ] {
+        let found = standing(&facts(text, 3, vec![ours(3)]), text);
+        assert_eq!(found.advice.record.as_deref(), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn names_below_follow_once_the_domain_has_arrived() {
+    let weak = "v=DMARC1; p=reject; sp=none; rua=mailto:dmarc@relay.example";
+    let ours = relaxed;
+    let found = standing(&facts(weak, 29, vec![ours(90)]), weak);
+    assert_eq!(found.advice.action, Action::Done);
+    assert_eq!(found.advice.record.as_deref(), Some(weak));
+    assert!(found.findings.contains(&(Finding::WeakSubdomains, None)));
+    let found = standing(&facts(weak, 30, vec![ours(90)]), weak);
+    assert_eq!(
+        found.advice.record.as_deref(),
+        Some("v=DMARC1; p=reject; sp=quarantine; rua=mailto:dmarc@relay.example")
+    );
+    let mut failing = stream("below", Class::Known, 90, 10, 10);
+    for day in failing.days.values_mut() {
+        (day.below, day.below_aligned, day.aligned) = (1, 0, 9);
+    }
+    let found = standing(&facts(weak, 60, vec![ours(90), failing]), weak);
+    assert_eq!(found.advice.record.as_deref(), Some(weak));
+}
+
+#[test]
+fn names_that_do_not_exist_are_refused_from_the_first_rung_on() {
+    let (_, record) = ON[0];
+    let mut known = facts(record, 56, vec![ours(90)]);
+    known.nonexistent = Some(BTreeSet::new());
+    let found = standing(&known, record);
+    assert_eq!(
+        found.advice.record.as_deref(),
+        Some("v=DMARC1; p=quarantine; np=reject; t=y; pct=0; rua=mailto:dmarc@relay.example")
+    );
+    known.nonexistent = Some(["oud.voorbeeld.nl".to_owned()].into());
+    assert_eq!(
+        standing(&known, record).advice.record.as_deref(),
+        Some(ON[1].1)
+    );
+}
+
+#[test]
+fn a_domain_that_never_sends_is_refused_at_once() {
+    let expected = "v=DMARC1; p=reject; rua=mailto:dmarc@relay.example";
+    for (texts, action) in [
+        (vec![], Action::Publish),
+        (
+            vec!["v=DMARC1; p=none; rua=mailto:dmarc@relay.example".to_owned()],
+            Action::Publish,
+        ),
+        (vec![expected.to_owned()], Action::Done),
+        (
+            vec![expected.to_owned(), expected.to_owned()],
+            Action::Publish,
+        ),
+    ] {
+        let published = Published::new(&texts);
+        let subject = Subject {
+            parked: true,
+            published: Some(&published),
+            reports: Some(OURS),
+        };
+        let mut passing = stream("via:x", Class::Unknown, 1, 1, 1);
+        passing.rule = 5;
+        let passing = facts("v=DMARC1; p=none", 3, vec![passing]);
+        let found = advise(&passing, subject, &Thresholds::default());
+        assert_eq!(
+            (found.advice.action, found.advice.record.as_deref()),
+            (action, Some(expected))
+        );
+        assert_eq!(
+            found.findings,
+            [(Finding::ParkedPasses, Some("via:x".to_owned()))]
+        );
+    }
+}
+
+#[test]
+fn since_when_a_rung_holds_the_majority_of_each_day_says() {
+    let mut seen = facts(ON[0].1, 90, vec![ours(90)]);
+    let tags = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    // Old and new receivers tell of a test in different ways; some lag behind.
+    for day in TODAY - 10..TODAY {
+        seen.policies
+            .retain(|policy| policy.day != day || policy.reports != 3);
+        for (pairs, reports) in [
+            (tags(&[("p", "quarantine"), ("t", "y")]), 2),
+            (tags(&[("p", "quarantine"), ("pct", "0")]), 2),
+            (tags(&[("p", "none")]), 3),
+        ] {
+            seen.policies.push(Policy {
+                day,
+                tags: pairs,
+                reports,
+            });
+        }
+    }
+    assert_eq!(seen.since(Rung::QuarantineTest), Some(TODAY - 10));
+    assert_eq!(seen.days_under(Rung::QuarantineTest), 10);
+    assert_eq!(seen.since(Rung::None), None);
+}
+
+fn any_stream() -> impl Strategy<Value = Stream> {
+    let class = proptest::sample::select(Class::ALL.to_vec());
+    let rule = 1_u8..=9;
+    (
+        class,
+        rule,
+        1..80_i32,
+        0..3_000_u64,
+        0..=100_u64,
+        any::<bool>(),
+        0..=100_u64,
+    )
+        .prop_map(|(class, rule, days, messages, share, named, below)| {
+            let mut made = stream(
+                &format!("s{days}"),
+                class,
+                days,
+                messages,
+                messages * share / 100,
+            );
+            made.rule = rule;
+            made.named = named;
+            for day in made.days.values_mut() {
+                day.below = messages * below / 100;
+                day.below_aligned = day.below.min(day.aligned) / 2;
+                day.spf_only = day.aligned / 3;
+            }
+            made
+        })
+}
+
+fn any_record() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => proptest::sample::select(ON.to_vec()).prop_map(|(_, record)| record.to_owned()),
+        2 => "v=DMARC1; ?(p|sp|np|t|pct|rua|fo|psd|adkim)=(none|quarantine|reject|y|0|50|mailto:a@b.nl)(; ?(p|sp|np|t|pct|rua|fo|psd|aspf|q)=(none|quarantine|reject|y|s|0|1:d|mailto:a@b.nl,x))*",
+        1 => "v=DMARC1;.{0,40}",
+    ]
+}
+
+/// What internet.nl takes: known tags, each once, the version and the policy first.
+fn is_taken(record: &str) -> bool {
+    let Ok(tags) = tags(record) else {
+        return false;
+    };
+    let names: Vec<&str> = tags.iter().map(|(name, _)| name.as_str()).collect();
+    let known = [
+        "v", "p", "sp", "np", "adkim", "aspf", "t", "pct", "rua", "ruf", "fo", "psd",
+    ];
+    let once: BTreeSet<&&str> = names.iter().collect();
+    record.starts_with("v=DMARC1; p=")
+        && once.len() == names.len()
+        && names.iter().all(|name| known.contains(name))
+        && record.bytes().all(|octet| (0x20..0x7f).contains(&octet))
+        && DmarcRecord::parse(record).is_ok()
+}
+
+proptest! {
+    #[test]
+    fn nobody_goes_up_with_a_hold_and_every_record_is_one_that_all_take(
+        streams in proptest::collection::vec(any_stream(), 0..5),
+        days in 0..90_i32,
+        record in any_record(),
+        parked in any::<bool>(),
+    ) {
+        let mut seen = facts(ON[usize::from(days.unsigned_abs() as u8) % 5].1, days, streams);
+        seen.nonexistent = (days % 2 == 0).then(BTreeSet::new);
+        let published = published(&record);
+        let subject = Subject { parked, published: Some(&published), reports: Some(OURS) };
+        let found = advise(&seen, subject, &Thresholds::default());
+        let advised = found.advice.record.clone().unwrap();
+        prop_assert!(is_taken(&advised), "{advised}");
+        if parked {
+            prop_assert_eq!(found.advice.step, Rung::Reject);
+            return Ok(());
+        }
+        let rung = found.step.unwrap_or(Rung::None);
+        let step = found.advice.step;
+        prop_assert!(step <= rung || Some(step) == rung.next());
+        if step > rung {
+            let held = found.holds.iter().any(|hold| hold.code.is_against(step));
+            prop_assert!(!held && found.lost.is_empty());
+            prop_assert!(days >= i32::from(Thresholds::default().days(rung)) || seen.is_small());
+        }
+        // Whoever does what is advised is asked for nothing more, but for time and streams.
+        let done = Published::new(&[advised.clone()]);
+        let again = advise(&seen, Subject { published: Some(&done), ..subject }, &Thresholds::default());
+        if again.advice.step == step {
+            prop_assert!(again.advice.action != Action::Publish || again.advice.record != Some(advised));
+        }
+    }
+}
+
+#[test]
+fn wishes_are_in_the_order_of_how_strict_they_are() {
+    assert!(Wish::None < Wish::Quarantine && Wish::Quarantine < Wish::Reject);
+    assert_eq!(DAYS, 56);
+}
