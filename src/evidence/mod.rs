@@ -2,10 +2,12 @@
 //! keys or configuration.
 //!
 //! [`rollup`] says what is kept of a report, [`identity`] what its rows are known by, and
-//! [`store`] keeps it. [`streams`] sorts what is kept by who sends it.
+//! [`store`] keeps it. [`streams`] sorts what is kept by who sends it, and [`selectors`] by the key
+//! that signed it.
 
 pub mod identity;
 pub mod rollup;
+pub mod selectors;
 mod store;
 pub mod streams;
 pub mod suffix;

@@ -137,7 +137,7 @@ pub struct Window {
 }
 
 impl Window {
-    fn has(self, day: i32) -> bool {
+    pub(super) fn has(self, day: i32) -> bool {
         (self.from..=self.to).contains(&day)
     }
 }

@@ -1,5 +1,6 @@
 mod kept;
 mod quarter;
+mod selectors;
 
 use std::collections::BTreeSet;
 

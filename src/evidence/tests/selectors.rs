@@ -1,0 +1,88 @@
+//! What reports say of each selector.
+
+use super::{
+    super::selectors::{Seen, selectors},
+    *,
+};
+
+fn seen(rows: &[Row], window: Window, selector: &str) -> Option<Seen> {
+    let found = selectors(&evidence(rows), window);
+    found.get(&(FROM.to_owned(), selector.to_owned())).copied()
+}
+
+#[test]
+fn each_selector_has_its_messages_and_the_days_on_which_it_passed() {
+    let rows = [
+        row("dkim voorbeeld.nl s1 pass", aligned(true, false)),
+        Row {
+            days: 2,
+            ..row(
+                "dkim voorbeeld.nl s1 fail\ndkim lijst.org l pass",
+                aligned(false, false),
+            )
+        },
+        Row {
+            days: 1,
+            ..row("dkim voorbeeld.nl s2 fail", aligned(false, false))
+        },
+    ];
+    let first = Seen {
+        messages: 200,
+        passed: 100,
+        first_passed: Some(110),
+        last_passed: Some(114),
+    };
+    assert_eq!(seen(&rows, WINDOW, "s1"), Some(first));
+    let failing = Seen {
+        messages: 100,
+        ..Seen::default()
+    };
+    assert_eq!(seen(&rows, WINDOW, "s2"), Some(failing));
+    assert_eq!(seen(&rows, WINDOW, "s3"), None);
+    let all = selectors(&evidence(&rows), WINDOW);
+    let names: Vec<_> = all.keys().map(|(_, selector)| selector.as_str()).collect();
+    assert_eq!(names, ["l", "s1", "s2"]);
+}
+
+#[test]
+fn only_days_of_the_window_count() {
+    let rows = [row("dkim voorbeeld.nl s1 pass", aligned(true, false))];
+    let window = Window { from: 112, to: 113 };
+    let expected = Seen {
+        messages: 40,
+        passed: 40,
+        first_passed: Some(112),
+        last_passed: Some(113),
+    };
+    assert_eq!(seen(&rows, window, "s1"), Some(expected));
+    let later = Window { from: 115, to: 155 };
+    assert_eq!(seen(&rows, later, "s1"), None);
+}
+
+#[test]
+fn a_message_with_two_signatures_of_a_selector_counts_once() {
+    for known_by in [
+        "dkim voorbeeld.nl s1 pass\ndkim voorbeeld.nl s1 pass",
+        "dkim voorbeeld.nl s1 fail\ndkim voorbeeld.nl s1 pass",
+        "dkim voorbeeld.nl s1 pass\ndkim voorbeeld.nl s1 fail",
+    ] {
+        let found = seen(&[row(known_by, aligned(true, false))], WINDOW, "s1").unwrap();
+        assert_eq!((found.messages, found.passed), (100, 100), "{known_by}");
+    }
+}
+
+#[test]
+fn what_has_no_selector_is_left_out_and_a_report_without_a_day_gives_none() {
+    let without = row("dkim voorbeeld.nl - pass", aligned(true, false));
+    assert!(selectors(&evidence(&[without]), WINDOW).is_empty());
+    let long = row(
+        "dkim voorbeeld.nl s1 pass",
+        aligned(true, false) | extra::LONG,
+    );
+    let expected = Seen {
+        messages: 100,
+        passed: 100,
+        ..Seen::default()
+    };
+    assert_eq!(seen(&[long], WINDOW, "s1"), Some(expected));
+}
