@@ -2,7 +2,7 @@
 //! keys and the relays of whose domain it is.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -14,10 +14,12 @@ use crate::{
     evidence::{
         Store, StoreError,
         rollup::DAY,
+        selectors::{Seen, selectors},
         standing,
         streams::{Evidence, Stream, Window, streams},
     },
     keystore::{Keystore, KeystoreError},
+    ladder::facts::{DAYS, Facts},
     names::DomainName,
     organisation::Organisation,
 };
@@ -169,6 +171,67 @@ pub fn everything() -> Window {
         from: to - LONGEST_WINDOW,
         to: to + 3,
     }
+}
+
+/// What the ladder is told of a domain, as of a day.
+pub struct Climb {
+    /// What reports prove.
+    pub facts: Facts,
+    /// Our selectors, with what reports of the last [`DAYS`] say of them.
+    pub selectors: BTreeMap<(String, String), Seen>,
+}
+
+impl Climb {
+    /// Of a domain of which nothing was ever reported.
+    pub fn none(today: i32) -> Self {
+        Self {
+            facts: Facts {
+                today,
+                ..Facts::default()
+            },
+            selectors: BTreeMap::new(),
+        }
+    }
+}
+
+/// What the ladder is told of a policy domain. `today` is counted in days since 1970.
+///
+/// # Errors
+///
+/// When the evidence or the keys can't be read.
+pub fn climb(
+    store: &Store,
+    ours: &Ours<'_>,
+    policy_domain: &DomainName,
+    today: i32,
+) -> Result<Climb, SendingError> {
+    let name = policy_domain.as_str();
+    let evidence = store.evidence(name, ours.most, |flags| ours.counts(flags))?;
+    let own = ours.selectors(policy_domain)?;
+    let all = Window {
+        from: today - LONGEST_WINDOW,
+        to: today,
+    };
+    let streams = streams(name, &evidence, &own, ours.relays, all, |_| true);
+    let policies = store.policies(name, |flags| ours.counts(flags))?;
+    let lately = Window {
+        from: today - DAYS + 1,
+        to: today,
+    };
+    let mut facts = Facts::new(&evidence, streams, policies, today);
+    (facts.reports, facts.ignored_reports) =
+        store.reports(name, lately, |flags| ours.counts(flags))?;
+    let mut seen = selectors(&evidence, lately);
+    Ok(Climb {
+        facts,
+        selectors: own
+            .into_iter()
+            .map(|one| {
+                let seen = seen.remove(&one).unwrap_or_default();
+                (one, seen)
+            })
+            .collect(),
+    })
 }
 
 /// The streams of a domain in these days. Of one that has no policy of its own: of the mail that

@@ -8,6 +8,7 @@ use super::{
     audit::AuditArguments,
     check::CheckArguments,
     demo::DemoArguments,
+    dmarc::DmarcCommand,
     dns::DnsCommand,
     doctor::DoctorArguments,
     explain::ExplainArguments,
@@ -84,6 +85,9 @@ pub(super) enum Command {
     /// What receivers report about mail in the names of our domains (DMARC)
     #[command(subcommand)]
     Report(ReportCommand),
+    /// The way of DMARC from `none` to `reject`
+    #[command(subcommand)]
+    Dmarc(DmarcCommand),
     /// How the running signer and keeper are, at one look
     Status(StatusArguments),
     /// Who sends now: organisations with their rates, over and over

@@ -11,6 +11,7 @@ mod check;
 mod context;
 mod day;
 mod demo;
+mod dmarc;
 mod dns;
 mod doctor;
 mod explain;
@@ -132,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Keystore(command) => keystore::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
         Command::Report(command) => report::run(command, &mut context),
+        Command::Dmarc(command) => dmarc::run(command, &mut context),
         Command::Status(arguments) => live::status(arguments, &mut context),
         Command::Top(arguments) => live::top(arguments, &mut context),
         Command::Doctor(arguments) => doctor::run(arguments, &mut context),

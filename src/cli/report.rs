@@ -66,7 +66,7 @@ fn keystore_for(loaded: &Loaded, domain: &DomainName) -> Result<Option<Keystore>
 }
 
 /// Why nobody can tell who sends.
-fn sending_advice(error: SendingError) -> Failure {
+pub(super) fn sending_advice(error: SendingError) -> Failure {
     match error {
         SendingError::Store(error) => state_advice(&error),
         SendingError::Keystore(error) => error.into(),
@@ -74,7 +74,7 @@ fn sending_advice(error: SendingError) -> Failure {
 }
 
 /// What is wrong with the store, and where to look.
-fn state_advice(error: &StoreError) -> Failure {
+pub(super) fn state_advice(error: &StoreError) -> Failure {
     Failure::Other(format!(
         "{error}; see [reports] state in zegel.toml, and what this user may do there"
     ))

@@ -94,7 +94,13 @@ impl Round {
         }
     }
 
-    async fn dmarc(&self, domain: &str) -> Result<Option<(String, Vec<String>)>, DnsError> {
+    /// The TXT records that begin with `v=DMARC1` at the name that speaks for a domain, with the
+    /// domain that it belongs to: itself, or one above it (RFC 9989 §4.10).
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    pub async fn dmarc(&self, domain: &str) -> Result<Option<(String, Vec<String>)>, DnsError> {
         let mut found = Vec::new();
         let mut written = Vec::new();
         for name in walk(domain) {
@@ -162,6 +168,24 @@ impl Round {
                 _ => None,
             });
         Ok(servers.collect())
+    }
+
+    /// Whether a name has an address or takes mail: `np=` is about those that do not
+    /// (RFC 9989 §3.2.12).
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    pub async fn has_address(&self, name: &str) -> Result<bool, DnsError> {
+        let name = absolute(name).ok_or(DnsError::NoSuchName)?;
+        for kind in [RecordType::A, RecordType::AAAA, RecordType::MX] {
+            let answer = self.resolver().ask(&name, kind, Party::Resolver).await?;
+            let mut records = answer.answers.iter();
+            if records.any(|record| record.record_type() == kind) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// NXDOMAIN says that nothing is below either (RFC 8020).

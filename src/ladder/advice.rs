@@ -4,7 +4,7 @@ use super::{
     Rung, Thresholds,
     facts::{Facts, is_legitimate},
     holds::{Asks, Hold, HoldCode, holds, lost},
-    record::{Extras, Published, wish},
+    record::{Extras, Published, same, wish},
 };
 use crate::{
     dmarc::Wish,
@@ -99,32 +99,39 @@ pub struct Standing {
     pub lost: Vec<(String, u64)>,
 }
 
+impl Standing {
+    /// Nobody can tell what is published.
+    fn unknown(findings: Vec<(Finding, Option<String>)>) -> Self {
+        Self {
+            step: None,
+            since: None,
+            holds: vec![Hold {
+                code: HoldCode::UnknownRecord,
+                blocks: Rung::QuarantineTest,
+                stream: None,
+                name: None,
+                messages: 0,
+                days: 0,
+            }],
+            advice: Advice {
+                action: Action::Wait,
+                step: Rung::None,
+                record: None,
+                days: 0,
+            },
+            findings,
+            lost: Vec::new(),
+        }
+    }
+}
+
 /// The advice for a domain, from what reports prove and what is published.
 pub fn advise(facts: &Facts, subject: Subject<'_>, thresholds: &Thresholds) -> Standing {
-    let mut standing = Standing {
-        step: None,
-        since: None,
-        holds: Vec::new(),
-        advice: Advice {
-            action: Action::Wait,
-            step: Rung::None,
-            record: None,
-            days: 0,
-        },
-        findings: findings(facts, subject.parked),
-        lost: Vec::new(),
-    };
+    let mut standing = Standing::unknown(findings(facts, subject.parked));
     let Some(published) = subject.published else {
-        standing.holds.push(Hold {
-            code: HoldCode::UnknownRecord,
-            blocks: Rung::QuarantineTest,
-            stream: None,
-            name: None,
-            messages: 0,
-            days: 0,
-        });
         return standing;
     };
+    standing.holds.clear();
     standing.step = published.rung();
     if subject.parked {
         standing.advice = parked(published, subject.reports);
@@ -347,20 +354,6 @@ impl Ladder<'_> {
         let days = self.facts.days_under(Rung::Reject);
         against.is_empty() && has_mail && i32::from(days) >= super::facts::DAYS
     }
-}
-
-/// Whether two records say the same, in whatever order.
-fn same(one: &str, other: &str) -> bool {
-    let sorted = |text: &str| {
-        let mut tags: Vec<String> = crate::dmarc::tags(text)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, value)| format!("{name}={}", value.replace(' ', "").to_ascii_lowercase()))
-            .collect();
-        tags.sort();
-        tags
-    };
-    sorted(one) == sorted(other)
 }
 
 fn findings(facts: &Facts, parked: bool) -> Vec<(Finding, Option<String>)> {

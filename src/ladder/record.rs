@@ -174,6 +174,20 @@ impl Published {
     }
 }
 
+/// Whether two records say the same, in whatever order.
+pub fn same(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut tags: Vec<String> = tags(text)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| format!("{name}={}", value.replace(' ', "").to_ascii_lowercase()))
+            .collect();
+        tags.sort();
+        tags
+    };
+    sorted(one) == sorted(other)
+}
+
 /// The rung of a record as reporters saw it: those of RFC 7489 do not know `t`, those of RFC 9990
 /// do not know `pct`.
 pub(super) fn reported(policy: &Policy) -> (Option<Rung>, Option<Wish>) {

@@ -5,6 +5,7 @@
 mod audit;
 mod checks;
 mod delegation;
+mod dmarc;
 mod dns;
 mod dns_server;
 mod doctor;

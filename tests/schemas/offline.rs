@@ -365,7 +365,7 @@ pub(super) fn errors(book: &Book) {
 
 /// What receivers report.
 pub(super) fn reports(book: &Book) {
-    let setup = Setup::new();
+    let setup = Setup::with_key();
     let state = setup.path("reports");
     add_settings(
         &setup,
@@ -377,13 +377,16 @@ pub(super) fn reports(book: &Book) {
     let report = "<feedback><report_metadata><org_name>google.com</org_name>\
         <email><a@b></email><report_id>1</report_id><date_range><begin>1767225600</begin>\
         <end>1767484799</end></date_range></report_metadata><policy_published>\
-        <domain>voorbeeld.nl</domain></policy_published><record><row>\
+        <domain>voorbeeld.nl</domain><p>none</p></policy_published><record><row>\
         <source_ip>192.0.2.1</source_ip><count>30</count><policy_evaluated/></row><auth_results><dkim>\
         <domain>factuur.nl</domain><selector>fs</selector><result>pass</result></dkim><spf>\
         <domain>mail.factuur.nl</domain><result>pass</result></spf></auth_results></record>\
         <record><row><source_ip>192.0.2.2</source_ip><count>3</count><policy_evaluated>\
         <dkim>pass</dkim></policy_evaluated></row><auth_results><dkim><domain>voorbeeld.nl\
         </domain><selector>x</selector><result>pass</result></dkim></auth_results></record>\
+        <record><row><source_ip>192.0.2.2</source_ip><count>2</count><policy_evaluated>\
+        <dkim>pass</dkim></policy_evaluated></row><auth_results><dkim><domain>voorbeeld.nl\
+        </domain><selector>s1</selector><result>pass</result></dkim></auth_results></record>\
         </feedback>";
     let one = setup.write("one.xml", report);
     let mail = setup.write("mail", &format!("Subject: x\n\n{report}"));
@@ -395,7 +398,18 @@ pub(super) fn reports(book: &Book) {
     let file = setup.path("zegel.toml");
     let settings = fs::read_to_string(&file).unwrap();
     let named = ["mail", "factuur", "nl"].map(str::to_owned).into();
-    let answers = HashMap::from([("1.2.0.192.in-addr.arpa".to_owned(), Answer::Pointer(named))]);
+    let record = "v=DMARC1; p=none".to_owned();
+    let answers = HashMap::from([
+        ("1.2.0.192.in-addr.arpa".to_owned(), Answer::Pointer(named)),
+        (
+            "_dmarc.voorbeeld.nl".to_owned(),
+            Answer::Texts(vec![record.clone()]),
+        ),
+        (
+            "_dmarc.oud-voorbeeld.nl".to_owned(),
+            Answer::Texts(vec![record.clone(), record]),
+        ),
+    ]);
     let settings = settings
         .replace("authserv_id", "# authserv_id")
         .replace("127.0.0.1:1", &serve(answers).to_string());
@@ -415,6 +429,8 @@ pub(super) fn reports(book: &Book) {
         "F. Beheer",
     ];
     book.run(&setup, "report-name", &[&name[..], &known].concat());
+    let status = ["dmarc", "status", "--as-of", "2026-02-01"];
+    book.run(&setup, "dmarc-status", &status);
     // What is aligned is no abuse.
     let aligned = ["report", "name", "voorbeeld.nl", "dkim:voorbeeld.nl/x"];
     let abuse = [&aligned[..], &["--as", "abuse"]].concat();

@@ -1,0 +1,291 @@
+//! `zegel dmarc status`
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::told::{self, Document, ToldDomain, tell};
+use crate::{
+    cli::{
+        context::{Context, organisation},
+        day::Day,
+        failure::Failure,
+        look::in_one_round,
+        report::{sending_advice, state_advice},
+        status::Status,
+    },
+    config::Loaded,
+    dns::DnsError,
+    evidence::{Store, rollup::DAY},
+    ladder::{
+        Subject, Thresholds, advise,
+        facts::{Facts, is_legitimate},
+        record::Published,
+    },
+    names::DomainName,
+    organisation::Organisation,
+    sending::{Climb, Ours, climb},
+};
+
+/// Names below a domain that are asked for in the DNS: with more, nobody knows.
+const MOST_NAMES: usize = 50;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct StatusArguments {
+    /// The id of an organisation [default: all]
+    #[arg(value_name = "ORG")]
+    organisation: Option<String>,
+
+    /// The day that counts as today, such as 2026-11-29
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<Day>,
+
+    /// Answer as if this record were published; the DNS is not asked for it. May be repeated
+    #[arg(long, value_name = "DOMAIN=RECORD")]
+    published: Vec<Assumed>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A record that is not there yet.
+#[derive(Clone, Debug)]
+struct Assumed {
+    domain: DomainName,
+    record: String,
+}
+
+impl FromStr for Assumed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (domain, record) = text
+            .split_once('=')
+            .ok_or("write DOMAIN=RECORD, such as example.nl='v=DMARC1; p=none'")?;
+        Ok(Self {
+            domain: domain
+                .parse()
+                .map_err(|error| format!("{domain}: {error}"))?,
+            record: record.to_owned(),
+        })
+    }
+}
+
+/// The domain that a record belongs to, and the record; none if there is none.
+type Found = Result<Option<(String, Vec<String>)>, DnsError>;
+
+/// A domain of an organisation.
+struct Asked<'a> {
+    organisation: &'a Organisation,
+    domain: &'a DomainName,
+    parked: bool,
+    /// Whose record speaks for it.
+    owner: DomainName,
+    /// None if nobody can tell.
+    published: Option<Published>,
+    problem: Option<String>,
+}
+
+pub(super) fn run(arguments: &StatusArguments, context: &mut Context) -> Result<Status, Failure> {
+    // Whose a domain is, the others tell as well.
+    let loaded = context.load()?;
+    let wanted = match &arguments.organisation {
+        Some(id) => vec![organisation(&loaded, id)?],
+        None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
+    };
+    let now = arguments.as_of.map_or_else(Timestamp::now, Day::ends);
+    let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
+    let asked = ask(&loaded, &wanted, &arguments.published)?;
+    let climbs = climbs(&loaded, &asked, today)?;
+    let mut told: Vec<ToldDomain> = Vec::with_capacity(asked.len());
+    let nothing = Climb::none(today);
+    for one in &asked {
+        let climb = climbs.get(&one.owner).unwrap_or(&nothing);
+        told.push(one.tell(&loaded, climb));
+    }
+    let is_due = told.iter().any(ToldDomain::is_due);
+    let document = Document::new(today, told);
+    if arguments.json {
+        context.output.json(&document);
+    } else {
+        let whole = arguments.organisation.is_some() || document.is_small();
+        told::print(&document, whole, &mut context.output);
+    }
+    Ok(Status::of_check(!is_due))
+}
+
+/// Which record each domain has.
+fn ask<'a>(
+    loaded: &Loaded,
+    organisations: &[&'a Organisation],
+    assumed: &[Assumed],
+) -> Result<Vec<Asked<'a>>, Failure> {
+    let all = organisations.iter().flat_map(|organisation| {
+        let sending = organisation.domains.iter().map(|domain| (domain, false));
+        let parked = organisation.parked.iter().map(|domain| (domain, true));
+        sending
+            .chain(parked)
+            .map(move |(domain, parked)| (*organisation, domain, parked))
+    });
+    let all: Vec<_> = all.collect();
+    for one in assumed {
+        if !all.iter().any(|(_, domain, _)| **domain == one.domain) {
+            return Err(Failure::Usage(format!(
+                "--published: {} is no domain of these organisations",
+                one.domain
+            )));
+        }
+    }
+    let mut found: BTreeMap<DomainName, Found> = assumed
+        .iter()
+        .map(|one| {
+            let records = match one.record.trim() {
+                "" => None,
+                record => Some((one.domain.to_string(), vec![record.to_owned()])),
+            };
+            (one.domain.clone(), Ok(records))
+        })
+        .collect();
+    let names: BTreeSet<&DomainName> = all.iter().map(|(_, domain, _)| *domain).collect();
+    let names = names.into_iter().filter(|name| !found.contains_key(*name));
+    let names: Vec<DomainName> = names.cloned().collect();
+    if !names.is_empty() {
+        let keeper = &loaded.settings.keeper;
+        found.extend(in_one_round(keeper, names, |round, name| async move {
+            let records = round.dmarc(name.as_str()).await;
+            (name, records)
+        })?);
+    }
+    let asked = all.into_iter().map(|(organisation, domain, parked)| {
+        Asked::new(organisation, (domain, parked), found.get(domain))
+    });
+    Ok(asked.collect())
+}
+
+/// What reports prove of each policy domain.
+fn climbs(
+    loaded: &Loaded,
+    asked: &[Asked<'_>],
+    today: i32,
+) -> Result<BTreeMap<DomainName, Climb>, Failure> {
+    let settings = &loaded.settings;
+    let store = Store::read(&settings.reports.state).map_err(|error| state_advice(&error))?;
+    let Some(store) = store else {
+        return Ok(BTreeMap::new());
+    };
+    let keystore = settings.open_keystore()?;
+    let ours = Ours::of(loaded, Some(&keystore));
+    let mut climbs = BTreeMap::new();
+    for one in asked {
+        if !climbs.contains_key(&one.owner) {
+            let found = climb(&store, &ours, &one.owner, today).map_err(sending_advice)?;
+            climbs.insert(one.owner.clone(), found);
+        }
+    }
+    find_nonexistent(loaded, &mut climbs)?;
+    Ok(climbs)
+}
+
+/// Which names below send legitimate mail and are not in the DNS.
+fn find_nonexistent(
+    loaded: &Loaded,
+    climbs: &mut BTreeMap<DomainName, Climb>,
+) -> Result<(), Failure> {
+    let below = |owner: &DomainName, facts: &Facts| -> BTreeSet<String> {
+        let streams = facts.streams.iter().filter(|stream| is_legitimate(stream));
+        let names = streams.flat_map(|stream| stream.header_from.keys());
+        names
+            .filter(|name| *name != owner.as_str())
+            .cloned()
+            .collect()
+    };
+    let names: BTreeMap<DomainName, BTreeSet<String>> = climbs
+        .iter()
+        .map(|(owner, climb)| (owner.clone(), below(owner, &climb.facts)))
+        .filter(|(_, names)| names.len() <= MOST_NAMES)
+        .collect();
+    let all: BTreeSet<String> = names.values().flatten().cloned().collect();
+    let mut there: BTreeMap<String, Option<bool>> = BTreeMap::new();
+    if !all.is_empty() {
+        let all: Vec<String> = all.into_iter().collect();
+        there.extend(in_one_round(
+            &loaded.settings.keeper,
+            all,
+            |round, name| async move {
+                let found = round.has_address(&name).await.ok();
+                (name, found)
+            },
+        )?);
+    }
+    for (owner, names) in names {
+        let missing: Option<BTreeSet<String>> = names
+            .into_iter()
+            .filter_map(|name| match there.get(&name).copied().flatten() {
+                Some(true) => None,
+                Some(false) => Some(Some(name)),
+                None => Some(None),
+            })
+            .collect();
+        if let Some(climb) = climbs.get_mut(&owner) {
+            climb.facts.nonexistent = missing;
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        organisation: &'a Organisation,
+        (domain, parked): (&'a DomainName, bool),
+        found: Option<&Found>,
+    ) -> Self {
+        let (owner, published, problem) = match found {
+            Some(Ok(Some((owner, texts)))) => (
+                owner.parse().unwrap_or_else(|_| domain.clone()),
+                Some(Published::new(texts)),
+                (texts.len() > 1).then(|| format!("{} records: receivers use none", texts.len())),
+            ),
+            Some(Ok(None)) | None => (domain.clone(), Some(Published::default()), None),
+            Some(Err(error)) => (domain.clone(), None, Some(error.to_string())),
+        };
+        Self {
+            organisation,
+            domain,
+            parked,
+            owner,
+            published,
+            problem,
+        }
+    }
+
+    fn tell(&self, loaded: &Loaded, climb: &Climb) -> ToldDomain {
+        let subject = Subject {
+            parked: self.parked,
+            published: self.published.as_ref(),
+            reports: loaded.settings.report_address(),
+        };
+        let standing = advise(&climb.facts, subject, &Thresholds::default());
+        let owners = loaded.organisations.iter();
+        let mut owned = owners.flat_map(|one| one.domains.iter().chain(&one.parked));
+        let elsewhere = self.owner != *self.domain;
+        tell(told::Subject {
+            organisation: &self.organisation.id,
+            domain: self.domain,
+            parked: self.parked,
+            owner: &self.owner,
+            is_elsewhere: elsewhere && !owned.any(|domain| *domain == self.owner),
+            published: self
+                .published
+                .as_ref()
+                .and_then(|published| published.text.as_deref()),
+            problem: self.problem.as_deref(),
+            climb,
+            standing,
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! `zegel dmarc status`: from reports and a record in the DNS to the next record.
+
+use std::{collections::HashMap, fmt::Write as _, fs};
+
+use serde_json::Value;
+
+use crate::{
+    dns_server::{Answer, serve},
+    setup::{Done, Setup},
+};
+
+/// 1 January 2026.
+const FIRST: i64 = 1_767_225_600;
+const RUA: &str = "rua=mailto:dmarc@relay.example";
+
+/// A day's report of each of three receivers: what our relay signed, and what others send.
+fn reports(setup: &Setup, days: std::ops::Range<i64>, policy: &str, others: &str) {
+    let folder = setup.path("in");
+    fs::create_dir_all(&folder).unwrap();
+    for day in days {
+        for reporter in ["google.com", "outlook.com", "ziggo.nl"] {
+            let begin = FIRST + day * 86_400;
+            let mut text = String::new();
+            write!(
+                text,
+                "<feedback><report_metadata><org_name>{reporter}</org_name><email>a@b.nl</email>\
+                 <report_id>{day}-{}</report_id><date_range><begin>{begin}</begin><end>{}</end>\
+                 </date_range></report_metadata><policy_published><domain>voorbeeld.nl</domain>\
+                 {policy}</policy_published>{}{others}</feedback>",
+                others.len(),
+                begin + 86_399,
+                record("192.0.2.1", 100, "pass", "voorbeeld.nl", "s1"),
+            )
+            .unwrap();
+            let name = format!("{reporter}-{day}-{}.xml", others.len());
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+    let folder = folder.display().to_string();
+    let ingest = ["report", "ingest", "--as-of", "2026-03-20", &folder];
+    setup.run(ingest).expect(0);
+}
+
+fn record(address: &str, messages: u64, aligned: &str, domain: &str, selector: &str) -> String {
+    format!(
+        "<record><row><source_ip>{address}</source_ip><count>{messages}</count><policy_evaluated>\
+         <disposition>none</disposition><dkim>{aligned}</dkim><spf>fail</spf></policy_evaluated>\
+         </row><identifiers><header_from>voorbeeld.nl</header_from></identifiers><auth_results>\
+         <dkim><domain>{domain}</domain><selector>{selector}</selector><result>pass</result></dkim>\
+         </auth_results></record>"
+    )
+}
+
+/// With a key, a relay, and this DMARC record of voorbeeld.nl in the DNS.
+fn setup(published: &str) -> Setup {
+    let setup = Setup::with_key();
+    let records = HashMap::from([(
+        "_dmarc.voorbeeld.nl".to_owned(),
+        Answer::Texts(vec![published.to_owned()]),
+    )]);
+    let resolver = serve(records);
+    let text = format!(
+        "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"{resolver}\"]\n\
+         relay_addresses = [\"192.0.2.1\"]\n[handover]\nrua = \"dmarc@relay.example\"\n\
+         [reports]\nstate = \"{}\"\n",
+        setup.path("keys").display(),
+        setup.path("reports").display()
+    );
+    setup.write("zegel.toml", &text);
+    setup
+}
+
+fn status(setup: &Setup, more: &[&str]) -> Done {
+    setup.run(["dmarc", "status", "voorbeeld"].iter().chain(more))
+}
+
+fn domain(document: &Value, name: &str) -> Value {
+    let domains = document["domains"].as_array().unwrap();
+    let found = domains.iter().find(|one| one["domain"] == name);
+    found.unwrap().clone()
+}
+
+#[test]
+fn reports_lead_from_one_record_to_the_next() {
+    let none = format!("v=DMARC1; p=none; {RUA}");
+    let setup = setup(&none);
+    reports(&setup, 0..60, "<p>none</p>", "");
+    let at = |more: &[&str]| {
+        let done = status(&setup, &[&["--json"], more].concat());
+        domain(&done.json(), "voorbeeld.nl")
+    };
+    let early = at(&["--as-of", "2026-01-31"]);
+    assert_eq!(early["step"], "none");
+    assert_eq!(early["published"], none);
+    assert_eq!(early["evidence"]["days"], 31);
+    assert_eq!(early["evidence"]["legitimate_aligned"], 31 * 300);
+    assert_eq!(early["holds"][0]["code"], "not_enough_days");
+    assert_eq!(early["advice"]["action"], "wait");
+    assert_eq!(early["advice"]["not_before"], "2026-02-25");
+    // Names that do not exist send nothing: the record may say so already.
+    assert_eq!(
+        early["advice"]["record"],
+        format!("v=DMARC1; p=none; np=reject; {RUA}")
+    );
+    let text = early["advice"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("say more than the one that is there"),
+        "{text}"
+    );
+    let selectors = early["selectors"].as_array().unwrap();
+    let used = selectors.iter().find(|one| one["passed"] != 0).unwrap();
+    assert_eq!(
+        (&used["domain"], &used["selector"]),
+        (&"voorbeeld.nl".into(), &"s1".into())
+    );
+    assert_eq!(used["passed"], 31 * 300);
+
+    let ready = at(&["--as-of", "2026-02-26"]);
+    assert_eq!(ready["holds"], Value::Array(Vec::new()));
+    assert_eq!(ready["advice"]["action"], "publish");
+    assert_eq!(ready["advice"]["name"], "_dmarc.voorbeeld.nl");
+    let next = ready["advice"]["record"].as_str().unwrap().to_owned();
+    assert!(next.starts_with("v=DMARC1; p=quarantine; "), "{next}");
+    assert!(next.ends_with(&format!("t=y; pct=0; {RUA}")), "{next}");
+
+    // As if it were there: no report shows it yet.
+    let assumed = format!("voorbeeld.nl={next}");
+    let there = at(&["--as-of", "2026-02-26", "--published", &assumed]);
+    assert_eq!(there["step"], "quarantine_test");
+    assert_eq!(there["since"], Value::Null);
+    assert_eq!(there["advice"]["action"], "wait");
+    assert_eq!(there["advice"]["record"], next);
+    // And once reports do.
+    reports(
+        &setup,
+        60..74,
+        "<p>quarantine</p><testing>y</testing><pct>0</pct>",
+        "",
+    );
+    let there = at(&["--as-of", "2026-03-15", "--published", &assumed]);
+    assert_eq!(there["since"], "2026-03-02");
+    assert_eq!(there["advice"]["step"], "quarantine");
+}
+
+#[test]
+fn who_sends_unknown_holds_until_someone_has_said_who_it_is() {
+    let setup = setup(&format!("v=DMARC1; p=none; {RUA}"));
+    let invoices = record("203.0.113.66", 5, "fail", "factuur.nl", "fs");
+    let stranger = record("203.0.113.9", 1, "pass", "voorbeeld.nl", "oud2019");
+    reports(&setup, 0..60, "<p>none</p>", &invoices);
+    reports(&setup, 59..60, "<p>none</p>", &stranger);
+    let done = status(&setup, &["--as-of", "2026-03-01"]);
+    assert_eq!(done.status, 1);
+    for part in [
+        "voorbeeld.nl (voorbeeld): none since 2026-01-01",
+        "  unknown_stream (quarantine_test): via:factuur.nl sent 840 messages",
+        "    zegel report name voorbeeld.nl via:factuur.nl --as known",
+        "  dkim.unknown_selector: dkim:voorbeeld.nl/oud2019: ",
+        "  ask: ",
+        "nieuws.voorbeeld.nl (voorbeeld): as voorbeeld.nl",
+        "oud-voorbeeld.nl (voorbeeld, parked): no record",
+        "  publish: publish this record",
+        "  _dmarc.oud-voorbeeld.nl TXT \"v=DMARC1; p=reject; rua=mailto:dmarc@relay.example\"",
+    ] {
+        assert!(done.out.contains(part), "{part}\n{}", done.out);
+    }
+    let name = ["report", "name", "voorbeeld.nl", "via:factuur.nl"];
+    setup.run(name.iter().chain(&["--as", "known"])).expect(0);
+    let found = status(&setup, &["--as-of", "2026-03-01", "--json"]).json();
+    let found = domain(&found, "voorbeeld.nl");
+    assert_eq!(found["holds"][0]["code"], "failing_stream");
+    assert_eq!(found["advice"]["action"], "fix");
+    setup.run(name.iter().chain(&["--as", "abuse"])).expect(0);
+    let found = status(&setup, &["--as-of", "2026-03-01", "--json"]).json();
+    assert_eq!(
+        domain(&found, "voorbeeld.nl")["advice"]["action"],
+        "publish"
+    );
+    // All organisations: a row for each domain.
+    let table = setup.run(["dmarc", "status", "--as-of", "2026-03-01"]);
+    assert!(table.out.contains("oud-voorbeeld.nl"), "{}", table.out);
+}
+
+#[test]
+fn nobody_climbs_where_the_dns_does_not_answer() {
+    let setup = Setup::with_key();
+    let found = status(&setup, &["--json"]).json();
+    let found = domain(&found, "voorbeeld.nl");
+    assert_eq!(found["step"], Value::Null);
+    assert_eq!(found["advice"]["record"], Value::Null);
+    assert_eq!(found["holds"][0]["code"], "unknown_record");
+    let other = status(&setup, &["--published", "ander.nl=v=DMARC1; p=none"]);
+    assert_eq!(other.status, 2, "{}", other.err);
+    assert!(other.err.contains("ander.nl is no domain"), "{}", other.err);
+}
