@@ -234,6 +234,22 @@ pub fn climb(
     })
 }
 
+/// What is said of each domain and selector that signed, in what is kept under the policy of this
+/// domain and counts as evidence.
+///
+/// # Errors
+///
+/// When it can't be read.
+pub fn signed(
+    store: &Store,
+    ours: &Ours<'_>,
+    policy_domain: &str,
+    window: Window,
+) -> Result<BTreeMap<(String, String), Seen>, StoreError> {
+    let evidence = store.evidence(policy_domain, ours.most, |flags| ours.counts(flags))?;
+    Ok(selectors(&evidence, window))
+}
+
 /// The streams of a domain in these days. Of one that has no policy of its own: of the mail that
 /// is from it or below it, under the nearest policy above.
 ///

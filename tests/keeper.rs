@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use support::keeper::{Keeper, command};
 use support::name_world::World;
 use support::port::Port;
-use support::reports::ingest;
+use support::reports::{ingest, passing_yesterday};
 use support::zegel::{Org, Zegel};
 use zegel::dkim::Algorithm::Ed25519Sha256;
 
@@ -536,6 +536,61 @@ fn an_organisation_that_leaves_signs_drains_and_is_archived() {
         let count = audit.matches(&format!("\"event\":\"{event}\"")).count();
         assert_eq!(count, 1, "{event}: {audit}");
     }
+}
+
+/// Two keys drain side by side; mail of one of them still arrives.
+#[test]
+fn a_key_drains_for_as_long_as_receivers_report_that_it_passes() {
+    let world = World::start();
+    world.set_ttl(1);
+    let http = Port::free();
+    let domains = [("een", DOMAIN), ("twee", "bravo.example")];
+    let orgs = domains.map(|(id, domain)| Org::new(id, &[domain]).signing_by(Ed25519Sha256));
+    let settings = settings(world.resolver.address(), &http).replace("\"1h\"", "\"1s\"");
+    let waits = "settle = \"1s\"\ndrain = \"2s\"\nretire_grace = \"3s\"\n";
+    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
+    let zegel = Zegel::prepared(&orgs, &(settings + waits + reports));
+    let folder = zegel.path("");
+    for (name, text) in zegel.records().iter() {
+        let (_, domain) = name.split_once("._domainkey.").expect("a name");
+        let (name, domain) = (name.trim_end_matches('.'), domain.trim_end_matches('.'));
+        world.set_both(domain, &format!("{name}. 1 TXT \"{text}\"\n"));
+    }
+    let keys = json(&folder, &["key", "list", "een", "--json"]);
+    let selector = keys["keys"][0]["selector"].as_str().expect("a selector");
+    let day = passing_yesterday(&folder, DOMAIN, selector);
+    for (id, _) in domains {
+        json(&folder, &["org", "retire", id, "--json"]);
+    }
+    let listed = |id: &str| {
+        let keys = json(&folder, &["key", "list", "--retired", id, "--json"]);
+        keys["keys"][0]["domains"][0]["next"].clone()
+    };
+    let is = |id: &str, next: &str| listed(id)["what"] == next;
+    let mut keeper = Keeper::start(&folder, &http);
+    wait_for(&keeper, "the other is asked back", || {
+        is("twee", "empty_record")
+    });
+    wait_for(&keeper, "this one is kept", || is("een", "await_reports"));
+    let said = format!("still reported as passing on {day} by receivers; withdrawal waits until ");
+    let text = listed("een")["text"].to_string();
+    assert!(text.contains(&said), "{text}");
+    // A keeper that starts anew does not let it go before it knows what receivers report, and tells
+    // it only once.
+    keeper.restart("-TERM");
+    let before = looks(&keeper);
+    wait_for(&keeper, "four more looks", || looks(&keeper) >= before + 4);
+    assert!(is("een", "await_reports"), "{}", listed("een"));
+    assert_eq!(keeper.log().matches(&said).count(), 1, "{}", keeper.log());
+    // What is forgotten keeps nothing.
+    let forgotten = command(&folder, &["report", "forget", DOMAIN]);
+    assert!(forgotten.status.success(), "{forgotten:?}");
+    keeper.restart("-TERM");
+    wait_for(&keeper, "it is asked back too", || {
+        is("een", "empty_record")
+    });
+    let audit = fs::read_to_string(zegel.path("keys/audit.log")).expect("the audit log");
+    assert_eq!(audit.matches("withdrawal_asked").count(), 2, "{audit}");
 }
 
 #[test]

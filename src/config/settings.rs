@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
-    keys::{Delegated, Keyring, Situation, Timing},
+    keys::{Delegated, Keyring, Reported, Situation, Timing},
     keystore::{Keystore, KeystoreError, marked_in_use},
     names::{DomainName, OrganisationId},
     organisation::{Client, Ground, Organisation, Policy, Sender, network_of},
@@ -514,6 +514,7 @@ pub fn situation<'a>(
             wanted: &organisation.delegations,
             leads: &[],
         },
+        reported: Reported::default(),
     }
 }
 

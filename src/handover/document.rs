@@ -299,7 +299,9 @@ impl Writer<'_> {
             (Task::Add | Task::Mend, _) if key.follows_another => catalogue.next_successor,
             (Task::Add | Task::Mend, _) => catalogue.next_first,
             (Task::Keep, _) if delegated => catalogue.delegated_keep,
-            (Task::Keep, What::KeepRecord | What::MendClock) => catalogue.next_draining,
+            (Task::Keep, What::KeepRecord | What::AwaitReports | What::MendClock) => {
+                catalogue.next_draining
+            }
             (Task::Keep, What::AwaitSuccessor(_)) => catalogue.next_followed,
             (Task::Keep, What::MakeSuccessor) => catalogue.next_active,
             (Task::Keep, What::SignUntil) => catalogue.next_leaving,
@@ -500,7 +502,12 @@ pub(super) fn task_line(key: &KeyPack, catalogue: &Catalogue) -> Inlines {
         (Task::Mend, _) => catalogue.mend,
         (Task::Add, _) if key.date.is_some() => catalogue.add_by,
         (Task::Add, _) => catalogue.add_now,
-        (Task::Keep, _) if matches!(key.next, What::KeepRecord | What::MendClock) => {
+        (Task::Keep, _)
+            if matches!(
+                key.next,
+                What::KeepRecord | What::AwaitReports | What::MendClock
+            ) =>
+        {
             catalogue.keep_until
         }
         (Task::Keep, _) => catalogue.keep,

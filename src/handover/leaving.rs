@@ -68,7 +68,7 @@ impl Handover<'_> {
         let usual = Some(Duration::from_secs(TTL.into()));
         let needed = publications.filter_map(|one| match one.state {
             State::Active if !ended => end.checked_add(timing.drain_time(one.ttl.or(usual))).ok(),
-            State::Draining if one.withdrawal.is_none() => one.drain_until,
+            State::Draining if one.withdrawal.is_none() => one.kept_until(),
             _ => None,
         });
         needed.max()

@@ -316,7 +316,9 @@ impl Handover<'_> {
         match (task, &next.what) {
             (Task::Add | Task::Mend, _) => next.due.filter(|due| *due > self.now).map(date),
             (Task::Empty, _) => Some(day_after(not_before_now.unwrap_or(self.now))),
-            (Task::Keep, What::KeepRecord | What::MendClock) => next.due.map(day_after),
+            (Task::Keep, What::KeepRecord | What::AwaitReports | What::MendClock) => {
+                next.due.map(day_after)
+            }
             (Task::Keep, _) => not_before_now.map(date),
             (Task::Restore | Task::Remove, _) => None,
         }

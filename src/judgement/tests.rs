@@ -47,6 +47,7 @@ fn judge(publications: &[Publication]) -> Judgement {
         algorithms: &organisation.algorithms,
         timing: &Settings::default().timing(),
         delegated: Delegated::default(),
+        reported: crate::keys::Reported::default(),
     };
     Judgement::of(&situation, organisation.policy, NOW)
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 
 use super::{
     alarms::Alarms,
@@ -19,8 +22,8 @@ use crate::{
     dkim::PublicKey,
     dns::{self, Code, Finding, Look, Observation, Pace, Round},
     keys::{
-        Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, Moment, Sight, Situation,
-        State, Timing, WantedKey, What, unseen_since,
+        Alarm, AlarmKind, Change, ChangeRefusal, KeyEntry, Keyring, LastPassed, Moment, Reported,
+        Sight, Situation, State, Timing, WantedKey, What, unseen_since,
     },
     keystore::{Keystore, KeystoreError, Target, Writer},
     names::{DomainName, Selector},
@@ -45,6 +48,8 @@ pub(super) struct Checker {
     keystore: Keystore,
     /// Those that were written down.
     pub(super) alarms: Alarms,
+    /// What receivers report of keys; none before that is known.
+    reported: watch::Receiver<Option<Arc<LastPassed>>>,
     /// Held with the lock of the keystore, whose waiting has an end: on a slow disk the
     /// organisations of one round would give up on each other.
     writing: Mutex<()>,
@@ -163,11 +168,15 @@ impl Seen {
 }
 
 impl Checker {
-    /// For the keys of this keystore.
-    pub(super) fn new(keystore: Keystore) -> Self {
+    /// For the keys of this keystore, with what receivers report of them.
+    pub(super) fn new(
+        keystore: Keystore,
+        reported: watch::Receiver<Option<Arc<LastPassed>>>,
+    ) -> Self {
         Self {
             alarms: Alarms::new(keystore.clone()),
             keystore,
+            reported,
             writing: Mutex::default(),
         }
     }
@@ -344,7 +353,12 @@ impl Checker {
         let mut attempt = 1;
         loop {
             let keyring = self.keystore.read_keyring(&organisation.id)?;
+            let reported = self.reported.borrow().clone();
+            let reported = reported
+                .as_deref()
+                .map_or(Reported::Awaited, Reported::Known);
             let situation = situation(organisation, &keyring, &checked.away, timing);
+            let situation = situation.reported(reported);
             let mut plan = situation.plan(moment, |selector, domain| seen.sight(selector, domain));
             let (_turn, mut writer) = self.writer()?;
             plan.avoid_taken(&keyring, |selector, domain| {
@@ -374,6 +388,7 @@ impl Checker {
                     if plan.ends_departures {
                         writer.end_departures(&organisation.id, moment.now)?;
                     }
+                    plan.changes.iter().for_each(tell_if_kept);
                     checked.changes = plan.changes;
                     checked.alarms = plan.alarms;
                     return Ok(plan.wanted);
@@ -399,6 +414,21 @@ impl Checker {
         let (_turn, mut writer) = self.writer()?;
         writer.avoid(seen.occupied.clone());
         writer.add_wanted(organisation, wanted, &key, moment.now)
+    }
+}
+
+/// Once for each key that is kept since receivers still report that it passes.
+fn tell_if_kept(change: &Change) {
+    let (after, before) = (&change.after, change.before.as_ref());
+    let was_kept = before.is_some_and(|before| before.reported.is_some());
+    if let (Some(day), Some(until), false) = (after.reported, after.kept_until(), was_kept) {
+        tracing::info!(
+            domain = %change.domain,
+            selector = %change.selector,
+            "still reported as passing on {} by receivers; withdrawal waits until {}",
+            day.strftime("%Y-%m-%d"),
+            until.strftime("%Y-%m-%d"),
+        );
     }
 }
 

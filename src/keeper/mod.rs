@@ -24,6 +24,7 @@ mod complaints;
 mod hooks;
 mod journal;
 mod leads;
+mod passed;
 mod policies;
 mod progress;
 mod reports;
@@ -44,6 +45,7 @@ use tokio::{
 
 use self::{
     beginning::Beginning,
+    check::Checker,
     collect::{Collector, Facts},
     hooks::Hooks,
     round::Rounds,
@@ -119,12 +121,17 @@ async fn serve(
     let Beginning { reader, loaded, .. } = beginning;
     let keystore = opened.keystore.clone();
     let collecting = Collecting::start(&loaded, &opened.keystore, duty);
-    let mut rounds = Rounds::new(reader, loaded, opened.keystore, metrics.clone())?;
-    let wish = rounds.wish();
+    let (passed, known) = watch::channel(None);
+    let checker = Checker::new(keystore.clone(), known);
+    let mut rounds = Rounds::new(reader, loaded, (opened.keystore, checker), metrics.clone())?;
+    let (wish, scene) = (rounds.wish(), rounds.scene());
     if duty == Duty::Always {
         let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
-        tokio::spawn(reports::watch(rounds.scene(), keystore, metrics));
+        tokio::spawn(reports::watch(scene, keystore, metrics, passed));
+    } else {
+        // There is no later look that could make good what this one did not know.
+        reports::look_for_passed(&scene, &keystore, &passed).await;
     }
     let work = rounds.work(duty);
     tokio::pin!(work);

@@ -16,16 +16,20 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use tokio::{
     sync::{oneshot, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
-use super::hooks::Scene;
+use super::{
+    hooks::Scene,
+    passed::{MOST_FACTS, OfKeys},
+};
 use crate::{
     evidence::{
         Store, StoreError,
         rollup::DAY,
         streams::{Stream, Window},
     },
+    keys::LastPassed,
     keystore::{Keystore, Senders, SendersOf, SendingStream},
     names::{DomainName, OrganisationId},
     observe::{
@@ -43,24 +47,36 @@ const SORT_EVERY: Duration = Duration::from_hours(1);
 const DAYS: i32 = 56;
 /// So many streams of a domain are shown.
 const SHOWN: usize = 10;
-/// More facts of one domain are not held: the keys come first here.
-const MOST_FACTS: usize = 200_000;
+/// The least time from one finding out to the next, where new reports have come.
+const SORT_APART: Duration = Duration::from_mins(5);
+/// So long a drain may wait for what receivers report; a disk that hangs holds no key.
+const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Looks every minute, until it is dropped.
+/// Looks every minute, until it is dropped. What receivers report of keys goes to `passed`.
 pub(super) async fn watch(
     scene: watch::Receiver<Arc<Scene>>,
     keystore: Keystore,
     metrics: KeeperMetrics,
+    passed: watch::Sender<Option<Arc<LastPassed>>>,
 ) {
     let mut known: Option<ReportFigures> = None;
-    let mut sorted: Option<Instant> = None;
+    let mut sorted: Option<(Instant, Option<Counts>)> = None;
+    look_for_passed(&scene, &keystore, &passed).await;
     loop {
         let now = Arc::clone(&scene.borrow());
         let looked = aside(move || look(&now)).await;
         take(&mut known, looked);
         metrics.reports(known.clone());
-        if sorted.is_none_or(|sorted| sorted.elapsed() >= SORT_EVERY) {
-            sorted = Some(Instant::now());
+        let counts = known.as_ref().map(counts);
+        let is_due = sorted.as_ref().is_none_or(|(when, then)| {
+            let elapsed = when.elapsed();
+            elapsed >= SORT_EVERY || (elapsed >= SORT_APART && *then != counts)
+        });
+        if is_due {
+            if sorted.is_some() {
+                look_for_passed(&scene, &keystore, &passed).await;
+            }
+            sorted = Some((Instant::now(), counts));
             let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
             if let Some(Err(error)) = aside(move || sort(&now, &keystore)).await {
                 tracing::warn!("who sends in the names of the domains is not known: {error}");
@@ -68,6 +84,40 @@ pub(super) async fn watch(
         }
         sleep(EVERY).await;
     }
+}
+
+/// By which it is known that reports came or went.
+type Counts = (BTreeMap<String, u64>, Vec<LatestReport>);
+
+fn counts(figures: &ReportFigures) -> Counts {
+    (figures.outcomes.clone(), figures.latest.clone())
+}
+
+/// Finds out what receivers report of keys, for as long as the rounds may wait for it; if that is
+/// over before it is known, what was known before holds.
+pub(super) async fn look_for_passed(
+    scene: &watch::Receiver<Arc<Scene>>,
+    keystore: &Keystore,
+    passed: &watch::Sender<Option<Arc<LastPassed>>>,
+) {
+    let (scene, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
+    let looking = aside(move || {
+        let keys = OfKeys {
+            organisations: &scene.organisations,
+            keystore: &keystore,
+            settings: &scene.reports,
+        };
+        keys.last_passed()
+    });
+    let found = timeout(PATIENCE, looking).await.ok().flatten().flatten();
+    // What was known before ages by itself.
+    let before = passed.borrow().clone();
+    passed.send_replace(
+        found
+            .map(Arc::new)
+            .or(before)
+            .or_else(|| Some(Arc::default())),
+    );
 }
 
 /// Works on a thread that nobody waits for at the end: what it writes is written whole. None after

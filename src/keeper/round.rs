@@ -114,7 +114,7 @@ impl Rounds {
     pub(super) fn new(
         reader: Reader,
         loaded: Loaded,
-        keystore: Keystore,
+        (keystore, checker): (Keystore, Checker),
         metrics: KeeperMetrics,
     ) -> Result<Self, DnsError> {
         let observer = observer(&loaded)?;
@@ -128,7 +128,7 @@ impl Rounds {
             round: (Arc::new(observer.round()), Instant::now()),
             fresh: (Arc::new(observer.round()), Instant::now()),
             observer,
-            checker: Arc::new(Checker::new(keystore.clone())),
+            checker: Arc::new(checker),
             policies: Arc::new(Policies::new(keystore.clone())),
             keystore,
             journal: Arc::default(),

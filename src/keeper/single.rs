@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Builder;
+use tokio::{runtime::Builder, sync::watch};
 
 use super::{
     agenda::Lane,
     check::Checker,
     clock::ClockWatch,
+    passed::OfKeys,
     policies::{Policies, PolicyLook},
 };
 use crate::{
@@ -35,7 +36,14 @@ pub fn look(
         .build()?;
     let timing = loaded.settings.timing();
     let claims = loaded.claims();
-    let checker = Checker::new(keystore.clone());
+    let keys = OfKeys {
+        organisations: &[Arc::new(organisation.clone())],
+        keystore,
+        settings: &loaded.settings.reports,
+    };
+    let passed = keys.last_passed().unwrap_or_default();
+    let (_known, passed) = watch::channel(Some(Arc::new(passed)));
+    let checker = Checker::new(keystore.clone(), passed);
     let look = ClockWatch::new().look();
     let observer = Observer::with_settings(&loaded.settings.keeper)?;
     let round = Arc::new(observer.round());

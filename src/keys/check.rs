@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     change::Event,
     publication::{Publication, State, Why, Withdrawal},
+    reported::{ReportedKey, kept_until},
     timing::{Gap, LONGEST_TTL, Moment, Timing, elapsed, later},
 };
 
@@ -59,7 +60,7 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// What the publication is after this check, but for becoming active: that depends on
     /// the other keys too.
-    pub(super) fn step(&self, before: &Publication) -> (Publication, Event) {
+    pub(super) fn step(&self, before: &Publication, reported: ReportedKey) -> (Publication, Event) {
         let gap = self.moment.gap(before.checked, self.timing);
         let mut after = self.record(before, gap);
         let event = match before.state {
@@ -67,8 +68,18 @@ impl Check<'_> {
             State::Published => self.published(&mut after),
             State::Active => self.active(&mut after, gap),
             State::Draining if before.withdrawal.is_none() => {
-                after.drain_until = Some(self.drain_until(before, gap));
-                self.draining(&mut after, gap)
+                let normal = self.drain_until(before, gap);
+                after.drain_until = Some(normal);
+                let day = match reported {
+                    ReportedKey::Awaited => before.reported,
+                    ReportedKey::Known(day) => day,
+                };
+                after.reported = day.filter(|day| {
+                    let kept = kept_until(normal, *day);
+                    (normal..kept).contains(&self.moment.now)
+                });
+                let waits = after.reported.is_some() || reported == ReportedKey::Awaited;
+                self.draining(&mut after, gap, waits)
             }
             State::Draining | State::Revoked => self.given_up(&mut after),
             State::Withdrawn => self.withdrawn(&mut after),
@@ -157,11 +168,12 @@ impl Check<'_> {
         Event::Checked
     }
 
-    fn draining(&self, after: &mut Publication, gap: Gap) -> Event {
+    /// `waits`: for receivers who may still report it.
+    fn draining(&self, after: &mut Publication, gap: Gap, waits: bool) -> Event {
         let over = after
             .drain_until
             .is_some_and(|until| self.moment.now >= until);
-        if gap == Gap::Counts && over {
+        if gap == Gap::Counts && over && !waits {
             after.withdrawal = Some(Withdrawal::Asked);
             after.why = Some(Why::AwaitingWithdrawal);
             return Event::WithdrawalAsked;

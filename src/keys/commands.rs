@@ -251,7 +251,7 @@ pub fn withdraw(
                 return Err(CommandError::NotDrained {
                     selector: selector.clone(),
                     domain: domain.clone(),
-                    drain_until: before.drain_until,
+                    drain_until: before.kept_until(),
                 });
             }
             State::Draining | State::Revoked => {
@@ -402,6 +402,7 @@ mod tests {
                     algorithms: &[ALGORITHM],
                     timing: &TIMING,
                     delegated: Delegated::default(),
+                    reported: crate::keys::Reported::default(),
                 };
                 let plan = situation.plan(Moment::steady(now), |_, _| SEEN);
                 keyring.apply(&plan.changes).unwrap();

@@ -97,6 +97,7 @@ impl Life {
             algorithms: &[algorithm],
             timing: &TIMING,
             delegated: Delegated::default(),
+            reported: crate::keys::Reported::default(),
         })
     }
 
@@ -430,6 +431,7 @@ fn a_domain_gets_a_new_key_where_another_organisation_has_the_selector() {
         algorithms: &[RsaSha256],
         timing: &TIMING,
         delegated: Delegated::default(),
+        reported: crate::keys::Reported::default(),
     };
     let plan = situation.plan(Moment::steady(life.now), |_, _| SEEN);
     let added = |plan: &super::Plan| {

@@ -7,7 +7,8 @@
 //!   conclude anything, for [`Timing::settle_time`]; unless the operator assumes it;
 //! - for a domain and an algorithm at most one key is active, and a key stops signing only
 //!   when another takes its place in the same write, or when it is revoked;
-//! - a record is given up only after [`Timing::drain_time`];
+//! - a record is given up only after [`Timing::drain_time`], and after receivers report no more
+//!   that its key passes, for which it waits 60 days at most;
 //! - a failure to look concludes nothing;
 //! - time counts only between two checks that are not too far apart ([`Timing::patience`]):
 //!   a clock that jumps takes no step.
@@ -23,6 +24,7 @@ mod next_step;
 mod pending;
 mod plan;
 mod publication;
+mod reported;
 mod restored;
 mod revision;
 mod situation;
@@ -46,6 +48,7 @@ pub use self::{
     pending::Pending,
     plan::{Alarm, AlarmKind, Plan},
     publication::{Evidence, ForbiddenStep, Publication, Revocation, State, Why, Withdrawal},
+    reported::{LastPassed, Reported},
     restored::{give_up_again, unseen_since},
     revision::{AuditEntry, Revision},
     situation::Situation,
@@ -76,3 +79,5 @@ mod departure_tests;
 mod leaving_tests;
 #[cfg(test)]
 mod next_step_tests;
+#[cfg(test)]
+mod reported_tests;

@@ -38,6 +38,10 @@ pub struct NextStep {
     /// (active). Empty: from when the record may be removed. None: at once, or not known.
     #[serde(skip)]
     pub due: Option<Timestamp>,
+    /// The beginning of the last day of which receivers report that it passes, where it is kept
+    /// for that.
+    #[serde(skip)]
+    pub reported: Option<Timestamp>,
     /// Whether the record is in a zone of the operator, so that the task is the operator's.
     #[serde(skip)]
     pub is_delegated: bool,
@@ -80,6 +84,15 @@ words! {
 impl NextStep {
     /// For people: what happens, or what someone must do.
     pub fn text(&self) -> String {
+        if let (What::AwaitReports, Some(day), Some(until)) = (&self.what, self.reported, self.when)
+        {
+            return format!(
+                "keep its record: still reported as passing on {} by receivers; withdrawal waits \
+                 until {}",
+                day.strftime("%Y-%m-%d"),
+                until.strftime("%Y-%m-%d"),
+            );
+        }
         let text = match self.what {
             _ if !self.is_delegated => None,
             What::PublishRecord => Some("put its record into our own zone (see `zegel dns zone`)"),
@@ -166,6 +179,8 @@ pub enum What {
     Return,
     /// Its record stays until then; after that it is given up.
     KeepRecord,
+    /// The same, since receivers still report that it passes.
+    AwaitReports,
     /// The DNS administrator puts a record that mail still needs back, until then.
     RestoreDrainingRecord,
     /// The DNS administrator publishes the record with an empty `p=`.
@@ -202,6 +217,7 @@ impl What {
             Self::TakeIn => "take_in",
             Self::Return => "return",
             Self::KeepRecord => "keep_record",
+            Self::AwaitReports => "await_reports",
             Self::RestoreDrainingRecord => "restore_draining_record",
             Self::EmptyRecord => "empty_record",
             Self::RemoveRecord => "remove_record",
@@ -248,6 +264,7 @@ impl fmt::Display for What {
             }
             Self::Return => "it signs again when the keeper sees its record at every name server",
             Self::KeepRecord => "keep its record: mail on its way needs it",
+            Self::AwaitReports => "keep its record: receivers still report that its key passes",
             Self::RestoreDrainingRecord => "put its record back: mail on its way needs it",
             Self::EmptyRecord => "publish its record with an empty p=, then take it away",
             Self::RemoveRecord => "take its record away",
@@ -322,7 +339,7 @@ impl Situation<'_> {
                 step(What::EmptyRecord, Level::Act, Task::Empty)
             }
             State::Draining => {
-                let until = Some(publication.drain_until.unwrap_or_else(drained));
+                let until = Some(publication.kept_until().unwrap_or_else(drained));
                 let next = match publication.why {
                     Some(Why::GoneEarly) => step(
                         What::RestoreDrainingRecord,
@@ -330,11 +347,15 @@ impl Situation<'_> {
                         Task::Restore,
                     ),
                     Some(Why::Clock) => step(What::MendClock, Level::Act, Task::Keep),
+                    _ if publication.reported.is_some() => {
+                        step(What::AwaitReports, Level::Well, Task::Keep)
+                    }
                     _ => step(What::KeepRecord, Level::Well, Task::Keep),
                 };
                 NextStep {
                     when: until,
                     due: until,
+                    reported: publication.reported,
                     ..next
                 }
             }
@@ -513,6 +534,7 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
         level,
         task: task.into(),
         due: None,
+        reported: None,
         is_delegated: false,
     }
 }
@@ -520,7 +542,7 @@ fn step(what: What, level: Level, task: impl Into<Option<Task>>) -> NextStep {
 #[cfg(test)]
 impl What {
     /// One of each.
-    pub(crate) fn each() -> [Self; 24] {
+    pub(crate) fn each() -> [Self; 25] {
         [
             What::Look,
             What::PublishRecord,
@@ -540,6 +562,7 @@ impl What {
             What::TakeIn,
             What::Return,
             What::KeepRecord,
+            What::AwaitReports,
             What::RestoreDrainingRecord,
             What::EmptyRecord,
             What::RemoveRecord,

@@ -55,6 +55,7 @@ fn a_successor_made_by_hand_is_due_in_two_weeks_and_any_other_at_the_end() {
             algorithms: &[Algorithm::Ed25519Sha256],
             timing: &timing,
             delegated: Delegated::default(),
+            reported: crate::keys::Reported::default(),
         };
         let step = situation.next_step(&keyring.keys()[1], &domain);
         assert_eq!(step.due, Some(day(due)), "made on day {made}");

@@ -110,6 +110,7 @@ mod tests {
             algorithms: &[Algorithm::RsaSha256],
             timing: &TIMING,
             delegated: Delegated::default(),
+            reported: crate::keys::Reported::default(),
         };
         situation.pending()
     }

@@ -155,7 +155,9 @@ impl<'a> Situation<'a> {
                 continue;
             }
             let sight = sight(&record.key.selector, record.domain);
-            let (mut after, mut event) = self.check(sight, moment).step(record.publication);
+            let reported = self.reported.of(record.domain, &record.key.selector);
+            let (mut after, mut event) =
+                self.check(sight, moment).step(record.publication, reported);
             if self.is_to_leave(&record) {
                 after.leave(self.timing, moment.now);
                 event = Event::Left;

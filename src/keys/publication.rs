@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::timing::{Timing, later};
+use super::{
+    reported::kept_until,
+    timing::{Timing, later},
+};
 
 /// Where a key is in its life, for one domain.
 ///
@@ -142,6 +145,10 @@ pub struct Publication {
     /// Until when its record must stay, for mail that was signed before it drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_until: Option<Timestamp>,
+    /// The beginning of the last day of which receivers report that it passes, which is why it
+    /// drains longer than that; none if nothing of the kind holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Timestamp>,
     /// When the domain or the algorithm left the organisation, which is why it drains; none of a
     /// key that another one replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +176,7 @@ impl Publication {
             negative_ttl: None,
             why: None,
             drain_until: None,
+            reported: None,
             left: None,
             withdrawal: None,
             revocation: None,
@@ -179,6 +187,13 @@ impl Publication {
     /// comes back and the record is seen.
     pub fn may_return(&self) -> bool {
         self.state == State::Draining && self.left.is_some() && self.withdrawal.is_none()
+    }
+
+    /// Until when its record stays, if it drains: longer where receivers report that it passes.
+    pub fn kept_until(&self) -> Option<Timestamp> {
+        let normal = self.drain_until?;
+        let day = self.reported;
+        Some(day.map_or(normal, |day| kept_until(normal, day)))
     }
 
     /// Whether its record holds the key: not once that is revoked or no longer needed.
@@ -210,6 +225,7 @@ impl Publication {
         self.state = state;
         self.since = now;
         self.why = Some(why);
+        self.reported = None;
     }
 
     /// Signs from now on.

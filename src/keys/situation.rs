@@ -5,6 +5,7 @@ use super::{
     delegation::{Delegated, Lead},
     keyring::{KeyEntry, Keyring},
     publication::{Publication, State, Why, Withdrawal},
+    reported::Reported,
     timing::{Gap, Moment, Timing},
 };
 use crate::{dkim::key::Algorithm, names::DomainName, words::Level};
@@ -29,6 +30,8 @@ pub struct Situation<'a> {
     pub timing: &'a Timing,
     /// Whose records are in a zone of the operator.
     pub delegated: Delegated<'a>,
+    /// What receivers report of keys.
+    pub reported: Reported<'a>,
 }
 
 /// One key in the DNS of one domain.
@@ -45,6 +48,13 @@ impl<'a> Situation<'a> {
     #[must_use]
     pub fn seen(mut self, leads: &'a [Lead]) -> Self {
         self.delegated.leads = leads;
+        self
+    }
+
+    /// With what receivers report of keys.
+    #[must_use]
+    pub fn reported(mut self, reported: Reported<'a>) -> Self {
+        self.reported = reported;
         self
     }
 

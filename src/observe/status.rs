@@ -215,7 +215,7 @@ pub struct ReportFigures {
 }
 
 /// Until when the newest report about a domain tells.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct LatestReport {
     /// Whose domain it is.

@@ -72,6 +72,7 @@ fn standing_at(publications: &[Publication], now: Timestamp) -> Standing {
             algorithms: &[crate::dkim::Algorithm::RsaSha256],
             timing: &config::Settings::default().timing(),
             delegated: crate::keys::Delegated::default(),
+            reported: crate::keys::Reported::default(),
         },
         crate::organisation::Policy::default(),
         now,

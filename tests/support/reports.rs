@@ -35,3 +35,27 @@ pub fn ingest(folder: &Path) {
         "{done:?}"
     );
 }
+
+/// Has it read a report of yesterday, about one message with an aligned signature of this selector
+/// that passes. Gives the day.
+pub fn passing_yesterday(folder: &Path, domain: &str, selector: &str) -> String {
+    let yesterday = (jiff::Timestamp::now().as_second() / 86_400 - 1) * 86_400;
+    let report = format!(
+        "<feedback><report_metadata><org_name>receiver.example</org_name><report_id>{selector}\
+         </report_id><date_range><begin>{yesterday}</begin><end>{}</end></date_range>\
+         </report_metadata><policy_published><domain>{domain}</domain><p>none</p>\
+         </policy_published><record><row><source_ip>192.0.2.8</source_ip><count>1</count>\
+         <policy_evaluated><disposition>none</disposition><dkim>pass</dkim><spf>fail</spf>\
+         </policy_evaluated></row><identifiers><header_from>{domain}</header_from></identifiers>\
+         <auth_results><dkim><domain>{domain}</domain><selector>{selector}</selector>\
+         <result>pass</result></dkim></auth_results></record></feedback>",
+        yesterday + 86_399
+    );
+    let path = folder.join("passing.xml");
+    fs::write(&path, report).expect("a file");
+    let done = command(folder, &["report", "ingest", &path.display().to_string()]);
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(told.contains("1 stored"), "{done:?}");
+    let day = jiff::Timestamp::from_second(yesterday).expect("a day");
+    day.strftime("%Y-%m-%d").to_string()
+}

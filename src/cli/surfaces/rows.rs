@@ -103,6 +103,7 @@ pub(super) fn of_step(what: &What) -> &'static str {
         What::TakeIn => "takes-in",
         What::Return => "returns",
         What::KeepRecord => "drains",
+        What::AwaitReports => "reported",
         What::RestoreDrainingRecord => "gone-early",
         What::EmptyRecord => "stolen",
         What::RemoveRecord => "to-remove",
@@ -185,6 +186,11 @@ fn of_keys() -> Vec<Row> {
         left: Some(Timestamp::now()),
         ..drains(Why::Draining)
     };
+    let reported = Publication {
+        drain_until: Some(Timestamp::now()),
+        reported: Some(Timestamp::now()),
+        ..drains(Why::Draining)
+    };
     let unseen = Publication {
         why: None,
         ..waits(Why::Settling)
@@ -232,6 +238,7 @@ fn of_keys() -> Vec<Row> {
         ),
         row("returns", &[returns], Unsigned, "return"),
         row("drains", &[drains(Why::Draining), signs], Well, ""),
+        row("reported", &[reported, signs], Well, ""),
         row(
             "gone-early",
             &[drains(Why::GoneEarly), signs],

@@ -61,6 +61,7 @@ impl Life {
             algorithms: &ALGORITHMS,
             timing: &TIMING,
             delegated: Delegated::default(),
+            reported: crate::keys::Reported::default(),
         })
     }
 

@@ -158,9 +158,8 @@ fn tasks_of(word: &str) -> &'static [Option<Task>] {
         // Not seen yet: it is asked for. Seen before: it has to stay.
         "await_servers" => &[Some(Task::Add), Some(Task::Keep)],
         "look" | "activate" | "make_successor" | "await_successor" | "keep_record"
-        | "mend_clock" | "leave" | "settle_domain" | "take_over" | "take_in" | "return" => {
-            &[Some(Task::Keep)]
-        }
+        | "await_reports" | "mend_clock" | "leave" | "settle_domain" | "take_over" | "take_in"
+        | "return" => &[Some(Task::Keep)],
         "restore_record" | "restore_draining_record" => &[Some(Task::Restore)],
         "empty_record" => &[Some(Task::Empty)],
         "remove_record" => &[Some(Task::Remove)],
