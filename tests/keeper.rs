@@ -613,6 +613,7 @@ fn what_reports_show_is_in_the_metrics_the_status_and_the_page() {
     ] {
         assert!(keeper.shows(line), "{}", keeper.page());
     }
+    assert!(!keeper.page().contains("zegel_report_unknown_selectors{"));
     let page = || zegel.page("/org/een").unwrap();
     let shown = "Who sends in its name";
     wait_for(&keeper, shown, || page().contains(shown));
@@ -630,10 +631,38 @@ fn what_reports_show_is_in_the_metrics_the_status_and_the_page() {
     let status = String::from_utf8(status.stdout).unwrap();
     let line = "DMARC reports: stored 1; refused: not_a_report 1; the newest covers mail up to ";
     assert!(status.contains(line), "{status}");
+    drop(keeper);
+    a_key_of_a_stranger_is_an_alarm(&zegel, &http);
     // What is forgotten is not shown any more.
     let forgotten = command(&zegel.path(""), &["report", "forget", "een.example"]);
     assert!(forgotten.status.success(), "{forgotten:?}");
-    drop(keeper);
     let keeper = Keeper::start(&zegel.path(""), &http);
     wait_for(&keeper, "it is gone", || !page().contains(shown));
+}
+
+/// With the first report, about one message.
+fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
+    let folder = zegel.path("");
+    passing_yesterday(&folder, "een.example", "old2019");
+    let keeper = Keeper::start(&folder, http);
+    let metric = "zegel_report_unknown_selectors{organisation=\"een\",domain=\"een.example\"} 1";
+    wait_for(&keeper, metric, || keeper.shows(metric));
+    let status = command(&folder, &["status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    let status = String::from_utf8(status.stdout).expect("text");
+    let line = "somebody else has a key in the zone of een.example, by DMARC reports (unknown \
+                selectors: 1): see ZegelUnknownSelector in ";
+    assert!(status.contains(line), "{status}");
+    // A sender that the operator knows is none.
+    let name = ["report", "name", "een.example", "dkim:een.example/old2019"];
+    let named = command(&folder, &[&name[..], &["--as", "known"]].concat());
+    assert!(named.status.success(), "{named:?}");
+    drop(keeper);
+    let keeper = Keeper::start(&folder, http);
+    let shown = "old2019";
+    wait_for(&keeper, "it is sorted", || {
+        let page = zegel.page("/org/een").expect("the page");
+        page.contains(shown) && page.contains("known")
+    });
+    assert!(!keeper.shows(metric), "{}", keeper.page());
 }

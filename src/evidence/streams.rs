@@ -364,6 +364,13 @@ impl Stream {
         }
     }
 
+    /// Whether somebody signs in the name of the domain with a key that nobody knows: from the first
+    /// message on, as its record is in a zone of ours.
+    pub fn is_unknown_selector(&self) -> bool {
+        // A reporter who leaves the selector out says nothing of the key.
+        self.rule == 7 && self.class == Class::Unknown && !self.id.ends_with('/')
+    }
+
     fn add(&mut self, line: &Line, identity: &KnownBy, below: bool, window: Window) {
         self.first_seen = self.first_seen.min(line.day);
         self.last_seen = self.last_seen.max(line.day);

@@ -34,7 +34,7 @@ use crate::{
     names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::KeeperMetrics,
-        status::{LatestReport, ReportFigures},
+        status::{LatestReport, ReportFigures, UnknownSelectors},
     },
     sending::{self, Ours, SendingError},
 };
@@ -61,12 +61,13 @@ pub(super) async fn watch(
 ) {
     let mut known: Option<ReportFigures> = None;
     let mut sorted: Option<(Instant, Option<Counts>)> = None;
+    let mut unknown = Vec::new();
     look_for_passed(&scene, &keystore, &passed).await;
     loop {
         let now = Arc::clone(&scene.borrow());
         let looked = aside(move || look(&now)).await;
         take(&mut known, looked);
-        metrics.reports(known.clone());
+        tell(&metrics, known.as_ref(), &unknown);
         let counts = known.as_ref().map(counts);
         let is_due = sorted.as_ref().is_none_or(|(when, then)| {
             let elapsed = when.elapsed();
@@ -78,12 +79,26 @@ pub(super) async fn watch(
             }
             sorted = Some((Instant::now(), counts));
             let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
-            if let Some(Err(error)) = aside(move || sort(&now, &keystore)).await {
-                tracing::warn!("who sends in the names of the domains is not known: {error}");
+            match aside(move || sort(&now, &keystore)).await {
+                Some(Ok(found)) => unknown = found,
+                Some(Err(error)) => {
+                    tracing::warn!("who sends in the names of the domains is not known: {error}");
+                }
+                None => {}
             }
+            tell(&metrics, known.as_ref(), &unknown);
         }
         sleep(EVERY).await;
     }
+}
+
+/// What was seen of the store, with what the last sorting found.
+fn tell(metrics: &KeeperMetrics, known: Option<&ReportFigures>, unknown: &[UnknownSelectors]) {
+    let figures = known.map(|known| ReportFigures {
+        unknown_selectors: unknown.to_vec(),
+        ..known.clone()
+    });
+    metrics.reports(figures);
 }
 
 /// By which it is known that reports came or went.
@@ -169,6 +184,8 @@ fn look(scene: &Scene) -> Result<Option<ReportFigures>, StoreError> {
         refusals: numbers.refusals,
         store_bytes: numbers.octets,
         latest: latest(scene, &numbers.latest),
+        // Sorting finds them.
+        unknown_selectors: Vec::new(),
         problem: None,
     }))
 }
@@ -191,9 +208,9 @@ fn latest(scene: &Scene, ends: &BTreeMap<String, i64>) -> Vec<LatestReport> {
     known.collect()
 }
 
-/// Finds out who sends, and keeps it for the page. What is wrong with one domain or organisation
+/// Finds out who sends, and keeps it for the page. Gives where keys sign that nobody knows. What is wrong with one domain or organisation
 /// is told, and the others go on.
-fn sort(scene: &Scene, keystore: &Keystore) -> Result<(), SendingError> {
+fn sort(scene: &Scene, keystore: &Keystore) -> Result<Vec<UnknownSelectors>, SendingError> {
     let store = Store::read(&scene.reports.state)?;
     let with_reports = store.as_ref().map(Store::numbers).transpose()?;
     let with_reports = with_reports.unwrap_or_default().latest;
@@ -205,13 +222,23 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<(), SendingError> {
         &scene.reports,
         MOST_FACTS,
     );
+    let mut unknown = Vec::new();
     for organisation in organisations {
         let mut senders = Senders::default();
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| with_reports.contains_key(one.as_str())) {
             let found = store.as_ref().map(|store| senders_of(store, &ours, domain));
             match found {
-                Some(Ok(found)) => drop(senders.domains.insert(domain.clone(), found)),
+                Some(Ok((found, number))) => {
+                    if number > 0 {
+                        unknown.push(UnknownSelectors {
+                            organisation: organisation.id.to_string(),
+                            domain: domain.to_string(),
+                            number,
+                        });
+                    }
+                    senders.domains.insert(domain.clone(), found);
+                }
                 Some(Err(error)) => {
                     tracing::warn!("who sends in the name of {domain} is not known: {error}");
                 }
@@ -227,7 +254,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<(), SendingError> {
             keep(keystore, &organisation, &Senders::default());
         }
     }
-    Ok(())
+    Ok(unknown)
 }
 
 fn keep(keystore: &Keystore, organisation: &OrganisationId, senders: &Senders) {
@@ -253,11 +280,12 @@ fn is_same(known: &Senders, found: &Senders) -> bool {
         })
 }
 
+/// With the number of keys that sign, and that nobody knows.
 fn senders_of(
     store: &Store,
     ours: &Ours<'_>,
     domain: &DomainName,
-) -> Result<SendersOf, SendingError> {
+) -> Result<(SendersOf, u64), SendingError> {
     let now = Timestamp::now();
     let to = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
     let window = Window {
@@ -267,7 +295,9 @@ fn senders_of(
     let streams = sending::sort(store, ours, domain, window)?.streams;
     let (reports, _) = store.reports(domain.as_str(), window, |flags| ours.counts(flags))?;
     let others = streams.iter().skip(SHOWN);
-    Ok(SendersOf {
+    let unknown = streams.iter().filter(|one| one.is_unknown_selector());
+    let unknown = u64::try_from(unknown.count()).unwrap_or(u64::MAX);
+    let found = SendersOf {
         found: now,
         from: date(window.from),
         to: date(window.to),
@@ -275,7 +305,8 @@ fn senders_of(
         others: others.clone().count(),
         other_messages: others.map(|stream| stream.messages).sum(),
         streams: streams.iter().take(SHOWN).map(shown).collect(),
-    })
+    };
+    Ok((found, unknown))
 }
 
 fn shown(stream: &Stream) -> SendingStream {

@@ -360,9 +360,7 @@ fn findings(facts: &Facts, parked: bool) -> Vec<(Finding, Option<String>)> {
     let mut findings = Vec::new();
     for stream in &facts.streams {
         let about = || Some(stream.id.clone());
-        // Without a selector nobody can tell whose it is.
-        let has_selector = stream.rule == 7 && !stream.id.ends_with('/');
-        if has_selector && stream.class == Class::Unknown {
+        if stream.is_unknown_selector() {
             findings.push((Finding::UnknownSelector, about()));
         }
         if parked && facts.lately(stream).aligned > 0 {

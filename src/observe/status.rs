@@ -210,6 +210,9 @@ pub struct ReportFigures {
     pub store_bytes: u64,
     /// Of each domain with reports: until when the newest tells.
     pub latest: Vec<LatestReport>,
+    /// Of each domain with such: selectors with which mail in its name passes, that are neither ours
+    /// nor of a stream that the operator knows.
+    pub unknown_selectors: Vec<UnknownSelectors>,
     /// Why the store can't be read; then the rest is what was last seen.
     pub problem: Option<String>,
 }
@@ -224,6 +227,18 @@ pub struct LatestReport {
     pub domain: String,
     /// Its last second, since 1970.
     pub end: u64,
+}
+
+/// How many keys that nobody knows sign in the name of a domain.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct UnknownSelectors {
+    /// Whose domain it is.
+    pub organisation: String,
+    /// The domain.
+    pub domain: String,
+    /// How many selectors.
+    pub number: u64,
 }
 
 /// What a keeper says of one organisation.

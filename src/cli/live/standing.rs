@@ -12,7 +12,7 @@ use crate::{
         metrics::OTHER,
         status::{
             KeeperFigures, KeeperStatus, KeyFigures, ReportFigures, Role, SignerFigures,
-            SignerStatus,
+            SignerStatus, UnknownSelectors,
         },
     },
     words::Level,
@@ -102,6 +102,11 @@ impl Standing {
             }
         });
         let here = judged.unwrap_or_else(|| Err(String::new()));
+        // No judgement knows of reports.
+        let reports = keeper.as_ref().and_then(|keeper| keeper.reports.as_ref());
+        if let Some(reports) = reports {
+            of_reports(reports, now, &mut attention);
+        }
         if let (Some(keeper), Err(_)) = (&keeper, &here) {
             of_keeper(keeper, now, &mut attention);
         }
@@ -232,9 +237,6 @@ fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
 }
 
 fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
-    if let Some(reports) = &figures.reports {
-        of_reports(reports, now, attention);
-    }
     for (id, keys) in &figures.organisations {
         if id == OTHER {
             of_others(keys, attention);
@@ -264,6 +266,25 @@ fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
     }
 }
 
+/// Of keys that sign in our names by DMARC reports, and that nobody knows.
+fn of_unknown_selectors(unknown: &[UnknownSelectors], attention: &mut Vec<String>) {
+    let all: u64 = unknown.iter().map(|one| one.number).sum();
+    let named = unknown.iter().take(NAMED).map(|one| one.domain.as_str());
+    let named: Vec<&str> = named.collect();
+    if all == 0 {
+        return;
+    }
+    let more = match unknown.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    attention.push(format!(
+        "somebody else has a key in the zone of {}{more}, by DMARC reports (unknown selectors: \
+         {all}): see ZegelUnknownSelector in {ALERTS}",
+        named.join(", ")
+    ));
+}
+
 /// Of those who read DMARC reports.
 fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
     if let Some(problem) = &reports.problem {
@@ -272,6 +293,7 @@ fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
              zegel.toml: the user of the keeper has to be in the group of that folder"
         ));
     }
+    of_unknown_selectors(&reports.unknown_selectors, attention);
     let missing = reports.latest.iter().filter(|one| {
         let age = now.saturating_sub(one.end);
         (REPORTS_ARE_MISSING..REPORTS_HAVE_ENDED).contains(&age)

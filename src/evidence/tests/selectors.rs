@@ -86,3 +86,43 @@ fn what_has_no_selector_is_left_out_and_a_report_without_a_day_gives_none() {
     };
     assert_eq!(seen(&[long], WINDOW, "s1"), Some(expected));
 }
+
+#[test]
+fn one_message_with_a_key_of_a_stranger_is_enough_to_be_told() {
+    let once = |known_by| Row {
+        messages: 1,
+        days: 1,
+        ..row(known_by, aligned(true, false))
+    };
+    let told = |evidence: &Evidence| -> Vec<String> {
+        let streams = sorted(evidence).into_iter();
+        let unknown = streams.filter(Stream::is_unknown_selector);
+        unknown.map(|stream| stream.id).collect()
+    };
+    let many = Row {
+        messages: 100_000,
+        ..row("dkim voorbeeld.nl s1 pass", aligned(true, false))
+    };
+    let mut evidence = evidence(&[many, once("dkim voorbeeld.nl old2019 pass")]);
+    assert_eq!(told(&evidence), ["dkim:voorbeeld.nl/old2019"]);
+    // What the operator knows is no alarm.
+    let name = Name {
+        class: Class::Known,
+        label: None,
+        owner: None,
+        networks: BTreeSet::new(),
+    };
+    evidence
+        .names
+        .insert("dkim:voorbeeld.nl/old2019".to_owned(), name);
+    assert!(told(&evidence).is_empty());
+    for known_by in [
+        // Ours, a reporter without selectors, and what does not pass.
+        "dkim voorbeeld.nl s1 pass",
+        "dkim voorbeeld.nl - pass",
+        "dkim voorbeeld.nl old2019 fail",
+    ] {
+        let evidence = super::evidence(&[once(known_by)]);
+        assert!(told(&evidence).is_empty(), "{known_by}");
+    }
+}

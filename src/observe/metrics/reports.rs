@@ -13,6 +13,8 @@ use prometheus_client::{
 
 use crate::observe::status::ReportFigures;
 
+/// So many domains at most have a series for keys that nobody knows.
+const WITH_UNKNOWN: usize = 1000;
 /// The domains of so many at most have a series, those first that have waited for longest: the
 /// others can't be worse.
 const LONGEST_AGO: usize = 1000;
@@ -79,6 +81,22 @@ impl Collector for Reports {
             let end = i64::try_from(one.end).unwrap_or(i64::MAX);
             ConstGauge::new(end).encode(metric.encode_family(&labels)?)?;
         }
-        Ok(())
+        encode_unknown(&mut encoder, &figures)
     }
+}
+
+fn encode_unknown(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
+    let help =
+        "Selectors that sign in the name of the domain by DMARC reports, and that nobody knows";
+    let name = "report_unknown_selectors";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in figures.unknown_selectors.iter().take(WITH_UNKNOWN) {
+        let labels = [
+            ("organisation", one.organisation.as_str()),
+            ("domain", one.domain.as_str()),
+        ];
+        let number = i64::try_from(one.number).unwrap_or(i64::MAX);
+        ConstGauge::new(number).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
