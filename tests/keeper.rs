@@ -664,5 +664,14 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
         let page = zegel.page("/org/een").expect("the page");
         page.contains(shown) && page.contains("known")
     });
+    // The rungs, and the record that it should have: the DNS has none.
+    let page = zegel.page("/org/een").expect("the page");
+    for part in [
+        "<li>quarantine test</li>",
+        "<strong>publish</strong>: publish this record",
+        "<code>_dmarc.een.example TXT &quot;v=DMARC1; p=none&quot;</code>",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
     assert!(!keeper.shows(metric), "{}", keeper.page());
 }

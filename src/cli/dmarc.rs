@@ -2,7 +2,6 @@
 
 mod status;
 mod told;
-mod words;
 
 use clap::Subcommand;
 

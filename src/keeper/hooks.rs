@@ -63,6 +63,8 @@ pub(super) struct Scene {
     pub(super) hidden: Vec<PathBuf>,
     /// Where DMARC reports are kept, and which of them count.
     pub(super) reports: ReportSettings,
+    /// Where they are to go.
+    pub(super) reports_to: Option<String>,
     /// The addresses of our relays.
     pub(super) relays: Vec<IpAddr>,
 }

@@ -18,6 +18,7 @@ mod alarms;
 mod beginning;
 mod cadence;
 mod check;
+mod climbing;
 mod clock;
 mod collect;
 mod complaints;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 
 use tokio::{
     sync::{oneshot, watch},
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    climbing::{climbing, date},
     hooks::Scene,
     passed::{MOST_FACTS, OfKeys},
 };
@@ -30,7 +31,7 @@ use crate::{
         streams::{Stream, Window},
     },
     keys::LastPassed,
-    keystore::{Keystore, Senders, SendersOf, SendingStream},
+    keystore::{Keystore, Senders, SendersOf, SendingStream, Sightings},
     names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::KeeperMetrics,
@@ -61,17 +62,18 @@ pub(super) async fn watch(
 ) {
     let mut known: Option<ReportFigures> = None;
     let mut sorted: Option<(Instant, Option<Counts>)> = None;
-    let mut unknown = Vec::new();
+    let mut found = Found::default();
     look_for_passed(&scene, &keystore, &passed).await;
     loop {
         let now = Arc::clone(&scene.borrow());
         let looked = aside(move || look(&now)).await;
         take(&mut known, looked);
-        tell(&metrics, known.as_ref(), &unknown);
+        tell(&metrics, known.as_ref(), &found.unknown);
         let counts = known.as_ref().map(counts);
         let is_due = sorted.as_ref().is_none_or(|(when, then)| {
             let elapsed = when.elapsed();
-            elapsed >= SORT_EVERY || (elapsed >= SORT_APART && *then != counts)
+            let has_news = *then != counts || !found.is_whole;
+            elapsed >= SORT_EVERY || (elapsed >= SORT_APART && has_news)
         });
         if is_due {
             if sorted.is_some() {
@@ -80,13 +82,13 @@ pub(super) async fn watch(
             sorted = Some((Instant::now(), counts));
             let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
             match aside(move || sort(&now, &keystore)).await {
-                Some(Ok(found)) => unknown = found,
+                Some(Ok(now)) => found = now,
                 Some(Err(error)) => {
                     tracing::warn!("who sends in the names of the domains is not known: {error}");
                 }
                 None => {}
             }
-            tell(&metrics, known.as_ref(), &unknown);
+            tell(&metrics, known.as_ref(), &found.unknown);
         }
         sleep(EVERY).await;
     }
@@ -208,9 +210,18 @@ fn latest(scene: &Scene, ends: &BTreeMap<String, i64>) -> Vec<LatestReport> {
     known.collect()
 }
 
-/// Finds out who sends, and keeps it for the page. Gives where keys sign that nobody knows. What is wrong with one domain or organisation
-/// is told, and the others go on.
-fn sort(scene: &Scene, keystore: &Keystore) -> Result<Vec<UnknownSelectors>, SendingError> {
+/// What sorting finds.
+#[derive(Default)]
+struct Found {
+    /// Where keys sign that nobody knows.
+    unknown: Vec<UnknownSelectors>,
+    /// Whether the keeper has seen the records of all domains that are reported about.
+    is_whole: bool,
+}
+
+/// Finds out who sends, and keeps it for the page. What is wrong with one domain or organisation is
+/// told, and the others go on.
+fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
     let store = Store::read(&scene.reports.state)?;
     let with_reports = store.as_ref().map(Store::numbers).transpose()?;
     let with_reports = with_reports.unwrap_or_default().latest;
@@ -222,16 +233,25 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Vec<UnknownSelectors>, Sen
         &scene.reports,
         MOST_FACTS,
     );
-    let mut unknown = Vec::new();
+    let mut sorted = Found {
+        is_whole: true,
+        ..Found::default()
+    };
     for organisation in organisations {
         let mut senders = Senders::default();
+        let sightings = keystore.sightings(&organisation.id).unwrap_or_default();
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| with_reports.contains_key(one.as_str())) {
-            let found = store.as_ref().map(|store| senders_of(store, &ours, domain));
+            let parked = organisation.parked.contains(domain);
+            let seen = sightings.domains.get(domain);
+            sorted.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
+            let about = (parked, scene.reports_to.as_deref());
+            let found = store.as_ref();
+            let found = found.map(|store| senders_of(store, &ours, domain, (&sightings, about)));
             match found {
                 Some(Ok((found, number))) => {
                     if number > 0 {
-                        unknown.push(UnknownSelectors {
+                        sorted.unknown.push(UnknownSelectors {
                             organisation: organisation.id.to_string(),
                             domain: domain.to_string(),
                             number,
@@ -254,7 +274,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Vec<UnknownSelectors>, Sen
             keep(keystore, &organisation, &Senders::default());
         }
     }
-    Ok(unknown)
+    Ok(sorted)
 }
 
 fn keep(keystore: &Keystore, organisation: &OrganisationId, senders: &Senders) {
@@ -285,6 +305,7 @@ fn senders_of(
     store: &Store,
     ours: &Ours<'_>,
     domain: &DomainName,
+    (sightings, about): (&Sightings, (bool, Option<&str>)),
 ) -> Result<(SendersOf, u64), SendingError> {
     let now = Timestamp::now();
     let to = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
@@ -305,6 +326,7 @@ fn senders_of(
         others: others.clone().count(),
         other_messages: others.map(|stream| stream.messages).sum(),
         streams: streams.iter().take(SHOWN).map(shown).collect(),
+        climbing: climbing((store, ours), sightings, domain, about, to)?,
     };
     Ok((found, unknown))
 }
@@ -319,9 +341,4 @@ fn shown(stream: &Stream) -> SendingStream {
         rejected: stream.rejected,
         weeks: stream.weeks.clone(),
     }
-}
-
-fn date(day: i32) -> Date {
-    let time = Timestamp::from_second(i64::from(day) * DAY);
-    time.map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }

@@ -70,7 +70,7 @@ pub use self::{
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
-    senders::{Senders, SendersOf, SendingStream},
+    senders::{Climbing, Senders, SendersOf, SendingStream},
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
     witness::{Doubt, Lineage, Witness},

@@ -107,6 +107,13 @@ impl Facts {
         sum(days.iter())
     }
 
+    /// The names below the domain that legitimate mail is from.
+    pub fn legitimate_below(&self, domain: &str) -> BTreeSet<String> {
+        let streams = self.streams.iter().filter(|stream| is_legitimate(stream));
+        let names = streams.flat_map(|stream| stream.header_from.keys());
+        names.filter(|name| *name != domain).cloned().collect()
+    }
+
     pub(super) fn is_small(&self) -> bool {
         self.messages() < SMALL
     }

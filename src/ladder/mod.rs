@@ -9,13 +9,14 @@
 //! ```
 //!
 //! [`record`] reads and writes records, [`facts`] sums up what reports prove, [`holds`] says what
-//! stands against the next rung, and [`advise`] joins them. `docs/dmarc.md` has the same table,
+//! stands against the next rung, [`advise`] joins them, and [`words`] says it. `docs/dmarc.md` has the same table,
 //! with the source of each number.
 
 mod advice;
 pub mod facts;
 pub mod holds;
 pub mod record;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

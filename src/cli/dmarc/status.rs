@@ -21,11 +21,7 @@ use crate::{
     config::Loaded,
     dns::DnsError,
     evidence::{Store, rollup::DAY},
-    ladder::{
-        Subject, Thresholds, advise,
-        facts::{Facts, is_legitimate},
-        record::Published,
-    },
+    ladder::{Subject, Thresholds, advise, record::Published},
     names::DomainName,
     organisation::Organisation,
     sending::{Climb, Ours, climb},
@@ -196,17 +192,9 @@ fn find_nonexistent(
     loaded: &Loaded,
     climbs: &mut BTreeMap<DomainName, Climb>,
 ) -> Result<(), Failure> {
-    let below = |owner: &DomainName, facts: &Facts| -> BTreeSet<String> {
-        let streams = facts.streams.iter().filter(|stream| is_legitimate(stream));
-        let names = streams.flat_map(|stream| stream.header_from.keys());
-        names
-            .filter(|name| *name != owner.as_str())
-            .cloned()
-            .collect()
-    };
     let names: BTreeMap<DomainName, BTreeSet<String>> = climbs
         .iter()
-        .map(|(owner, climb)| (owner.clone(), below(owner, &climb.facts)))
+        .map(|(owner, climb)| (owner.clone(), climb.facts.legitimate_below(owner.as_str())))
         .filter(|(_, names)| names.len() <= MOST_NAMES)
         .collect();
     let all: BTreeSet<String> = names.values().flatten().cloned().collect();

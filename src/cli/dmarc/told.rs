@@ -5,14 +5,13 @@ use std::fmt;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use super::words::{Next, advice, hold};
 use crate::{
     cli::output::{Output, Table, printable},
     evidence::rollup::DAY,
     ladder::{
         Action, Finding, Rung, Standing,
         holds::{Hold, HoldCode},
-        record::same,
+        words::{Next, advice, hold},
     },
     names::{DomainName, OrganisationId},
     sending::Climb,
@@ -225,7 +224,6 @@ impl Subject<'_> {
         let command = first.and_then(|hold| hold.command.clone());
         let not_before = (advised.days > 0 && advised.action != Action::StepBack)
             .then(|| date(self.climb.facts.today + i32::from(advised.days)));
-        let lost: u64 = self.standing.lost.iter().map(|(_, failed)| failed).sum();
         ToldAdvice {
             action: advised.action,
             step: advised.step,
@@ -236,13 +234,9 @@ impl Subject<'_> {
             record: advised.record.clone(),
             text: advice(&Next {
                 standing: &self.standing,
-                lost,
                 owner: self.owner,
                 is_below: self.owner != self.domain,
-                says_more: advised
-                    .record
-                    .as_deref()
-                    .is_some_and(|record| self.published.is_some_and(|text| !same(text, record))),
+                published: self.published,
             }),
             not_before,
             command,

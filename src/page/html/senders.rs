@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::parts;
 use crate::{
-    keystore::{Senders, SendersOf, SendingStream},
+    keystore::{Climbing, Senders, SendersOf, SendingStream},
+    ladder::Rung,
     names::DomainName,
     page::words,
 };
@@ -36,6 +37,7 @@ fn of_domain(domain: &DomainName, found: &SendersOf) -> Markup {
             "Reports: " (words::number(found.reports)) ", from " (found.from) " to " (found.to)
             ", as of " (parts::time(found.found))
         }
+        @if let Some(climbing) = &found.climbing { (ladder(climbing)) }
         @if !found.streams.is_empty() {
             table.senders role="table" {
                 thead role="rowgroup" {
@@ -58,6 +60,42 @@ fn of_domain(domain: &DomainName, found: &SendersOf) -> Markup {
                 "And " (found.others) " more, with " (words::number(found.other_messages))
                 " messages."
             }
+        }
+    }
+}
+
+/// The rungs of DMARC in their order, with what holds the domain and the record that it should
+/// have.
+fn ladder(climbing: &Climbing) -> Markup {
+    let at = climbing.step.as_deref();
+    html! {
+        ol.rungs aria-label="DMARC" {
+            @for rung in Rung::ALL {
+                @let is_here = at == Some(rung.as_str());
+                li aria-current=[is_here.then_some("step")] { (rung.as_str().replace('_', " ")) }
+            }
+        }
+        p {
+            strong { (climbing.action.replace('_', " ")) } ": " (climbing.text) "."
+            @if let Some(since) = climbing.since { " On this rung since " (since) "." }
+            @if let Some(date) = climbing.not_before { " Not before " (date) "." }
+        }
+        @if !climbing.holds.is_empty() {
+            ul {
+                @for (code, text, command) in &climbing.holds {
+                    li {
+                        strong { (code.replace('_', " ")) } ": " (text)
+                        @if let Some(command) = command { ": " code { (command) } }
+                    }
+                }
+            }
+        }
+        @match &climbing.record {
+            Some(record) => p { code { (climbing.name) " TXT \"" (record) "\"" } },
+            None => p.muted {
+                "Which record it should have, " code { "zegel dmarc status" } " says: mail is sent "
+                "from names below it."
+            },
         }
     }
 }
@@ -152,6 +190,39 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("the last one last: 0, 1, 999"), "{page}");
+    }
+
+    #[test]
+    fn the_ladder_shows_the_rung_what_holds_and_the_record() {
+        let mut climbing = Climbing {
+            step: Some("quarantine_test".to_owned()),
+            since: Some(jiff::civil::date(2026, 3, 2)),
+            action: "ask".to_owned(),
+            text: "someone has to answer; the rung stays".to_owned(),
+            name: "_dmarc.voorbeeld.nl".to_owned(),
+            record: Some("v=DMARC1; p=quarantine; t=y; pct=0".to_owned()),
+            not_before: Some(jiff::civil::date(2026, 3, 16)),
+            holds: vec![(
+                "unknown_stream".to_owned(),
+                "via:<b>.nl sent".to_owned(),
+                Some("zegel report name".to_owned()),
+            )],
+        };
+        let page = ladder(&climbing).into_string();
+        for part in [
+            "<li>none</li><li aria-current=\"step\">quarantine test</li><li>quarantine</li>",
+            "<strong>ask</strong>: someone has to answer; the rung stays. On this rung since \
+             2026-03-02. Not before 2026-03-16.",
+            "<strong>unknown stream</strong>: via:&lt;b&gt;.nl sent: <code>zegel report name</code>",
+            "<code>_dmarc.voorbeeld.nl TXT &quot;v=DMARC1; p=quarantine; t=y; pct=0&quot;</code>",
+        ] {
+            assert!(page.contains(part), "{part}\n{page}");
+        }
+        climbing.step = None;
+        climbing.record = None;
+        let page = ladder(&climbing).into_string();
+        assert!(!page.contains("aria-current"), "{page}");
+        assert!(page.contains("zegel dmarc status"), "{page}");
     }
 
     #[test]

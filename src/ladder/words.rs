@@ -1,20 +1,14 @@
 //! What is said about a hold, and about the next step.
 
-use crate::{
-    ladder::{
-        Action, Standing,
-        holds::{Hold, HoldCode},
-    },
-    names::DomainName,
-    shell::quoted,
+use super::{
+    Action, Standing,
+    holds::{Hold, HoldCode},
+    record::same,
 };
+use crate::{names::DomainName, shell::quoted};
 
 /// What a hold asks for, and the command that answers it, if one does.
-pub(super) fn hold(
-    hold: &Hold,
-    domain: &DomainName,
-    owner: &DomainName,
-) -> (String, Option<String>) {
+pub fn hold(hold: &Hold, domain: &DomainName, owner: &DomainName) -> (String, Option<String>) {
     let stream = quoted(hold.stream.as_deref().unwrap_or_default());
     let name = |class: &str| format!("zegel report name {owner} {stream} --as {class}");
     let look = || format!("zegel report streams {owner} {stream}");
@@ -78,24 +72,23 @@ fn sentence(hold: &Hold, domain: &DomainName, owner: &DomainName) -> String {
 }
 
 /// What the next step is said of.
-pub(super) struct Next<'a> {
-    pub(super) standing: &'a Standing,
-    /// Legitimate messages that failed.
-    pub(super) lost: u64,
+pub struct Next<'a> {
+    /// How the domain stands.
+    pub standing: &'a Standing,
     /// Whose record it is.
-    pub(super) owner: &'a DomainName,
+    pub owner: &'a DomainName,
     /// Whether that is a domain above.
-    pub(super) is_below: bool,
-    /// Whether the record says something that the published one does not.
-    pub(super) says_more: bool,
+    pub is_below: bool,
+    /// The record that is there.
+    pub published: Option<&'a str>,
 }
 
 /// What to do next.
-pub(super) fn advice(next: &Next<'_>) -> String {
+pub fn advice(next: &Next<'_>) -> String {
     let advice = &next.standing.advice;
     let sentence = match advice.action {
         Action::StepBack => {
-            let lost = next.lost;
+            let lost: u64 = next.standing.lost.iter().map(|(_, failed)| failed).sum();
             return format!(
                 "publish this record at once: {lost} legitimate messages failed in the last days \
                  while the policy is enforced"
@@ -114,7 +107,9 @@ pub(super) fn advice(next: &Next<'_>) -> String {
         Action::Wait => "nothing to do but wait",
         Action::Done => "nothing to do",
     };
-    let more = if next.says_more {
+    let says_more = (next.published.zip(advice.record.as_deref()))
+        .is_some_and(|(published, record)| !same(published, record));
+    let more = if says_more {
         "; the record may say more than the one that is there: publish it now, or with the next step"
     } else {
         ""
