@@ -495,8 +495,7 @@ impl Settings {
     }
 }
 
-/// The keys of an organisation, with what it wants of them; what was seen of delegations comes
-/// with [`Situation::seen`].
+/// The keys of an organisation, with what it wants of them. Nothing was seen or reported of them.
 pub fn situation<'a>(
     organisation: &'a Organisation,
     keyring: &'a Keyring,

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     alarms::Alarms,
     leads::{Handed, LeadSeen, known},
+    passed::tell_if_kept,
 };
 use crate::{
     config::{Claims, situation},
@@ -414,21 +415,6 @@ impl Checker {
         let (_turn, mut writer) = self.writer()?;
         writer.avoid(seen.occupied.clone());
         writer.add_wanted(organisation, wanted, &key, moment.now)
-    }
-}
-
-/// Once for each key that is kept since receivers still report that it passes.
-fn tell_if_kept(change: &Change) {
-    let (after, before) = (&change.after, change.before.as_ref());
-    let was_kept = before.is_some_and(|before| before.reported.is_some());
-    if let (Some(day), Some(until), false) = (after.reported, after.kept_until(), was_kept) {
-        tracing::info!(
-            domain = %change.domain,
-            selector = %change.selector,
-            "still reported as passing on {} by receivers; withdrawal waits until {}",
-            day.strftime("%Y-%m-%d"),
-            until.strftime("%Y-%m-%d"),
-        );
     }
 }
 

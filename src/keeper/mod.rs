@@ -56,6 +56,7 @@ pub use self::{round::Duty, single::look};
 use crate::{
     config::{HttpListen, KeeperSettings, Loaded, Reader},
     http::{self, HttpState, Role},
+    keys::LastPassed,
     keystore::{KeeperLock, Keystore},
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
     process::{self, RunError, Started, systemd},
@@ -129,15 +130,11 @@ async fn serve(
     if duty == Duty::Always {
         let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
-        tokio::spawn(reports::watch(scene, keystore, metrics, passed));
-    } else {
-        // There is no later look that could make good what this one did not know.
-        reports::look_for_passed(&scene, &keystore, &passed).await;
     }
+    look_at_reports(duty, scene, keystore, metrics, passed).await;
     let work = rounds.work(duty);
     tokio::pin!(work);
-    // A round is cut at an organisation's border: what is written is written whole, since
-    // the end of the runtime waits for it.
+    // A round is cut at an organisation's border; the end of the runtime waits for what is written.
     let attention = loop {
         tokio::select! {
             attention = &mut work => break attention,
@@ -153,6 +150,23 @@ async fn serve(
     systemd::stopping();
     stop.send_replace(true);
     Ok(attention)
+}
+
+/// For as long as the keeper works; once, before a single round.
+async fn look_at_reports(
+    duty: Duty,
+    scene: watch::Receiver<Arc<hooks::Scene>>,
+    keystore: Keystore,
+    metrics: KeeperMetrics,
+    passed: watch::Sender<Option<Arc<LastPassed>>>,
+) {
+    match duty {
+        Duty::Always => drop(tokio::spawn(reports::watch(
+            scene, keystore, metrics, passed,
+        ))),
+        // There is no later look that could make good what this one did not know.
+        Duty::Once => reports::look_for_passed(&scene, &keystore, &passed).await,
+    }
 }
 
 /// The counting of mail that is not signed, until this is dropped.

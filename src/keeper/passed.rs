@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     config::ReportSettings,
     evidence::{Store, StoreError, rollup::DAY, streams::Window},
-    keys::{KeyEntry, Keyring, LastPassed, State},
+    keys::{Change, KeyEntry, Keyring, LastPassed, State},
     keystore::Keystore,
     organisation::Organisation,
     sending::{self, Ours},
@@ -110,6 +110,21 @@ impl OfKeys<'_> {
             }
         }
         names
+    }
+}
+
+/// Tells once of each key that is kept since receivers still report that it passes.
+pub(super) fn tell_if_kept(change: &Change) {
+    let (after, before) = (&change.after, change.before.as_ref());
+    let was_kept = before.is_some_and(|before| before.reported.is_some());
+    if let (Some(day), Some(until), false) = (after.reported, after.kept_until(), was_kept) {
+        tracing::info!(
+            domain = %change.domain,
+            selector = %change.selector,
+            "still reported as passing on {} by receivers; withdrawal waits until {}",
+            day.strftime("%Y-%m-%d"),
+            until.strftime("%Y-%m-%d"),
+        );
     }
 }
 

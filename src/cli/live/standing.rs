@@ -102,13 +102,8 @@ impl Standing {
             }
         });
         let here = judged.unwrap_or_else(|| Err(String::new()));
-        // No judgement knows of reports.
-        let reports = keeper.as_ref().and_then(|keeper| keeper.reports.as_ref());
-        if let Some(reports) = reports {
-            of_reports(reports, now, &mut attention);
-        }
-        if let (Some(keeper), Err(_)) = (&keeper, &here) {
-            of_keeper(keeper, now, &mut attention);
+        if let Some(keeper) = &keeper {
+            of_keeper(keeper, here.is_ok(), now, &mut attention);
         }
         let judgements = here.unwrap_or_else(|error| {
             if !error.is_empty() {
@@ -236,7 +231,14 @@ fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
     }
 }
 
-fn of_keeper(figures: &KeeperFigures, now: u64, attention: &mut Vec<String>) {
+/// Of its keys only where no judgement tells of them; none knows of reports.
+fn of_keeper(figures: &KeeperFigures, is_judged: bool, now: u64, attention: &mut Vec<String>) {
+    if let Some(reports) = &figures.reports {
+        of_reports(reports, now, attention);
+    }
+    if is_judged {
+        return;
+    }
     for (id, keys) in &figures.organisations {
         if id == OTHER {
             of_others(keys, attention);
