@@ -35,6 +35,7 @@ const NOT_SEEN: &[&str] = &[
     "matter/when",
     "import/organisations/[]/keys/[]/waits_for/[]",
     "listed_key/domains/[]/left",
+    "listed_key/domains/[]/reported",
     "org-retire/missing/[]",
     "org-show/suspended",
     "org-unsigned/not_collected/*",
