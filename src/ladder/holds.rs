@@ -195,7 +195,7 @@ pub(super) fn lost<'a>(
     let streams = facts.streams.iter().filter(|stream| is_legitimate(stream));
     let failing = streams.filter_map(|stream| {
         let last = facts.of(stream, facts.today - super::facts::LAST);
-        let lost: u64 = [enforced, enforced_below]
+        let refused: u64 = [enforced, enforced_below]
             .into_iter()
             .zip(failed(last))
             .filter(|(is_enforced, (messages, lost))| {
@@ -205,7 +205,7 @@ pub(super) fn lost<'a>(
             })
             .map(|(_, (_, lost))| lost)
             .sum();
-        (lost > 0).then_some((stream, lost))
+        (refused > 0).then_some((stream, refused))
     });
     failing.collect()
 }

@@ -473,7 +473,7 @@ proptest! {
         record in any_record(),
         parked in any::<bool>(),
     ) {
-        let mut seen = facts(ON[usize::from(days.unsigned_abs() as u8) % 5].1, days, streams);
+        let mut seen = facts(ON[usize::try_from(days).unwrap() % 5].1, days, streams);
         seen.nonexistent = (days % 2 == 0).then(BTreeSet::new);
         let published = published(&record);
         let subject = Subject { parked, published: Some(&published), reports: Some(OURS) };
@@ -493,7 +493,7 @@ proptest! {
             prop_assert!(days >= i32::from(Thresholds::default().days(rung)) || seen.is_small());
         }
         // Whoever does what is advised is asked for nothing more, but for time and streams.
-        let done = Published::new(&[advised.clone()]);
+        let done = Published::new(std::slice::from_ref(&advised));
         let again = advise(&seen, Subject { published: Some(&done), ..subject }, &Thresholds::default());
         if again.advice.step == step {
             prop_assert!(again.advice.action != Action::Publish || again.advice.record != Some(advised));

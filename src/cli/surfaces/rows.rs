@@ -152,6 +152,7 @@ fn also(also: Also, row: Row) -> Row {
 /// All of them.
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = of_keys();
+    rows.extend(of_draining_keys());
     rows.extend(of_organisations());
     rows.extend(of_files());
     rows.extend(Code::ALL.into_iter().map(|code| Row {
@@ -181,15 +182,6 @@ fn of_keys() -> Vec<Row> {
     let withdrawn = |withdrawal, why| Publication {
         withdrawal: Some(withdrawal),
         ..key(State::Withdrawn, why)
-    };
-    let returns = Publication {
-        left: Some(Timestamp::now()),
-        ..drains(Why::Draining)
-    };
-    let reported = Publication {
-        drain_until: Some(Timestamp::now()),
-        reported: Some(Timestamp::now()),
-        ..drains(Why::Draining)
     };
     let unseen = Publication {
         why: None,
@@ -236,15 +228,6 @@ fn of_keys() -> Vec<Row> {
             Unverifiable,
             "restore_record",
         ),
-        row("returns", &[returns], Unsigned, "return"),
-        row("drains", &[drains(Why::Draining), signs], Well, ""),
-        row("reported", &[reported, signs], Well, ""),
-        row(
-            "gone-early",
-            &[drains(Why::GoneEarly), signs],
-            Unverifiable,
-            "restore_draining_record",
-        ),
         row("to-empty", &[asked, signs], Act, "empty_record"),
         row(
             "stolen",
@@ -267,6 +250,33 @@ fn of_keys() -> Vec<Row> {
         row("unconfigured", &[signs, made(Why::NotConfigured)], Well, ""),
         row("superseded", &[made(Why::Superseded), signs], Well, ""),
         row("withdrawn", &[gone, signs], Well, ""),
+    ]
+}
+
+/// Of a key that signs no more, while its record stays.
+fn of_draining_keys() -> Vec<Row> {
+    use Level::{Unsigned, Unverifiable, Well};
+    let signs = key(State::Active, Why::Signing);
+    let drains = |why| key(State::Draining, why);
+    let returns = Publication {
+        left: Some(Timestamp::now()),
+        ..drains(Why::Draining)
+    };
+    let reported = Publication {
+        drain_until: Some(Timestamp::now()),
+        reported: Some(Timestamp::now()),
+        ..drains(Why::Draining)
+    };
+    vec![
+        row("returns", &[returns], Unsigned, "return"),
+        row("drains", &[drains(Why::Draining), signs], Well, ""),
+        row("reported", &[reported, signs], Well, ""),
+        row(
+            "gone-early",
+            &[drains(Why::GoneEarly), signs],
+            Unverifiable,
+            "restore_draining_record",
+        ),
     ]
 }
 
