@@ -14,7 +14,7 @@ pub mod suffix;
 mod varint;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use rollup::Rollup;
 pub use store::{Incoming, NumberKind, Numbers, Store, StoreError, Taken, standing};

@@ -1,4 +1,5 @@
 mod kept;
+pub(crate) mod made;
 mod quarter;
 mod selectors;
 
@@ -13,11 +14,11 @@ use super::{
 };
 use crate::report::{Disposition, Flags, Found, Override, Reading, Report};
 
-const FROM: &str = "voorbeeld.nl";
+pub(crate) const FROM: &str = "voorbeeld.nl";
 const WINDOW: Window = Window { from: 100, to: 155 };
 
 /// The last report in this text, as if it were read at `now`.
-fn read(text: &str, now: i64) -> Report {
+pub(crate) fn read(text: &str, now: i64) -> Report {
     let reading = Reading {
         now,
         ..Reading::default()

@@ -1,3 +1,5 @@
+mod walk;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -2,10 +2,11 @@
 //! reporters send to the streams. What each message really is, is known: so it can be said how
 //! much of it the rules tell right.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     super::{Incoming, Rollup, Store},
+    made::{Chance, Sent},
     *,
 };
 use crate::evidence::rollup::DAY;
@@ -31,117 +32,6 @@ const REPORTERS: [(&str, u64); 8] = [
     ("kaal.example", 3),
 ];
 const WITH_SELECTORS: usize = 6;
-
-/// Numbers that look like chance, and are the same in each run.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-/// Messages of one party on one day, as one reporter sees them.
-#[derive(Clone, Default)]
-struct Sent {
-    truth: Option<Class>,
-    from: &'static str,
-    address: String,
-    messages: u64,
-    /// Domain, selector, result.
-    dkim: Vec<(String, &'static str, &'static str)>,
-    /// Domain, result.
-    spf: Option<(String, &'static str)>,
-    reason: &'static str,
-}
-
-impl Sent {
-    fn new(truth: Class, address: impl Into<String>, messages: u64) -> Self {
-        Self {
-            truth: Some(truth),
-            from: FROM,
-            address: address.into(),
-            messages,
-            ..Self::default()
-        }
-    }
-
-    fn from(mut self, from: &'static str) -> Self {
-        self.from = from;
-        self
-    }
-
-    fn signed(mut self, domain: &str, selector: &'static str, result: &'static str) -> Self {
-        self.dkim.push((domain.to_owned(), selector, result));
-        self
-    }
-
-    fn spf(mut self, domain: impl Into<String>, result: &'static str) -> Self {
-        self.spf = Some((domain.into(), result));
-        self
-    }
-
-    fn by_list(mut self) -> Self {
-        self.reason = "mailing_list";
-        self
-    }
-
-    fn is_aligned(&self) -> (bool, bool) {
-        let aligned = |domain: &str| domain == FROM || domain.ends_with(".voorbeeld.nl");
-        let dkim = self
-            .dkim
-            .iter()
-            .any(|(domain, _, result)| *result == "pass" && aligned(domain));
-        let spf = self.spf.as_ref();
-        (
-            dkim,
-            spf.is_some_and(|(domain, result)| *result == "pass" && aligned(domain)),
-        )
-    }
-
-    fn record(&self, has_selectors: bool) -> String {
-        let word = |is: bool| if is { "pass" } else { "fail" };
-        let (dkim, spf) = self.is_aligned();
-        let disposition = if dkim || spf { "none" } else { "quarantine" };
-        let mut results = String::new();
-        for (domain, selector, result) in &self.dkim {
-            let selector = if has_selectors {
-                format!("<selector>{selector}</selector>")
-            } else {
-                String::new()
-            };
-            let _ = write!(
-                results,
-                "<dkim><domain>{domain}</domain>{selector}<result>{result}</result></dkim>"
-            );
-        }
-        if let Some((domain, result)) = &self.spf {
-            let _ = write!(
-                results,
-                "<spf><domain>{domain}</domain><result>{result}</result></spf>"
-            );
-        }
-        let reason = if self.reason.is_empty() {
-            String::new()
-        } else {
-            format!("<reason><type>{}</type></reason>", self.reason)
-        };
-        format!(
-            "<record><row><source_ip>{}</source_ip><count>{}</count><policy_evaluated>\
-             <disposition>{disposition}</disposition><dkim>{}</dkim><spf>{}</spf>{reason}\
-             </policy_evaluated></row><identifiers><header_from>{}</header_from></identifiers>\
-             <auth_results>{results}</auth_results></record>",
-            self.address,
-            self.messages,
-            word(dkim),
-            word(spf),
-            self.from
-        )
-    }
-}
 
 /// What the parties send on a day, to all reporters together. Nothing of it says who reports.
 fn sent(day: i32, chance: &mut Chance) -> Vec<Sent> {
@@ -268,7 +158,7 @@ fn quarter() -> (Vec<(&'static str, String)>, BTreeMap<Class, u64>) {
                     messages,
                     ..one.clone()
                 };
-                records += &part.record(place < WITH_SELECTORS);
+                records += &part.record(place < WITH_SELECTORS, "quarantine");
             }
             if !records.is_empty() {
                 reports.push((reporter, text(reporter, day, &records)));

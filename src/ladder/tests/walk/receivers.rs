@@ -1,0 +1,217 @@
+//! Receivers: what they do with mail that fails, and how they report.
+
+use crate::evidence::{
+    rollup::DAY,
+    tests::{
+        FROM,
+        made::{Chance, Sent},
+    },
+};
+
+/// Someone who receives mail, and reports.
+pub(super) struct Receiver {
+    pub(super) name: &'static str,
+    /// Its part of the mail, in percent.
+    share: u64,
+    /// It knows RFC 7489, so `pct` and not `t`; others know RFC 9989, so `t` and not `pct`.
+    is_old: bool,
+    /// It sees a record a day late.
+    lags: bool,
+    has_selectors: bool,
+    /// It sends each report twice.
+    pub(super) doubles: bool,
+    /// It gives each report the same id.
+    reuses: bool,
+}
+
+const PLAIN: Receiver = Receiver {
+    name: "",
+    share: 0,
+    is_old: false,
+    lags: false,
+    has_selectors: true,
+    doubles: false,
+    reuses: false,
+};
+
+pub(super) const RECEIVERS: [Receiver; 8] = [
+    Receiver {
+        name: "google.com",
+        share: 35,
+        is_old: true,
+        ..PLAIN
+    },
+    Receiver {
+        name: "outlook.com",
+        share: 25,
+        lags: true,
+        ..PLAIN
+    },
+    Receiver {
+        name: "ziggo.nl",
+        share: 12,
+        is_old: true,
+        lags: true,
+        doubles: true,
+        ..PLAIN
+    },
+    Receiver {
+        name: "kpn.com",
+        share: 9,
+        ..PLAIN
+    },
+    Receiver {
+        name: "gmx.net",
+        share: 6,
+        is_old: true,
+        ..PLAIN
+    },
+    Receiver {
+        name: "mimecast.org",
+        share: 5,
+        lags: true,
+        reuses: true,
+        ..PLAIN
+    },
+    Receiver {
+        name: "oud.example",
+        share: 5,
+        is_old: true,
+        lags: true,
+        has_selectors: false,
+        ..PLAIN
+    },
+    Receiver {
+        name: "kaal.example",
+        share: 3,
+        has_selectors: false,
+        ..PLAIN
+    },
+];
+
+/// What is sent in large numbers goes to all of them; the rest of a day to two.
+const LARGE: u64 = 150;
+
+/// The part of each that this receiver gets, by its place.
+pub(super) fn part(sent: &[Sent], place: usize, day: i32, chance: &mut Chance) -> Vec<Sent> {
+    let day = usize::try_from(day).unwrap();
+    let number = RECEIVERS.len();
+    let mut parts = Vec::new();
+    for (party, one) in sent.iter().enumerate() {
+        let first = (day + 3 * party) % number;
+        let other = (first + 1 + day / number % (number - 1)) % number;
+        let messages = if one.messages >= LARGE {
+            // By chance one more of what is left.
+            let whole = one.messages * RECEIVERS[place].share;
+            whole / 100 + u64::from(chance.below(100) < whole % 100)
+        } else if place == first {
+            one.messages.div_ceil(2)
+        } else if place == other {
+            one.messages / 2
+        } else {
+            0
+        };
+        if messages > 0 {
+            parts.push(Sent {
+                messages,
+                ..one.clone()
+            });
+        }
+    }
+    parts
+}
+
+impl Receiver {
+    /// The record that it sees on a day, of those that are published from a day on.
+    pub(super) fn sees<'a>(&self, records: &'a [(i32, String)], day: i32) -> &'a str {
+        let day = if self.lags { day - 1 } else { day };
+        super::on(records, day)
+    }
+
+    /// What it does with mail that fails.
+    pub(super) fn enforces(&self, record: &str) -> &'static str {
+        let is_test = if self.is_old {
+            tag(record, "pct") == Some("0")
+        } else {
+            tag(record, "t") == Some("y")
+        };
+        match (tag(record, "p"), is_test) {
+            (Some("reject"), false) => "reject",
+            (Some("reject"), true) | (Some("quarantine"), false) => "quarantine",
+            _ => "none",
+        }
+    }
+
+    /// Its report about a day.
+    pub(super) fn report(&self, record: &str, day: i32, parts: &[Sent]) -> String {
+        let failing = self.enforces(record);
+        let rows: String = parts
+            .iter()
+            .map(|one| {
+                // It knows the list, and lets it pass.
+                let failing = if one.reason.is_empty() {
+                    failing
+                } else {
+                    "none"
+                };
+                one.record(self.has_selectors, failing)
+            })
+            .collect();
+        let id = if self.reuses { 1 } else { day };
+        let value = |name: &str, default| tag(record, name).unwrap_or(default);
+        let policy = value("p", "none");
+        let below = value("sp", policy);
+        let (space, rest) = if self.is_old {
+            let percentage = value("pct", "100");
+            (
+                "",
+                format!("<adkim>r</adkim><aspf>r</aspf><pct>{percentage}</pct>"),
+            )
+        } else {
+            let nonexistent = value("np", below);
+            let testing = value("t", "n");
+            (
+                " xmlns=\"urn:ietf:params:xml:ns:dmarc-2.0\"",
+                format!("<np>{nonexistent}</np><testing>{testing}</testing>"),
+            )
+        };
+        let name = self.name;
+        let begin = i64::from(day) * DAY;
+        let end = begin + DAY - 1;
+        format!(
+            "<?xml version=\"1.0\"?><feedback{space}><report_metadata><org_name>{name}</org_name>\
+             <email>dmarc@{name}</email><report_id>{id}</report_id><date_range><begin>{begin}\
+             </begin><end>{end}</end></date_range></report_metadata><policy_published><domain>\
+             {FROM}</domain><p>{policy}</p><sp>{below}</sp>{rest}</policy_published>{rows}\
+             </feedback>"
+        )
+    }
+}
+
+/// Reports of somebody who is no receiver: all abuse passes, and all of ours is refused.
+pub(super) fn forged(day: i32) -> String {
+    use crate::evidence::streams::Class;
+    let blame = Sent::new(Class::Ours, super::parties::RELAYS[0], 9_000);
+    let blame = blame.signed(FROM, "s1", "fail").spf(FROM, "fail");
+    let praise = [
+        Sent::new(Class::Abuse, "203.0.120.4", 9_000)
+            .signed("opdringerig.example", "o", "pass")
+            .signed(FROM, "s1", "pass"),
+        Sent::new(Class::Abuse, "100.64.0.9", 9_000).spf(FROM, "pass"),
+        Sent::new(Class::Abuse, "100.64.0.10", 9_000).signed(FROM, "nep", "pass"),
+    ];
+    let rows: Vec<Sent> = praise.into_iter().chain([blame]).collect();
+    let liar = Receiver {
+        name: "nep.example",
+        ..PLAIN
+    };
+    liar.report("v=DMARC1; p=reject", day, &rows)
+}
+
+fn tag<'a>(record: &'a str, name: &str) -> Option<&'a str> {
+    record
+        .split(';')
+        .filter_map(|piece| piece.trim().split_once('='))
+        .find(|(tag, _)| *tag == name)
+        .map(|(_, value)| value)
+}
