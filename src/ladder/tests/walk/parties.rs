@@ -17,7 +17,7 @@ const BELOW: &str = "dienst.voorbeeld.nl";
 const APPOINTMENTS: &str = "afspraken.voorbeeld.nl";
 pub(super) const RELAYS: [&str; 2] = ["192.0.2.1", "2001:db8::25"];
 /// On this day a stranger signs for the first time with a key that is in the DNS.
-pub(super) const STRANGER: i32 = FIRST + 20;
+pub(super) const STRANGER: i32 = FIRST + 21;
 /// So long letters about tax are sent.
 const SEASON: i32 = 60;
 
@@ -192,10 +192,10 @@ fn forwarded(day: i32, busy: &impl Fn(u64) -> u64, chance: &mut Chance) -> Vec<S
 /// signs what he sends with a domain of his own, day after day.
 fn abuse(day: i32, chance: &mut Chance) -> Vec<Sent> {
     let mut sent = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..3 {
         let bot = chance.below(500);
         let address = format!("100.64.{}.{}", bot / 250, bot % 250 + 1);
-        let one = Sent::new(Class::Abuse, address, 20 + chance.below(80));
+        let one = Sent::new(Class::Abuse, address, 40 + chance.below(100));
         sent.push(match chance.below(20) {
             0 => one.spf(format!("h{bot}-{day}.example"), "pass"),
             1 => one.signed(&format!("b{bot}-{day}.example"), "x", "pass"),

@@ -2,10 +2,7 @@
 
 use crate::evidence::{
     rollup::DAY,
-    tests::{
-        FROM,
-        made::{Chance, Sent},
-    },
+    tests::{FROM, made::Sent},
 };
 
 /// Someone who receives mail, and reports.
@@ -89,25 +86,22 @@ pub(super) const RECEIVERS: [Receiver; 8] = [
     },
 ];
 
-/// What is sent in large numbers goes to all of them; the rest of a day to two.
+/// What is sent in large numbers goes to every other one of them each day; the rest to one alone.
 const LARGE: u64 = 150;
 
 /// The part of each that this receiver gets, by its place.
-pub(super) fn part(sent: &[Sent], place: usize, day: i32, chance: &mut Chance) -> Vec<Sent> {
+pub(super) fn part(sent: &[Sent], place: usize, day: i32) -> Vec<Sent> {
     let day = usize::try_from(day).unwrap();
     let number = RECEIVERS.len();
+    let shares = || RECEIVERS.iter().skip(day % 2).step_by(2);
+    let all: u64 = shares().map(|one| one.share).sum();
     let mut parts = Vec::new();
     for (party, one) in sent.iter().enumerate() {
-        let first = (day + 3 * party) % number;
-        let other = (first + 1 + day / number % (number - 1)) % number;
-        let messages = if one.messages >= LARGE {
-            // By chance one more of what is left.
-            let whole = one.messages * RECEIVERS[place].share;
-            whole / 100 + u64::from(chance.below(100) < whole % 100)
-        } else if place == first {
-            one.messages.div_ceil(2)
-        } else if place == other {
-            one.messages / 2
+        let messages = if one.messages < LARGE {
+            let is_here = (day + day / number + 3 * party) % number == place;
+            if is_here { one.messages } else { 0 }
+        } else if place % 2 == day % 2 {
+            one.messages * RECEIVERS[place].share / all
         } else {
             0
         };
