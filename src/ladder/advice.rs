@@ -163,6 +163,7 @@ pub fn advise(facts: &Facts, subject: Subject<'_>, thresholds: &Thresholds) -> S
         published,
         reports: subject.reports,
         thresholds,
+        held: !standing.holds.is_empty(),
         findings: &mut standing.findings,
     };
     standing.advice = if lost.is_empty() {
@@ -203,6 +204,8 @@ struct Ladder<'a> {
     published: &'a Published,
     reports: Option<&'a str>,
     thresholds: &'a Thresholds,
+    /// Whether anything stands against something stricter.
+    held: bool,
     findings: &'a mut Vec<(Finding, Option<String>)>,
 }
 
@@ -239,46 +242,43 @@ impl Ladder<'_> {
                 days: waits,
             };
         }
-        let Some(next) = rung.next() else {
-            // Nothing else will bring these later.
-            let is_there = self
-                .published
-                .text
-                .as_deref()
-                .is_some_and(|text| same(text, &here));
-            return Advice {
-                action: if is_there {
-                    Action::Done
-                } else {
-                    Action::Publish
-                },
-                step: rung,
-                record: Some(here),
-                days: 0,
-            };
+        let asks = against(rung.next().unwrap_or(rung))
+            .map(|hold| hold.code.asks())
+            .max();
+        let asked = match asks {
+            Some(Asks::Ask) => Some(Action::Ask),
+            Some(Asks::Fix) => Some(Action::Fix),
+            Some(Asks::Wait) => Some(Action::Wait),
+            None => None,
         };
-        if against(next).next().is_none() {
-            let record = self
-                .published
-                .on(next, self.extras(rung, next), self.reports);
-            return Advice {
-                action: Action::Publish,
-                step: next,
-                record: Some(record),
-                days: 0,
-            };
-        }
-        let asks = against(next).map(|hold| hold.code.asks()).max();
+        let action = match (asked, rung.next()) {
+            (Some(asked), _) => asked,
+            (None, Some(next)) => return self.up(rung, next),
+            (None, None) if self.is_there(&here) => Action::Done,
+            // Nothing else will bring what is new in it.
+            (None, None) => Action::Publish,
+        };
         Advice {
-            action: match asks {
-                Some(Asks::Ask) => Action::Ask,
-                Some(Asks::Fix) => Action::Fix,
-                _ => Action::Wait,
-            },
+            action,
             step: rung,
             record: Some(here),
             days: waits,
         }
+    }
+
+    fn up(&mut self, rung: Rung, next: Rung) -> Advice {
+        let extras = self.extras(rung, next);
+        Advice {
+            action: Action::Publish,
+            step: next,
+            record: Some(self.published.on(next, extras, self.reports)),
+            days: 0,
+        }
+    }
+
+    fn is_there(&self, record: &str) -> bool {
+        let text = self.published.text.as_deref();
+        text.is_some_and(|text| same(text, record))
     }
 
     /// What the record on `next` says beside its rung, coming from `rung`.
@@ -292,7 +292,7 @@ impl Ladder<'_> {
         Extras {
             subdomains: self.subdomains(rung, next),
             nonexistent: enough && none,
-            strict: rung == Rung::Reject && next == rung && self.may_be_strict(),
+            strict: rung == Rung::Reject && next == rung && self.may_be_strict() && !self.held,
         }
     }
 
@@ -323,6 +323,7 @@ impl Ladder<'_> {
             && next == rung
             && is_old
             && is_clean
+            && !self.held
             && self.facts.is_reported(self.thresholds.reporters);
         match below {
             Wish::None if may_rise => Some(Wish::Quarantine),
@@ -351,8 +352,9 @@ impl Ladder<'_> {
             self.findings.push((Finding::NotStrict, about));
         }
         let has_mail = self.facts.legitimate().messages > 0;
+        let is_reported = self.facts.is_reported(self.thresholds.reporters);
         let days = self.facts.days_under(Rung::Reject);
-        against.is_empty() && has_mail && i32::from(days) >= super::facts::DAYS
+        against.is_empty() && has_mail && is_reported && i32::from(days) >= super::facts::DAYS
     }
 }
 

@@ -98,11 +98,12 @@ pub struct Hold {
     pub days: u16,
 }
 
-/// All holds of a domain on a rung, in the order of their codes.
+/// All holds of a domain on a rung, in the order of their codes. At the top nothing is left to
+/// wait for, but streams ask as before: mail of one that begins there is refused until somebody
+/// says what it is.
 pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<Hold> {
-    let Some(next) = rung.next() else {
-        return Vec::new();
-    };
+    let is_top = rung.next().is_none();
+    let next = rung.next().unwrap_or(rung);
     let mut holds = Vec::new();
     let mut add = |code: HoldCode, stream: Option<&Stream>, messages: u64, days: u16| {
         holds.push(Hold {
@@ -118,7 +119,7 @@ pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<H
     if missing > 0 {
         add(HoldCode::NotEnoughDays, None, 0, missing);
     }
-    if !facts.is_reported(thresholds.reporters) {
+    if !is_top && !facts.is_reported(thresholds.reporters) {
         add(HoldCode::NoRecentReports, None, 0, 0);
     }
     let legitimate = facts.legitimate();
@@ -131,7 +132,7 @@ pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<H
         }
     }
     let confirmed = facts.confirmed;
-    if thresholds.confirm && confirmed.is_none_or(|day| day <= facts.today - YEAR) {
+    if !is_top && thresholds.confirm && confirmed.is_none_or(|day| day <= facts.today - YEAR) {
         add(HoldCode::Unconfirmed, None, 0, 0);
     }
     holds.sort_by_key(|hold| (hold.code, std::cmp::Reverse(hold.messages)));

@@ -207,6 +207,38 @@ fn each_hold_stands_against_its_rungs_alone() {
 }
 
 #[test]
+fn who_begins_at_the_top_is_asked_about_and_nothing_gets_stricter() {
+    let (_, record) = ON[4];
+    for (stream, code, action) in [
+        (
+            stream("via:x", Class::Unknown, 3, 200, 0),
+            HoldCode::UnknownStream,
+            Action::Ask,
+        ),
+        (
+            stream("known", Class::Known, 90, 1_000, 985),
+            HoldCode::FailingStream,
+            Action::Fix,
+        ),
+    ] {
+        let found = standing(&facts(record, 90, vec![ours(90), stream]), record);
+        let codes: Vec<HoldCode> = found.holds.iter().map(|hold| hold.code).collect();
+        assert_eq!(codes, [code]);
+        assert_eq!(found.holds[0].blocks, Rung::Reject);
+        assert_eq!(found.advice.action, action);
+        assert_eq!(found.advice.record.as_deref(), Some(record));
+        assert_eq!(found.lost, []);
+    }
+    // Nothing else is waited for, but nothing gets stricter without reports.
+    let mut silent = facts(record, 90, vec![ours(90)]);
+    silent.recent_reporters.clear();
+    let found = standing(&silent, record);
+    assert_eq!(found.holds, []);
+    assert_eq!(found.advice.action, Action::Done);
+    assert_eq!(found.advice.record.as_deref(), Some(record));
+}
+
+#[test]
 fn what_is_small_or_known_to_be_no_mail_of_ours_holds_nothing() {
     for harmless in [
         stream("via:x", Class::Unknown, 1, 19, 0),
