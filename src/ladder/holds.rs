@@ -147,14 +147,24 @@ fn of_stream(
     today: i32,
     thresholds: &Thresholds,
 ) -> Option<(HoldCode, u64)> {
+    let is_spf_only = || {
+        let share = thresholds.spf_only_share;
+        share.is_below(lately.spf_only, lately.messages)
+    };
     match stream.class {
         Class::Unknown => {
             let is_large = lately.messages >= thresholds.unknown_messages
                 && !thresholds
                     .unknown_share
                     .is_above(lately.messages, legitimate.messages);
-            (is_large && lately.aligned < lately.messages)
-                .then_some((HoldCode::UnknownStream, lately.messages))
+            if !is_large {
+                return None;
+            }
+            if lately.aligned < lately.messages {
+                return Some((HoldCode::UnknownStream, lately.messages));
+            }
+            // Whoever the domain's own SPF record lets send belongs to it, named or not.
+            is_spf_only().then_some((HoldCode::SpfOnlyStream, lately.spf_only))
         }
         Class::Ours | Class::Known => {
             let last = last_sent(stream, today);
@@ -166,10 +176,7 @@ fn of_stream(
             if share.is_above(below - failed_below, below) {
                 return Some((HoldCode::SubdomainStream, failed_below));
             }
-            let is_spf = thresholds
-                .spf_only_share
-                .is_below(lately.spf_only, lately.messages);
-            is_spf.then_some((HoldCode::SpfOnlyStream, lately.spf_only))
+            is_spf_only().then_some((HoldCode::SpfOnlyStream, lately.spf_only))
         }
         Class::List => (!stream.named && lately.messages >= thresholds.list_messages)
             .then_some((HoldCode::ListStream, lately.messages)),

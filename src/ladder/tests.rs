@@ -140,8 +140,8 @@ fn each_rung_is_left_after_its_days_and_none_is_left_out() {
 #[test]
 fn each_hold_stands_against_its_rungs_alone() {
     let with = |stream: Stream| vec![ours(90), stream];
-    let spf_only = {
-        let mut stream = stream("spf", Class::Known, 90, 20, 20);
+    let spf_only = |class: Class| {
+        let mut stream = stream("spf", class, 90, 20, 20);
         for day in stream.days.values_mut() {
             day.spf_only = 1;
         }
@@ -174,7 +174,13 @@ fn each_hold_stands_against_its_rungs_alone() {
             Action::Fix,
         ),
         (
-            with(spf_only),
+            with(spf_only(Class::Known)),
+            HoldCode::SpfOnlyStream,
+            Rung::RejectTest,
+            Action::Fix,
+        ),
+        (
+            with(spf_only(Class::Unknown)),
             HoldCode::SpfOnlyStream,
             Rung::RejectTest,
             Action::Fix,

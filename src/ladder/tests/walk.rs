@@ -11,7 +11,7 @@ use std::{
 };
 
 use self::{
-    parties::{Owner, Parties, RELAYS, STRANGER, truth},
+    parties::{Owner, Parties, RELAYS, STRANGER, STRANGER_ADDRESS, truth},
     receivers::{RECEIVERS, forged, part},
 };
 use super::{Action, Facts, Finding, OURS, Published, Rung, Standing, Subject, Thresholds, advise};
@@ -174,7 +174,7 @@ impl Walk {
     /// What a message really is, and what became of it.
     fn note(&mut self, one: &Sent, enforced: &str, day: i32) {
         let mut class = one.truth.unwrap();
-        if class == Class::Unknown && self.plan.is_found_out {
+        if one.address == STRANGER_ADDRESS && self.plan.is_found_out {
             class = Class::Known;
         }
         *self.truth.entry((day, class)).or_default() += one.messages;
