@@ -292,6 +292,12 @@ fn what_has_no_selector_is_matched_by_what_others_say() {
             aligned(true, true) | extra::RELAY,
         )
     };
+    let partner = || {
+        row(
+            "dkim voorbeeld.nl pt pass\nspf voorbeeld.nl pass",
+            aligned(true, true),
+        )
+    };
     let letter = || row("dkim voorbeeld.nl mc pass\nspf mcsv.net pass", dkim);
     let passed_on = || row("dkim voorbeeld.nl s1 pass\nspf alumni.edu pass", dkim);
     let list = || row("dkim voorbeeld.nl s1 fail\ndkim lijst.org l pass", 0);
@@ -314,6 +320,11 @@ fn what_has_no_selector_is_matched_by_what_others_say() {
         ),
         (
             vec![relay(), letter()],
+            row("dkim voorbeeld.nl - pass\nspf voorbeeld.nl fail", dkim),
+            "forwarding",
+        ),
+        (
+            vec![relay(), partner()],
             row("dkim voorbeeld.nl - pass\nspf voorbeeld.nl fail", dkim),
             "forwarding",
         ),

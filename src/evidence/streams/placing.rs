@@ -309,6 +309,8 @@ impl<'a> Others<'a> {
         match (fitting.next(), fitting.next()) {
             (Some(id), None) if *id == our_stream(domain) => Some(forwarding()),
             (Some(id), None) => Some(Placed::new(7, id.clone())),
+            // Each of them sends from where SPF passes: whichever it is, somebody sent it on.
+            (Some(_), Some(_)) if !passes => Some(forwarding()),
             (None, _) if passes && !belong_together(way, domain) => {
                 let usual = (domain.to_owned(), way.to_owned());
                 (!self.unselected.contains(&usual)).then(forwarding)
