@@ -18,6 +18,27 @@ use crate::{
     report::{Flags, Identity, Report},
 };
 
+/// A report that is there.
+struct Earlier {
+    messages: i64,
+    flags: u16,
+    /// What it added, unless that is forgotten.
+    rows: Option<Vec<u8>>,
+}
+
+impl Earlier {
+    /// Whether one of the same key takes its place: one that proves more, or else a fuller one. A
+    /// forged report knows the key of a real one, and says as much as it likes.
+    fn gives_way(&self, flags: u16, messages: i64) -> bool {
+        let proves = |flags: u16| match flags {
+            0 => 2,
+            standing::BARE => 1,
+            _ => 0,
+        };
+        self.rows.is_some() && (proves(flags), messages) > (proves(self.flags), self.messages)
+    }
+}
+
 impl Store {
     pub(super) fn add_within(&mut self, incoming: Incoming<'_>) -> rusqlite::Result<Taken> {
         let Incoming { report, rollup, .. } = incoming;
@@ -28,22 +49,24 @@ impl Store {
             None => self.find_earlier(incoming)?,
             found => found,
         };
-        let taken = match earlier {
-            None => Taken::Stored,
-            Some((earlier, Some(rows))) if earlier < messages => {
-                self.undo(domain, reporter, &rows)?;
-                Taken::Replaced
-            }
-            Some(_) => return Ok(Taken::Duplicate),
-        };
         let flags = match incoming.authenticated {
             Some(true) => 0,
             Some(false) => standing::NOT_AUTHENTICATED,
             None => standing::BARE,
         };
+        // What a report proves that did not count before has to be counted now.
+        let is_new = earlier.as_ref().is_none_or(|one| one.flags != flags);
+        let taken = match earlier {
+            None => Taken::Stored,
+            Some(earlier) if earlier.gives_way(flags, messages) => {
+                self.undo(domain, reporter, &earlier.rows.unwrap_or_default())?;
+                Taken::Replaced
+            }
+            Some(_) => return Ok(Taken::Duplicate),
+        };
         let rows = self.add_rows(domain, reporter, flags, incoming)?;
         let day = rollup.days.last().copied().unwrap_or_default();
-        self.add_policy(domain, day, incoming, i64::from(taken == Taken::Stored))?;
+        self.add_policy(domain, day, incoming, i64::from(is_new))?;
         self.connection
             .prepare_cached(ADD_REPORT)?
             .execute(params![
@@ -64,25 +87,27 @@ impl Store {
         Ok(taken)
     }
 
-    /// The messages of a report that is there, and what it added unless that is forgotten.
     fn find_report(
         &self,
         reporter: i64,
         domain: i64,
         report: &Report,
-    ) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+    ) -> rusqlite::Result<Option<Earlier>> {
         let mut found = self.connection.prepare_cached(FIND_REPORT)?;
         let key = params![reporter, domain, report.report_id, report.begin, report.end];
         found
-            .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(key, |row| {
+                Ok(Earlier {
+                    messages: row.get(0)?,
+                    flags: row.get(1)?,
+                    rows: row.get(2)?,
+                })
+            })
             .optional()
     }
 
     /// The same of the store that a trial stands upon. What it added there is no part of this one.
-    fn find_earlier(
-        &self,
-        incoming: Incoming<'_>,
-    ) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+    fn find_earlier(&self, incoming: Incoming<'_>) -> rusqlite::Result<Option<Earlier>> {
         let Some(earlier) = &self.earlier else {
             return Ok(None);
         };
@@ -94,7 +119,10 @@ impl Store {
             return Ok(None);
         };
         let found = earlier.find_report(reporter, domain, report)?;
-        Ok(found.map(|(messages, rows)| (messages, rows.map(|_| Vec::new()))))
+        Ok(found.map(|found| Earlier {
+            rows: found.rows.map(|_| Vec::new()),
+            ..found
+        }))
     }
 
     /// Adds facts and sources, and gives back what is needed to take them away again.
@@ -180,14 +208,17 @@ impl Store {
         let mut same = ([0; 4], 0_u64);
         while let Some([sender, known_by, flags, network, messages]) = reader.fact() {
             let address = reader.octets();
-            sources.execute(params![
-                domain,
-                known_by,
-                address,
-                first,
-                last,
-                sign.saturating_mul(messages)
-            ])?;
+            // From where a stream comes is evidence too, and has no flags by which to leave it out.
+            if flags & i64::from(standing::NOT_AUTHENTICATED) == 0 {
+                sources.execute(params![
+                    domain,
+                    known_by,
+                    address,
+                    first,
+                    last,
+                    sign.saturating_mul(messages)
+                ])?;
+            }
             let key = [sender, known_by, flags, network];
             if same.0 != key {
                 add(same.0, same.1)?;

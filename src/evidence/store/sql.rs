@@ -57,7 +57,7 @@ INSERT INTO latest SELECT domain, max(end) FROM report GROUP BY domain;
 
 pub(super) const FIND_WORD: &str = "SELECT id FROM word WHERE text = ?1";
 pub(super) const ADD_WORD: &str = "INSERT INTO word (text) VALUES (?1)";
-pub(super) const FIND_REPORT: &str = "SELECT messages, rows FROM report WHERE reporter = ?1 \
+pub(super) const FIND_REPORT: &str = "SELECT messages, flags, rows FROM report WHERE reporter = ?1 \
     AND domain = ?2 AND report_id = ?3 AND begin = ?4 AND end = ?5";
 pub(super) const ADD_REPORT: &str = "INSERT OR REPLACE INTO report (reporter, domain, report_id, begin, end, \
     day, messages, flags, received, rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";

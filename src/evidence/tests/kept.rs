@@ -1,7 +1,7 @@
 //! Reports as they are read, for the store.
 
 use super::{
-    super::{Incoming, NumberKind, Rollup, Store, Taken},
+    super::{Incoming, NumberKind, Rollup, Store, Taken, standing},
     *,
 };
 
@@ -32,12 +32,16 @@ fn report(id: u8, day: i64, rows: &[(u8, u32)]) -> Report {
 }
 
 fn add(store: &mut Store, report: &Report) -> Taken {
+    add_as(store, report, None)
+}
+
+fn add_as(store: &mut Store, report: &Report, authenticated: Option<bool>) -> Taken {
     let rollup = Rollup::new(report, |_| true, |_| false);
     let incoming = Incoming {
         reporter: "r.example",
         report,
         rollup: &rollup,
-        authenticated: None,
+        authenticated,
         today: 20_100,
     };
     store.add(incoming).unwrap()
@@ -71,6 +75,42 @@ fn store(reports: &[Report]) -> (tempfile::TempDir, Store) {
     }
     store.commit().unwrap();
     (folder, store)
+}
+
+#[test]
+fn a_report_that_proves_less_takes_no_place_and_names_no_address() {
+    let real = || report(1, 0, &[(1, 20)]);
+    let forged = || report(1, 0, &[(1, 90), (2, 9)]);
+    let of = |given: &[(Report, Option<bool>, Taken)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        for (report, authenticated, expected) in given {
+            assert_eq!(add_as(&mut store, report, *authenticated), *expected);
+        }
+        let counts = |flags: u16| flags & standing::NOT_AUTHENTICATED == 0;
+        let policies = store.policies(FROM, counts).unwrap();
+        let reports: u64 = policies.iter().map(|policy| policy.reports).sum();
+        let counted = given.iter().any(|(_, proof, _)| *proof != Some(false));
+        assert_eq!(reports, u64::from(counted));
+        all(&store)
+    };
+    for proof in [Some(true), None] {
+        let alone = of(&[(real(), proof, Taken::Stored)]);
+        let after = [
+            (real(), proof, Taken::Stored),
+            (forged(), Some(false), Taken::Duplicate),
+        ];
+        assert_eq!(of(&after), alone);
+        let before = [
+            (forged(), Some(false), Taken::Stored),
+            (real(), proof, Taken::Replaced),
+        ];
+        assert_eq!(of(&before), alone);
+    }
+    let shown = of(&[(forged(), Some(false), Taken::Stored)]);
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    let with_addresses = of(&[(forged(), Some(true), Taken::Stored)]);
+    assert_eq!(with_addresses.len(), 4, "{with_addresses:?}");
 }
 
 #[test]
