@@ -11,7 +11,7 @@ use std::{
 };
 
 use self::{
-    parties::{Owner, Parties, RELAYS, STRANGER, STRANGER_ADDRESS, truth},
+    parties::{Owner, Parties, RELAYS, STRANGER, STRANGER_ADDRESS, TAX_ADDRESS, truth},
     receivers::{RECEIVERS, forged, part},
 };
 use super::{Action, Facts, Finding, OURS, Published, Rung, Standing, Subject, Thresholds, advise};
@@ -29,7 +29,7 @@ use crate::{
 const FIRST: i32 = 20_000;
 const YEAR: i32 = 365;
 /// What is kept is sorted each day: a whole year of it would take long.
-const KEPT: i32 = 84;
+const KEPT: i32 = 63;
 const SELECTOR: &str = "dkim:voorbeeld.nl/old2019";
 
 /// When the letters about tax begin.
@@ -161,8 +161,10 @@ impl Walk {
             }
         }
         if self.plan.is_forged {
-            let text = forged(day);
-            self.take("nep.example", &text, day, false);
+            for name in ["nep.example", "google.com"] {
+                let text = forged(day, name);
+                self.take(name, &text, day, false);
+            }
         }
         self.store.commit().unwrap();
         if day % 7 == 0 {
@@ -179,7 +181,7 @@ impl Walk {
         }
         *self.truth.entry((day, class)).or_default() += one.messages;
         let is_lost = one.is_aligned() == (false, false) && enforced == "reject";
-        if is_lost && matches!(class, Class::Ours | Class::Known) {
+        if is_lost && matches!(class, Class::Ours | Class::Known | Class::Unknown) {
             self.rejected.push(Rejected {
                 day,
                 address: one.address.clone(),
@@ -264,6 +266,9 @@ impl Walk {
         let alarm = (Finding::UnknownSelector, Some(SELECTOR.to_owned()));
         let is_due = today > STRANGER && !known;
         assert_eq!(standing.findings.contains(&alarm), is_due, "day {day}");
+        let against = (Finding::NotStrict, Some("dkim:voorbeeld.nl/afs".to_owned()));
+        let is_top = standing.step == Some(Rung::Reject) && standing.lost.is_empty();
+        assert!(!is_top || standing.findings.contains(&against), "day {day}");
         let record = standing.advice.record.as_deref().unwrap_or_default();
         assert!(!record.contains("adkim") && !record.contains("aspf"));
         assert_eq!(facts.ignored_reports > 0, self.plan.is_forged, "day {day}");
@@ -377,25 +382,37 @@ impl Walk {
                 self.table()
             );
         }
-        assert_eq!(found.len(), truth.len(), "{}", self.table());
+        let all: u64 = truth.values().sum();
+        found.retain(|class, _| !truth.contains_key(class));
+        let other: u64 = found.values().sum();
+        assert!(other * 1_000 <= all, "{}", self.table());
     }
 }
 
 #[test]
 fn a_domain_without_a_season_arrives_and_made_up_reports_change_nothing() {
-    let plan = Plan { stays: 70, ..PLAIN };
+    let plan = Plan {
+        stays: YEAR,
+        ..PLAIN
+    };
     let forged = Plan {
         is_forged: true,
-        ..plan
+        ..PLAIN
     };
-    let [plain, forged] = [plan, forged].map(|plan| {
-        let walk = Walk::of(plan);
-        println!("{:?}\n{}", walk.steps(), walk.table());
+    let [plain, forged] = std::thread::scope(|scope| {
+        [plan, forged]
+            .map(|plan| scope.spawn(move || Walk::of(plan)))
+            .map(|walk| walk.join().unwrap())
+    });
+    for walk in [&plain, &forged] {
         walk.check();
         assert!(walk.rejected.is_empty(), "{:?}", walk.rejected);
-        walk
-    });
-    assert_eq!(plain.diary, forged.diary);
+    }
+    // That year is looked at until it has arrived.
+    for (one, other) in forged.diary.iter().zip(&plain.diary) {
+        assert_eq!(one, other);
+    }
+    println!("{:?}", plain.steps());
 }
 
 #[test]
@@ -422,6 +439,8 @@ fn a_season_that_begins_at_the_top_loses_nine_days_at_most() {
     println!("{:?}\n{}", walk.steps(), walk.table());
     walk.check();
     let begins = walk.parties.season.unwrap();
+    let is_tax = |one: &Rejected| one.address == TAX_ADDRESS;
+    assert!(walk.rejected.iter().all(is_tax), "{:?}", walk.rejected);
     let last = walk.rejected.iter().map(|one| one.day).max().unwrap();
     assert!(last < begins + 9, "{begins}: {:?}", walk.rejected);
     let back = |action: &Action| *action == Action::StepBack;

@@ -18,6 +18,7 @@ const APPOINTMENTS: &str = "afspraken.voorbeeld.nl";
 pub(super) const RELAYS: [&str; 2] = ["192.0.2.1", "2001:db8::25"];
 /// On this day a stranger signs for the first time with a key that is in the DNS.
 pub(super) const STRANGER: i32 = FIRST + 21;
+pub(super) const TAX_ADDRESS: &str = "203.0.119.3";
 pub(super) const STRANGER_ADDRESS: &str = "203.0.116.5";
 /// So long letters about tax are sent.
 const SEASON: i32 = 60;
@@ -120,7 +121,7 @@ impl Parties {
         sent.extend(forwarded(day, &busy, chance));
         sent.extend(abuse(day, chance));
         if day >= STRANGER {
-            let messages = if day == STRANGER { 1 } else { busy(30) };
+            let messages = if day == STRANGER { 1 } else { busy(60) };
             let stranger = Sent::new(Class::Unknown, STRANGER_ADDRESS, messages);
             let stranger = stranger.signed(FROM, "old2019", "pass");
             sent.push(stranger.spf("oudsysteem.example", "pass"));
@@ -143,12 +144,18 @@ impl Parties {
             partner = Sent::new(Class::Known, partner.address, partner.messages);
             partner = partner.signed(FROM, "pt", "pass");
         }
-        sent.push(partner.spf(FROM, "pass"));
+        sent.push(partner.spf("post.voorbeeld.nl", "pass"));
         if self
             .season
             .is_some_and(|from| (from..from + SEASON).contains(&day))
         {
-            let mut tax = Sent::new(Class::Known, "203.0.119.3", busy(200));
+            // Nobody is asked who that is while all of it is right.
+            let class = if self.is_well {
+                Class::Unknown
+            } else {
+                Class::Known
+            };
+            let mut tax = Sent::new(class, TAX_ADDRESS, busy(200));
             tax = tax.signed("aanslagen.example", "ta", "pass");
             if self.is_well || self.is_mended(Owner::Tax, day) {
                 tax = tax.signed(FROM, "ta", "pass");
@@ -167,8 +174,10 @@ fn forwarded(day: i32, busy: &impl Fn(u64) -> u64, chance: &mut Chance) -> Vec<S
         "club.example",
         "post.example",
         "thuis.example",
+        "werk.example",
+        "school.example",
     ];
-    let place = usize::try_from(day % 4).unwrap();
+    let place = usize::try_from(day % 6).unwrap();
     let address = format!("198.51.101.{}", 4 * place + 1);
     let messages = busy(40 + chance.below(20));
     for (result, messages) in [("pass", messages), ("fail", messages / 4)] {

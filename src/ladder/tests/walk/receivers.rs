@@ -1,7 +1,9 @@
 //! Receivers: what they do with mail that fails, and how they report.
 
+use super::{FIRST, parties::RELAYS};
 use crate::evidence::{
     rollup::DAY,
+    streams::Class,
     tests::{FROM, made::Sent},
 };
 
@@ -88,17 +90,18 @@ pub(super) const RECEIVERS: [Receiver; 8] = [
 
 /// What is sent in large numbers goes to every other one of them each day; the rest to one alone.
 const LARGE: u64 = 150;
+/// Whose turn it is, about as often as its share.
+const TURNS: [usize; 19] = [0, 1, 2, 0, 3, 1, 0, 4, 1, 0, 2, 5, 0, 1, 6, 3, 1, 7, 0];
 
 /// The part of each that this receiver gets, by its place.
 pub(super) fn part(sent: &[Sent], place: usize, day: i32) -> Vec<Sent> {
     let day = usize::try_from(day).unwrap();
-    let number = RECEIVERS.len();
     let shares = || RECEIVERS.iter().skip(day % 2).step_by(2);
     let all: u64 = shares().map(|one| one.share).sum();
     let mut parts = Vec::new();
     for (party, one) in sent.iter().enumerate() {
         let messages = if one.messages < LARGE {
-            let is_here = (day + day / number + 3 * party) % number == place;
+            let is_here = TURNS[(day + 3 * party) % TURNS.len()] == place;
             if is_here { one.messages } else { 0 }
         } else if place % 2 == day % 2 {
             one.messages * RECEIVERS[place].share / all
@@ -182,21 +185,30 @@ impl Receiver {
     }
 }
 
-/// Reports of somebody who is no receiver: all abuse passes, and all of ours is refused.
-pub(super) fn forged(day: i32) -> String {
-    use crate::evidence::streams::Class;
-    let blame = Sent::new(Class::Ours, super::parties::RELAYS[0], 9_000);
-    let blame = blame.signed(FROM, "s1", "fail").spf(FROM, "fail");
-    let praise = [
+/// A report of somebody who is no receiver, though he may say that he is: all abuse passes, all of
+/// ours is refused, and for some weeks a stream that the operator knows comes from elsewhere.
+pub(super) fn forged(day: i32, name: &'static str) -> String {
+    let blame = Sent::new(Class::Ours, RELAYS[0], 9_000);
+    let moved = Sent::new(Class::Known, "198.18.0.1", 90_000);
+    let mut rows = vec![
+        blame.signed(FROM, "s1", "fail").spf(FROM, "fail"),
         Sent::new(Class::Abuse, "203.0.120.4", 9_000)
             .signed("opdringerig.example", "o", "pass")
             .signed(FROM, "s1", "pass"),
         Sent::new(Class::Abuse, "100.64.0.9", 9_000).spf(FROM, "pass"),
         Sent::new(Class::Abuse, "100.64.0.10", 9_000).signed(FROM, "nep", "pass"),
     ];
-    let rows: Vec<Sent> = praise.into_iter().chain([blame]).collect();
+    if day < FIRST + 25 {
+        rows.push(
+            moved
+                .signed("factuursaas.nl", "fs", "pass")
+                .spf("mail.factuursaas.nl", "pass"),
+        );
+    }
+    // An id that no report of his has.
     let liar = Receiver {
-        name: "nep.example",
+        name,
+        reuses: true,
         ..PLAIN
     };
     liar.report("v=DMARC1; p=reject", day, &rows)
