@@ -165,6 +165,9 @@ impl Walk {
                 let text = forged(day, name);
                 self.take(name, &text, day, false);
             }
+            // Who knows when a receiver reports knows its next key too.
+            let text = forged(day + 1, "outlook.com");
+            self.take("outlook.com", &text, day, false);
         }
         self.store.commit().unwrap();
         if day % 7 == 0 {
@@ -412,7 +415,6 @@ fn a_domain_without_a_season_arrives_and_made_up_reports_change_nothing() {
     for (one, other) in forged.diary.iter().zip(&plain.diary) {
         assert_eq!(one, other);
     }
-    println!("{:?}", plain.steps());
 }
 
 #[test]
@@ -423,7 +425,6 @@ fn a_season_before_the_top_loses_no_mail() {
             is_found_out: matches!(season, Season::After(_)),
             ..PLAIN
         });
-        println!("{:?}\n{}", walk.steps(), walk.table());
         walk.check();
         assert!(walk.rejected.is_empty(), "{:?}", walk.rejected);
     }
@@ -436,7 +437,6 @@ fn a_season_that_begins_at_the_top_loses_nine_days_at_most() {
         ..PLAIN
     };
     let walk = Walk::of(plan);
-    println!("{:?}\n{}", walk.steps(), walk.table());
     walk.check();
     let begins = walk.parties.season.unwrap();
     let is_tax = |one: &Rejected| one.address == TAX_ADDRESS;
@@ -457,7 +457,6 @@ fn a_season_that_is_right_from_the_first_changes_nothing() {
         is_well: true,
         ..PLAIN
     });
-    println!("{:?}\n{}", walk.steps(), walk.table());
     walk.check();
     assert!(walk.rejected.is_empty(), "{:?}", walk.rejected);
 }

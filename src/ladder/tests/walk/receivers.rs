@@ -205,12 +205,7 @@ pub(super) fn forged(day: i32, name: &'static str) -> String {
                 .spf("mail.factuursaas.nl", "pass"),
         );
     }
-    // An id that no report of his has.
-    let liar = Receiver {
-        name,
-        reuses: true,
-        ..PLAIN
-    };
+    let liar = Receiver { name, ..PLAIN };
     liar.report("v=DMARC1; p=reject", day, &rows)
 }
 
