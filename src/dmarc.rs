@@ -107,6 +107,22 @@ impl DmarcRecord {
     }
 }
 
+impl DmarcRecord {
+    /// Whether it is a test, at least to some receivers: by `t=y`, or by `pct=0` to those of
+    /// RFC 7489.
+    pub fn is_test(&self) -> bool {
+        let is_zero = |percentage: &str| percentage.parse() == Ok(0_u8);
+        self.testing || self.percentage.as_deref().is_some_and(is_zero)
+    }
+
+    /// Whether receivers are asked to act on mail that fails, and it is no test: from the domain
+    /// of the record, or from one below that has none of its own.
+    pub fn is_enforced(&self, below: bool) -> bool {
+        let policy = if below { self.subdomains } else { self.policy };
+        policy != Wish::None && !self.is_test()
+    }
+}
+
 /// The tags of a record in their order, their names in lower case.
 ///
 /// # Errors

@@ -1,21 +1,26 @@
 //! `zegel dmarc`: from `p=none` to `p=reject`, and how far every domain has come.
 
+mod figures;
+mod overview;
 mod status;
 mod told;
 
 use clap::Subcommand;
 
-use self::status::StatusArguments;
+use self::{overview::OverviewArguments, status::StatusArguments};
 use super::{context::Context, failure::Failure, status::Status};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DmarcCommand {
     /// How far each domain has come, what holds it, and which record it should have now
     Status(StatusArguments),
+    /// What the DNS has of each domain, as the yearly measurement counts it
+    Overview(OverviewArguments),
 }
 
 pub(super) fn run(command: &DmarcCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
         DmarcCommand::Status(arguments) => status::run(arguments, context),
+        DmarcCommand::Overview(arguments) => overview::run(arguments, context),
     }
 }

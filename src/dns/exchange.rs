@@ -67,6 +67,8 @@ pub(super) enum Party {
     Authority,
     /// One that finds out, as mail servers ask it: RD=1.
     Resolver,
+    /// One that finds out, and says whether it has validated that (RFC 6840 §5.7): RD=1, AD=1.
+    ResolverValidating,
     /// One that finds out, and passes on what it finds without validation: RD=1, CD=1.
     ResolverUnvalidated,
 }
@@ -402,6 +404,7 @@ enum Extension {
 fn message(question: &Question, extension: Extension) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = question.to != Party::Authority;
+    message.metadata.authentic_data = question.to == Party::ResolverValidating;
     message.metadata.checking_disabled = question.to == Party::ResolverUnvalidated;
     message.add_query(Query::query(question.name.clone(), question.record_type));
     if matches!(extension, Extension::Edns) {

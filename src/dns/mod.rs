@@ -17,6 +17,7 @@ mod exchange;
 mod finding;
 mod judge;
 mod lead;
+mod measurement;
 mod observation;
 mod policy;
 mod policy_judge;
@@ -37,6 +38,7 @@ pub use self::{
     exchange::{Limits, Pace, Rate, Silence},
     finding::{Code, Finding},
     judge::{holds_record, judge, judge_unknown},
+    measurement::Measurement,
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
     policy::{MailPolicy, SpfVerdict},
     policy_judge::{FIRST_DMARC, NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},

@@ -62,10 +62,7 @@ impl Round {
     /// The policies of a domain, and what they say of the addresses of the relay.
     pub async fn mail_policy(&self, domain: &str, relays: &[IpAddr]) -> MailPolicy {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-        let spf = self.texts(&domain).await.map(|mut texts| {
-            texts.retain(|text| is_spf(text));
-            texts
-        });
+        let spf = self.spf(&domain).await;
         let mut verdicts = Vec::new();
         for relay in relays {
             let verdict = spf_verdict(self.resolver(), *relay, &domain).await;
@@ -87,7 +84,14 @@ impl Round {
         }
     }
 
-    async fn texts(&self, name: &str) -> Result<Vec<String>, DnsError> {
+    /// The TXT records of a domain that begin with `v=spf1`.
+    pub(super) async fn spf(&self, domain: &str) -> Result<Vec<String>, DnsError> {
+        let mut texts = self.texts(domain).await?;
+        texts.retain(|text| is_spf(text));
+        Ok(texts)
+    }
+
+    pub(super) async fn texts(&self, name: &str) -> Result<Vec<String>, DnsError> {
         match self.resolver().txt(name).await {
             Err(DnsError::NoRecord | DnsError::NoSuchName) => Ok(Vec::new()),
             other => other,
@@ -154,7 +158,7 @@ impl Round {
         targets
     }
 
-    async fn mx(&self, domain: &str) -> Result<Vec<String>, DnsError> {
+    pub(super) async fn mx(&self, domain: &str) -> Result<Vec<String>, DnsError> {
         let name = absolute(domain).ok_or(DnsError::NoSuchName)?;
         let answer = self
             .resolver()

@@ -85,6 +85,33 @@ pub fn joined(records: &[String]) -> Option<String> {
     Some(format!("v=spf1 {}", allowing.collect::<Vec<_>>().join(" ")))
 }
 
+/// What is so where nothing in a record matches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    /// `-all` or `~all`
+    Denies,
+    /// `?all` or `+all`, or nothing is said.
+    Open,
+    /// The record of this domain tells, by `redirect=`.
+    Elsewhere(String),
+}
+
+/// How a record ends; with an `all`, `redirect=` says nothing (RFC 7208 §6.1).
+pub(super) fn end(record: &str) -> End {
+    let redirect = || {
+        terms(record).find_map(|term| {
+            let (name, domain) = term.split_once('=')?;
+            let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+            name.eq_ignore_ascii_case("redirect").then_some(domain)
+        })
+    };
+    match terms(record).find(|term| is_all(term)) {
+        Some(all) if all.starts_with(['-', '~']) => End::Denies,
+        Some(_) => End::Open,
+        None => redirect().map_or(End::Open, End::Elsewhere),
+    }
+}
+
 /// How much an `all` denies.
 fn hardness(all: &str) -> usize {
     let qualifiers = ['+', '?', '~', '-'];

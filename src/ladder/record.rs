@@ -44,7 +44,7 @@ impl Published {
     /// the rung above has not been tried.
     pub fn rung(&self) -> Option<Rung> {
         let record = self.record.as_ref()?;
-        Some(rung(record.policy, is_test(record)))
+        Some(rung(record.policy, record.is_test()))
     }
 
     /// What receivers do with mail from the domain itself, the strictest of them.
@@ -226,10 +226,6 @@ pub(super) fn wish(rung: Rung) -> Wish {
         Rung::QuarantineTest | Rung::Quarantine => Wish::Quarantine,
         Rung::RejectTest | Rung::Reject => Wish::Reject,
     }
-}
-
-fn is_test(record: &DmarcRecord) -> bool {
-    record.testing || record.percentage.as_deref().is_some_and(is_zero)
 }
 
 fn is_zero(percentage: &str) -> bool {
