@@ -13,6 +13,14 @@ pub(crate) enum Answer {
     Texts(Vec<String>),
     /// A PTR to a name of these labels.
     Pointer(Vec<String>),
+    /// A domain: TXT and MX records, and whether a resolver that validates finds it signed.
+    Domain {
+        texts: Vec<String>,
+        mail: Vec<String>,
+        signed: bool,
+    },
+    /// A TLSA record.
+    Tlsa,
     /// The name has no such record.
     NoRecord,
     /// SERVFAIL
@@ -36,7 +44,23 @@ pub(crate) fn serve(answers: HashMap<String, Answer>) -> SocketAddr {
 /// RFC 1035 §4.1, as far as it is needed.
 fn respond(query: &[u8], answers: &HashMap<String, Answer>) -> Vec<u8> {
     let (name, end) = question(query);
+    let kind = query[end - 3];
+    // RFC 6840 §5.7: only those who ask for it are told that the answer is validated.
+    let asks = query[3] & 0x20;
+    let mut signed = 0;
     let (code, records) = match answers.get(&name) {
+        Some(Answer::Domain {
+            texts,
+            mail,
+            signed: is_signed,
+        }) => {
+            signed = if *is_signed { asks } else { 0 };
+            let mut records: Vec<_> = texts.iter().map(|text| txt(text)).collect();
+            records.extend(mail.iter().map(|name| mx(name)));
+            records.retain(|(one, _)| *one == kind);
+            (0, records)
+        }
+        Some(Answer::Tlsa) => (0, vec![(52, vec![3, 1, 1, 0xaa, 0xbb])]),
         Some(Answer::Texts(texts)) => (0, texts.iter().map(|text| txt(text)).collect()),
         Some(Answer::Pointer(labels)) => (0, vec![ptr(labels)]),
         Some(Answer::NoRecord) => (0, Vec::new()),
@@ -46,7 +70,7 @@ fn respond(query: &[u8], answers: &HashMap<String, Answer>) -> Vec<u8> {
     let mut response = query[..2].to_vec();
     response.extend([
         0x81,
-        0x80 | code,
+        0x80 | signed | code,
         0,
         1,
         0,
@@ -72,6 +96,15 @@ fn ptr(labels: &[String]) -> (u8, Vec<u8>) {
     let mut data = strings(labels.iter().map(String::as_bytes));
     data.push(0);
     (12, data)
+}
+
+/// `.` is the null MX.
+fn mx(name: &str) -> (u8, Vec<u8>) {
+    let labels = name.split('.').filter(|label| !label.is_empty());
+    let mut data = vec![0, 10];
+    data.extend(strings(labels.map(str::as_bytes)));
+    data.push(0);
+    (15, data)
 }
 
 fn strings<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {

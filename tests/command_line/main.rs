@@ -21,6 +21,7 @@ mod messages;
 mod moving;
 mod onboarding;
 mod onboarding_handover;
+mod overview;
 mod reports;
 mod reports_arriving;
 mod rotation;
