@@ -363,6 +363,17 @@ pub(super) fn errors(book: &Book) {
     code(&["org", "list"], "configuration");
 }
 
+/// Of all and of one, and what has changed.
+fn overview(book: &Book, setup: &Setup) {
+    let overview = ["dmarc", "overview"];
+    book.run(setup, "dmarc-overview", &overview);
+    let one = [&overview[..], &["voorbeeld"]].concat();
+    let earlier = book.run(setup, "dmarc-overview", &one);
+    let earlier = setup.write("earlier.json", &earlier.to_string());
+    let since = [&one[..], &["--since", &earlier]].concat();
+    book.run(setup, "dmarc-overview", &since);
+}
+
 /// What receivers report.
 pub(super) fn reports(book: &Book) {
     let setup = Setup::with_key();
@@ -402,6 +413,15 @@ pub(super) fn reports(book: &Book) {
     let answers = HashMap::from([
         ("1.2.0.192.in-addr.arpa".to_owned(), Answer::Pointer(named)),
         (
+            "voorbeeld.nl".to_owned(),
+            Answer::Domain {
+                texts: Vec::new(),
+                mail: vec!["mx.relay.example".to_owned()],
+                signed: true,
+            },
+        ),
+        ("oud-voorbeeld.nl".to_owned(), Answer::Failure),
+        (
             "_dmarc.voorbeeld.nl".to_owned(),
             Answer::Texts(vec![record.clone()]),
         ),
@@ -431,6 +451,7 @@ pub(super) fn reports(book: &Book) {
     book.run(&setup, "report-name", &[&name[..], &known].concat());
     let status = ["dmarc", "status", "--as-of", "2026-02-01"];
     book.run(&setup, "dmarc-status", &status);
+    overview(book, &setup);
     // What is aligned is no abuse.
     let aligned = ["report", "name", "voorbeeld.nl", "dkim:voorbeeld.nl/x"];
     let abuse = [&aligned[..], &["--as", "abuse"]].concat();
