@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::Algorithm,
-    keys::{Clock, Delegated, Keyring, Moment, Sight, Situation, Timing},
+    keys::{Clock, Delegated, Keyring, Moment, Reported, Sight, Situation, Timing},
     names::DomainName,
 };
 
@@ -55,6 +55,7 @@ fuzz_target!(|input: &[u8]| {
         domains: &domains,
         incoming: &[],
         delegated: Delegated::default(),
+        reported: Reported::default(),
         away: &[],
         algorithms: &Algorithm::ALL,
         timing: &timing,

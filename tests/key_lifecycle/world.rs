@@ -7,7 +7,7 @@ use zegel::{
     dkim::key::{Algorithm, Fingerprint},
     keys::{
         self, Change, ChangeRefusal, Clock, CommandError, Delegated, Event, Insistence, KeyEntry,
-        Keyring, Moment, Publication, Sight, Situation, State, Timing, WantedKey,
+        Keyring, Moment, Publication, Reported, Sight, Situation, State, Timing, WantedKey,
     },
     names::{DomainName, Selector},
 };
@@ -104,6 +104,7 @@ impl World {
             algorithms: &self.algorithms,
             timing: &self.timing,
             delegated: Delegated::default(),
+            reported: Reported::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use zegel::config;
 use zegel::dkim::Algorithm;
-use zegel::keys::{Delegated, Moment, Sight, Situation};
+use zegel::keys::{Delegated, Moment, Reported, Sight, Situation};
 use zegel::keystore::{Keystore, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
@@ -106,6 +106,7 @@ fn age(keystore: &Keystore, folder: &Path, now: Timestamp) {
             algorithms: &organisation.algorithms,
             timing: &timing,
             delegated: Delegated::default(),
+            reported: Reported::default(),
         };
         let plan = situation.plan(moment, |_, _| SEEN);
         let mut writer = keystore.writer().expect("the lock");

@@ -48,8 +48,8 @@ impl Cell {
             .unwrap_or(Self::No)
     }
 
-    fn is_needed(&self) -> bool {
-        *self != Self::NotNeeded
+    fn is_needed(self) -> bool {
+        self != Self::NotNeeded
     }
 }
 
@@ -94,6 +94,7 @@ pub(super) struct ToldDomain {
     pub(super) problem: Option<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_not_needed(cell: &Cell) -> bool {
     !cell.is_needed()
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -86,7 +86,7 @@ type Servers = BTreeMap<String, Result<bool, DnsError>>;
 
 pub(super) fn run(arguments: &OverviewArguments, context: &mut Context) -> Result<Status, Failure> {
     let id = arguments.organisation.as_deref();
-    let earlier = arguments.since.as_ref().map(|file| read(file, id));
+    let earlier = arguments.since.as_deref().map(|file| read(file, id));
     let earlier = earlier.transpose()?;
     let loaded = context.load_of_or_all(id)?;
     let wanted = match id {
@@ -120,7 +120,7 @@ pub(super) fn run(arguments: &OverviewArguments, context: &mut Context) -> Resul
 }
 
 /// An earlier document about the same.
-fn read(file: &PathBuf, organisation: Option<&str>) -> Result<Earlier, Failure> {
+fn read(file: &Path, organisation: Option<&str>) -> Result<Earlier, Failure> {
     let refuse = |why: &str| Failure::Usage(format!("--since {}: {why}", file.display()));
     let octets = message::read(Some(file))?;
     if octets.len() > LARGEST {
@@ -299,8 +299,7 @@ fn dmarc(domain: &str, found: Option<&(String, Vec<String>)>) -> (Cell, Cell) {
 }
 
 fn csv(domains: &[ToldDomain]) -> Vec<u8> {
-    let [a, b, c, d, e, f, g] = NAMES;
-    let headings = ["domain", "organisation", "use", a, b, c, d, e, f, g];
+    let headings = behind(["domain", "organisation", "use"], NAMES);
     let rows = domains
         .iter()
         .map(|told| row(told, [&told.domain, &told.organisation]));
@@ -310,16 +309,20 @@ fn csv(domains: &[ToldDomain]) -> Vec<u8> {
 fn row(told: &ToldDomain, first: [&str; 2]) -> [String; MEASURES + 3] {
     let [one, other] = first.map(str::to_owned);
     let used = if told.parked { "parked" } else { "sending" };
-    let [a, b, c, d, e, f, g] = told.cells().map(|cell| cell.to_string());
-    [one, other, used.to_owned(), a, b, c, d, e, f, g]
+    let cells = told.cells().map(|cell| cell.to_string());
+    behind([one, other, used.to_owned()], cells)
+}
+
+/// A row: what is measured, behind what it is measured of.
+fn behind<T: Default>(first: [T; 3], measured: [T; MEASURES]) -> [T; MEASURES + 3] {
+    let mut all = first.into_iter().chain(measured);
+    std::array::from_fn(|_| all.next().unwrap_or_default())
 }
 
 fn print(document: &Document, output: &mut Output) {
-    let [a, b, c, d, e, f, g] = NAMES.map(str::to_uppercase);
-    let headings = [&a, &b, &c, &d, &e, &f, &g].map(String::as_str);
-    let [a, b, c, d, e, f, g] = headings;
-    let headings = ["ORGANISATION", "DOMAIN", "USE", a, b, c, d, e, f, g];
-    let mut table = Table::new(headings);
+    let names = NAMES.map(str::to_uppercase);
+    let names = names.each_ref().map(String::as_str);
+    let mut table = Table::new(behind(["ORGANISATION", "DOMAIN", "USE"], names));
     for told in &document.domains {
         table.row(row(told, [&told.organisation, &told.domain]));
     }
@@ -353,18 +356,12 @@ fn print(document: &Document, output: &mut Output) {
 
 /// Such as `3 of 4 (75.0 %), +1 (+25.0), 1 unknown`.
 fn said(figure: &Figure) -> String {
-    let mut text = format!("{} of {}", figure.count, figure.of);
-    if let Some(percent) = figure.percent {
-        text += &format!(" ({percent:.1} %)");
-    }
-    if let Some(change) = figure.count_change {
-        text += &format!(", {change:+}");
-    }
-    if let Some(change) = figure.percent_change {
-        text += &format!(" ({change:+.1})");
-    }
-    if figure.unknown > 0 {
-        text += &format!(", {} unknown", figure.unknown);
-    }
-    text
+    let percent = figure.percent.map(|percent| format!(" ({percent:.1} %)"));
+    let change = figure.count_change.map(|change| format!(", {change:+}"));
+    let shift = figure
+        .percent_change
+        .map(|change| format!(" ({change:+.1})"));
+    let unknown = (figure.unknown > 0).then(|| format!(", {} unknown", figure.unknown));
+    let more = [percent, change, shift, unknown].map(Option::unwrap_or_default);
+    format!("{} of {}{}", figure.count, figure.of, more.concat())
 }

@@ -136,7 +136,7 @@ impl Walk {
 
     fn is_there(&self, today: i32) -> bool {
         let (from, record) = self.records.last().unwrap();
-        let is_top = Published::new(&[record.clone()]).rung() == Some(Rung::Reject);
+        let is_top = Published::new(std::slice::from_ref(record)).rung() == Some(Rung::Reject);
         let season = self.parties.season.is_some_and(|from| from < today);
         let is_over = season || matches!(self.plan.season, Season::Never);
         is_top && is_over && today - from >= self.plan.stays
@@ -313,7 +313,7 @@ impl Walk {
         if stream == SELECTOR && !self.plan.is_found_out {
             return;
         }
-        let days = 1 + i32::from(stream.len() % 2 == 0);
+        let days = 1 + i32::from(stream.len().is_multiple_of(2));
         self.names.entry(stream).or_insert(today + days);
     }
 
@@ -402,17 +402,17 @@ fn a_domain_without_a_season_arrives_and_made_up_reports_change_nothing() {
         is_forged: true,
         ..PLAIN
     };
-    let [plain, forged] = std::thread::scope(|scope| {
+    let [honest, forged] = std::thread::scope(|scope| {
         [plan, forged]
             .map(|plan| scope.spawn(move || Walk::of(plan)))
             .map(|walk| walk.join().unwrap())
     });
-    for walk in [&plain, &forged] {
+    for walk in [&honest, &forged] {
         walk.check();
         assert!(walk.rejected.is_empty(), "{:?}", walk.rejected);
     }
     // That year is looked at until it has arrived.
-    for (one, other) in forged.diary.iter().zip(&plain.diary) {
+    for (one, other) in forged.diary.iter().zip(&honest.diary) {
         assert_eq!(one, other);
     }
 }

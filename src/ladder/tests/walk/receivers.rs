@@ -8,6 +8,10 @@ use crate::evidence::{
 };
 
 /// Someone who receives mail, and reports.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each has its own mix of bad habits"
+)]
 pub(super) struct Receiver {
     pub(super) name: &'static str,
     /// Its part of the mail, in percent.
