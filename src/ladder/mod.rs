@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`record`] reads and writes records, [`facts`] sums up what reports prove, [`holds`] says what
-//! stands against the next rung, [`advise`] joins them, and [`words`] says it. `docs/dmarc.md` has the same table,
+//! stands against the next rung, [`advise`] joins them, and [`mod@words`] says it. `docs/dmarc.md` has the same table,
 //! with the source of each number.
 
 mod advice;
