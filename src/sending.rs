@@ -14,7 +14,7 @@ use crate::{
     evidence::{
         Store, StoreError,
         rollup::DAY,
-        selectors::{Seen, selectors},
+        selectors::{Seen, selectors, unknown_selectors},
         standing,
         streams::{Evidence, Stream, Window, streams},
     },
@@ -161,6 +161,9 @@ pub struct Sorted {
     pub policy_domain: DomainName,
     /// The largest first.
     pub streams: Vec<Stream>,
+    /// Keys in the zone that sign and that nobody knows, by domain and selector, with the stream in
+    /// which each was seen.
+    pub unknown_selectors: BTreeMap<(String, String), String>,
 }
 
 /// All days.
@@ -218,7 +221,9 @@ pub fn climb(
         from: today - DAYS + 1,
         to: today,
     };
+    let unknown = unknown_selectors(name, &evidence, &streams, &own);
     let mut facts = Facts::new(&evidence, streams, policies, today);
+    facts.unknown_selectors = unknown;
     (facts.reports, facts.ignored_reports) =
         store.reports(name, lately, |flags| ours.counts(flags))?;
     let mut seen = selectors(&evidence, lately);
@@ -267,15 +272,11 @@ pub fn sort(
     let relays = ours.relays;
     let is_whole = policy_domain == *domain;
     let shown = |from: &str| is_whole || is_below(from, domain.as_str());
+    let name = policy_domain.as_str();
+    let streams = streams(name, &evidence, &selectors, relays, window, shown);
     Ok(Sorted {
-        streams: streams(
-            policy_domain.as_str(),
-            &evidence,
-            &selectors,
-            relays,
-            window,
-            shown,
-        ),
+        unknown_selectors: unknown_selectors(name, &evidence, &streams, &selectors),
+        streams,
         policy_domain,
     })
 }

@@ -1,10 +1,11 @@
 //! Selectors: what reports say of each key that signs in the name of a domain. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    identity::Signed,
     rollup::extra,
-    streams::{Evidence, Window},
+    streams::{Evidence, Stream, Window},
 };
 use crate::report::Outcome;
 
@@ -58,4 +59,41 @@ pub fn selectors(evidence: &Evidence, window: Window) -> BTreeMap<(String, Strin
     seen.into_iter()
         .map(|((domain, selector), seen)| ((domain.to_owned(), selector.to_owned()), seen))
         .collect()
+}
+
+/// Keys in a zone of ours that sign and that nobody knows, each by domain and selector, with the
+/// stream in which it was seen: not ours, and not of a stream that was named. A signature of
+/// somebody else beside it hides nothing.
+pub fn unknown_selectors(
+    policy_domain: &str,
+    evidence: &Evidence,
+    streams: &[Stream],
+    ours: &BTreeSet<(String, String)>,
+) -> BTreeMap<(String, String), String> {
+    let doubtful: BTreeSet<&str> = (streams.iter())
+        .filter(|stream| stream.changed.is_some())
+        .map(|stream| stream.id.as_str())
+        .collect();
+    let is_settled = |id: &str| evidence.names.contains_key(id) && !doubtful.contains(id);
+    let is_unknown = |stream: &Stream, signed: &Signed| {
+        let rest = signed.domain.strip_suffix(policy_domain);
+        let is_of_zone = rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let id = format!("dkim:{}/{}", signed.domain, signed.selector);
+        signed.outcome == Outcome::Pass
+            && (is_of_zone || (stream.is_unknown_selector() && stream.id == id))
+            // A reporter who leaves the selector out says nothing of the key.
+            && !signed.selector.is_empty()
+            && !ours.contains(&(signed.domain.clone(), signed.selector.clone()))
+            && !is_settled(&id)
+    };
+    let others = streams.iter().filter(|stream| !is_settled(&stream.id));
+    let mut unknown = BTreeMap::new();
+    for stream in others {
+        let signed = stream.dkim.keys();
+        for signed in signed.filter(|signed| is_unknown(stream, signed)) {
+            let key = (signed.domain.clone(), signed.selector.clone());
+            unknown.entry(key).or_insert_with(|| stream.id.clone());
+        }
+    }
+    unknown
 }

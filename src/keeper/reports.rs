@@ -313,11 +313,11 @@ fn senders_of(
         from: to - DAYS + 1,
         to,
     };
-    let streams = sending::sort(store, ours, domain, window)?.streams;
+    let sorted = sending::sort(store, ours, domain, window)?;
+    let streams = sorted.streams;
     let (reports, _) = store.reports(domain.as_str(), window, |flags| ours.counts(flags))?;
     let others = streams.iter().skip(SHOWN);
-    let unknown = streams.iter().filter(|one| one.is_unknown_selector());
-    let unknown = u64::try_from(unknown.count()).unwrap_or(u64::MAX);
+    let unknown = u64::try_from(sorted.unknown_selectors.len()).unwrap_or(u64::MAX);
     let found = SendersOf {
         found: now,
         from: date(window.from),

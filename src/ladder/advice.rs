@@ -362,7 +362,8 @@ fn findings(facts: &Facts, parked: bool) -> Vec<(Finding, Option<String>)> {
     let mut findings = Vec::new();
     for stream in &facts.streams {
         let about = || Some(stream.id.clone());
-        if stream.is_unknown_selector() {
+        let mut seen_in = facts.unknown_selectors.values();
+        if stream.is_unknown_selector() || seen_in.any(|id| *id == stream.id) {
             findings.push((Finding::UnknownSelector, about()));
         }
         if parked && facts.lately(stream).aligned > 0 {

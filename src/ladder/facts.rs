@@ -40,6 +40,9 @@ pub struct Facts {
     /// Names below the domain that legitimate mail is from, and that are not in the DNS; none if
     /// nobody knows.
     pub nonexistent: Option<BTreeSet<String>>,
+    /// Keys in a zone of ours that sign and that nobody knows, by domain and selector, with the
+    /// stream in which each was seen.
+    pub unknown_selectors: BTreeMap<(String, String), String>,
     /// On which day someone said last that the list of streams is whole.
     pub confirmed: Option<i32>,
 }

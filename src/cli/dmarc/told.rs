@@ -10,6 +10,7 @@ use crate::{
     evidence::rollup::DAY,
     ladder::{
         Action, Finding, Rung, Standing,
+        facts::Facts,
         holds::{Hold, HoldCode},
         words::{Next, advice, hold},
     },
@@ -168,7 +169,7 @@ pub(super) fn tell(mut subject: Subject<'_>) -> ToldDomain {
         },
         advice: subject.advice(&holds),
         holds,
-        findings: findings(standing),
+        findings: findings(standing, facts),
         selectors: (subject.climb.selectors.iter())
             .map(|((domain, selector), seen)| ToldSelector {
                 domain: domain.clone(),
@@ -244,7 +245,7 @@ impl Subject<'_> {
     }
 }
 
-fn findings(standing: &Standing) -> Vec<ToldFinding> {
+fn findings(standing: &Standing, facts: &Facts) -> Vec<ToldFinding> {
     let told = standing.findings.iter().map(|(code, stream)| {
         let id = stream.as_deref().unwrap_or_default();
         let (severity, text) = match code {
@@ -272,13 +273,16 @@ fn findings(standing: &Standing) -> Vec<ToldFinding> {
                     .to_owned(),
             ),
         };
+        let mut unknown = facts.unknown_selectors.iter();
         let selector = (*code == Finding::UnknownSelector)
-            .then(|| id.split_once('/').map(|(_, selector)| selector.to_owned()));
+            .then(|| unknown.find(|(_, seen_in)| *seen_in == id))
+            .flatten()
+            .map(|((_, selector), _)| selector.clone());
         ToldFinding {
             code: *code,
             severity,
             stream: stream.clone(),
-            selector: selector.flatten(),
+            selector,
             text,
         }
     });

@@ -1,7 +1,7 @@
 //! What reports say of each selector.
 
 use super::{
-    super::selectors::{Seen, selectors},
+    super::selectors::{Seen, selectors, unknown_selectors},
     *,
 };
 
@@ -95,9 +95,8 @@ fn one_message_with_a_key_of_a_stranger_is_enough_to_be_told() {
         ..row(known_by, aligned(true, false))
     };
     let told = |evidence: &Evidence| -> Vec<String> {
-        let streams = sorted(evidence).into_iter();
-        let unknown = streams.filter(Stream::is_unknown_selector);
-        unknown.map(|stream| stream.id).collect()
+        let found = unknown_selectors(FROM, evidence, &sorted(evidence), &ours());
+        found.into_values().collect()
     };
     let many = Row {
         messages: 100_000,
@@ -125,4 +124,24 @@ fn one_message_with_a_key_of_a_stranger_is_enough_to_be_told() {
         let evidence = super::evidence(&[once(known_by)]);
         assert!(told(&evidence).is_empty(), "{known_by}");
     }
+}
+
+#[test]
+fn a_signature_of_somebody_else_hides_no_key_of_a_stranger() {
+    let both = row(
+        "dkim voorbeeld.nl old2019 pass\ndkim factuur.nl fs pass",
+        aligned(true, false),
+    );
+    let mut evidence = evidence(&[both]);
+    let told = |evidence: &Evidence| unknown_selectors(FROM, evidence, &sorted(evidence), &ours());
+    let key = ("voorbeeld.nl".to_owned(), "old2019".to_owned());
+    assert_eq!(told(&evidence), [(key, "via:factuur.nl".to_owned())].into());
+    let name = Name {
+        class: Class::Known,
+        label: None,
+        owner: None,
+        networks: BTreeSet::new(),
+    };
+    evidence.names.insert("via:factuur.nl".to_owned(), name);
+    assert!(told(&evidence).is_empty());
 }
