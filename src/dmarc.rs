@@ -5,7 +5,8 @@ use crate::words::words;
 /// What a DMARC record says, as far as it matters for advice.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DmarcRecord {
-    /// `p=`; `none` when it is missing and there is `rua=` (RFC 9989 §4.7).
+    /// `p=`; `none` when it is missing, or a policy in the record is none that is known, and there
+    /// is `rua=` (RFC 7489 §6.6.3, RFC 9989 §4.7).
     pub policy: Wish,
     /// `sp=`, else as `policy`.
     pub subdomains: Wish,
@@ -49,7 +50,7 @@ pub enum DmarcError {
     #[error("{0:?} is not a tag of the form name=value")]
     NotATag(String),
     /// An unknown policy, or none and no address for reports either.
-    #[error("p= must be none, quarantine or reject")]
+    #[error("p= must be none, quarantine or reject, and so must sp= and np=")]
     Policy,
 }
 
@@ -81,12 +82,15 @@ impl DmarcRecord {
             .map(|address| address.trim().to_owned())
             .filter(|address| !address.is_empty())
             .collect();
-        let policy = match value("p").map(Wish::parse) {
-            Some(Some(policy)) => policy,
-            None | Some(None) if !reports.is_empty() => Wish::None,
-            None | Some(None) => return Err(DmarcError::Policy),
+        let policies = ["p", "sp", "np"].map(|tag| value(tag).map(Wish::parse));
+        let is_wrong = policies.contains(&Some(None));
+        let [policy, subdomains, nonexistent] = policies.map(Option::flatten);
+        let (policy, subdomains, nonexistent) = match policy {
+            Some(policy) if !is_wrong => (policy, subdomains, nonexistent),
+            _ if !reports.is_empty() => (Wish::None, None, None),
+            _ => return Err(DmarcError::Policy),
         };
-        let subdomains = value("sp").and_then(Wish::parse).unwrap_or(policy);
+        let subdomains = subdomains.unwrap_or(policy);
         let is = |name: &str, letter: &str| {
             value(name).is_some_and(|value| value.eq_ignore_ascii_case(letter))
         };
@@ -98,7 +102,7 @@ impl DmarcRecord {
         Ok(Self {
             policy,
             subdomains,
-            nonexistent: value("np").and_then(Wish::parse).unwrap_or(subdomains),
+            nonexistent: nonexistent.unwrap_or(subdomains),
             testing: is("t", "y"),
             percentage: value("pct").map(str::to_owned),
             public_suffix,

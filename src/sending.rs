@@ -2,8 +2,10 @@
 //! keys and the relays of whose domain it is.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -38,6 +40,9 @@ pub enum SendingError {
     Keystore(#[from] KeystoreError),
 }
 
+/// Domains with selectors.
+type Signing = Rc<[(String, String)]>;
+
 /// What evidence is joined with.
 #[derive(Debug)]
 pub struct Ours<'a> {
@@ -50,6 +55,8 @@ pub struct Ours<'a> {
     owners: HashMap<&'a str, &'a Organisation>,
     /// Those who have a domain below this name.
     below: HashMap<&'a str, Vec<&'a Organisation>>,
+    /// What was read of keyrings: one may have thousands of domains, each of which is asked for.
+    keyrings: RefCell<HashMap<&'a str, Signing>>,
 }
 
 impl<'a> Ours<'a> {
@@ -84,6 +91,7 @@ impl<'a> Ours<'a> {
             most,
             owners,
             below,
+            keyrings: RefCell::default(),
         }
     }
 
@@ -131,18 +139,43 @@ impl<'a> Ours<'a> {
         let Some(keystore) = self.keystore else {
             return Ok(selectors);
         };
+        let domain = domain.as_str();
         for organisation in all {
             if !read.insert(&organisation.id) {
                 continue;
             }
-            for key in keystore.read_keyring(&organisation.id)?.keys() {
-                let names = key.publications.keys();
-                selectors.extend(
-                    names.map(|name| (name.as_str().to_owned(), key.selector.as_str().to_owned())),
-                );
-            }
+            let signing = self.signing(keystore, organisation)?;
+            // Of its other domains nothing is said here.
+            let related = signing
+                .iter()
+                .filter(|(name, _)| is_below(name, domain) || is_below(domain, name));
+            selectors.extend(related.cloned());
         }
         Ok(selectors)
+    }
+
+    /// The domains of an organisation with their selectors.
+    fn signing(
+        &self,
+        keystore: &Keystore,
+        organisation: &'a Organisation,
+    ) -> Result<Signing, KeystoreError> {
+        let id = organisation.id.as_str();
+        if let Some(known) = self.keyrings.borrow().get(id) {
+            return Ok(Rc::clone(known));
+        }
+        let keyring = keystore.read_keyring(&organisation.id)?;
+        let signing: Signing = keyring
+            .keys()
+            .iter()
+            .flat_map(|key| {
+                let names = key.publications.keys();
+                names.map(|name| (name.to_string(), key.selector.to_string()))
+            })
+            .collect();
+        let mut keyrings = self.keyrings.borrow_mut();
+        keyrings.insert(id, Rc::clone(&signing));
+        Ok(signing)
     }
 }
 

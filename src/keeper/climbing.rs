@@ -36,7 +36,7 @@ pub(super) fn climbing(
     let mut facts = sending::climb(store, ours, domain, today)?.facts;
     // Whether names below are in the DNS, `zegel dmarc status` asks; without such mail it does not
     // matter.
-    let is_settled = facts.legitimate_below(domain.as_str()).is_empty();
+    let is_settled = facts.names_below(domain.as_str()).is_empty();
     facts.nonexistent = is_settled.then(Default::default);
     let published = Published::new(texts);
     let subject = Subject {

@@ -148,10 +148,11 @@ pub fn advise(facts: &Facts, subject: Subject<'_>, thresholds: &Thresholds) -> S
     };
     standing.since = facts.since(rung);
     standing.holds = holds(facts, rung, thresholds);
+    let are_missing = (facts.nonexistent.as_ref()).is_some_and(|names| !names.is_empty());
     let lost = lost(
         facts,
         published.enforced() > Wish::None,
-        published.enforced_below() > Wish::None,
+        published.enforced_below(are_missing) > Wish::None,
         thresholds,
     );
     standing.lost = lost
@@ -292,6 +293,7 @@ impl Ladder<'_> {
         Extras {
             subdomains: self.subdomains(rung, next),
             nonexistent: enough && none,
+            keeps_nonexistent: true,
             strict: rung == Rung::Reject && next == rung && self.may_be_strict() && !self.held,
         }
     }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Rung, record::reported};
 use crate::{
     dmarc::Wish,
-    evidence::streams::{Class, Evidence, OfDay, Policy, Stream},
+    evidence::{
+        rollup::extra,
+        streams::{Class, Evidence, OfDay, Policy, Stream},
+    },
 };
 
 /// Days of which the evidence counts: eight weeks.
@@ -61,7 +64,10 @@ impl Facts {
             policies,
             ..Self::default()
         };
-        for line in evidence.lines.iter().filter(|line| line.day <= today) {
+        // What is too long to tell its days proves nothing of a day.
+        let lines = evidence.lines.iter();
+        let lines = lines.filter(|line| line.day <= today && line.flags & extra::LONG == 0);
+        for line in lines {
             facts.report_days.insert(line.day);
             let reporters = [
                 (DAYS, &mut facts.reporters),
@@ -110,9 +116,10 @@ impl Facts {
         sum(days.iter())
     }
 
-    /// The names below the domain that legitimate mail is from.
-    pub fn legitimate_below(&self, domain: &str) -> BTreeSet<String> {
-        let streams = self.streams.iter().filter(|stream| is_legitimate(stream));
+    /// The names below the domain that mail is from which may be legitimate: all but abuse.
+    pub fn names_below(&self, domain: &str) -> BTreeSet<String> {
+        let streams = self.streams.iter();
+        let streams = streams.filter(|stream| stream.class != Class::Abuse);
         let names = streams.flat_map(|stream| stream.header_from.keys());
         names.filter(|name| *name != domain).cloned().collect()
     }
@@ -170,15 +177,17 @@ impl Facts {
         let Some(from) = from else {
             return 0;
         };
+        let days: Vec<i32> = self.report_days.range(from..).copied().collect();
         let days = if self.is_small() {
-            self.report_days
-                .range(from..)
-                .next_back()
-                .map_or(0, |last| {
-                    usize::try_from(last - from + 1).unwrap_or_default()
-                })
+            // A longer silence says that reports did not come, not that no mail was sent.
+            let between = days.windows(2).map(|pair| match pair {
+                [one, next] if next - one <= REPORTER_DAYS => next - one,
+                _ => 1,
+            });
+            let first = i32::from(!days.is_empty());
+            usize::try_from(first + between.sum::<i32>()).unwrap_or_default()
         } else {
-            self.report_days.range(from..).count()
+            days.len()
         };
         u16::try_from(days).unwrap_or(u16::MAX)
     }

@@ -5,12 +5,14 @@ use super::{
     facts::{Facts, is_legitimate, sum},
 };
 use crate::{
-    evidence::streams::{Class, OfDay, Stream},
+    evidence::streams::{Changed, Class, OfDay, Stream},
     words::words,
 };
 
 /// The last days on which a stream sent, of which most must have been aligned.
 const SENDING_DAYS: usize = 14;
+/// So many failed messages order a small domain back.
+const FEW: u64 = 2;
 /// So long a confirmation holds.
 const YEAR: i32 = 366;
 
@@ -26,6 +28,8 @@ words! {
         NotEnoughDays = "not_enough_days",
         /// No reports of late, or from too few.
         NoRecentReports = "no_recent_reports",
+        /// Mail is reported, and none of it is known to be ours or of someone who is known.
+        NoLegitimateMail = "no_legitimate_mail",
         /// Someone sends, and nobody has said who.
         UnknownStream = "unknown_stream",
         /// Legitimate mail fails.
@@ -60,9 +64,11 @@ impl HoldCode {
         match self {
             Self::UnknownRecord | Self::NotEnoughDays | Self::NoRecentReports => Asks::Wait,
             Self::FailingStream | Self::SpfOnlyStream | Self::SubdomainStream => Asks::Fix,
-            Self::RecordElsewhere | Self::UnknownStream | Self::ListStream | Self::Unconfirmed => {
-                Asks::Ask
-            }
+            Self::RecordElsewhere
+            | Self::NoLegitimateMail
+            | Self::UnknownStream
+            | Self::ListStream
+            | Self::Unconfirmed => Asks::Ask,
         }
     }
 
@@ -123,6 +129,9 @@ pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<H
         add(HoldCode::NoRecentReports, None, 0, 0);
     }
     let legitimate = facts.legitimate();
+    if legitimate.messages == 0 && facts.messages() > 0 {
+        add(HoldCode::NoLegitimateMail, None, facts.messages(), 0);
+    }
     for stream in &facts.streams {
         let lately = facts.lately(stream);
         if let Some((code, messages)) =
@@ -200,15 +209,23 @@ pub(super) fn lost<'a>(
     enforced_below: bool,
     thresholds: &Thresholds,
 ) -> Vec<(&'a Stream, u64)> {
-    let streams = facts.streams.iter().filter(|stream| is_legitimate(stream));
-    let failing = streams.filter_map(|stream| {
-        let last = facts.of(stream, facts.today - super::facts::LAST);
+    // One that moves is still the one that is known: it may have lost its signatures on the way.
+    let is_ours =
+        |stream: &&Stream| is_legitimate(stream) || stream.changed == Some(Changed::Network);
+    let enough = if facts.is_small() {
+        thresholds.failed_messages.min(FEW)
+    } else {
+        thresholds.failed_messages
+    };
+    let failing = facts.streams.iter().filter(is_ours).filter_map(|stream| {
+        // Nothing is reported about today yet.
+        let last = facts.of(stream, facts.today - super::facts::LAST - 1);
         let refused: u64 = [enforced, enforced_below]
             .into_iter()
             .zip(failed(last))
             .filter(|(is_enforced, (messages, lost))| {
                 *is_enforced
-                    && *lost >= thresholds.failed_messages
+                    && *lost >= enough
                     && thresholds.failed_share.is_below(*lost, *messages)
             })
             .map(|(_, (_, lost))| lost)

@@ -22,6 +22,8 @@ pub(super) struct Extras {
     pub(super) subdomains: Option<Wish>,
     /// `np=reject`
     pub(super) nonexistent: bool,
+    /// Whether `np=` stays as it is, if it is another policy.
+    pub(super) keeps_nonexistent: bool,
     /// `adkim=s; aspf=s`
     pub(super) strict: bool,
 }
@@ -40,11 +42,12 @@ impl Published {
         }
     }
 
-    /// The rung that it stands on. Where only some receivers take it for a test, it counts as one:
-    /// the rung above has not been tried.
+    /// The rung that it stands on. Where only some receivers take it for a test, or it is for a part
+    /// of the mail, it counts as one: the rung above has not been tried.
     pub fn rung(&self) -> Option<Rung> {
         let record = self.record.as_ref()?;
-        Some(rung(record.policy, record.is_test()))
+        let is_part = record.percentage.as_deref().is_some_and(is_part);
+        Some(rung(record.policy, record.testing || is_part))
     }
 
     /// What receivers do with mail from the domain itself, the strictest of them.
@@ -55,12 +58,17 @@ impl Published {
         self.eased(record.policy)
     }
 
-    /// What they do with mail from names below.
-    pub(super) fn enforced_below(&self) -> Wish {
+    /// What they do with mail from names below, of which some may not be in the DNS.
+    pub(super) fn enforced_below(&self, nonexistent: bool) -> Wish {
         let Some(record) = &self.record else {
             return Wish::None;
         };
-        self.eased(record.subdomains)
+        let others = if nonexistent {
+            record.nonexistent
+        } else {
+            Wish::None
+        };
+        self.eased(record.subdomains.max(others))
     }
 
     /// One step less where both old and new receivers take it for a test.
@@ -115,11 +123,18 @@ impl Published {
         if below != wish {
             add("sp", below.as_str());
         }
-        let had_nonexistent = self.record.as_ref().is_some_and(|record| {
-            record.nonexistent == Wish::Reject && record.subdomains != Wish::Reject
-        });
-        if (extras.nonexistent || had_nonexistent) && below != Wish::Reject {
-            add("np", Wish::Reject.as_str());
+        let other = self
+            .record
+            .as_ref()
+            .filter(|record| extras.keeps_nonexistent && record.nonexistent != record.subdomains)
+            .map(|record| record.nonexistent);
+        let nonexistent = match other {
+            _ if extras.nonexistent => Wish::Reject,
+            Some(other) => other,
+            None => below,
+        };
+        if nonexistent != below {
+            add("np", nonexistent.as_str());
         }
         for tag in ["adkim", "aspf"] {
             if extras.strict || self.has(tag, "s") {
@@ -141,8 +156,9 @@ impl Published {
         if let Some(options) = value("fo").filter(|value| is_options(value)) {
             add("fo", options);
         }
-        if let Some(suffix) = value("psd").filter(|value| matches!(*value, "y" | "n" | "u")) {
-            add("psd", suffix);
+        let suffix = value("psd").unwrap_or_default().to_ascii_lowercase();
+        if matches!(suffix.as_str(), "y" | "n" | "u") {
+            add("psd", &suffix);
         }
         record
     }
@@ -202,7 +218,7 @@ pub(super) fn reported(policy: &Policy) -> (Option<Rung>, Option<Wish>) {
         Wish::ALL.into_iter().find(|wish| wish.as_str() == value)
     };
     let is_test = tag("t").is_some_and(|value| value == "y")
-        || tag("pct").is_some_and(|value| is_zero(&value));
+        || tag("pct").is_some_and(|value| is_part(&value));
     let asked = wish("p");
     (
         asked.map(|asked| rung(asked, is_test)),
@@ -226,6 +242,12 @@ pub(super) fn wish(rung: Rung) -> Wish {
         Rung::QuarantineTest | Rung::Quarantine => Wish::Quarantine,
         Rung::RejectTest | Rung::Reject => Wish::Reject,
     }
+}
+
+fn is_part(percentage: &str) -> bool {
+    percentage
+        .parse()
+        .is_ok_and(|percentage: u8| percentage < 100)
 }
 
 fn is_zero(percentage: &str) -> bool {

@@ -22,6 +22,7 @@ pub fn hold(hold: &Hold, domain: &DomainName, owner: &DomainName) -> (String, Op
         HoldCode::RecordElsewhere
         | HoldCode::NotEnoughDays
         | HoldCode::NoRecentReports
+        | HoldCode::NoLegitimateMail
         | HoldCode::Unconfirmed => None,
     };
     (sentence(hold, domain, owner), command)
@@ -45,6 +46,11 @@ fn sentence(hold: &Hold, domain: &DomainName, owner: &DomainName) -> String {
              come, see whether rua= leads here and zegel report ingest runs"
                 .to_owned()
         }
+        HoldCode::NoLegitimateMail => format!(
+            "none of {messages} messages is known to be legitimate: list the addresses of your \
+             relays in [keeper] relay_addresses before reports are read, or name who sends; if \
+             nobody does, park the domain"
+        ),
         HoldCode::UnknownStream => format!(
             "{stream} sent {messages} messages in eight weeks, and nobody has said who that is: \
              look at it, and name it (known, list, forwarding or abuse)"

@@ -182,6 +182,25 @@ fn who_sends_unknown_holds_until_someone_has_said_who_it_is() {
 }
 
 #[test]
+fn a_domain_that_sends_below_a_parked_one_gets_a_record_of_its_own_first() {
+    let setup = setup("v=DMARC1; p=none");
+    setup.write(
+        "orgs.d/voorbeeld.toml",
+        "domains = [\"mail.voorbeeld.nl\"]\nparked = [\"voorbeeld.nl\"]\n",
+    );
+    let found = status(&setup, &["--json"]).json();
+    let parked = domain(&found, "voorbeeld.nl");
+    assert_eq!(parked["advice"]["action"], "wait");
+    assert_eq!(parked["advice"]["record"], Value::Null);
+    let sending = domain(&found, "mail.voorbeeld.nl");
+    assert_eq!(sending["advice"]["name"], "_dmarc.mail.voorbeeld.nl");
+    assert_eq!(
+        sending["advice"]["record"],
+        format!("v=DMARC1; p=none; {RUA}")
+    );
+}
+
+#[test]
 fn nobody_climbs_where_the_dns_does_not_answer() {
     let setup = Setup::with_key();
     let found = status(&setup, &["--json"]).json();

@@ -1,7 +1,7 @@
 //! `zegel dmarc status`
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     str::FromStr,
 };
 
@@ -85,6 +85,8 @@ struct Asked<'a> {
     /// None if nobody can tell.
     published: Option<Published>,
     problem: Option<String>,
+    /// Of a domain that never sends: one below it that does, without a record of its own.
+    waits_for: Option<DomainName>,
 }
 
 pub(super) fn run(arguments: &StatusArguments, context: &mut Context) -> Result<Status, Failure> {
@@ -101,7 +103,7 @@ pub(super) fn run(arguments: &StatusArguments, context: &mut Context) -> Result<
     let mut told: Vec<ToldDomain> = Vec::with_capacity(asked.len());
     let nothing = Climb::none(today);
     for one in &asked {
-        let climb = climbs.get(&one.owner).unwrap_or(&nothing);
+        let climb = climbs.get(one.evidence()).unwrap_or(&nothing);
         told.push(one.tell(&loaded, climb));
     }
     let is_due = told.iter().any(ToldDomain::is_due);
@@ -160,7 +162,39 @@ fn ask<'a>(
     let asked = all.into_iter().map(|(organisation, domain, parked)| {
         Asked::new(organisation, (domain, parked), found.get(domain))
     });
-    Ok(asked.collect())
+    let mut asked: Vec<Asked<'_>> = asked.collect();
+    keep_apart(loaded, &mut asked);
+    Ok(asked)
+}
+
+/// A domain that sends needs a record of its own below one that never does: `p=reject` up there
+/// would be for its mail too.
+fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>]) {
+    let parked: HashSet<&DomainName> = (loaded.organisations.iter())
+        .flat_map(|one| &one.parked)
+        .collect();
+    for one in asked.iter_mut() {
+        if !one.parked && one.owner != *one.domain && parked.contains(&one.owner) {
+            one.owner = one.domain.clone();
+            one.published = Some(Published::default());
+        }
+    }
+    let apart: HashSet<&DomainName> = (asked.iter())
+        .filter(|one| !one.parked && one.published.as_ref().is_some_and(|one| one.text.is_some()))
+        .map(|one| one.domain)
+        .collect();
+    let sending = loaded.organisations.iter().flat_map(|one| &one.domains);
+    let without: Vec<&DomainName> = sending.filter(|one| !apart.contains(one)).collect();
+    let mut waits = Vec::new();
+    for one in asked.iter().filter(|one| one.parked) {
+        let suffix = format!(".{}", one.domain);
+        let below = without.iter().find(|name| name.as_str().ends_with(&suffix));
+        waits.extend(below.map(|below| (one.domain.clone(), (*below).clone())));
+    }
+    for one in asked.iter_mut().filter(|one| one.parked) {
+        let found = waits.iter().find(|(domain, _)| domain == one.domain);
+        one.waits_for = found.map(|(_, below)| below.clone());
+    }
 }
 
 /// What reports prove of each policy domain.
@@ -178,9 +212,10 @@ fn climbs(
     let ours = Ours::of(loaded, Some(&keystore));
     let mut climbs = BTreeMap::new();
     for one in asked {
-        if !climbs.contains_key(&one.owner) {
-            let found = climb(&store, &ours, &one.owner, today).map_err(sending_advice)?;
-            climbs.insert(one.owner.clone(), found);
+        let about = one.evidence();
+        if !climbs.contains_key(about) {
+            let found = climb(&store, &ours, about, today).map_err(sending_advice)?;
+            climbs.insert(about.clone(), found);
         }
     }
     find_nonexistent(loaded, &mut climbs)?;
@@ -194,7 +229,7 @@ fn find_nonexistent(
 ) -> Result<(), Failure> {
     let names: BTreeMap<DomainName, BTreeSet<String>> = climbs
         .iter()
-        .map(|(owner, climb)| (owner.clone(), climb.facts.legitimate_below(owner.as_str())))
+        .map(|(owner, climb)| (owner.clone(), climb.facts.names_below(owner.as_str())))
         .filter(|(_, names)| names.len() <= MOST_NAMES)
         .collect();
     let all: BTreeSet<String> = names.values().flatten().cloned().collect();
@@ -248,6 +283,16 @@ impl<'a> Asked<'a> {
             owner,
             published,
             problem,
+            waits_for: None,
+        }
+    }
+
+    /// Whose reports tell of it. Of mail from a domain above, one that never sends has nothing.
+    fn evidence(&self) -> &DomainName {
+        if self.parked {
+            self.domain
+        } else {
+            &self.owner
         }
     }
 
@@ -272,6 +317,7 @@ impl<'a> Asked<'a> {
                 .as_ref()
                 .and_then(|published| published.text.as_deref()),
             problem: self.problem.as_deref(),
+            waits_for: self.waits_for.as_ref(),
             climb,
             standing,
         })

@@ -35,6 +35,8 @@ pub(super) struct Subject<'a> {
     pub(super) published: Option<&'a str>,
     /// What is wrong with the answer of the DNS.
     pub(super) problem: Option<&'a str>,
+    /// Of one that never sends: one below it that does, without a record of its own.
+    pub(super) waits_for: Option<&'a DomainName>,
     pub(super) climb: &'a Climb,
     pub(super) standing: Standing,
 }
@@ -145,6 +147,10 @@ pub(super) fn tell(mut subject: Subject<'_>) -> ToldDomain {
     if counts_with.is_some() && !subject.parked {
         subject.leave_to_owner();
     }
+    if subject.waits_for.is_some() && subject.standing.advice.action == Action::Publish {
+        subject.standing.advice.action = Action::Wait;
+        subject.standing.advice.record = None;
+    }
     let standing = &subject.standing;
     let legitimate = facts.legitimate();
     let holds: Vec<ToldHold> = standing.holds.iter().map(|one| subject.hold(one)).collect();
@@ -233,15 +239,24 @@ impl Subject<'_> {
                 if self.parked { self.domain } else { self.owner }
             ),
             record: advised.record.clone(),
-            text: advice(&Next {
-                standing: &self.standing,
-                owner: self.owner,
-                is_below: self.owner != self.domain,
-                published: self.published,
+            text: self.waits_for.map_or_else(|| self.text(), |below| {
+                format!(
+                    "{below} sends and has no record of its own: publish that first, or p=reject \
+                     here refuses its mail"
+                )
             }),
             not_before,
             command,
         }
+    }
+
+    fn text(&self) -> String {
+        advice(&Next {
+            standing: &self.standing,
+            owner: self.owner,
+            is_below: self.owner != self.domain,
+            published: self.published,
+        })
     }
 }
 
