@@ -82,7 +82,7 @@ pub(super) async fn watch(
             sorted = Some((Instant::now(), counts));
             let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
             match aside(move || sort(&now, &keystore)).await {
-                Some(Ok(now)) => found = now,
+                Some(Ok(now)) => found = now.after(found),
                 Some(Err(error)) => {
                     tracing::warn!("who sends in the names of the domains is not known: {error}");
                 }
@@ -215,8 +215,20 @@ fn latest(scene: &Scene, ends: &BTreeMap<String, i64>) -> Vec<LatestReport> {
 struct Found {
     /// Where keys sign that nobody knows.
     unknown: Vec<UnknownSelectors>,
+    /// Domains of which nobody could tell.
+    failed: Vec<String>,
     /// Whether the keeper has seen the records of all domains that are reported about.
     is_whole: bool,
+}
+
+impl Found {
+    /// An alarm stays where nobody can tell: a flood of mail must not end it.
+    fn after(mut self, before: Self) -> Self {
+        let stays = before.unknown.into_iter();
+        let stays = stays.filter(|one| self.failed.contains(&one.domain));
+        self.unknown.extend(stays);
+        self
+    }
 }
 
 /// Finds out who sends, and keeps it for the page. What is wrong with one domain or organisation is
@@ -261,6 +273,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
                 }
                 Some(Err(error)) => {
                     tracing::warn!("who sends in the name of {domain} is not known: {error}");
+                    sorted.failed.push(domain.to_string());
                 }
                 None => {}
             }
@@ -340,5 +353,31 @@ fn shown(stream: &Stream) -> SendingStream {
         aligned: stream.aligned,
         rejected: stream.rejected,
         weeks: stream.weeks.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_stays_where_nobody_can_tell() {
+        let unknown = |domain: &str| UnknownSelectors {
+            organisation: "een".to_owned(),
+            domain: domain.to_owned(),
+            number: 1,
+        };
+        let before = Found {
+            unknown: vec![unknown("een.nl"), unknown("twee.nl")],
+            ..Found::default()
+        };
+        let now = Found {
+            unknown: vec![unknown("drie.nl")],
+            failed: vec!["een.nl".to_owned()],
+            is_whole: true,
+        };
+        let domains = now.after(before).unknown.into_iter();
+        let domains: Vec<String> = domains.map(|one| one.domain).collect();
+        assert_eq!(domains, ["drie.nl", "een.nl"]);
     }
 }
