@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     config::{Loaded, ReportSettings},
@@ -130,6 +130,13 @@ impl<'a> Ours<'a> {
         }
     }
 
+    /// Whether a domain below this one sends.
+    pub fn sends_below(&self, domain: &DomainName) -> bool {
+        let below = self.below.get(domain.as_str()).into_iter().flatten();
+        let mut domains = below.flat_map(|one| &one.domains);
+        domains.any(|one| one != domain && is_below(one.as_str(), domain.as_str()))
+    }
+
     /// The selectors of those who have this domain or one below it, ever: what was rotated out
     /// still comes by forwarding.
     fn selectors(&self, domain: &DomainName) -> Result<BTreeSet<(String, String)>, KeystoreError> {
@@ -197,6 +204,12 @@ pub struct Sorted {
     /// Keys in the zone that sign and that nobody knows, by domain and selector, with the stream in
     /// which each was seen.
     pub unknown_selectors: BTreeMap<(String, String), String>,
+}
+
+/// A day that is counted from 1970.
+pub fn date(day: i32) -> Date {
+    let time = Timestamp::from_second(i64::from(day) * DAY);
+    time.map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }
 
 /// All days.
@@ -380,6 +393,9 @@ mod tests {
         assert_eq!(owner("www.ministerie.nl"), Some("ministerie"));
         assert_eq!(owner("mail.oud.nl"), Some("ministerie"));
         assert_eq!(owner("nl"), None);
+        let sends_below = |name: &str| ours.sends_below(&name.parse().unwrap());
+        assert!(sends_below("ministerie.nl") && !sends_below("dienst.ministerie.nl"));
+        assert!(!sends_below("oud.nl"));
         let signing = |name: &str| -> BTreeSet<String> {
             let selectors = ours.selectors(&name.parse().unwrap()).unwrap();
             selectors.into_iter().map(|(domain, _)| domain).collect()

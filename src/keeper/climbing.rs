@@ -1,10 +1,8 @@
 //! How far a domain has come on the ladder of DMARC, for the page: what reports prove, joined with
 //! the record that the keeper last saw.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
-
 use crate::{
-    evidence::{Store, rollup::DAY},
+    evidence::Store,
     keystore::{Climbing, Sightings},
     ladder::{
         Action, Standing, Subject, Thresholds, advise,
@@ -12,10 +10,11 @@ use crate::{
         words::{Next, advice, hold},
     },
     names::DomainName,
-    sending::{self, Ours, SendingError},
+    sending::{self, Ours, SendingError, date},
 };
 
-/// None if nobody knows which record it has, or if another domain's speaks for it.
+/// None if nobody knows which record it has, if another domain's speaks for it, or if it never sends
+/// and one below it does: whether that one has a record of its own, `zegel dmarc status` asks.
 pub(super) fn climbing(
     (store, ours): (&Store, &Ours<'_>),
     sightings: &Sightings,
@@ -30,7 +29,7 @@ pub(super) fn climbing(
     let Some(texts) = &sighting.dmarc else {
         return Ok(None);
     };
-    if owner.is_some_and(|owner| owner != domain.as_str()) {
+    if owner.is_some_and(|owner| owner != domain.as_str()) || (parked && ours.sends_below(domain)) {
         return Ok(None);
     }
     let mut facts = sending::climb(store, ours, domain, today)?.facts;
@@ -78,10 +77,4 @@ fn told(standing: &Standing, domain: &DomainName, published: Option<&str>, today
         not_before: may_come.then(|| date(today + i32::from(advised.days))),
         holds: holds.collect(),
     }
-}
-
-/// A day that is counted from 1970.
-pub(super) fn date(day: i32) -> Date {
-    let time = Timestamp::from_second(i64::from(day) * DAY);
-    time.map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }

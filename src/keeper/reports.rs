@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    climbing::{climbing, date},
+    climbing::climbing,
     hooks::Scene,
     passed::{MOST_FACTS, OfKeys},
 };
@@ -37,7 +37,7 @@ use crate::{
         metrics::keeper::KeeperMetrics,
         status::{LatestReport, ReportFigures, UnknownSelectors},
     },
-    sending::{self, Ours, SendingError},
+    sending::{self, Ours, SendingError, date},
 };
 
 /// From one look to the next.

@@ -40,14 +40,12 @@ pub struct Facts {
     pub reports: u64,
     /// And those that do not, as nobody knows that they are real.
     pub ignored_reports: u64,
-    /// Names below the domain that legitimate mail is from, and that are not in the DNS; none if
-    /// nobody knows.
+    /// Names below the domain that mail is from which may be legitimate, and that are not in the
+    /// DNS; none if nobody knows.
     pub nonexistent: Option<BTreeSet<String>>,
     /// Keys in a zone of ours that sign and that nobody knows, by domain and selector, with the
     /// stream in which each was seen.
     pub unknown_selectors: BTreeMap<(String, String), String>,
-    /// On which day someone said last that the list of streams is whole.
-    pub confirmed: Option<i32>,
 }
 
 impl Facts {

@@ -13,8 +13,6 @@ use crate::{
 const SENDING_DAYS: usize = 14;
 /// So many failed messages order a small domain back.
 const FEW: u64 = 2;
-/// So long a confirmation holds.
-const YEAR: i32 = 366;
 
 words! {
     /// Why a domain stays where it is.
@@ -40,8 +38,6 @@ words! {
         ListStream = "list_stream",
         /// Legitimate mail from a name below fails.
         SubdomainStream = "subdomain_stream",
-        /// Nobody has said this year that the list of streams is whole.
-        Unconfirmed = "unconfirmed",
     }
 }
 
@@ -67,8 +63,7 @@ impl HoldCode {
             Self::RecordElsewhere
             | Self::NoLegitimateMail
             | Self::UnknownStream
-            | Self::ListStream
-            | Self::Unconfirmed => Asks::Ask,
+            | Self::ListStream => Asks::Ask,
         }
     }
 
@@ -76,7 +71,6 @@ impl HoldCode {
     fn from(self) -> Option<Rung> {
         match self {
             Self::SpfOnlyStream | Self::ListStream => Some(Rung::RejectTest),
-            Self::Unconfirmed => Some(Rung::Reject),
             _ => None,
         }
     }
@@ -139,10 +133,6 @@ pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<H
         {
             add(code, Some(stream), messages, 0);
         }
-    }
-    let confirmed = facts.confirmed;
-    if !is_top && thresholds.confirm && confirmed.is_none_or(|day| day <= facts.today - YEAR) {
-        add(HoldCode::Unconfirmed, None, 0, 0);
     }
     holds.sort_by_key(|hold| (hold.code, std::cmp::Reverse(hold.messages)));
     holds

@@ -77,8 +77,6 @@ pub struct Thresholds {
     pub failed_messages: u64,
     /// If they are more than this part of it.
     pub failed_share: Share,
-    /// Whether someone has to have said this year that the list of streams is whole.
-    pub confirm: bool,
 }
 
 impl Default for Thresholds {
@@ -96,7 +94,6 @@ impl Default for Thresholds {
             list_messages: 10,
             failed_messages: 10,
             failed_share: Share(20),
-            confirm: false,
         }
     }
 }

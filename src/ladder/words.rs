@@ -22,8 +22,7 @@ pub fn hold(hold: &Hold, domain: &DomainName, owner: &DomainName) -> (String, Op
         HoldCode::RecordElsewhere
         | HoldCode::NotEnoughDays
         | HoldCode::NoRecentReports
-        | HoldCode::NoLegitimateMail
-        | HoldCode::Unconfirmed => None,
+        | HoldCode::NoLegitimateMail => None,
     };
     (sentence(hold, domain, owner), command)
 }
@@ -71,9 +70,6 @@ fn sentence(hold: &Hold, domain: &DomainName, owner: &DomainName) -> String {
             "{messages} messages of {named} from a name below {owner} failed: put them right; \
              sp=none could spare them for the time being"
         ),
-        HoldCode::Unconfirmed => {
-            "nobody has said this year that the list of streams is whole".to_owned()
-        }
     }
 }
 

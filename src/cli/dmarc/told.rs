@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::{
     cli::output::{Output, Table, printable},
-    evidence::rollup::DAY,
     ladder::{
         Action, Finding, Rung, Standing,
         facts::Facts,
@@ -15,7 +14,7 @@ use crate::{
         words::{Next, advice, hold},
     },
     names::{DomainName, OrganisationId},
-    sending::Climb,
+    sending::{Climb, date},
     words::Severity,
 };
 
@@ -415,9 +414,4 @@ fn details(told: &ToldDomain, output: &mut Output) {
 /// A line; what strangers wrote in it does nothing to a terminal.
 fn said(output: &mut Output, text: fmt::Arguments<'_>) {
     output.line(printable(&text.to_string()));
-}
-
-fn date(day: i32) -> Date {
-    Timestamp::from_second(i64::from(day) * DAY)
-        .map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }

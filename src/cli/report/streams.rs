@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     },
     names::DomainName,
     report::Outcome,
-    sending::{Ours, sort},
+    sending::{Ours, date, sort},
 };
 
 /// Entries of a list, unless one stream is asked for.
@@ -277,11 +277,6 @@ fn largest<Of: Ord, Told>(
     all.into_iter()
         .map(|(one, messages)| told(one, messages))
         .collect()
-}
-
-fn date(day: i32) -> Date {
-    Timestamp::from_second(i64::from(day) * DAY)
-        .map_or(Date::ZERO, |time| time.to_zoned(TimeZone::UTC).date())
 }
 
 /// What it is about.
