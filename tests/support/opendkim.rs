@@ -1,6 +1,7 @@
 //! OpenDKIM as a milter: it proves the test bed, and is the peer to compare with.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,10 +50,11 @@ impl OpenDkim {
         let output = folder.path().join("output");
         let mut process = Supervised::start("OpenDKIM", command, &output);
         let socket = folder.path().join("socket/relay.sock");
+        // Its name is there a moment before anyone listens.
         process.wait_until(
-            "its socket is there",
+            "it takes a connection",
             || read_lossy(&output),
-            || socket.exists(),
+            || UnixStream::connect(&socket).is_ok(),
         );
         Self {
             _process: process,
