@@ -21,7 +21,10 @@ use crate::{
         streams::{Evidence, Stream, Window, streams},
     },
     keystore::{Keystore, KeystoreError},
-    ladder::facts::{DAYS, Facts},
+    ladder::{
+        Thresholds,
+        facts::{DAYS, Facts},
+    },
     names::DomainName,
     organisation::Organisation,
 };
@@ -51,6 +54,8 @@ pub struct Ours<'a> {
     only_authenticated: bool,
     /// How many facts of a domain may be held.
     most: usize,
+    /// The numbers of the ladder.
+    pub thresholds: Thresholds,
     /// Whose each domain is, parked ones with them.
     owners: HashMap<&'a str, &'a Organisation>,
     /// Those who have a domain below this name.
@@ -89,6 +94,7 @@ impl<'a> Ours<'a> {
             // DMARC prove anything (RFC 9990 §3.5.2).
             only_authenticated: settings.authserv_id.is_some(),
             most,
+            thresholds: Thresholds::default(),
             owners,
             below,
             keyrings: RefCell::default(),
@@ -100,13 +106,17 @@ impl<'a> Ours<'a> {
         let settings = &loaded.settings;
         let relays = &settings.keeper.relay_addresses;
         let organisations = &loaded.organisations;
-        Self::new(
+        let ours = Self::new(
             organisations,
             keystore,
             relays,
             &settings.reports,
             usize::MAX,
-        )
+        );
+        Self {
+            thresholds: settings.dmarc,
+            ..ours
+        }
     }
 
     /// Whether something is evidence, by the flags of its facts.
@@ -270,6 +280,7 @@ pub fn climb(
     let unknown = unknown_selectors(name, &evidence, &streams, &own);
     let mut facts = Facts::new(&evidence, streams, policies, today);
     facts.unknown_selectors = unknown;
+    facts.confirmed = store.confirmed(name)?;
     (facts.reports, facts.ignored_reports) =
         store.reports(name, lately, |flags| ours.counts(flags))?;
     let mut seen = selectors(&evidence, lately);

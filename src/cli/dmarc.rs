@@ -1,5 +1,6 @@
 //! `zegel dmarc`: from `p=none` to `p=reject`, and how far every domain has come.
 
+mod confirm;
 mod figures;
 mod overview;
 mod status;
@@ -7,13 +8,15 @@ mod told;
 
 use clap::Subcommand;
 
-use self::{overview::OverviewArguments, status::StatusArguments};
+use self::{confirm::ConfirmArguments, overview::OverviewArguments, status::StatusArguments};
 use super::{context::Context, failure::Failure, status::Status};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DmarcCommand {
     /// How far each domain has come, what holds it, and which record it should have now
     Status(StatusArguments),
+    /// Say that all who send in the name of a domain are known
+    Confirm(ConfirmArguments),
     /// What the DNS has of each domain, as the yearly measurement counts it
     Overview(OverviewArguments),
 }
@@ -21,6 +24,7 @@ pub(super) enum DmarcCommand {
 pub(super) fn run(command: &DmarcCommand, context: &mut Context) -> Result<Status, Failure> {
     match command {
         DmarcCommand::Status(arguments) => status::run(arguments, context),
+        DmarcCommand::Confirm(arguments) => confirm::run(arguments, context),
         DmarcCommand::Overview(arguments) => overview::run(arguments, context),
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn run(command: &ReportCommand, context: &mut Context) -> Result<Stat
 }
 
 /// The store for reading, which must be there.
-fn store_there(settings: &ReportSettings) -> Result<Store, Failure> {
+pub(super) fn store_there(settings: &ReportSettings) -> Result<Store, Failure> {
     let store = Store::read(&settings.state).map_err(|error| state_advice(&error))?;
     store.ok_or_else(|| {
         Failure::Other(format!(
@@ -59,7 +59,10 @@ fn store_there(settings: &ReportSettings) -> Result<Store, Failure> {
 }
 
 /// The keystore, if someone here has keys for the domain, or for one above or below it.
-fn keystore_for(loaded: &Loaded, domain: &DomainName) -> Result<Option<Keystore>, Failure> {
+pub(super) fn keystore_for(
+    loaded: &Loaded,
+    domain: &DomainName,
+) -> Result<Option<Keystore>, Failure> {
     let is_ours = concerns(loaded, domain);
     let opened = is_ours.then(|| loaded.settings.open_keystore());
     Ok(opened.transpose()?)

@@ -12,14 +12,16 @@ use humantime::format_duration;
 use super::{
     handover::HandoverSettings,
     hooks::HookSettings,
+    log::LogSettings,
     reports::{ReportLimits, ReportSettings},
     settings::{
-        KeeperSettings, Limits, ListenerSettings, Loaded, LogSettings, Outbound, Resolvers,
-        Settings, SigningSettings, Socket,
+        KeeperSettings, Limits, ListenerSettings, Loaded, Outbound, Resolvers, Settings,
+        SigningSettings, Socket,
     },
 };
 use crate::{
     dkim::{Algorithm, HeaderRules},
+    ladder::Thresholds,
     names::{DomainName, OrganisationId},
     organisation::{Action, Organisation, Policy, Senders},
 };
@@ -153,6 +155,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         handover,
         hooks: HookSettings { command, timeout },
         reports,
+        dmarc,
     } = settings;
     let mut described = Described::default();
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
@@ -179,6 +182,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     described.add("hooks.command", Effect::AtOnce, list(command));
     described.add("hooks.timeout", Effect::AtOnce, format_duration(*timeout));
     described.add_reports(reports);
+    described.add_dmarc(dmarc);
     described.0
 }
 
@@ -233,6 +237,42 @@ impl Described {
         add("limits.records", records);
         add("limits.entries", entries);
         add("limits.nesting", nesting);
+    }
+
+    fn add_dmarc(&mut self, thresholds: &Thresholds) {
+        let Thresholds {
+            none_days,
+            quarantine_test_days,
+            quarantine_days,
+            reject_test_days,
+            reporters,
+            unknown_messages,
+            unknown_share,
+            aligned_share,
+            spf_only_share,
+            list_messages,
+            failed_messages,
+            failed_share,
+            confirm,
+        } = thresholds;
+        let values: [(&str, &dyn Display); 13] = [
+            ("none_days", none_days),
+            ("quarantine_test_days", quarantine_test_days),
+            ("quarantine_days", quarantine_days),
+            ("reject_test_days", reject_test_days),
+            ("reporters", reporters),
+            ("unknown_messages", unknown_messages),
+            ("unknown_share", unknown_share),
+            ("aligned_share", aligned_share),
+            ("spf_only_share", spf_only_share),
+            ("list_messages", list_messages),
+            ("failed_messages", failed_messages),
+            ("failed_share", failed_share),
+            ("confirm", confirm),
+        ];
+        for (key, value) in values {
+            self.add(format!("dmarc.{key}"), Effect::AtOnce, value);
+        }
     }
 
     fn add_handover(&mut self, handover: &HandoverSettings) {

@@ -4,9 +4,11 @@
 mod bindings;
 mod changes;
 mod contested;
+mod dmarc;
 mod handover;
 mod hooks;
 mod listener;
+mod log;
 mod mistakes;
 mod on_disk;
 mod organisations;
@@ -32,6 +34,7 @@ pub use self::{
     changes::{Change, Effect, Value, changes},
     handover::HandoverSettings,
     hooks::HookSettings,
+    log::{LogFilter, LogFormat, LogSettings},
     mistakes::{Broken, Contested, Mistakes},
     on_disk::Seen,
     organisations::{About, Candidate, Examined},
@@ -39,8 +42,7 @@ pub use self::{
     reports::{ReportLimits, ReportSettings},
     settings::{
         AllowedUser, Claims, HttpListen, KeeperSettings, Limits, ListenerSettings, Loaded,
-        LogFilter, LogFormat, LogSettings, Outbound, Resolvers, Settings, SigningSettings, Socket,
-        away, situation,
+        Outbound, Resolvers, Settings, SigningSettings, Socket, away, situation,
     },
     signers::{SignerAddress, Signers},
 };

@@ -9,17 +9,18 @@ use std::{
 };
 
 use super::{
-    handover, hooks,
+    dmarc, handover, hooks,
     listener::{self, check_reach},
+    log,
     problem::{Fault, Report, Site},
     reports,
     section::{
-        List, Section, action, address, distance, duration, field_name, number, quoted,
-        socket_address, socket_path, text, truth, word,
+        List, Section, action, address, duration, field_name, number, socket_address, socket_path,
+        text, truth, word,
     },
     settings::{
-        HttpListen, KeeperSettings, Limits, ListenerSettings, LogFilter, LogFormat, LogSettings,
-        Resolvers, Settings, SigningSettings, Socket,
+        HttpListen, KeeperSettings, Limits, ListenerSettings, Resolvers, Settings, SigningSettings,
+        Socket,
     },
     signers::read_signers,
     source::{Node, Value},
@@ -60,11 +61,12 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         http: http.listen,
         organisation_series: http.organisation_series,
         http_page: http.page,
-        log: read_log(section.section("log")),
+        log: log::read(section.section("log")),
         keeper,
         handover: handover::read(section.section("handover")),
         hooks: hooks::read(section.section("hooks")),
         reports: reports::read(section.section("reports"), &folder),
+        dmarc: dmarc::read(section.section("dmarc")),
     };
     section.finish();
     settings
@@ -306,30 +308,6 @@ fn is_same(socket: &Socket, listen: &HttpListen) -> bool {
         (Socket::Tcp(address), HttpListen::Tcp(other)) => address == other && address.port() != 0,
         _ => false,
     }
-}
-
-fn read_log(mut section: Section<'_>) -> LogSettings {
-    let defaults = LogSettings::default();
-    let formats = LogFormat::ALL.map(|format| (format.as_str(), format));
-    let settings = LogSettings {
-        format: section.read_or("format", defaults.format, |node| word(node, &formats)),
-        filter: section.read_or("filter", defaults.filter, filter),
-    };
-    section.finish();
-    settings
-}
-
-fn filter(node: &Node) -> Result<LogFilter, Fault> {
-    LogFilter::new(text(node)?).map_err(|word| {
-        let levels = LogFilter::LEVELS;
-        let nearest = levels.iter().min_by_key(|known| distance(&word, known));
-        let advice = format!(
-            "write a level ({}), or module=level; did you mean {}?",
-            levels.join(", "),
-            nearest.unwrap_or(&"info")
-        );
-        Fault::new(format!("{} is no level", quoted(&word)), advice)
-    })
 }
 
 /// The settings, and where `http` is written.

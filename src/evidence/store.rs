@@ -20,14 +20,16 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 pub use self::counting::{NumberKind, Numbers};
-use self::sql::{ADD_WORD, DROP_NAME, FIND_WORD, FOREIGN, SET_NAME, TABLES, VERSION_2};
+use self::sql::{
+    ADD_WORD, CONFIRM, DROP_NAME, FIND_WORD, FOREIGN, SET_NAME, TABLES, VERSION_2, VERSION_3,
+};
 use super::{rollup::Rollup, streams::Name};
 use crate::{files::as_owner, report::Report, words::words};
 
 /// The file in the folder of the store.
 const FILE: &str = "reports.sqlite";
 /// The version of the tables that this program writes.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How long another writer is waited for.
 const WAIT: Duration = Duration::from_secs(30);
 /// So many octets of words are held in memory, and none that is longer than [`WORD`].
@@ -302,6 +304,9 @@ impl Store {
             if found < 2 {
                 transaction.execute_batch(VERSION_2)?;
             }
+            if found < 3 {
+                transaction.execute_batch(VERSION_3)?;
+            }
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()
         })
@@ -414,6 +419,16 @@ impl Store {
             ),
             None => self.connection.execute(DROP_NAME, params![domain, stream]),
         };
+        written.map(drop).map_err(self.fails())
+    }
+
+    /// Keeps that the operator knows all who send in the name of a domain, as of this day.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn confirm(&mut self, domain: &str, day: i32) -> Result<(), StoreError> {
+        let written = self.connection.execute(CONFIRM, params![domain, day]);
         written.map(drop).map_err(self.fails())
     }
 

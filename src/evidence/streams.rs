@@ -20,6 +20,8 @@ use crate::{
 
 /// The last days of a stream, of which it is asked whether its networks are still the same.
 const RECENT: i32 = 14;
+/// Days for which someone who begins to report is not believed alone.
+const NEW: i32 = 28;
 /// With fewer messages in these days, nothing is said of that.
 const ENOUGH: u64 = 20;
 /// The networks of a stream are those that send so many percent of its messages: what is
@@ -116,6 +118,25 @@ pub struct Evidence {
     pub names: BTreeMap<String, Name>,
 }
 
+impl Evidence {
+    /// Who began to report of late, among others who did before: whoever owns a domain can report
+    /// what he likes, but cannot have done so for long. As of a day, in days since 1970.
+    pub fn newcomers(&self, today: i32) -> BTreeSet<String> {
+        let mut first: BTreeMap<&str, i32> = BTreeMap::new();
+        for line in self.lines.iter().filter(|line| line.day <= today) {
+            if !line.reporter.is_empty() {
+                let day = first.entry(&line.reporter).or_insert(line.day);
+                *day = line.day.min(*day);
+            }
+        }
+        let is_new = |day: i32| day > today - NEW;
+        // Where all are new, they are all that there is.
+        let all_are = first.values().all(|day| is_new(*day));
+        first.retain(|_, day| is_new(*day) && !all_are);
+        first.into_keys().map(ToOwned::to_owned).collect()
+    }
+}
+
 /// A record as reporters saw it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -125,6 +146,8 @@ pub struct Policy {
     pub tags: BTreeMap<String, String>,
     /// How many reports say so.
     pub reports: u64,
+    /// Who says so; none if that is forgotten: then each report stands for one of them.
+    pub reporter: Option<String>,
 }
 
 /// Days, both of which count.
@@ -159,6 +182,10 @@ pub struct OfDay {
     pub below: u64,
     /// Of these, with DKIM or SPF aligned.
     pub below_aligned: u64,
+    /// With nothing aligned, by the word of a [newcomer](Evidence::newcomers) alone.
+    pub doubtful: u64,
+    /// Of these, from a name below.
+    pub doubtful_below: u64,
 }
 
 /// Messages of a signature or an SPF check.
@@ -237,13 +264,18 @@ pub fn streams(
         .zip(&placed)
         .filter(|(line, _)| line.day <= window.to && shown(&line.from))
         .collect();
+    let newcomers = evidence.newcomers(window.to);
     let mut streams: BTreeMap<&str, Stream> = BTreeMap::new();
     for (line, placed) in &lines {
         let stream = streams
             .entry(&placed.id)
             .or_insert_with(|| Stream::new(placed, evidence.names.get(&placed.id), window));
         let identity = &evidence.identities[line.identity];
-        stream.add(line, identity, line.from != policy_domain, window);
+        let is_below = line.from != policy_domain;
+        stream.add(line, identity, is_below, window);
+        if newcomers.contains(&line.reporter) {
+            stream.doubt_line(line, is_below);
+        }
     }
     add_sources(evidence, &lines, relays, window, &mut streams);
     let mut recent: HashMap<&str, u64> = HashMap::new();
@@ -411,6 +443,18 @@ impl Stream {
         let week = usize::try_from((line.day - window.from) / 7).unwrap_or_default();
         if let Some(week) = self.weeks.get_mut(week) {
             *week += messages;
+        }
+    }
+
+    /// Sets apart what a newcomer says that failed.
+    fn doubt_line(&mut self, line: &Line, below: bool) {
+        if line.flags & extra::LONG != 0 || Flags::from_bits(line.flags).passed() {
+            return;
+        }
+        let day = self.days.entry(line.day).or_default();
+        day.doubtful += line.messages;
+        if below {
+            day.doubtful_below += line.messages;
         }
     }
 

@@ -186,6 +186,33 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// Whoever begins to report is believed once others have seen him for a while, or if nobody was
+/// there before.
+#[test]
+fn what_fails_by_the_word_of_a_newcomer_alone_is_set_apart() {
+    let mut seen = evidence(&[row("dkim voorbeeld.nl s1 pass", aligned(true, false))]);
+    let mut add = |day, reporter: &str, flags| {
+        seen.lines.push(Line {
+            day,
+            from: FROM.to_owned(),
+            reporter: reporter.to_owned(),
+            identity: 0,
+            flags,
+            network: String::new(),
+            messages: 7,
+        });
+    };
+    add(150, "late.example", aligned(false, false));
+    add(150, "late.example", aligned(true, false));
+    add(150, "google.com", aligned(false, false));
+    assert_eq!(seen.newcomers(155), ["late.example".to_owned()].into());
+    let day = sorted(&seen)[0].days[&150];
+    assert_eq!((day.messages, day.aligned, day.doubtful), (21, 7, 7));
+    // Nobody was there before, or he has been there for long.
+    assert_eq!(seen.newcomers(120), BTreeSet::new());
+    assert_eq!(seen.newcomers(178), BTreeSet::new());
+}
+
 #[test]
 fn a_stream_is_small_only_with_all_that_is_known_of_it() {
     let large = row("dkim a.factuur.nl fs pass", 0);

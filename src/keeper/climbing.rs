@@ -5,7 +5,7 @@ use crate::{
     evidence::Store,
     keystore::{Climbing, Sightings},
     ladder::{
-        Action, Standing, Subject, Thresholds, advise,
+        Action, Standing, Subject, advise,
         record::Published,
         words::{Next, advice, hold},
     },
@@ -43,7 +43,7 @@ pub(super) fn climbing(
         published: Some(&published),
         reports,
     };
-    let mut standing = advise(&facts, subject, &Thresholds::default());
+    let mut standing = advise(&facts, subject, &ours.thresholds);
     if !is_settled && !parked {
         standing.advice.record = None;
     }

@@ -36,6 +36,7 @@ use crate::{
     judgement::{Heard, Judgement},
     keys::Timing,
     keystore::{KeyringStamp, Keystore, KeystoreError, SightingsStamp, View},
+    ladder::Thresholds,
     names::OrganisationId,
     observe::status::SignerFacts,
     organisation::Organisation,
@@ -63,6 +64,8 @@ pub(super) struct Scene {
     pub(super) hidden: Vec<PathBuf>,
     /// Where DMARC reports are kept, and which of them count.
     pub(super) reports: ReportSettings,
+    /// The numbers of the ladder.
+    pub(super) thresholds: Thresholds,
     /// Where they are to go.
     pub(super) reports_to: Option<String>,
     /// The addresses of our relays.

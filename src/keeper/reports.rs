@@ -238,13 +238,14 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
     let with_reports = store.as_ref().map(Store::numbers).transpose()?;
     let with_reports = with_reports.unwrap_or_default().latest;
     let organisations = &scene.organisations;
-    let ours = Ours::new(
+    let mut ours = Ours::new(
         organisations,
         Some(keystore),
         &scene.relays,
         &scene.reports,
         MOST_FACTS,
     );
+    ours.thresholds = scene.thresholds;
     let mut sorted = Found {
         is_whole: true,
         ..Found::default()

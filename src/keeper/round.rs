@@ -587,6 +587,7 @@ fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scen
         settings: loaded.settings.hooks.clone(),
         hidden: keystore.places(),
         reports: loaded.settings.reports.clone(),
+        thresholds: loaded.settings.dmarc,
         reports_to: loaded.settings.report_address().map(str::to_owned),
         relays: loaded.settings.keeper.relay_addresses.clone(),
     })

@@ -30,6 +30,7 @@ pub(super) const LEFT: &str = "left";
 /// The events of what was said of a stream: no key changes by it.
 pub(super) const STREAM_NAMED: &str = "stream_named";
 pub(super) const STREAM_NAME_DROPPED: &str = "stream_name_dropped";
+pub(super) const STREAMS_CONFIRMED: &str = "streams_confirmed";
 /// The events of a key that signs from then on.
 const IN_USE: [&str; 2] = ["activated", "returned"];
 
@@ -155,7 +156,7 @@ pub(super) fn is_about_keys(folder: &Folder) -> bool {
         .is_ok_and(|octets| octets > 0)
     {
         let kind = serde_json::from_slice::<Kind>(&line);
-        let of_streams = [STREAM_NAMED, STREAM_NAME_DROPPED];
+        let of_streams = [STREAM_NAMED, STREAM_NAME_DROPPED, STREAMS_CONFIRMED];
         if !kind.is_ok_and(|kind| of_streams.contains(&kind.event.as_str())) {
             return true;
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Keystore,
-    audit::{AuditLog, Head, STREAM_NAME_DROPPED, STREAM_NAMED},
+    audit::{AuditLog, Head, STREAM_NAME_DROPPED, STREAM_NAMED, STREAMS_CONFIRMED},
     problem::KeystoreError,
 };
 use crate::names::{DomainName, OrganisationId};
@@ -63,6 +63,28 @@ impl Keystore {
         });
         let lines: Vec<Line<'_>> = lines.collect();
         log.add(&lines)
+    }
+
+    /// Appends that all who send in the name of a domain, so many streams, are known.
+    ///
+    /// # Errors
+    /// As [`Keystore::note_streams`].
+    pub fn note_confirmed(
+        &self,
+        (organisation, domain): (Option<&OrganisationId>, &DomainName),
+        streams: usize,
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let writer = self.writer()?;
+        let log = AuditLog::open(&writer.keystore, &writer.root)?;
+        let head = log.head(now);
+        log.add(&[Line {
+            head,
+            event: STREAMS_CONFIRMED,
+            organisation,
+            domains: [domain],
+            evidence: format!("{streams} streams"),
+        }])
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Facts {
     pub reporters: BTreeSet<String>,
     /// Who reported within the last 14 days.
     pub recent_reporters: BTreeSet<String>,
+    /// Of all reporters, those who began of late: see [`Evidence::newcomers`].
+    pub newcomers: BTreeSet<String>,
+    /// The day on which the operator last said that all who send are known.
+    pub confirmed: Option<i32>,
     /// The record as reporters saw it.
     pub policies: Vec<Policy>,
     /// Reports within [`DAYS`] that count.
@@ -60,6 +64,7 @@ impl Facts {
             today,
             streams,
             policies,
+            newcomers: evidence.newcomers(today),
             ..Self::default()
         };
         // What is too long to tell its days proves nothing of a day.
@@ -139,7 +144,8 @@ impl Facts {
         recent && self.recent_reporters.len() >= needed
     }
 
-    /// Since when most reports of each day show this rung; none if the last day shows another.
+    /// Since when most reporters of each day saw this rung; none if they saw another on the last
+    /// day. Each has one vote a day, however much he reports; a newcomer has none.
     pub fn since(&self, rung: Rung) -> Option<i32> {
         self.since_all(|seen, _| seen == Some(rung))
     }
@@ -149,14 +155,30 @@ impl Facts {
     }
 
     fn since_all(&self, fits: impl Fn(Option<Rung>, Option<Wish>) -> bool) -> Option<i32> {
+        // Of a reporter who saw several records on a day, the one of which he reported most counts.
+        let mut seen: BTreeMap<(i32, &str), (u64, bool)> = BTreeMap::new();
         let mut days: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
         for policy in &self.policies {
             let (rung, below) = reported(policy);
-            let (fitting, all) = days.entry(policy.day).or_default();
-            *all += policy.reports;
-            if fits(rung, below) {
-                *fitting += policy.reports;
+            let is_fitting = fits(rung, below);
+            let Some(reporter) = &policy.reporter else {
+                let (fitting, all) = days.entry(policy.day).or_default();
+                *all += policy.reports;
+                *fitting += if is_fitting { policy.reports } else { 0 };
+                continue;
+            };
+            if self.newcomers.contains(reporter) {
+                continue;
             }
+            let most = seen.entry((policy.day, reporter.as_str())).or_default();
+            if policy.reports > most.0 {
+                *most = (policy.reports, is_fitting);
+            }
+        }
+        for ((day, _), (_, is_fitting)) in seen {
+            let (fitting, all) = days.entry(day).or_default();
+            *all += 1;
+            *fitting += u64::from(is_fitting);
         }
         let shown = days
             .iter()
@@ -205,5 +227,7 @@ pub(super) fn sum<'a>(days: impl Iterator<Item = &'a OfDay>) -> OfDay {
         rejected: sum.rejected.saturating_add(day.rejected),
         below: sum.below.saturating_add(day.below),
         below_aligned: sum.below_aligned.saturating_add(day.below_aligned),
+        doubtful: sum.doubtful.saturating_add(day.doubtful),
+        doubtful_below: sum.doubtful_below.saturating_add(day.doubtful_below),
     })
 }

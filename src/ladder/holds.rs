@@ -11,6 +11,8 @@ use crate::{
 
 /// The last days on which a stream sent, of which most must have been aligned.
 const SENDING_DAYS: usize = 14;
+/// What the operator said of all who send holds for a year.
+const CONFIRMED_DAYS: i32 = 365;
 /// So many failed messages order a small domain back.
 const FEW: u64 = 2;
 
@@ -38,6 +40,8 @@ words! {
         ListStream = "list_stream",
         /// Legitimate mail from a name below fails.
         SubdomainStream = "subdomain_stream",
+        /// Nobody has said this year that all who send are known.
+        Unconfirmed = "unconfirmed",
     }
 }
 
@@ -63,7 +67,8 @@ impl HoldCode {
             Self::RecordElsewhere
             | Self::NoLegitimateMail
             | Self::UnknownStream
-            | Self::ListStream => Asks::Ask,
+            | Self::ListStream
+            | Self::Unconfirmed => Asks::Ask,
         }
     }
 
@@ -71,6 +76,7 @@ impl HoldCode {
     fn from(self) -> Option<Rung> {
         match self {
             Self::SpfOnlyStream | Self::ListStream => Some(Rung::RejectTest),
+            Self::Unconfirmed => Some(Rung::Reject),
             _ => None,
         }
     }
@@ -133,6 +139,12 @@ pub(super) fn holds(facts: &Facts, rung: Rung, thresholds: &Thresholds) -> Vec<H
         {
             add(code, Some(stream), messages, 0);
         }
+    }
+    let is_confirmed = facts
+        .confirmed
+        .is_some_and(|day| facts.today - day < CONFIRMED_DAYS);
+    if thresholds.confirm && !is_confirmed && rung < Rung::Reject {
+        add(HoldCode::Unconfirmed, None, 0, 0);
     }
     holds.sort_by_key(|hold| (hold.code, std::cmp::Reverse(hold.messages)));
     holds
@@ -213,6 +225,15 @@ pub(super) fn lost<'a>(
         let refused: u64 = [enforced, enforced_below]
             .into_iter()
             .zip(failed(last))
+            .zip([
+                last.doubtful.saturating_sub(last.doubtful_below),
+                last.doubtful_below,
+            ])
+            .map(|((is_enforced, (messages, lost)), doubtful)| {
+                // Nobody steps back on the word of a newcomer.
+                let lost = lost.saturating_sub(doubtful);
+                (is_enforced, (messages.saturating_sub(doubtful), lost))
+            })
             .filter(|(is_enforced, (messages, lost))| {
                 *is_enforced
                     && *lost >= enough

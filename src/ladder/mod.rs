@@ -23,6 +23,8 @@ mod tests;
 
 pub use advice::{Action, Advice, Finding, Standing, Subject, advise};
 
+use std::fmt;
+
 use crate::words::words;
 
 words! {
@@ -77,6 +79,8 @@ pub struct Thresholds {
     pub failed_messages: u64,
     /// If they are more than this part of it.
     pub failed_share: Share,
+    /// Whether somebody has to say each year that all who send are known, before `reject`.
+    pub confirm: bool,
 }
 
 impl Default for Thresholds {
@@ -94,6 +98,7 @@ impl Default for Thresholds {
             list_messages: 10,
             failed_messages: 10,
             failed_share: Share(20),
+            confirm: false,
         }
     }
 }
@@ -114,6 +119,16 @@ impl Thresholds {
 /// A part of a whole, in thousandths.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Share(pub u16);
+
+/// As `0.1%`.
+impl fmt::Display for Share {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 10, self.0 % 10) {
+            (whole, 0) => write!(formatter, "{whole}%"),
+            (whole, tenth) => write!(formatter, "{whole}.{tenth}%"),
+        }
+    }
+}
 
 impl Share {
     /// Whether `part` is less than this share of `whole`.

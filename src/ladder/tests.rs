@@ -1,4 +1,5 @@
 mod any;
+mod believed;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ fn facts(record: &str, days: i32, streams: Vec<Stream>) -> Facts {
                 day,
                 tags: seen.clone(),
                 reports: 3,
+                reporter: None,
             })
             .collect(),
         ..Facts::default()
@@ -509,6 +511,7 @@ fn since_when_a_rung_holds_the_majority_of_each_day_says() {
                 day,
                 tags: pairs,
                 reports,
+                reporter: None,
             });
         }
     }

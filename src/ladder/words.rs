@@ -19,6 +19,7 @@ pub fn hold(hold: &Hold, domain: &DomainName, owner: &DomainName) -> (String, Op
         HoldCode::FailingStream | HoldCode::SpfOnlyStream | HoldCode::SubdomainStream => {
             Some(look())
         }
+        HoldCode::Unconfirmed => Some(format!("zegel dmarc confirm {owner}")),
         HoldCode::RecordElsewhere
         | HoldCode::NotEnoughDays
         | HoldCode::NoRecentReports
@@ -69,6 +70,10 @@ fn sentence(hold: &Hold, domain: &DomainName, owner: &DomainName) -> String {
         HoldCode::SubdomainStream => format!(
             "{messages} messages of {named} from a name below {owner} failed: put them right; \
              sp=none could spare them for the time being"
+        ),
+        HoldCode::Unconfirmed => format!(
+            "nobody has said this year that the list of who sends in the name of {owner} is whole, \
+             those with them who send once a year"
         ),
     }
 }

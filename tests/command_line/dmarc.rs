@@ -212,3 +212,53 @@ fn nobody_climbs_where_the_dns_does_not_answer() {
     assert_eq!(other.status, 2, "{}", other.err);
     assert!(other.err.contains("ander.nl is no domain"), "{}", other.err);
 }
+
+/// On the way to the top someone has to say once a year that nobody is missing.
+#[test]
+fn the_list_of_those_who_send_is_confirmed_where_that_is_asked_for() {
+    let test = format!("v=DMARC1; p=reject; t=y; pct=0; {RUA}");
+    let setup = setup(&test);
+    let config = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    setup.write(
+        "zegel.toml",
+        &format!("{config}[dmarc]\nconfirm = true\nreject_test_days = 20\n"),
+    );
+    let policy = "<p>reject</p><testing>y</testing><pct>0</pct>";
+    let others = record("203.0.113.9", 30, "fail", "enquete.example", "e1");
+    reports(&setup, 0..30, policy, &others);
+    let name = ["report", "name", "voorbeeld.nl", "via:enquete.example"];
+    setup
+        .run(name.into_iter().chain(["--as", "abuse"]))
+        .expect(0);
+    let at = |day: &str| {
+        let done = status(&setup, &["--json", "--as-of", day]);
+        domain(&done.json(), "voorbeeld.nl")
+    };
+    // The days are those of zegel.toml.
+    assert_eq!(at("2026-01-19")["advice"]["action"], "ask");
+    assert_eq!(at("2026-01-19")["holds"][0]["code"], "not_enough_days");
+    let asked = at("2026-01-31");
+    assert_eq!(asked["advice"]["action"], "ask");
+    assert_eq!(asked["holds"][0]["code"], "unconfirmed");
+    assert_eq!(asked["holds"][0]["blocks"], "reject");
+    assert_eq!(
+        asked["advice"]["command"],
+        "zegel dmarc confirm voorbeeld.nl"
+    );
+    let confirm = |more: &[&str]| {
+        let words = ["dmarc", "confirm", "voorbeeld.nl"];
+        setup.run(words.iter().chain(more))
+    };
+    let listed = confirm(&[]).expect(1);
+    assert!(listed.out.contains("  ours: ours, "), "{}", listed.out);
+    assert!(!listed.out.contains("enquete"), "{}", listed.out);
+    assert!(listed.out.contains("[ ] elections"), "{}", listed.out);
+    assert_eq!(at("2026-01-31")["advice"]["action"], "ask");
+    confirm(&["--yes"]).expect(0);
+    assert_eq!(at("2026-01-31")["advice"]["action"], "publish");
+    let log = fs::read_to_string(setup.path("keys/audit.log")).unwrap();
+    assert!(log.contains(r#""event":"streams_confirmed""#), "{log}");
+    setup
+        .run(["dmarc", "confirm", "www.voorbeeld.nl"])
+        .expect(2);
+}

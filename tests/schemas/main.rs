@@ -51,6 +51,7 @@ const NOT_SEEN: &[&str] = &[
 const COMMANDS: &[(&str, &[&str])] = &[
     ("audit", &["audit", "audit-out"]),
     ("check", &["check"]),
+    ("dmarc confirm", &["dmarc-confirm"]),
     ("dmarc overview", &["dmarc-overview"]),
     ("dmarc status", &["dmarc-status"]),
     ("dns check", &["dns-check"]),

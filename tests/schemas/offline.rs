@@ -451,6 +451,13 @@ pub(super) fn reports(book: &Book) {
     book.run(&setup, "report-name", &[&name[..], &known].concat());
     let status = ["dmarc", "status", "--as-of", "2026-02-01"];
     book.run(&setup, "dmarc-status", &status);
+    let confirm = ["dmarc", "confirm", "voorbeeld.nl"];
+    book.run(&setup, "dmarc-confirm", &confirm);
+    book.run(
+        &setup,
+        "dmarc-confirm",
+        &[&confirm[..], &["--yes"]].concat(),
+    );
     overview(book, &setup);
     // What is aligned is no abuse.
     let aligned = ["report", "name", "voorbeeld.nl", "dkim:voorbeeld.nl/x"];

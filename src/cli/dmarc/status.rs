@@ -21,7 +21,7 @@ use crate::{
     config::Loaded,
     dns::DnsError,
     evidence::{Store, rollup::DAY},
-    ladder::{Subject, Thresholds, advise, record::Published},
+    ladder::{Subject, advise, record::Published},
     names::DomainName,
     organisation::Organisation,
     sending::{Climb, Ours, climb},
@@ -302,7 +302,7 @@ impl<'a> Asked<'a> {
             published: self.published.as_ref(),
             reports: loaded.settings.report_address(),
         };
-        let standing = advise(&climb.facts, subject, &Thresholds::default());
+        let standing = advise(&climb.facts, subject, &loaded.settings.dmarc);
         let owners = loaded.organisations.iter();
         let mut owned = owners.flat_map(|one| one.domains.iter().chain(&one.parked));
         let elsewhere = self.owner != *self.domain;

@@ -406,6 +406,63 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             "reports.limits.nesting: 3 -> 9",
             AtOnce,
         ),
+        ("dmarc.none_days = 60", "dmarc.none_days: 56 -> 60", AtOnce),
+        (
+            "dmarc.quarantine_test_days = 7",
+            "dmarc.quarantine_test_days: 14 -> 7",
+            AtOnce,
+        ),
+        (
+            "dmarc.quarantine_days = 28",
+            "dmarc.quarantine_days: 30 -> 28",
+            AtOnce,
+        ),
+        (
+            "dmarc.reject_test_days = 21",
+            "dmarc.reject_test_days: 14 -> 21",
+            AtOnce,
+        ),
+        ("dmarc.reporters = 5", "dmarc.reporters: 3 -> 5", AtOnce),
+        (
+            "dmarc.unknown_messages = 50",
+            "dmarc.unknown_messages: 20 -> 50",
+            AtOnce,
+        ),
+        (
+            "dmarc.unknown_share = \"1%\"",
+            "dmarc.unknown_share: 0.1% -> 1%",
+            AtOnce,
+        ),
+        (
+            "dmarc.aligned_share = \"98.5%\"",
+            "dmarc.aligned_share: 99% -> 98.5%",
+            AtOnce,
+        ),
+        (
+            "dmarc.spf_only_share = \"5%\"",
+            "dmarc.spf_only_share: 2% -> 5%",
+            AtOnce,
+        ),
+        (
+            "dmarc.list_messages = 1",
+            "dmarc.list_messages: 10 -> 1",
+            AtOnce,
+        ),
+        (
+            "dmarc.failed_messages = 1",
+            "dmarc.failed_messages: 10 -> 1",
+            AtOnce,
+        ),
+        (
+            "dmarc.failed_share = \"0%\"",
+            "dmarc.failed_share: 2% -> 0%",
+            AtOnce,
+        ),
+        (
+            "dmarc.confirm = true",
+            "dmarc.confirm: false -> true",
+            AtOnce,
+        ),
         (
             "keeper.signers = [\"http://127.0.0.1:1\", \"unix:/run/h.sock\"]",
             "keeper.signers: http.listen -> http://127.0.0.1:1 unix:/run/h.sock",

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     dkim::key::Algorithm,
+    ladder::Share,
     organisation::{Action, Client, Sender},
 };
 
@@ -246,4 +247,34 @@ fn two_variables_for_one_setting_are_a_problem() {
         ("ZEGEL__LIMITS__HEADER_FIELDS", "100"),
     ];
     good(&[("zegel.toml", "")], &apart);
+}
+
+#[test]
+fn the_numbers_of_the_ladder_have_bounds() {
+    for (line, words) in [
+        ("none_days = 0", "write a number from 1 to 365"),
+        ("reporters = 101", "write a number from 1 to 100"),
+        ("failed_messages = 0", "write a number from 1 to 1000000"),
+        ("aligned_share = \"100.1%\"", "no share from 0% to 100%"),
+        ("aligned_share = \"99\"", "such as \"99%\" or \"0.1%\""),
+        ("aligned_share = \"0.15%\"", "such as \"99%\" or \"0.1%\""),
+        ("aligned_share = \"-1%\"", "such as \"99%\" or \"0.1%\""),
+        (
+            "aligned_share = \"9999999%\"",
+            "such as \"99%\" or \"0.1%\"",
+        ),
+        ("aligned_share = 99", "aligned_share"),
+        ("confirm = \"often\"", "confirm"),
+        ("days = 3", "none_days"),
+    ] {
+        let text = format!("[dmarc]\n{line}\n");
+        let found = problems(&[("zegel.toml", &text)], &[]);
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        let told = short(&found[0]);
+        assert!(told.contains(words), "{told}");
+    }
+    let text = "[dmarc]\naligned_share = \"100%\"\nunknown_share = \"0.0%\"\n";
+    let loaded = load_in(folder(&[("zegel.toml", text)]).path(), &[]).unwrap();
+    assert_eq!(loaded.settings.dmarc.aligned_share, Share(1_000));
+    assert_eq!(loaded.settings.dmarc.unknown_share, Share(0));
 }

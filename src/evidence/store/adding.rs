@@ -66,7 +66,7 @@ impl Store {
         };
         let rows = self.add_rows(domain, reporter, flags, incoming)?;
         let day = rollup.days.last().copied().unwrap_or_default();
-        self.add_policy(domain, day, incoming, i64::from(is_new))?;
+        self.add_policy(domain, day, (incoming, reporter), i64::from(is_new))?;
         self.connection
             .prepare_cached(ADD_REPORT)?
             .execute(params![
@@ -244,7 +244,7 @@ impl Store {
         &mut self,
         domain: i64,
         day: i32,
-        incoming: Incoming<'_>,
+        (incoming, reporter): (Incoming<'_>, i64),
         reports: i64,
     ) -> rusqlite::Result<()> {
         let policy = &incoming.report.policy;
@@ -273,7 +273,7 @@ impl Store {
         let word = self.word(&tags.join(" "))?;
         self.connection
             .prepare_cached(ADD_POLICY)?
-            .execute(params![domain, day, word, reports])?;
+            .execute(params![domain, day, word, reporter, reports])?;
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use rusqlite::OptionalExtension;
 use super::{
     Store, StoreError,
     sql::{
-        DROP_DOMAIN, DROP_NAMES, DROP_OLD, DROP_REPORTERS, DROP_ROWS, DROP_SOURCES, DROP_WORDS,
-        JOIN_REPORTERS, LAST_CHORE, SET_CHORE,
+        DROP_DOMAIN, DROP_OLD, DROP_POLICY_REPORTERS, DROP_REPORTERS, DROP_ROWS, DROP_SAID,
+        DROP_SOURCES, DROP_WORDS, JOIN_POLICIES, JOIN_REPORTERS, LAST_CHORE, SET_CHORE,
     },
 };
 
@@ -38,6 +38,8 @@ impl Store {
                 dropped += connection.execute(drop, [all])?;
             }
             connection.execute(JOIN_REPORTERS, [addresses])?;
+            connection.execute(JOIN_POLICIES, [addresses])?;
+            dropped += connection.execute(DROP_POLICY_REPORTERS, [addresses])?;
             dropped += connection.execute(DROP_REPORTERS, [addresses])?;
             dropped += connection.execute(DROP_SOURCES, [addresses])?;
             // What was summed over reporters cannot be taken away from one of them.
@@ -57,7 +59,9 @@ impl Store {
     /// When it cannot be written.
     pub fn forget_domain(&mut self, domain: &str) -> Result<(), StoreError> {
         self.forget(|store| {
-            store.connection.execute(DROP_NAMES, [domain])?;
+            for drop in DROP_SAID {
+                store.connection.execute(drop, [domain])?;
+            }
             if let Some(id) = store.find_word(domain)? {
                 for drop in DROP_DOMAIN {
                     store.connection.execute(drop, [id])?;

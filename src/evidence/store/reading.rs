@@ -5,11 +5,11 @@ use std::{
     net::IpAddr,
 };
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{
     Store, StoreError,
-    sql::{FACTS, NAMES, POLICIES, REPORTS, SOURCES},
+    sql::{CONFIRMED, FACTS, NAMES, POLICIES, REPORTS, SOURCES},
     standing,
 };
 use crate::evidence::{
@@ -193,12 +193,28 @@ impl Store {
                         day: row.get(0)?,
                         tags,
                         reports: u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default(),
+                        reporter: row.get(3)?,
                     });
                 }
             }
             Ok(policies)
         };
         read().map_err(self.fails())
+    }
+}
+
+impl Store {
+    /// The day on which the operator last said that all who send are known, in days since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read.
+    pub fn confirmed(&self, domain: &str) -> Result<Option<i32>, StoreError> {
+        let day = self
+            .connection
+            .query_row(CONFIRMED, [domain], |row| row.get(0))
+            .optional();
+        day.map_err(self.fails())
     }
 }
 

@@ -282,7 +282,11 @@ fn a_store_of_version_1_is_brought_up_by_the_next_writer() {
     let before = all(&store);
     drop(store);
     let older = "DROP TABLE number; DROP TABLE latest; ALTER TABLE name DROP COLUMN networks; \
-                 PRAGMA user_version = 1;";
+                 DROP TABLE confirmed; CREATE TABLE earlier (domain INTEGER NOT NULL, \
+                 day INTEGER NOT NULL, policy INTEGER NOT NULL, reports INTEGER NOT NULL, \
+                 PRIMARY KEY (domain, day, policy)) WITHOUT ROWID; \
+                 INSERT INTO earlier SELECT domain, day, policy, reports FROM policy; \
+                 DROP TABLE policy; ALTER TABLE earlier RENAME TO policy; PRAGMA user_version = 1;";
     Store::change(&folder.path().join(FILE), older).unwrap();
     let older = Store::read(folder.path()).unwrap_err();
     assert!(older.to_string().contains("version 1"), "{older}");
@@ -294,4 +298,46 @@ fn a_store_of_version_1_is_brought_up_by_the_next_writer() {
         store.evidence(FROM, usize::MAX, |_| true).unwrap().names["via:d1.nl"],
         name
     );
+}
+
+/// Reporters that are forgotten keep their vote.
+#[test]
+fn a_record_is_kept_by_who_saw_it_for_as_long_as_reporters_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    for (id, reporter) in [(1, "a.example"), (2, "a.example"), (3, "b.example")] {
+        let report = report(id, 0, &[(1, 20)]);
+        let rollup = Rollup::new(&report, |_| true, |_| false);
+        let incoming = Incoming {
+            reporter,
+            report: &report,
+            rollup: &rollup,
+            authenticated: Some(true),
+            today: 20_100,
+        };
+        store.add(incoming).unwrap();
+    }
+    let seen = |store: &Store| -> Vec<(Option<String>, u64)> {
+        let policies = store.policies(FROM, |_| true).unwrap().into_iter();
+        let mut seen: Vec<_> = policies.map(|one| (one.reporter, one.reports)).collect();
+        seen.sort();
+        seen
+    };
+    let by = |name: &str, reports| (Some(name.to_owned()), reports);
+    assert_eq!(seen(&store), [by("a.example", 2), by("b.example", 1)]);
+    let day = i32::try_from(BEGIN / 86_400).unwrap();
+    store.forget_old(day + 90, day + 1, day - 1).unwrap();
+    assert_eq!(seen(&store), [(None, 2)]);
+}
+
+#[test]
+fn that_all_who_send_are_known_is_kept_until_the_domain_is_forgotten() {
+    let (_folder, mut store) = store(&[]);
+    assert_eq!(store.confirmed(FROM).unwrap(), None);
+    store.confirm(FROM, 20_000).unwrap();
+    store.confirm(FROM, 20_400).unwrap();
+    assert_eq!(store.confirmed(FROM).unwrap(), Some(20_400));
+    assert_eq!(store.confirmed("ander.nl").unwrap(), None);
+    store.forget_domain(FROM).unwrap();
+    assert_eq!(store.confirmed(FROM).unwrap(), None);
 }

@@ -34,6 +34,7 @@ fn any_stream() -> impl Strategy<Value = Stream> {
                 day.below = messages * below / 100;
                 day.below_aligned = day.below.min(day.aligned) / 2;
                 day.spf_only = day.aligned / 3;
+                day.doubtful = (messages - day.aligned.min(messages)) / 2;
             }
             made
         })
