@@ -25,6 +25,8 @@ use crate::config::{KeeperSettings, Resolvers};
 const MOST_ALIASES: usize = 8;
 /// How many of the configured resolvers are asked for a record.
 const MOST_RESOLVERS: usize = 4;
+/// How many questions a second the operator's own resolvers are asked.
+const OF_RESOLVERS: u32 = 10_000;
 /// What people make instead of a TXT: addresses, mail servers, the SPF type of old.
 const OTHER_TYPES: [RecordType; 5] = [
     RecordType::A,
@@ -56,14 +58,29 @@ impl Observer {
     ///
     /// As [`Observer::new`].
     pub fn with_settings(settings: &KeeperSettings) -> Result<Self, DnsError> {
+        Self::with_limits(settings, Limits::default())
+    }
+
+    /// One for questions that resolvers answer, of all domains at once: they are the operator's
+    /// own, and keep the servers of others from being asked too often.
+    ///
+    /// # Errors
+    ///
+    /// As [`Observer::new`].
+    pub fn of_resolvers(settings: &KeeperSettings) -> Result<Self, DnsError> {
+        let limits = Limits {
+            questions_per_second: OF_RESOLVERS,
+            ..Limits::default()
+        };
+        Self::with_limits(settings, limits)
+    }
+
+    fn with_limits(settings: &KeeperSettings, limits: Limits) -> Result<Self, DnsError> {
         let reach = Reach {
             local: settings.local_servers,
             private: settings.private_servers,
         };
-        let limits = Limits {
-            reach,
-            ..Limits::default()
-        };
+        let limits = Limits { reach, ..limits };
         Self::new(&settings.resolvers, limits)
     }
 

@@ -243,3 +243,50 @@ fn what_got_no_answer_is_unknown_and_never_missing() {
     assert!(csv.contains(row), "{csv}");
     assert!(!csv.contains(",no"), "{csv}");
 }
+
+/// One file that runs nothing and fetches nothing, in both languages.
+#[test]
+fn the_page_says_the_same_in_both_languages() {
+    let setup = Setup::with_key();
+    ask_there(&setup, zone(&setup));
+    let before = setup.run(OVERVIEW.iter().chain(&["--json"])).expect(0).out;
+    let mut before: Value = serde_json::from_str(&before).unwrap();
+    before["totals"]["all"]["spf"]["count"] = json!(2);
+    setup.write("before.json", &before.to_string());
+    let before = setup.path("before.json").display().to_string();
+    let since = ["--since", &before];
+    let page = |more: &[&str]| {
+        let words = OVERVIEW.iter().chain(&["--html"]).chain(more).chain(&since);
+        setup.run(words).expect(0).out
+    };
+    let dutch = page(&[]);
+    for words in [
+        "<html lang=\"nl\">",
+        "<th>alle (3)</th><th>verzendend (2)</th><th>geparkeerd (1)</th>",
+        "<tr><th>SPF</th><td>3 van 3 <small>100,0 %</small>",
+        "<small>+1</small>",
+        "<td>oud-voorbeeld.nl</td><td>geparkeerd</td><td>ja</td><td>niet nodig</td>",
+        "<td class=\"no\">nee</td>",
+        "Het verschil is dat met",
+    ] {
+        assert!(dutch.contains(words), "{words}: {dutch}");
+    }
+    for foreign in ["<script", "http:", "https:", "src=", "url("] {
+        assert!(!dutch.contains(foreign), "{foreign}");
+    }
+    let english = page(&["--lang", "en"]);
+    for words in [
+        "<html lang=\"en\">",
+        "3 of 3 <small>100.0 %</small>",
+        "<td>not needed</td>",
+        "Changes are those since",
+    ] {
+        assert!(english.contains(words), "{words}: {english}");
+    }
+    setup
+        .run(OVERVIEW.iter().chain(&["--html", "--json"]))
+        .expect(2);
+    setup
+        .run(OVERVIEW.iter().chain(&["--lang", "en"]))
+        .expect(2);
+}

@@ -1,5 +1,7 @@
 //! `zegel dmarc overview`
 
+mod html;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -14,7 +16,7 @@ use crate::{
     cli::{
         context::{Context, organisation},
         failure::Failure,
-        look::in_one_round,
+        look::of_resolvers,
         message,
         output::{Output, Table, complain, printable},
         sheet,
@@ -28,6 +30,7 @@ use crate::{
     keystore::Keystore,
     names::DomainName,
     organisation::Organisation,
+    words::Language,
 };
 
 /// So many mail servers of a domain are asked about: the record may be in others' hands.
@@ -48,6 +51,15 @@ pub(in crate::cli) struct OverviewArguments {
     /// Print CSV, a row for each domain
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+
+    /// Print one page that a browser shows and prints
+    #[arg(long, conflicts_with_all = ["csv", "json"])]
+    html: bool,
+
+    /// The language of the page
+    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE",
+          requires = "html")]
+    lang: Language,
 
     /// Print JSON
     #[arg(long)]
@@ -113,6 +125,9 @@ pub(super) fn run(arguments: &OverviewArguments, context: &mut Context) -> Resul
         context.output.json(&document);
     } else if arguments.csv {
         context.output.octets(&csv(&document.domains));
+    } else if arguments.html {
+        let page = html::page(&document, arguments.lang);
+        context.output.octets(page.as_bytes());
     } else {
         print(&document, &mut context.output);
     }
@@ -180,7 +195,7 @@ fn subjects(organisation: &Organisation, keystore: &Keystore) -> Vec<Subject> {
 fn measure(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<ToldDomain>, Failure> {
     let keeper = &loaded.settings.keeper;
     let numbered = subjects.into_iter().enumerate().collect();
-    let mut found = in_one_round(keeper, numbered, |round, (place, subject)| async move {
+    let mut found = of_resolvers(keeper, numbered, |round, (place, subject)| async move {
         (place, subject.ask(&round).await)
     })?;
     found.sort_unstable_by_key(|(place, _): &(usize, Found)| *place);
@@ -191,7 +206,7 @@ fn measure(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<ToldDomain>, F
         .flat_map(|servers| servers.iter().take(MOST_SERVERS))
         .collect();
     let names: Vec<String> = names.into_iter().cloned().collect();
-    let servers = in_one_round(keeper, names, |round, name| async move {
+    let servers = of_resolvers(keeper, names, |round, name| async move {
         let there = round.has_tlsa(&name).await;
         (name, there)
     })?;

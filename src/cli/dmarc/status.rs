@@ -14,7 +14,7 @@ use crate::{
         context::{Context, organisation},
         day::Day,
         failure::Failure,
-        look::in_one_round,
+        look::of_resolvers,
         report::{sending_advice, state_advice},
         status::Status,
     },
@@ -154,7 +154,7 @@ fn ask<'a>(
     let names: Vec<DomainName> = names.cloned().collect();
     if !names.is_empty() {
         let keeper = &loaded.settings.keeper;
-        found.extend(in_one_round(keeper, names, |round, name| async move {
+        found.extend(of_resolvers(keeper, names, |round, name| async move {
             let records = round.dmarc(name.as_str()).await;
             (name, records)
         })?);
@@ -236,7 +236,7 @@ fn find_nonexistent(
     let mut there: BTreeMap<String, Option<bool>> = BTreeMap::new();
     if !all.is_empty() {
         let all: Vec<String> = all.into_iter().collect();
-        there.extend(in_one_round(
+        there.extend(of_resolvers(
             &loaded.settings.keeper,
             all,
             |round, name| async move {
