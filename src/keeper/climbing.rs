@@ -1,38 +1,40 @@
-//! How far a domain has come on the ladder of DMARC, for the page: what reports prove, joined with
-//! the record that the keeper last saw.
+//! How far a domain has come on the ladder of DMARC: what reports prove, joined with the record that
+//! the keeper last saw. And its numbers, for the metrics.
+
+use std::collections::BTreeMap;
 
 use crate::{
-    evidence::Store,
+    evidence::streams::Class,
     keystore::{Climbing, Sightings},
     ladder::{
         Action, Standing, Subject, Thresholds, advise,
+        facts::Facts,
         record::Published,
         words::{Next, advice, hold},
     },
-    names::DomainName,
-    sending::{self, Ours, SendingError, date},
+    names::{DomainName, OrganisationId},
+    observe::metrics::keeper::{ClassFigures, DomainFigures},
+    sending::{Ours, date},
 };
+
+/// The metrics count the mail of so many whole days: today is not over.
+const COUNTED_DAYS: i32 = 7;
 
 /// None if nobody knows which record it has, if another domain's speaks for it, or if it never sends
 /// and one below it does: whether that one has a record of its own, `zegel dmarc status` asks.
 pub(super) fn climbing(
-    (store, ours): (&Store, &Ours<'_>),
+    facts: &mut Facts,
+    ours: &Ours<'_>,
     sightings: &Sightings,
     domain: &DomainName,
     (parked, reports): (bool, Option<&str>),
-    today: i32,
-) -> Result<Option<Climbing>, SendingError> {
-    let Some(sighting) = sightings.domains.get(domain) else {
-        return Ok(None);
-    };
+) -> Option<Climbing> {
+    let sighting = sightings.domains.get(domain)?;
     let owner = sighting.dmarc_owner.as_deref();
-    let Some(texts) = &sighting.dmarc else {
-        return Ok(None);
-    };
+    let texts = sighting.dmarc.as_ref()?;
     if owner.is_some_and(|owner| owner != domain.as_str()) || (parked && ours.sends_below(domain)) {
-        return Ok(None);
+        return None;
     }
-    let mut facts = sending::climb(store, ours, domain, today)?.facts;
     // Whether names below are in the DNS, `zegel dmarc status` asks; without such mail it does not
     // matter.
     let is_settled = facts.names_below(domain.as_str()).is_empty();
@@ -43,16 +45,16 @@ pub(super) fn climbing(
         published: Some(&published),
         reports,
     };
-    let mut standing = advise(&facts, subject, &Thresholds::default());
+    let mut standing = advise(facts, subject, &Thresholds::default());
     if !is_settled && !parked {
         standing.advice.record = None;
     }
-    Ok(Some(told(
+    Some(told(
         &standing,
         domain,
         published.text.as_deref(),
-        today,
-    )))
+        facts.today,
+    ))
 }
 
 fn told(standing: &Standing, domain: &DomainName, published: Option<&str>, today: i32) -> Climbing {
@@ -76,5 +78,104 @@ fn told(standing: &Standing, domain: &DomainName, published: Option<&str>, today
         record: advised.record.clone(),
         not_before: may_come.then(|| date(today + i32::from(advised.days))),
         holds: holds.collect(),
+    }
+}
+
+/// What the metrics say of a domain.
+pub(super) fn figures(
+    facts: &Facts,
+    climbing: Option<&Climbing>,
+    (organisation, domain): (&OrganisationId, &DomainName),
+) -> DomainFigures {
+    let mut figures = DomainFigures {
+        organisation: organisation.to_string(),
+        domain: domain.to_string(),
+        ..DomainFigures::default()
+    };
+    for stream in &facts.streams {
+        let days = stream.days.range(facts.today - COUNTED_DAYS..facts.today);
+        let mut of_stream = ClassFigures::default();
+        for (_, day) in days {
+            of_stream.aligned += day.aligned;
+            of_stream.failed += day.messages.saturating_sub(day.aligned);
+            of_stream.rejected += day.rejected;
+        }
+        if of_stream == ClassFigures::default() {
+            continue;
+        }
+        if stream.class == Class::Unknown {
+            figures.unknown_streams += 1;
+        }
+        let sums = figures.classes.entry(stream.class.as_str()).or_default();
+        sums.aligned = sums.aligned.saturating_add(of_stream.aligned);
+        sums.failed = sums.failed.saturating_add(of_stream.failed);
+        sums.rejected = sums.rejected.saturating_add(of_stream.rejected);
+    }
+    if let Some(climbing) = climbing {
+        figures.rung.clone_from(&climbing.step);
+        figures.action = Some(climbing.action.clone());
+        let mut holds: BTreeMap<String, u64> = BTreeMap::new();
+        for (code, ..) in &climbing.holds {
+            *holds.entry(code.clone()).or_default() += 1;
+        }
+        figures.holds = holds;
+    }
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::streams::{OfDay, Stream};
+
+    fn stream(id: &str, class: Class, days: &[(i32, u64, u64)]) -> Stream {
+        let mut stream = Stream::made(id, class);
+        for (day, messages, aligned) in days {
+            let of_day = OfDay {
+                messages: *messages,
+                aligned: *aligned,
+                rejected: messages - aligned,
+                ..OfDay::default()
+            };
+            stream.days.insert(*day, of_day);
+        }
+        stream
+    }
+
+    #[test]
+    fn the_metrics_count_the_last_seven_whole_days() {
+        let days = [(92, 1000, 0), (93, 10, 9), (99, 5, 5), (100, 1000, 0)];
+        let old = [(50, 1000, 0), (100, 1000, 0)];
+        let facts = Facts {
+            today: 100,
+            streams: vec![
+                stream("ours", Class::Ours, &days),
+                stream("via:a.nl", Class::Known, &[(94, 7, 7)]),
+                stream("via:b.nl", Class::Known, &[(95, 3, 1)]),
+                stream("via:c.nl", Class::Unknown, &[(95, 1, 0)]),
+                stream("via:d.nl", Class::Unknown, &old),
+            ],
+            ..Facts::default()
+        };
+        let names = ("een".parse().unwrap(), "een.nl".parse().unwrap());
+        let mut figures = figures(&facts, None, (&names.0, &names.1));
+        let class = |aligned, failed, rejected| ClassFigures {
+            aligned,
+            failed,
+            rejected,
+        };
+        let expected = [
+            ("known", class(8, 2, 2)),
+            ("ours", class(14, 1, 1)),
+            ("unknown", class(0, 1, 1)),
+        ];
+        assert_eq!(std::mem::take(&mut figures.classes), expected.into());
+        let rest = DomainFigures {
+            organisation: "een".to_owned(),
+            domain: "een.nl".to_owned(),
+            unknown_streams: 1,
+            ..DomainFigures::default()
+        };
+        assert_eq!(figures, rest);
     }
 }
