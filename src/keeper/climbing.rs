@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::{
     evidence::streams::Class,
-    keystore::{Climbing, Sightings},
+    keystore::{Climbing, Held, Sightings},
     ladder::{
-        Action, Standing, Subject, Thresholds, advise,
+        Action, Rung, Standing, Subject, Thresholds, advise,
         facts::Facts,
+        holds::{Hold, HoldCode},
         record::Published,
         words::{Next, advice, hold},
     },
@@ -28,6 +31,7 @@ pub(super) fn climbing(
     sightings: &Sightings,
     domain: &DomainName,
     (parked, reports): (bool, Option<&str>),
+    now: Timestamp,
 ) -> Option<Climbing> {
     let sighting = sightings.domains.get(domain)?;
     let owner = sighting.dmarc_owner.as_deref();
@@ -49,35 +53,81 @@ pub(super) fn climbing(
     if !is_settled && !parked {
         standing.advice.record = None;
     }
-    Some(told(
-        &standing,
+    let found = Found {
+        standing: &standing,
         domain,
-        published.text.as_deref(),
-        facts.today,
-    ))
+        published: published.text.as_deref(),
+        before: (sightings.climbed.get(domain)).and_then(|one| one.climbing.as_ref()),
+        now,
+    };
+    Some(found.told(facts.today))
 }
 
-fn told(standing: &Standing, domain: &DomainName, published: Option<&str>, today: i32) -> Climbing {
-    let advised = &standing.advice;
-    let may_come = advised.days > 0 && advised.action != Action::StepBack;
-    let holds = standing.holds.iter().map(|one| {
-        let (text, command) = hold(one, domain, domain);
-        (one.code.to_string(), text, command)
-    });
-    Climbing {
-        step: standing.step.map(|step| step.to_string()),
-        since: standing.since.map(date),
-        action: advised.action.to_string(),
-        text: advice(&Next {
-            standing,
-            owner: domain,
-            is_below: false,
-            published,
-        }),
-        name: format!("_dmarc.{domain}"),
-        record: advised.record.clone(),
-        not_before: may_come.then(|| date(today + i32::from(advised.days))),
-        holds: holds.collect(),
+/// What was found of a domain.
+struct Found<'a> {
+    standing: &'a Standing,
+    domain: &'a DomainName,
+    published: Option<&'a str>,
+    /// The time before: what is as it was then is so since then.
+    before: Option<&'a Climbing>,
+    now: Timestamp,
+}
+
+impl Found<'_> {
+    fn told(&self, today: i32) -> Climbing {
+        let Self {
+            standing, domain, ..
+        } = self;
+        let advised = &standing.advice;
+        let may_come = advised.days > 0 && advised.action != Action::StepBack;
+        let (action, to) = (advised.action.to_string(), advised.step.to_string());
+        let as_before = (self.before).filter(|before| before.action == action && before.to == to);
+        Climbing {
+            step: standing.step.map(|step| step.to_string()),
+            since: standing.since.map(date),
+            acting_since: as_before.map_or(self.now, |before| before.acting_since),
+            action,
+            to,
+            lost: standing.lost.iter().map(|(_, failed)| failed).sum(),
+            text: advice(&Next {
+                standing,
+                owner: domain,
+                is_below: false,
+                published: self.published,
+            }),
+            name: format!("_dmarc.{domain}"),
+            record: advised.record.clone(),
+            not_before: may_come.then(|| date(today + i32::from(advised.days))),
+            holds: standing.holds.iter().map(|one| self.held(one)).collect(),
+        }
+    }
+
+    fn held(&self, held: &Hold) -> Held {
+        let (text, command) = hold(held, self.domain, self.domain);
+        let next = self.standing.step.and_then(Rung::next);
+        let next = next.or(self.standing.step);
+        Held {
+            code: held.code.to_string(),
+            text,
+            command,
+            is_next: next.is_none_or(|next| held.code.is_against(next)),
+            stream: held.stream.clone(),
+            name: held.name.clone(),
+            messages: held.messages,
+            days: held.days,
+            since: self.held_since(held),
+        }
+    }
+
+    fn held_since(&self, held: &Hold) -> Timestamp {
+        // Each rung has days of its own.
+        let is_of_rung = held.code == HoldCode::NotEnoughDays;
+        let step = self.standing.step.map(Rung::as_str);
+        let before = self.before;
+        let before = before.filter(|before| !is_of_rung || before.step.as_deref() == step);
+        let mut holds = before.into_iter().flat_map(|before| &before.holds);
+        let same = holds.find(|one| one.code == held.code.as_str() && one.stream == held.stream);
+        same.map_or(self.now, |one| one.since)
     }
 }
 
@@ -115,8 +165,8 @@ pub(super) fn figures(
         figures.rung.clone_from(&climbing.step);
         figures.action = Some(climbing.action.clone());
         let mut holds: BTreeMap<String, u64> = BTreeMap::new();
-        for (code, ..) in &climbing.holds {
-            *holds.entry(code.clone()).or_default() += 1;
+        for held in &climbing.holds {
+            *holds.entry(held.code.clone()).or_default() += 1;
         }
         figures.holds = holds;
     }

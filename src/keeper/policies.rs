@@ -86,6 +86,8 @@ impl Policies {
             domains: before.domains.clone(),
             keys: keys(look.findings, &before, now),
             leads: leads(look.leads, &before),
+            // That is in a file of its own.
+            climbed: Default::default(),
         };
         let every = interval(&before, look.organisation, look.timing.check_every);
         if look.is_asked || self.is_due(id, every) {

@@ -130,6 +130,11 @@ impl Sorting<'_> {
                 Err(error) => {
                     tracing::warn!("who sends in the name of {domain} is not known: {error}");
                     found.failed.push(domain.to_string());
+                    // What was found before stays, with its time.
+                    let known = before.domains.get(domain).cloned();
+                    senders
+                        .domains
+                        .extend(known.map(|known| (domain.clone(), known)));
                 }
             }
         }
@@ -152,7 +157,7 @@ impl Sorting<'_> {
         let mut facts = climb.facts;
         let reports = facts.reports;
         let about = (organisation.parked.contains(domain), self.reports_to);
-        let climbing = climbing(&mut facts, &self.ours, sightings, domain, about);
+        let climbing = climbing(&mut facts, &self.ours, sightings, domain, about, now);
         let figures = figures(&facts, climbing.as_ref(), (&organisation.id, domain));
         let its = SendersOf {
             found: now,
