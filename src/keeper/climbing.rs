@@ -176,7 +176,10 @@ pub(super) fn figures(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::streams::{OfDay, Stream};
+    use crate::{
+        evidence::streams::{OfDay, Stream},
+        ladder::Advice,
+    };
 
     fn stream(id: &str, class: Class, days: &[(i32, u64, u64)]) -> Stream {
         let mut stream = Stream::made(id, class);
@@ -190,6 +193,76 @@ mod tests {
             stream.days.insert(*day, of_day);
         }
         stream
+    }
+
+    fn standing(step: Rung, action: Action, codes: &[HoldCode]) -> Standing {
+        let held = |code: &HoldCode| Hold {
+            code: *code,
+            blocks: Rung::Quarantine,
+            stream: Some("via:a.nl".to_owned()),
+            name: None,
+            messages: 20,
+            days: 7,
+        };
+        Standing {
+            step: Some(step),
+            since: None,
+            holds: codes.iter().map(held).collect(),
+            advice: Advice {
+                action,
+                step,
+                record: None,
+                days: 0,
+            },
+            findings: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_so_since_then() {
+        let domain: DomainName = "een.nl".parse().unwrap();
+        let told = |standing: &Standing, before: Option<&Climbing>, hour: i64| {
+            let found = Found {
+                standing,
+                domain: &domain,
+                published: None,
+                before,
+                now: Timestamp::from_second(hour * 3600).unwrap(),
+            };
+            found.told(100)
+        };
+        let since = |climbing: &Climbing| -> Vec<i64> {
+            let holds = climbing.holds.iter().map(|one| one.since);
+            let all = [climbing.acting_since].into_iter().chain(holds);
+            all.map(|since| since.as_second() / 3600).collect()
+        };
+        let (days, asks, fails) = (
+            HoldCode::NotEnoughDays,
+            HoldCode::UnknownStream,
+            HoldCode::FailingStream,
+        );
+        let first = told(&standing(Rung::None, Action::Ask, &[days, asks]), None, 1);
+        assert_eq!(since(&first), [1, 1, 1]);
+        let same = standing(Rung::None, Action::Ask, &[days, asks, fails]);
+        assert_eq!(since(&told(&same, Some(&first), 2)), [1, 1, 1, 2]);
+        // Another rung has days of its own, and what is to be done there is something else.
+        let up = standing(Rung::QuarantineTest, Action::Ask, &[days, asks]);
+        let up = told(&up, Some(&first), 3);
+        assert_eq!(since(&up), [3, 3, 1]);
+        // What was over in between begins anew.
+        let over = told(
+            &standing(Rung::QuarantineTest, Action::Wait, &[days]),
+            Some(&up),
+            4,
+        );
+        let again = standing(Rung::QuarantineTest, Action::Ask, &[days, asks]);
+        assert_eq!(since(&told(&again, Some(&over), 5)), [5, 3, 5]);
+        // What stands against a later rung only is told apart.
+        let list = standing(Rung::None, Action::Publish, &[HoldCode::ListStream]);
+        assert!(!told(&list, None, 1).holds[0].is_next);
+        let list = standing(Rung::Reject, Action::Ask, &[HoldCode::ListStream]);
+        assert!(told(&list, None, 1).holds[0].is_next);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! wrong with records. It is kept for the surfaces; no key depends on it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -87,7 +87,7 @@ impl Policies {
             keys: keys(look.findings, &before, now),
             leads: leads(look.leads, &before),
             // That is in a file of its own.
-            climbed: Default::default(),
+            climbed: BTreeMap::new(),
         };
         let every = interval(&before, look.organisation, look.timing.check_every);
         if look.is_asked || self.is_due(id, every) {

@@ -218,18 +218,26 @@ mod tests {
             domain: domain.to_owned(),
             number: 1,
         };
+        let figures = |domain: &str| DomainFigures {
+            domain: domain.to_owned(),
+            ..DomainFigures::default()
+        };
         let before = Found {
             unknown: vec![unknown("een.nl"), unknown("twee.nl")],
+            domains: vec![figures("een.nl"), figures("twee.nl")],
             ..Found::default()
         };
         let now = Found {
             unknown: vec![unknown("drie.nl")],
-            domains: vec![DomainFigures::default()],
+            domains: vec![figures("drie.nl")],
             failed: vec!["een.nl".to_owned()],
             is_whole: true,
         };
-        let domains = now.after(before).unknown.into_iter();
-        let domains: Vec<String> = domains.map(|one| one.domain).collect();
-        assert_eq!(domains, ["drie.nl", "een.nl"]);
+        let found = now.after(before);
+        let unknown: Vec<&str> = (found.unknown.iter())
+            .map(|one| one.domain.as_str())
+            .collect();
+        assert_eq!(unknown, ["drie.nl", "een.nl"]);
+        assert_eq!(found.domains, [figures("drie.nl"), figures("een.nl")]);
     }
 }

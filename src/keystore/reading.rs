@@ -76,7 +76,11 @@ pub struct KeyringStamp(Option<Stamp>);
 /// By what the sightings of an organisation are known to be as they were read: the stamp of each of
 /// their files, also of one that is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SightingsStamp([Option<Stamp>; 2]);
+pub struct SightingsStamp([StateStamp; 2]);
+
+/// Of a file of the keeper; also of one that is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct StateStamp(Option<Stamp>);
 
 impl Keystore {
     /// Opens the keystore for the reading of many keyrings.
@@ -278,8 +282,8 @@ impl View {
         &self,
         folder: &str,
         organisation: &OrganisationId,
-    ) -> Result<(T, Option<Option<Stamp>>), KeystoreError> {
-        let missing = || (T::default(), Some(None));
+    ) -> Result<(T, Option<StateStamp>), KeystoreError> {
+        let missing = || (T::default(), Some(StateStamp(None)));
         let Some(folder) = self.0.child(folder)? else {
             return Ok(missing());
         };
@@ -288,7 +292,8 @@ impl View {
             return Ok(missing());
         };
         let seen = serde_json::from_slice(&json).unwrap_or_default();
-        Ok((seen, read.settled.map(Some)))
+        let stamp = read.settled.map(|stamp| StateStamp(Some(stamp)));
+        Ok((seen, stamp))
     }
 
     /// Whether the sightings are still as they were read: two looks, and no reading.
@@ -300,7 +305,7 @@ impl View {
         let file = sightings::file(organisation);
         let folders = [sightings::FOLDER, senders::FOLDER];
         let mut all = folders.iter().zip(&stamp.0);
-        all.all(|(folder, stamp)| self.0.has_stamp(&format!("{folder}/{file}"), *stamp))
+        all.all(|(folder, stamp)| self.0.has_stamp(&format!("{folder}/{file}"), stamp.0))
     }
 }
 
