@@ -55,7 +55,7 @@ pub struct Ours<'a> {
     /// How many facts of a domain may be held.
     most: usize,
     /// The numbers of the ladder.
-    pub thresholds: Thresholds,
+    thresholds: Thresholds,
     /// Whose each domain is, parked ones with them.
     owners: HashMap<&'a str, &'a Organisation>,
     /// Those who have a domain below this name.
@@ -106,17 +106,25 @@ impl<'a> Ours<'a> {
         let settings = &loaded.settings;
         let relays = &settings.keeper.relay_addresses;
         let organisations = &loaded.organisations;
-        let ours = Self::new(
+        Self::new(
             organisations,
             keystore,
             relays,
             &settings.reports,
             usize::MAX,
-        );
-        Self {
-            thresholds: settings.dmarc,
-            ..ours
-        }
+        )
+        .with_thresholds(settings.dmarc)
+    }
+
+    /// Those of `zegel.toml` take the place of the defaults.
+    #[must_use]
+    pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
+        Self { thresholds, ..self }
+    }
+
+    /// The numbers of the ladder.
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
     }
 
     /// Whether something is evidence, by the flags of its facts.
@@ -264,26 +272,73 @@ pub fn climb(
     policy_domain: &DomainName,
     today: i32,
 ) -> Result<Climb, SendingError> {
-    let name = policy_domain.as_str();
-    let evidence = store.evidence(name, ours.most, |flags| ours.counts(flags))?;
+    let evidence = store.evidence(policy_domain.as_str(), ours.most, |flags| {
+        ours.counts(flags)
+    })?;
     let own = ours.selectors(policy_domain)?;
+    climb_with((store, ours), policy_domain, (&evidence, own), today)
+}
+
+/// The same, with the streams of the last [`DAYS`] as [`sort`] has them: of one reading, since that
+/// takes the most time.
+///
+/// # Errors
+///
+/// When the evidence or the keys can't be read.
+pub fn climb_and_sort(
+    store: &Store,
+    ours: &Ours<'_>,
+    domain: &DomainName,
+    today: i32,
+) -> Result<(Climb, Sorted), SendingError> {
+    let name = domain.as_str();
+    let evidence = store.evidence(name, ours.most, |flags| ours.counts(flags))?;
+    let own = ours.selectors(domain)?;
+    let window = lately(today);
+    let sorted = if evidence.lines.is_empty() {
+        // What there is of it fell under the policy of a domain above.
+        sort(store, ours, domain, window)?
+    } else {
+        let streams = streams(name, &evidence, &own, ours.relays, window, |_| true);
+        Sorted {
+            unknown_selectors: unknown_selectors(name, &evidence, &streams, &own),
+            streams,
+            policy_domain: domain.clone(),
+        }
+    };
+    let climb = climb_with((store, ours), domain, (&evidence, own), today)?;
+    Ok((climb, sorted))
+}
+
+/// The last [`DAYS`].
+fn lately(today: i32) -> Window {
+    Window {
+        from: today - DAYS + 1,
+        to: today,
+    }
+}
+
+fn climb_with(
+    (store, ours): (&Store, &Ours<'_>),
+    policy_domain: &DomainName,
+    (evidence, own): (&Evidence, BTreeSet<(String, String)>),
+    today: i32,
+) -> Result<Climb, SendingError> {
+    let name = policy_domain.as_str();
     let all = Window {
         from: today - LONGEST_WINDOW,
         to: today,
     };
-    let streams = streams(name, &evidence, &own, ours.relays, all, |_| true);
+    let streams = streams(name, evidence, &own, ours.relays, all, |_| true);
     let policies = store.policies(name, |flags| ours.counts(flags))?;
-    let lately = Window {
-        from: today - DAYS + 1,
-        to: today,
-    };
-    let unknown = unknown_selectors(name, &evidence, &streams, &own);
-    let mut facts = Facts::new(&evidence, streams, policies, today);
+    let lately = lately(today);
+    let unknown = unknown_selectors(name, evidence, &streams, &own);
+    let mut facts = Facts::new(evidence, streams, policies, today);
     facts.unknown_selectors = unknown;
     facts.confirmed = store.confirmed(name)?;
     (facts.reports, facts.ignored_reports) =
         store.reports(name, lately, |flags| ours.counts(flags))?;
-    let mut seen = selectors(&evidence, lately);
+    let mut seen = selectors(evidence, lately);
     Ok(Climb {
         facts,
         selectors: own

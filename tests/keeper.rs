@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use support::keeper::{Keeper, command};
 use support::name_world::World;
 use support::port::Port;
-use support::reports::{ingest, passing_yesterday};
+use support::reports::{ingest, partly_aligned_yesterday, passing_yesterday};
 use support::zegel::{Org, Zegel};
 use zegel::dkim::Algorithm::Ed25519Sha256;
 
@@ -674,4 +674,120 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
         assert!(page.contains(part), "{part}\n{page}");
     }
     assert!(!keeper.shows(metric), "{}", keeper.page());
+}
+
+/// What a signer says of it.
+fn matters_of_een(zegel: &Zegel) -> Vec<serde_json::Value> {
+    let answer = zegel.page("/status.json").expect("the status");
+    let (_, document) = answer.split_once("\r\n\r\n").expect("a document");
+    let status: serde_json::Value = serde_json::from_str(document).expect("JSON");
+    let matters = status["judgements"]["een"]["matters"].as_array();
+    matters.cloned().unwrap_or_default()
+}
+
+/// And what `zegel status` says, which reads the files itself.
+fn matters_by_the_files(folder: &Path) -> Vec<serde_json::Value> {
+    let status = command(folder, &["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let judged = status["judgements"].as_array().expect("judgements");
+    let een = judged.iter().find(|one| one["organisation"] == "een");
+    let matters = een.and_then(|een| een["matters"].as_array());
+    matters.cloned().unwrap_or_default()
+}
+
+/// The keeper that starts anew sorts with what it saw of the DNS.
+fn sorts_anew(zegel: &Zegel, http: &Port, what: &str, is_so: impl Fn() -> bool) -> Keeper {
+    let keeper = Keeper::start(&zegel.path(""), http);
+    let looked = "all organisations have been looked at";
+    wait_for(&keeper, looked, || keeper.log().contains(looked));
+    drop(keeper);
+    let keeper = Keeper::start(&zegel.path(""), http);
+    wait_for(&keeper, what, is_so);
+    keeper
+}
+
+/// From reports to every surface; since when it is so, a keeper knows that starts anew.
+#[test]
+fn how_far_a_domain_has_come_is_in_how_it_stands() {
+    let world = World::start();
+    let publish = |policy: &str| {
+        let record = format!("v=DMARC1; p={policy}; rua=mailto:dmarc@een.example");
+        let records = format!("_dmarc.een.example. 1 TXT \"{record}\"\n");
+        world.set_both("een.example", &records);
+    };
+    publish("none");
+    let http = Port::free();
+    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
+    let settings = settings(world.resolver.address(), &http);
+    let reports = "[reports]\nstate = \"{folder}/reports\"\naddress = \"dmarc@een.example\"\n";
+    let zegel = Zegel::with_settings(&[org], &(settings + reports));
+    let folder = zegel.path("");
+    let find = |what: &str| {
+        let mut matters = matters_of_een(&zegel).into_iter();
+        matters.find(|one| one["what"] == what)
+    };
+    let ladder = |matters: Vec<serde_json::Value>| -> Vec<String> {
+        let words = matters.iter().filter_map(|one| one["what"].as_str());
+        let words = words.filter(|what| what.starts_with("dmarc."));
+        words.map(str::to_owned).collect()
+    };
+    assert_eq!(ladder(matters_of_een(&zegel)), [""; 0]);
+    partly_aligned_yesterday(&folder);
+    let unknown = || find("dmarc.unknown_stream");
+    let keeper = sorts_anew(&zegel, &http, "it is asked", || unknown().is_some());
+    let named = "organisation=\"een\",domain=\"een.example\"";
+    for line in [
+        format!("zegel_dmarc_rung{{{named},rung=\"none\"}} 1"),
+        format!("zegel_dmarc_action{{{named},action=\"ask\"}} 1"),
+        format!("zegel_dmarc_holds{{{named},code=\"unknown_stream\"}} 1"),
+        format!("zegel_report_messages{{{named},class=\"unknown\",result=\"aligned\"}} 25"),
+        format!("zegel_report_messages{{{named},class=\"unknown\",result=\"failed\"}} 15"),
+        format!("zegel_report_unknown_streams{{{named}}} 1"),
+    ] {
+        wait_for(&keeper, &line, || keeper.shows(&line));
+    }
+    let expected = [
+        "dmarc.no_legitimate_mail",
+        "dmarc.unknown_stream",
+        "dmarc.not_enough_days",
+    ];
+    assert_eq!(ladder(matters_of_een(&zegel)), expected);
+    assert_eq!(matters_by_the_files(&folder), matters_of_een(&zegel));
+    let asked = unknown().expect("it is asked");
+    assert_eq!(
+        (&asked["level"], &asked["actor"]),
+        (&"act".into(), &"operator".into())
+    );
+    let page = || zegel.page("/org/een").expect("the page");
+    let sentence = "een.example stays on its rung of DMARC: via:mailing.example sent 40 messages";
+    assert!(page().contains(sentence), "{}", page());
+    drop(keeper);
+    // Another report changes nothing of it.
+    passing_yesterday(&folder, "een.example", "s9");
+    let keeper = Keeper::start(&folder, &http);
+    wait_for(&keeper, "it is sorted", || page().contains("Reports: 2,"));
+    assert_eq!(unknown().expect("it is asked")["since"], asked["since"]);
+    drop(keeper);
+    // It is someone after all, and mail of it is refused.
+    let name = [
+        "report",
+        "name",
+        "een.example",
+        "via:mailing.example",
+        "--as",
+        "known",
+    ];
+    let named = command(&folder, &name);
+    assert!(named.status.success(), "{named:?}");
+    publish("reject");
+    let back = || find("dmarc.step_back");
+    let keeper = sorts_anew(&zegel, &http, "a step back", || back().is_some());
+    let back = back().expect("a step back");
+    assert_eq!(back["level"], "unverifiable");
+    assert_eq!(back["actor"], "dns_administrator");
+    let text = back["text"]["nl"].as_str().expect("a sentence");
+    let weaker = "`_dmarc.een.example TXT \"v=DMARC1; p=quarantine; t=y; pct=0; ";
+    assert!(text.contains(weaker), "{text}");
+    assert_eq!(matters_by_the_files(&folder), matters_of_een(&zegel));
+    drop(keeper);
 }

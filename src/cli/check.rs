@@ -1,5 +1,7 @@
 //! `zegel check`: the configuration, the keystore, and a probe for every domain.
 
+mod reports;
+
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     path::PathBuf,
@@ -167,6 +169,15 @@ impl Report {
         }
         for warning in &loaded.warnings {
             self.add(Finding::of_configuration(Severity::Warning, warning));
+        }
+        if let Some(message) = reports::hint(&loaded.settings) {
+            self.add(Finding {
+                severity: Severity::Note,
+                message,
+                file: Some(self.config.clone()),
+                line: None,
+                key: Some(reports::KEY.to_owned()),
+            });
         }
         let keystore = match loaded.settings.open_keystore() {
             Ok(keystore) => keystore,

@@ -28,7 +28,10 @@ use crate::{
     dkim::Algorithm,
     judgement::{Judgement, SignerReport, Told},
     keys::{KeyEntry, Keyring, Lead, NewKey, Task, What},
-    keystore::{DomainSighting, FindingSeen, Keystore, Sightings},
+    keystore::{
+        Climbing, DomainSighting, FindingSeen, Held, Keystore, Senders, SendersOf, Sightings,
+    },
+    ladder::Action,
     names::{DomainName, Selector},
     observe::{
         metrics::Metrics,
@@ -196,6 +199,17 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
             };
             seen.domains.insert(row.domain(), sighting);
         }
+        Also::Held(code) => {
+            let held = Held::of(code.as_str(), now);
+            write_climbing(
+                keystore,
+                row,
+                &Climbing::of(Action::Ask.as_str(), &[held], now),
+            );
+        }
+        Also::Advised(action) => {
+            write_climbing(keystore, row, &Climbing::of(action.as_str(), &[], now));
+        }
         Also::InItsOwnZone => seen.leads.push(Lead {
             selector: "s0".parse().unwrap(),
             domain: row.domain(),
@@ -205,6 +219,29 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
     put("keyring.json", json.to_string().as_bytes());
     let id = row.id.parse().unwrap();
     keystore.keep_sightings(&id, &seen).unwrap();
+}
+
+/// As the keeper found it in reports.
+fn write_climbing(keystore: &Keystore, row: &Row, climbing: &Climbing) {
+    let day = climbing
+        .acting_since
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let found = SendersOf {
+        found: climbing.acting_since,
+        from: day,
+        to: day,
+        reports: 1,
+        streams: Vec::new(),
+        others: 0,
+        other_messages: 0,
+        climbing: Some(climbing.clone()),
+    };
+    let senders = Senders {
+        domains: [(row.domain(), found)].into(),
+    };
+    let id = row.id.parse().unwrap();
+    keystore.keep_senders(&id, &senders).unwrap();
 }
 
 /// As the keeper counts: of today, mail for which there was no key.

@@ -1,8 +1,10 @@
 //! What in the settings of an MTA, and around a socket, would let mail leave unsigned, lose it,
-//! or break signatures. Pure: settings go in as text that others have read, findings come out.
+//! or break signatures; and DMARC reports that go elsewhere. Pure: settings go in as text that
+//! others have read, findings come out.
 
 mod postfix;
 mod postfix_rules;
+mod reports;
 mod sendmail;
 mod socket;
 
@@ -13,6 +15,7 @@ use serde::Serialize;
 pub use self::{
     postfix::{Postfix, Service},
     postfix_rules::{Answer, NoTables, Tables, examine as examine_postfix},
+    reports::{Record, examine as examine_reports},
     sendmail::examine as examine_sendmail,
     socket::{Account, Seen, examine as examine_socket, unreachable},
 };

@@ -8,6 +8,7 @@
 //! It looks at no file, no clock and no DNS. A surface that can't ask the signer passes none,
 //! and says so itself: what is not live may then have mail.
 
+mod climbing;
 mod news;
 mod sentences;
 mod sightings;
@@ -17,6 +18,7 @@ mod told;
 use std::time::Duration;
 
 pub use self::{
+    climbing::{Advised, Hold},
     news::{Heard, KeyNews, News},
     signer::facts,
     told::{Sentences, SignerReport, Told, ToldMatter},
@@ -104,6 +106,10 @@ pub enum Fact {
     NotLooked,
     /// The domain is to be handed over to the operator in this way, and nobody knows to where.
     NoTarget(Way),
+    /// Something holds a domain on its rung of DMARC.
+    Held(Hold),
+    /// Another DMARC record should be there.
+    Advised(Advised),
     /// SPF or DMARC of a domain is missing or wrong.
     Policy {
         /// What is wrong.
@@ -130,6 +136,9 @@ impl Fact {
             Self::Overdue => "rotation_overdue",
             Self::NotLooked => "not_looked",
             Self::NoTarget(_) => "delegation_without_target",
+            Self::Held(hold) => climbing::word(hold.code),
+            Self::Advised(advised) if advised.is_step_back => "dmarc.step_back",
+            Self::Advised(_) => "dmarc.publish",
             Self::Policy { code, .. } => code.as_str(),
         }
     }

@@ -3,10 +3,11 @@
 //! A sentence says what is so, and then who has to do what. What is typed stands between
 //! backquotes.
 
-use super::{Fact, Matter};
+use super::{Advised, Fact, Hold, Matter};
 use crate::{
     dns::Code,
     keys::{Actor, Way, What},
+    ladder::holds::HoldCode,
     names::{DomainName, OrganisationId, Selector},
     words::{Language, Level, filled},
 };
@@ -19,6 +20,11 @@ pub(super) fn sentence(
     organisation: &OrganisationId,
     language: Language,
 ) -> String {
+    match &matter.fact {
+        Fact::Held(hold) => return of_hold(matter, hold, language),
+        Fact::Advised(advised) => return of_advised(matter, advised, organisation, language),
+        _ => {}
+    }
     let (english, dutch) = of_fact(matter);
     let sentence = match language {
         Language::English => english,
@@ -114,6 +120,8 @@ fn of_fact(matter: &Matter) -> Sentence {
             "De sleutel {key} van {domain} is langer in gebruik dan de bedoeling is, sinds {since}. Laat de opvolger publiceren, of maak er een met `zegel key roll {organisation}`.",
         ),
         Fact::Policy { code, .. } => of_policy(*code),
+        // They have sentences of their own.
+        Fact::Held(_) | Fact::Advised(_) => ("", ""),
         Fact::NotLooked => (
             "Nobody has looked at the DNS of {organisation} since {since}. See that `zegel keeper` runs.",
             "Sinds {since} heeft niemand naar de DNS van {organisation} gekeken. Zorg dat `zegel keeper` draait.",
@@ -136,6 +144,125 @@ fn of_no_key(level: Level) -> Sentence {
             "{domain} heeft geen sleutel, dus de mail wordt niet ondertekend. De keeper maakt er een, of `zegel key generate {organisation}`.",
         ),
     }
+}
+
+/// The English is that of the ladder.
+fn of_hold(matter: &Matter, hold: &Hold, language: Language) -> String {
+    let domain = matter.domain.as_ref().map_or("", DomainName::as_str);
+    let (mut sentence, more) = match language {
+        Language::English => (
+            format!("{domain} stays on its rung of DMARC: {}", hold.text),
+            "More of this kind",
+        ),
+        Language::Dutch => (
+            format!(
+                "{domain} blijft op zijn trede van DMARC: {}",
+                dutch_hold(domain, hold)
+            ),
+            "Meer van deze soort",
+        ),
+    };
+    sentence = harmless(&sentence);
+    if let Some(command) = &hold.command {
+        sentence += &format!(": `{}`", harmless(command));
+    }
+    sentence.push('.');
+    if hold.others > 0 {
+        sentence += &format!(" {more}: {}.", hold.others);
+    }
+    sentence
+}
+
+fn dutch_hold(domain: &str, hold: &Hold) -> String {
+    let sentence = match hold.code {
+        HoldCode::UnknownRecord => "niemand kan zien welk record het heeft",
+        HoldCode::RecordElsewhere => {
+            "het record van een domein dat niet van ons is geldt ervoor; vraag wie dat heeft om te klimmen, of publiceer een eigen record"
+        }
+        HoldCode::NotEnoughDays => {
+            "zoveel dagen met rapporten zijn op deze trede nog nodig: {days}"
+        }
+        HoldCode::NoRecentReports => {
+            "er zijn geen rapporten over de laatste vier dagen, of van te weinig ontvangers; als ze horen te komen, kijk dan of rua= hierheen wijst en of zegel report ingest draait"
+        }
+        HoldCode::NoLegitimateMail => {
+            "van geen van {messages} berichten is bekend dat ze echt zijn; zet de adressen van uw relays in [keeper] relay_addresses voordat rapporten worden gelezen, of geef wie verstuurt een naam; verstuurt niemand, parkeer dan het domein"
+        }
+        HoldCode::UnknownStream => {
+            "{stream} verstuurde {messages} berichten in acht weken, en niemand heeft gezegd wie dat is; zoek het uit, en geef het een naam (known, list, forwarding of abuse)"
+        }
+        HoldCode::FailingStream => {
+            "{messages} berichten van {stream} faalden op de laatste dagen dat het verstuurde; laat ze ondertekenen met een domein van u, of versturen van een adres dat SPF toestaat"
+        }
+        HoldCode::SpfOnlyStream => {
+            "{messages} berichten van {stream} slaagden alleen door SPF, en doorsturen breekt dat; laat ze ondertekenen"
+        }
+        HoldCode::ListStream => {
+            "{messages} berichten kwamen via {stream}; mensen schrijven naar mailinglijsten, die hun mail kunnen breken; wie ze een naam geeft aanvaardt dat"
+        }
+        HoldCode::SubdomainStream => {
+            "{messages} berichten van {stream} van een naam onder {domain} faalden; breng ze in orde; sp=none kan ze zolang ontzien"
+        }
+        HoldCode::Unconfirmed => {
+            "niemand heeft dit jaar gezegd dat de lijst van wie er in naam van {domain} verstuurt compleet is, met wie dat eens per jaar doet"
+        }
+    };
+    let values = [
+        ("domain", domain),
+        ("stream", hold.stream.as_str()),
+        ("messages", &hold.messages.to_string()),
+        ("days", &hold.days.to_string()),
+    ];
+    filled(sentence, &values)
+}
+
+fn of_advised(
+    matter: &Matter,
+    advised: &Advised,
+    organisation: &OrganisationId,
+    language: Language,
+) -> String {
+    let dutch = if advised.is_step_back {
+        let lost = advised.lost;
+        format!(
+            "publiceer dit record direct: {lost} legitieme berichten faalden in de laatste dagen, terwijl het beleid wordt toegepast"
+        )
+    } else if advised.is_same_rung {
+        "publiceer dit record: het is dezelfde trede, en zegt wat er ontbreekt".to_owned()
+    } else {
+        "publiceer dit record: niets houdt het tegen".to_owned()
+    };
+    let (text, who) = match language {
+        Language::English => (advised.text.as_str(), "The DNS administrator sets"),
+        Language::Dutch => (dutch.as_str(), "De DNS-beheerder zet"),
+    };
+    let record = match (&advised.record, language) {
+        (Some(record), _) => format!("{} TXT \"{record}\"", advised.name),
+        (None, Language::English) => {
+            format!("{} as zegel dmarc status {organisation} says", advised.name)
+        }
+        (None, Language::Dutch) => format!(
+            "{} zoals zegel dmarc status {organisation} zegt",
+            advised.name
+        ),
+    };
+    let domain = matter.domain.as_ref().map_or("", DomainName::as_str);
+    let (text, record) = (harmless(text), harmless(&record));
+    if advised.record.is_some() {
+        format!("DMARC of {domain}: {text}. {who} `{record}`.")
+    } else {
+        format!("DMARC of {domain}: {text}. {who} {record}.")
+    }
+}
+
+/// What is in records and in names that others chose, so that nothing in it looks typed.
+fn harmless(text: &str) -> String {
+    let shown = |character: char| match character {
+        '`' => '\'',
+        other if other.is_control() => ' ',
+        other => other,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Whether this is wrong with SPF or DMARC and asks for someone. What could be better, such as

@@ -5,6 +5,7 @@ use crate::{
     keys::{
         Delegated, Delegations, Keyring, Lead, Publication, Revocation, State, Why, Withdrawal,
     },
+    ladder::holds::HoldCode,
     organisation::{Policy, SelectorTemplate},
 };
 
@@ -184,7 +185,15 @@ fn every_sentence_is_whole_in_both_languages() {
         Fact::NotLooked,
         Fact::NoTarget(Way::Dname),
         Fact::NoTarget(Way::Ns),
+        Fact::Advised(Advised::of(true)),
+        Fact::Advised(Advised::of(false)),
+        Fact::Advised(Advised {
+            is_same_rung: true,
+            record: None,
+            ..Advised::of(false)
+        }),
     ]);
+    let facts = facts.chain(HoldCode::ALL.map(|code| Fact::Held(Hold::of(code))));
     let id: OrganisationId = "org".parse().unwrap();
     for fact in facts {
         let actors = [Actor::Administrator, Actor::Operator];

@@ -32,6 +32,7 @@ mod reports;
 mod requests;
 mod round;
 mod single;
+mod sorting;
 mod survey;
 mod work;
 

@@ -2,7 +2,7 @@
 //! wrong with records. It is kept for the surfaces; no key depends on it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -86,6 +86,8 @@ impl Policies {
             domains: before.domains.clone(),
             keys: keys(look.findings, &before, now),
             leads: leads(look.leads, &before),
+            // That is in a file of its own.
+            climbed: BTreeMap::new(),
         };
         let every = interval(&before, look.organisation, look.timing.check_every);
         if look.is_asked || self.is_due(id, every) {

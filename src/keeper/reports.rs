@@ -6,13 +6,11 @@
 //! reads reports; here, nothing but its store is opened, and only for reading.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
-
-use jiff::Timestamp;
 
 use tokio::{
     sync::{oneshot, watch},
@@ -20,34 +18,24 @@ use tokio::{
 };
 
 use super::{
-    climbing::climbing,
     hooks::Scene,
-    passed::{MOST_FACTS, OfKeys},
+    passed::OfKeys,
+    sorting::{Found, sort},
 };
 use crate::{
-    evidence::{
-        Store, StoreError,
-        rollup::DAY,
-        streams::{Stream, Window},
-    },
+    evidence::{Store, StoreError},
     keys::LastPassed,
-    keystore::{Keystore, Senders, SendersOf, SendingStream, Sightings},
-    names::{DomainName, OrganisationId},
+    keystore::Keystore,
     observe::{
         metrics::keeper::KeeperMetrics,
         status::{LatestReport, ReportFigures, UnknownSelectors},
     },
-    sending::{self, Ours, SendingError, date},
 };
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_mins(1);
 /// From one finding out who sends to the next.
 const SORT_EVERY: Duration = Duration::from_hours(1);
-/// Those days count: eight weeks.
-const DAYS: i32 = 56;
-/// So many streams of a domain are shown.
-const SHOWN: usize = 10;
 /// The least time from one finding out to the next, where new reports have come.
 const SORT_APART: Duration = Duration::from_mins(5);
 /// So long a drain may wait for what receivers report; a disk that hangs holds no key.
@@ -82,7 +70,10 @@ pub(super) async fn watch(
             sorted = Some((Instant::now(), counts));
             let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
             match aside(move || sort(&now, &keystore)).await {
-                Some(Ok(now)) => found = now.after(found),
+                Some(Ok(now)) => {
+                    found = now.after(found);
+                    metrics.domains(found.domains.clone());
+                }
                 Some(Err(error)) => {
                     tracing::warn!("who sends in the names of the domains is not known: {error}");
                 }
@@ -208,177 +199,4 @@ fn latest(scene: &Scene, ends: &BTreeMap<String, i64>) -> Vec<LatestReport> {
         })
     });
     known.collect()
-}
-
-/// What sorting finds.
-#[derive(Default)]
-struct Found {
-    /// Where keys sign that nobody knows.
-    unknown: Vec<UnknownSelectors>,
-    /// Domains of which nobody could tell.
-    failed: Vec<String>,
-    /// Whether the keeper has seen the records of all domains that are reported about.
-    is_whole: bool,
-}
-
-impl Found {
-    /// An alarm stays where nobody can tell: a flood of mail must not end it.
-    fn after(mut self, before: Self) -> Self {
-        let stays = before.unknown.into_iter();
-        let stays = stays.filter(|one| self.failed.contains(&one.domain));
-        self.unknown.extend(stays);
-        self
-    }
-}
-
-/// Finds out who sends, and keeps it for the page. What is wrong with one domain or organisation is
-/// told, and the others go on.
-fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
-    let store = Store::read(&scene.reports.state)?;
-    let with_reports = store.as_ref().map(Store::numbers).transpose()?;
-    let with_reports = with_reports.unwrap_or_default().latest;
-    let organisations = &scene.organisations;
-    let mut ours = Ours::new(
-        organisations,
-        Some(keystore),
-        &scene.relays,
-        &scene.reports,
-        MOST_FACTS,
-    );
-    ours.thresholds = scene.thresholds;
-    let mut sorted = Found {
-        is_whole: true,
-        ..Found::default()
-    };
-    for organisation in organisations {
-        let mut senders = Senders::default();
-        let sightings = keystore.sightings(&organisation.id).unwrap_or_default();
-        let domains = organisation.domains.iter().chain(&organisation.parked);
-        for domain in domains.filter(|one| with_reports.contains_key(one.as_str())) {
-            let parked = organisation.parked.contains(domain);
-            let seen = sightings.domains.get(domain);
-            sorted.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
-            let about = (parked, scene.reports_to.as_deref());
-            let found = store.as_ref();
-            let found = found.map(|store| senders_of(store, &ours, domain, (&sightings, about)));
-            match found {
-                Some(Ok((found, number))) => {
-                    if number > 0 {
-                        sorted.unknown.push(UnknownSelectors {
-                            organisation: organisation.id.to_string(),
-                            domain: domain.to_string(),
-                            number,
-                        });
-                    }
-                    senders.domains.insert(domain.clone(), found);
-                }
-                Some(Err(error)) => {
-                    tracing::warn!("who sends in the name of {domain} is not known: {error}");
-                    sorted.failed.push(domain.to_string());
-                }
-                None => {}
-            }
-        }
-        keep(keystore, &organisation.id, &senders);
-    }
-    // Of those that are gone nothing stays.
-    let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
-    for organisation in keystore.with_senders()? {
-        if !known.contains(&organisation) {
-            keep(keystore, &organisation, &Senders::default());
-        }
-    }
-    Ok(sorted)
-}
-
-fn keep(keystore: &Keystore, organisation: &OrganisationId, senders: &Senders) {
-    let known = keystore.senders(organisation).unwrap_or_default();
-    if is_same(&known, senders) {
-        return;
-    }
-    if let Err(error) = keystore.keep_senders(organisation, senders) {
-        tracing::warn!("who sends in the names of {organisation} can't be kept: {error}");
-    }
-}
-
-/// Whether nothing but the time is another one.
-fn is_same(known: &Senders, found: &Senders) -> bool {
-    let all = known.domains.iter().zip(&found.domains);
-    known.domains.len() == found.domains.len()
-        && all.into_iter().all(|((domain, known), (other, found))| {
-            let found = SendersOf {
-                found: known.found,
-                ..found.clone()
-            };
-            domain == other && *known == found
-        })
-}
-
-/// With the number of keys that sign, and that nobody knows.
-fn senders_of(
-    store: &Store,
-    ours: &Ours<'_>,
-    domain: &DomainName,
-    (sightings, about): (&Sightings, (bool, Option<&str>)),
-) -> Result<(SendersOf, u64), SendingError> {
-    let now = Timestamp::now();
-    let to = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
-    let window = Window {
-        from: to - DAYS + 1,
-        to,
-    };
-    let sorted = sending::sort(store, ours, domain, window)?;
-    let streams = sorted.streams;
-    let (reports, _) = store.reports(domain.as_str(), window, |flags| ours.counts(flags))?;
-    let others = streams.iter().skip(SHOWN);
-    let unknown = u64::try_from(sorted.unknown_selectors.len()).unwrap_or(u64::MAX);
-    let found = SendersOf {
-        found: now,
-        from: date(window.from),
-        to: date(window.to),
-        reports,
-        others: others.clone().count(),
-        other_messages: others.map(|stream| stream.messages).sum(),
-        streams: streams.iter().take(SHOWN).map(shown).collect(),
-        climbing: climbing((store, ours), sightings, domain, about, to)?,
-    };
-    Ok((found, unknown))
-}
-
-fn shown(stream: &Stream) -> SendingStream {
-    SendingStream {
-        id: stream.id.clone(),
-        class: stream.class.as_str().to_owned(),
-        name: stream.label.clone(),
-        messages: stream.messages,
-        aligned: stream.aligned,
-        rejected: stream.rejected,
-        weeks: stream.weeks.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alarm_stays_where_nobody_can_tell() {
-        let unknown = |domain: &str| UnknownSelectors {
-            organisation: "een".to_owned(),
-            domain: domain.to_owned(),
-            number: 1,
-        };
-        let before = Found {
-            unknown: vec![unknown("een.nl"), unknown("twee.nl")],
-            ..Found::default()
-        };
-        let now = Found {
-            unknown: vec![unknown("drie.nl")],
-            failed: vec!["een.nl".to_owned()],
-            is_whole: true,
-        };
-        let domains = now.after(before).unknown.into_iter();
-        let domains: Vec<String> = domains.map(|one| one.domain).collect();
-        assert_eq!(domains, ["drie.nl", "een.nl"]);
-    }
 }

@@ -27,6 +27,7 @@
 mod alarms;
 mod audit;
 mod batch;
+mod climbing;
 mod commit;
 mod counts;
 mod deadlines;
@@ -61,6 +62,7 @@ use jiff::Timestamp;
 pub use self::{
     alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
+    climbing::{Climbed, Climbing, Held},
     counts::{CountsStamp, StampedCounts},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
@@ -70,7 +72,7 @@ pub use self::{
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
-    senders::{Climbing, Senders, SendersOf, SendingStream},
+    senders::{Senders, SendersOf, SendingStream},
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
     witness::{Doubt, Lineage, Witness},

@@ -2,11 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::de::DeserializeOwned;
+
 use super::{
-    KEY_SUFFIX, KEYRING, Keystore, deadlines, departures,
+    KEY_SUFFIX, KEYRING, Keystore,
+    climbing::AllClimbed,
+    deadlines, departures,
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
+    senders,
     sightings::{self, Sightings},
 };
 use crate::{
@@ -68,9 +73,14 @@ pub struct View(Folder);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyringStamp(Option<Stamp>);
 
-/// By what the sightings of an organisation are known to be as they were read.
+/// By what the sightings of an organisation are known to be as they were read: the stamp of each of
+/// their files, also of one that is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SightingsStamp(Option<Stamp>);
+pub struct SightingsStamp([StateStamp; 2]);
+
+/// Of a file of the keeper; also of one that is not there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct StateStamp(Option<Stamp>);
 
 impl Keystore {
     /// Opens the keystore for the reading of many keyrings.
@@ -245,8 +255,8 @@ impl View {
         self.0.has_stamp(&name, stamp.0)
     }
 
-    /// As [`Keystore::sightings`], with the stamp that the file had before; none when it has only
-    /// just changed, so that it must be read again the next time.
+    /// As [`Keystore::sightings`], with the stamps that the files had before; none when one has only
+    /// just changed, so that they must be read again the next time.
     ///
     /// # Errors
     /// As [`Keystore::sightings`].
@@ -254,28 +264,48 @@ impl View {
         &self,
         organisation: &OrganisationId,
     ) -> Result<(Sightings, Option<SightingsStamp>), KeystoreError> {
-        let missing = || (Sightings::default(), Some(SightingsStamp(None)));
-        let Some(folder) = self.0.child(sightings::FOLDER)? else {
+        let (mut seen, dns): (Sightings, _) = self.state(sightings::FOLDER, organisation)?;
+        // What can't be read says nothing, and harms no other.
+        let climbed = self.state(senders::FOLDER, organisation);
+        let (climbed, reports): (AllClimbed, _) = climbed.unwrap_or_default();
+        seen.climbed = climbed.domains;
+        let stamp = dns.zip(reports);
+        Ok((
+            seen,
+            stamp.map(|(dns, reports)| SightingsStamp([dns, reports])),
+        ))
+    }
+
+    /// What a folder of the keeper has about an organisation, with the stamp of the file; empty if
+    /// there is none, or if it is of a kind that this version can't read.
+    fn state<T: Default + DeserializeOwned>(
+        &self,
+        folder: &str,
+        organisation: &OrganisationId,
+    ) -> Result<(T, Option<StateStamp>), KeystoreError> {
+        let missing = || (T::default(), Some(StateStamp(None)));
+        let Some(folder) = self.0.child(folder)? else {
             return Ok(missing());
         };
-        let Some((json, read)) =
-            folder.read_stamped(&sightings::file(organisation), Secrecy::State)?
-        else {
+        let name = sightings::file(organisation);
+        let Some((json, read)) = folder.read_stamped(&name, Secrecy::State)? else {
             return Ok(missing());
         };
-        let seen: Sightings = serde_json::from_slice(&json).unwrap_or_default();
-        let stamp = read.settled.map(|stamp| SightingsStamp(Some(stamp)));
+        let seen = serde_json::from_slice(&json).unwrap_or_default();
+        let stamp = read.settled.map(|stamp| StateStamp(Some(stamp)));
         Ok((seen, stamp))
     }
 
-    /// Whether the sightings are still as they were read: one look, and no reading.
+    /// Whether the sightings are still as they were read: two looks, and no reading.
     pub fn has_same_sightings(
         &self,
         organisation: &OrganisationId,
         stamp: &SightingsStamp,
     ) -> bool {
-        let name = format!("{}/{}", sightings::FOLDER, sightings::file(organisation));
-        self.0.has_stamp(&name, stamp.0)
+        let file = sightings::file(organisation);
+        let folders = [sightings::FOLDER, senders::FOLDER];
+        let mut all = folders.iter().zip(&stamp.0);
+        all.all(|(folder, stamp)| self.0.has_stamp(&format!("{folder}/{file}"), stamp.0))
     }
 }
 

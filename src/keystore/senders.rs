@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Keystore, KeystoreError,
+    climbing::Climbing,
     files::Secrecy,
     sightings::{file, keep},
 };
@@ -44,27 +45,6 @@ pub struct SendersOf {
     /// How far its DMARC record has come; none if nobody knows which it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
-}
-
-/// How far a domain has come, as `zegel dmarc status` says it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Climbing {
-    /// The word for the rung it stands on; none without a record.
-    pub step: Option<String>,
-    /// Since when reports show it.
-    pub since: Option<Date>,
-    /// The word for what someone has to do.
-    pub action: String,
-    /// The same in a sentence.
-    pub text: String,
-    /// The name of the record that should be there.
-    pub name: String,
-    /// That record; none if it takes a look at the DNS to tell.
-    pub record: Option<String>,
-    /// The first day on which the next rung may come.
-    pub not_before: Option<Date>,
-    /// What holds it: the word, a sentence, and a command if one answers it.
-    pub holds: Vec<(String, String, Option<String>)>,
 }
 
 /// One stream, as `zegel report streams` shows it.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Keystore, KeystoreError, files::Folder, problem::FileError};
+use super::{Keystore, KeystoreError, climbing::Climbed, files::Folder, problem::FileError};
 use crate::{
     keys::Lead,
     names::{DomainName, OrganisationId, Selector},
@@ -28,6 +28,10 @@ pub struct Sightings {
     /// Where the names of keys lead, in domains whose keys are to be in a zone of the operator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leads: Vec<Lead>,
+    /// How far domains with reports have come on the ladder of DMARC. Read with the rest, and kept
+    /// in another file, with who sends: [`super::Senders`].
+    #[serde(skip)]
+    pub climbed: BTreeMap<DomainName, Climbed>,
 }
 
 /// The policies of one domain, as resolvers showed them.
@@ -126,4 +130,51 @@ pub(super) fn keep(
 /// The name of the file of an organisation in the folder.
 pub(super) fn file(organisation: &OrganisationId) -> String {
     format!("{organisation}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keystore::{Climbing, Senders, SendersOf};
+
+    #[test]
+    fn how_far_a_domain_has_come_is_read_with_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
+        let id = "een".parse().unwrap();
+        let view = keystore.view().unwrap();
+        let (nothing, stamp) = view.sightings(&id).unwrap();
+        assert_eq!(nothing, Sightings::default());
+        let stamp = stamp.unwrap();
+        assert!(view.has_same_sightings(&id, &stamp));
+        let now = Timestamp::UNIX_EPOCH;
+        let found = SendersOf {
+            found: now,
+            from: jiff::civil::Date::ZERO,
+            to: jiff::civil::Date::ZERO,
+            reports: 1,
+            streams: Vec::new(),
+            others: 0,
+            other_messages: 0,
+            climbing: Some(Climbing::of("publish", &[], now)),
+        };
+        let domain: DomainName = "een.example".parse().unwrap();
+        let senders = Senders {
+            domains: [(domain.clone(), found.clone())].into(),
+        };
+        keystore.keep_senders(&id, &senders).unwrap();
+        assert!(!view.has_same_sightings(&id, &stamp));
+        let (seen, _) = view.sightings(&id).unwrap();
+        assert_eq!(seen.climbed[&domain].climbing, found.climbing);
+        // It is not kept twice.
+        keystore.keep_sightings(&id, &seen).unwrap();
+        let kept = folder.path().join("keys/keeper.seen/een.json");
+        let kept = std::fs::read_to_string(kept).unwrap();
+        assert!(!kept.contains("quarantine"), "{kept}");
+        // One file that can't be read says nothing, and harms no other.
+        let file = folder.path().join("keys/keeper.senders/een.json");
+        std::fs::write(file, "none").unwrap();
+        let (seen, _) = view.sightings(&id).unwrap();
+        assert_eq!(seen.climbed, BTreeMap::new());
+    }
 }

@@ -163,6 +163,13 @@ impl Published {
         record
     }
 
+    /// Where reports go, if they go somewhere and not to `ours`.
+    pub fn reports_elsewhere(&self, ours: &str) -> Option<&[String]> {
+        let reports = &self.record.as_ref()?.reports;
+        let is_elsewhere = !reports.is_empty() && !reports.iter().any(|one| is_address(one, ours));
+        is_elsewhere.then_some(reports)
+    }
+
     /// Whether receivers act otherwise than this record asks, or reports do not come to
     /// `reports`.
     pub(super) fn needs(&self, record: &str, reports: Option<&str>) -> bool {

@@ -285,3 +285,31 @@ fn sendmail_is_known_too() {
         assert_eq!(codes(&done), [expected]);
     }
 }
+
+#[test]
+fn reports_that_go_elsewhere_are_noted_with_the_record_that_adds_our_address() {
+    let setup = setup();
+    let text = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let reports = "[reports]\naddress = \"dmarc@relay.example\"\n";
+    setup.write("zegel.toml", &format!("{text}{reports}"));
+    // What the keeper would have seen.
+    let seen = |record: &str| {
+        let seen = format!(
+            "{{\"domains\": {{\"voorbeeld.nl\": {{\"checked\": \"2026-01-02T00:00:00Z\", \
+             \"spf\": [], \"dmarc\": [\"{record}\"], \"findings\": []}}}}}}"
+        );
+        setup.write("keys/keeper.seen/voorbeeld.json", &seen);
+    };
+    let examined = || examine(&setup, PARAMETERS, SERVICES, "3.9.1").expect(0);
+    assert_eq!(codes(&examined()), [""; 0]);
+    fs::create_dir_all(setup.path("keys/keeper.seen")).unwrap();
+    seen("v=DMARC1; p=none; rua=mailto:dmarc@relay.example");
+    assert_eq!(codes(&examined()), [""; 0]);
+    seen("v=DMARC1; p=none; rua=mailto:a@elders.example");
+    let done = examined();
+    assert_eq!(codes(&done), ["note reports_elsewhere"]);
+    let record = "_dmarc.voorbeeld.nl TXT \"v=DMARC1; p=none; \
+                  rua=mailto:a@elders.example,mailto:dmarc@relay.example\"";
+    let command = done.json()["findings"][0]["command"].to_string();
+    assert!(command.contains(&record.replace('"', "\\\"")), "{command}");
+}

@@ -197,3 +197,35 @@ fn what_root_does_to_the_store_locks_its_owner_out_of_nothing() {
         .output();
     assert!(!read.unwrap().status.success());
 }
+
+/// It is a hint: what is wrong is something else.
+#[test]
+fn check_says_where_nobody_can_tell_a_forged_report() {
+    let hints = |setup: &Setup| {
+        let found = setup.run(["check", "--json"]).json();
+        let warnings = found["warnings"].as_array().unwrap().iter();
+        let hints = warnings.filter(|one| one["key"] == "reports.authserv_id");
+        let hints: Vec<_> = hints.map(|one| one["severity"].clone()).collect();
+        assert_eq!(found["problems"].as_array().unwrap().len(), 0, "{found}");
+        hints
+    };
+    let without_reports = Setup::with_key();
+    assert_eq!(hints(&without_reports).len(), 0);
+    let setup = with_maildir();
+    setup.run(["check"]).complains(&["[reports] authserv_id"]);
+    assert_eq!(hints(&setup), ["note"]);
+    let text = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let maildir = text.lines().last().unwrap();
+    // By a pipe, to the address that the packs ask for; once a report has come.
+    let piped = text.replace(maildir, "[handover]\nrua = \"dmarc@relay.example\"");
+    setup.write("zegel.toml", &piped);
+    assert_eq!(hints(&setup).len(), 0);
+    let file = setup.write("report.xml", &report("1", "voorbeeld.nl", 5));
+    setup.run(["report", "ingest", &file]).expect(0);
+    assert_eq!(hints(&setup), ["note"]);
+    setup.write(
+        "zegel.toml",
+        &format!("{text}authserv_id = \"mx.relay.example\"\n"),
+    );
+    assert_eq!(hints(&setup).len(), 0);
+}

@@ -59,3 +59,33 @@ pub fn passing_yesterday(folder: &Path, domain: &str, selector: &str) -> String 
     let day = jiff::Timestamp::from_second(yesterday).expect("a day");
     day.strftime("%Y-%m-%d").to_string()
 }
+
+/// Has it read a report of yesterday about 40 messages that a service of another domain signed: 25
+/// of them are aligned, since they pass SPF of `een.example`.
+pub fn partly_aligned_yesterday(folder: &Path) {
+    let yesterday = (jiff::Timestamp::now().as_second() / 86_400 - 1) * 86_400;
+    let row = |count: u32, spf: &str, checked: &str| {
+        format!(
+            "<record><row><source_ip>192.0.2.9</source_ip><count>{count}</count><policy_evaluated>\
+             <disposition>none</disposition><dkim>fail</dkim><spf>{spf}</spf></policy_evaluated>\
+             </row><identifiers><header_from>een.example</header_from></identifiers><auth_results>\
+             <dkim><domain>mailing.example</domain><selector>m</selector><result>pass</result>\
+             </dkim><spf><domain>{checked}</domain><result>pass</result></spf></auth_results>\
+             </record>"
+        )
+    };
+    let report = format!(
+        "<feedback><report_metadata><org_name>receiver.example</org_name><report_id>partly\
+         </report_id><date_range><begin>{yesterday}</begin><end>{}</end></date_range>\
+         </report_metadata><policy_published><domain>een.example</domain><p>none</p>\
+         </policy_published>{}{}</feedback>",
+        yesterday + 86_399,
+        row(25, "pass", "een.example"),
+        row(15, "fail", "mailing.example"),
+    );
+    let path = folder.join("partly.xml");
+    fs::write(&path, report).expect("a file");
+    let done = command(folder, &["report", "ingest", &path.display().to_string()]);
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(told.contains("1 stored"), "{done:?}");
+}

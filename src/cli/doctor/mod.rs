@@ -1,4 +1,5 @@
-//! `zegel doctor`: what in the settings of the MTA, and around the sockets, is dangerous.
+//! `zegel doctor`: what in the settings of the MTA, and around the sockets, is dangerous; and
+//! whether DMARC reports go elsewhere.
 
 mod postfix;
 mod system;
@@ -22,7 +23,7 @@ use super::{
     status::Status,
 };
 use crate::{
-    config::{ListenerSettings, Socket},
+    config::{ListenerSettings, Loaded, Socket},
     doctor::{self, Finding, NoTables, Ours, Postfix},
     words::Severity,
 };
@@ -69,12 +70,14 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &DoctorArguments, context: &mut Context) -> Result<Status, Failure> {
-    let settings = context.load()?.settings;
+    let loaded = context.load()?;
+    let settings = &loaded.settings;
     let ours = Ours {
         listeners: &settings.listeners,
         connections: settings.limits.connections,
     };
-    let (mta, findings) = look(arguments, ours)?;
+    let (mta, mut findings) = look(arguments, ours)?;
+    findings.extend(reports(&loaded));
     let report = Report {
         mta,
         good: findings.iter().all(|one| one.severity == Severity::Note),
@@ -119,6 +122,44 @@ fn look(arguments: &DoctorArguments, ours: Ours<'_>) -> Result<(String, Vec<Find
     findings.extend(sockets(ours.listeners, Some(&postfix)));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok((named(Some(version.trim())), findings))
+}
+
+/// What is to be said of the DMARC records that the keeper saw. What can't be read says nothing:
+/// this is about the MTA first.
+fn reports(loaded: &Loaded) -> Vec<Finding> {
+    let Some(address) = loaded.settings.report_address() else {
+        return Vec::new();
+    };
+    let Ok(view) = loaded
+        .settings
+        .open_keystore()
+        .and_then(|keystore| keystore.view())
+    else {
+        return Vec::new();
+    };
+    let organisations = loaded.organisations.iter();
+    let seen = organisations.map(|one| {
+        let sightings = view.sightings(&one.id).unwrap_or_default().0;
+        (one, sightings)
+    });
+    let seen: Vec<_> = seen.collect();
+    let records = seen.iter().flat_map(|(organisation, sightings)| {
+        let sending = organisation.domains.iter().map(|domain| (domain, false));
+        let parked = organisation.parked.iter().map(|domain| (domain, true));
+        let all = sending.chain(parked);
+        all.filter_map(|(domain, parked)| {
+            let sighting = sightings.domains.get(domain)?;
+            let owner = sighting.dmarc_owner.as_deref();
+            let texts = sighting.dmarc.as_deref()?;
+            let is_own = owner.is_none_or(|owner| owner == domain.as_str());
+            is_own.then_some(doctor::Record {
+                domain,
+                parked,
+                texts,
+            })
+        })
+    });
+    doctor::examine_reports(records, address)
 }
 
 fn named(version: Option<&str>) -> String {

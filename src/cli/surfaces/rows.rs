@@ -5,8 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     dns::Code,
-    judgement::Fact,
+    judgement::{Advised, Fact, Hold},
     keys::{Publication, Revocation, State, Way, What, Why, Withdrawal},
+    ladder::{
+        Action,
+        holds::{Asks, HoldCode},
+    },
     words::Level,
 };
 
@@ -42,6 +46,10 @@ pub(super) enum Also {
     NoticeBroken,
     /// The keeper saw this wrong with its policies.
     Policy(Code),
+    /// This holds its domain on its rung of DMARC.
+    Held(HoldCode),
+    /// The keeper found that someone has to do this about its DMARC record.
+    Advised(Action),
     /// The keeper saw its keys in its own DNS, and not in the zone of the operator.
     InItsOwnZone,
 }
@@ -79,6 +87,9 @@ pub(super) fn of_fact(fact: &Fact) -> String {
         Fact::NoTarget(Way::Cname | Way::Dname) => "no-zone",
         Fact::NoTarget(Way::Ns) => "no-servers",
         Fact::Policy { code, .. } => return of_code(*code),
+        Fact::Held(hold) => return of_hold(hold.code),
+        Fact::Advised(advised) if advised.is_step_back => return of_action(Action::StepBack),
+        Fact::Advised(_) => return of_action(Action::Publish),
     };
     row.to_owned()
 }
@@ -118,6 +129,14 @@ fn of_code(code: Code) -> String {
     format!("saw-{code}")
 }
 
+fn of_hold(code: HoldCode) -> String {
+    format!("held-{}", code.as_str().replace('_', "-"))
+}
+
+fn of_action(action: Action) -> String {
+    format!("climbs-{}", action.as_str().replace('_', "-"))
+}
+
 fn key(state: State, why: Why) -> Publication {
     let now = Timestamp::now();
     Publication {
@@ -155,6 +174,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(of_draining_keys());
     rows.extend(of_organisations());
     rows.extend(of_files());
+    rows.extend(of_ladder());
     rows.extend(Code::ALL.into_iter().map(|code| Row {
         id: of_code(code),
         stands: None,
@@ -162,6 +182,40 @@ pub(super) fn rows() -> Vec<Row> {
         ..row("", &[key(State::Active, Why::Signing)], Level::Well, "")
     }));
     rows
+}
+
+/// Of the DMARC record of its domain, and what holds that.
+fn of_ladder() -> Vec<Row> {
+    let signs = key(State::Active, Why::Signing);
+    let of = |id: String, also, level, fact: &Fact| Row {
+        id,
+        also,
+        ..row("", &[signs], level, fact.as_str())
+    };
+    let holds = HoldCode::ALL.into_iter().map(|code| {
+        let level = match code.asks() {
+            Asks::Wait => Level::Waits,
+            Asks::Ask | Asks::Fix => Level::Act,
+        };
+        let fact = Fact::Held(Hold::of(code));
+        of(of_hold(code), Also::Held(code), level, &fact)
+    });
+    let advised = [
+        (Action::StepBack, Level::Unverifiable),
+        (Action::Publish, Level::Act),
+    ];
+    let advised = advised.into_iter().map(|(action, level)| {
+        let fact = Fact::Advised(Advised::of(action == Action::StepBack));
+        of(of_action(action), Also::Advised(action), level, &fact)
+    });
+    let nothing = [Action::Ask, Action::Fix, Action::Wait, Action::Done].into_iter();
+    // What holds says more than these.
+    let nothing = nothing.map(|action| Row {
+        id: of_action(action),
+        also: Also::Advised(action),
+        ..row("", &[signs], Level::Well, "")
+    });
+    holds.chain(advised).chain(nothing).collect()
 }
 
 /// Of one key and its record.

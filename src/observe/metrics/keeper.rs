@@ -25,6 +25,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use super::reports::{ClassFigures, DomainFigures};
 use super::{
     machine::{self, Machine},
     organisations::{OTHER, may_be_own},
@@ -175,6 +176,11 @@ impl KeeperMetrics {
     /// What was last seen of DMARC reports; none if there is no store of them.
     pub fn reports(&self, figures: Option<ReportFigures>) {
         self.reports.set(figures);
+    }
+
+    /// What reports say of each domain that has some.
+    pub fn domains(&self, domains: Vec<DomainFigures>) {
+        self.reports.set_domains(domains);
     }
 
     /// An organisation could not be looked at.

@@ -82,10 +82,10 @@ fn ladder(climbing: &Climbing) -> Markup {
         }
         @if !climbing.holds.is_empty() {
             ul {
-                @for (code, text, command) in &climbing.holds {
+                @for held in &climbing.holds {
                     li {
-                        strong { (code.replace('_', " ")) } ": " (text)
-                        @if let Some(command) = command { ": " code { (command) } }
+                        strong { (held.code.replace('_', " ")) } ": " (held.text)
+                        @if let Some(command) = &held.command { ": " code { (command) } }
                     }
                 }
             }
@@ -155,6 +155,7 @@ fn height(week: u64, most: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keystore::Held;
 
     fn stream(id: &str, messages: u64, aligned: u64, weeks: &[u64]) -> SendingStream {
         SendingStream {
@@ -198,15 +199,24 @@ mod tests {
             step: Some("quarantine_test".to_owned()),
             since: Some(jiff::civil::date(2026, 3, 2)),
             action: "ask".to_owned(),
+            acting_since: jiff::Timestamp::UNIX_EPOCH,
+            to: "quarantine_test".to_owned(),
+            lost: 0,
             text: "someone has to answer; the rung stays".to_owned(),
             name: "_dmarc.voorbeeld.nl".to_owned(),
             record: Some("v=DMARC1; p=quarantine; t=y; pct=0".to_owned()),
             not_before: Some(jiff::civil::date(2026, 3, 16)),
-            holds: vec![(
-                "unknown_stream".to_owned(),
-                "via:<b>.nl sent".to_owned(),
-                Some("zegel report name".to_owned()),
-            )],
+            holds: vec![Held {
+                code: "unknown_stream".to_owned(),
+                text: "via:<b>.nl sent".to_owned(),
+                command: Some("zegel report name".to_owned()),
+                is_next: true,
+                stream: None,
+                name: None,
+                messages: 20,
+                days: 0,
+                since: jiff::Timestamp::UNIX_EPOCH,
+            }],
         };
         let page = ladder(&climbing).into_string();
         for part in [

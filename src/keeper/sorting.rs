@@ -1,0 +1,244 @@
+//! Finds out who sends in the names of the domains, and how far each has come: for the page, for
+//! how organisations stand, and for the metrics. What is kept of a domain is read once for all of it.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::{
+    climbing::{climbing, figures},
+    hooks::Scene,
+    passed::MOST_FACTS,
+};
+use crate::{
+    evidence::{Store, rollup::DAY, streams::Stream},
+    keystore::{Keystore, Senders, SendersOf, SendingStream, Sightings},
+    ladder::facts::DAYS,
+    names::{DomainName, OrganisationId},
+    observe::{metrics::keeper::DomainFigures, status::UnknownSelectors},
+    organisation::Organisation,
+    sending::{self, Ours, SendingError, date},
+};
+
+/// So many streams of a domain are shown.
+const SHOWN: usize = 10;
+
+/// What sorting finds.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Where keys sign that nobody knows.
+    pub(super) unknown: Vec<UnknownSelectors>,
+    /// The numbers of each domain with reports.
+    pub(super) domains: Vec<DomainFigures>,
+    /// Domains of which nobody could tell.
+    failed: Vec<String>,
+    /// Whether the keeper has seen the records of all domains that are reported about.
+    pub(super) is_whole: bool,
+}
+
+impl Found {
+    /// What was known stays where nobody can tell: a flood of mail must not end an alarm.
+    pub(super) fn after(mut self, before: Self) -> Self {
+        let failed = std::mem::take(&mut self.failed);
+        let stays = before.unknown.into_iter();
+        self.unknown
+            .extend(stays.filter(|one| failed.contains(&one.domain)));
+        let stay = before.domains.into_iter();
+        self.domains
+            .extend(stay.filter(|one| failed.contains(&one.domain)));
+        self
+    }
+}
+
+/// What it is found out from.
+struct Sorting<'a> {
+    store: Option<&'a Store>,
+    ours: Ours<'a>,
+    keystore: &'a Keystore,
+    /// Where reports are to go.
+    reports_to: Option<&'a str>,
+    /// The domains that are reported about.
+    with_reports: HashSet<&'a str>,
+}
+
+/// Finds out who sends, and keeps it for the page. What is wrong with one domain or organisation is
+/// told, and the others go on.
+pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
+    let store = Store::read(&scene.reports.state)?;
+    let numbers = store.as_ref().map(Store::numbers).transpose()?;
+    let latest = numbers.unwrap_or_default().latest;
+    let organisations = &scene.organisations;
+    let sorting = Sorting {
+        store: store.as_ref(),
+        ours: Ours::new(
+            organisations,
+            Some(keystore),
+            &scene.relays,
+            &scene.reports,
+            MOST_FACTS,
+        )
+        .with_thresholds(scene.thresholds),
+        keystore,
+        reports_to: scene.reports_to.as_deref(),
+        with_reports: latest.keys().map(String::as_str).collect(),
+    };
+    let mut found = Found {
+        is_whole: true,
+        ..Found::default()
+    };
+    for organisation in organisations {
+        sorting.organisation(organisation, &mut found);
+    }
+    // Of those that are gone nothing stays.
+    let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
+    for organisation in keystore.with_senders()? {
+        if !known.contains(&organisation) {
+            let before = keystore.senders(&organisation).unwrap_or_default();
+            keep(keystore, &organisation, &before, &Senders::default());
+        }
+    }
+    Ok(found)
+}
+
+impl Sorting<'_> {
+    fn organisation(&self, organisation: &Organisation, found: &mut Found) {
+        let id = &organisation.id;
+        let Self {
+            store, keystore, ..
+        } = self;
+        let before = keystore.senders(id).unwrap_or_default();
+        let mut senders = Senders::default();
+        let sightings = keystore.sightings(id).unwrap_or_default();
+        let domains = organisation.domains.iter().chain(&organisation.parked);
+        for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
+            let seen = sightings.domains.get(domain);
+            found.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
+            let Some(store) = store else {
+                continue;
+            };
+            match self.domain(store, (organisation, domain), &sightings) {
+                Ok((its, figures, unknown)) => {
+                    senders.domains.insert(domain.clone(), its);
+                    found.domains.push(figures);
+                    if unknown > 0 {
+                        found.unknown.push(UnknownSelectors {
+                            organisation: id.to_string(),
+                            domain: domain.to_string(),
+                            number: unknown,
+                        });
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("who sends in the name of {domain} is not known: {error}");
+                    found.failed.push(domain.to_string());
+                    // What was found before stays, with its time.
+                    let known = before.domains.get(domain).cloned();
+                    senders
+                        .domains
+                        .extend(known.map(|known| (domain.clone(), known)));
+                }
+            }
+        }
+        keep(keystore, id, &before, &senders);
+    }
+
+    /// With the number of keys that sign, and that nobody knows.
+    fn domain(
+        &self,
+        store: &Store,
+        (organisation, domain): (&Organisation, &DomainName),
+        sightings: &Sightings,
+    ) -> Result<(SendersOf, DomainFigures, u64), SendingError> {
+        let now = Timestamp::now();
+        let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
+        let (climb, sorted) = sending::climb_and_sort(store, &self.ours, domain, today)?;
+        let streams = sorted.streams;
+        let others = streams.iter().skip(SHOWN);
+        let unknown = u64::try_from(sorted.unknown_selectors.len()).unwrap_or(u64::MAX);
+        let mut facts = climb.facts;
+        let reports = facts.reports;
+        let about = (organisation.parked.contains(domain), self.reports_to);
+        let climbing = climbing(&mut facts, &self.ours, sightings, domain, about, now);
+        let figures = figures(&facts, climbing.as_ref(), (&organisation.id, domain));
+        let its = SendersOf {
+            found: now,
+            from: date(today - DAYS + 1),
+            to: date(today),
+            reports,
+            others: others.clone().count(),
+            other_messages: others.map(|stream| stream.messages).sum(),
+            streams: streams.iter().take(SHOWN).map(shown).collect(),
+            climbing,
+        };
+        Ok((its, figures, unknown))
+    }
+}
+
+fn keep(keystore: &Keystore, organisation: &OrganisationId, before: &Senders, senders: &Senders) {
+    if is_same(before, senders) {
+        return;
+    }
+    if let Err(error) = keystore.keep_senders(organisation, senders) {
+        tracing::warn!("who sends in the names of {organisation} can't be kept: {error}");
+    }
+}
+
+/// Whether nothing but the time is another one.
+fn is_same(known: &Senders, found: &Senders) -> bool {
+    let all = known.domains.iter().zip(&found.domains);
+    known.domains.len() == found.domains.len()
+        && all.into_iter().all(|((domain, known), (other, found))| {
+            let found = SendersOf {
+                found: known.found,
+                ..found.clone()
+            };
+            domain == other && *known == found
+        })
+}
+
+fn shown(stream: &Stream) -> SendingStream {
+    SendingStream {
+        id: stream.id.clone(),
+        class: stream.class.as_str().to_owned(),
+        name: stream.label.clone(),
+        messages: stream.messages,
+        aligned: stream.aligned,
+        rejected: stream.rejected,
+        weeks: stream.weeks.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_stays_where_nobody_can_tell() {
+        let unknown = |domain: &str| UnknownSelectors {
+            organisation: "een".to_owned(),
+            domain: domain.to_owned(),
+            number: 1,
+        };
+        let figures = |domain: &str| DomainFigures {
+            domain: domain.to_owned(),
+            ..DomainFigures::default()
+        };
+        let before = Found {
+            unknown: vec![unknown("een.nl"), unknown("twee.nl")],
+            domains: vec![figures("een.nl"), figures("twee.nl")],
+            ..Found::default()
+        };
+        let now = Found {
+            unknown: vec![unknown("drie.nl")],
+            domains: vec![figures("drie.nl")],
+            failed: vec!["een.nl".to_owned()],
+            is_whole: true,
+        };
+        let found = now.after(before);
+        let unknown: Vec<&str> = (found.unknown.iter())
+            .map(|one| one.domain.as_str())
+            .collect();
+        assert_eq!(unknown, ["drie.nl", "een.nl"]);
+        assert_eq!(found.domains, [figures("drie.nl"), figures("een.nl")]);
+    }
+}

@@ -1,0 +1,113 @@
+//! How far domains have come on the ladder of DMARC, as the keeper found it in reports.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::names::DomainName;
+
+/// How far a domain has come, as `zegel dmarc status` says it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Climbing {
+    /// The word for the rung it stands on; none without a record.
+    pub step: Option<String>,
+    /// Since when reports show it.
+    pub since: Option<Date>,
+    /// The word for what someone has to do.
+    pub action: String,
+    /// Since when the keeper finds that.
+    pub acting_since: Timestamp,
+    /// The same in a sentence.
+    pub text: String,
+    /// The word for the rung of the record.
+    pub to: String,
+    /// Of a step back: legitimate messages that failed in the last days.
+    pub lost: u64,
+    /// The name of the record that should be there.
+    pub name: String,
+    /// That record; none if it takes a look at the DNS to tell.
+    pub record: Option<String>,
+    /// The first day on which the next rung may come.
+    pub not_before: Option<Date>,
+    /// What holds it, the most messages of each word first.
+    pub holds: Vec<Held>,
+}
+
+/// What holds a domain.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Held {
+    /// The word for it; a later version may have others.
+    pub code: String,
+    /// A sentence.
+    pub text: String,
+    /// A command, if one answers it.
+    pub command: Option<String>,
+    /// Whether it stands against the next rung, or only against a later one.
+    pub is_next: bool,
+    /// The id of the stream that it is about.
+    pub stream: Option<String>,
+    /// What that is called.
+    pub name: Option<String>,
+    /// The messages that it is about.
+    pub messages: u64,
+    /// The days that are missing.
+    pub days: u16,
+    /// Since when the keeper finds it.
+    pub since: Timestamp,
+}
+
+/// How far one domain has come, and when that was found out.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct Climbed {
+    /// When it was found out.
+    pub found: Timestamp,
+    /// None if nobody knows which record it has.
+    #[serde(default)]
+    pub climbing: Option<Climbing>,
+}
+
+/// Of the same file, what tells how an organisation stands.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AllClimbed {
+    #[serde(default)]
+    pub(super) domains: BTreeMap<DomainName, Climbed>,
+}
+
+#[cfg(test)]
+impl Climbing {
+    /// With a record for `quarantine`, on the way from `none`.
+    pub(crate) fn of(action: &str, holds: &[Held], now: Timestamp) -> Self {
+        Self {
+            step: Some("none".to_owned()),
+            since: None,
+            action: action.to_owned(),
+            acting_since: now,
+            text: "publish this record: it is time".to_owned(),
+            to: "quarantine_test".to_owned(),
+            lost: 12,
+            name: "_dmarc.een.example".to_owned(),
+            record: Some("v=DMARC1; p=quarantine; t=y; pct=0".to_owned()),
+            not_before: None,
+            holds: holds.to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Held {
+    /// By one stream.
+    pub(crate) fn of(code: &str, now: Timestamp) -> Self {
+        Self {
+            code: code.to_owned(),
+            text: "via:dienst.example sent 20 messages".to_owned(),
+            command: Some("zegel report name een.example via:dienst.example".to_owned()),
+            is_next: true,
+            stream: Some("via:dienst.example".to_owned()),
+            name: None,
+            messages: 20,
+            days: 7,
+            since: now,
+        }
+    }
+}
