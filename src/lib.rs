@@ -12,6 +12,7 @@
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
+//! | [`paper`] | documents of headings, sentences and tables, as text, Markdown or HTML; pure |
 //! | [`dmarc`] | DMARC records, and which of them speaks for a domain; pure |
 //! | [`evidence`] | what reports prove: kept, rolled up, sorted into streams |
 //! | [`ladder`] | from `p=none` to `p=reject`: what the next DMARC record is, and what stands against it |
@@ -62,6 +63,7 @@ pub mod names;
 pub mod observe;
 pub mod organisation;
 pub mod page;
+pub mod paper;
 pub mod process;
 pub mod report;
 pub mod sending;
