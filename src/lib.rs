@@ -30,6 +30,7 @@
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
 //! | [`sending`] | who sends in the name of a domain: evidence joined with keys and relays |
+//! | [`letter`] | the letter to a customer: who sent in its name, and what it has to do |
 //! | [`signer`] | whether a message is signed and as whom, and the signatures |
 //! | [`milter`] | the milter protocol: from the socket of an MTA to its reply |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
@@ -58,6 +59,7 @@ pub mod keeper;
 pub mod keys;
 pub mod keystore;
 pub mod ladder;
+pub mod letter;
 pub mod milter;
 pub mod names;
 pub mod observe;

@@ -21,7 +21,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["dns"],
     &["judgement"],
     &["audit", "handover", "doctor", "import", "sending"],
-    &["signer"],
+    &["letter", "signer"],
     &["milter", "page"],
     &["process"],
     &["http"],
