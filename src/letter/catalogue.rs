@@ -40,7 +40,7 @@ catalogue! {
     // What senders are called.
     ours, via, list, net, key, signed, others,
     // What is asked, and by when.
-    asked, nothing_asked, now, by, before_reject, for_us,
+    asked, nothing_asked, now, by, before_reject, after, for_us,
     step_back, stranger, parked_passes, first, broken, next, same, park, record, records,
     who, people_write, who_sends, elsewhere, failing, failing_ours, below, below_ours,
     spf_only, spf_only_ours, more,

@@ -143,6 +143,7 @@ impl Writer<'_> {
                 fill(catalogue.by, &[("date", &date)])
             }
             When::BeforeReject => words(catalogue.before_reject),
+            When::After => words(catalogue.after),
             When::Ours => words(catalogue.for_us),
         };
         let mut sentence = vec![Inline::Strong(format!("{}:", plain(&when)))];

@@ -28,6 +28,8 @@ pub(super) enum When {
     Within(i32),
     /// Before mail is refused.
     BeforeReject,
+    /// After what is asked first.
+    After,
     /// It is for us.
     Ours,
 }
@@ -144,7 +146,8 @@ impl Task {
             (What::Who | What::List | What::WhoSends | What::Elsewhere, When::Within(_)) => 6,
             (_, When::Now | When::Within(_)) => 7,
             (_, When::BeforeReject) => 8,
-            (_, When::Ours) => 9,
+            (_, When::After) => 9,
+            (_, When::Ours) => 10,
         }
     }
 }
@@ -176,7 +179,7 @@ impl Asking<'_> {
             let messages = rest.iter().map(|hold| hold.messages).sum();
             tasks.push(Task {
                 messages,
-                ..self.task(What::More(rest.len()), When::BeforeReject)
+                ..self.task(What::More(rest.len()), When::After)
             });
         }
         tasks

@@ -190,7 +190,7 @@ fn the_largest_are_shown_and_the_rest_is_summed() {
         &[
             "via leverancier-40.example (onbekend)",
             "30 andere afzenders 14.415 0% 13.950",
-            "andere afzenders om naar te kijken",
+            "Daarna: er zijn nog",
         ],
     );
     assert!(!text.contains("leverancier-30.example"), "{text}");
