@@ -38,7 +38,7 @@ catalogue! {
     // The top.
     title, introduction, introduction_part, written, sender, questions,
     // What senders are called.
-    ours, via, list, net, key, signed, others,
+    ours, via, list, net, key, signed, nameless, others,
     // What is asked, and by when.
     asked, nothing_asked, now, by, before_reject, after, for_us,
     step_back, stranger, parked_passes, first, broken, next, same, park, record, records,
@@ -47,7 +47,7 @@ catalogue! {
     // How far a domain is.
     step_none, step_unknown, at_step, since, above_not_ours, also,
     none, quarantine_test, quarantine, reject_test, reject,
-    not_before, waits_for_you, waits_for_reports, arrived,
+    not_before, waits_for_you, waits_for_you_not_before, waits_for_reports, arrived,
     // Who sent.
     messages_in, recognised, column_sender, column_before, unknown_sender,
     other_senders, forwarded, no_reports, no_mail, reading,

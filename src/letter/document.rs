@@ -273,16 +273,25 @@ impl Writer<'_> {
                 }
                 return sentences;
             }
-            Action::Ask | Action::Fix => sentences.push(words(catalogue.waits_for_you)),
-            Action::Wait => {}
+            Action::Ask | Action::Fix | Action::Wait => {}
         }
-        if lacks(HoldCode::NoRecentReports) {
-            sentences.push(words(catalogue.waits_for_reports));
-        } else if advice.days > 0 {
+        let is_asked = advice.action != Action::Wait;
+        let is_reported = !lacks(HoldCode::NoRecentReports);
+        if is_reported && advice.days > 0 {
             let days = i32::from(advice.days).days();
             let date = self.letter.date.checked_add(days).unwrap_or(Date::MAX);
             let date = catalogue.date(date);
-            sentences.push(fill(catalogue.not_before, &[("date", &date)]));
+            let sentence = if is_asked {
+                catalogue.waits_for_you_not_before
+            } else {
+                catalogue.not_before
+            };
+            sentences.push(fill(sentence, &[("date", &date)]));
+        } else if is_asked {
+            sentences.push(words(catalogue.waits_for_you));
+        }
+        if !is_reported {
+            sentences.push(words(catalogue.waits_for_reports));
         }
         sentences
     }

@@ -17,6 +17,7 @@ pub(super) const DUTCH: Catalogue = Catalogue {
     net: "adressen `{name}`",
     key: "sleutel `{selector}` van `{domain}`",
     signed: "een sleutel van `{domain}`",
+    nameless: "een dienst zonder naam",
     others: "anderen",
 
     asked: "Wat wij van u vragen",
@@ -61,6 +62,7 @@ pub(super) const DUTCH: Catalogue = Catalogue {
     reject: "E-mail die niet aantoonbaar van u is, wordt geweigerd.",
     not_before: "De volgende stap kan op zijn vroegst op {date}.",
     waits_for_you: "De volgende stap kan als is gedaan wat hierboven staat.",
+    waits_for_you_not_before: "De volgende stap kan als is gedaan wat hierboven staat, en op zijn vroegst op {date}.",
     waits_for_reports: "Er komen te weinig verslagen binnen om verder te gaan.",
     arrived: "Dat is het doel; wij blijven kijken.",
 

@@ -17,6 +17,7 @@ pub(super) const ENGLISH: Catalogue = Catalogue {
     net: "addresses `{name}`",
     key: "key `{selector}` of `{domain}`",
     signed: "a key of `{domain}`",
+    nameless: "a service without a name",
     others: "others",
 
     asked: "What we ask of you",
@@ -61,6 +62,7 @@ pub(super) const ENGLISH: Catalogue = Catalogue {
     reject: "E-mail that is not demonstrably yours is refused.",
     not_before: "The next step is possible on {date} at the earliest.",
     waits_for_you: "The next step is possible once what is asked above is done.",
+    waits_for_you_not_before: "The next step is possible once what is asked above is done, and on {date} at the earliest.",
     waits_for_reports: "Too few reports come in to go further.",
     arrived: "That is the goal; we keep watching.",
 

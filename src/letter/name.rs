@@ -63,6 +63,8 @@ fn known_by(id: &str, class: Class, catalogue: &Catalogue) -> Inlines {
     let name = |sentence: &str| fill(sentence, &[("name", &shown(rest))]);
     match kind {
         "ours" => words(catalogue.ours),
+        // What is no name of a domain, reports are read without.
+        "via" | "list" | "net" if rest.is_empty() => words(catalogue.nameless),
         "via" => name(catalogue.via),
         "list" => name(catalogue.list),
         "net" => name(catalogue.net),
@@ -117,6 +119,7 @@ mod tests {
                 Class::Unknown,
                 "een sleutel van voorbeeld.nl",
             ),
+            ("via:", Class::Unknown, "een dienst zonder naam"),
             ("abuse", Class::Abuse, "anderen"),
             ("wat", Class::Unknown, "wat"),
         ] {

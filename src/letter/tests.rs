@@ -402,3 +402,34 @@ fn a_name_below_is_told_of_with_its_owner_or_leads_to_who_has_it() {
     // Nothing of what others send.
     assert_eq!(text.matches("onze mailservers").count(), 1, "{text}");
 }
+
+#[test]
+fn the_next_step_has_a_day_unless_reports_do_not_come() {
+    let ours = || stream("ours", Class::Ours, OCTOBER, 1_000, 1_000);
+    let unknown = || stream("via:nieuw.example", Class::Unknown, OCTOBER, 100, 0);
+    let since_october = |streams: Vec<Stream>| Facts {
+        report_days: (OCTOBER..TODAY).collect(),
+        ..facts("none", streams)
+    };
+    let said = |facts: Facts| {
+        let domains = [domain("voorbeeld.nl", "v=DMARC1; p=none", false, facts)];
+        text(&domains, Language::Dutch)
+    };
+    says(
+        &said(since_october(vec![ours()])),
+        &["tegen. De volgende stap kan op zijn vroegst op 26 november 2026. "],
+    );
+    says(
+        &said(since_october(vec![ours(), unknown()])),
+        &[
+            "tegen. De volgende stap kan als is gedaan wat hierboven staat, en op zijn vroegst op \
+             26 november 2026. ",
+        ],
+    );
+    let mut silent = since_october(vec![ours()]);
+    silent.recent_reporters.clear();
+    says(
+        &said(silent),
+        &["tegen. Er komen te weinig verslagen binnen om verder te gaan. "],
+    );
+}
