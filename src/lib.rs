@@ -12,6 +12,7 @@
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
+//! | [`paper`] | documents of headings, sentences and tables, as text, Markdown or HTML; pure |
 //! | [`dmarc`] | DMARC records, and which of them speaks for a domain; pure |
 //! | [`evidence`] | what reports prove: kept, rolled up, sorted into streams |
 //! | [`ladder`] | from `p=none` to `p=reject`: what the next DMARC record is, and what stands against it |
@@ -29,6 +30,7 @@
 //! | [`doctor`] | what is dangerous in the settings of an MTA |
 //! | [`import`] | the configurations of other signers, and a plan for them |
 //! | [`sending`] | who sends in the name of a domain: evidence joined with keys and relays |
+//! | [`letter`] | the letter to a customer: who sent in its name, and what it has to do |
 //! | [`signer`] | whether a message is signed and as whom, and the signatures |
 //! | [`milter`] | the milter protocol: from the socket of an MTA to its reply |
 //! | [`page`] | the status page: organisations, keys, numbers, records to hand over |
@@ -57,11 +59,13 @@ pub mod keeper;
 pub mod keys;
 pub mod keystore;
 pub mod ladder;
+pub mod letter;
 pub mod milter;
 pub mod names;
 pub mod observe;
 pub mod organisation;
 pub mod page;
+pub mod paper;
 pub mod process;
 pub mod report;
 pub mod sending;

@@ -108,6 +108,38 @@ words! {
     }
 }
 
+/// The months in Dutch.
+pub const DUTCH_MONTHS: [&str; 12] = [
+    "januari",
+    "februari",
+    "maart",
+    "april",
+    "mei",
+    "juni",
+    "juli",
+    "augustus",
+    "september",
+    "oktober",
+    "november",
+    "december",
+];
+
+/// The months in English.
+pub const ENGLISH_MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
 /// A sentence with `{name}` filled in for each name in `values`. Any other placeholder stays as
 /// it is, and what is filled in is not read again.
 pub fn filled(sentence: &str, values: &[(&str, &str)]) -> String {

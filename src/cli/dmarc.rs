@@ -2,13 +2,17 @@
 
 mod confirm;
 mod figures;
+mod letter;
 mod overview;
 mod status;
 mod told;
 
 use clap::Subcommand;
 
-use self::{confirm::ConfirmArguments, overview::OverviewArguments, status::StatusArguments};
+use self::{
+    confirm::ConfirmArguments, letter::LetterArguments, overview::OverviewArguments,
+    status::StatusArguments,
+};
 use super::{context::Context, failure::Failure, status::Status};
 
 #[derive(Debug, Subcommand)]
@@ -17,6 +21,8 @@ pub(super) enum DmarcCommand {
     Status(StatusArguments),
     /// Say that all who send in the name of a domain are known
     Confirm(ConfirmArguments),
+    /// A page for the customer: who sent in its name, what was stopped, and what it has to do
+    Letter(LetterArguments),
     /// What the DNS has of each domain, as the yearly measurement counts it
     Overview(OverviewArguments),
 }
@@ -25,6 +31,7 @@ pub(super) fn run(command: &DmarcCommand, context: &mut Context) -> Result<Statu
     match command {
         DmarcCommand::Status(arguments) => status::run(arguments, context),
         DmarcCommand::Confirm(arguments) => confirm::run(arguments, context),
+        DmarcCommand::Letter(arguments) => letter::run(arguments, context),
         DmarcCommand::Overview(arguments) => overview::run(arguments, context),
     }
 }

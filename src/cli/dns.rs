@@ -25,6 +25,7 @@ use crate::{
     config::Loaded,
     handover::{self, Format, Handover, HandoverError, needs_public_key},
     keys::Way,
+    letter,
     names::DomainName,
     organisation::Organisation,
     words::Language,
@@ -198,7 +199,7 @@ macro_rules! value_enum {
     )+};
 }
 
-value_enum!(Format, Language, Way);
+value_enum!(Format, Language, Way, letter::Format);
 
 #[cfg(test)]
 mod tests {

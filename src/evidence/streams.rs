@@ -176,6 +176,8 @@ pub struct OfDay {
     pub spf_only: u64,
     /// With nothing aligned if alignment were strict (RFC 9989 §4.4).
     pub not_strict: u64,
+    /// Set aside by receivers.
+    pub quarantined: u64,
     /// Refused by receivers.
     pub rejected: u64,
     /// From a name below the policy domain.
@@ -356,6 +358,10 @@ impl OfDay {
             flags.spf_aligned() && !flags.dkim_aligned(),
         );
         add(&mut self.not_strict, !is_strict);
+        add(
+            &mut self.quarantined,
+            flags.disposition() == Disposition::Quarantine,
+        );
         add(
             &mut self.rejected,
             flags.disposition() == Disposition::Reject,

@@ -1,10 +1,7 @@
-//! The sentences of a pack, one set for each language, and how they are filled in.
-//!
-//! A sentence holds `{name}` for what is filled in and backquotes around what is typed or
-//! seen literally. What is filled in is never read for either of the two.
+//! The sentences of a pack, one set for each language.
 
 use super::{dutch::DUTCH, english::ENGLISH};
-use crate::words::{Language, filled};
+use crate::words::Language;
 
 /// The sentences of a language.
 pub(super) fn of(language: Language) -> &'static Catalogue {
@@ -13,18 +10,6 @@ pub(super) fn of(language: Language) -> &'static Catalogue {
         Language::English => &ENGLISH,
     }
 }
-
-/// A piece of a sentence.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Inline {
-    /// For reading.
-    Text(String),
-    /// Literally so.
-    Code(String),
-}
-
-/// A sentence that is filled in.
-pub(super) type Inlines = Vec<Inline>;
 
 macro_rules! catalogue {
     ($($name:ident),* $(,)?) => {
@@ -115,41 +100,6 @@ impl Catalogue {
     }
 }
 
-/// Fills in a sentence. A placeholder that is not among `values` stays as it is.
-pub(super) fn fill(sentence: &str, values: &[(&str, &str)]) -> Inlines {
-    let mut inlines = Vec::new();
-    for (place, piece) in sentence.split('`').enumerate() {
-        if piece.is_empty() {
-            continue;
-        }
-        let piece = filled(piece, values);
-        inlines.push(if place % 2 == 0 {
-            Inline::Text(piece)
-        } else {
-            Inline::Code(piece)
-        });
-    }
-    inlines
-}
-
-/// The words of a sentence, without marks.
-pub(super) fn plain(inlines: &[Inline]) -> String {
-    let words = inlines.iter().map(|inline| match inline {
-        Inline::Text(text) | Inline::Code(text) => text.as_str(),
-    });
-    words.collect()
-}
-
-/// Something literal, as a whole sentence.
-pub(super) fn code(text: impl Into<String>) -> Inlines {
-    vec![Inline::Code(text.into())]
-}
-
-/// Something to read, as a whole sentence.
-pub(super) fn words(text: impl Into<String>) -> Inlines {
-    vec![Inline::Text(text.into())]
-}
-
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
@@ -177,13 +127,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn what_is_filled_in_is_not_read() {
-        let filled = fill("a {x} `{y};`", &[("x", "`{y}`"), ("y", "{x}")]);
-        let expected = [Inline::Text("a `{y}` ".into()), Inline::Code("{x};".into())];
-        assert_eq!(filled, expected);
     }
 
     #[test]

@@ -12,36 +12,16 @@ use jiff::ToSpan;
 use self::example::{entering, example, example_name};
 pub(super) use self::seen::policy_line;
 use super::{
-    catalogue::{Catalogue, Inlines, code, fill, words},
+    catalogue::Catalogue,
     delegation::{DelegationPack, HORIZON_DAYS},
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     record::ResourceRecord,
 };
 use crate::{
     keys::{State, Task, Way, What},
+    paper::{Block, Inlines, code, fill, words},
     words::Language,
 };
-
-/// A part of a document.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Block {
-    /// Of the first level: the title; there is one, and it comes first.
-    Title(Inlines),
-    /// Of the second level.
-    Section(Inlines),
-    /// Of the third level.
-    Subsection(Inlines),
-    /// A paragraph.
-    Paragraph(Inlines),
-    /// A paragraph that must not be overlooked.
-    Urgent(Inlines),
-    /// Points, in no order.
-    List(Vec<Inlines>),
-    /// Terms and what they are.
-    Facts(Vec<(Inlines, Inlines)>),
-    /// To be copied as it is: a label, then lines that are never broken.
-    Copy(Inlines, Vec<String>),
-}
 
 pub(super) fn write(pack: &Pack, catalogue: &'static Catalogue, language: Language) -> Vec<Block> {
     let mut writer = Writer {

@@ -1,6 +1,7 @@
 //! The sentences in Dutch, in the formal address.
 
 use super::catalogue::Catalogue;
+use crate::words::DUTCH_MONTHS;
 
 pub(super) const DUTCH: Catalogue = Catalogue {
     title: "DNS-records voor e-mail van {name}",
@@ -156,18 +157,5 @@ pub(super) const DUTCH: Catalogue = Catalogue {
     minute: "minuut",
     seconds: "seconden",
     second: "seconde",
-    months: [
-        "januari",
-        "februari",
-        "maart",
-        "april",
-        "mei",
-        "juni",
-        "juli",
-        "augustus",
-        "september",
-        "oktober",
-        "november",
-        "december",
-    ],
+    months: DUTCH_MONTHS,
 };

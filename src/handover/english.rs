@@ -1,6 +1,7 @@
 //! The sentences in English.
 
 use super::catalogue::Catalogue;
+use crate::words::ENGLISH_MONTHS;
 
 pub(super) const ENGLISH: Catalogue = Catalogue {
     title: "DNS records for the e-mail of {name}",
@@ -156,18 +157,5 @@ pub(super) const ENGLISH: Catalogue = Catalogue {
     minute: "minute",
     seconds: "seconds",
     second: "second",
-    months: [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ],
+    months: ENGLISH_MONTHS,
 };

@@ -15,15 +15,13 @@ mod delegation;
 mod document;
 mod dutch;
 mod english;
-mod html;
 mod json;
 mod leaving;
-mod markdown;
 mod pack;
 mod policy;
 mod record;
 mod schedule;
-mod text;
+mod style;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -37,6 +35,7 @@ use crate::{
     keystore::{PublicKeys, Sightings},
     names::{DomainName, Selector},
     organisation::Organisation,
+    paper::{html, markdown, text},
     words::{Language, words},
 };
 
@@ -153,7 +152,10 @@ impl Pack {
         match format {
             Format::Text => text::render(&document::write(self, catalogue, language)),
             Format::Markdown => markdown::render(&document::write(self, catalogue, language)),
-            Format::Html => html::render(&document::write(self, catalogue, language), language),
+            Format::Html => {
+                let blocks = document::write(self, catalogue, language);
+                html::render(&blocks, language, style::STYLE)
+            }
             Format::Zone => zone::render(self, catalogue),
             Format::Json => json::render(self),
         }

@@ -4,7 +4,7 @@
 
 use super::{
     Handover, HandoverError,
-    catalogue::{Catalogue, Inline, fill, plain},
+    catalogue::Catalogue,
     delegation::target,
     document::{delegation_line, policy_line, task_line},
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     keys::{KeyEntry, Publication, State, Task, Withdrawal},
     names::DomainName,
+    paper::{Inline, fill, plain},
 };
 
 pub(super) fn render(pack: &Pack, catalogue: &Catalogue) -> String {

@@ -7,7 +7,7 @@ use crate::{
     dmarc::Wish,
     evidence::{
         rollup::extra,
-        streams::{Class, Evidence, OfDay, Policy, Stream},
+        streams::{Class, Evidence, OfDay, Policy, Stream, Window},
     },
 };
 
@@ -97,6 +97,34 @@ impl Facts {
             .days
             .range(after.saturating_add(1)..=self.today)
             .map(|(_, day)| day))
+    }
+
+    /// Those of the days of a window.
+    pub fn within(&self, stream: &Stream, window: Window) -> OfDay {
+        let to = window.to.min(self.today);
+        if window.from > to {
+            return OfDay::default();
+        }
+        sum(stream.days.range(window.from..=to).map(|(_, day)| day))
+    }
+
+    /// The rung that most reports show on the last day of a window that they are about.
+    pub fn rung_within(&self, window: Window) -> Option<Rung> {
+        let within = |policy: &&Policy| (window.from..=window.to).contains(&policy.day);
+        let last = self
+            .policies
+            .iter()
+            .filter(within)
+            .map(|one| one.day)
+            .max()?;
+        let mut rungs: BTreeMap<Rung, u64> = BTreeMap::new();
+        for policy in self.policies.iter().filter(|policy| policy.day == last) {
+            if let (Some(rung), _) = reported(policy) {
+                *rungs.entry(rung).or_default() += policy.reports;
+            }
+        }
+        let most = rungs.into_iter().max_by_key(|(_, reports)| *reports);
+        most.map(|(rung, _)| rung)
     }
 
     /// Those of the last [`DAYS`].
@@ -218,12 +246,14 @@ pub fn is_legitimate(stream: &Stream) -> bool {
     matches!(stream.class, Class::Ours | Class::Known)
 }
 
-pub(super) fn sum<'a>(days: impl Iterator<Item = &'a OfDay>) -> OfDay {
+/// All of these days together.
+pub fn sum<'a>(days: impl Iterator<Item = &'a OfDay>) -> OfDay {
     days.fold(OfDay::default(), |sum, day| OfDay {
         messages: sum.messages.saturating_add(day.messages),
         aligned: sum.aligned.saturating_add(day.aligned),
         spf_only: sum.spf_only.saturating_add(day.spf_only),
         not_strict: sum.not_strict.saturating_add(day.not_strict),
+        quarantined: sum.quarantined.saturating_add(day.quarantined),
         rejected: sum.rejected.saturating_add(day.rejected),
         below: sum.below.saturating_add(day.below),
         below_aligned: sum.below_aligned.saturating_add(day.below_aligned),

@@ -9,7 +9,7 @@ use super::{
 /// nothing else; what shares a step is apart.
 pub(crate) const ORDER: &[&[&str]] = &[
     &["names", "words", "shell", "files", "sockets", "guard"],
-    &["report", "dmarc"],
+    &["report", "paper", "dmarc"],
     &["evidence"],
     &["ladder"],
     &["dkim"],
@@ -21,7 +21,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["dns"],
     &["judgement"],
     &["audit", "handover", "doctor", "import", "sending"],
-    &["signer"],
+    &["letter", "signer"],
     &["milter", "page"],
     &["process"],
     &["http"],

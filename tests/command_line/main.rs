@@ -15,6 +15,7 @@ mod explain;
 mod keys;
 mod keystore;
 mod leaving;
+mod letter;
 mod lists;
 mod live;
 mod messages;

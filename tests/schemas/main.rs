@@ -93,7 +93,15 @@ const OTHERS: [&str; 4] = ["error", "hook", "status-json-keeper", "status-json-s
 
 /// Commands that print no JSON: they serve until they are told to stop, or what they print has a
 /// form of its own.
-const WITHOUT: [&str; 6] = ["demo", "dns zone", "keeper", "run", "sign", "top"];
+const WITHOUT: [&str; 7] = [
+    "demo",
+    "dmarc letter",
+    "dns zone",
+    "keeper",
+    "run",
+    "sign",
+    "top",
+];
 
 fn schemas() -> BTreeSet<String> {
     let files = fs::read_dir("docs/schemas").unwrap();

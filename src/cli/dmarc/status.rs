@@ -36,6 +36,17 @@ pub(in crate::cli) struct StatusArguments {
     #[arg(value_name = "ORG")]
     organisation: Option<String>,
 
+    #[command(flatten)]
+    basis: Basis,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is answered for.
+#[derive(Args, Debug)]
+pub(super) struct Basis {
     /// The day that counts as today, such as 2026-11-29
     #[arg(long, value_name = "DATE")]
     as_of: Option<Day>,
@@ -43,10 +54,14 @@ pub(in crate::cli) struct StatusArguments {
     /// Answer as if this record were published; the DNS is not asked for it. May be repeated
     #[arg(long, value_name = "DOMAIN=RECORD")]
     published: Vec<Assumed>,
+}
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+impl Basis {
+    /// In days since 1970.
+    pub(super) fn today(&self) -> i32 {
+        let now = self.as_of.map_or_else(Timestamp::now, Day::ends);
+        i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX)
+    }
 }
 
 /// A record that is not there yet.
@@ -76,7 +91,7 @@ impl FromStr for Assumed {
 type Found = Result<Option<(String, Vec<String>)>, DnsError>;
 
 /// A domain of an organisation.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     organisation: &'a Organisation,
     domain: &'a DomainName,
     parked: bool,
@@ -84,6 +99,8 @@ struct Asked<'a> {
     owner: DomainName,
     /// None if nobody can tell.
     published: Option<Published>,
+    /// Whether there are records, and receivers use none of them.
+    is_broken: bool,
     problem: Option<String>,
     /// Of a domain that never sends: one below it that does, without a record of its own.
     waits_for: Option<DomainName>,
@@ -96,15 +113,14 @@ pub(super) fn run(arguments: &StatusArguments, context: &mut Context) -> Result<
         Some(id) => vec![organisation(&loaded, id)?],
         None => loaded.organisations.iter().map(AsRef::as_ref).collect(),
     };
-    let now = arguments.as_of.map_or_else(Timestamp::now, Day::ends);
-    let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
-    let asked = ask(&loaded, &wanted, &arguments.published)?;
+    let today = arguments.basis.today();
+    let asked = ask(&loaded, &wanted, &arguments.basis)?;
     let climbs = climbs(&loaded, &asked, today)?;
     let mut told: Vec<ToldDomain> = Vec::with_capacity(asked.len());
     let nothing = Climb::none(today);
     for one in &asked {
         let climb = climbs.get(one.evidence()).unwrap_or(&nothing);
-        told.push(one.tell(&loaded, climb));
+        told.push(tell(&one.stand(&loaded, climb)));
     }
     let is_due = told.iter().any(ToldDomain::is_due);
     let document = Document::new(today, told);
@@ -118,11 +134,12 @@ pub(super) fn run(arguments: &StatusArguments, context: &mut Context) -> Result<
 }
 
 /// Which record each domain has.
-fn ask<'a>(
+pub(super) fn ask<'a>(
     loaded: &Loaded,
     organisations: &[&'a Organisation],
-    assumed: &[Assumed],
+    basis: &Basis,
 ) -> Result<Vec<Asked<'a>>, Failure> {
+    let assumed = &basis.published;
     let all = organisations.iter().flat_map(|organisation| {
         let sending = organisation.domains.iter().map(|domain| (domain, false));
         let parked = organisation.parked.iter().map(|domain| (domain, true));
@@ -198,7 +215,7 @@ fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>]) {
 }
 
 /// What reports prove of each policy domain.
-fn climbs(
+pub(super) fn climbs(
     loaded: &Loaded,
     asked: &[Asked<'_>],
     today: i32,
@@ -276,19 +293,22 @@ impl<'a> Asked<'a> {
             Some(Ok(None)) | None => (domain.clone(), Some(Published::default()), None),
             Some(Err(error)) => (domain.clone(), None, Some(error.to_string())),
         };
+        let is_there = matches!(found, Some(Ok(Some(_))));
+        let is_used = published.as_ref().is_some_and(|one| one.text.is_some());
         Self {
             organisation,
             domain,
             parked,
             owner,
             published,
+            is_broken: is_there && !is_used,
             problem,
             waits_for: None,
         }
     }
 
     /// Whose reports tell of it. Of mail from a domain above, one that never sends has nothing.
-    fn evidence(&self) -> &DomainName {
+    pub(super) fn evidence(&self) -> &DomainName {
         if self.parked {
             self.domain
         } else {
@@ -296,7 +316,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn tell(&self, loaded: &Loaded, climb: &Climb) -> ToldDomain {
+    /// How it stands, and what is advised.
+    pub(super) fn stand<'b>(&'b self, loaded: &Loaded, climb: &'b Climb) -> told::Subject<'b> {
         let subject = Subject {
             parked: self.parked,
             published: self.published.as_ref(),
@@ -306,7 +327,7 @@ impl<'a> Asked<'a> {
         let owners = loaded.organisations.iter();
         let mut owned = owners.flat_map(|one| one.domains.iter().chain(&one.parked));
         let elsewhere = self.owner != *self.domain;
-        tell(told::Subject {
+        let subject = told::Subject {
             organisation: &self.organisation.id,
             domain: self.domain,
             parked: self.parked,
@@ -316,10 +337,12 @@ impl<'a> Asked<'a> {
                 .published
                 .as_ref()
                 .and_then(|published| published.text.as_deref()),
+            is_broken: self.is_broken,
             problem: self.problem.as_deref(),
             waits_for: self.waits_for.as_ref(),
             climb,
             standing,
-        })
+        };
+        subject.settled()
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Subject<'a> {
     /// Whether that is no domain of ours.
     pub(super) is_elsewhere: bool,
     pub(super) published: Option<&'a str>,
+    /// Whether there are records, and receivers use none of them.
+    pub(super) is_broken: bool,
     /// What is wrong with the answer of the DNS.
     pub(super) problem: Option<&'a str>,
     /// Of one that never sends: one below it that does, without a record of its own.
@@ -140,16 +142,10 @@ impl ToldDomain {
     }
 }
 
-pub(super) fn tell(mut subject: Subject<'_>) -> ToldDomain {
+/// Of a domain that is settled.
+pub(super) fn tell(subject: &Subject<'_>) -> ToldDomain {
     let facts = &subject.climb.facts;
     let counts_with = (subject.owner != subject.domain).then_some(subject.owner);
-    if counts_with.is_some() && !subject.parked {
-        subject.leave_to_owner();
-    }
-    if subject.waits_for.is_some() && subject.standing.advice.action == Action::Publish {
-        subject.standing.advice.action = Action::Wait;
-        subject.standing.advice.record = None;
-    }
     let standing = &subject.standing;
     let legitimate = facts.legitimate();
     let holds: Vec<ToldHold> = standing.holds.iter().map(|one| subject.hold(one)).collect();
@@ -188,6 +184,18 @@ pub(super) fn tell(mut subject: Subject<'_>) -> ToldDomain {
 }
 
 impl Subject<'_> {
+    /// With what others of our domains have to say about its record.
+    pub(super) fn settled(mut self) -> Self {
+        if self.owner != self.domain && !self.parked {
+            self.leave_to_owner();
+        }
+        if self.waits_for.is_some() && self.standing.advice.action == Action::Publish {
+            self.standing.advice.action = Action::Wait;
+            self.standing.advice.record = None;
+        }
+        self
+    }
+
     /// The record above speaks for it, and so does what is advised there.
     fn leave_to_owner(&mut self) {
         self.standing.lost.clear();

@@ -1,12 +1,13 @@
 //! What is shown by the example of one record: how it is entered.
 
-use super::{Inlines, fill, sends};
+use super::sends;
 use crate::{
     handover::{
         catalogue::Catalogue,
         pack::{DomainPack, DomainTasks, Pack},
     },
     keys::Task,
+    paper::{Inlines, fill},
 };
 
 pub(super) fn entering(

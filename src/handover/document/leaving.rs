@@ -1,7 +1,10 @@
 //! What is said to a customer who leaves.
 
-use super::{Block, Writer, fill};
-use crate::handover::{Farewell, Pack, catalogue::Inlines};
+use super::Writer;
+use crate::{
+    handover::{Farewell, Pack},
+    paper::{Block, Inlines, fill},
+};
 
 impl Writer<'_> {
     /// A section, if a domain leaves: domains that leave in the same way have one list.

@@ -2,15 +2,16 @@
 
 use super::{
     super::{
-        catalogue::{Catalogue, Inlines, code, fill, words},
+        catalogue::Catalogue,
         pack::{DomainPack, KeyPack},
         policy::{PolicyKind, PolicyPack},
     },
-    Block, Writer,
+    Writer,
 };
 use crate::{
     dns::{Code, advise},
     keys::Task,
+    paper::{Block, Inlines, code, fill, words},
     words::printable,
 };
 
