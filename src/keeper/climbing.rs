@@ -1,6 +1,8 @@
 //! How far a domain has come on the ladder of DMARC, for the page: what reports prove, joined with
 //! the record that the keeper last saw.
 
+use std::collections::BTreeSet;
+
 use crate::{
     evidence::Store,
     keystore::{Climbing, Sightings},
@@ -33,20 +35,29 @@ pub(super) fn climbing(
         return Ok(None);
     }
     let mut facts = sending::climb(store, ours, domain, today)?.facts;
-    // Whether names below are in the DNS, `zegel dmarc status` asks; without such mail it does not
-    // matter.
-    let is_settled = facts.names_below(domain.as_str()).is_empty();
-    facts.nonexistent = is_settled.then(Default::default);
+    let below = facts.names_below(domain.as_str());
     let published = Published::new(texts);
     let subject = Subject {
         parked,
         published: Some(&published),
         reports,
     };
-    let mut standing = advise(&facts, subject, &Thresholds::default());
-    if !is_settled && !parked {
-        standing.advice.record = None;
-    }
+    let mut advised = |nonexistent| {
+        facts.nonexistent = nonexistent;
+        advise(&facts, subject, &Thresholds::default())
+    };
+    let standing = if below.is_empty() {
+        advised(Some(below))
+    } else {
+        // Whether they are in the DNS, `zegel dmarc status` asks. A record is told if no answer would
+        // change it.
+        let mut standing = advised(None);
+        let mut answers = [BTreeSet::new(), below].into_iter();
+        if answers.any(|missing| advised(Some(missing)).advice != standing.advice) {
+            standing.advice.record = None;
+        }
+        standing
+    };
     Ok(Some(told(
         &standing,
         domain,
@@ -64,6 +75,9 @@ fn told(standing: &Standing, domain: &DomainName, published: Option<&str>, today
     });
     Climbing {
         step: standing.step.map(|step| step.to_string()),
+        published: published.map(str::to_owned),
+        advised: Some(advised.step.to_string()),
+        lost: standing.lost.iter().map(|(_, failed)| failed).sum(),
         since: standing.since.map(date),
         action: advised.action.to_string(),
         text: advice(&Next {

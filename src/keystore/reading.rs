@@ -7,6 +7,7 @@ use super::{
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
+    senders::Senders,
     sightings::{self, Sightings},
 };
 use crate::{
@@ -37,6 +38,8 @@ pub struct PublicKeys {
     pub public: BTreeMap<Selector, PublicKey>,
     /// What the keeper saw beside their states.
     pub sightings: Sightings,
+    /// What it found in DMARC reports.
+    pub senders: Senders,
 }
 
 /// The keys of an organisation, as far as they can be used.
@@ -144,10 +147,12 @@ impl Keystore {
         }
         // What can't be read says nothing.
         let sightings = self.sightings(organisation).unwrap_or_default();
+        let senders = self.senders(organisation).unwrap_or_default();
         Ok(PublicKeys {
             keyring,
             public,
             sightings,
+            senders,
         })
     }
 

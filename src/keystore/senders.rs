@@ -51,12 +51,22 @@ pub struct SendersOf {
 pub struct Climbing {
     /// The word for the rung it stands on; none without a record.
     pub step: Option<String>,
+    /// The record that was published then; none if there was none that receivers use.
+    #[serde(default)]
+    pub published: Option<String>,
     /// Since when reports show it.
     pub since: Option<Date>,
     /// The word for what someone has to do.
     pub action: String,
     /// The same in a sentence.
     pub text: String,
+    /// The word for the rung of the record that should be there; none in what an earlier version
+    /// kept.
+    #[serde(default)]
+    pub advised: Option<String>,
+    /// How many legitimate messages were lost, where that asks for a weaker record.
+    #[serde(default)]
+    pub lost: u64,
     /// The name of the record that should be there.
     pub name: String,
     /// That record; none if it takes a look at the DNS to tell.

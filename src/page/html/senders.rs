@@ -196,6 +196,9 @@ mod tests {
     fn the_ladder_shows_the_rung_what_holds_and_the_record() {
         let mut climbing = Climbing {
             step: Some("quarantine_test".to_owned()),
+            published: None,
+            advised: None,
+            lost: 0,
             since: Some(jiff::civil::date(2026, 3, 2)),
             action: "ask".to_owned(),
             text: "someone has to answer; the rung stays".to_owned(),
