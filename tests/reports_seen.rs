@@ -42,7 +42,7 @@ fn json(folder: &Path, arguments: &[&str]) -> Value {
 fn signer(world: &World, http: &Port) -> Zegel {
     let settings = format!(
         "[keeper]\nlocal_servers = true\nresolvers = [\"{}\"]\nhttp = \"127.0.0.1:{}\"\n\
-         check_every = \"1s\"\nrelay_addresses = [\"192.0.2.1\"]\n\
+         check_every = \"1s\"\nsettle = \"1s\"\nrelay_addresses = [\"192.0.2.1\"]\n\
          [handover]\nrua = \"dmarc@relay.example\"\n[reports]\nstate = \"{{folder}}/reports\"\n",
         world.resolver.address(),
         http.number()
@@ -137,4 +137,89 @@ fn pack_page_and_commands_have_one_record() {
     assert!(back.starts_with("v=DMARC1; p=none; "), "{back}");
     let pack = text(&folder, &["dns", "records", "een"]);
     assert!(pack.contains("meteen vervangen door een milder"), "{pack}");
+}
+
+#[test]
+fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
+    let world = World::start();
+    world.set_ttl(1);
+    let http = Port::free();
+    let zegel = signer(&world, &http);
+    let folder = zegel.path("");
+    let record = format!("v=DMARC1; p=none; {RUA}");
+    publish(&world, &zegel, &record);
+    let state = |place: usize| {
+        let keys = json(&folder, &["key", "list", "een", "--json"]);
+        let key = &keys["keys"][place];
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (word(&key["selector"]), word(&key["domains"][0]["state"]))
+    };
+    let (old, _) = state(0);
+    text(&folder, &["key", "roll", "een"]);
+    let (new, _) = state(1);
+    publish(&world, &zegel, &record);
+    let mut keeper = Keeper::start(&folder, &http);
+    wait_for(&keeper, "the new key signs", || {
+        state(1).1 == "active" && state(0).1 == "draining"
+    });
+    let report = |days, passed: u64| {
+        let rows = [
+            ("192.0.2.1", old.as_str(), 200, true),
+            ("192.0.2.1", new.as_str(), passed, true),
+            ("192.0.2.1", new.as_str(), 200 - passed, false),
+        ];
+        let told = Reported {
+            domain: DOMAIN,
+            policy: "<p>none</p>",
+            rows: &rows,
+        };
+        ingest_days(&folder, days, &told);
+    };
+    let metric = format!(
+        "zegel_report_weaker_selector_points{{organisation=\"een\",domain=\"{DOMAIN}\",\
+         selector=\"{new}\"}} 4.5"
+    );
+    report(1..=1, 191);
+    keeper.restart("-TERM");
+    wait_for(&keeper, &metric, || keeper.shows(&metric));
+    let status = command(&folder, &["status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    let status = String::from_utf8(status.stdout).expect("text");
+    let line = format!(
+        "mail of {DOMAIN} with the new key {new} passes less often (95.5 % of 600) than with {old} \
+         (100.0 % of 600), by DMARC reports: see ZegelNewKeyPassesLess in "
+    );
+    assert!(status.contains(&line), "{status}");
+    let keys = json(&folder, &["key", "list", "een", "--json"]);
+    let reported = |place: usize| &keys["keys"][place]["domains"][0]["reported"];
+    assert_eq!(reported(0)["passed"], 600, "{keys}");
+    assert_eq!(reported(1)["messages"], 600);
+    assert_eq!(reported(1)["passed"], 573);
+    let list = text(&folder, &["key", "list", "een"]);
+    let rows: Vec<&str> = list
+        .lines()
+        .filter(|line| line.contains(" % of ") || line.contains(" %)"))
+        .collect();
+    assert_eq!(rows.len(), 2, "{list}");
+    assert!(rows[0].contains("600 (100.0 %)"), "{list}");
+    assert!(rows[1].contains("573 (95.5 %)"), "{list}");
+    let page = zegel.page("/org/een").expect("the page");
+    for part in [
+        "By reports 95.5 % of 600 passed",
+        "By reports 100.0 % of 600 passed",
+    ] {
+        assert!(page.contains(part), "{page}");
+    }
+    // More of them pass: it is over.
+    report(2..=3, 199);
+    keeper.restart("-TERM");
+    wait_for(&keeper, "it is over", || {
+        let keys = json(&folder, &["key", "list", "een", "--json"]);
+        keys["keys"][1]["domains"][0]["reported"]["messages"] == 1800
+    });
+    assert!(
+        !keeper.shows("zegel_report_weaker_selector_points{"),
+        "{}",
+        keeper.page()
+    );
 }

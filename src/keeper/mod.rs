@@ -31,6 +31,7 @@ mod progress;
 mod reports;
 mod requests;
 mod round;
+mod shown;
 mod single;
 mod survey;
 mod work;

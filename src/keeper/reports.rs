@@ -26,21 +26,18 @@ use super::{
     climbing::climbing,
     hooks::Scene,
     passed::{MOST_FACTS, OfKeys},
+    shown::{bound, page, selectors, shown},
 };
 use crate::{
-    evidence::{
-        Store, StoreError,
-        rollup::DAY,
-        streams::{Stream, Window},
-    },
+    evidence::{Store, StoreError, rollup::DAY, streams::Window},
     keys::LastPassed,
-    keystore::{Keystore, Senders, SendersOf, SendingStream, Sightings},
+    keystore::{Keystore, Senders, SendersOf, Sightings, StreamPage, StreamPages},
     names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::KeeperMetrics,
-        status::{LatestReport, ReportFigures, UnknownSelectors},
+        status::{LatestReport, ReportFigures, UnknownSelectors, WeakerSelector},
     },
-    sending::{self, Ours, SendingError, date},
+    sending::{self, Ours, SendingError, Weaker, date},
 };
 
 /// From one look to the next.
@@ -119,6 +116,7 @@ impl Watch {
 fn tell(metrics: &KeeperMetrics, known: Option<&ReportFigures>, found: &Found) {
     let figures = known.map(|known| ReportFigures {
         unknown_selectors: found.unknown.clone(),
+        weaker_selectors: found.weaker.clone(),
         ..known.clone()
     });
     metrics.reports(figures);
@@ -209,6 +207,7 @@ fn look(scene: &Scene) -> Result<Option<ReportFigures>, StoreError> {
         latest: latest(scene, &numbers.latest),
         // Sorting finds them.
         unknown_selectors: Vec::new(),
+        weaker_selectors: Vec::new(),
         problem: None,
     }))
 }
@@ -236,6 +235,8 @@ fn latest(scene: &Scene, ends: &BTreeMap<String, i64>) -> Vec<LatestReport> {
 struct Found {
     /// Where keys sign that nobody knows.
     unknown: Vec<UnknownSelectors>,
+    /// New keys whose mail passes less often than that of the ones before.
+    weaker: Vec<WeakerSelector>,
     /// Domains of which nobody could tell.
     failed: Vec<String>,
     /// Whether the keeper has seen the records of all domains that are reported about.
@@ -248,6 +249,9 @@ impl Found {
         let stays = before.unknown.into_iter();
         let stays = stays.filter(|one| self.failed.contains(&one.domain));
         self.unknown.extend(stays);
+        let stays = before.weaker.into_iter();
+        let stays = stays.filter(|one| self.failed.contains(&one.domain));
+        self.weaker.extend(stays);
         self
     }
 }
@@ -272,6 +276,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
     };
     for organisation in organisations {
         let mut senders = Senders::default();
+        let mut pages = StreamPages::default();
         let sightings = keystore.sightings(&organisation.id).unwrap_or_default();
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| with_reports.contains_key(one.as_str())) {
@@ -282,7 +287,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
             let found = store.as_ref();
             let found = found.map(|store| senders_of(store, &ours, domain, (&sightings, about)));
             match found {
-                Some(Ok((found, number))) => {
+                Some(Ok((found, number, page))) => {
                     if number > 0 {
                         sorted.unknown.push(UnknownSelectors {
                             organisation: organisation.id.to_string(),
@@ -291,6 +296,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
                         });
                     }
                     senders.domains.insert(domain.clone(), found);
+                    pages.domains.insert(domain.clone(), page);
                 }
                 Some(Err(error)) => {
                     tracing::warn!("who sends in the name of {domain} is not known: {error}");
@@ -299,25 +305,62 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
                 None => {}
             }
         }
-        keep(keystore, &organisation.id, &senders);
+        if !senders.domains.is_empty() {
+            let keyring = keystore.read_keyring(&organisation.id)?;
+            let weaker = sending::weaker(&keyring, &senders).into_iter();
+            let told = weaker.map(|one| told(&organisation.id, one));
+            sorted.weaker.extend(told);
+        }
+        keep(keystore, &organisation.id, &senders, pages);
     }
     // Of those that are gone nothing stays.
     let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
     for organisation in keystore.with_senders()? {
         if !known.contains(&organisation) {
-            keep(keystore, &organisation, &Senders::default());
+            keep(
+                keystore,
+                &organisation,
+                &Senders::default(),
+                StreamPages::default(),
+            );
         }
     }
     Ok(sorted)
 }
 
-fn keep(keystore: &Keystore, organisation: &OrganisationId, senders: &Senders) {
+fn keep(
+    keystore: &Keystore,
+    organisation: &OrganisationId,
+    senders: &Senders,
+    mut pages: StreamPages,
+) {
     let known = keystore.senders(organisation).unwrap_or_default();
-    if is_same(&known, senders) {
-        return;
+    let mut kept = Ok(());
+    if !is_same(&known, senders) {
+        kept = keystore.keep_senders(organisation, senders);
     }
-    if let Err(error) = keystore.keep_senders(organisation, senders) {
+    bound(&mut pages);
+    let known = keystore.stream_pages(organisation).unwrap_or_default();
+    if kept.is_ok() && known != pages {
+        kept = keystore.keep_stream_pages(organisation, &pages);
+    }
+    if let Err(error) = kept {
         tracing::warn!("who sends in the names of {organisation} can't be kept: {error}");
+    }
+}
+
+/// What is told of one new key.
+fn told(organisation: &OrganisationId, weaker: Weaker) -> WeakerSelector {
+    let Weaker { new, old } = weaker;
+    WeakerSelector {
+        organisation: organisation.to_string(),
+        domain: new.domain.to_string(),
+        selector: new.selector.to_string(),
+        messages: new.messages,
+        passed: new.passed,
+        before: old.selector.to_string(),
+        before_messages: old.messages,
+        before_passed: old.passed,
     }
 }
 
@@ -334,13 +377,13 @@ fn is_same(known: &Senders, found: &Senders) -> bool {
         })
 }
 
-/// With the number of keys that sign, and that nobody knows.
+/// With the number of keys that sign, and that nobody knows, and with the pages of streams.
 fn senders_of(
     store: &Store,
     ours: &Ours<'_>,
     domain: &DomainName,
     (sightings, about): (&Sightings, (bool, Option<&str>)),
-) -> Result<(SendersOf, u64), SendingError> {
+) -> Result<(SendersOf, u64, Vec<StreamPage>), SendingError> {
     let now = Timestamp::now();
     let to = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
     let window = Window {
@@ -360,21 +403,12 @@ fn senders_of(
         others: others.clone().count(),
         other_messages: others.map(|stream| stream.messages).sum(),
         streams: streams.iter().take(SHOWN).map(shown).collect(),
+        selectors: selectors(&sorted.selectors),
         climbing: climbing((store, ours), sightings, domain, about, to)?,
     };
-    Ok((found, unknown))
-}
-
-fn shown(stream: &Stream) -> SendingStream {
-    SendingStream {
-        id: stream.id.clone(),
-        class: stream.class.as_str().to_owned(),
-        name: stream.label.clone(),
-        messages: stream.messages,
-        aligned: stream.aligned,
-        rejected: stream.rejected,
-        weeks: stream.weeks.clone(),
-    }
+    let pages = streams.iter().take(SHOWN);
+    let pages = pages.map(|stream| page(stream, window)).collect();
+    Ok((found, unknown, pages))
 }
 
 #[cfg(test)]
@@ -396,6 +430,7 @@ mod tests {
             unknown: vec![unknown("drie.nl")],
             failed: vec!["een.nl".to_owned()],
             is_whole: true,
+            ..Found::default()
         };
         let domains = now.after(before).unknown.into_iter();
         let domains: Vec<String> = domains.map(|one| one.domain).collect();

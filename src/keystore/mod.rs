@@ -70,7 +70,9 @@ pub use self::{
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
-    senders::{Climbing, Senders, SendersOf, SendingStream},
+    senders::{
+        Climbing, Largest, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage, StreamPages,
+    },
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
     witness::{Doubt, Lineage, Witness},

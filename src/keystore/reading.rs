@@ -7,7 +7,7 @@ use super::{
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
-    senders::Senders,
+    senders::{self, Senders},
     sightings::{self, Sightings},
 };
 use crate::{
@@ -271,6 +271,20 @@ impl View {
         let seen: Sightings = serde_json::from_slice(&json).unwrap_or_default();
         let stamp = read.settled.map(|stamp| SightingsStamp(Some(stamp)));
         Ok((seen, stamp))
+    }
+
+    /// As [`Keystore::senders`].
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn senders(&self, organisation: &OrganisationId) -> Result<Senders, KeystoreError> {
+        let Some(folder) = self.0.child(senders::FOLDER)? else {
+            return Ok(Senders::default());
+        };
+        let read = folder.read(&sightings::file(organisation), Secrecy::State)?;
+        Ok(read.map_or_else(Senders::default, |json| {
+            serde_json::from_slice(&json).unwrap_or_default()
+        }))
     }
 
     /// Whether the sightings are still as they were read: one look, and no reading.

@@ -93,6 +93,8 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
             )
         })
         .collect();
+    let add = |sum: u32, octet: u8| sum.wrapping_mul(31).wrapping_add(octet.into());
+    let sum = rows.bytes().fold(0, add);
     let reports = folder.join("days");
     // Those of before were read.
     let _ = fs::remove_dir_all(&reports);
@@ -105,7 +107,7 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
                  </report_id><date_range><begin>{begin}</begin><end>{}</end></date_range>\
                  </report_metadata><policy_published><domain>{domain}</domain>{policy}\
                  </policy_published>{rows}</feedback>",
-                rows.len() + rows.matches("fail</result>").count(),
+                sum,
                 begin + 86_399
             );
             let name = format!("{receiver}-{ago}.xml");
