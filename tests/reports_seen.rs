@@ -223,3 +223,48 @@ fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
         keeper.page()
     );
 }
+
+#[test]
+fn each_stream_has_a_page() {
+    let world = World::start();
+    let http = Port::free();
+    let zegel = signer(&world, &http);
+    let folder = zegel.path("");
+    let rows = [
+        ("192.0.2.1", "een-ed25519", 100, true),
+        ("198.51.100.7", "old2019", 40, true),
+        ("203.0.113.9", "old2019", 5, false),
+    ];
+    let told = Reported {
+        domain: DOMAIN,
+        policy: "<p>none</p>",
+        rows: &rows,
+    };
+    ingest_days(&folder, 1..=20, &told);
+    let keeper = Keeper::start(&folder, &http);
+    let link = "/org/een/stream?domain=een.example&amp;stream=dkim%3Aeen.example%2Fold2019";
+    let list = || zegel.page("/org/een").expect("the page");
+    wait_for(&keeper, "it is linked", || list().contains(link));
+    let page = zegel
+        .page(&link.replace("&amp;", "&"))
+        .expect("the page of the stream");
+    for part in [
+        "<code>dkim:een.example/old2019</code> sends in the name of een.example",
+        "<strong>unknown</strong>: nobody has said who sends it",
+        "with a selector that is not one of ours",
+        ">198.51.100.0/24<",
+        ">old2019<",
+        "een.test",
+        "class=\"signed\"",
+        "zegel report name een.example dkim:een.example/old2019 --as known",
+        "zegel report streams een.example dkim:een.example/old2019",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!page.contains("198.51.100.7"), "{page}");
+    let ours = zegel.page("/org/een/stream?domain=een.example&stream=ours");
+    let ours = ours.expect("the page of our own mail");
+    assert!(ours.contains("Nothing has to be said of it."), "{ours}");
+    let other = zegel.page("/org/een/stream?domain=een.example&stream=other");
+    assert!(other.expect("an answer").contains("Not here"));
+}

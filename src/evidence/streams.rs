@@ -469,7 +469,7 @@ impl Stream {
     /// the day.
     pub fn by_week(&self, window: Window) -> Vec<(u64, u64)> {
         let mut weeks = vec![(0_u64, 0_u64); self.weeks.len()];
-        for (day, of_day) in self.days.range(window.from..=window.to) {
+        for (day, of_day) in self.days.iter().filter(|(day, _)| window.has(**day)) {
             let week = usize::try_from((day - window.from) / 7).unwrap_or_default();
             if let Some((aligned, failed)) = weeks.get_mut(week) {
                 *aligned += of_day.aligned;

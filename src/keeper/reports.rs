@@ -311,7 +311,8 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
             let told = weaker.map(|one| told(&organisation.id, one));
             sorted.weaker.extend(told);
         }
-        keep(keystore, &organisation.id, &senders, pages);
+        bound(&mut senders, &mut pages);
+        keep(keystore, &organisation.id, &senders, &pages);
     }
     // Of those that are gone nothing stays.
     let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
@@ -321,7 +322,7 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
                 keystore,
                 &organisation,
                 &Senders::default(),
-                StreamPages::default(),
+                &StreamPages::default(),
             );
         }
     }
@@ -332,17 +333,16 @@ fn keep(
     keystore: &Keystore,
     organisation: &OrganisationId,
     senders: &Senders,
-    mut pages: StreamPages,
+    pages: &StreamPages,
 ) {
     let known = keystore.senders(organisation).unwrap_or_default();
     let mut kept = Ok(());
     if !is_same(&known, senders) {
         kept = keystore.keep_senders(organisation, senders);
     }
-    bound(&mut pages);
     let known = keystore.stream_pages(organisation).unwrap_or_default();
-    if kept.is_ok() && known != pages {
-        kept = keystore.keep_stream_pages(organisation, &pages);
+    if kept.is_ok() && known != *pages {
+        kept = keystore.keep_stream_pages(organisation, pages);
     }
     if let Err(error) = kept {
         tracing::warn!("who sends in the names of {organisation} can't be kept: {error}");

@@ -8,7 +8,7 @@ use crate::{
         selectors::Seen,
         streams::{Counted, Stream, Window},
     },
-    keystore::{Largest, SelectorSeen, SendingStream, StreamPage, StreamPages},
+    keystore::{Largest, SelectorSeen, Senders, SendingStream, StreamPage, StreamPages},
     sending::date,
 };
 
@@ -29,6 +29,7 @@ pub(super) fn shown(stream: &Stream) -> SendingStream {
         aligned: stream.aligned,
         rejected: stream.rejected,
         weeks: stream.weeks.clone(),
+        has_page: true,
     }
 }
 
@@ -75,13 +76,18 @@ fn largest<Of: Ord>(counted: Counted<Of>) -> Largest<Of> {
     Largest { most, others }
 }
 
-/// Of an organisation with many domains, each has fewer, and the last ones none.
-pub(super) fn bound(pages: &mut StreamPages) {
+/// Of an organisation with many domains, each has fewer pages, and the last ones none.
+pub(super) fn bound(senders: &mut Senders, pages: &mut StreamPages) {
     let each = (PAGES / pages.domains.len().max(1)).max(1);
     let mut left = PAGES;
-    for streams in pages.domains.values_mut() {
+    for (domain, streams) in &mut pages.domains {
         streams.truncate(each.min(left));
         left -= streams.len();
+        let listed = senders.domains.get_mut(domain).into_iter();
+        let listed = listed.flat_map(|found| &mut found.streams);
+        for stream in listed.skip(streams.len()) {
+            stream.has_page = false;
+        }
     }
     pages.domains.retain(|_, streams| !streams.is_empty());
 }

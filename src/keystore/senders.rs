@@ -137,6 +137,9 @@ pub struct SendingStream {
     pub rejected: u64,
     /// Messages by week, the last one last.
     pub weeks: Vec<u64>,
+    /// Whether there is more of it in [`StreamPages`].
+    #[serde(default)]
+    pub has_page: bool,
 }
 
 /// All that is told of the streams of an organisation. A file of its own: only their pages need it.

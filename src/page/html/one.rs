@@ -59,7 +59,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             (reasons(one))
             (past::past(one.past))
         }
-        (senders::senders(one.senders))
+        (senders::senders(&organisation.id, one.senders))
         section aria-labelledby="records" {
             h2 #records { "For the DNS administrator" }
             @match &one.subject.pack {
