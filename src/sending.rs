@@ -1,6 +1,8 @@
 //! Who sends in the name of a domain: what reports prove ([`crate::evidence`]), joined with the
 //! keys and the relays of whose domain it is.
 
+mod successors;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -28,6 +30,8 @@ use crate::{
     names::DomainName,
     organisation::Organisation,
 };
+
+pub use successors::{Weaker, weaker};
 
 /// Days that may be asked for.
 const LONGEST_WINDOW: i32 = 3_650;
@@ -222,6 +226,8 @@ pub struct Sorted {
     /// Keys in the zone that sign and that nobody knows, by domain and selector, with the stream in
     /// which each was seen.
     pub unknown_selectors: BTreeMap<(String, String), String>,
+    /// Our selectors, with what reports say of them.
+    pub selectors: BTreeMap<(String, String), Seen>,
 }
 
 /// A day that is counted from 1970.
@@ -300,8 +306,11 @@ pub fn climb_and_sort(
         sort(store, ours, domain, window)?
     } else {
         let streams = streams(name, &evidence, &own, ours.relays, window, |_| true);
+        let mut seen = selectors(&evidence, window);
+        seen.retain(|one, _| own.contains(one));
         Sorted {
             unknown_selectors: unknown_selectors(name, &evidence, &streams, &own),
+            selectors: seen,
             streams,
             policy_domain: domain.clone(),
         }
@@ -380,14 +389,17 @@ pub fn sort(
     window: Window,
 ) -> Result<Sorted, SendingError> {
     let (policy_domain, evidence) = evidence(store, ours, domain)?;
-    let selectors = ours.selectors(&policy_domain)?;
+    let own = ours.selectors(&policy_domain)?;
     let relays = ours.relays;
     let is_whole = policy_domain == *domain;
     let shown = |from: &str| is_whole || is_below(from, domain.as_str());
     let name = policy_domain.as_str();
-    let streams = streams(name, &evidence, &selectors, relays, window, shown);
+    let streams = streams(name, &evidence, &own, relays, window, shown);
+    let mut seen = selectors(&evidence, window);
+    seen.retain(|one, _| own.contains(one));
     Ok(Sorted {
-        unknown_selectors: unknown_selectors(name, &evidence, &streams, &selectors),
+        unknown_selectors: unknown_selectors(name, &evidence, &streams, &own),
+        selectors: seen,
         streams,
         policy_domain,
     })

@@ -12,6 +12,8 @@ mod facts;
 mod fixture;
 #[path = "handover/goldens.rs"]
 mod goldens;
+#[path = "handover/ladder.rs"]
+mod ladder;
 mod support;
 #[path = "handover/zones.rs"]
 mod zones;

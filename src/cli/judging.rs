@@ -9,7 +9,7 @@ use crate::{
     config::{self, Claims, Loaded},
     judgement::{Judgement, Told},
     keys::Keyring,
-    keystore::{KeystoreError, Sightings, View},
+    keystore::{KeystoreError, Senders, Sightings, View},
     names::OrganisationId,
     observe::status::{SignerFacts, SignerFigures},
     organisation::{Organisation, Refusal},
@@ -98,6 +98,11 @@ impl<'a> Judge<'a> {
     pub(super) fn sightings(&self, organisation: &Organisation) -> Sightings {
         let read = self.view.sightings(&organisation.id);
         read.map(|(sightings, _)| sightings).unwrap_or_default()
+    }
+
+    /// What it found of them in DMARC reports; nothing if that can't be read.
+    pub(super) fn senders(&self, organisation: &Organisation) -> Senders {
+        self.view.senders(&organisation.id).unwrap_or_default()
     }
 
     fn of_keyring(&self, organisation: &Organisation, keyring: &Keyring) -> Judgement {

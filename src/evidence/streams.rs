@@ -504,6 +504,31 @@ impl Stream {
             .collect()
     }
 
+    /// The messages of its addresses by network: a /24, or a /48 of IPv6.
+    pub fn by_network(&self) -> Counted<String> {
+        let mut networks = Counted::new();
+        for (address, messages) in &self.sources {
+            let width = if address.is_ipv4() { 24 } else { 48 };
+            let name = format!("{}/{width}", network(*address));
+            *networks.entry(name).or_default() += messages;
+        }
+        networks
+    }
+
+    /// Messages by week of these days that were aligned, and that were not; of reports that tell
+    /// the day.
+    pub fn by_week(&self, window: Window) -> Vec<(u64, u64)> {
+        let mut weeks = vec![(0_u64, 0_u64); self.weeks.len()];
+        for (day, of_day) in self.days.iter().filter(|(day, _)| window.has(**day)) {
+            let week = usize::try_from((day - window.from) / 7).unwrap_or_default();
+            if let Some((aligned, failed)) = weeks.get_mut(week) {
+                *aligned += of_day.aligned;
+                *failed += of_day.messages.saturating_sub(of_day.aligned);
+            }
+        }
+        weeks
+    }
+
     /// The networks of its addresses: for each /24, or /48 of IPv6, the smallest that holds them.
     pub fn networks(&self) -> Vec<String> {
         let mut groups: BTreeMap<IpAddr, Vec<u128>> = BTreeMap::new();

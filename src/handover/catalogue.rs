@@ -49,6 +49,10 @@ catalogue! {
     // SPF and DMARC.
     spf, dmarc, spf_add, spf_see, spf_mend, spf_join, spf_broken, spf_keep,
     dmarc_add, dmarc_see, dmarc_mend, dmarc_join, dmarc_keep,
+    // The ladder of DMARC.
+    dmarc_up, dmarc_back, dmarc_complete, dmarc_proved, dmarc_lost, dmarc_lacks, dmarc_held,
+    dmarc_waits, dmarc_done, dmarc_says_more, dmarc_rung,
+    rung_none, rung_quarantine_test, rung_quarantine, rung_reject_test, rung_reject,
     policy_now, policy_none, policy_not_looked, spf_what, spf_others, spf_unconfigured, spf_part,
     dmarc_what,
     // What was seen of a record that is wrong, and who sends this.
@@ -62,7 +66,7 @@ catalogue! {
     delegation_ns_what, delegation_last, delegated_keep, delegated_remove, coming,
     coming_columns, coming_lines,
     // Parked domains.
-    parked_domain, parked_what, parked_exact, parked_remove, parked_remove_keys,
+    parked_domain, parked_what, parked_waits, parked_exact, parked_remove, parked_remove_keys,
     parked_wildcards,
     // Advice for all.
     entering, enter_zone_name, enter_quotes, enter_semicolon, enter_length, enter_exact,

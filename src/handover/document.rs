@@ -179,11 +179,15 @@ impl Writer<'_> {
             }
             DomainTasks::Parked {
                 records,
+                waits_for,
                 wildcards,
                 remove,
                 ..
             } => {
                 self.paragraph(catalogue.parked_what, &[]);
+                if let Some(below) = waits_for {
+                    self.paragraph(catalogue.parked_waits, &[("below", below.as_str())]);
+                }
                 self.paragraph(catalogue.parked_exact, &[]);
                 for record in records {
                     self.record(domain, record);

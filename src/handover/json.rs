@@ -16,6 +16,7 @@ use crate::{
     dns::Code,
     keys::{State, Task, Way},
     keystore::KeySighting,
+    ladder::{Action, Rung},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -97,6 +98,16 @@ struct Policy<'a> {
     problem: Option<&'static str>,
     part: Option<&'a str>,
     record: Option<Record>,
+    /// Null: no reports tell of it.
+    ladder: Option<Ladder<'a>>,
+}
+
+#[derive(Serialize)]
+struct Ladder<'a> {
+    step: Option<Rung>,
+    action: Action,
+    advised: Rung,
+    text: &'a str,
 }
 
 #[derive(Serialize)]
@@ -220,6 +231,12 @@ fn policy<'a>(domain: &DomainPack, policy: &'a PolicyPack) -> Policy<'a> {
         problem: policy.problem.map(Code::as_str),
         part: policy.part.as_deref(),
         record: policy.record.as_ref().map(|one| record(domain, one)),
+        ladder: policy.ladder.as_ref().map(|one| Ladder {
+            step: one.step,
+            action: one.action,
+            advised: one.advised,
+            text: &one.text,
+        }),
     }
 }
 

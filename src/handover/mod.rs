@@ -16,6 +16,7 @@ mod document;
 mod dutch;
 mod english;
 mod json;
+mod ladder;
 mod leaving;
 mod pack;
 mod policy;
@@ -32,7 +33,7 @@ use crate::{
     config::Settings,
     dkim::PublicKey,
     keys::{Keyring, Publication, Way},
-    keystore::{PublicKeys, Sightings},
+    keystore::{PublicKeys, Senders, Sightings},
     names::{DomainName, Selector},
     organisation::Organisation,
     paper::{html, markdown, text},
@@ -41,6 +42,7 @@ use crate::{
 
 pub use self::{
     delegation::DelegationPack,
+    ladder::LadderPack,
     leaving::Farewell,
     pack::{DomainPack, DomainTasks, KeyPack, Pack},
     policy::{PolicyKind, PolicyPack},
@@ -59,6 +61,8 @@ pub struct Handover<'a> {
     pub public_keys: &'a BTreeMap<Selector, PublicKey>,
     /// What the keeper saw of SPF, DMARC and wrong records.
     pub sightings: &'a Sightings,
+    /// What it found in DMARC reports.
+    pub senders: &'a Senders,
     /// For the dates: rotation, lead time, drain, expiry of signatures.
     pub settings: &'a Settings,
     /// The time for which the pack is made.
@@ -78,6 +82,7 @@ impl<'a> Handover<'a> {
             keyring: &keys.keyring,
             public_keys: &keys.public,
             sightings: &keys.sightings,
+            senders: &keys.senders,
             settings,
             now,
         }

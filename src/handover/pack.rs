@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config,
     dkim::{Algorithm, Fingerprint, PublicKey},
-    dns::{PARKED_DMARC, PARKED_SPF},
+    dns::PARKED_SPF,
     keys::{Delegated, KeyEntry, NextStep, Publication, Situation, Task, Way, What},
     keystore::KeySighting,
     names::{DomainName, OrganisationId, Selector},
@@ -82,6 +82,8 @@ pub enum DomainTasks {
     Parked {
         /// The records that say so.
         records: Vec<ResourceRecord>,
+        /// A domain below it that sends and needs a DMARC record of its own first.
+        waits_for: Option<DomainName>,
         /// The same for names below it: advice only.
         wildcards: Vec<ResourceRecord>,
         /// The names of DKIM records of former keys, which are to be removed.
@@ -293,11 +295,14 @@ impl Handover<'_> {
             entry.publications.contains_key(domain) && !stays && step.what != What::Nothing
         });
         DomainTasks::Parked {
-            records: vec![
+            records: [
                 null_mx(domain.to_string()),
                 text(domain.to_string(), PARKED_SPF),
-                text(format!("_dmarc.{domain}"), PARKED_DMARC),
-            ],
+            ]
+            .into_iter()
+            .chain(self.dmarc_of_parked(domain))
+            .collect(),
+            waits_for: self.waits_for(domain).cloned(),
             // DMARC finds the record of the domain above by itself (RFC 9989).
             wildcards: vec![
                 null_mx(format!("*.{domain}")),

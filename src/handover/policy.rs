@@ -1,13 +1,15 @@
-//! SPF and DMARC of a domain that sends: what is there, and the record that should be.
+//! SPF and DMARC of a domain: what is there, and the record that should be.
 
 use super::{
     Handover,
+    ladder::LadderPack,
     record::{Data, ResourceRecord},
 };
 use crate::{
-    dns::{Code, FIRST_DMARC, RelayPart, first, joined, with_part},
+    dns::{Code, FIRST_DMARC, PARKED_DMARC, RelayPart, first, joined, with_part},
     keys::Task,
     keystore::{DomainSighting, FindingSeen},
+    ladder::record::Published,
     names::DomainName,
     words::words,
 };
@@ -41,6 +43,8 @@ pub struct PolicyPack {
     pub part: Option<String>,
     /// The record as it should be, as far as that can be told.
     pub record: Option<ResourceRecord>,
+    /// Where the domain stands, if reports tell; none for SPF.
+    pub ladder: Option<LadderPack>,
 }
 
 impl Handover<'_> {
@@ -56,16 +60,60 @@ impl Handover<'_> {
         let Some(sighting) = self.sightings.domains.get(domain) else {
             return Vec::new();
         };
+        let has_to_wait = self.waits_for(domain).is_some();
         let kinds = [
             (PolicyKind::Spf, "spf.", &sighting.spf),
             (PolicyKind::Dmarc, "dmarc.", &sighting.dmarc),
         ];
         let asked = kinds.into_iter().filter_map(|(kind, code, seen)| {
-            problem(sighting, code)?;
-            let is_there = seen.as_ref().is_some_and(|seen| !seen.is_empty());
-            Some((kind, if is_there { Task::Mend } else { Task::Add }))
+            let seen = seen.as_deref();
+            let ladder = seen.filter(|_| kind == PolicyKind::Dmarc);
+            let ladder = ladder.and_then(|seen| Some(self.ladder(domain, seen)?.task(seen)));
+            let is_there = seen.is_some_and(|seen| !seen.is_empty());
+            let task = if is_there { Task::Mend } else { Task::Add };
+            match ladder {
+                _ if kind == PolicyKind::Dmarc && has_to_wait => None,
+                Some(Task::Keep) => None,
+                Some(task) => Some((kind, task)),
+                None => problem(sighting, code).map(|_| (kind, task)),
+            }
         });
         asked.collect()
+    }
+
+    /// The DMARC record of a domain that never sends; none as long as it would refuse the mail of
+    /// one below it.
+    pub(super) fn dmarc_of_parked(&self, domain: &DomainName) -> Option<ResourceRecord> {
+        if self.waits_for(domain).is_some() {
+            return None;
+        }
+        let sighting = self.sightings.domains.get(domain);
+        let seen = sighting.and_then(|sighting| sighting.dmarc.as_deref());
+        let ladder = seen.and_then(|seen| self.ladder(domain, seen));
+        let value = ladder.map_or_else(|| PARKED_DMARC.to_owned(), |ladder| ladder.record);
+        let name = format!("_dmarc.{domain}");
+        Some(ResourceRecord::new(name, Data::Text(value)))
+    }
+
+    /// Of a domain that never sends: one below it that does, and that has no record of its own as
+    /// far as anybody has seen.
+    pub(super) fn waits_for(&self, domain: &DomainName) -> Option<&DomainName> {
+        let end = format!(".{domain}");
+        let mut below = self.organisation.domains.iter();
+        below.find(|one| one.as_str().ends_with(&end) && !self.is_apart(one))
+    }
+
+    /// Whether a record that receivers use speaks for a domain, and not that of one that never
+    /// sends.
+    fn is_apart(&self, domain: &DomainName) -> bool {
+        let Some(sighting) = self.sightings.domains.get(domain) else {
+            return false;
+        };
+        let owner = sighting.dmarc_owner.as_deref();
+        let mut parked = self.organisation.parked.iter();
+        let is_parked = parked.any(|above| owner == Some(above.as_str()));
+        let seen = sighting.dmarc.as_deref().unwrap_or_default();
+        !is_parked && Published::new(seen).text.is_some()
     }
 
     fn spf(&self, domain: &DomainName, sighting: Option<&DomainSighting>) -> Option<PolicyPack> {
@@ -102,14 +150,22 @@ impl Handover<'_> {
             seen,
             problem: problem.map(|(code, _)| code),
             part,
+            ladder: None,
             record: value.map(|value| ResourceRecord::new(domain.to_string(), Data::Text(value))),
         })
     }
 
-    /// A domain that sends begins with `p=none`: more waits for the evidence of reports.
+    /// What the ladder advises, where reports tell. Without them a domain that sends begins with
+    /// `p=none`: more waits for their evidence.
     fn dmarc(&self, domain: &DomainName, sighting: Option<&DomainSighting>) -> Option<PolicyPack> {
         let rua = self.settings.report_address();
-        let seen = sighting.and_then(|sighting| sighting.dmarc.clone());
+        let mut seen = sighting.and_then(|sighting| sighting.dmarc.clone());
+        let mut owner = sighting.and_then(|sighting| sighting.dmarc_owner.as_deref());
+        let mut parked = self.organisation.parked.iter();
+        if parked.any(|above| owner == Some(above.as_str())) {
+            // That record would refuse its mail.
+            (seen, owner) = (Some(Vec::new()), None);
+        }
         let name = format!("_dmarc.{domain}");
         let is_seen = seen.is_some();
         let problem = sighting.and_then(|sighting| problem(sighting, "dmarc."));
@@ -128,20 +184,28 @@ impl Handover<'_> {
             None => FIRST_DMARC.to_owned(),
         };
         let record = ResourceRecord::new(name.clone(), Data::Text(value));
-        Some(PolicyPack {
+        let mut pack = PolicyPack {
             kind: PolicyKind::Dmarc,
             // One that speaks for the domain may be that of a domain above it.
-            name: match sighting.and_then(|sighting| sighting.dmarc_owner.as_ref()) {
+            name: match owner {
                 Some(owner) if task != Task::Add => format!("_dmarc.{owner}"),
                 _ => name,
             },
             task,
-            seen,
             problem: problem.map(|(code, _)| code),
             part: None,
             // Before anyone has looked, a stricter record may be there.
             record: (task == Task::Add && is_seen).then_some(record),
-        })
+            ladder: self.ladder(domain, seen.as_deref().unwrap_or_default()),
+            seen,
+        };
+        if let (Some(ladder), Some(seen)) = (&pack.ladder, &pack.seen) {
+            let value = Data::Text(ladder.record.clone());
+            pack.task = ladder.task(seen);
+            pack.name.clone_from(&ladder.name);
+            pack.record = Some(ResourceRecord::new(ladder.name.clone(), value));
+        }
+        Some(pack)
     }
 }
 

@@ -86,11 +86,16 @@ impl Zone {
             }
             DomainTasks::Parked {
                 records,
+                waits_for,
                 wildcards,
                 remove,
                 ..
             } => {
                 self.comment(&fill(catalogue.parked_domain, &[("domain", name)]));
+                if let Some(below) = waits_for {
+                    let below = [("below", below.as_str())];
+                    self.comment(&fill(catalogue.parked_waits, &below));
+                }
                 for record in records {
                     self.record(record);
                 }

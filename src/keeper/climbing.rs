@@ -1,7 +1,7 @@
 //! How far a domain has come on the ladder of DMARC: what reports prove, joined with the record that
 //! the keeper last saw. And its numbers, for the metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -39,20 +39,29 @@ pub(super) fn climbing(
     if owner.is_some_and(|owner| owner != domain.as_str()) || (parked && ours.sends_below(domain)) {
         return None;
     }
-    // Whether names below are in the DNS, `zegel dmarc status` asks; without such mail it does not
-    // matter.
-    let is_settled = facts.names_below(domain.as_str()).is_empty();
-    facts.nonexistent = is_settled.then(Default::default);
+    let below = facts.names_below(domain.as_str());
     let published = Published::new(texts);
     let subject = Subject {
         parked,
         published: Some(&published),
         reports,
     };
-    let mut standing = advise(facts, subject, ours.thresholds());
-    if !is_settled && !parked {
-        standing.advice.record = None;
-    }
+    let mut advised = |nonexistent| {
+        facts.nonexistent = nonexistent;
+        advise(facts, subject, ours.thresholds())
+    };
+    let standing = if below.is_empty() {
+        advised(Some(below))
+    } else {
+        // Whether they are in the DNS, `zegel dmarc status` asks. A record is told if no answer would
+        // change it.
+        let mut standing = advised(None);
+        let mut answers = [BTreeSet::new(), below].into_iter();
+        if answers.any(|missing| advised(Some(missing)).advice != standing.advice) {
+            standing.advice.record = None;
+        }
+        standing
+    };
     let found = Found {
         standing: &standing,
         domain,
@@ -84,6 +93,7 @@ impl Found<'_> {
         let as_before = (self.before).filter(|before| before.action == action && before.to == to);
         Climbing {
             step: standing.step.map(|step| step.to_string()),
+            published: self.published.map(str::to_owned),
             since: standing.since.map(date),
             acting_since: as_before.map_or(self.now, |before| before.acting_since),
             action,

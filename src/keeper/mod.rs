@@ -31,6 +31,7 @@ mod progress;
 mod reports;
 mod requests;
 mod round;
+mod shown;
 mod single;
 mod sorting;
 mod survey;
@@ -57,7 +58,6 @@ pub use self::{round::Duty, single::look};
 use crate::{
     config::{HttpListen, KeeperSettings, Loaded, Reader},
     http::{self, HttpState, Role},
-    keys::LastPassed,
     keystore::{KeeperLock, Keystore},
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
     process::{self, RunError, Started, systemd},
@@ -132,7 +132,14 @@ async fn serve(
         let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
     }
-    look_at_reports(duty, scene, keystore, metrics, passed).await;
+    let watch = reports::Watch {
+        scene,
+        keystore,
+        metrics,
+        passed,
+        records: rounds.policies.records(),
+    };
+    look_at_reports(duty, watch).await;
     let work = rounds.work(duty);
     tokio::pin!(work);
     // A round is cut at an organisation's border; the end of the runtime waits for what is written.
@@ -154,19 +161,13 @@ async fn serve(
 }
 
 /// For as long as the keeper works; once, before a single round.
-async fn look_at_reports(
-    duty: Duty,
-    scene: watch::Receiver<Arc<hooks::Scene>>,
-    keystore: Keystore,
-    metrics: KeeperMetrics,
-    passed: watch::Sender<Option<Arc<LastPassed>>>,
-) {
+async fn look_at_reports(duty: Duty, watch: reports::Watch) {
     match duty {
-        Duty::Always => drop(tokio::spawn(reports::watch(
-            scene, keystore, metrics, passed,
-        ))),
+        Duty::Always => drop(tokio::spawn(watch.work())),
         // There is no later look that could make good what this one did not know.
-        Duty::Once => reports::look_for_passed(&scene, &keystore, &passed).await,
+        Duty::Once => {
+            reports::look_for_passed(&watch.scene, &watch.keystore, &watch.passed).await;
+        }
     }
 }
 

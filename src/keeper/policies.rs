@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,8 @@ pub(super) struct Policies {
     /// When those of each organisation were last looked at: they change seldom, and where a key
     /// waits there is a look every minute.
     looked: Mutex<HashMap<OrganisationId, Instant>>,
+    /// How often DMARC records were seen to be others.
+    records: Arc<AtomicU64>,
 }
 
 /// One look at the policies of an organisation.
@@ -59,7 +64,13 @@ impl Policies {
         Self {
             keystore,
             looked: Mutex::default(),
+            records: Arc::default(),
         }
+    }
+
+    /// A number that grows when DMARC records are seen to be others.
+    pub(super) fn records(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.records)
     }
 
     /// Forgets the organisations that are no more.
@@ -107,6 +118,9 @@ impl Policies {
         sightings.domains.retain(|domain, _| is_ours(domain));
         if is_news(&sightings, &before) {
             task::block_in_place(|| self.keystore.keep_sightings(id, &sightings))?;
+            if has_other_records(&sightings, &before) {
+                self.records.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(())
     }
@@ -131,6 +145,15 @@ fn interval(before: &Sightings, organisation: &Organisation, check_every: Durati
     } else {
         check_every
     }
+}
+
+/// Whether a DMARC record is another one than before, or known now.
+fn has_other_records(now: &Sightings, before: &Sightings) -> bool {
+    let mut all = now.domains.iter();
+    all.any(|(domain, now)| {
+        let before = before.domains.get(domain);
+        before.is_none_or(|one| one.dmarc != now.dmarc || one.dmarc_owner != now.dmarc_owner)
+    })
 }
 
 /// Whether there is more to write than when it was seen once more.

@@ -7,7 +7,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -28,7 +31,7 @@ use crate::{
     keystore::Keystore,
     observe::{
         metrics::keeper::KeeperMetrics,
-        status::{LatestReport, ReportFigures, UnknownSelectors},
+        status::{LatestReport, ReportFigures},
     },
 };
 
@@ -41,54 +44,73 @@ const SORT_APART: Duration = Duration::from_mins(5);
 /// So long a drain may wait for what receivers report; a disk that hangs holds no key.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Looks every minute, until it is dropped. What receivers report of keys goes to `passed`.
-pub(super) async fn watch(
-    scene: watch::Receiver<Arc<Scene>>,
-    keystore: Keystore,
-    metrics: KeeperMetrics,
-    passed: watch::Sender<Option<Arc<LastPassed>>>,
-) {
-    let mut known: Option<ReportFigures> = None;
-    let mut sorted: Option<(Instant, Option<Counts>)> = None;
-    let mut found = Found::default();
-    look_for_passed(&scene, &keystore, &passed).await;
-    loop {
-        let now = Arc::clone(&scene.borrow());
-        let looked = aside(move || look(&now)).await;
-        take(&mut known, looked);
-        tell(&metrics, known.as_ref(), &found.unknown);
-        let counts = known.as_ref().map(counts);
-        let is_due = sorted.as_ref().is_none_or(|(when, then)| {
-            let elapsed = when.elapsed();
-            let has_news = *then != counts || !found.is_whole;
-            elapsed >= SORT_EVERY || (elapsed >= SORT_APART && has_news)
-        });
-        if is_due {
-            if sorted.is_some() {
-                look_for_passed(&scene, &keystore, &passed).await;
-            }
-            sorted = Some((Instant::now(), counts));
-            let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
-            match aside(move || sort(&now, &keystore)).await {
-                Some(Ok(now)) => {
-                    found = now.after(found);
-                    metrics.domains(found.domains.clone());
+/// What the look needs.
+pub(super) struct Watch {
+    pub(super) scene: watch::Receiver<Arc<Scene>>,
+    pub(super) keystore: Keystore,
+    pub(super) metrics: KeeperMetrics,
+    /// What receivers report of keys.
+    pub(super) passed: watch::Sender<Option<Arc<LastPassed>>>,
+    /// Grows when DMARC records are seen to be others.
+    pub(super) records: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// Looks every minute, until it is dropped.
+    pub(super) async fn work(self) {
+        let Self {
+            scene,
+            keystore,
+            metrics,
+            passed,
+            records,
+        } = self;
+        let mut known: Option<ReportFigures> = None;
+        let mut sorted: Option<(Instant, Option<Counts>, u64)> = None;
+        let mut found = Found::default();
+        look_for_passed(&scene, &keystore, &passed).await;
+        loop {
+            let now = Arc::clone(&scene.borrow());
+            let looked = aside(move || look(&now)).await;
+            take(&mut known, looked);
+            tell(&metrics, known.as_ref(), &found);
+            let counts = known.as_ref().map(counts);
+            let seen = records.load(Ordering::Relaxed);
+            let is_due = sorted.as_ref().is_none_or(|(when, then, records)| {
+                let elapsed = when.elapsed();
+                let has_news = *then != counts || *records != seen || !found.is_whole;
+                elapsed >= SORT_EVERY || (elapsed >= SORT_APART && has_news)
+            });
+            if is_due {
+                if sorted.is_some() {
+                    look_for_passed(&scene, &keystore, &passed).await;
                 }
-                Some(Err(error)) => {
-                    tracing::warn!("who sends in the names of the domains is not known: {error}");
+                sorted = Some((Instant::now(), counts, seen));
+                let (now, keystore) = (Arc::clone(&scene.borrow()), keystore.clone());
+                match aside(move || sort(&now, &keystore)).await {
+                    Some(Ok(now)) => {
+                        found = now.after(found);
+                        metrics.domains(found.domains.clone());
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(
+                            "who sends in the names of the domains is not known: {error}"
+                        );
+                    }
+                    None => {}
                 }
-                None => {}
+                tell(&metrics, known.as_ref(), &found);
             }
-            tell(&metrics, known.as_ref(), &found.unknown);
+            sleep(EVERY).await;
         }
-        sleep(EVERY).await;
     }
 }
 
 /// What was seen of the store, with what the last sorting found.
-fn tell(metrics: &KeeperMetrics, known: Option<&ReportFigures>, unknown: &[UnknownSelectors]) {
+fn tell(metrics: &KeeperMetrics, known: Option<&ReportFigures>, found: &Found) {
     let figures = known.map(|known| ReportFigures {
-        unknown_selectors: unknown.to_vec(),
+        unknown_selectors: found.unknown.clone(),
+        weaker_selectors: found.weaker.clone(),
         ..known.clone()
     });
     metrics.reports(figures);
@@ -179,6 +201,7 @@ fn look(scene: &Scene) -> Result<Option<ReportFigures>, StoreError> {
         latest: latest(scene, &numbers.latest),
         // Sorting finds them.
         unknown_selectors: Vec::new(),
+        weaker_selectors: Vec::new(),
         problem: None,
     }))
 }

@@ -73,7 +73,7 @@ pub(super) struct Rounds {
     checker: Arc<Checker>,
     keystore: Keystore,
     journal: Arc<Journal>,
-    policies: Arc<Policies>,
+    pub(super) policies: Arc<Policies>,
     part: Arc<RelayPart>,
     metrics: KeeperMetrics,
     /// Notified when someone wants all looks to be made now.

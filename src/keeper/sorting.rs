@@ -9,15 +9,19 @@ use super::{
     climbing::{climbing, figures},
     hooks::Scene,
     passed::MOST_FACTS,
+    shown::{bound, page, selectors, shown},
 };
 use crate::{
-    evidence::{Store, rollup::DAY, streams::Stream},
-    keystore::{Keystore, Senders, SendersOf, SendingStream, Sightings},
+    evidence::{Store, rollup::DAY, streams::Window},
+    keystore::{Keystore, Senders, SendersOf, Sightings, StreamPage, StreamPages},
     ladder::facts::DAYS,
     names::{DomainName, OrganisationId},
-    observe::{metrics::keeper::DomainFigures, status::UnknownSelectors},
+    observe::{
+        metrics::keeper::DomainFigures,
+        status::{UnknownSelectors, WeakerSelector},
+    },
     organisation::Organisation,
-    sending::{self, Ours, SendingError, date},
+    sending::{self, Ours, SendingError, Weaker, date},
 };
 
 /// So many streams of a domain are shown.
@@ -28,6 +32,8 @@ const SHOWN: usize = 10;
 pub(super) struct Found {
     /// Where keys sign that nobody knows.
     pub(super) unknown: Vec<UnknownSelectors>,
+    /// New keys whose mail passes less often than that of the ones before.
+    pub(super) weaker: Vec<WeakerSelector>,
     /// The numbers of each domain with reports.
     pub(super) domains: Vec<DomainFigures>,
     /// Domains of which nobody could tell.
@@ -43,11 +49,24 @@ impl Found {
         let stays = before.unknown.into_iter();
         self.unknown
             .extend(stays.filter(|one| failed.contains(&one.domain)));
+        let stays = before.weaker.into_iter();
+        self.weaker
+            .extend(stays.filter(|one| failed.contains(&one.domain)));
         let stay = before.domains.into_iter();
         self.domains
             .extend(stay.filter(|one| failed.contains(&one.domain)));
         self
     }
+}
+
+/// What is found of one domain.
+struct Sender {
+    its: SendersOf,
+    /// Those of its largest streams.
+    pages: Vec<StreamPage>,
+    figures: DomainFigures,
+    /// How many keys sign that nobody knows.
+    unknown: u64,
 }
 
 /// What it is found out from.
@@ -94,7 +113,8 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
     for organisation in keystore.with_senders()? {
         if !known.contains(&organisation) {
             let before = keystore.senders(&organisation).unwrap_or_default();
-            keep(keystore, &organisation, &before, &Senders::default());
+            let nothing = (&Senders::default(), &StreamPages::default());
+            keep(keystore, &organisation, &before, nothing);
         }
     }
     Ok(found)
@@ -108,6 +128,7 @@ impl Sorting<'_> {
         } = self;
         let before = keystore.senders(id).unwrap_or_default();
         let mut senders = Senders::default();
+        let mut pages = StreamPages::default();
         let sightings = keystore.sightings(id).unwrap_or_default();
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
@@ -117,8 +138,14 @@ impl Sorting<'_> {
                 continue;
             };
             match self.domain(store, (organisation, domain), &sightings) {
-                Ok((its, figures, unknown)) => {
+                Ok(Sender {
+                    its,
+                    pages: its_pages,
+                    figures,
+                    unknown,
+                }) => {
                     senders.domains.insert(domain.clone(), its);
+                    pages.domains.insert(domain.clone(), its_pages);
                     found.domains.push(figures);
                     if unknown > 0 {
                         found.unknown.push(UnknownSelectors {
@@ -136,19 +163,31 @@ impl Sorting<'_> {
                     senders
                         .domains
                         .extend(known.map(|known| (domain.clone(), known)));
+                    let known = keystore.stream_pages(id).unwrap_or_default();
+                    let known = known.domains.get(domain).cloned();
+                    pages
+                        .domains
+                        .extend(known.map(|known| (domain.clone(), known)));
                 }
             }
         }
-        keep(keystore, id, &before, &senders);
+        // One that can't be read has been told of.
+        if !senders.domains.is_empty()
+            && let Ok(keyring) = keystore.read_keyring(id)
+        {
+            let weaker = sending::weaker(&keyring, &senders).into_iter();
+            found.weaker.extend(weaker.map(|one| told(id, one)));
+        }
+        bound(&mut senders, &mut pages);
+        keep(keystore, id, &before, (&senders, &pages));
     }
 
-    /// With the number of keys that sign, and that nobody knows.
     fn domain(
         &self,
         store: &Store,
         (organisation, domain): (&Organisation, &DomainName),
         sightings: &Sightings,
-    ) -> Result<(SendersOf, DomainFigures, u64), SendingError> {
+    ) -> Result<Sender, SendingError> {
         let now = Timestamp::now();
         let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
         let (climb, sorted) = sending::climb_and_sort(store, &self.ours, domain, today)?;
@@ -168,17 +207,53 @@ impl Sorting<'_> {
             others: others.clone().count(),
             other_messages: others.map(|stream| stream.messages).sum(),
             streams: streams.iter().take(SHOWN).map(shown).collect(),
+            selectors: selectors(&sorted.selectors),
             climbing,
         };
-        Ok((its, figures, unknown))
+        let window = Window {
+            from: today - DAYS + 1,
+            to: today,
+        };
+        let largest = streams.iter().take(SHOWN);
+        Ok(Sender {
+            its,
+            pages: largest.map(|stream| page(stream, window)).collect(),
+            figures,
+            unknown,
+        })
     }
 }
 
-fn keep(keystore: &Keystore, organisation: &OrganisationId, before: &Senders, senders: &Senders) {
-    if is_same(before, senders) {
-        return;
+/// What is told of one new key.
+fn told(organisation: &OrganisationId, weaker: Weaker) -> WeakerSelector {
+    let Weaker { new, old } = weaker;
+    WeakerSelector {
+        organisation: organisation.to_string(),
+        domain: new.domain.to_string(),
+        selector: new.selector.to_string(),
+        messages: new.messages,
+        passed: new.passed,
+        before: old.selector.to_string(),
+        before_messages: old.messages,
+        before_passed: old.passed,
     }
-    if let Err(error) = keystore.keep_senders(organisation, senders) {
+}
+
+fn keep(
+    keystore: &Keystore,
+    organisation: &OrganisationId,
+    before: &Senders,
+    (senders, pages): (&Senders, &StreamPages),
+) {
+    let mut kept = Ok(());
+    if !is_same(before, senders) {
+        kept = keystore.keep_senders(organisation, senders);
+    }
+    let known = keystore.stream_pages(organisation).unwrap_or_default();
+    if kept.is_ok() && known != *pages {
+        kept = keystore.keep_stream_pages(organisation, pages);
+    }
+    if let Err(error) = kept {
         tracing::warn!("who sends in the names of {organisation} can't be kept: {error}");
     }
 }
@@ -194,18 +269,6 @@ fn is_same(known: &Senders, found: &Senders) -> bool {
             };
             domain == other && *known == found
         })
-}
-
-fn shown(stream: &Stream) -> SendingStream {
-    SendingStream {
-        id: stream.id.clone(),
-        class: stream.class.as_str().to_owned(),
-        name: stream.label.clone(),
-        messages: stream.messages,
-        aligned: stream.aligned,
-        rejected: stream.rejected,
-        weeks: stream.weeks.clone(),
-    }
 }
 
 #[cfg(test)]
@@ -233,6 +296,7 @@ mod tests {
             domains: vec![figures("drie.nl")],
             failed: vec!["een.nl".to_owned()],
             is_whole: true,
+            ..Found::default()
         };
         let found = now.after(before);
         let unknown: Vec<&str> = (found.unknown.iter())

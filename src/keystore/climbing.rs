@@ -12,6 +12,9 @@ use crate::names::DomainName;
 pub struct Climbing {
     /// The word for the rung it stands on; none without a record.
     pub step: Option<String>,
+    /// The record that was published then; none if there was none that receivers use.
+    #[serde(default)]
+    pub published: Option<String>,
     /// Since when reports show it.
     pub since: Option<Date>,
     /// The word for what someone has to do.

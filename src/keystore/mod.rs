@@ -10,6 +10,7 @@
 //! <path>/keeper.hooks/<org>.json    what programs were told, and what they are still to be told
 //! <path>/keeper.seen/<org>.json     what the keeper last saw of policies and wrong records
 //! <path>/keeper.senders/<org>.json  who sends in the names of its domains, by reports
+//! <path>/keeper.senders/<org>.streams.json  all that is told of each of these
 //! <path>/handed.over/<org>.json     which records were handed over, when and by whom
 //! <path>/keeper.alarms              when alarms began and were over
 //! <path>/keeper.counts/<day>.json what became of mail on that day
@@ -72,7 +73,7 @@ pub use self::{
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
-    senders::{Senders, SendersOf, SendingStream},
+    senders::{Largest, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage, StreamPages},
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
     witness::{Doubt, Lineage, Witness},

@@ -11,7 +11,7 @@ use super::{
     files::{Folder, Secrecy},
     folder_in, key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
-    senders,
+    senders::{self, Senders},
     sightings::{self, Sightings},
 };
 use crate::{
@@ -42,6 +42,8 @@ pub struct PublicKeys {
     pub public: BTreeMap<Selector, PublicKey>,
     /// What the keeper saw beside their states.
     pub sightings: Sightings,
+    /// What it found in DMARC reports.
+    pub senders: Senders,
 }
 
 /// The keys of an organisation, as far as they can be used.
@@ -154,10 +156,12 @@ impl Keystore {
         }
         // What can't be read says nothing.
         let sightings = self.sightings(organisation).unwrap_or_default();
+        let senders = self.senders(organisation).unwrap_or_default();
         Ok(PublicKeys {
             keyring,
             public,
             sightings,
+            senders,
         })
     }
 
@@ -294,6 +298,20 @@ impl View {
         let seen = serde_json::from_slice(&json).unwrap_or_default();
         let stamp = read.settled.map(|stamp| StateStamp(Some(stamp)));
         Ok((seen, stamp))
+    }
+
+    /// As [`Keystore::senders`].
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn senders(&self, organisation: &OrganisationId) -> Result<Senders, KeystoreError> {
+        let Some(folder) = self.0.child(senders::FOLDER)? else {
+            return Ok(Senders::default());
+        };
+        let read = folder.read(&sightings::file(organisation), Secrecy::State)?;
+        Ok(read.map_or_else(Senders::default, |json| {
+            serde_json::from_slice(&json).unwrap_or_default()
+        }))
     }
 
     /// Whether the sightings are still as they were read: two looks, and no reading.

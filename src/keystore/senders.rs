@@ -12,7 +12,7 @@ use super::{
     files::Secrecy,
     sightings::{file, keep},
 };
-use crate::names::{DomainName, OrganisationId};
+use crate::names::{DomainName, OrganisationId, Selector};
 
 /// No organisation has a dot in its name.
 pub(super) const FOLDER: &str = "keeper.senders";
@@ -42,9 +42,52 @@ pub struct SendersOf {
     pub others: usize,
     /// Their messages.
     pub other_messages: u64,
+    /// What is said of selectors of ours, those with the most messages.
+    #[serde(default)]
+    pub selectors: Vec<SelectorSeen>,
     /// How far its DMARC record has come; none if nobody knows which it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
+}
+
+/// What receivers report of mail that is signed with a selector.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SelectorSeen {
+    /// In the name of which domain.
+    pub domain: DomainName,
+    /// Which.
+    pub selector: Selector,
+    /// Messages.
+    pub messages: u64,
+    /// Of these, with a signature of it that passed.
+    pub passed: u64,
+    /// The last day on which one passed.
+    pub last_seen: Option<Date>,
+}
+
+impl SelectorSeen {
+    /// The part that passed in per cent, with one digit that is rounded down: one message that
+    /// failed never reads as 100 %.
+    pub fn share(&self) -> String {
+        let passed = u128::from(self.passed.min(self.messages));
+        let per_mille = passed * 1_000 / u128::from(self.messages.max(1));
+        format!("{}.{} %", per_mille / 10, per_mille % 10)
+    }
+}
+
+impl Senders {
+    /// What is said of a key in the name of a domain, whichever policy the mail fell under; none if
+    /// nobody reports it.
+    pub fn of_key(&self, domain: &DomainName, selector: &Selector) -> Option<SelectorSeen> {
+        let found = self.domains.values().flat_map(|found| &found.selectors);
+        let found = found.filter(|one| one.domain == *domain && one.selector == *selector);
+        found.cloned().reduce(|sum, one| SelectorSeen {
+            messages: sum.messages.saturating_add(one.messages),
+            passed: sum.passed.saturating_add(one.passed),
+            last_seen: sum.last_seen.max(one.last_seen),
+            ..sum
+        })
+    }
 }
 
 /// One stream, as `zegel report streams` shows it.
@@ -64,6 +107,67 @@ pub struct SendingStream {
     pub rejected: u64,
     /// Messages by week, the last one last.
     pub weeks: Vec<u64>,
+    /// Whether there is more of it in [`StreamPages`].
+    #[serde(default)]
+    pub has_page: bool,
+}
+
+/// All that is told of the streams of an organisation. A file of its own: only their pages need it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StreamPages {
+    /// By the policy domain; of each the largest streams.
+    #[serde(default)]
+    pub domains: BTreeMap<DomainName, Vec<StreamPage>>,
+}
+
+/// All that is told of one stream, the largest of each kind first.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StreamPage {
+    /// As in the list.
+    #[serde(flatten)]
+    pub stream: SendingStream,
+    /// Whether the operator has said what it is.
+    pub named: bool,
+    /// The word for why that does not hold any more.
+    pub changed: Option<String>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// The rule that made it, of `docs/reports.md`.
+    pub rule: u8,
+    /// Messages with an aligned signature that passed.
+    pub dkim_aligned: u64,
+    /// With SPF passed and aligned.
+    pub spf_aligned: u64,
+    /// With SPF aligned and DKIM not.
+    pub spf_only: u64,
+    /// Set aside by receivers.
+    pub quarantined: u64,
+    /// The first day of it that is kept.
+    pub first_seen: Date,
+    /// The last.
+    pub last_seen: Date,
+    /// Messages by week that were aligned, and that were not, the last one last; of reports that
+    /// tell the day.
+    pub by_week: Vec<(u64, u64)>,
+    /// Networks that sent it: a /24, or a /48 of IPv6.
+    pub networks: Largest<String>,
+    /// Signing domain, selector and result.
+    pub signatures: Largest<(String, String, String)>,
+    /// The domain that SPF was checked for, and the result.
+    pub checks: Largest<(String, String)>,
+    /// From domains.
+    pub names: Largest<String>,
+    /// Who reported it; no messages are told of them.
+    pub reporters: Largest<String>,
+}
+
+/// The largest of many, with their messages, and how many others there are.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Largest<Of> {
+    /// The largest first.
+    pub most: Vec<(Of, u64)>,
+    /// Those that are left out.
+    pub others: usize,
 }
 
 impl Keystore {
@@ -73,13 +177,7 @@ impl Keystore {
     /// # Errors
     /// When the file can't be read.
     pub fn senders(&self, organisation: &OrganisationId) -> Result<Senders, KeystoreError> {
-        let Some(folder) = self.root()?.child(FOLDER)? else {
-            return Ok(Senders::default());
-        };
-        let read = folder.read(&file(organisation), Secrecy::State)?;
-        Ok(read.map_or_else(Senders::default, |json| {
-            serde_json::from_slice(&json).unwrap_or_default()
-        }))
+        self.view()?.senders(organisation)
     }
 
     /// Of which organisations something is kept here.
@@ -106,11 +204,54 @@ impl Keystore {
     ) -> Result<(), KeystoreError> {
         let folder = self.root()?.child_or_new(FOLDER)?;
         if senders.domains.is_empty() {
-            if folder.has(&file(organisation)) {
-                folder.remove(&file(organisation))?;
+            for name in [file(organisation), pages(organisation)] {
+                if folder.has(&name) {
+                    folder.remove(&name)?;
+                }
             }
             return Ok(());
         }
         Ok(keep(&folder, organisation, senders)?)
     }
+
+    /// All that is told of the streams of an organisation, each on a page of its own; as
+    /// [`Keystore::senders`].
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn stream_pages(
+        &self,
+        organisation: &OrganisationId,
+    ) -> Result<StreamPages, KeystoreError> {
+        let Some(folder) = self.root()?.child(FOLDER)? else {
+            return Ok(StreamPages::default());
+        };
+        let read = folder.read(&pages(organisation), Secrecy::State)?;
+        Ok(read.map_or_else(StreamPages::default, |json| {
+            serde_json::from_slice(&json).unwrap_or_default()
+        }))
+    }
+
+    /// Keeps that. Only for the one keeper, after [`Keystore::keep_senders`].
+    ///
+    /// # Errors
+    /// When it can't be written; what was there is there still.
+    pub fn keep_stream_pages(
+        &self,
+        organisation: &OrganisationId,
+        found: &StreamPages,
+    ) -> Result<(), KeystoreError> {
+        // Nothing that is kept so fails to serialise.
+        let Ok(json) = serde_json::to_vec(found) else {
+            return Ok(());
+        };
+        let folder = self.root()?.child_or_new(FOLDER)?;
+        let mut file = folder.prepare_unsynced(&pages(organisation), &json)?;
+        Ok(file.rename()?)
+    }
+}
+
+/// Beside the file with all senders.
+fn pages(organisation: &OrganisationId) -> String {
+    format!("{organisation}.streams.json")
 }

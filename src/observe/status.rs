@@ -213,6 +213,8 @@ pub struct ReportFigures {
     /// Of each domain with such: selectors with which mail in its name passes, that are neither ours
     /// nor of a stream that the operator knows.
     pub unknown_selectors: Vec<UnknownSelectors>,
+    /// New keys whose mail passes less often than that of the keys before.
+    pub weaker_selectors: Vec<WeakerSelector>,
     /// Why the store can't be read; then the rest is what was last seen.
     pub problem: Option<String>,
 }
@@ -239,6 +241,28 @@ pub struct UnknownSelectors {
     pub domain: String,
     /// How many selectors.
     pub number: u64,
+}
+
+/// A new key whose mail passes less often than that of the key before, by reports of 56 days.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct WeakerSelector {
+    /// Whose domain it is.
+    pub organisation: String,
+    /// The domain.
+    pub domain: String,
+    /// The selector that signs.
+    pub selector: String,
+    /// Messages with a signature of it.
+    pub messages: u64,
+    /// Of these, with one that passed.
+    pub passed: u64,
+    /// The selector that signed before.
+    pub before: String,
+    /// Messages with a signature of that.
+    pub before_messages: u64,
+    /// Of these, with one that passed.
+    pub before_passed: u64,
 }
 
 /// What a keeper says of one organisation.

@@ -11,7 +11,8 @@
 //! a time ([`crate::http`]), and the counters are only read.
 //!
 //! SECURITY: shows the ids and names of organisations, their domains, public keys, what the DNS
-//! shows, and which file of a key can't be used; never a private key, a login or a network. Reads
+//! shows, who sends by DMARC reports (networks, no addresses), and which file of a key can't be used;
+//! never a private key, a login or a network that the configuration names. Reads
 //! private keys for their public halves. All text is escaped by the one module that writes HTML.
 
 mod history;
@@ -172,6 +173,7 @@ impl Page {
             Some(Place::Seal) => found("image/svg+xml", html::SEAL.to_owned()),
             Some(Place::All) => found(HTML, self.0.all(query)),
             Some(Place::One(id)) => self.0.one(id, query),
+            Some(Place::Stream(id)) => self.0.stream(id, query),
             Some(Place::Pack(id, format)) => self.0.pack(id, format, query),
             None => not_found(),
         }
@@ -289,6 +291,34 @@ impl Inner {
             senders: &senders,
             started: self.started,
             now,
+        });
+        found(HTML, page)
+    }
+
+    /// The page of a stream, as the keeper last found it.
+    fn stream(&self, id: &str, query: &str) -> Answer {
+        let snapshot = self.snapshots.current();
+        let (Some(organisation), Some((domain, stream))) =
+            (find(&snapshot, id), request::stream(query))
+        else {
+            return not_found();
+        };
+        let Some(keystore) = snapshot.keystore() else {
+            return not_found();
+        };
+        let senders = keystore.senders(&organisation.id).unwrap_or_default();
+        let pages = keystore.stream_pages(&organisation.id).unwrap_or_default();
+        let of_domain = senders.domains.get_key_value(domain.as_str());
+        let mut streams = pages.domains.get(domain.as_str()).into_iter().flatten();
+        let stream = streams.find(|one| one.stream.id == stream);
+        let (Some((domain, senders)), Some(stream)) = (of_domain, stream) else {
+            return not_found();
+        };
+        let page = html::one_stream(&html::OneStream {
+            organisation,
+            domain,
+            found: senders,
+            stream,
         });
         found(HTML, page)
     }

@@ -15,6 +15,8 @@ pub(super) enum Place<'a> {
     One(&'a str),
     /// What its DNS administrator is given, as a file.
     Pack(&'a str, PackFormat),
+    /// A stream of the organisation; the text after the question mark says which.
+    Stream(&'a str),
     Style,
     Seal,
 }
@@ -58,6 +60,9 @@ pub(super) fn place(path: &str) -> Option<Place<'_>> {
     let Some((id, file)) = rest.split_once('/') else {
         return Some(Place::One(rest));
     };
+    if file == "stream" {
+        return Some(Place::Stream(id));
+    }
     Some(Place::Pack(id, PackFormat::named(file)?))
 }
 
@@ -161,6 +166,24 @@ pub(super) fn language(query: &str) -> Language {
         .unwrap_or(Language::Dutch)
 }
 
+/// The policy domain and the id of a stream that is asked for.
+pub(super) fn stream(query: &str) -> Option<(String, String)> {
+    let value = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        let (_, value) = pairs.find(|(key, _)| key == wanted)?;
+        Some(value.into_owned())
+    };
+    Some((value("domain")?, value("stream")?))
+}
+
+/// The address of its page.
+pub(super) fn stream_address(organisation: &str, domain: &str, stream: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("domain", domain);
+    query.append_pair("stream", stream);
+    format!("/org/{organisation}/stream?{}", query.finish())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,9 +194,21 @@ mod tests {
         assert_eq!(place("/org/a"), Some(Place::One("a")));
         let zone = Place::Pack("a", PackFormat::Zone);
         assert_eq!(place("/org/a/records.zone"), Some(zone));
+        assert_eq!(place("/org/a/stream"), Some(Place::Stream("a")));
         for path in ["", "/org", "/org/a/", "/org/a/b/records.txt", "/../etc"] {
             assert_eq!(place(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_stream_is_its_address() {
+        let id = "via:\"><a&b=c>.nl";
+        let address = stream_address("een", "een.nl", id);
+        let (path, query) = address.split_once('?').unwrap();
+        assert_eq!(place(path), Some(Place::Stream("een")));
+        let asked = ("een.nl".to_owned(), id.to_owned());
+        assert_eq!(stream(query), Some(asked));
+        assert_eq!(stream("domain=een.nl"), None);
     }
 
     #[test]

@@ -49,6 +49,72 @@ fn all_text_is_escaped() {
     assert!(!page.answer("/org/a/records.exe", "").found);
 }
 
+/// A report is the text of a stranger.
+#[test]
+fn a_stream_of_a_stranger_is_text_on_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path());
+    let keystore = Keystore::open(&folder.path().join("keys")).unwrap();
+    let id = "a".parse().unwrap();
+    let stream = serde_json::json!({
+        "id": HOSTILE, "class": HOSTILE, "name": HOSTILE, "messages": 3, "aligned": 2,
+        "rejected": 1, "weeks": [3], "has_page": true,
+    });
+    let most = |what: serde_json::Value| serde_json::json!({"most": [[what, 3]], "others": 7});
+    let mut more = serde_json::json!({
+        "named": true, "changed": HOSTILE, "owner": HOSTILE, "rule": 5, "dkim_aligned": 2,
+        "spf_aligned": 1, "spf_only": 0, "quarantined": 1, "first_seen": "2026-10-01",
+        "last_seen": "2026-10-02", "by_week": [[2, 1]], "networks": most(HOSTILE.into()),
+        "signatures": most(serde_json::json!([HOSTILE, "", HOSTILE])),
+        "checks": most(serde_json::json!([HOSTILE, HOSTILE])), "names": most(HOSTILE.into()),
+        "reporters": most(HOSTILE.into()),
+    });
+    for (key, value) in stream.as_object().unwrap() {
+        more[key] = value.clone();
+    }
+    let senders = serde_json::json!({"domains": {"a.example": {
+        "found": "2026-10-02T00:00:00Z", "from": "2026-08-07", "to": "2026-10-02", "reports": 1,
+        "streams": [stream], "others": 0, "other_messages": 0,
+    }}});
+    let pages = serde_json::json!({"domains": {"a.example": [more]}});
+    let (senders, pages) = (senders.to_string(), pages.to_string());
+    let senders = serde_json::from_str(&senders).unwrap();
+    keystore.keep_senders(&id, &senders).unwrap();
+    let kept = serde_json::from_str(&pages).unwrap();
+    keystore.keep_stream_pages(&id, &kept).unwrap();
+    let address = request::stream_address("a", "a.example", HOSTILE);
+    let of_organisation = page.answer("/org/a", "").body;
+    let link = address.replace('&', "&amp;");
+    assert!(
+        of_organisation.contains(&link),
+        "{address}\n{of_organisation}"
+    );
+    let (path, query) = address.split_once('?').unwrap();
+    let answer = page.answer(path, query);
+    assert!(answer.found);
+    let body = answer.body;
+    assert!(!body.contains("<script"), "{body}");
+    let escaped = "&lt;/title&gt;&lt;script&gt;";
+    assert!(body.matches(escaped).count() > 10, "{body}");
+    assert!(
+        body.contains("(left out)") && body.contains("And 7 more."),
+        "{body}"
+    );
+    assert!(body.contains(" --forget"), "{body}");
+    for query in [
+        "",
+        "domain=a.example",
+        "domain=b.example&stream=x",
+        "domain=a.example&stream=x",
+    ] {
+        assert!(!page.answer("/org/a/stream", query).found, "{query}");
+    }
+    assert!(!page.answer("/org/b/stream", query).found);
+    // With the rest it is gone.
+    keystore.keep_senders(&id, &Default::default()).unwrap();
+    assert!(!page.answer(path, query).found);
+}
+
 fn publication(state: State, why: Why) -> Publication {
     Publication {
         state,

@@ -46,6 +46,50 @@ pub(super) fn actor(actor: Actor) -> &'static str {
     }
 }
 
+/// What a class of streams is; a later version may have others.
+pub(super) fn class(class: &str) -> &'static str {
+    match class {
+        "ours" => "sent by your relays",
+        "known" => "you know who sends it",
+        "unknown" => "nobody has said who sends it",
+        "list" => "mailing lists, through which mail in your name comes",
+        "forwarding" => "mail of yours that somebody else sends on",
+        "abuse" => "mail that nobody stands for",
+        _ => "",
+    }
+}
+
+/// The rule that made a stream, as `docs/reports.md` has them.
+pub(super) fn rule(rule: u8) -> &'static str {
+    match rule {
+        1 => "it comes from an address of your relays.",
+        2 => {
+            "the receiver says that it came by a mailing list, or a signature of yours fails beside \
+              a passing one of somebody else."
+        }
+        3 => "a signature with a selector of yours passes, from another address.",
+        4 => "a signature of yours or of a known sender fails, and none passes.",
+        5 => "a signature of somebody else's domain passes.",
+        6 => "SPF of somebody else's domain passes, and no signature is aligned.",
+        7 => "a signature of your domain passes, with a selector that is not one of ours.",
+        8 => "only SPF speaks for it.",
+        _ => "nothing that DMARC looks at speaks for it.",
+    }
+}
+
+/// Why the operator's word for a stream does not hold any more.
+pub(super) fn changed(changed: &str) -> &'static str {
+    match changed {
+        "aligned" => {
+            "It was named abuse, and some of it is aligned now: look at it, and name it again."
+        }
+        "network" => {
+            "It was named known, and comes from other networks now: look at it, and name it again."
+        }
+        _ => "What was said of it does not hold any more: look at it, and name it again.",
+    }
+}
+
 /// What a key does in this state.
 pub(super) fn state(state: State) -> &'static str {
     match state {

@@ -8,7 +8,7 @@ use zegel::{
     dkim::{Algorithm, PublicKey},
     handover::{Handover, Pack, Scope},
     keys::{Delegations, Keyring},
-    keystore::Sightings,
+    keystore::{Senders, Sightings},
     names::{DomainName, Selector},
     organisation::{Organisation, Policy, SelectorTemplate},
 };
@@ -114,6 +114,7 @@ pub struct Fixture {
     pub keyring: Keyring,
     pub public_keys: BTreeMap<Selector, PublicKey>,
     pub sightings: Sightings,
+    pub senders: Senders,
     pub settings: Settings,
 }
 
@@ -144,6 +145,7 @@ impl Fixture {
             keyring: keyring(&public_keys),
             public_keys,
             sightings: sightings(),
+            senders: Senders::default(),
             settings: settings(),
         }
     }
@@ -154,6 +156,7 @@ impl Fixture {
             keyring: &self.keyring,
             public_keys: &self.public_keys,
             sightings: &self.sightings,
+            senders: &self.senders,
             settings: &self.settings,
             now: time("2026-11-21"),
         }

@@ -89,3 +89,64 @@ pub fn partly_aligned_yesterday(folder: &Path) {
     let told = String::from_utf8_lossy(&done.stdout);
     assert!(told.contains("1 stored"), "{done:?}");
 }
+
+/// What receivers report of one day: a record of the policy, and rows.
+pub struct Reported<'a> {
+    /// The domain.
+    pub domain: &'a str,
+    /// The tags of the policy as XML, such as `<p>none</p>`.
+    pub policy: &'a str,
+    /// For each row: the address, the selector of the domain that signed, how many messages, and
+    /// whether they pass.
+    pub rows: &'a [(&'a str, &'a str, u64, bool)],
+}
+
+/// Has `zegel` read reports of three receivers for each of the last days, yesterday the last.
+pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Reported<'_>) {
+    let today = jiff::Timestamp::now().as_second() / 86_400;
+    let Reported {
+        domain,
+        policy,
+        rows,
+    } = told;
+    let rows: String = rows
+        .iter()
+        .map(|(address, selector, messages, passes)| {
+            let result = if *passes { "pass" } else { "fail" };
+            format!(
+                "<record><row><source_ip>{address}</source_ip><count>{messages}</count>\
+                 <policy_evaluated><disposition>none</disposition><dkim>{result}</dkim>\
+                 <spf>fail</spf></policy_evaluated></row><identifiers><header_from>{domain}\
+                 </header_from></identifiers><auth_results><dkim><domain>{domain}</domain>\
+                 <selector>{selector}</selector><result>{result}</result></dkim></auth_results>\
+                 </record>"
+            )
+        })
+        .collect();
+    let add = |sum: u32, octet: u8| sum.wrapping_mul(31).wrapping_add(octet.into());
+    let sum = rows.bytes().fold(0, add);
+    let reports = folder.join("days");
+    // Those of before were read.
+    let _ = fs::remove_dir_all(&reports);
+    fs::create_dir(&reports).expect("a folder");
+    for ago in days {
+        for receiver in ["een.test", "twee.test", "drie.test"] {
+            let begin = (today - ago) * 86_400;
+            let text = format!(
+                "<feedback><report_metadata><org_name>{receiver}</org_name><report_id>{ago}-{}\
+                 </report_id><date_range><begin>{begin}</begin><end>{}</end></date_range>\
+                 </report_metadata><policy_published><domain>{domain}</domain>{policy}\
+                 </policy_published>{rows}</feedback>",
+                sum,
+                begin + 86_399
+            );
+            let name = format!("{receiver}-{ago}.xml");
+            fs::write(reports.join(name), text).expect("a file");
+        }
+    }
+    let done = command(
+        folder,
+        &["report", "ingest", &reports.display().to_string()],
+    );
+    assert!(done.status.success(), "{done:?}");
+}

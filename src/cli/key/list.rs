@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     dkim::{Algorithm, Fingerprint},
     judgement::Judgement,
     keys::{Actor, Departure, KeyEntry, NextStep, Publication, Situation, State, What},
-    keystore::Keystore,
+    keystore::{Keystore, SelectorSeen, Senders},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFigures,
     organisation::Organisation,
@@ -69,7 +69,30 @@ struct ListedDomain {
     leaving: Option<Departure>,
     #[serde(flatten)]
     publication: Publication,
+    /// What receivers reported of its mail in 56 days; none if nobody did.
+    reported: Option<ListedReports>,
     next: ListedStep,
+}
+
+#[derive(Serialize)]
+struct ListedReports {
+    messages: u64,
+    passed: u64,
+    last_seen: Option<Date>,
+    /// The part that passed, for people.
+    #[serde(skip)]
+    share: String,
+}
+
+impl From<SelectorSeen> for ListedReports {
+    fn from(seen: SelectorSeen) -> Self {
+        Self {
+            share: seen.share(),
+            messages: seen.messages,
+            passed: seen.passed,
+            last_seen: seen.last_seen,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -158,6 +181,13 @@ fn print(keys: &[ListedKey], none: &str, json: bool, context: &mut Context) {
         context.output.line(none);
     } else {
         context.output.line(table(keys));
+        if let Some(table) = reported(keys) {
+            context.output.line("");
+            context
+                .output
+                .line("What receivers reported in 56 days of mail with these keys:");
+            context.output.line(table);
+        }
     }
 }
 
@@ -189,6 +219,7 @@ fn gather(
                 let situation = situation.seen(&sightings.leads);
                 let of = Of {
                     organisation,
+                    senders: judge.senders(organisation),
                     situation: &situation,
                     judgement: &judge.judge_with(organisation, &keyring),
                     asked_signer: figures.is_some(),
@@ -205,6 +236,8 @@ fn gather(
 /// Whose key it is, and how that organisation stands.
 struct Of<'a> {
     organisation: &'a Organisation,
+    /// What reports say of its keys; read once for all of them.
+    senders: Senders,
     situation: &'a Situation<'a>,
     judgement: &'a Judgement,
     /// Whether the signer has said what it does.
@@ -248,6 +281,7 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
     let Of {
         organisation,
         situation,
+        senders,
         ..
     } = of;
     let key = keystore
@@ -273,6 +307,7 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
                     domain: domain.clone(),
                     level: of.level(entry, domain, is_refused),
                     publication: *publication,
+                    reported: senders.of_key(domain, &entry.selector).map(Into::into),
                     next: ListedStep {
                         text: step.text(),
                         actor: step.actor(),
@@ -333,6 +368,41 @@ fn table(keys: &[ListedKey]) -> Table<11> {
         }
     }
     table
+}
+
+/// The keys of each domain below one another, so that a new one stands beside the old one; none if
+/// nobody reported any.
+fn reported(keys: &[ListedKey]) -> Option<Table<7>> {
+    let mut rows: Vec<_> = keys
+        .iter()
+        .flat_map(|key| key.domains.iter().map(move |listed| (key, listed)))
+        .filter_map(|(key, listed)| Some((key, listed, listed.reported.as_ref()?)))
+        .collect();
+    rows.sort_by_key(|(key, listed, _)| (&key.organisation, &listed.domain));
+    rows.first()?;
+    let mut table = Table::new([
+        "DOMAIN",
+        "SELECTOR",
+        "ALGORITHM",
+        "STATE",
+        "MESSAGES",
+        "PASSED",
+        "LAST PASSED",
+    ]);
+    for (key, listed, reported) in rows {
+        table.row([
+            listed.domain.to_string(),
+            key.selector.to_string(),
+            key.algorithm.to_string(),
+            listed.publication.state.to_string(),
+            reported.messages.to_string(),
+            format!("{} ({})", reported.passed, reported.share),
+            reported
+                .last_seen
+                .map_or_else(|| "-".to_owned(), |date| date.to_string()),
+        ]);
+    }
+    Some(table)
 }
 
 /// In the largest unit that tells something.

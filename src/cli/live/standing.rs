@@ -12,7 +12,7 @@ use crate::{
         metrics::OTHER,
         status::{
             KeeperFigures, KeeperStatus, KeyFigures, ReportFigures, Role, SignerFigures,
-            SignerStatus, UnknownSelectors,
+            SignerStatus, UnknownSelectors, WeakerSelector,
         },
     },
     words::Level,
@@ -287,6 +287,37 @@ fn of_unknown_selectors(unknown: &[UnknownSelectors], attention: &mut Vec<String
     ));
 }
 
+/// Of new keys whose mail passes less often than that of the ones before.
+fn of_weaker_selectors(weaker: &[WeakerSelector], attention: &mut Vec<String>) {
+    for one in weaker.iter().take(NAMED) {
+        let WeakerSelector {
+            domain,
+            selector,
+            before,
+            ..
+        } = one;
+        let new = percent(one.passed, one.messages);
+        let old = percent(one.before_passed, one.before_messages);
+        attention.push(format!(
+            "mail of {domain} with the new key {selector} passes less often ({new} of {}) than with \
+             {before} ({old} of {}), by DMARC reports: see ZegelNewKeyPassesLess in {ALERTS}",
+            one.messages, one.before_messages
+        ));
+    }
+    if weaker.len() > NAMED {
+        let more = weaker.len() - NAMED;
+        attention.push(format!(
+            "{more} more new keys pass less often: see ZegelNewKeyPassesLess in {ALERTS}"
+        ));
+    }
+}
+
+/// Rounded down.
+fn percent(part: u64, whole: u64) -> String {
+    let per_mille = u128::from(part) * 1_000 / u128::from(whole.max(1));
+    format!("{}.{} %", per_mille / 10, per_mille % 10)
+}
+
 /// Of those who read DMARC reports.
 fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
     if let Some(problem) = &reports.problem {
@@ -296,6 +327,7 @@ fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
         ));
     }
     of_unknown_selectors(&reports.unknown_selectors, attention);
+    of_weaker_selectors(&reports.weaker_selectors, attention);
     let missing = reports.latest.iter().filter(|one| {
         let age = now.saturating_sub(one.end);
         (REPORTS_ARE_MISSING..REPORTS_HAVE_ENDED).contains(&age)

@@ -15,7 +15,8 @@ use prometheus_client::{
 
 use crate::{evidence::streams::Class, ladder::Action, observe::status::ReportFigures};
 
-/// So many domains at most have a series for keys that nobody knows.
+/// So many domains at most have a series for keys that nobody knows, and so many keys for passing
+/// less often.
 const WITH_UNKNOWN: usize = 1000;
 /// The domains of so many at most have a series, those first that have waited for longest: the
 /// others can't be worse.
@@ -154,6 +155,7 @@ impl Collector for Reports {
             ConstGauge::new(end).encode(metric.encode_family(&labels)?)?;
         }
         encode_unknown(&mut encoder, &figures)?;
+        encode_weaker(&mut encoder, &figures)?;
         encode_mail(&mut encoder, &seen.domains)?;
         encode_ladder(&mut encoder, &seen.domains)
     }
@@ -345,4 +347,29 @@ mod tests {
         );
         assert_eq!(text.matches("dmarc_rung{").count(), DOMAINS);
     }
+}
+
+/// By how much, in per cent points.
+fn encode_weaker(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
+    let help = "By how many per cent points mail signed with a new key passes less often, by DMARC \
+                reports, than mail signed with the key before";
+    let name = "report_weaker_selector_points";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in figures.weaker_selectors.iter().take(WITH_UNKNOWN) {
+        let labels = [
+            ("organisation", one.organisation.as_str()),
+            ("domain", one.domain.as_str()),
+            ("selector", one.selector.as_str()),
+        ];
+        let less = per_mille(one.before_passed, one.before_messages)
+            .saturating_sub(per_mille(one.passed, one.messages));
+        let points = f64::from(less) / 10.0;
+        ConstGauge::new(points).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn per_mille(passed: u64, messages: u64) -> u16 {
+    let per_mille = u128::from(passed) * 1_000 / u128::from(messages.max(1));
+    u16::try_from(per_mille).unwrap_or(u16::MAX)
 }

@@ -7,12 +7,14 @@ mod parts;
 mod past;
 mod records;
 mod senders;
+mod stream;
 
 use maud::{DOCTYPE, Markup, html};
 
 pub(super) use self::{
     all::{All, all},
     one::{One, one},
+    stream::{OneStream, one_stream},
 };
 
 /// The style sheet of all pages.

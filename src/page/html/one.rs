@@ -8,7 +8,7 @@ use crate::{
     config::situation,
     judgement::{Judgement, Matter},
     keys::{KeyEntry, Keyring, Publication, Situation},
-    keystore::Senders,
+    keystore::{SelectorSeen, Senders},
     names::DomainName,
     page::{Subject, history::Day, past::PastMail, words},
     words::{Language, Level},
@@ -46,7 +46,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
         section aria-labelledby="keys" {
             h2 #keys { "Keys" }
             @match &one.subject.keyring {
-                Ok(keyring) => (keys(one.subject, keyring)),
+                Ok(keyring) => (keys(one.subject, keyring, one.senders)),
                 Err(_) => p.muted { "They can't be read." },
             }
             @if !organisation.parked.is_empty() {
@@ -59,7 +59,7 @@ pub(in crate::page) fn one(one: &One<'_>) -> String {
             (reasons(one))
             (past::past(one.past))
         }
-        (senders::senders(one.senders))
+        (senders::senders(&organisation.id, one.senders))
         section aria-labelledby="records" {
             h2 #records { "For the DNS administrator" }
             @match &one.subject.pack {
@@ -121,7 +121,7 @@ fn reasons(one: &One<'_>) -> Markup {
     }
 }
 
-fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
+fn keys(subject: &Subject<'_>, keyring: &Keyring, senders: &Senders) -> Markup {
     let timing = subject.snapshot.settings().timing();
     let by_files = subject.snapshot.by_files(subject.organisation);
     let away = subject.snapshot.away(&by_files, keyring);
@@ -140,7 +140,8 @@ fn keys(subject: &Subject<'_>, keyring: &Keyring) -> Markup {
                 @for domain in domains(subject, keyring) {
                     @let keys = keys_of(keyring, domain);
                     @for (entry, publication) in &keys {
-                        (row(&situation, &subject.judgement, (entry, domain, publication)))
+                        @let seen = senders.of_key(domain, &entry.selector);
+                        (row(&situation, &subject.judgement, (entry, domain, publication), seen.as_ref()))
                     }
                     @if keys.is_empty() {
                         tr role="row" {
@@ -199,6 +200,7 @@ fn row(
     situation: &Situation<'_>,
     judgement: &Judgement,
     (entry, domain, publication): (&KeyEntry, &DomainName, &Publication),
+    seen: Option<&SelectorSeen>,
 ) -> Markup {
     let level = judgement.of_key(&entry.selector, domain);
     let step = situation.next_step(entry, domain);
@@ -213,6 +215,13 @@ fn row(
                 (parts::state(publication.state))
                 p.muted { (words::state(publication.state)) }
                 p.muted { "Since " (parts::time(publication.since)) }
+                @if let Some(seen) = seen {
+                    p.muted {
+                        "By reports " (seen.share()) " of " (words::number(seen.messages))
+                        " passed in 56 days"
+                        @if let Some(date) = seen.last_seen { ", last on " (date) }
+                    }
+                }
             }
             td role="cell" data-label="In DNS" { (dns(publication)) }
             td.step role="cell" data-label="Next step" {

@@ -133,6 +133,9 @@ fn policy_record(domain: &DomainPack, policy: &PolicyPack) -> Markup {
     };
     html! {
         p.task { strong.level.act { (task(policy.task)) } " the " (kind) " record" }
+        @if let Some(ladder) = &policy.ladder {
+            p { strong { (ladder.advised.as_str().replace('_', " ")) } ": " (ladder.text) "." }
+        }
         dl.record {
             dt { "In the DNS now" }
             @match policy.seen.as_deref() {

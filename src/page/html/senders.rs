@@ -6,8 +6,8 @@ use super::parts;
 use crate::{
     keystore::{Climbing, Senders, SendersOf, SendingStream},
     ladder::Rung,
-    names::DomainName,
-    page::words,
+    names::{DomainName, OrganisationId},
+    page::{request, words},
 };
 
 /// A bar of 4 and a gap of 1 for each week, and so high at most.
@@ -15,12 +15,14 @@ const STEP: usize = 5;
 const HEIGHT: u64 = 16;
 
 /// Nothing if there are no reports.
-pub(super) fn senders(senders: &Senders) -> Markup {
+pub(super) fn senders(organisation: &OrganisationId, senders: &Senders) -> Markup {
     html! {
         @if !senders.domains.is_empty() {
             section aria-labelledby="senders" {
                 h2 #senders { "Who sends in its name" }
-                @for (domain, found) in &senders.domains { (of_domain(domain, found)) }
+                @for (domain, found) in &senders.domains {
+                    (of_domain(organisation, domain, found))
+                }
                 p.muted {
                     "By DMARC reports; found out by the keeper every hour. "
                     code { "zegel report streams DOMAIN" } " has more."
@@ -30,7 +32,7 @@ pub(super) fn senders(senders: &Senders) -> Markup {
     }
 }
 
-fn of_domain(domain: &DomainName, found: &SendersOf) -> Markup {
+fn of_domain(organisation: &OrganisationId, domain: &DomainName, found: &SendersOf) -> Markup {
     html! {
         h3 { (domain) }
         p.muted {
@@ -51,7 +53,12 @@ fn of_domain(domain: &DomainName, found: &SendersOf) -> Markup {
                     }
                 }
                 tbody role="rowgroup" {
-                    @for stream in &found.streams { (row(stream)) }
+                    @for stream in &found.streams {
+                        @let address = stream.has_page.then(|| {
+                            request::stream_address(organisation.as_str(), domain.as_str(), &stream.id)
+                        });
+                        (row(stream, address.as_deref()))
+                    }
                 }
             }
         }
@@ -100,12 +107,15 @@ fn ladder(climbing: &Climbing) -> Markup {
     }
 }
 
-fn row(stream: &SendingStream) -> Markup {
+fn row(stream: &SendingStream, address: Option<&str>) -> Markup {
     html! {
         tr role="row" {
             th role="rowheader" scope="row" {
                 @if let Some(name) = &stream.name { (name) " " }
-                code { (stream.id) }
+                @match address {
+                    Some(address) => a href=(address) { code { (stream.id) } },
+                    None => code { (stream.id) },
+                }
             }
             td role="cell" data-label="Class" { (stream.class) }
             td.number role="cell" data-label="Messages" { (parts::number(stream.messages)) }
@@ -166,6 +176,7 @@ mod tests {
             aligned,
             rejected: 0,
             weeks: weeks.to_vec(),
+            has_page: false,
         }
     }
 
@@ -173,7 +184,7 @@ mod tests {
     fn a_sender_is_shown_with_its_weeks_and_no_text_is_markup() {
         let mut odd = stream("via:<script>.nl", 1000, 999, &[0, 1, 999]);
         odd.name = Some("\"><b>".to_owned());
-        let page = row(&odd).into_string();
+        let page = row(&odd, None).into_string();
         assert!(page.contains("99 %"), "{page}");
         assert!(page.contains("via:&lt;script&gt;.nl"), "{page}");
         assert!(
@@ -197,6 +208,9 @@ mod tests {
     fn the_ladder_shows_the_rung_what_holds_and_the_record() {
         let mut climbing = Climbing {
             step: Some("quarantine_test".to_owned()),
+            published: None,
+            advised: None,
+            lost: 0,
             since: Some(jiff::civil::date(2026, 3, 2)),
             action: "ask".to_owned(),
             acting_since: jiff::Timestamp::UNIX_EPOCH,
@@ -237,8 +251,11 @@ mod tests {
 
     #[test]
     fn without_reports_nothing_is_said() {
-        assert_eq!(senders(&Senders::default()).into_string(), "");
+        assert_eq!(
+            senders(&"een".parse().unwrap(), &Senders::default()).into_string(),
+            ""
+        );
         let most = stream("ours", u64::MAX, u64::MAX, &[u64::MAX, u64::MAX]);
-        assert!(row(&most).into_string().contains("100 %"));
+        assert!(row(&most, None).into_string().contains("100 %"));
     }
 }
