@@ -37,6 +37,7 @@ use crate::{
         metrics::keeper::KeeperMetrics,
         status::{LatestReport, ReportFigures, UnknownSelectors, WeakerSelector},
     },
+    organisation::Organisation,
     sending::{self, Ours, SendingError, Weaker, date},
 };
 
@@ -274,45 +275,17 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
         is_whole: true,
         ..Found::default()
     };
+    let proof = store.as_ref().map(|store| (store, &ours));
     for organisation in organisations {
-        let mut senders = Senders::default();
-        let mut pages = StreamPages::default();
-        let sightings = keystore.sightings(&organisation.id).unwrap_or_default();
         let domains = organisation.domains.iter().chain(&organisation.parked);
-        for domain in domains.filter(|one| with_reports.contains_key(one.as_str())) {
-            let parked = organisation.parked.contains(domain);
-            let seen = sightings.domains.get(domain);
-            sorted.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
-            let about = (parked, scene.reports_to.as_deref());
-            let found = store.as_ref();
-            let found = found.map(|store| senders_of(store, &ours, domain, (&sightings, about)));
-            match found {
-                Some(Ok((found, number, page))) => {
-                    if number > 0 {
-                        sorted.unknown.push(UnknownSelectors {
-                            organisation: organisation.id.to_string(),
-                            domain: domain.to_string(),
-                            number,
-                        });
-                    }
-                    senders.domains.insert(domain.clone(), found);
-                    pages.domains.insert(domain.clone(), page);
-                }
-                Some(Err(error)) => {
-                    tracing::warn!("who sends in the name of {domain} is not known: {error}");
-                    sorted.failed.push(domain.to_string());
-                }
-                None => {}
-            }
-        }
-        if !senders.domains.is_empty() {
-            let keyring = keystore.read_keyring(&organisation.id)?;
-            let weaker = sending::weaker(&keyring, &senders).into_iter();
-            let told = weaker.map(|one| told(&organisation.id, one));
-            sorted.weaker.extend(told);
-        }
-        bound(&mut senders, &mut pages);
-        keep(keystore, &organisation.id, &senders, &pages);
+        let reported = domains.filter(|one| with_reports.contains_key(one.as_str()));
+        let reported: Vec<&DomainName> = reported.collect();
+        sort_one(
+            (scene, keystore),
+            proof,
+            (organisation, &reported),
+            &mut sorted,
+        );
     }
     // Of those that are gone nothing stays.
     let known: HashSet<&OrganisationId> = organisations.iter().map(|one| &one.id).collect();
@@ -327,6 +300,53 @@ fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingError> {
         }
     }
     Ok(sorted)
+}
+
+/// The same of one organisation, whose reported domains these are.
+fn sort_one(
+    (scene, keystore): (&Scene, &Keystore),
+    proof: Option<(&Store, &Ours<'_>)>,
+    (organisation, domains): (&Organisation, &[&DomainName]),
+    sorted: &mut Found,
+) {
+    let mut senders = Senders::default();
+    let mut pages = StreamPages::default();
+    let sightings = keystore.sightings(&organisation.id).unwrap_or_default();
+    for domain in domains.iter().copied() {
+        let parked = organisation.parked.contains(domain);
+        let seen = sightings.domains.get(domain);
+        sorted.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
+        let about = (parked, scene.reports_to.as_deref());
+        let Some((store, ours)) = proof else {
+            continue;
+        };
+        match senders_of(store, ours, domain, (&sightings, about)) {
+            Ok((found, number, page)) => {
+                if number > 0 {
+                    sorted.unknown.push(UnknownSelectors {
+                        organisation: organisation.id.to_string(),
+                        domain: domain.to_string(),
+                        number,
+                    });
+                }
+                senders.domains.insert(domain.clone(), found);
+                pages.domains.insert(domain.clone(), page);
+            }
+            Err(error) => {
+                tracing::warn!("who sends in the name of {domain} is not known: {error}");
+                sorted.failed.push(domain.to_string());
+            }
+        }
+    }
+    if !senders.domains.is_empty() {
+        // What is wrong with a keyring, others say.
+        let keyring = keystore.read_keyring(&organisation.id).unwrap_or_default();
+        let weaker = sending::weaker(&keyring, &senders).into_iter();
+        let told = weaker.map(|one| told(&organisation.id, one));
+        sorted.weaker.extend(told);
+    }
+    bound(&mut senders, &mut pages);
+    keep(keystore, &organisation.id, &senders, &pages);
 }
 
 fn keep(
