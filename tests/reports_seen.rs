@@ -249,7 +249,7 @@ fn each_stream_has_a_page() {
         .page(&link.replace("&amp;", "&"))
         .expect("the page of the stream");
     for part in [
-        "<code>dkim:een.example/old2019</code> sends in the name of een.example",
+        "<h1>dkim:een.example/old2019</h1><p class=\"lead\">Sends in the name of een.example",
         "<strong>unknown</strong>: nobody has said who sends it",
         "with a selector that is not one of ours",
         ">198.51.100.0/24<",

@@ -58,6 +58,7 @@ pub use self::{round::Duty, single::look};
 use crate::{
     config::{HttpListen, KeeperSettings, Loaded, Reader},
     http::{self, HttpState, Role},
+    keys::LastPassed,
     keystore::{KeeperLock, Keystore},
     observe::{metrics::keeper::KeeperMetrics, readiness::Readiness},
     process::{self, RunError, Started, systemd},
@@ -127,19 +128,12 @@ async fn serve(
     let (passed, known) = watch::channel(None);
     let checker = Checker::new(keystore.clone(), known);
     let mut rounds = Rounds::new(reader, loaded, (opened.keystore, checker), metrics.clone())?;
-    let (wish, scene) = (rounds.wish(), rounds.scene());
+    let wish = rounds.wish();
     if duty == Duty::Always {
         let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
     }
-    let watch = reports::Watch {
-        scene,
-        keystore,
-        metrics,
-        passed,
-        records: rounds.policies.records(),
-    };
-    look_at_reports(duty, watch).await;
+    look_at_reports(duty, &rounds, (keystore, metrics, passed)).await;
     let work = rounds.work(duty);
     tokio::pin!(work);
     // A round is cut at an organisation's border; the end of the runtime waits for what is written.
@@ -161,7 +155,22 @@ async fn serve(
 }
 
 /// For as long as the keeper works; once, before a single round.
-async fn look_at_reports(duty: Duty, watch: reports::Watch) {
+async fn look_at_reports(
+    duty: Duty,
+    rounds: &Rounds,
+    (keystore, metrics, passed): (
+        Keystore,
+        KeeperMetrics,
+        watch::Sender<Option<Arc<LastPassed>>>,
+    ),
+) {
+    let watch = reports::Watch {
+        scene: rounds.scene(),
+        keystore,
+        metrics,
+        passed,
+        records: rounds.policies.records(),
+    };
     match duty {
         Duty::Always => drop(tokio::spawn(watch.work())),
         // There is no later look that could make good what this one did not know.

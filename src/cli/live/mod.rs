@@ -1,6 +1,7 @@
 //! A look at processes that run, by their `/status.json`: `zegel status` and `zegel top`.
 //! Nothing is changed, and no key is read.
 
+mod reported;
 mod screen;
 mod standing;
 mod status;
@@ -26,6 +27,9 @@ pub(super) use self::{
 
 #[cfg(test)]
 pub(super) use self::{status::printed as status_printed, top::printed as top_printed};
+
+/// What to do about each kind of alarm, where the package puts it.
+const ALERTS: &str = "/usr/share/doc/zegel/docs/alerts.md";
 
 /// How long a signer is waited for that is asked by the way.
 const MOMENT: Duration = Duration::from_secs(3);
@@ -114,4 +118,20 @@ fn on_runtime<T>(asking: impl Future<Output = T>) -> Result<T, Failure> {
     let asked = runtime.block_on(asking);
     runtime.shutdown_background();
     Ok(asked)
+}
+
+/// Seconds in the two largest units that they have.
+fn duration(seconds: u64) -> String {
+    let units = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)];
+    let first = units.iter().position(|(_, unit)| seconds >= *unit);
+    let first = first.unwrap_or(units.len() - 1);
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (name, unit) in units.iter().skip(first).take(2) {
+        if rest >= *unit || parts.is_empty() {
+            parts.push(format!("{}{name}", rest / unit));
+        }
+        rest %= unit;
+    }
+    parts.join(" ")
 }

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::LookError;
+use super::{ALERTS, LookError, duration, reported::of_reports};
 use crate::{
     cli::judging::{BEHIND, Judgements},
     judgement::{SignerReport, Told},
     observe::{
         metrics::OTHER,
-        status::{
-            KeeperFigures, KeeperStatus, KeyFigures, ReportFigures, Role, SignerFigures,
-            SignerStatus, UnknownSelectors, WeakerSelector,
-        },
+        status::{KeeperFigures, KeeperStatus, KeyFigures, Role, SignerFigures, SignerStatus},
     },
     words::Level,
 };
@@ -22,15 +19,6 @@ use crate::{
 const FAILURE_IS_NEWS: u64 = 3600;
 /// As the alert ZegelKeeperStale has it.
 const CHECK_IS_OLD: u64 = 6 * 3600;
-/// Reports come every day, from some receivers every week. As in the alert.
-const REPORTS_ARE_MISSING: u64 = 7 * 24 * 3600;
-/// Where none came for so long, none are expected any more: an archive was read once.
-const REPORTS_HAVE_ENDED: u64 = 60 * 24 * 3600;
-/// So many domains are named in one line.
-const NAMED: usize = 5;
-
-/// What to do about each kind of alarm, where the package puts it.
-const ALERTS: &str = "/usr/share/doc/zegel/docs/alerts.md";
 
 /// Everything that `zegel status` says.
 #[derive(Debug, Serialize)]
@@ -268,87 +256,6 @@ fn of_keeper(figures: &KeeperFigures, is_judged: bool, now: u64, attention: &mut
     }
 }
 
-/// Of keys that sign in our names by DMARC reports, and that nobody knows.
-fn of_unknown_selectors(unknown: &[UnknownSelectors], attention: &mut Vec<String>) {
-    let all: u64 = unknown.iter().map(|one| one.number).sum();
-    let named = unknown.iter().take(NAMED).map(|one| one.domain.as_str());
-    let named: Vec<&str> = named.collect();
-    if all == 0 {
-        return;
-    }
-    let more = match unknown.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    attention.push(format!(
-        "somebody else has a key in the zone of {}{more}, by DMARC reports (unknown selectors: \
-         {all}): see ZegelUnknownSelector in {ALERTS}",
-        named.join(", ")
-    ));
-}
-
-/// Of new keys whose mail passes less often than that of the ones before.
-fn of_weaker_selectors(weaker: &[WeakerSelector], attention: &mut Vec<String>) {
-    for one in weaker.iter().take(NAMED) {
-        let WeakerSelector {
-            domain,
-            selector,
-            before,
-            ..
-        } = one;
-        let new = percent(one.passed, one.messages);
-        let old = percent(one.before_passed, one.before_messages);
-        attention.push(format!(
-            "mail of {domain} with the new key {selector} passes less often ({new} of {}) than with \
-             {before} ({old} of {}), by DMARC reports: see ZegelNewKeyPassesLess in {ALERTS}",
-            one.messages, one.before_messages
-        ));
-    }
-    if weaker.len() > NAMED {
-        let more = weaker.len() - NAMED;
-        attention.push(format!(
-            "{more} more new keys pass less often: see ZegelNewKeyPassesLess in {ALERTS}"
-        ));
-    }
-}
-
-/// Rounded down.
-fn percent(part: u64, whole: u64) -> String {
-    let per_mille = u128::from(part) * 1_000 / u128::from(whole.max(1));
-    format!("{}.{} %", per_mille / 10, per_mille % 10)
-}
-
-/// Of those who read DMARC reports.
-fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
-    if let Some(problem) = &reports.problem {
-        attention.push(format!(
-            "the keeper can't read the store of DMARC reports: {problem}; see [reports] state in \
-             zegel.toml: the user of the keeper has to be in the group of that folder"
-        ));
-    }
-    of_unknown_selectors(&reports.unknown_selectors, attention);
-    of_weaker_selectors(&reports.weaker_selectors, attention);
-    let missing = reports.latest.iter().filter(|one| {
-        let age = now.saturating_sub(one.end);
-        (REPORTS_ARE_MISSING..REPORTS_HAVE_ENDED).contains(&age)
-    });
-    let mut missing: Vec<&str> = missing.map(|one| one.domain.as_str()).collect();
-    if missing.is_empty() {
-        return;
-    }
-    let number = missing.len();
-    missing.truncate(NAMED);
-    let more = match number - missing.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    attention.push(format!(
-        "no DMARC report for {} about {}{more}: see ZegelReportsMissing in {ALERTS}",
-        duration(REPORTS_ARE_MISSING),
-        missing.join(", ")
-    ));
-}
-
 /// Of organisations that have no series of their own, of which one or several are meant.
 fn of_others(keys: &KeyFigures, attention: &mut Vec<String>) {
     let mut kinds: Vec<&str> = keys.alarms.iter().map(|[_, kind]| kind.as_str()).collect();
@@ -365,26 +272,10 @@ fn of_others(keys: &KeyFigures, attention: &mut Vec<String>) {
     }
 }
 
-/// Seconds in the two largest units that they have.
-pub(super) fn duration(seconds: u64) -> String {
-    let units = [("d", 86400), ("h", 3600), ("m", 60), ("s", 1)];
-    let first = units.iter().position(|(_, unit)| seconds >= *unit);
-    let first = first.unwrap_or(units.len() - 1);
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (name, unit) in units.iter().skip(first).take(2) {
-        if rest >= *unit || parts.is_empty() {
-            parts.push(format!("{}{name}", rest / unit));
-        }
-        rest %= unit;
-    }
-    parts.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::status::{LatestReport, ListenerFigures, VERSION};
+    use crate::observe::status::{LatestReport, ListenerFigures, ReportFigures, VERSION};
 
     const NOW: u64 = 1_800_000_000;
 

@@ -6,9 +6,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    Source, SourceArguments, on_runtime,
+    Source, SourceArguments, duration, on_runtime,
     screen::Screen,
-    standing::{KeeperLook, Standing, duration},
+    standing::{KeeperLook, Standing},
 };
 use crate::{
     cli::{

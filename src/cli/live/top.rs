@@ -6,8 +6,7 @@ use clap::{Args, ValueEnum, builder::PossibleValue};
 use tokio::{signal::ctrl_c, time::sleep};
 
 use super::{
-    LookError, Source, SourceArguments, on_runtime, screen::Screen, standing::duration,
-    status::name_of,
+    LookError, Source, SourceArguments, duration, on_runtime, screen::Screen, status::name_of,
 };
 use crate::{
     cli::{

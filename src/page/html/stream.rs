@@ -44,7 +44,8 @@ pub(in crate::page) fn one_stream(one: &OneStream<'_>) -> String {
         }
         h1 { (title) }
         p.lead {
-            code { (id) } " sends in the name of " (domain)
+            @if name.is_some() { code { (id) } " · " }
+            "Sends in the name of " (domain)
         }
         section aria-labelledby="what" {
             h2 #what { "What it is" }
@@ -147,6 +148,7 @@ fn known_by(stream: &StreamPage) -> Markup {
         section aria-labelledby="sources" {
             h2 #sources { "Where it comes from" }
             (table(&["Network"], networks.collect(), stream.networks.others))
+            p.muted { "Of all days of which addresses are kept." }
         }
         section aria-labelledby="signatures" {
             h2 #signatures { "Signatures" }
@@ -318,13 +320,15 @@ mod tests {
     #[test]
     fn weeks_are_columns_of_what_passed_and_what_failed() {
         let from = jiff::civil::date(2026, 9, 28);
-        let page = weeks(&[(0, 0), (90, 10), (0, 1), (u64::MAX, u64::MAX)], from).into_string();
+        let page = weeks(&[(0, 0), (90, 10), (0, 1), (50, 50)], from).into_string();
         assert_eq!(page.matches("<rect").count(), 5, "{page}");
         assert!(
             page.contains("<span>28 Sep</span><span>5 Oct</span>"),
             "{page}"
         );
         assert!(page.contains("90 aligned and 10 not"), "{page}");
+        let most = weeks(&[(u64::MAX, u64::MAX)], from).into_string();
+        assert!(most.contains("height=\"80\""), "{most}");
         let empty = weeks(&[], from).into_string();
         assert!(!empty.contains("<rect"), "{empty}");
     }
