@@ -24,7 +24,7 @@ fn found(fixture: &mut Fixture, domain: &str, to: &str, climbing: &serde_json::V
 fn climbing(action: &str, advised: &str, record: &str) -> serde_json::Value {
     serde_json::json!({
         "step": "none", "published": THERE, "since": "2026-09-01", "action": action,
-        "text": "why", "advised": advised, "lost": 40, "name": format!("_dmarc.{LEAF}"),
+        "acting_since": "2026-01-02T00:00:00Z", "text": "why", "to": advised, "lost": 40, "name": format!("_dmarc.{LEAF}"),
         "record": record, "holds": [],
     })
 }

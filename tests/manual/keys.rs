@@ -14,7 +14,7 @@ use super::{document, said, zegel};
 const UNKNOWN: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx = 1\n";
 
 /// The tables of `zegel.toml`, with what else must be in them.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("[keystore]", ""),
     ("[[listener]]", "name = \"a\"\nsocket = \"fd:a\"\n"),
     ("[signing]", ""),
@@ -28,6 +28,7 @@ const TABLES: [(&str, &str); 13] = [
     ("[hooks]", ""),
     ("[reports]", ""),
     ("[reports.limits]", ""),
+    ("[dmarc]", ""),
 ];
 
 /// The keys that are known where one of these texts has [`UNKNOWN`].
