@@ -191,7 +191,7 @@ fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
     );
     assert!(status.contains(&line), "{status}");
     let keys = json(&folder, &["key", "list", "een", "--json"]);
-    let reported = |place: usize| &keys["keys"][place]["domains"][0]["reported"];
+    let reported = |place: usize| &keys["keys"][place]["domains"][0]["reports"];
     assert_eq!(reported(0)["passed"], 600, "{keys}");
     assert_eq!(reported(1)["messages"], 600);
     assert_eq!(reported(1)["passed"], 573);
@@ -215,7 +215,7 @@ fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
     keeper.restart("-TERM");
     wait_for(&keeper, "it is over", || {
         let keys = json(&folder, &["key", "list", "een", "--json"]);
-        keys["keys"][1]["domains"][0]["reported"]["messages"] == 1800
+        keys["keys"][1]["domains"][0]["reports"]["messages"] == 1800
     });
     assert!(
         !keeper.shows("zegel_report_weaker_selector_points{"),

@@ -227,6 +227,27 @@ pub(super) fn records(book: &Book) {
     let setup = with_another();
     setup.run(["key", "generate", "streng"]).expect(0);
     let records = ["dns", "records", "voorbeeld"];
+    // What the keeper would have found in reports.
+    for folder in ["keeper.seen", "keeper.senders"] {
+        fs::create_dir_all(setup.path("keys").join(folder)).unwrap();
+    }
+    let record = "v=DMARC1; p=none";
+    let seen = serde_json::json!({"domains": {"voorbeeld.nl": {
+        "checked": "2026-01-02T00:00:00Z", "spf": [], "dmarc": [record], "findings": [],
+    }}});
+    setup.write("keys/keeper.seen/voorbeeld.json", &seen.to_string());
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let found = serde_json::json!({"domains": {"voorbeeld.nl": {
+        "found": "2026-01-02T00:00:00Z", "from": "2026-01-01", "to": today, "reports": 1,
+        "streams": [], "others": 0, "other_messages": 0,
+        "selectors": [{"domain": "voorbeeld.nl", "selector": "s1", "messages": 2, "passed": 1,
+            "last_seen": "2026-01-02"}],
+        "climbing": {"step": "none", "published": record, "since": null, "action": "publish",
+            "text": "why", "advised": "quarantine", "lost": 0, "name": "_dmarc.voorbeeld.nl",
+            "record": "v=DMARC1; p=quarantine", "not_before": null, "holds": []},
+    }}});
+    setup.write("keys/keeper.senders/voorbeeld.json", &found.to_string());
+    book.run(&setup, "key-list", &["key", "list"]);
     book.run(&setup, "dns-records", &records);
     let zone = ["dns", "records", "streng", "--cname", "relay.example"];
     book.run(&setup, "dns-records", &zone);

@@ -70,7 +70,7 @@ struct ListedDomain {
     #[serde(flatten)]
     publication: Publication,
     /// What receivers reported of its mail in 56 days; none if nobody did.
-    reported: Option<ListedReports>,
+    reports: Option<ListedReports>,
     next: ListedStep,
 }
 
@@ -307,7 +307,7 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
                     domain: domain.clone(),
                     level: of.level(entry, domain, is_refused),
                     publication: *publication,
-                    reported: senders.of_key(domain, &entry.selector).map(Into::into),
+                    reports: senders.of_key(domain, &entry.selector).map(Into::into),
                     next: ListedStep {
                         text: step.text(),
                         actor: step.actor(),
@@ -376,7 +376,7 @@ fn reported(keys: &[ListedKey]) -> Option<Table<7>> {
     let mut rows: Vec<_> = keys
         .iter()
         .flat_map(|key| key.domains.iter().map(move |listed| (key, listed)))
-        .filter_map(|(key, listed)| Some((key, listed, listed.reported.as_ref()?)))
+        .filter_map(|(key, listed)| Some((key, listed, listed.reports.as_ref()?)))
         .collect();
     rows.sort_by_key(|(key, listed, _)| (&key.organisation, &listed.domain));
     rows.first()?;
