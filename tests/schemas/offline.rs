@@ -243,7 +243,7 @@ pub(super) fn records(book: &Book) {
         "selectors": [{"domain": "voorbeeld.nl", "selector": "s1", "messages": 2, "passed": 1,
             "last_seen": "2026-01-02"}],
         "climbing": {"step": "none", "published": record, "since": null, "action": "publish",
-            "text": "why", "advised": "quarantine", "lost": 0, "name": "_dmarc.voorbeeld.nl",
+            "acting_since": "2026-01-02T00:00:00Z", "text": "why", "to": "quarantine", "lost": 0, "name": "_dmarc.voorbeeld.nl",
             "record": "v=DMARC1; p=quarantine", "not_before": null, "holds": []},
     }}});
     setup.write("keys/keeper.senders/voorbeeld.json", &found.to_string());
