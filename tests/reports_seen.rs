@@ -3,6 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,10 +55,8 @@ fn signer(world: &World, http: &Port) -> Zegel {
 fn publish(world: &World, zegel: &Zegel, record: &str) {
     let mut zone = format!("_dmarc.{DOMAIN}. 1 TXT \"{record}\"\n");
     for (name, text) in zegel.records().iter() {
-        zone.push_str(&format!(
-            "{}. 1 TXT \"{text}\"\n",
-            name.trim_end_matches('.')
-        ));
+        let name = name.trim_end_matches('.');
+        writeln!(zone, "{name}. 1 TXT \"{text}\"").expect("a string");
     }
     world.set_both(DOMAIN, &zone);
 }
@@ -151,8 +150,8 @@ fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
     let state = |place: usize| {
         let keys = json(&folder, &["key", "list", "een", "--json"]);
         let key = &keys["keys"][place];
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        (word(&key["selector"]), word(&key["domains"][0]["state"]))
+        let told = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (told(&key["selector"]), told(&key["domains"][0]["state"]))
     };
     let (old, _) = state(0);
     text(&folder, &["key", "roll", "een"]);

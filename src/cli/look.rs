@@ -82,7 +82,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    with(Observer::with_settings(settings)?, subjects, ask)
+    with(&Observer::with_settings(settings)?, subjects, ask)
 }
 
 /// The same where resolvers are asked, and no servers of zones: faster.
@@ -95,11 +95,11 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    with(Observer::of_resolvers(settings)?, subjects, ask)
+    with(&Observer::of_resolvers(settings)?, subjects, ask)
 }
 
 fn with<S, T, F>(
-    observer: Observer,
+    observer: &Observer,
     subjects: Vec<S>,
     ask: impl Fn(Arc<Round>, S) -> F,
 ) -> Result<Vec<T>, Failure>

@@ -235,6 +235,7 @@ fn write_climbing(keystore: &Keystore, row: &Row, climbing: &Climbing) {
         streams: Vec::new(),
         others: 0,
         other_messages: 0,
+        selectors: Vec::new(),
         climbing: Some(climbing.clone()),
     };
     let senders = Senders {

@@ -164,11 +164,12 @@ fn of_hold(matter: &Matter, hold: &Hold, language: Language) -> String {
     };
     sentence = harmless(&sentence);
     if let Some(command) = &hold.command {
-        sentence += &format!(": `{}`", harmless(command));
+        sentence.extend([": `", &harmless(command), "`"]);
     }
     sentence.push('.');
     if hold.others > 0 {
-        sentence += &format!(" {more}: {}.", hold.others);
+        let others = hold.others.to_string();
+        sentence.extend([" ", more, ": ", &others, "."]);
     }
     sentence
 }

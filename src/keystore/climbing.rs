@@ -83,6 +83,7 @@ impl Climbing {
     pub(crate) fn of(action: &str, holds: &[Held], now: Timestamp) -> Self {
         Self {
             step: Some("none".to_owned()),
+            published: None,
             since: None,
             action: action.to_owned(),
             acting_since: now,

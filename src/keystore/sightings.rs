@@ -156,6 +156,7 @@ mod tests {
             streams: Vec::new(),
             others: 0,
             other_messages: 0,
+            selectors: Vec::new(),
             climbing: Some(Climbing::of("publish", &[], now)),
         };
         let domain: DomainName = "een.example".parse().unwrap();

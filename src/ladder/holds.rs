@@ -229,10 +229,10 @@ pub(super) fn lost<'a>(
                 last.doubtful.saturating_sub(last.doubtful_below),
                 last.doubtful_below,
             ])
-            .map(|((is_enforced, (messages, lost)), doubtful)| {
-                // Nobody steps back on the word of a newcomer.
-                let lost = lost.saturating_sub(doubtful);
-                (is_enforced, (messages.saturating_sub(doubtful), lost))
+            // Nobody steps back on the word of a newcomer.
+            .map(|((is_enforced, (messages, failed)), doubtful)| {
+                let known = messages.saturating_sub(doubtful);
+                (is_enforced, (known, failed.saturating_sub(doubtful)))
             })
             .filter(|(is_enforced, (messages, lost))| {
                 *is_enforced

@@ -46,6 +46,7 @@ fn facts(policy: &str, streams: Vec<Stream>) -> Facts {
                 day,
                 tags: tags.clone(),
                 reports: 3,
+                reporter: None,
             })
             .collect(),
         ..Facts::default()

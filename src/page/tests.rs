@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     config,
     keys::{Publication, Situation, State, Why, Withdrawal},
+    keystore::Senders,
     names::DomainName,
     page::standing::Standing,
 };
@@ -111,7 +112,7 @@ fn a_stream_of_a_stranger_is_text_on_its_page() {
     }
     assert!(!page.answer("/org/b/stream", query).found);
     // With the rest it is gone.
-    keystore.keep_senders(&id, &Default::default()).unwrap();
+    keystore.keep_senders(&id, &Senders::default()).unwrap();
     assert!(!page.answer(path, query).found);
 }
 

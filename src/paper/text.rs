@@ -1,5 +1,7 @@
 //! Plain text for a ticket or a mail: at most 76 columns, except what is to be copied.
 
+use std::fmt::Write;
+
 use super::{Block, Inline, Inlines, plain};
 
 const COLUMNS: usize = 76;
@@ -81,7 +83,8 @@ fn table(text: &mut String, heads: &[Inlines], rows: &[Vec<Inlines>]) {
             text.push_str(&" ".repeat(first - length));
         }
         for (number, width) in cells {
-            text.push_str(&format!("  {number:>width$}"));
+            // Writing to a string can't fail.
+            let _ = write!(text, "  {number:>width$}");
         }
         text.push('\n');
     }

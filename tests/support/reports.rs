@@ -109,7 +109,7 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
         policy,
         rows,
     } = told;
-    let rows: String = rows
+    let rows: Vec<String> = rows
         .iter()
         .map(|(address, selector, messages, passes)| {
             let result = if *passes { "pass" } else { "fail" };
@@ -123,6 +123,7 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
             )
         })
         .collect();
+    let rows = rows.concat();
     let add = |sum: u32, octet: u8| sum.wrapping_mul(31).wrapping_add(octet.into());
     let sum = rows.bytes().fold(0, add);
     let reports = folder.join("days");

@@ -278,6 +278,31 @@ fn encode_ladder(encoder: &mut DescriptorEncoder<'_>, domains: &[DomainFigures])
     })
 }
 
+/// By how much, in per cent points.
+fn encode_weaker(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
+    let help = "By how many per cent points mail signed with a new key passes less often, by DMARC \
+                reports, than mail signed with the key before";
+    let name = "report_weaker_selector_points";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in figures.weaker_selectors.iter().take(WITH_UNKNOWN) {
+        let labels = [
+            ("organisation", one.organisation.as_str()),
+            ("domain", one.domain.as_str()),
+            ("selector", one.selector.as_str()),
+        ];
+        let less = per_mille(one.before_passed, one.before_messages)
+            .saturating_sub(per_mille(one.passed, one.messages));
+        let points = f64::from(less) / 10.0;
+        ConstGauge::new(points).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn per_mille(passed: u64, messages: u64) -> u16 {
+    let per_mille = u128::from(passed) * 1_000 / u128::from(messages.max(1));
+    u16::try_from(per_mille).unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -347,29 +372,4 @@ mod tests {
         );
         assert_eq!(text.matches("dmarc_rung{").count(), DOMAINS);
     }
-}
-
-/// By how much, in per cent points.
-fn encode_weaker(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
-    let help = "By how many per cent points mail signed with a new key passes less often, by DMARC \
-                reports, than mail signed with the key before";
-    let name = "report_weaker_selector_points";
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for one in figures.weaker_selectors.iter().take(WITH_UNKNOWN) {
-        let labels = [
-            ("organisation", one.organisation.as_str()),
-            ("domain", one.domain.as_str()),
-            ("selector", one.selector.as_str()),
-        ];
-        let less = per_mille(one.before_passed, one.before_messages)
-            .saturating_sub(per_mille(one.passed, one.messages));
-        let points = f64::from(less) / 10.0;
-        ConstGauge::new(points).encode(metric.encode_family(&labels)?)?;
-    }
-    Ok(())
-}
-
-fn per_mille(passed: u64, messages: u64) -> u16 {
-    let per_mille = u128::from(passed) * 1_000 / u128::from(messages.max(1));
-    u16::try_from(per_mille).unwrap_or(u16::MAX)
 }

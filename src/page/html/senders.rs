@@ -209,8 +209,6 @@ mod tests {
         let mut climbing = Climbing {
             step: Some("quarantine_test".to_owned()),
             published: None,
-            advised: None,
-            lost: 0,
             since: Some(jiff::civil::date(2026, 3, 2)),
             action: "ask".to_owned(),
             acting_since: jiff::Timestamp::UNIX_EPOCH,

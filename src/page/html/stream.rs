@@ -147,20 +147,20 @@ fn known_by(stream: &StreamPage) -> Markup {
     html! {
         section aria-labelledby="sources" {
             h2 #sources { "Where it comes from" }
-            (table(&["Network"], networks.collect(), stream.networks.others))
+            (table(&["Network"], &networks.collect::<Vec<_>>(), stream.networks.others))
             p.muted { "Of all days of which addresses are kept." }
         }
         section aria-labelledby="signatures" {
             h2 #signatures { "Signatures" }
-            (table(&["Domain", "Selector", "Result"], signatures.collect(), stream.signatures.others))
+            (table(&["Domain", "Selector", "Result"], &signatures.collect::<Vec<_>>(), stream.signatures.others))
         }
         section aria-labelledby="checks" {
             h2 #checks { "SPF" }
-            (table(&["Domain", "Result"], checks.collect(), stream.checks.others))
+            (table(&["Domain", "Result"], &checks.collect::<Vec<_>>(), stream.checks.others))
         }
         section aria-labelledby="names" {
             h2 #names { "Names it sent as" }
-            (table(&["From"], names.collect(), stream.names.others))
+            (table(&["From"], &names.collect::<Vec<_>>(), stream.names.others))
         }
         section aria-labelledby="reporters" {
             h2 #reporters { "Who reports it" }
@@ -172,7 +172,7 @@ fn known_by(stream: &StreamPage) -> Markup {
     }
 }
 
-fn table(titles: &[&str], rows: Vec<(Vec<&str>, u64)>, left_out: usize) -> Markup {
+fn table(titles: &[&str], rows: &[(Vec<&str>, u64)], left_out: usize) -> Markup {
     html! {
         @if rows.is_empty() {
             p.muted { "None is known." }
@@ -185,7 +185,7 @@ fn table(titles: &[&str], rows: Vec<(Vec<&str>, u64)>, left_out: usize) -> Marku
                     }
                 }
                 tbody role="rowgroup" {
-                    @for (cells, messages) in &rows {
+                    @for (cells, messages) in rows {
                         tr role="row" {
                             @for (title, cell) in titles.iter().zip(cells) {
                                 td role="cell" data-label=(title) { (printable(cell)) }

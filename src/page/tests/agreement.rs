@@ -117,7 +117,7 @@ impl World {
             keyring,
             public_keys: &self.public_keys,
             sightings: &Sightings::default(),
-            senders: &Default::default(),
+            senders: &Senders::default(),
             settings: &self.settings,
             now: Timestamp::UNIX_EPOCH,
         };

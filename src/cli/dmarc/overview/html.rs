@@ -59,11 +59,10 @@ impl Said {
     }
 
     /// A number with one place behind the comma.
-    fn number(&self, number: impl ToString) -> String {
-        let number = number.to_string();
+    fn number(&self, number: &str) -> String {
         match self.0 {
             Language::Dutch => number.replace('.', ","),
-            Language::English => number,
+            Language::English => number.to_owned(),
         }
     }
 
@@ -71,14 +70,14 @@ impl Said {
         let mut cell = format!("{} {} {}", figure.count, self.say("van", "of"), figure.of);
         let mut more = Vec::new();
         if let Some(percent) = figure.percent {
-            let percent = self.number(format!("{percent:.1}"));
+            let percent = self.number(&format!("{percent:.1}"));
             more.push(format!("{percent} %"));
         }
         if let Some(change) = figure.count_change {
             more.push(format!("{change:+}"));
         }
         if let Some(change) = figure.percent_change {
-            let change = self.number(format!("{change:+.1}"));
+            let change = self.number(&format!("{change:+.1}"));
             more.push(format!("{change} {}", self.say("punt", "points")));
         }
         if figure.unknown > 0 {
