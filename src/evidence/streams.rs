@@ -12,6 +12,7 @@ use self::placing::{Placed, place};
 use super::{
     identity::{Checked, KnownBy, Signed},
     rollup::{extra, network},
+    suffix::organisational,
 };
 use crate::{
     report::{Disposition, Flags, Outcome},
@@ -20,8 +21,10 @@ use crate::{
 
 /// The last days of a stream, of which it is asked whether its networks are still the same.
 const RECENT: i32 = 14;
-/// Days for which someone who begins to report is not believed alone.
+/// Days for which someone who begins to report is not believed; and days from when so many have
+/// begun, within which others are believed at once.
 const NEW: i32 = 28;
+const OTHERS: usize = 3;
 /// With fewer messages in these days, nothing is said of that.
 const ENOUGH: u64 = 20;
 /// The networks of a stream are those that send so many percent of its messages: what is
@@ -116,24 +119,41 @@ pub struct Evidence {
     pub sources: Vec<Source>,
     /// What the operator has said, by the id of the stream.
     pub names: BTreeMap<String, Name>,
+    /// The day on which the first report of each reporter came in.
+    pub first_received: BTreeMap<String, i32>,
+}
+
+/// Who began to send reports of late, and from which day on each is believed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Newcomers(pub(crate) BTreeMap<String, i32>);
+
+impl Newcomers {
+    /// Whether a reporter is not believed yet in what he says of a day.
+    pub fn doubts(&self, reporter: &str, day: i32) -> bool {
+        self.0.get(reporter).is_some_and(|from| day < *from)
+    }
 }
 
 impl Evidence {
-    /// Who began to report of late, among others who did before: whoever owns a domain can report
-    /// what he likes, but cannot have done so for long. As of a day, in days since 1970.
-    pub fn newcomers(&self, today: i32) -> BTreeSet<String> {
+    /// Whoever owns a domain can report what he likes, about whichever day, but cannot have done so
+    /// before. So those with whom it began are believed, and each other one in what he says of the
+    /// days after his first four weeks.
+    pub fn newcomers(&self) -> Newcomers {
         let mut first: BTreeMap<&str, i32> = BTreeMap::new();
-        for line in self.lines.iter().filter(|line| line.day <= today) {
-            if !line.reporter.is_empty() {
-                let day = first.entry(&line.reporter).or_insert(line.day);
-                *day = line.day.min(*day);
-            }
+        for (reporter, day) in &self.first_received {
+            let known = first.entry(organisational(reporter)).or_insert(*day);
+            *known = (*day).min(*known);
         }
-        let is_new = |day: i32| day > today - NEW;
-        // Where all are new, they are all that there is.
-        let all_are = first.values().all(|day| is_new(*day));
-        first.retain(|_, day| is_new(*day) && !all_are);
-        first.into_keys().map(ToOwned::to_owned).collect()
+        let mut days: Vec<i32> = first.values().copied().collect();
+        days.sort_unstable();
+        let Some(founded) = days.get(OTHERS - 1) else {
+            return Newcomers::default();
+        };
+        let newcomers = self.first_received.keys().filter_map(|reporter| {
+            let day = *first.get(organisational(reporter))?;
+            (day >= founded + NEW).then(|| (reporter.clone(), day + NEW))
+        });
+        Newcomers(newcomers.collect())
     }
 }
 
@@ -184,7 +204,7 @@ pub struct OfDay {
     pub below: u64,
     /// Of these, with DKIM or SPF aligned.
     pub below_aligned: u64,
-    /// With nothing aligned, by the word of a [newcomer](Evidence::newcomers) alone.
+    /// With nothing aligned, by the word of [`Newcomers`] alone.
     pub doubtful: u64,
     /// Of these, from a name below.
     pub doubtful_below: u64,
@@ -266,7 +286,7 @@ pub fn streams(
         .zip(&placed)
         .filter(|(line, _)| line.day <= window.to && shown(&line.from))
         .collect();
-    let newcomers = evidence.newcomers(window.to);
+    let newcomers = evidence.newcomers();
     let mut streams: BTreeMap<&str, Stream> = BTreeMap::new();
     for (line, placed) in &lines {
         let stream = streams
@@ -274,10 +294,8 @@ pub fn streams(
             .or_insert_with(|| Stream::new(placed, evidence.names.get(&placed.id), window));
         let identity = &evidence.identities[line.identity];
         let is_below = line.from != policy_domain;
-        stream.add(line, identity, is_below, window);
-        if newcomers.contains(&line.reporter) {
-            stream.doubt_line(line, is_below);
-        }
+        let is_new = newcomers.doubts(&line.reporter, line.day);
+        stream.add(line, identity, (is_below, is_new), window);
     }
     add_sources(evidence, &lines, relays, window, &mut streams);
     let mut recent: HashMap<&str, u64> = HashMap::new();
@@ -409,12 +427,26 @@ impl Stream {
         self.rule == 7 && self.class == Class::Unknown && !self.id.ends_with('/')
     }
 
-    fn add(&mut self, line: &Line, identity: &KnownBy, below: bool, window: Window) {
+    fn add(
+        &mut self,
+        line: &Line,
+        identity: &KnownBy,
+        (below, by_newcomer): (bool, bool),
+        window: Window,
+    ) {
         self.first_seen = self.first_seen.min(line.day);
         self.last_seen = self.last_seen.max(line.day);
         let day = self.days.entry(line.day).or_default();
-        if line.flags & extra::LONG == 0 {
+        let passed = Flags::from_bits(line.flags).passed();
+        // Praise of a newcomer must not hide what others see fail.
+        if line.flags & extra::LONG == 0 && !(by_newcomer && passed) {
             day.add(line, identity, below);
+            day.doubtful += if by_newcomer { line.messages } else { 0 };
+            day.doubtful_below += if by_newcomer && below {
+                line.messages
+            } else {
+                0
+            };
         }
         if !window.has(line.day) {
             return;
@@ -449,18 +481,6 @@ impl Stream {
         let week = usize::try_from((line.day - window.from) / 7).unwrap_or_default();
         if let Some(week) = self.weeks.get_mut(week) {
             *week += messages;
-        }
-    }
-
-    /// Sets apart what a newcomer says that failed.
-    fn doubt_line(&mut self, line: &Line, below: bool) {
-        if line.flags & extra::LONG != 0 || Flags::from_bits(line.flags).passed() {
-            return;
-        }
-        let day = self.days.entry(line.day).or_default();
-        day.doubtful += line.messages;
-        if below {
-            day.doubtful_below += line.messages;
         }
     }
 

@@ -3,7 +3,7 @@ pub(crate) mod made;
 mod quarter;
 mod selectors;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -186,10 +186,10 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Whoever begins to report is believed once others have seen him for a while, or if nobody was
-/// there before.
+/// Whoever begins to report is believed once he has done so for a while, or if too few others were
+/// there before; by when his reports came in, whatever days they are about.
 #[test]
-fn what_fails_by_the_word_of_a_newcomer_alone_is_set_apart() {
+fn a_newcomer_praises_nothing_and_what_he_says_that_fails_is_set_apart() {
     let mut seen = evidence(&[row("dkim voorbeeld.nl s1 pass", aligned(true, false))]);
     let mut add = |day, reporter: &str, flags| {
         seen.lines.push(Line {
@@ -202,15 +202,34 @@ fn what_fails_by_the_word_of_a_newcomer_alone_is_set_apart() {
             messages: 7,
         });
     };
-    add(150, "late.example", aligned(false, false));
-    add(150, "late.example", aligned(true, false));
+    add(101, "a.late.example", aligned(true, false));
+    add(150, "a.late.example", aligned(false, false));
+    add(150, "b.late.example", aligned(true, false));
     add(150, "google.com", aligned(false, false));
-    assert_eq!(seen.newcomers(155), ["late.example".to_owned()].into());
-    let day = sorted(&seen)[0].days[&150];
-    assert_eq!((day.messages, day.aligned, day.doubtful), (21, 7, 7));
-    // Nobody was there before, or he has been there for long.
-    assert_eq!(seen.newcomers(120), BTreeSet::new());
-    assert_eq!(seen.newcomers(178), BTreeSet::new());
+    let received = [
+        ("google.com", 100),
+        ("outlook.com", 110),
+        ("mail.ziggo.nl", 115),
+        ("ziggo.nl", 150),
+        ("a.late.example", 150),
+        ("b.late.example", 151),
+    ];
+    seen.first_received = received.map(|(name, day)| (name.to_owned(), day)).into();
+    // ziggo.nl was there before by another name; four weeks after those three had begun, nobody
+    // is believed at once.
+    let late = ["a.late.example", "b.late.example"].map(|name| (name.to_owned(), 178));
+    assert_eq!(seen.newcomers().0, late.into());
+    assert!(seen.newcomers().doubts("a.late.example", 177));
+    assert!(!seen.newcomers().doubts("a.late.example", 178));
+    assert!(!seen.newcomers().doubts("google.com", 0));
+    let days = &sorted(&seen)[0].days;
+    let day = days[&150];
+    assert_eq!((day.messages, day.aligned, day.doubtful), (14, 0, 7));
+    assert_eq!(days[&101].messages, 0);
+    // With whom it began is believed, and all where there are two.
+    seen.first_received
+        .retain(|name, _| !name.contains("ziggo"));
+    assert_eq!(seen.newcomers().0, BTreeMap::new());
 }
 
 #[test]

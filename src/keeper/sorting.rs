@@ -123,21 +123,26 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
 impl Sorting<'_> {
     fn organisation(&self, organisation: &Organisation, found: &mut Found) {
         let id = &organisation.id;
-        let Self {
-            store, keystore, ..
-        } = self;
+        let (store, keystore) = (self.store, self.keystore);
         let before = keystore.senders(id).unwrap_or_default();
         let mut senders = Senders::default();
         let mut pages = StreamPages::default();
-        let sightings = keystore.sightings(id).unwrap_or_default();
+        let sightings = keystore.sightings(id);
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
-            let seen = sightings.domains.get(domain);
+            let seen = sightings.as_ref().ok();
+            let seen = seen.and_then(|sightings| sightings.domains.get(domain));
             found.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
             let Some(store) = store else {
                 continue;
             };
-            match self.domain(store, (organisation, domain), &sightings) {
+            // Without them nobody can tell what has to be done, and an alarm must not end by that.
+            let its = sightings.as_ref().map_err(ToString::to_string);
+            let its = its.and_then(|sightings| {
+                self.domain(store, (organisation, domain), sightings)
+                    .map_err(|error| error.to_string())
+            });
+            match its {
                 Ok(Sender {
                     its,
                     pages: its_pages,
@@ -171,15 +176,19 @@ impl Sorting<'_> {
                 }
             }
         }
-        // One that can't be read has been told of.
-        if !senders.domains.is_empty()
-            && let Ok(keyring) = keystore.read_keyring(id)
-        {
-            let weaker = sending::weaker(&keyring, &senders).into_iter();
-            found.weaker.extend(weaker.map(|one| told(id, one)));
-        }
+        found.weaker.extend(self.weaker(id, &senders));
         bound(&mut senders, &mut pages);
         keep(keystore, id, &before, (&senders, &pages));
+    }
+
+    fn weaker(&self, id: &OrganisationId, senders: &Senders) -> Vec<WeakerSelector> {
+        if senders.domains.is_empty() {
+            return Vec::new();
+        }
+        // One that can't be read has been told of.
+        let keyring = self.keystore.read_keyring(id).unwrap_or_default();
+        let weaker = sending::weaker(&keyring, senders).into_iter();
+        weaker.map(|one| told(id, one)).collect()
     }
 
     fn domain(

@@ -7,7 +7,8 @@ use crate::{
     dmarc::Wish,
     evidence::{
         rollup::extra,
-        streams::{Class, Evidence, OfDay, Policy, Stream, Window},
+        streams::{Class, Evidence, Newcomers, OfDay, Policy, Stream, Window},
+        suffix::organisational,
     },
 };
 
@@ -20,6 +21,9 @@ const REPORTER_DAYS: i32 = 14;
 /// With fewer messages in [`DAYS`], a domain is a small one: one reporter is enough, and days
 /// between two reports count.
 const SMALL: u64 = 100;
+
+/// A record as it was seen: its rung, and the policy for names below.
+type Seen = (Option<Rung>, Option<Wish>);
 
 /// All of it, as of a day.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +38,8 @@ pub struct Facts {
     pub reporters: BTreeSet<String>,
     /// Who reported within the last 14 days.
     pub recent_reporters: BTreeSet<String>,
-    /// Of all reporters, those who began of late: see [`Evidence::newcomers`].
-    pub newcomers: BTreeSet<String>,
+    /// Reporters who are not believed yet.
+    pub newcomers: Newcomers,
     /// The day on which the operator last said that all who send are known.
     pub confirmed: Option<i32>,
     /// The record as reporters saw it.
@@ -64,12 +68,15 @@ impl Facts {
             today,
             streams,
             policies,
-            newcomers: evidence.newcomers(today),
             ..Self::default()
         };
         // What is too long to tell its days proves nothing of a day.
         let lines = evidence.lines.iter();
-        let lines = lines.filter(|line| line.day <= today && line.flags & extra::LONG == 0);
+        let newcomers = evidence.newcomers();
+        let lines = lines.filter(|line| {
+            let is_short = line.flags & extra::LONG == 0;
+            line.day <= today && is_short && !newcomers.doubts(&line.reporter, line.day)
+        });
         for line in lines {
             facts.report_days.insert(line.day);
             let reporters = [
@@ -77,12 +84,14 @@ impl Facts {
                 (REPORTER_DAYS, &mut facts.recent_reporters),
             ];
             for (days, reporters) in reporters {
-                if line.day > today - days && !reporters.contains(&line.reporter) {
-                    reporters.insert(line.reporter.clone());
+                let reporter = organisational(&line.reporter);
+                if line.day > today - days && !reporters.contains(reporter) {
+                    reporters.insert(reporter.to_owned());
                 }
             }
         }
         facts.policies.retain(|policy| policy.day <= today);
+        facts.newcomers = newcomers;
         facts
     }
 
@@ -108,22 +117,18 @@ impl Facts {
         sum(stream.days.range(window.from..=to).map(|(_, day)| day))
     }
 
-    /// The rung that most reports show on the last day of a window that they are about.
+    /// The rung that most reporters saw on the last day of a window of which any tells.
     pub fn rung_within(&self, window: Window) -> Option<Rung> {
-        let within = |policy: &&Policy| (window.from..=window.to).contains(&policy.day);
-        let last = self
-            .policies
-            .iter()
-            .filter(within)
-            .map(|one| one.day)
-            .max()?;
+        let mut votes = self.votes();
+        votes.retain(|day, _| (window.from..=window.to).contains(day));
+        let (_, last) = votes.pop_last()?;
         let mut rungs: BTreeMap<Rung, u64> = BTreeMap::new();
-        for policy in self.policies.iter().filter(|policy| policy.day == last) {
-            if let (Some(rung), _) = reported(policy) {
-                *rungs.entry(rung).or_default() += policy.reports;
+        for ((rung, _), votes) in last {
+            if let Some(rung) = rung {
+                *rungs.entry(rung).or_default() += votes;
             }
         }
-        let most = rungs.into_iter().max_by_key(|(_, reports)| *reports);
+        let most = rungs.into_iter().max_by_key(|(_, votes)| *votes);
         most.map(|(rung, _)| rung)
     }
 
@@ -183,36 +188,45 @@ impl Facts {
     }
 
     fn since_all(&self, fits: impl Fn(Option<Rung>, Option<Wish>) -> bool) -> Option<i32> {
-        // Of a reporter who saw several records on a day, the one of which he reported most counts.
-        let mut seen: BTreeMap<(i32, &str), (u64, bool)> = BTreeMap::new();
-        let mut days: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
-        for policy in &self.policies {
-            let (rung, below) = reported(policy);
-            let is_fitting = fits(rung, below);
-            let Some(reporter) = &policy.reporter else {
-                let (fitting, all) = days.entry(policy.day).or_default();
-                *all += policy.reports;
-                *fitting += if is_fitting { policy.reports } else { 0 };
-                continue;
-            };
-            if self.newcomers.contains(reporter) {
-                continue;
-            }
-            let most = seen.entry((policy.day, reporter.as_str())).or_default();
-            if policy.reports > most.0 {
-                *most = (policy.reports, is_fitting);
-            }
-        }
-        for ((day, _), (_, is_fitting)) in seen {
-            let (fitting, all) = days.entry(day).or_default();
-            *all += 1;
-            *fitting += u64::from(is_fitting);
-        }
-        let shown = days
-            .iter()
-            .rev()
-            .take_while(|(_, (fitting, all))| fitting * 2 > *all);
+        let votes = self.votes();
+        let shown = votes.iter().rev().take_while(|(_, votes)| {
+            let all: u64 = votes.values().sum();
+            let fitting = votes
+                .iter()
+                .filter(|((rung, below), _)| fits(*rung, *below));
+            fitting.map(|(_, votes)| votes).sum::<u64>() * 2 > all
+        });
         shown.last().map(|(day, _)| *day)
+    }
+
+    /// How many reporters saw which record on each day. Each has one vote a day, however much he
+    /// reports and by however many names; a newcomer has none.
+    fn votes(&self) -> BTreeMap<i32, BTreeMap<Seen, u64>> {
+        let mut votes: BTreeMap<i32, BTreeMap<Seen, u64>> = BTreeMap::new();
+        let mut add = |day, seen, number| {
+            *votes.entry(day).or_default().entry(seen).or_default() += number;
+        };
+        // Of one who saw several records on a day, the one of which he reported most counts.
+        let mut most: BTreeMap<(i32, &str), (u64, Seen)> = BTreeMap::new();
+        for policy in &self.policies {
+            let seen = reported(policy);
+            match &policy.reporter {
+                None => add(policy.day, seen, policy.reports),
+                Some(reporter) if self.newcomers.doubts(reporter, policy.day) => {}
+                Some(reporter) => {
+                    let one = (policy.reports, seen);
+                    let known = most.entry((policy.day, organisational(reporter)));
+                    let known = known.or_insert(one);
+                    if one.0 > known.0 {
+                        *known = one;
+                    }
+                }
+            }
+        }
+        for ((day, _), (_, seen)) in most {
+            add(day, seen, 1);
+        }
+        votes
     }
 
     /// Days of reports under a rung; of a small domain, the days between its reports count.

@@ -1,6 +1,9 @@
 //! Who sent in the name of a domain in a month, beside the month before.
 
-use std::cmp::Reverse;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, btree_map::Entry},
+};
 
 use super::{catalogue::Catalogue, month::Month, name::called};
 use crate::{
@@ -118,7 +121,7 @@ impl Mail {
 /// The largest first. Streams with one label are one sender.
 fn senders(facts: &Facts, month: Month, catalogue: &Catalogue) -> Vec<Sender> {
     let (now, before) = (month.days(), month.previous().days());
-    let mut senders: Vec<Sender> = Vec::new();
+    let mut senders: BTreeMap<(Inlines, Kind), Sender> = BTreeMap::new();
     for stream in &facts.streams {
         let kind = match stream.class {
             Class::Ours | Class::Known => Kind::Own,
@@ -133,16 +136,17 @@ fn senders(facts: &Facts, month: Month, catalogue: &Catalogue) -> Vec<Sender> {
             before: facts.within(stream, before),
             is_new: (now.from..=now.to).contains(&stream.first_seen),
         };
-        let mut known = senders.iter_mut();
-        match known.find(|one| one.name == sender.name && one.kind == kind) {
-            Some(one) => {
+        match senders.entry((sender.name.clone(), kind)) {
+            Entry::Occupied(mut known) => {
+                let one = known.get_mut();
                 one.now = sum([one.now, sender.now].iter());
                 one.before = sum([one.before, sender.before].iter());
                 one.is_new &= sender.is_new;
             }
-            None => senders.push(sender),
+            Entry::Vacant(new) => drop(new.insert(sender)),
         }
     }
+    let mut senders: Vec<Sender> = senders.into_values().collect();
     senders.retain(|sender| sender.now.messages > 0);
     senders.sort_by_key(|sender| (Reverse(sender.now.messages), sender.kind));
     senders

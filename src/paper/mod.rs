@@ -11,7 +11,7 @@ pub mod text;
 use crate::words::filled;
 
 /// A piece of a sentence.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Inline {
     /// For reading.
     Text(String),

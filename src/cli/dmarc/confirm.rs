@@ -82,6 +82,12 @@ pub(super) fn run(arguments: &ConfirmArguments, context: &mut Context) -> Result
             sorted.policy_domain
         )));
     }
+    if sorted.streams.is_empty() {
+        return Err(Failure::Usage(format!(
+            "no report tells who sends in the name of {domain}: see whether it is written right, and \
+             whether reports come in"
+        )));
+    }
     let senders: Vec<Sender<'_>> = sorted.streams.iter().filter_map(sender).collect();
     let now = Timestamp::now();
     let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Store, StoreError,
-    sql::{CONFIRMED, FACTS, NAMES, POLICIES, REPORTS, SOURCES},
+    sql::{CONFIRMED, FACTS, FIRST_RECEIVED, NAMES, POLICIES, REPORTS, SOURCES},
     standing,
 };
 use crate::evidence::{
@@ -96,7 +96,26 @@ impl Store {
             });
         }
         evidence.names = self.names(domain)?;
+        evidence.first_received = self.first_received(id, counts)?;
         Ok(Some(evidence))
+    }
+
+    fn first_received(
+        &self,
+        domain: i64,
+        counts: impl Fn(u16) -> bool,
+    ) -> rusqlite::Result<BTreeMap<String, i32>> {
+        let mut first = BTreeMap::new();
+        let mut received = self.connection.prepare(FIRST_RECEIVED)?;
+        let mut rows = received.query([domain])?;
+        while let Some(row) = rows.next()? {
+            if counts(row.get(1)?) {
+                let day: i32 = row.get(2)?;
+                let known = first.entry(row.get(0)?).or_insert(day);
+                *known = day.min(*known);
+            }
+        }
+        Ok(first)
     }
 
     /// The operator's words for the streams of a domain.

@@ -102,6 +102,10 @@ pub(super) const POLICIES: &str = "SELECT policy.day, word.text, policy.reports,
     FROM policy JOIN word ON word.id = policy.policy \
     LEFT JOIN word AS reporter ON reporter.id = policy.reporter \
     WHERE policy.domain = ?1 AND policy.reports > 0 ORDER BY policy.day";
+/// On which day the first report of each reporter came in.
+pub(super) const FIRST_RECEIVED: &str = "SELECT word.text, report.flags, min(report.received) \
+    FROM report JOIN word ON word.id = report.reporter WHERE report.domain = ?1 \
+    GROUP BY report.reporter, report.flags";
 pub(super) const NAMES: &str =
     "SELECT stream, class, label, owner, networks FROM name WHERE domain = ?1";
 pub(super) const SET_NAME: &str = "INSERT OR REPLACE INTO name (domain, stream, class, label, owner, since, \

@@ -27,7 +27,7 @@ fn a_reporter_has_one_vote_a_day_and_a_newcomer_none() {
         }
     }
     assert_eq!(seen.since(Rung::Quarantine), None);
-    seen.newcomers = ["x", "y", "z"].map(str::to_owned).into();
+    seen.newcomers.0 = ["x", "y", "z"].map(|one| (one.to_owned(), TODAY)).into();
     assert_eq!(seen.since(Rung::Quarantine), Some(TODAY - 20));
 }
 

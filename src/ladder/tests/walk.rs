@@ -12,7 +12,7 @@ use std::{
 
 use self::{
     parties::{Owner, Parties, RELAYS, STRANGER, STRANGER_ADDRESS, TAX_ADDRESS, truth},
-    receivers::{RECEIVERS, forged, part},
+    receivers::{RECEIVERS, forged, part, praise},
 };
 use super::{Action, Facts, Finding, OURS, Published, Rung, Standing, Subject, Thresholds, advise};
 use crate::{
@@ -42,6 +42,16 @@ enum Season {
     After(Rung),
 }
 
+/// Somebody whose reports are not true.
+#[derive(Clone, Copy, PartialEq)]
+enum Liar {
+    None,
+    /// His messages do not pass DMARC, and he names receivers.
+    Forges,
+    /// They do, by a domain of his own. He begins on day 30 and praises all there is for four weeks.
+    Praises,
+}
+
 /// What is different from year to year.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -50,8 +60,10 @@ struct Plan {
     is_well: bool,
     /// Whether the operator finds out whose key the stranger has.
     is_found_out: bool,
-    /// Whether somebody sends reports that are made up.
-    is_forged: bool,
+    /// Who sends reports that are made up.
+    liar: Liar,
+    /// So many days of reports are kept.
+    kept: i32,
     /// So many days at the top are looked at.
     stays: i32,
 }
@@ -60,7 +72,8 @@ const PLAIN: Plan = Plan {
     season: Season::Never,
     is_well: false,
     is_found_out: false,
-    is_forged: false,
+    liar: Liar::None,
+    kept: KEPT,
     stays: 21,
 };
 
@@ -160,7 +173,7 @@ impl Walk {
                 self.take(receiver.name, &text, day, true);
             }
         }
-        if self.plan.is_forged {
+        if self.plan.liar == Liar::Forges {
             for name in ["nep.example", "google.com"] {
                 let text = forged(day, name);
                 self.take(name, &text, day, false);
@@ -169,9 +182,20 @@ impl Walk {
             let text = forged(day + 1, "outlook.com");
             self.take("outlook.com", &text, day, false);
         }
+        if self.plan.liar == Liar::Praises && (30..58).contains(&(day - FIRST)) {
+            // His domain is his own: what he sends passes DMARC, whatever it says.
+            for (name, about) in [
+                ("boef.example", day),
+                ("a.boef.example", day),
+                ("b.boef.example", day - 25),
+            ] {
+                let text = praise(about, name);
+                self.take(name, &text, day, true);
+            }
+        }
         self.store.commit().unwrap();
         if day % 7 == 0 {
-            self.store.forget_before(day - KEPT).unwrap();
+            self.store.forget_before(day - self.plan.kept).unwrap();
             self.truth.retain(|(on, _), _| *on >= day - KEPT);
         }
     }
@@ -274,7 +298,11 @@ impl Walk {
         assert!(!is_top || standing.findings.contains(&against), "day {day}");
         let record = standing.advice.record.as_deref().unwrap_or_default();
         assert!(!record.contains("adkim") && !record.contains("aspf"));
-        assert_eq!(facts.ignored_reports > 0, self.plan.is_forged, "day {day}");
+        assert_eq!(
+            facts.ignored_reports > 0,
+            (self.plan.liar == Liar::Forges),
+            "day {day}"
+        );
     }
 
     fn publish(&mut self, from: i32, rung: Rung, record: String) {
@@ -399,7 +427,7 @@ fn a_domain_without_a_season_arrives_and_made_up_reports_change_nothing() {
         ..PLAIN
     };
     let forged = Plan {
-        is_forged: true,
+        liar: Liar::Forges,
         ..PLAIN
     };
     let [honest, forged] = std::thread::scope(|scope| {
@@ -415,6 +443,23 @@ fn a_domain_without_a_season_arrives_and_made_up_reports_change_nothing() {
     for (one, other) in forged.diary.iter().zip(&honest.diary) {
         assert_eq!(one, other);
     }
+}
+
+#[test]
+fn praise_by_somebody_who_began_to_report_of_late_changes_nothing() {
+    // For as long as it is known since when each reports.
+    let honest = Plan { kept: 120, ..PLAIN };
+    let praised = Plan {
+        liar: Liar::Praises,
+        ..honest
+    };
+    let [honest, praised] = std::thread::scope(|scope| {
+        [honest, praised]
+            .map(|plan| scope.spawn(move || Walk::of(plan)))
+            .map(|walk| walk.join().unwrap())
+    });
+    assert!(praised.rejected.is_empty(), "{:?}", praised.rejected);
+    assert_eq!(praised.diary, honest.diary);
 }
 
 #[test]
