@@ -183,7 +183,19 @@ fn parked(published: &Published, reports: Option<&str>) -> Advice {
     };
     let is_there = published.rung() == Some(Rung::Reject)
         && published.subdomains().is_none()
+        && published.is_plain()
         && !published.needs(&record, reports);
+    // Whatever way it is written in.
+    let kept = Extras {
+        keeps_nonexistent: true,
+        ..Extras::default()
+    };
+    let text = published.text.clone().unwrap_or_default();
+    let there = if text.starts_with("v=DMARC1; p=") {
+        text
+    } else {
+        published.on(Rung::Reject, kept, reports)
+    };
     Advice {
         action: if is_there {
             Action::Done
@@ -191,11 +203,7 @@ fn parked(published: &Published, reports: Option<&str>) -> Advice {
             Action::Publish
         },
         step: Rung::Reject,
-        record: Some(if is_there {
-            published.text.clone().unwrap_or(record)
-        } else {
-            record
-        }),
+        record: Some(if is_there { there } else { record }),
         days: 0,
     }
 }

@@ -15,6 +15,11 @@ pub struct Published {
     record: Option<DmarcRecord>,
 }
 
+/// The tags that a record may keep: others go.
+const TAGS: [&str; 12] = [
+    "v", "p", "sp", "np", "adkim", "aspf", "t", "pct", "rua", "ruf", "fo", "psd",
+];
+
 /// What the record should say beside its rung.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Extras {
@@ -168,6 +173,15 @@ impl Published {
         let reports = &self.record.as_ref()?.reports;
         let is_elsewhere = !reports.is_empty() && !reports.iter().any(|one| is_address(one, ours));
         is_elsewhere.then_some(reports)
+    }
+
+    /// Whether it has nothing that only its author knows: no grammar takes that.
+    pub(super) fn is_plain(&self) -> bool {
+        let text = self.text.as_deref().unwrap_or_default();
+        let is_printable = text.bytes().all(|octet| (0x20..0x7f).contains(&octet));
+        let known = tags(text).unwrap_or_default();
+        let mut names = known.iter().map(|(name, _)| name.as_str());
+        is_printable && names.all(|name| TAGS.contains(&name))
     }
 
     /// Whether receivers act otherwise than this record asks, or reports do not come to

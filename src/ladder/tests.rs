@@ -463,6 +463,8 @@ fn a_domain_that_never_sends_is_refused_at_once() {
             Action::Publish,
         ),
         (vec![expected.to_owned()], Action::Done),
+        (vec![expected.replace("; ", ";")], Action::Done),
+        (vec![format!("{expected}; van ons=ja")], Action::Publish),
         (
             vec![expected.to_owned(), expected.to_owned()],
             Action::Publish,
