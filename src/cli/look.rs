@@ -65,40 +65,17 @@ pub(super) fn look(
     settings: &KeeperSettings,
     records: Vec<KeyRecord>,
 ) -> Result<HashMap<DomainName, Seen>, Failure> {
-    let seen = in_one_round(settings, records, |round, record| async move {
+    let observer = Observer::with_settings(settings)?;
+    let seen = in_one_round(&observer, records, |round, record| async move {
         let seen = record.look(&round).await;
         (record.domain, seen)
     })?;
     Ok(seen.into_iter().collect())
 }
 
-/// Asks about each subject, many at a time. The answers are in no order.
+/// Asks about each subject, many at a time, within the limits of the observer. The answers are in no
+/// order.
 pub(super) fn in_one_round<S, T, F>(
-    settings: &KeeperSettings,
-    subjects: Vec<S>,
-    ask: impl Fn(Arc<Round>, S) -> F,
-) -> Result<Vec<T>, Failure>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    with(&Observer::with_settings(settings)?, subjects, ask)
-}
-
-/// The same where resolvers are asked, and no servers of zones: faster.
-pub(super) fn of_resolvers<S, T, F>(
-    settings: &KeeperSettings,
-    subjects: Vec<S>,
-    ask: impl Fn(Arc<Round>, S) -> F,
-) -> Result<Vec<T>, Failure>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    with(&Observer::of_resolvers(settings)?, subjects, ask)
-}
-
-fn with<S, T, F>(
     observer: &Observer,
     subjects: Vec<S>,
     ask: impl Fn(Arc<Round>, S) -> F,

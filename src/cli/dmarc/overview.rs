@@ -16,7 +16,7 @@ use crate::{
     cli::{
         context::{Context, organisation},
         failure::Failure,
-        look::of_resolvers,
+        look::in_one_round,
         message,
         output::{Output, Table, complain, printable},
         sheet,
@@ -25,7 +25,7 @@ use crate::{
     config::Loaded,
     dkim::PublicKey,
     dmarc::DmarcRecord,
-    dns::{DnsError, Measurement, Round},
+    dns::{DnsError, Measurement, Observer, Round},
     keys::State,
     keystore::Keystore,
     names::DomainName,
@@ -193,9 +193,9 @@ fn subjects(organisation: &Organisation, keystore: &Keystore) -> Vec<Subject> {
 
 /// In the order of the subjects.
 fn measure(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<ToldDomain>, Failure> {
-    let keeper = &loaded.settings.keeper;
+    let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
     let numbered = subjects.into_iter().enumerate().collect();
-    let mut found = of_resolvers(keeper, numbered, |round, (place, subject)| async move {
+    let mut found = in_one_round(&observer, numbered, |round, (place, subject)| async move {
         (place, subject.ask(&round).await)
     })?;
     found.sort_unstable_by_key(|(place, _): &(usize, Found)| *place);
@@ -206,7 +206,7 @@ fn measure(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<ToldDomain>, F
         .flat_map(|servers| servers.iter().take(MOST_SERVERS))
         .collect();
     let names: Vec<String> = names.into_iter().cloned().collect();
-    let servers = of_resolvers(keeper, names, |round, name| async move {
+    let servers = in_one_round(&observer, names, |round, name| async move {
         let there = round.has_tlsa(&name).await;
         (name, there)
     })?;

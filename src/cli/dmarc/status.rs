@@ -14,12 +14,12 @@ use crate::{
         context::{Context, organisation},
         day::Day,
         failure::Failure,
-        look::of_resolvers,
+        look::in_one_round,
         report::{sending_advice, state_advice},
         status::Status,
     },
     config::Loaded,
-    dns::DnsError,
+    dns::{DnsError, Observer},
     evidence::{Store, rollup::DAY},
     ladder::{Subject, advise, record::Published},
     names::DomainName,
@@ -170,8 +170,8 @@ pub(super) fn ask<'a>(
     let names = names.into_iter().filter(|name| !found.contains_key(*name));
     let names: Vec<DomainName> = names.cloned().collect();
     if !names.is_empty() {
-        let keeper = &loaded.settings.keeper;
-        found.extend(of_resolvers(keeper, names, |round, name| async move {
+        let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
+        found.extend(in_one_round(&observer, names, |round, name| async move {
             let records = round.dmarc(name.as_str()).await;
             (name, records)
         })?);
@@ -253,14 +253,11 @@ fn find_nonexistent(
     let mut there: BTreeMap<String, Option<bool>> = BTreeMap::new();
     if !all.is_empty() {
         let all: Vec<String> = all.into_iter().collect();
-        there.extend(of_resolvers(
-            &loaded.settings.keeper,
-            all,
-            |round, name| async move {
-                let found = round.has_address(&name).await.ok();
-                (name, found)
-            },
-        )?);
+        let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
+        there.extend(in_one_round(&observer, all, |round, name| async move {
+            let found = round.has_address(&name).await.ok();
+            (name, found)
+        })?);
     }
     for (owner, names) in names {
         let missing: Option<BTreeSet<String>> = names

@@ -22,7 +22,7 @@ use crate::{
     },
     config::{Loaded, situation},
     dkim::{Algorithm, PublicKey},
-    dns::{Code, Finding, RelayPart, Round, judge_parked, judge_sending},
+    dns::{Code, Finding, Observer, RelayPart, Round, judge_parked, judge_sending},
     keys::{Keyring, Publication, Situation, State, Timing},
     keystore::Keystore,
     names::{DomainName, OrganisationId, Selector},
@@ -275,10 +275,10 @@ impl Survey<'_> {
 
 /// In the order of the subjects.
 fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Failure> {
-    let keeper = &loaded.settings.keeper;
+    let observer = Observer::with_settings(&loaded.settings.keeper)?;
     let part = Arc::new(RelayPart::of(&loaded.settings));
     let numbered = subjects.into_iter().enumerate().collect();
-    let mut examined = in_one_round(keeper, numbered, |round, (place, subject)| {
+    let mut examined = in_one_round(&observer, numbered, |round, (place, subject)| {
         let part = Arc::clone(&part);
         async move { (place, Subject::examine(subject, &round, &part).await) }
     })?;
