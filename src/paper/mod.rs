@@ -100,6 +100,34 @@ pub fn words(text: impl Into<String>) -> Inlines {
     vec![Inline::Text(text.into())]
 }
 
+/// That two languages have the same sentences, by name: each with the same values and with whole
+/// literals, on one line.
+#[cfg(test)]
+pub(crate) fn say_the_same<'a>(
+    one: impl IntoIterator<Item = (&'a str, &'a str)>,
+    other: impl IntoIterator<Item = (&'a str, &'a str)>,
+) {
+    use std::collections::BTreeSet;
+
+    let values = |sentence: &'a str| -> BTreeSet<&'a str> {
+        let pieces = sentence.split('{').skip(1);
+        pieces
+            .map(|piece| piece.split_once('}').unwrap().0)
+            .collect()
+    };
+    for ((name, one), (_, other)) in one.into_iter().zip(other) {
+        assert!(!one.is_empty() && !other.is_empty(), "{name}");
+        assert_eq!(values(one), values(other), "{name}");
+        for sentence in [one, other] {
+            assert_eq!(sentence.matches('`').count() % 2, 0, "{name}");
+            assert!(
+                !sentence.contains('\n') && !sentence.contains("  "),
+                "{name}"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
