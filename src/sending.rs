@@ -152,13 +152,6 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// Whether a domain below this one sends.
-    pub fn sends_below(&self, domain: &DomainName) -> bool {
-        let below = self.below.get(domain.as_str()).into_iter().flatten();
-        let mut domains = below.flat_map(|one| &one.domains);
-        domains.any(|one| one != domain && is_below(one.as_str(), domain.as_str()))
-    }
-
     /// The selectors of those who have this domain or one below it, ever: what was rotated out
     /// still comes by forwarding.
     fn selectors(&self, domain: &DomainName) -> Result<BTreeSet<(String, String)>, KeystoreError> {
@@ -471,9 +464,6 @@ mod tests {
         assert_eq!(owner("www.ministerie.nl"), Some("ministerie"));
         assert_eq!(owner("mail.oud.nl"), Some("ministerie"));
         assert_eq!(owner("nl"), None);
-        let sends_below = |name: &str| ours.sends_below(&name.parse().unwrap());
-        assert!(sends_below("ministerie.nl") && !sends_below("dienst.ministerie.nl"));
-        assert!(!sends_below("oud.nl"));
         let signing = |name: &str| -> BTreeSet<String> {
             let selectors = ours.selectors(&name.parse().unwrap()).unwrap();
             selectors.into_iter().map(|(domain, _)| domain).collect()

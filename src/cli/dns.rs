@@ -22,7 +22,7 @@ use super::{
     status::Status,
 };
 use crate::{
-    config::Loaded,
+    config::{Loaded, SendersBelow},
     handover::{self, Format, Handover, HandoverError, needs_public_key},
     keys::Way,
     letter,
@@ -88,10 +88,12 @@ fn zone(arguments: &ZoneArguments, context: &mut Context) -> Result<Status, Fail
         .map(|organisation| keystore.read_public_keys(&organisation.id, needs_public_key))
         .collect::<Result<Vec<_>, _>>()?;
     let now = Timestamp::now();
+    let claims = loaded.claims();
+    let below = claims.below();
     let handovers: Vec<Handover<'_>> = organisations
         .iter()
         .zip(&keys)
-        .map(|(organisation, keys)| Handover::new(organisation, keys, &loaded.settings, now))
+        .map(|(organisation, keys)| Handover::new(organisation, below, keys, &loaded.settings, now))
         .collect();
     let text = handover::operator_zone(zone, &handovers)?;
     put(arguments, &text, context)
@@ -109,7 +111,9 @@ fn zone_of_domain(loaded: &Loaded, domain: &DomainName) -> Result<String, Failur
     })?;
     let keystore = loaded.settings.open_keystore()?;
     let keys = keystore.read_public_keys(&owner.id, needs_public_key)?;
-    let handover = Handover::new(owner, &keys, &loaded.settings, Timestamp::now());
+    // Of the zone of its keys nothing depends on who sends below.
+    let below = SendersBelow::default();
+    let handover = Handover::new(owner, &below, &keys, &loaded.settings, Timestamp::now());
     Ok(handover::domain_zone(domain, &handover)?)
 }
 

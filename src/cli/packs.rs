@@ -17,7 +17,7 @@ use super::{
     placing::{Existing, FolderLock, failed, make_folder, put_all},
 };
 use crate::{
-    config::Loaded,
+    config::{Loaded, SendersBelow},
     handover::{
         DomainPack, DomainTasks, Format, Handover, Pack, PolicyKind, PolicyPack, Scope,
         needs_public_key,
@@ -124,15 +124,17 @@ pub(super) fn open_tasks(pack: &Pack) -> Vec<OpenTask> {
     open
 }
 
-/// The pack of an organisation as things are.
+/// The pack of an organisation as things are. `below` has who sends below its domains that never
+/// do.
 pub(super) fn pack(
     loaded: &Loaded,
     keystore: &Keystore,
-    organisation: &Organisation,
+    (organisation, below): (&Organisation, &SendersBelow),
     scope: &Scope,
 ) -> Result<Pack, Failure> {
     let keys = keystore.read_public_keys(&organisation.id, needs_public_key)?;
-    let handover = Handover::new(organisation, &keys, &loaded.settings, Timestamp::now());
+    let (settings, now) = (&loaded.settings, Timestamp::now());
+    let handover = Handover::new(organisation, below, &keys, settings, now);
     Ok(handover.pack(scope)?)
 }
 

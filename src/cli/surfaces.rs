@@ -7,7 +7,7 @@
 mod rows;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -195,6 +195,7 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
                 spf: None,
                 dmarc: None,
                 dmarc_owner: None,
+                apart: BTreeSet::new(),
                 findings: vec![finding],
             };
             seen.domains.insert(row.domain(), sighting);

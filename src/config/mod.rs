@@ -1,6 +1,7 @@
 //! The configuration: `zegel.toml` and the organisations of `orgs.d/`, read whole and
 //! checked whole. Every problem is reported at once, with its place and the way out.
 
+mod below;
 mod bindings;
 mod changes;
 mod contested;
@@ -31,6 +32,7 @@ use std::{
 
 pub(crate) use self::section::distance;
 pub use self::{
+    below::SendersBelow,
     changes::{Change, Effect, Value, changes},
     handover::HandoverSettings,
     hooks::HookSettings,

@@ -12,8 +12,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    handover::HandoverSettings, hooks::HookSettings, log::LogSettings, mistakes::Mistakes,
-    problem::Problem, reports::ReportSettings, signers::Signers,
+    below::SendersBelow, handover::HandoverSettings, hooks::HookSettings, log::LogSettings,
+    mistakes::Mistakes, problem::Problem, reports::ReportSettings, signers::Signers,
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
@@ -439,13 +439,23 @@ pub fn situation<'a>(
 
 /// Every domain that a file of `orgs.d/` has, sent from or parked.
 #[derive(Clone, Debug, Default)]
-pub struct Claims(HashSet<DomainName>);
+pub struct Claims {
+    domains: HashSet<DomainName>,
+    below: SendersBelow,
+}
 
 impl Claims {
     /// The domains of a keyring that the configuration has elsewhere than among those that the
     /// organisation sends from: parked, or another organisation's, from which they may be to come.
     pub fn away(&self, organisation: &Organisation, keyring: &Keyring) -> Vec<DomainName> {
-        away(organisation, keyring, |domain| self.0.contains(domain))
+        away(organisation, keyring, |domain| {
+            self.domains.contains(domain)
+        })
+    }
+
+    /// Who sends below the domains that never do.
+    pub fn below(&self) -> &SendersBelow {
+        &self.below
     }
 }
 
@@ -454,7 +464,10 @@ impl Loaded {
     pub fn claims(&self) -> Claims {
         let organisations = self.organisations.iter();
         let names = organisations.flat_map(|one| one.domains.iter().chain(&one.parked));
-        Claims(names.cloned().collect())
+        Claims {
+            domains: names.cloned().collect(),
+            below: SendersBelow::of(&self.organisations),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a domain says of its mail beside its keys: SPF, DMARC, MX. As resolvers show it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use mail_auth::{
     MessageAuthenticator, SpfResult,
@@ -17,11 +20,18 @@ use super::{
     round::Round,
 };
 
-use crate::dmarc::{DmarcRecord, choose, is_meant, report_domains, walk};
+use crate::{
+    dmarc::{DmarcRecord, choose, is_meant, report_domains, walk},
+    names::DomainName,
+};
 
 /// So many other domains that reports go to are asked whether they want them: the record is in
 /// others' hands.
 const MOST_TARGETS: usize = 8;
+
+/// So many names that send are asked about below one that never does. As long as there are more, it
+/// waits for them.
+const MOST_BELOW: usize = 100;
 
 /// What was found. An error says that nobody knows; what is not there is an empty list.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,6 +66,15 @@ pub enum SpfVerdict {
     Broken,
     /// `temperror`: nobody knows.
     Unknown,
+}
+
+/// Which names that send have a DMARC record apart from that of a domain above that never does.
+#[derive(Clone, Debug, Default)]
+pub struct Apart {
+    /// These have.
+    pub found: BTreeSet<DomainName>,
+    /// Nobody can tell.
+    pub unknown: BTreeSet<DomainName>,
 }
 
 impl Round {
@@ -126,6 +145,28 @@ impl Round {
             }
         }
         Ok(choose(domain, &found).map(|place| (found[place].0.clone(), written[place].clone())))
+    }
+
+    /// Of these names that send, those for which a record speaks that receivers use and that is not
+    /// of a domain that never sends; and those of which nobody can tell. Where there are too many
+    /// names, the last ones are in neither.
+    pub async fn apart(&self, names: &[DomainName], never_sends: impl Fn(&str) -> bool) -> Apart {
+        let mut apart = Apart::default();
+        for name in names.iter().take(MOST_BELOW) {
+            match self.dmarc(name.as_str()).await {
+                Ok(Some((owner, texts))) => {
+                    let is_used = matches!(&texts[..], [text] if DmarcRecord::parse(text).is_ok());
+                    if is_used && !never_sends(&owner) {
+                        apart.found.insert(name.clone());
+                    }
+                }
+                Ok(None) => {}
+                Err(_) => {
+                    apart.unknown.insert(name.clone());
+                }
+            }
+        }
+        apart
     }
 
     async fn report_targets(

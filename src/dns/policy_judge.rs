@@ -33,11 +33,16 @@ pub fn judge_sending(policy: &MailPolicy, part: &RelayPart) -> Vec<Finding> {
     report.findings
 }
 
-/// The findings for a domain that never sends mail.
-pub fn judge_parked(policy: &MailPolicy) -> Vec<Finding> {
+/// The findings for a domain that never sends mail. `has_to_wait`: one below it sends and has no
+/// DMARC record of its own, so this one must not ask to reject yet.
+pub fn judge_parked(policy: &MailPolicy, has_to_wait: bool) -> Vec<Finding> {
     let mut report = PolicyReport::new(policy, PARKED_DMARC);
     report.parked_spf();
-    if let Some(record) = report.dmarc()
+    if has_to_wait {
+        if let Err(error) = &policy.dmarc {
+            report.unknown(error);
+        }
+    } else if let Some(record) = report.dmarc()
         && (record.policy != Wish::Reject || record.testing)
     {
         let seen = report.dmarc_text();
@@ -350,7 +355,7 @@ mod tests {
         policy.mx = Ok(vec![NULL_MX.to_owned()]);
         policy.has_keys = Ok(false);
         change(&mut policy);
-        judge_parked(&policy)
+        judge_parked(&policy, false)
             .iter()
             .map(|finding| finding.code)
             .collect()

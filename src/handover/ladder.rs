@@ -5,15 +5,11 @@ use crate::{
     keys::Task,
     keystore::Climbing,
     ladder::{
-        Action, Rung,
+        ADVICE_DAYS, Action, Rung,
         record::{Published, same},
     },
     names::DomainName,
 };
-
-/// What the keeper found is used until it is so many days old: a keeper that has ended must not
-/// have a policy made stricter.
-const DAYS_OLD: i32 = 2;
 
 /// Where a domain stands on the ladder of DMARC, and what comes next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,7 +51,7 @@ impl Handover<'_> {
     pub(super) fn ladder(&self, domain: &DomainName, seen: &[String]) -> Option<LadderPack> {
         let known = self.senders.domains.get(domain)?;
         let age = date(self.now).since(known.to).ok()?.get_days();
-        let climbing = known.climbing.as_ref().filter(|_| age <= DAYS_OLD)?;
+        let climbing = known.climbing.as_ref().filter(|_| age <= ADVICE_DAYS)?;
         let published = Published::new(seen).text;
         let is_there = is_there(climbing, published.as_deref());
         // Of another record nobody has said what comes next.

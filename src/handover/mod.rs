@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    config::Settings,
+    config::{SendersBelow, Settings},
     dkim::PublicKey,
     keys::{Keyring, Publication, Way},
     keystore::{PublicKeys, Senders, Sightings},
@@ -55,6 +55,8 @@ pub use self::{
 pub struct Handover<'a> {
     /// Whose DNS it is about.
     pub organisation: &'a Organisation,
+    /// Who sends below its domains that never do.
+    pub below: &'a SendersBelow,
     /// Its keys and what is known of their records.
     pub keyring: &'a Keyring,
     /// The public halves; only needed of keys for which [`needs_public_key`] says so.
@@ -73,12 +75,14 @@ impl<'a> Handover<'a> {
     /// Of an organisation with its keys as they were read from the keystore.
     pub fn new(
         organisation: &'a Organisation,
+        below: &'a SendersBelow,
         keys: &'a PublicKeys,
         settings: &'a Settings,
         now: Timestamp,
     ) -> Self {
         Self {
             organisation,
+            below,
             keyring: &keys.keyring,
             public_keys: &keys.public,
             sightings: &keys.sightings,

@@ -9,7 +9,6 @@ use crate::{
     dns::{Code, FIRST_DMARC, PARKED_DMARC, RelayPart, first, joined, with_part},
     keys::Task,
     keystore::{DomainSighting, FindingSeen},
-    ladder::record::Published,
     names::DomainName,
     words::words,
 };
@@ -96,24 +95,9 @@ impl Handover<'_> {
     }
 
     /// Of a domain that never sends: one below it that does, and that has no record of its own as
-    /// far as anybody has seen.
+    /// far as the keeper has seen.
     pub(super) fn waits_for(&self, domain: &DomainName) -> Option<&DomainName> {
-        let end = format!(".{domain}");
-        let mut below = self.organisation.domains.iter();
-        below.find(|one| one.as_str().ends_with(&end) && !self.is_apart(one))
-    }
-
-    /// Whether a record that receivers use speaks for a domain, and not that of one that never
-    /// sends.
-    fn is_apart(&self, domain: &DomainName) -> bool {
-        let Some(sighting) = self.sightings.domains.get(domain) else {
-            return false;
-        };
-        let owner = sighting.dmarc_owner.as_deref();
-        let mut parked = self.organisation.parked.iter();
-        let is_parked = parked.any(|above| owner == Some(above.as_str()));
-        let seen = sighting.dmarc.as_deref().unwrap_or_default();
-        !is_parked && Published::new(seen).text.is_some()
+        self.below.waits_for(domain, self.sightings)
     }
 
     fn spf(&self, domain: &DomainName, sighting: Option<&DomainSighting>) -> Option<PolicyPack> {

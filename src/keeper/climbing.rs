@@ -23,8 +23,7 @@ use crate::{
 /// The metrics count the mail of so many whole days: today is not over.
 const COUNTED_DAYS: i32 = 7;
 
-/// None if nobody knows which record it has, if another domain's speaks for it, or if it never sends
-/// and one below it does: whether that one has a record of its own, `zegel dmarc status` asks.
+/// None if nobody knows which record it has, or if another domain's speaks for it.
 pub(super) fn climbing(
     facts: &mut Facts,
     ours: &Ours<'_>,
@@ -36,7 +35,7 @@ pub(super) fn climbing(
     let sighting = sightings.domains.get(domain)?;
     let owner = sighting.dmarc_owner.as_deref();
     let texts = sighting.dmarc.as_ref()?;
-    if owner.is_some_and(|owner| owner != domain.as_str()) || (parked && ours.sends_below(domain)) {
+    if owner.is_some_and(|owner| owner != domain.as_str()) {
         return None;
     }
     let below = facts.names_below(domain.as_str());

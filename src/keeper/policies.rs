@@ -2,7 +2,7 @@
 //! wrong with records. It is kept for the surfaces; no key depends on it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{agenda::Lane, leads::LeadSeen};
 use crate::{
+    config::SendersBelow,
     dns::{Code, Finding, MailPolicy, RelayPart, Round, SpfVerdict, judge_parked, judge_sending},
     keys::{Lead, Timing},
     keystore::{DomainSighting, FindingSeen, KeySighting, Keystore, KeystoreError, Sightings},
@@ -50,6 +51,8 @@ pub(super) struct Policies {
 pub(super) struct PolicyLook<'a> {
     pub(super) organisation: &'a Organisation,
     pub(super) part: &'a RelayPart,
+    /// Who sends below its domains that never do.
+    pub(super) below: &'a SendersBelow,
     pub(super) timing: &'a Timing,
     /// What was found of its keys just now.
     pub(super) findings: &'a [Finding],
@@ -177,7 +180,10 @@ fn is_news(now: &Sightings, before: &Sightings) -> bool {
 /// The policies of each domain, one after the other.
 async fn domains(look: &PolicyLook<'_>, round: &Round, sightings: &mut Sightings) {
     let PolicyLook {
-        organisation, part, ..
+        organisation,
+        part,
+        below,
+        ..
     } = look;
     let sending = organisation.domains.iter().map(|domain| (domain, true));
     let parked = organisation.parked.iter().map(|domain| (domain, false));
@@ -185,17 +191,24 @@ async fn domains(look: &PolicyLook<'_>, round: &Round, sightings: &mut Sightings
     // Where there are too many for one look, those come first that were not looked at for longest.
     all.sort_by_key(|(domain, _)| sightings.domains.get(*domain).map(|seen| seen.checked));
     for (domain, sends) in all {
-        let (policy, findings) = if sends {
+        let before = sightings.domains.get(domain);
+        let (policy, findings, apart) = if sends {
             let policy = round.mail_policy(domain.as_str(), &part.addresses).await;
             let findings = judge_sending(&policy, part);
-            (policy, findings)
+            (policy, findings, BTreeSet::new())
         } else {
             let policy = round.mail_policy(domain.as_str(), &[]).await;
-            let findings = judge_parked(&policy);
-            (policy, findings)
+            let names = below.names(domain);
+            let mut apart = round.apart(names, |owner| below.is_above(owner)).await;
+            let known = before.map(|before| &before.apart);
+            let stay = known.into_iter().flatten();
+            (apart.found).extend(stay.filter(|one| apart.unknown.contains(*one)).cloned());
+            let has_to_wait = names.iter().any(|one| !apart.found.contains(one));
+            let findings = judge_parked(&policy, has_to_wait);
+            (policy, findings, apart.found)
         };
-        let before = sightings.domains.get(domain);
         let seen = sighting(&policy, &findings, before, Timestamp::now());
+        let seen = DomainSighting { apart, ..seen };
         sightings.domains.insert(domain.clone(), seen);
     }
 }
@@ -241,6 +254,7 @@ fn sighting(
         spf: spf.or_else(|| before.and_then(|before| before.spf.clone())),
         dmarc: dmarc.or_else(|| before.and_then(|before| before.dmarc.clone())),
         dmarc_owner: owner,
+        apart: BTreeSet::new(),
         findings: told.chain(stay).collect(),
     }
 }

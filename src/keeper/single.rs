@@ -53,6 +53,7 @@ pub fn look(
     let policy_look = PolicyLook {
         organisation,
         part: &RelayPart::of(&loaded.settings),
+        below: claims.below(),
         timing: &timing,
         findings: &done.findings,
         leads: &done.leads,

@@ -12,6 +12,7 @@ use super::{
     shown::{bound, page, selectors, shown},
 };
 use crate::{
+    config::SendersBelow,
     evidence::{Store, rollup::DAY, streams::Window},
     keystore::{Keystore, Senders, SendersOf, Sightings, StreamPage, StreamPages},
     ladder::facts::DAYS,
@@ -38,7 +39,7 @@ pub(super) struct Found {
     pub(super) domains: Vec<DomainFigures>,
     /// Domains of which nobody could tell.
     failed: Vec<String>,
-    /// Whether the keeper has seen the records of all domains that are reported about.
+    /// Whether the keeper has looked at all domains that are reported about.
     pub(super) is_whole: bool,
 }
 
@@ -74,6 +75,8 @@ struct Sorting<'a> {
     store: Option<&'a Store>,
     ours: Ours<'a>,
     keystore: &'a Keystore,
+    /// Who sends below domains that never do.
+    below: &'a SendersBelow,
     /// Where reports are to go.
     reports_to: Option<&'a str>,
     /// The domains that are reported about.
@@ -98,6 +101,7 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
         )
         .with_thresholds(scene.thresholds),
         keystore,
+        below: scene.claims.below(),
         reports_to: scene.reports_to.as_deref(),
         with_reports: latest.keys().map(String::as_str).collect(),
     };
@@ -130,9 +134,9 @@ impl Sorting<'_> {
         let sightings = keystore.sightings(id);
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
-            let seen = sightings.as_ref().ok();
-            let seen = seen.and_then(|sightings| sightings.domains.get(domain));
-            found.is_whole &= seen.is_some_and(|seen| seen.dmarc.is_some());
+            // One whose DNS does not answer is not waited for: when it does, that is news.
+            let is_seen = |sightings: &Sightings| sightings.domains.contains_key(domain);
+            found.is_whole &= sightings.as_ref().map_or(true, is_seen);
             let Some(store) = store else {
                 continue;
             };
@@ -206,7 +210,11 @@ impl Sorting<'_> {
         let mut facts = climb.facts;
         let reports = facts.reports;
         let about = (organisation.parked.contains(domain), self.reports_to);
-        let climbing = climbing(&mut facts, &self.ours, sightings, domain, about, now);
+        // One that has to wait for the record of another is told so by its pack.
+        let climbing = match self.below.waits_for(domain, sightings) {
+            Some(_) => None,
+            None => climbing(&mut facts, &self.ours, sightings, domain, about, now),
+        };
         let figures = figures(&facts, climbing.as_ref(), (&organisation.id, domain));
         let its = SendersOf {
             found: now,

@@ -130,6 +130,7 @@ impl Work {
         let look = PolicyLook {
             organisation: &self.organisation,
             part: &self.part,
+            below: self.claims.below(),
             timing: &self.timing,
             findings,
             leads,

@@ -2,7 +2,7 @@
 //! policies of its domains, and what is wrong with records. The keeper alone writes it, the
 //! surfaces read it; it decides nothing, so a power cut may take the last of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ pub struct DomainSighting {
     /// The domain that those belong to: this one, or one above it.
     #[serde(default)]
     pub dmarc_owner: Option<String>,
+    /// Of a domain that never sends: those below it that do and that have a record of their own, or
+    /// of another domain that sends. The others are under the record of this one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub apart: BTreeSet<DomainName>,
     /// What is wrong, or could be better.
     pub findings: Vec<FindingSeen>,
 }

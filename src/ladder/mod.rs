@@ -52,6 +52,10 @@ impl Rung {
     }
 }
 
+/// What was found in reports is good for so many days: a keeper that has ended, or that can't read
+/// them, must not have a policy made stricter.
+pub const ADVICE_DAYS: i32 = 2;
+
 /// The numbers of the table. The source of each is in `docs/dmarc.md`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Thresholds {

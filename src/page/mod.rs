@@ -42,7 +42,7 @@ use self::{
     standing::Standing,
 };
 use crate::{
-    config::situation,
+    config::{SendersBelow, situation},
     handover::{Handover, Pack, Scope, needs_public_key},
     judgement::{self, Judgement, Told},
     keys::{Keyring, Lead, Timing},
@@ -430,8 +430,10 @@ fn pack_of(
 ) -> Result<Pack, String> {
     let keys = keystore(snapshot)?.read_public_keys(&organisation.id, needs_public_key);
     let keys = keys.map_err(|error| error.to_string())?;
+    let below = SendersBelow::of_one(organisation, snapshot.organisations());
     Handover::new(
         &snapshot.by_files(organisation),
+        &below,
         &keys,
         snapshot.settings(),
         now,

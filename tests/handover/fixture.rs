@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use jiff::Timestamp;
 use zegel::{
-    config::Settings,
+    config::{SendersBelow, Settings},
     dkim::{Algorithm, PublicKey},
     handover::{Handover, Pack, Scope},
     keys::{Delegations, Keyring},
@@ -116,6 +116,7 @@ pub struct Fixture {
     pub sightings: Sightings,
     pub senders: Senders,
     pub settings: Settings,
+    pub below: SendersBelow,
 }
 
 impl Fixture {
@@ -147,12 +148,14 @@ impl Fixture {
             sightings: sightings(),
             senders: Senders::default(),
             settings: settings(),
+            below: SendersBelow::default(),
         }
     }
 
     pub fn handover(&self) -> Handover<'_> {
         Handover {
             organisation: &self.organisation,
+            below: &self.below,
             keyring: &self.keyring,
             public_keys: &self.public_keys,
             sightings: &self.sightings,

@@ -1,8 +1,12 @@
 //! The DMARC record in the pack is the one that the ladder advises, where reports tell.
 
+use std::sync::Arc;
+
 use zegel::{
+    config::SendersBelow,
     handover::{DomainTasks, Format, Pack, PolicyKind, PolicyPack},
     keys::Task,
+    organisation::Organisation,
     words::Language,
 };
 
@@ -189,10 +193,26 @@ fn a_parked_domain_waits_for_the_record_of_the_one_below() {
     let mut fixture = Fixture::new();
     let parked = "oud-voorbeeld.nl".parse().unwrap();
     let below = "post.oud-voorbeeld.nl".parse().unwrap();
-    fixture
-        .organisation
-        .domains
-        .push("post.oud-voorbeeld.nl".parse().unwrap());
+    // Whoever it belongs to.
+    for another in [false, true] {
+        let mut all = vec![Arc::new(fixture.organisation.clone())];
+        if another {
+            all.push(Arc::new(Organisation {
+                domains: vec!["post.oud-voorbeeld.nl".parse().unwrap()],
+                ..Organisation::without_file(&"een-ander".parse().unwrap())
+            }));
+        } else {
+            assert!(SendersBelow::of(&all).names(&parked).is_empty());
+        }
+        fixture.below = SendersBelow::of(&all);
+        let pack = fixture.domain_pack(&parked, None);
+        let text = pack.render(Format::Text, Language::English);
+        assert_eq!(text.contains("v=DMARC1"), !another, "{text}");
+        assert_eq!(text.contains("post.oud-voorbeeld.nl"), another, "{text}");
+    }
+    let domains = &mut fixture.organisation.domains;
+    domains.push("post.oud-voorbeeld.nl".parse().unwrap());
+    fixture.below = SendersBelow::of(&[Arc::new(fixture.organisation.clone())]);
     let records = |fixture: &Fixture| {
         let pack = fixture.domain_pack(&parked, None);
         let DomainTasks::Parked { records, asked, .. } = &pack.domains[0].tasks else {
@@ -215,10 +235,11 @@ fn a_parked_domain_waits_for_the_record_of_the_one_below() {
     assert_eq!(policy.name, "_dmarc.post.oud-voorbeeld.nl");
     assert_eq!(value(&policy).as_deref(), Some(THERE));
     assert_eq!(records(&fixture).0, 2);
-    sighting.dmarc = Some(vec![THERE.to_owned()]);
-    sighting.dmarc_owner = None;
-    let below = "post.oud-voorbeeld.nl".parse().unwrap();
-    fixture.sightings.domains.insert(below, sighting);
+    // The keeper has seen that it has one.
+    sighting
+        .apart
+        .insert("post.oud-voorbeeld.nl".parse().unwrap());
+    fixture.sightings.domains.insert(parked.clone(), sighting);
     assert_eq!(records(&fixture).0, 3);
 }
 

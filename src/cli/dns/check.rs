@@ -20,7 +20,7 @@ use crate::{
         output::{Output, Table, complain, printable},
         status::Status,
     },
-    config::{Loaded, situation},
+    config::{Loaded, SendersBelow, situation},
     dkim::{Algorithm, PublicKey},
     dns::{Code, Finding, Observer, RelayPart, Round, judge_parked, judge_sending},
     keys::{Keyring, Publication, Situation, State, Timing},
@@ -277,10 +277,15 @@ impl Survey<'_> {
 fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Failure> {
     let observer = Observer::with_settings(&loaded.settings.keeper)?;
     let part = Arc::new(RelayPart::of(&loaded.settings));
+    let claims = Arc::new(loaded.claims());
     let numbered = subjects.into_iter().enumerate().collect();
     let mut examined = in_one_round(&observer, numbered, |round, (place, subject)| {
         let part = Arc::clone(&part);
-        async move { (place, Subject::examine(subject, &round, &part).await) }
+        let claims = Arc::clone(&claims);
+        async move {
+            let examined = Subject::examine(subject, &round, &part, claims.below());
+            (place, examined.await)
+        }
     })?;
     examined.sort_unstable_by_key(|(place, _)| *place);
     Ok(examined.into_iter().map(|(_, examined)| examined).collect())
@@ -288,7 +293,7 @@ fn examine(loaded: &Loaded, subjects: Vec<Subject>) -> Result<Vec<Examined>, Fai
 
 impl Subject {
     /// Looks at all of it.
-    async fn examine(self, round: &Round, part: &RelayPart) -> Examined {
+    async fn examine(self, round: &Round, part: &RelayPart, below: &SendersBelow) -> Examined {
         let mut keys = Vec::with_capacity(self.keys.len());
         let mut findings = Vec::new();
         for key in &self.keys {
@@ -313,7 +318,11 @@ impl Subject {
                 ));
             }
             Role::Parked => {
-                let mut parked = judge_parked(&round.mail_policy(domain, &[]).await);
+                let names = below.names(&self.domain);
+                let apart = round.apart(names, |owner| below.is_above(owner)).await;
+                let has_to_wait = names.iter().any(|one| !apart.found.contains(one));
+                let policy = round.mail_policy(domain, &[]).await;
+                let mut parked = judge_parked(&policy, has_to_wait);
                 // What is left there from better days is looked at above.
                 parked.retain(|finding| finding.code != Code::ParkedKey || self.keys.is_empty());
                 findings.extend(parked);

@@ -16,7 +16,7 @@ use crate::{
         packs::{self, Coverage, PackFile, hand_over, pack},
         status::Status,
     },
-    config::Loaded,
+    config::{Loaded, SendersBelow},
     handover::{Format, Scope},
     keystore::{BATCH, HandOver, Keystore, KeystoreError},
     names::{DomainName, OrganisationId},
@@ -78,7 +78,8 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     let id = arguments.organisation.as_deref().unwrap_or_default();
     let keystore = keystore(arguments, &loaded, context)?;
     let organisation = &*context::organisation_or_gone(&loaded, &keystore, id)?;
-    let pack = pack(&loaded, &keystore, organisation, &scope)?;
+    let below = SendersBelow::of_one(organisation, &loaded.organisations);
+    let pack = pack(&loaded, &keystore, (organisation, &below), &scope)?;
     if arguments.json {
         let text = pack.render(Format::Json, arguments.lang);
         context.output.json_text(text);
@@ -120,8 +121,9 @@ fn all(
         broken.filter_map(|one| one.organisation.clone()).collect();
     let mut is_good = true;
     let mut files = Vec::new();
+    let claims = loaded.claims();
     for organisation in &context::with_gone(loaded, &keystore)? {
-        match pack(loaded, &keystore, organisation, scope) {
+        match pack(loaded, &keystore, (organisation, claims.below()), scope) {
             Ok(pack) if packs::has_work(&pack) => {
                 files.push(PackFile::new(&pack, arguments.format, arguments.lang));
             }

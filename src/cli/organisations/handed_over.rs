@@ -13,6 +13,7 @@ use crate::{
         packs::{OpenTask, hand_over, open_tasks, pack},
         status::Status,
     },
+    config::SendersBelow,
     handover::Scope,
     names::{DomainName, OrganisationId, Selector},
 };
@@ -62,7 +63,9 @@ pub(super) fn run(
         domain: arguments.domain.clone(),
         delegation: None,
     };
-    let mut tasks = open_tasks(&pack(&loaded, &keystore, organisation, &scope)?);
+    let below = SendersBelow::of_one(organisation, &loaded.organisations);
+    let pack = pack(&loaded, &keystore, (organisation, &below), &scope)?;
+    let mut tasks = open_tasks(&pack);
     let are_policies_asked = tasks.iter().any(|open| open.selector.is_none());
     // Only records of keys have a date of their own.
     tasks.retain(|open| open.selector.is_some());

@@ -26,7 +26,7 @@ use crate::{
         output::{complain, warn},
         status::Status,
     },
-    config::{Loaded, Reader, situation},
+    config::{Loaded, Reader, SendersBelow, situation},
     dkim::Algorithm,
     handover::{Format, Handover, Pack, Scope, needs_public_key},
     keys::{self, KeyEntry, Keyring, Moment, State, What},
@@ -408,7 +408,8 @@ fn prepare(
     make_wanted(keystore, to, &plan.wanted)?;
     let keys = keystore.read_public_keys(&to.id, needs_public_key)?;
     look(&mut moving, loaded, (to, &keys.keyring));
-    let pack = Handover::new(to, &keys, &loaded.settings, now).pack(&Scope::default())?;
+    let below = SendersBelow::of_one(to, &loaded.organisations);
+    let pack = Handover::new(to, &below, &keys, &loaded.settings, now).pack(&Scope::default())?;
     let records = serde_json::from_str(&pack.render(Format::Json, Language::English))
         .map_err(|error| Failure::Other(format!("{}: its records: {error}", to.id)))?;
     Ok(Outcome {

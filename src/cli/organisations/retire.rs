@@ -17,7 +17,7 @@ use crate::{
         packs,
         status::Status,
     },
-    config::Loaded,
+    config::{Loaded, SendersBelow},
     handover::Scope,
     keys::{Change, Departure, Keyring},
     keystore::{Keystore, Missing, Retired},
@@ -416,7 +416,8 @@ fn text(
         domain: leaver.domain.cloned(),
         delegation: None,
     };
-    match packs::pack(loaded, keystore, organisation, &scope) {
+    let below = SendersBelow::of_one(organisation, &loaded.organisations);
+    match packs::pack(loaded, keystore, (organisation, &below), &scope) {
         Ok(pack) => pack.render_farewell(arguments.lang),
         Err(failure) => {
             warn(format_args!("there is no text for the customer: {failure}"));

@@ -23,10 +23,19 @@ pub struct About {
     pub domains: BTreeSet<DomainName>,
 }
 
+/// The domains that are looked for, as they are in the DNS.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Wanted {
+    domains: HashSet<String>,
+    /// Those that never send: whoever sends below them is of interest too
+    /// ([`crate::config::SendersBelow`]).
+    parked: HashSet<String>,
+}
+
 /// In which files something was looked for, and whether it may be there.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    wanted: HashSet<String>,
+    wanted: Wanted,
     /// By name and inode: a file that another one has replaced has another inode.
     files: HashMap<(OsString, u64), bool>,
 }
@@ -58,7 +67,7 @@ impl Folder {
             .collect();
         let may_name: Vec<bool> = files::each(&entries, |entry| {
             let known = before.files.get(entry).copied();
-            known.unwrap_or_else(|| !wanted.is_empty() && self.may_name(&entry.0, wanted))
+            known.unwrap_or_else(|| !wanted.domains.is_empty() && self.may_name(&entry.0, wanted))
         });
         for (entry, matters) in entries.iter().zip(&may_name) {
             if *matters || own.contains(&entry.0) {
@@ -69,14 +78,17 @@ impl Folder {
         before.files = entries.into_iter().zip(may_name).collect();
     }
 
-    /// The domains to look for, as they are in the DNS.
+    /// The domains to look for.
     fn wanted(
         &self,
         about: &About,
         own: &HashSet<OsString>,
         surroundings: &Surroundings,
-    ) -> HashSet<String> {
-        let mut wanted: HashSet<String> = about.domains.iter().map(ToString::to_string).collect();
+    ) -> Wanted {
+        let mut wanted = Wanted {
+            domains: about.domains.iter().map(ToString::to_string).collect(),
+            parked: HashSet::new(),
+        };
         for name in own {
             if self.names.binary_search(name).is_err() {
                 continue;
@@ -92,7 +104,10 @@ impl Folder {
                     &organisation.parked,
                     &organisation.incoming,
                 ];
-                wanted.extend(lists.into_iter().flatten().map(ToString::to_string));
+                let domains = lists.into_iter().flatten().map(ToString::to_string);
+                wanted.domains.extend(domains);
+                let parked = organisation.parked.iter().map(ToString::to_string);
+                wanted.parked.extend(parked);
             }
         }
         wanted
@@ -100,7 +115,7 @@ impl Folder {
 
     /// Whether one of these domains may be in a file. What can't be read counts as such: what is
     /// wrong with it is told when it is read as it should be.
-    fn may_name(&self, file: &OsStr, wanted: &HashSet<String>) -> bool {
+    fn may_name(&self, file: &OsStr, wanted: &Wanted) -> bool {
         /// Most files of organisations are far shorter.
         const OCTETS: usize = 8 * 1024;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -118,7 +133,7 @@ impl Folder {
 
 /// Whether one of these domains may be in the text of a file. It is if the text can't tell: with
 /// letters beyond ASCII, or with escapes, a domain can be written in many ways.
-fn may_name(text: &[u8], wanted: &HashSet<String>) -> bool {
+fn may_name(text: &[u8], wanted: &Wanted) -> bool {
     text.split(|octet| *octet == b'\n').any(|line| {
         let is_plain = line.is_ascii() && !line.contains(&b'\\');
         // No domain is in a name for people.
@@ -146,15 +161,33 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     words.filter(|word| word.contains(&b'.') && !word.contains(&b'@'))
 }
 
-fn is_wanted(word: &[u8], wanted: &HashSet<String>) -> bool {
+fn is_wanted(word: &[u8], wanted: &Wanted) -> bool {
     let word = word.strip_suffix(b".").unwrap_or(word);
     let Ok(word) = std::str::from_utf8(word) else {
         return true;
     };
     if word.bytes().any(|octet| octet.is_ascii_uppercase()) {
-        wanted.contains(&word.to_ascii_lowercase())
+        wanted.has(&word.to_ascii_lowercase())
     } else {
-        wanted.contains(word)
+        wanted.has(word)
+    }
+}
+
+impl Wanted {
+    /// A domain in lower case, or what looks like one.
+    fn has(&self, word: &str) -> bool {
+        self.domains.contains(word) || (!self.parked.is_empty() && self.is_below(word))
+    }
+
+    fn is_below(&self, word: &str) -> bool {
+        let mut above = word.split_once('.');
+        while let Some((_, name)) = above {
+            if self.parked.contains(name) {
+                return true;
+            }
+            above = name.split_once('.');
+        }
+        false
     }
 }
 
@@ -163,8 +196,12 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> bool {
-        let wanted = ["een.example", "xn--bcher-kva.example"];
-        let wanted = wanted.into_iter().map(str::to_owned).collect();
+        let wanted = Wanted {
+            domains: ["een.example", "xn--bcher-kva.example", "oud.example"]
+                .map(str::to_owned)
+                .into(),
+            parked: ["oud.example".to_owned()].into(),
+        };
         may_name(text.as_bytes(), &wanted)
     }
 
@@ -179,11 +216,13 @@ mod tests {
             "# een.example is elsewhere",
             "name = \"\"\"\u{e9}\"\"\"\ndomains = [\"\"\"een.example\"\"\"]",
             "names = \"\u{e9}\"",
+            // Whoever sends below one that never does.
+            "domains = [\"mail.deel.OUD.example\"]",
         ] {
             assert!(names(text), "{text}");
         }
         let not_ascii = [b"domains = [\"".as_slice(), &[0xff], b"\"]"].concat();
-        assert!(may_name(&not_ascii, &HashSet::new()));
+        assert!(may_name(&not_ascii, &Wanted::default()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::{
+    config::SendersBelow,
     dkim::{Algorithm, PublicKey},
     handover::{DomainTasks, Format, KeyPack},
     judgement::Fact,
@@ -114,6 +115,7 @@ impl World {
         let steps = steps.map(|key| situation.next_step(key, domain).level);
         let handover = Handover {
             organisation: &self.organisation,
+            below: &SendersBelow::default(),
             keyring,
             public_keys: &self.public_keys,
             sightings: &Sightings::default(),

@@ -146,13 +146,15 @@ fn report<'a>(
     let organisations: Vec<_> = organisations.collect();
     let timing = loaded.settings.timing();
     let made = first_keys::make(keystore, &organisations, &timing)?;
+    let claims = loaded.claims();
     let mut reported = Vec::with_capacity(added.len());
     for one in added {
         let organisation = &one.organisation;
         let id = &organisation.id;
         let keys = keystore.read_public_keys(id, needs_public_key)?;
-        let pack = Handover::new(organisation, &keys, &loaded.settings, Timestamp::now())
-            .pack(&Scope::default())?;
+        let (settings, now) = (&loaded.settings, Timestamp::now());
+        let pack = Handover::new(organisation, claims.below(), &keys, settings, now);
+        let pack = pack.pack(&Scope::default())?;
         let records =
             serde_json::from_str(&pack.render(Format::Json, crate::words::Language::English))
                 .map_err(|error| Failure::Other(format!("{id}: its records: {error}")))?;

@@ -1,0 +1,97 @@
+//! Domains that never send, above domains that do: whoever these belong to, a record of the one
+//! above that asks to reject speaks for them as long as they have none of their own (RFC 9989
+//! §4.10).
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{keystore::Sightings, names::DomainName, organisation::Organisation};
+
+/// For each domain that never sends, the domains below it that do.
+#[derive(Clone, Debug, Default)]
+pub struct SendersBelow(HashMap<DomainName, Vec<DomainName>>);
+
+impl SendersBelow {
+    /// Of all the domains of these organisations.
+    pub fn of(organisations: &[Arc<Organisation>]) -> Self {
+        let parked = organisations.iter().flat_map(|one| &one.parked);
+        Self::new(parked, organisations)
+    }
+
+    /// Of the domains of one organisation; names below them may belong to any of them all.
+    pub fn of_one(organisation: &Organisation, all: &[Arc<Organisation>]) -> Self {
+        Self::new(organisation.parked.iter(), all)
+    }
+
+    fn new<'a>(parked: impl Iterator<Item = &'a DomainName>, all: &[Arc<Organisation>]) -> Self {
+        let nobody = |domain: &DomainName| (domain.clone(), Vec::new());
+        let mut below: HashMap<DomainName, Vec<DomainName>> = parked.map(nobody).collect();
+        if below.is_empty() {
+            return Self::default();
+        }
+        for domain in all.iter().flat_map(|one| &one.domains) {
+            let mut name = domain.as_str();
+            while let Some((_, above)) = name.split_once('.') {
+                if let Some(found) = below.get_mut(above) {
+                    found.push(domain.clone());
+                }
+                name = above;
+            }
+        }
+        below.retain(|_, found| !found.is_empty());
+        Self(below)
+    }
+
+    /// The domains that send below one that never does.
+    pub fn names(&self, domain: &DomainName) -> &[DomainName] {
+        self.0.get(domain).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a domain never sends, and one below it does.
+    pub fn is_above(&self, domain: &str) -> bool {
+        self.0.contains_key(domain)
+    }
+
+    /// Of a domain that never sends: one below it that does, and that has no record of its own as
+    /// far as the keeper has seen. Until it has one, the domain above must not ask to reject.
+    pub fn waits_for(&self, domain: &DomainName, sightings: &Sightings) -> Option<&DomainName> {
+        let seen = sightings.domains.get(domain);
+        let is_apart = |one: &&DomainName| seen.is_some_and(|seen| seen.apart.contains(*one));
+        self.names(domain).iter().find(|one| !is_apart(one))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_sends_below_is_found() {
+        let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        let organisation = |id: &str, domains: &[&str], parked: &[&str]| {
+            Arc::new(Organisation {
+                domains: names(domains),
+                parked: names(parked),
+                ..Organisation::without_file(&id.parse().unwrap())
+            })
+        };
+        let all = [
+            organisation("een", &["een.nl"], &["oud.nl", "rijk.nl", "diep.rijk.nl"]),
+            organisation("twee", &["a.diep.rijk.nl", "nietoud.nl"], &[]),
+        ];
+        let below = SendersBelow::of(&all);
+        let found = |name: &str| -> Vec<String> {
+            let found = below.names(&name.parse().unwrap()).iter();
+            found.map(ToString::to_string).collect()
+        };
+        assert_eq!(found("rijk.nl"), ["a.diep.rijk.nl"]);
+        assert_eq!(found("diep.rijk.nl"), ["a.diep.rijk.nl"]);
+        assert_eq!(found("oud.nl"), [""; 0]);
+        assert_eq!(found("een.nl"), [""; 0]);
+        let parked: DomainName = "rijk.nl".parse().unwrap();
+        let of_other = SendersBelow::of_one(&all[1], &all);
+        assert_eq!(of_other.names(&parked), []);
+        let own = SendersBelow::of_one(&all[0], &all);
+        let waits = own.waits_for(&parked, &Sightings::default());
+        assert_eq!(waits.map(DomainName::as_str), Some("a.diep.rijk.nl"));
+    }
+}
