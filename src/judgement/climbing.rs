@@ -7,7 +7,7 @@ use crate::{
     keys::Actor,
     keystore::{Climbed, Climbing, Held},
     ladder::{
-        Action,
+        ADVICE_DAYS, Action,
         holds::{Asks, HoldCode},
     },
     names::DomainName,
@@ -112,6 +112,15 @@ fn advised(climbing: &Climbing) -> Option<Matter> {
     })
 }
 
+/// Whether it asks for a stricter policy by what was found too long ago: mail of these days may not
+/// pass any more. A step back stays, and so does what holds a domain.
+pub(super) fn is_outdated(matter: &Matter, now: Timestamp) -> bool {
+    let is_up = matches!(&matter.fact, Fact::Advised(advised) if !advised.is_step_back);
+    let date = |moment: Timestamp| moment.to_zoned(TimeZone::UTC).date();
+    let age = |seen| date(now).since(date(seen)).map_or(0, |age| age.get_days());
+    is_up && matter.seen.is_some_and(|seen| age(seen) > ADVICE_DAYS)
+}
+
 /// None if nothing holds it so.
 fn of_hold(code: HoldCode, held: &[&Held], climbing: &Climbing) -> Option<Matter> {
     let largest = held.first()?;
@@ -176,6 +185,8 @@ impl Advised {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{
         judgement::Judgement,
@@ -290,6 +301,19 @@ mod tests {
         assert!(text.contains("direct: 12 legitieme berichten"), "{text}");
     }
 
+    /// A keeper that can't read the reports any more must not have a policy made stricter.
+    #[test]
+    fn an_advice_of_long_ago_is_none_but_mail_that_is_lost_is_told() {
+        let level = |action: &str, hours| {
+            let sightings = sightings(Climbing::of(action, &[], NOW));
+            let every = std::time::Duration::from_hours(1);
+            judge(&sightings).looked(None, every, later(hours)).level
+        };
+        assert_eq!(level("publish", 3 * 24 - 1), Level::Act);
+        assert_eq!(level("publish", 3 * 24), Level::Well);
+        assert_eq!(level("step_back", 3 * 24), Level::Unverifiable);
+    }
+
     #[test]
     fn a_record_that_is_missing_is_said_once() {
         let mut sightings = sightings(Climbing::of("publish", &[], NOW));
@@ -306,6 +330,7 @@ mod tests {
             spf: None,
             dmarc: Some(Vec::new()),
             dmarc_owner: None,
+            apart: BTreeSet::new(),
             findings: vec![finding],
         };
         let domain: DomainName = "een.example".parse().unwrap();

@@ -228,20 +228,22 @@ impl Judgement {
         self
     }
 
-    /// With the fact that nobody has looked at the DNS since then, if that is too long ago.
+    /// With the fact that nobody has looked at the DNS since then, if that is too long ago. What
+    /// was found in reports too long ago says no more that a policy may be stricter.
     pub fn looked(mut self, checked: Option<Timestamp>, every: Duration, now: Timestamp) -> Self {
         let allowed = LOOK_IS_OLD.max(every * 3);
         let is_old = |checked: &Timestamp| {
             Duration::try_from(now.duration_since(*checked)).is_ok_and(|age| age > allowed)
         };
+        self.matters.retain(|one| !climbing::is_outdated(one, now));
         if let Some(checked) = checked.filter(is_old) {
             self.add(Matter {
                 since: Some(checked),
                 seen: Some(checked),
                 ..Matter::new(Level::Act, Fact::NotLooked, Witness::Keystore)
             });
-            self.sort();
         }
+        self.sort();
         self
     }
 
