@@ -686,12 +686,14 @@ fn matters_of_een(zegel: &Zegel) -> Vec<serde_json::Value> {
 }
 
 /// And what `zegel status` says, which reads the files itself.
-fn matters_by_the_files(folder: &Path) -> Vec<serde_json::Value> {
+fn matters_by_the_files(folder: &Path, organisation: &str) -> Vec<serde_json::Value> {
     let status = command(folder, &["status", "--json"]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
     let judged = status["judgements"].as_array().expect("judgements");
-    let een = judged.iter().find(|one| one["organisation"] == "een");
-    let matters = een.and_then(|een| een["matters"].as_array());
+    let its = judged
+        .iter()
+        .find(|one| one["organisation"] == organisation);
+    let matters = its.and_then(|its| its["matters"].as_array());
     matters.cloned().unwrap_or_default()
 }
 
@@ -752,7 +754,7 @@ fn how_far_a_domain_has_come_is_in_how_it_stands() {
         "dmarc.not_enough_days",
     ];
     assert_eq!(ladder(matters_of_een(&zegel)), expected);
-    assert_eq!(matters_by_the_files(&folder), matters_of_een(&zegel));
+    assert_eq!(matters_by_the_files(&folder, "een"), matters_of_een(&zegel));
     let asked = unknown().expect("it is asked");
     assert_eq!(
         (&asked["level"], &asked["actor"]),
@@ -788,6 +790,55 @@ fn how_far_a_domain_has_come_is_in_how_it_stands() {
     let text = back["text"]["nl"].as_str().expect("a sentence");
     let weaker = "`_dmarc.een.example TXT \"v=DMARC1; p=quarantine; t=y; pct=0; ";
     assert!(text.contains(weaker), "{text}");
-    assert_eq!(matters_by_the_files(&folder), matters_of_een(&zegel));
+    assert_eq!(matters_by_the_files(&folder, "een"), matters_of_een(&zegel));
     drop(keeper);
+}
+
+/// The record of the one above would have the mail of the one below refused, whoever it belongs to.
+#[test]
+fn a_domain_that_never_sends_waits_for_the_record_of_another_organisation_below() {
+    let world = World::start();
+    let records = |records: &str| world.set_both(DOMAIN, records);
+    records("");
+    let above = Org::new("rijk", &[]).parked(&[DOMAIN]).without_keys();
+    let below = Org::new("dienst", &["post.dienst.alfa.example"]).without_keys();
+    let settings = settings(world.resolver.address(), &Port::free());
+    let zegel = Zegel::prepared(&[above, below], &settings);
+    let folder = zegel.path("");
+    let told = |arguments: &[&str]| command(&folder, arguments).stdout;
+    let asked_in_dns = || -> Vec<String> {
+        let found = told(&["dns", "check", "rijk", "--json"]);
+        let found: serde_json::Value = serde_json::from_slice(&found).expect("JSON");
+        let findings = found["domains"][0]["findings"].as_array().cloned();
+        let codes = findings.expect("findings").into_iter();
+        let codes = codes.filter_map(|one| Some(one["code"].as_str()?.to_owned()));
+        codes.filter(|code| code.starts_with("dmarc.")).collect()
+    };
+    let pack = || String::from_utf8(told(&["dns", "records", "rijk"])).expect("text");
+    let matters = || {
+        let matters = matters_by_the_files(&folder, "rijk").into_iter();
+        let mut words = matters.filter_map(|one| Some(one["what"].as_str()?.to_owned()));
+        words.any(|what| what.starts_with("dmarc."))
+    };
+    // Also before anybody has looked at the DNS.
+    for looks in [false, true] {
+        if looks {
+            once(&folder);
+        }
+        assert!(!pack().contains("v=DMARC1"), "{}", pack());
+        assert!(pack().contains("post.dienst.alfa.example"), "{}", pack());
+        assert_eq!(asked_in_dns(), [""; 0]);
+        assert!(!matters());
+    }
+    records("_dmarc.post.dienst 1 TXT \"v=DMARC1; p=none\"\n");
+    once(&folder);
+    assert!(pack().contains("v=DMARC1; p=reject;"), "{}", pack());
+    assert_eq!(asked_in_dns(), ["dmarc.missing"]);
+    assert!(matters());
+    // A record that receivers can't use is none.
+    records("_dmarc.post.dienst 1 TXT \"v=DMARC1; p=perhaps\"\n");
+    once(&folder);
+    assert!(!pack().contains("v=DMARC1"), "{}", pack());
+    assert_eq!(asked_in_dns(), [""; 0]);
+    assert!(!matters());
 }

@@ -53,7 +53,11 @@ fn signer(world: &World, http: &Port) -> Zegel {
 }
 
 fn publish(world: &World, zegel: &Zegel, record: &str) {
-    let mut zone = format!("_dmarc.{DOMAIN}. 1 TXT \"{record}\"\n");
+    publish_with(world, zegel, record, "");
+}
+
+fn publish_with(world: &World, zegel: &Zegel, record: &str, more: &str) {
+    let mut zone = format!("{more}_dmarc.{DOMAIN}. 1 TXT \"{record}\"\n");
     for (name, text) in zegel.records().iter() {
         let name = name.trim_end_matches('.');
         writeln!(zone, "{name}. 1 TXT \"{text}\"").expect("a string");
@@ -113,24 +117,38 @@ fn pack_page_and_commands_have_one_record() {
         });
         keeper.restart("-TERM");
     };
-    let report = |days, policy, passes| {
+    let report = |days, from, policy, passes| {
         let rows = [("192.0.2.1", selector, 100, passes)];
         let told = Reported {
             domain: DOMAIN,
+            from,
             policy,
             rows: &rows,
         };
         ingest_days(&folder, days, &told);
     };
     publish(&world, &zegel, &format!("v=DMARC1; p=none; {RUA}"));
-    report(1..=60, "<p>none</p>", true);
+    report(1..=60, DOMAIN, "<p>none</p>", true);
+    report(1..=10, "post.een.example", "<p>none</p>", true);
     let mut keeper = Keeper::start(&folder, &http);
     see(&mut keeper, "p=none");
     let next = advised_everywhere(&zegel, &keeper, "publish");
     assert!(next.starts_with("v=DMARC1; p=quarantine; "), "{next}");
+    // One who sends mail is not in the DNS. The keeper finds out when it is.
+    assert!(!next.contains("np="), "{next}");
+    let host = format!("post.{DOMAIN}. 1 A 192.0.2.1\n");
+    publish_with(&world, &zegel, &format!("v=DMARC1; p=none; {RUA}"), &host);
+    keeper.restart("-TERM");
+    wait_for(&keeper, "the keeper saw the name", || {
+        let seen = std::fs::read_to_string(folder.join("keys/keeper.seen/een.json"));
+        seen.is_ok_and(|seen| seen.contains("\"post.een.example\":true"))
+    });
+    keeper.restart("-TERM");
+    let next = advised_everywhere(&zegel, &keeper, "publish");
+    assert!(next.contains("; np=reject; "), "{next}");
     // Somebody has gone further, and mail is lost: the pack says so at once.
     publish(&world, &zegel, &format!("v=DMARC1; p=quarantine; {RUA}"));
-    report(1..=3, "<p>quarantine</p>", false);
+    report(1..=3, DOMAIN, "<p>quarantine</p>", false);
     see(&mut keeper, "p=quarantine");
     let back = advised_everywhere(&zegel, &keeper, "step_back");
     assert!(back.starts_with("v=DMARC1; p=none; "), "{back}");
@@ -169,6 +187,7 @@ fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
         ];
         let told = Reported {
             domain: DOMAIN,
+            from: DOMAIN,
             policy: "<p>none</p>",
             rows: &rows,
         };
@@ -236,6 +255,7 @@ fn each_stream_has_a_page() {
     ];
     let told = Reported {
         domain: DOMAIN,
+        from: DOMAIN,
         policy: "<p>none</p>",
         rows: &rows,
     };

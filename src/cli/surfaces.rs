@@ -196,6 +196,7 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
                 dmarc: None,
                 dmarc_owner: None,
                 apart: BTreeSet::new(),
+                below: BTreeMap::new(),
                 findings: vec![finding],
             };
             seen.domains.insert(row.domain(), sighting);
@@ -238,6 +239,7 @@ fn write_climbing(keystore: &Keystore, row: &Row, climbing: &Climbing) {
         other_messages: 0,
         selectors: Vec::new(),
         climbing: Some(climbing.clone()),
+        names_below: BTreeSet::new(),
     };
     let senders = Senders {
         domains: [(row.domain(), found)].into(),

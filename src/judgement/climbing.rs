@@ -45,7 +45,7 @@ pub struct Advised {
     pub text: String,
     /// The name of the record.
     pub name: String,
-    /// The record; none if it takes a look at the DNS to tell.
+    /// The record; none if nobody can tell.
     pub record: Option<String>,
     /// Of a step back: the legitimate messages that failed.
     pub lost: u64,
@@ -185,7 +185,7 @@ impl Advised {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::{
@@ -331,6 +331,7 @@ mod tests {
             dmarc: Some(Vec::new()),
             dmarc_owner: None,
             apart: BTreeSet::new(),
+            below: BTreeMap::new(),
             findings: vec![finding],
         };
         let domain: DomainName = "een.example".parse().unwrap();

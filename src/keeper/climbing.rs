@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     evidence::streams::Class,
-    keystore::{Climbing, Held, Sightings},
+    keystore::{Climbing, DomainSighting, Held, Sightings},
     ladder::{
         Action, Rung, Standing, Subject, advise,
         facts::Facts,
@@ -49,17 +49,14 @@ pub(super) fn climbing(
         facts.nonexistent = nonexistent;
         advise(facts, subject, ours.thresholds())
     };
-    let standing = if below.is_empty() {
-        advised(Some(below))
+    let missing = missing(&below, sighting);
+    let standing = if missing.is_some() {
+        advised(missing)
     } else {
-        // Whether they are in the DNS, `zegel dmarc status` asks. A record is told if no answer would
-        // change it.
-        let mut standing = advised(None);
-        let answers = [BTreeSet::new(), below].map(|missing| advised(Some(missing)));
-        if answers.iter().any(|one| one.advice != standing.advice) {
-            standing.advice.record = None;
-        }
+        // A record without a new `np` is right whatever the DNS says of them.
+        let standing = advised(None);
         // Mail that may be lost is said to be: one look too many is better than one too few.
+        let answers = [BTreeSet::new(), below].map(|missing| advised(Some(missing)));
         let is_back = |one: &Standing| one.advice.action == Action::StepBack;
         answers.into_iter().find(is_back).unwrap_or(standing)
     };
@@ -71,6 +68,17 @@ pub(super) fn climbing(
         now,
     };
     Some(found.told(facts.today))
+}
+
+/// Which of the names below are not in the DNS; none if that is not known of each.
+fn missing(below: &BTreeSet<String>, sighting: &DomainSighting) -> Option<BTreeSet<String>> {
+    let mut missing = BTreeSet::new();
+    for name in below {
+        if !*sighting.below.get(name)? {
+            missing.insert(name.clone());
+        }
+    }
+    Some(missing)
 }
 
 /// What was found of a domain.

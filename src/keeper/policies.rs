@@ -21,7 +21,9 @@ use crate::{
     config::SendersBelow,
     dns::{Code, Finding, MailPolicy, RelayPart, Round, SpfVerdict, judge_parked, judge_sending},
     keys::{Lead, Timing},
-    keystore::{DomainSighting, FindingSeen, KeySighting, Keystore, KeystoreError, Sightings},
+    keystore::{
+        DomainSighting, FindingSeen, KeySighting, Keystore, KeystoreError, Senders, Sightings,
+    },
     names::{DomainName, OrganisationId},
     organisation::Organisation,
     words::Severity,
@@ -103,14 +105,16 @@ impl Policies {
             // That is in a file of its own.
             climbed: BTreeMap::new(),
         };
-        let every = interval(&before, look.organisation, look.timing.check_every);
+        // Without them less is known of the ladder; that they can't be read is told elsewhere.
+        let reported = task::block_in_place(|| self.keystore.senders(id)).unwrap_or_default();
+        let every = interval(&before, &reported, look);
         if look.is_asked || self.is_due(id, every) {
             let time = match lane {
                 Lane::Quick => QUICK_TIME,
                 Lane::Slow => SLOW_TIME,
             };
             // What is not seen in time is seen another time.
-            let _ = timeout(time, domains(look, round, &mut sightings)).await;
+            let _ = timeout(time, domains(look, &reported, round, &mut sightings)).await;
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
             looked.insert(id.clone(), Instant::now());
         }
@@ -137,11 +141,16 @@ impl Policies {
 }
 
 /// How often the policies are looked at: what is well changes seldom.
-fn interval(before: &Sightings, organisation: &Organisation, check_every: Duration) -> Duration {
-    let all = organisation.domains.iter().chain(&organisation.parked);
+fn interval(before: &Sightings, reported: &Senders, look: &PolicyLook<'_>) -> Duration {
+    let check_every = look.timing.check_every;
+    let all = look.organisation.domains.iter();
+    let all = all.chain(&look.organisation.parked);
     let is_well = |domain: &DomainName| {
-        let seen = before.domains.get(domain);
-        seen.is_some_and(|seen| seen.findings.is_empty())
+        let names = reported.domains.get(domain).map(|one| &one.names_below);
+        let mut names = names.into_iter().flatten();
+        before.domains.get(domain).is_some_and(|seen| {
+            seen.findings.is_empty() && names.all(|name| seen.below.contains_key(name))
+        })
     };
     if all.into_iter().all(is_well) {
         check_every.max(WELL)
@@ -150,12 +159,18 @@ fn interval(before: &Sightings, organisation: &Organisation, check_every: Durati
     }
 }
 
-/// Whether a DMARC record is another one than before, or known now.
+/// Whether a DMARC record, or what the ladder has to know beside it, is another one than before, or
+/// known now.
 fn has_other_records(now: &Sightings, before: &Sightings) -> bool {
     let mut all = now.domains.iter();
     all.any(|(domain, now)| {
         let before = before.domains.get(domain);
-        before.is_none_or(|one| one.dmarc != now.dmarc || one.dmarc_owner != now.dmarc_owner)
+        before.is_none_or(|one| {
+            one.dmarc != now.dmarc
+                || one.dmarc_owner != now.dmarc_owner
+                || one.apart != now.apart
+                || one.below != now.below
+        })
     })
 }
 
@@ -178,7 +193,12 @@ fn is_news(now: &Sightings, before: &Sightings) -> bool {
 }
 
 /// The policies of each domain, one after the other.
-async fn domains(look: &PolicyLook<'_>, round: &Round, sightings: &mut Sightings) {
+async fn domains(
+    look: &PolicyLook<'_>,
+    reported: &Senders,
+    round: &Round,
+    sightings: &mut Sightings,
+) {
     let PolicyLook {
         organisation,
         part,
@@ -207,10 +227,30 @@ async fn domains(look: &PolicyLook<'_>, round: &Round, sightings: &mut Sightings
             let findings = judge_parked(&policy, has_to_wait);
             (policy, findings, apart.found)
         };
-        let seen = sighting(&policy, &findings, before, Timestamp::now());
-        let seen = DomainSighting { apart, ..seen };
+        let names = reported.domains.get(domain).map(|one| &one.names_below);
+        let below = names_below(names.into_iter().flatten(), before, round).await;
+        let seen = DomainSighting {
+            apart,
+            below,
+            ..sighting(&policy, &findings, before, Timestamp::now())
+        };
         sightings.domains.insert(domain.clone(), seen);
     }
+}
+
+/// Which of these names are in the DNS. What nobody can tell now stays as it was.
+async fn names_below(
+    names: impl Iterator<Item = &String>,
+    before: Option<&DomainSighting>,
+    round: &Round,
+) -> BTreeMap<String, bool> {
+    let mut below = BTreeMap::new();
+    for name in names {
+        let known = || before.and_then(|before| before.below.get(name).copied());
+        let is_there = round.has_address(name).await.ok().or_else(known);
+        below.extend(is_there.map(|is_there| (name.clone(), is_there)));
+    }
+    below
 }
 
 /// What nobody could tell now stays as it was.
@@ -255,6 +295,7 @@ fn sighting(
         dmarc: dmarc.or_else(|| before.and_then(|before| before.dmarc.clone())),
         dmarc_owner: owner,
         apart: BTreeSet::new(),
+        below: BTreeMap::new(),
         findings: told.chain(stay).collect(),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     config::SendersBelow,
     evidence::{Store, rollup::DAY, streams::Window},
     keystore::{Keystore, Senders, SendersOf, Sightings, StreamPage, StreamPages},
-    ladder::facts::DAYS,
+    ladder::facts::{DAYS, MOST_NAMES},
     names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::DomainFigures,
@@ -209,6 +209,10 @@ impl Sorting<'_> {
         let unknown = u64::try_from(sorted.unknown_selectors.len()).unwrap_or(u64::MAX);
         let mut facts = climb.facts;
         let reports = facts.reports;
+        let mut names_below = facts.names_below(domain.as_str());
+        if names_below.len() > MOST_NAMES {
+            names_below.clear();
+        }
         let about = (organisation.parked.contains(domain), self.reports_to);
         // One that has to wait for the record of another is told so by its pack.
         let climbing = match self.below.waits_for(domain, sightings) {
@@ -226,6 +230,7 @@ impl Sorting<'_> {
             streams: streams.iter().take(SHOWN).map(shown).collect(),
             selectors: selectors(&sorted.selectors),
             climbing,
+            names_below,
         };
         let window = Window {
             from: today - DAYS + 1,

@@ -29,7 +29,7 @@ pub struct Climbing {
     pub lost: u64,
     /// The name of the record that should be there.
     pub name: String,
-    /// That record; none if it takes a look at the DNS to tell.
+    /// That record; none if nobody can tell.
     pub record: Option<String>,
     /// The first day on which the next rung may come.
     pub not_before: Option<Date>,

@@ -1,7 +1,7 @@
 //! Who sends in the names of an organisation's domains, for the status page: what the keeper found
 //! in the reports, shortened. Nothing that signs depends on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,10 @@ pub struct SendersOf {
     /// How far its DMARC record has come; none if nobody knows which it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
+    /// The names below it that send mail which may be legitimate: the ladder asks whether they are
+    /// in the DNS. None if there are too many to ask.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub names_below: BTreeSet<String>,
 }
 
 /// What receivers report of mail that is signed with a selector.

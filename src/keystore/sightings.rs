@@ -50,6 +50,10 @@ pub struct DomainSighting {
     /// of another domain that sends. The others are under the record of this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub apart: BTreeSet<DomainName>,
+    /// The names below it that send by the reports ([`super::SendersOf::names_below`]), and whether
+    /// each is in the DNS. One is missing if nobody could tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub below: BTreeMap<String, bool>,
     /// What is wrong, or could be better.
     pub findings: Vec<FindingSeen>,
 }
@@ -162,6 +166,7 @@ mod tests {
             other_messages: 0,
             selectors: Vec::new(),
             climbing: Some(Climbing::of("publish", &[], now)),
+            names_below: BTreeSet::new(),
         };
         let domain: DomainName = "een.example".parse().unwrap();
         let senders = Senders {

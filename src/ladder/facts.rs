@@ -14,6 +14,8 @@ use crate::{
 
 /// Days of which the evidence counts: eight weeks.
 pub const DAYS: i32 = 56;
+/// Names below a domain that the DNS is asked for: with more, nobody knows which of them are there.
+pub const MOST_NAMES: usize = 50;
 /// The last days, in which reports must have come, and after which mail that fails is noticed.
 pub(super) const LAST: i32 = 4;
 /// Days in which a number of reporters must have reported.
@@ -152,7 +154,8 @@ impl Facts {
         sum(days.iter())
     }
 
-    /// The names below the domain that mail is from which may be legitimate: all but abuse.
+    /// The names below the domain that mail is from which may be legitimate: all but abuse. More
+    /// than [`MOST_NAMES`] of them are not asked for.
     pub fn names_below(&self, domain: &str) -> BTreeSet<String> {
         let streams = self.streams.iter();
         let streams = streams.filter(|stream| stream.class != Class::Abuse);

@@ -94,6 +94,8 @@ pub fn partly_aligned_yesterday(folder: &Path) {
 pub struct Reported<'a> {
     /// The domain.
     pub domain: &'a str,
+    /// The domain of From: this one, or one below.
+    pub from: &'a str,
     /// The tags of the policy as XML, such as `<p>none</p>`.
     pub policy: &'a str,
     /// For each row: the address, the selector of the domain that signed, how many messages, and
@@ -106,6 +108,7 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
     let today = jiff::Timestamp::now().as_second() / 86_400;
     let Reported {
         domain,
+        from,
         policy,
         rows,
     } = told;
@@ -116,7 +119,7 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
             format!(
                 "<record><row><source_ip>{address}</source_ip><count>{messages}</count>\
                  <policy_evaluated><disposition>none</disposition><dkim>{result}</dkim>\
-                 <spf>fail</spf></policy_evaluated></row><identifiers><header_from>{domain}\
+                 <spf>fail</spf></policy_evaluated></row><identifiers><header_from>{from}\
                  </header_from></identifiers><auth_results><dkim><domain>{domain}</domain>\
                  <selector>{selector}</selector><result>{result}</result></dkim></auth_results>\
                  </record>"
@@ -125,6 +128,7 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
         .collect();
     let rows = rows.concat();
     let add = |sum: u32, octet: u8| sum.wrapping_mul(31).wrapping_add(octet.into());
+    // Other rows are another report.
     let sum = rows.bytes().fold(0, add);
     let reports = folder.join("days");
     // Those of before were read.

@@ -21,14 +21,11 @@ use crate::{
     config::Loaded,
     dns::{DnsError, Observer},
     evidence::{Store, rollup::DAY},
-    ladder::{Subject, advise, record::Published},
+    ladder::{Subject, advise, facts::MOST_NAMES, record::Published},
     names::DomainName,
     organisation::Organisation,
     sending::{Climb, Ours, climb},
 };
-
-/// Names below a domain that are asked for in the DNS: with more, nobody knows.
-const MOST_NAMES: usize = 50;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct StatusArguments {
