@@ -14,6 +14,9 @@ use crate::words::words;
 /// The version of these documents. It rises when a field goes or means something else.
 pub const VERSION: u32 = 1;
 
+/// So many selectors of an organisation are told apart in [`OrganisationFigures::signed_by`].
+pub const MOST_SELECTORS: usize = 16;
+
 words! {
     /// Which process it is.
     #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -148,6 +151,9 @@ pub struct ListenerFigures {
 pub struct OrganisationFigures {
     /// Messages: one that is signed twice counts once.
     pub signed: u64,
+    /// Signatures by their selector: one message may have several. The first [`MOST_SELECTORS`]
+    /// that signed; the others are together under the empty name. Empty for `other`.
+    pub signed_by: BTreeMap<String, u64>,
     /// Messages that were not signed, by the reason.
     pub unsigned: BTreeMap<String, u64>,
     /// Those of them that were put off (451), by the reason.
@@ -327,6 +333,15 @@ impl SignerFigures {
         let listeners = self.listeners.values();
         listeners.filter_map(|one| one.messages.get(result)).sum()
     }
+}
+
+/// Counts signatures of a selector, or under the empty name if it is one too many.
+pub fn add_signatures(by_selector: &mut BTreeMap<String, u64>, selector: &str, more: u64) {
+    let told = by_selector.keys().filter(|name| !name.is_empty()).count();
+    let is_told = told < MOST_SELECTORS || by_selector.contains_key(selector);
+    let name = if is_told { selector } else { "" };
+    let sum = by_selector.entry(name.to_owned()).or_default();
+    *sum = sum.saturating_add(more);
 }
 
 impl OrganisationFigures {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::status::{SignerFacts, SignerFigures};
+use super::status::{SignerFacts, SignerFigures, add_signatures};
 use crate::organisation::Refusal;
 
 /// The version of the files.
@@ -62,6 +62,10 @@ pub struct Counts {
     /// That were signed.
     #[serde(skip_serializing_if = "is_zero")]
     pub signed: u64,
+    /// Signatures by their selector; under the empty name those of which nobody told it. Empty in
+    /// what was written before it was counted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub signed_by: BTreeMap<String, u64>,
     /// That left unsigned, by the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unsigned: BTreeMap<String, u64>,
@@ -361,7 +365,15 @@ impl Counts {
             let mut before = before.iter();
             before.any(|(word, count)| after.get(word).copied().unwrap_or_default() < *count)
         };
+        // Whether a signer tells selectors changes when its version does.
+        let selectors = |before: &BTreeMap<String, u64>| {
+            let mut named = before.iter().filter(|(selector, _)| !selector.is_empty());
+            named.any(|(selector, count)| {
+                self.signed_by.get(selector).copied().unwrap_or_default() < *count
+            })
+        };
         self.signed < before.signed
+            || selectors(&before.signed_by)
             || words(&self.unsigned, &before.unsigned)
             || words(&self.put_off, &before.put_off)
             || words(&self.rejected, &before.rejected)
@@ -376,8 +388,17 @@ impl Counts {
             });
             grown.filter(|(_, count)| *count > 0).collect()
         };
+        let signed = self.signed.saturating_sub(before.signed);
+        // Written by a version that did not count selectors: what came since is of none.
+        let is_older = before.signed > 0 && before.signed_by.is_empty();
+        let signed_by = if is_older {
+            untold(signed)
+        } else {
+            words(&self.signed_by, &before.signed_by)
+        };
         Self {
-            signed: self.signed.saturating_sub(before.signed),
+            signed,
+            signed_by,
             unsigned: words(&self.unsigned, &before.unsigned),
             put_off: words(&self.put_off, &before.put_off),
             rejected: words(&self.rejected, &before.rejected),
@@ -411,6 +432,9 @@ impl Counts {
             }
         };
         self.signed = self.signed.saturating_add(more.signed);
+        for (selector, count) in &more.signed_by {
+            add_signatures(&mut self.signed_by, selector, *count);
+        }
         words(&mut self.unsigned, &more.unsigned);
         words(&mut self.put_off, &more.put_off);
         words(&mut self.rejected, &more.rejected);
@@ -449,8 +473,15 @@ fn time(seconds: u64) -> Timestamp {
 /// told one by one.
 fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     let counts = figures.each().map(|(id, figures)| {
+        // A signer of an earlier version does not tell its selectors.
+        let signed_by = if figures.signed_by.is_empty() {
+            untold(figures.signed)
+        } else {
+            figures.signed_by.clone()
+        };
         let counts = Counts {
             signed: figures.signed,
+            signed_by,
             unsigned: figures.unsigned.clone(),
             put_off: figures.put_off.clone(),
             rejected: figures.rejected.clone(),
@@ -460,6 +491,12 @@ fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     counts
         .filter(|(_, counts)| *counts != Counts::default())
         .collect()
+}
+
+/// Signatures of which nobody knows the selector, if there are any.
+fn untold(signatures: u64) -> BTreeMap<String, u64> {
+    let some = (signatures > 0).then(|| (String::new(), signatures));
+    some.into_iter().collect()
 }
 
 /// What a signer says that it knows of organisations. Whether they send without a key its
