@@ -9,19 +9,19 @@ use super::{
     climbing::{climbing, figures},
     hooks::Scene,
     passed::MOST_FACTS,
-    shown::{bound, page, selectors, shown},
+    shown::{bound, page, replays, selectors, shown},
 };
 use crate::{
-    evidence::{Store, rollup::DAY, streams::Window},
-    keystore::{Keystore, Senders, SendersOf, Sightings, StreamPage, StreamPages},
+    evidence::{Store, rollup::DAY, selectors::PassedByDay, streams::Window},
+    keystore::{Keystore, ReplaySeen, Senders, SendersOf, Sightings, StreamPage, StreamPages},
     ladder::facts::DAYS,
     names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::DomainFigures,
-        status::{UnknownSelectors, WeakerSelector},
+        status::{ReplayedSelector, UnknownSelectors, WeakerSelector},
     },
     organisation::Organisation,
-    sending::{self, Ours, SendingError, Weaker, date},
+    sending::{self, Covered, Ours, SendingError, Signatures, Weaker, date},
 };
 
 /// So many streams of a domain are shown.
@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) unknown: Vec<UnknownSelectors>,
     /// New keys whose mail passes less often than that of the ones before.
     pub(super) weaker: Vec<WeakerSelector>,
+    /// Selectors of ours with which far more mail passes than was signed.
+    pub(super) replayed: Vec<ReplayedSelector>,
     /// The numbers of each domain with reports.
     pub(super) domains: Vec<DomainFigures>,
     /// Domains of which nobody could tell.
@@ -52,6 +54,9 @@ impl Found {
         let stays = before.weaker.into_iter();
         self.weaker
             .extend(stays.filter(|one| failed.contains(&one.domain)));
+        let stays = before.replayed.into_iter();
+        self.replayed
+            .extend(stays.filter(|one| failed.contains(&one.domain)));
         let stay = before.domains.into_iter();
         self.domains
             .extend(stay.filter(|one| failed.contains(&one.domain)));
@@ -67,6 +72,8 @@ struct Sender {
     figures: DomainFigures,
     /// How many keys sign that nobody knows.
     unknown: u64,
+    /// What passed with keys of ours.
+    passed: PassedByDay,
 }
 
 /// What it is found out from.
@@ -87,19 +94,23 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
     let numbers = store.as_ref().map(Store::numbers).transpose()?;
     let latest = numbers.unwrap_or_default().latest;
     let organisations = &scene.organisations;
+    let ours = Ours::new(
+        organisations,
+        Some(keystore),
+        &scene.relays,
+        &scene.reports,
+        MOST_FACTS,
+    );
+    let with_reports: HashSet<&str> = latest.keys().map(String::as_str).collect();
+    let signatures = signatures(&ours, keystore, &with_reports);
     let sorting = Sorting {
         store: store.as_ref(),
-        ours: Ours::new(
-            organisations,
-            Some(keystore),
-            &scene.relays,
-            &scene.reports,
-            MOST_FACTS,
-        )
-        .with_thresholds(scene.thresholds),
+        ours: ours
+            .with_thresholds(scene.thresholds)
+            .with_signatures(signatures),
         keystore,
         reports_to: scene.reports_to.as_deref(),
-        with_reports: latest.keys().map(String::as_str).collect(),
+        with_reports,
     };
     let mut found = Found {
         is_whole: true,
@@ -120,6 +131,28 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
     Ok(found)
 }
 
+/// What was signed by those whose keys reports may tell of. Without it nothing is compared.
+fn signatures(ours: &Ours<'_>, keystore: &Keystore, with_reports: &HashSet<&str>) -> Signatures {
+    let names = with_reports.iter().filter_map(|name| name.parse().ok());
+    let names: Vec<DomainName> = names.collect();
+    let wanted = names.iter().flat_map(|name| ours.related(name));
+    let wanted: HashSet<&str> = wanted.map(|one| one.id.as_str()).collect();
+    if wanted.is_empty() {
+        return Signatures::default();
+    }
+    let read = sending::signatures(keystore, today(), |id| wanted.contains(id));
+    read.unwrap_or_else(|error| {
+        tracing::warn!("reports are not compared with what was signed: {error}");
+        Signatures::default()
+    })
+}
+
+/// In days since 1970.
+fn today() -> i32 {
+    let days = Timestamp::now().as_second().div_euclid(DAY);
+    i32::try_from(days).unwrap_or(i32::MAX)
+}
+
 impl Sorting<'_> {
     fn organisation(&self, organisation: &Organisation, found: &mut Found) {
         let id = &organisation.id;
@@ -127,6 +160,7 @@ impl Sorting<'_> {
         let before = keystore.senders(id).unwrap_or_default();
         let mut senders = Senders::default();
         let mut pages = StreamPages::default();
+        let mut passed = Vec::new();
         let sightings = keystore.sightings(id);
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
@@ -148,7 +182,10 @@ impl Sorting<'_> {
                     pages: its_pages,
                     figures,
                     unknown,
+                    passed: its_passed,
                 }) => {
+                    passed.push(its_passed);
+                    found.replayed.extend(replayed((id, domain), &its.replays));
                     senders.domains.insert(domain.clone(), its);
                     pages.domains.insert(domain.clone(), its_pages);
                     found.domains.push(figures);
@@ -176,6 +213,7 @@ impl Sorting<'_> {
                 }
             }
         }
+        self.cover(id, &passed, &mut senders);
         found.weaker.extend(self.weaker(id, &senders));
         bound(&mut senders, &mut pages);
         keep(keystore, id, &before, (&senders, &pages));
@@ -198,7 +236,7 @@ impl Sorting<'_> {
         sightings: &Sightings,
     ) -> Result<Sender, SendingError> {
         let now = Timestamp::now();
-        let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
+        let today = today();
         let (climb, sorted) = sending::climb_and_sort(store, &self.ours, domain, today)?;
         let streams = sorted.streams;
         let others = streams.iter().skip(SHOWN);
@@ -217,6 +255,9 @@ impl Sorting<'_> {
             other_messages: others.map(|stream| stream.messages).sum(),
             streams: streams.iter().take(SHOWN).map(shown).collect(),
             selectors: selectors(&sorted.selectors),
+            // Known once all of its domains are.
+            coverage: None,
+            replays: replays(&facts.replays),
             climbing,
         };
         let window = Window {
@@ -229,8 +270,38 @@ impl Sorting<'_> {
             pages: largest.map(|stream| page(stream, window)).collect(),
             figures,
             unknown,
+            passed: climb.passed,
         })
     }
+
+    /// How much of its mail reports tell of, from what passed under its policies.
+    fn cover(&self, id: &OrganisationId, passed: &[PassedByDay], senders: &mut Senders) {
+        if passed.is_empty() {
+            return;
+        }
+        // One that can't be read has been told of.
+        let keyring = self.keystore.read_keyring(id).unwrap_or_default();
+        let signatures = self.ours.signatures();
+        let covered = Covered::new(signatures, (id, &keyring), passed.iter(), today());
+        for (domain, found) in &mut senders.domains {
+            found.coverage = covered.of(domain);
+        }
+    }
+}
+
+/// What is told of the keys of a domain with which more mail passes than was signed.
+fn replayed(
+    (organisation, domain): (&OrganisationId, &DomainName),
+    replays: &[ReplaySeen],
+) -> Vec<ReplayedSelector> {
+    let told = replays.iter().map(|one| ReplayedSelector {
+        organisation: organisation.to_string(),
+        domain: domain.to_string(),
+        selector: one.selector.to_string(),
+        passed: one.passed,
+        signed: one.signed,
+    });
+    told.collect()
 }
 
 /// What is told of one new key.

@@ -1,7 +1,7 @@
 //! Who sends in the names of an organisation's domains, for the status page: what the keeper found
 //! in the reports, shortened. Nothing that signs depends on it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -45,9 +45,68 @@ pub struct SendersOf {
     /// What is said of selectors of ours, those with the most messages.
     #[serde(default)]
     pub selectors: Vec<SelectorSeen>,
+    /// How much of the mail with its selectors reports tell of; none if nobody can tell.
+    #[serde(default)]
+    pub coverage: Option<Coverage>,
+    /// Its selectors with which far more mail passes than was signed.
+    #[serde(default)]
+    pub replays: Vec<ReplaySeen>,
     /// How far its DMARC record has come; none if nobody knows which it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
+}
+
+/// How much of the mail reports tell of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Messages that passed, by reports.
+    pub passed: u64,
+    /// Signatures that were made.
+    pub signed: u64,
+    /// On so many days.
+    pub days: u16,
+}
+
+impl Coverage {
+    /// Messages for each signature, in hundredths; over 1 where receivers count many recipients of
+    /// one message.
+    pub fn rounded(self) -> f64 {
+        let hundredths = u128::from(self.passed) * 100 / u128::from(self.signed.max(1));
+        f64::from(u32::try_from(hundredths).unwrap_or(u32::MAX)) / 100.0
+    }
+}
+
+/// As `reports tell of 41 % of 61230 signatures, on 28 days`; what is over 100 % is said to be that.
+impl fmt::Display for Coverage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            signed,
+            days,
+        } = self;
+        let percent = u128::from(*passed) * 100 / u128::from((*signed).max(1));
+        let more = if percent > 100 { " and more" } else { "" };
+        let percent = percent.min(100);
+        write!(
+            formatter,
+            "reports tell of {percent} %{more} of {signed} signatures, on {days} days"
+        )
+    }
+}
+
+/// Mail that passes with a selector of ours, and that was not signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReplaySeen {
+    /// Which.
+    pub selector: Selector,
+    /// The first of the days, UTC.
+    pub from: Date,
+    /// The last.
+    pub to: Date,
+    /// Messages of these days that passed with it, by reports.
+    pub passed: u64,
+    /// Signatures of it that were made then, on the two days before or on the one after.
+    pub signed: u64,
 }
 
 /// What receivers report of mail that is signed with a selector.

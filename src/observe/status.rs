@@ -221,6 +221,8 @@ pub struct ReportFigures {
     pub unknown_selectors: Vec<UnknownSelectors>,
     /// New keys whose mail passes less often than that of the keys before.
     pub weaker_selectors: Vec<WeakerSelector>,
+    /// Selectors of ours with which far more mail passes than was signed.
+    pub replayed_selectors: Vec<ReplayedSelector>,
     /// Why the store can't be read; then the rest is what was last seen.
     pub problem: Option<String>,
 }
@@ -269,6 +271,22 @@ pub struct WeakerSelector {
     pub before_messages: u64,
     /// Of these, with one that passed.
     pub before_passed: u64,
+}
+
+/// A selector of ours with which far more mail passes at receivers than was signed.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ReplayedSelector {
+    /// Whose domain it is.
+    pub organisation: String,
+    /// The domain under whose policy the mail fell.
+    pub domain: String,
+    /// The selector.
+    pub selector: String,
+    /// Messages that passed with it, within seven days at most.
+    pub passed: u64,
+    /// Signatures of it that were made then.
+    pub signed: u64,
 }
 
 /// What a keeper says of one organisation.

@@ -55,6 +55,29 @@ pub struct DaySummary {
     organisations: BTreeMap<String, Counts>,
 }
 
+/// What was signed on a day, and what of it is not known for certain.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct SignedDay {
+    /// As in [`Day`].
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// As in [`Day`].
+    #[serde(default)]
+    pub silent: BTreeMap<String, Timestamp>,
+    /// By the organisation.
+    pub organisations: HashMap<String, SignedCounts>,
+}
+
+/// What was signed of one organisation.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(default)]
+pub struct SignedCounts {
+    /// As in [`Counts`].
+    pub signed: u64,
+    /// As in [`Counts`].
+    pub signed_by: BTreeMap<String, u64>,
+}
+
 /// Messages of one organisation. No message is in two of the maps.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
@@ -335,6 +358,21 @@ impl DaySummary {
         let all = self.organisations.into_iter();
         all.filter(|(_, counts)| !counts.reasons().is_empty())
             .collect()
+    }
+}
+
+impl SignedDay {
+    /// Reads the file of a day.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
+        parse(json)
+    }
+
+    /// Whether all that happened was noted.
+    pub fn has_all_gaps(&self) -> bool {
+        self.gaps.len() < MOST_GAPS
     }
 }
 

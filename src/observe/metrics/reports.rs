@@ -15,8 +15,8 @@ use prometheus_client::{
 
 use crate::{evidence::streams::Class, ladder::Action, observe::status::ReportFigures};
 
-/// So many domains at most have a series for keys that nobody knows, and so many keys for passing
-/// less often.
+/// So many domains at most have a series for keys that nobody knows, so many keys for passing less
+/// often, and so many for mail that was not signed.
 const WITH_UNKNOWN: usize = 1000;
 /// The domains of so many at most have a series, those first that have waited for longest: the
 /// others can't be worse.
@@ -156,6 +156,7 @@ impl Collector for Reports {
         }
         encode_unknown(&mut encoder, &figures)?;
         encode_weaker(&mut encoder, &figures)?;
+        encode_replayed(&mut encoder, &figures)?;
         encode_mail(&mut encoder, &seen.domains)?;
         encode_ladder(&mut encoder, &seen.domains)
     }
@@ -294,6 +295,23 @@ fn encode_weaker(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -
             .saturating_sub(per_mille(one.passed, one.messages));
         let points = f64::from(less) / 10.0;
         ConstGauge::new(points).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn encode_replayed(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
+    let help = "Messages within a week that passed with a selector of ours by DMARC reports, beyond \
+                what was signed with it";
+    let name = "report_replayed_messages";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in figures.replayed_selectors.iter().take(WITH_UNKNOWN) {
+        let labels = [
+            ("organisation", one.organisation.as_str()),
+            ("domain", one.domain.as_str()),
+            ("selector", one.selector.as_str()),
+        ];
+        let more = i64::try_from(one.passed.saturating_sub(one.signed)).unwrap_or(i64::MAX);
+        ConstGauge::new(more).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
 }

@@ -39,6 +39,21 @@ fn of_domain(organisation: &OrganisationId, domain: &DomainName, found: &Senders
             "Reports: " (words::number(found.reports)) ", from " (found.from) " to " (found.to)
             ", as of " (parts::time(found.found))
         }
+        @if let Some(coverage) = &found.coverage {
+            p.muted {
+                "Coverage: " (coverage) ". The signatures are those with the selectors of this "
+                "domain, in all domains of the organisation."
+            }
+        }
+        @for replay in &found.replays {
+            p {
+                strong { "Replay" } ": from " (replay.from) " to " (replay.to) " receivers reported "
+                (words::number(replay.passed)) " messages that pass with the selector "
+                code { (replay.selector) } ", and " (words::number(replay.signed))
+                " were signed with it. Mail that was signed once is sent many times, or someone "
+                "else has the key: see " code { "ZegelDkimReplay" } " in alerts.md."
+            }
+        }
         @if let Some(climbing) = &found.climbing { (ladder(climbing)) }
         @if !found.streams.is_empty() {
             table.senders role="table" {
