@@ -314,3 +314,26 @@ impl Keystore {
 fn pages(organisation: &OrganisationId) -> String {
     format!("{organisation}.streams.json")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_is_said_in_per_cent_and_no_more_than_all_of_it() {
+        let of = |passed, signed| Coverage {
+            passed,
+            signed,
+            days: 28,
+        };
+        let half = of(1_000, 2_001);
+        assert_eq!(half.rounded().to_string(), "0.49");
+        let text = "reports tell of 49 % of 2001 signatures, on 28 days";
+        assert_eq!(half.to_string(), text);
+        let more = of(3_500, 2_000);
+        assert_eq!(more.rounded().to_string(), "1.75");
+        let text = "reports tell of 100 % and more of 2000 signatures, on 28 days";
+        assert_eq!(more.to_string(), text);
+        assert!(of(u64::MAX, 1).rounded() > 1.0 && of(0, 0).rounded() < 1.0);
+    }
+}

@@ -168,7 +168,7 @@ mod tests {
     }
 
     /// 35 days with 100 signatures each, but for these.
-    fn signatures(others: &[(i32, &str)]) -> Signatures {
+    fn known(others: &[(i32, &str)]) -> Signatures {
         let mut read: BTreeMap<i32, SignedDay> = (TODAY - 34..=TODAY)
             .map(|day| (day, file(&whole(PER_DAY))))
             .collect();
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn coverage_is_of_28_days_without_the_last_two() {
-        let signatures = signatures(&[]);
+        let signatures = known(&[]);
         assert_eq!(covered(&all_days(40), &signatures), Some((1120, 2800, 28)));
         // Reports began later; days on which none came count.
         let late = [
@@ -245,13 +245,13 @@ mod tests {
             (half, 27),
             (untold, 27),
         ] {
-            let signatures = signatures(&[(TODAY - 12, text)]);
+            let signatures = known(&[(TODAY - 12, text)]);
             let expected = Some((days * 40, days * 100, u16::try_from(days).unwrap()));
             assert_eq!(covered(&all_days(40), &signatures), expected, "{text}");
         }
         // Who did not send has no counts, and that is known.
         let quiet = r#"{"version":1,"organisations":{}}"#;
-        let counted = covered(&all_days(40), &signatures(&[(TODAY - 12, quiet)]));
+        let counted = covered(&all_days(40), &known(&[(TODAY - 12, quiet)]));
         assert_eq!(counted, Some((1120, 2700, 28)));
     }
 
@@ -263,14 +263,14 @@ mod tests {
             .map(|day| (day, file(&whole(PER_DAY))))
             .collect();
         let kept = read.keys().copied().collect();
-        let known = |today| Signatures::new(&kept, read.clone(), today).whole;
-        assert_eq!(known(TODAY), [TODAY - 3].into());
-        assert_eq!(known(TODAY - 2), [TODAY - 3, TODAY - 2].into());
+        let whole_on = |today| Signatures::new(&kept, read.clone(), today).whole;
+        assert_eq!(whole_on(TODAY), [TODAY - 3].into());
+        assert_eq!(whole_on(TODAY - 2), [TODAY - 3, TODAY - 2].into());
     }
 
     #[test]
     fn a_list_is_no_replay_and_mail_that_is_sent_ten_thousand_times_is() {
-        let signatures = signatures(&[]);
+        let signatures = known(&[]);
         // Ten days with 100 signatures each: four times as much is the most.
         let on = |passed: u64| [(TODAY - 3, passed)].into();
         assert_eq!(replayed(&all_days(100), &signatures), None);
@@ -300,7 +300,7 @@ mod tests {
     fn where_a_signer_was_not_counted_nothing_is_said() {
         let lost = r#"{"version":1,"organisations":{},"gaps":[{"signer":"a:1","from":"2026-01-29T10:00:00Z","until":"2026-01-29T10:01:00Z","kind":"lost"}]}"#;
         // Three days ago: that day, the one before and the two after it are left out.
-        let signatures = signatures(&[(TODAY - 3, lost)]);
+        let signatures = known(&[(TODAY - 3, lost)]);
         for day in TODAY - 4..=TODAY - 1 {
             assert_eq!(replayed(&[(day, 10_000)].into(), &signatures), None);
         }
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!((found.from, found.to), (TODAY - 7, TODAY - 5));
         assert_eq!(found.signed, 6 * PER_DAY);
         let silent = r#"{"version":1,"organisations":{},"silent":{"a:1":"2026-01-31T10:00:00Z"}}"#;
-        let today = super::tests::signatures(&[(TODAY, silent)]);
+        let today = known(&[(TODAY, silent)]);
         assert_eq!(replayed(&[(TODAY - 1, 10_000)].into(), &today), None);
         assert!(replayed(&[(TODAY - 2, 10_000)].into(), &today).is_some());
         assert_eq!(replayed(&all_days(10_000), &Signatures::default()), None);

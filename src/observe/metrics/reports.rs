@@ -326,6 +326,7 @@ mod tests {
     use prometheus_client::{encoding::text::encode, registry::Registry};
 
     use super::*;
+    use crate::observe::status::ReplayedSelector;
 
     fn shown(reports: &Reports) -> String {
         let mut registry = Registry::default();
@@ -371,6 +372,25 @@ mod tests {
             format!("dmarc_holds{{{named},code=\"unknown_stream\"}} 3"),
         ];
         assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn mail_that_was_not_signed_has_a_number() {
+        let reports = Reports::default();
+        let replayed = ReplayedSelector {
+            organisation: "een".to_owned(),
+            domain: "een.nl".to_owned(),
+            selector: "s1".to_owned(),
+            passed: 12_000,
+            signed: 500,
+        };
+        reports.set(Some(ReportFigures {
+            replayed_selectors: vec![replayed],
+            ..ReportFigures::default()
+        }));
+        let text = shown(&reports);
+        let line = "report_replayed_messages{organisation=\"een\",domain=\"een.nl\",selector=\"s1\"} 11500";
+        assert!(text.lines().any(|one| one == line), "{text}");
     }
 
     #[test]
