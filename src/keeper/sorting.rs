@@ -45,6 +45,19 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The alarms about one domain.
+    fn add(&mut self, (id, domain): (&OrganisationId, &DomainName), sender: &Sender) {
+        self.replayed
+            .extend(replayed((id, domain), &sender.its.replays));
+        if sender.unknown > 0 {
+            self.unknown.push(UnknownSelectors {
+                organisation: id.to_string(),
+                domain: domain.to_string(),
+                number: sender.unknown,
+            });
+        }
+    }
+
     /// What was known stays where nobody can tell: a flood of mail must not end an alarm.
     pub(super) fn after(mut self, before: Self) -> Self {
         let failed = std::mem::take(&mut self.failed);
@@ -160,7 +173,7 @@ impl Sorting<'_> {
         let before = keystore.senders(id).unwrap_or_default();
         let mut senders = Senders::default();
         let mut pages = StreamPages::default();
-        let mut passed = Vec::new();
+        let (mut passed, mut is_partial) = (Vec::new(), false);
         let sightings = keystore.sightings(id);
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
@@ -177,29 +190,17 @@ impl Sorting<'_> {
                     .map_err(|error| error.to_string())
             });
             match its {
-                Ok(Sender {
-                    its,
-                    pages: its_pages,
-                    figures,
-                    unknown,
-                    passed: its_passed,
-                }) => {
-                    passed.push(its_passed);
-                    found.replayed.extend(replayed((id, domain), &its.replays));
-                    senders.domains.insert(domain.clone(), its);
-                    pages.domains.insert(domain.clone(), its_pages);
-                    found.domains.push(figures);
-                    if unknown > 0 {
-                        found.unknown.push(UnknownSelectors {
-                            organisation: id.to_string(),
-                            domain: domain.to_string(),
-                            number: unknown,
-                        });
-                    }
+                Ok(sender) => {
+                    found.add((id, domain), &sender);
+                    passed.push(sender.passed);
+                    senders.domains.insert(domain.clone(), sender.its);
+                    pages.domains.insert(domain.clone(), sender.pages);
+                    found.domains.push(sender.figures);
                 }
                 Err(error) => {
                     tracing::warn!("who sends in the name of {domain} is not known: {error}");
                     found.failed.push(domain.to_string());
+                    is_partial = true;
                     // What was found before stays, with its time.
                     let known = before.domains.get(domain).cloned();
                     senders
@@ -213,7 +214,11 @@ impl Sorting<'_> {
                 }
             }
         }
-        self.cover(id, &passed, &mut senders);
+        if is_partial {
+            keep_coverage(&before, &mut senders);
+        } else {
+            self.cover(id, &passed, &mut senders);
+        }
         found.weaker.extend(self.weaker(id, &senders));
         bound(&mut senders, &mut pages);
         keep(keystore, id, &before, (&senders, &pages));
@@ -319,6 +324,14 @@ fn told(organisation: &OrganisationId, weaker: Weaker) -> WeakerSelector {
     }
 }
 
+/// Where one of the domains can't be told of, what was known before stays.
+fn keep_coverage(before: &Senders, senders: &mut Senders) {
+    for (domain, found) in &mut senders.domains {
+        let known = before.domains.get(domain);
+        found.coverage = known.and_then(|known| known.coverage);
+    }
+}
+
 fn keep(
     keystore: &Keystore,
     organisation: &OrganisationId,
@@ -366,8 +379,13 @@ mod tests {
             domain: domain.to_owned(),
             ..DomainFigures::default()
         };
+        let replayed = |domain: &str| ReplayedSelector {
+            domain: domain.to_owned(),
+            ..ReplayedSelector::default()
+        };
         let before = Found {
             unknown: vec![unknown("een.nl"), unknown("twee.nl")],
+            replayed: vec![replayed("een.nl"), replayed("twee.nl")],
             domains: vec![figures("een.nl"), figures("twee.nl")],
             ..Found::default()
         };
@@ -384,5 +402,6 @@ mod tests {
             .collect();
         assert_eq!(unknown, ["drie.nl", "een.nl"]);
         assert_eq!(found.domains, [figures("drie.nl"), figures("een.nl")]);
+        assert_eq!(found.replayed, [replayed("een.nl")]);
     }
 }

@@ -406,25 +406,7 @@ fn details(told: &ToldDomain, output: &mut Output) {
     if let Some(problem) = &told.problem {
         said(output, format_args!("  DNS: {problem}"));
     }
-    if let Some(last) = evidence.last_report {
-        said(
-            output,
-            format_args!(
-                "  reports: {} by {}, the last about {last}; days that count: {}",
-                evidence.reports, evidence.reporters, evidence.days
-            ),
-        );
-        said(
-            output,
-            format_args!(
-                "  messages: {}, legitimate: {}, of these aligned: {}",
-                evidence.messages, evidence.legitimate, evidence.legitimate_aligned
-            ),
-        );
-        if let Some(covered) = evidence.covered {
-            said(output, format_args!("  coverage: {covered}"));
-        }
-    }
+    proof(evidence, output);
     for hold in &told.holds {
         said(
             output,
@@ -449,6 +431,28 @@ fn details(told: &ToldDomain, output: &mut Output) {
             output,
             format_args!("  {} TXT \"{record}\"", told.advice.name),
         );
+    }
+}
+
+fn proof(evidence: &ToldEvidence, output: &mut Output) {
+    if let Some(last) = evidence.last_report {
+        said(
+            output,
+            format_args!(
+                "  reports: {} by {}, the last about {last}; days that count: {}",
+                evidence.reports, evidence.reporters, evidence.days
+            ),
+        );
+        said(
+            output,
+            format_args!(
+                "  messages: {}, legitimate: {}, of these aligned: {}",
+                evidence.messages, evidence.legitimate, evidence.legitimate_aligned
+            ),
+        );
+        if let Some(covered) = evidence.covered {
+            said(output, format_args!("  coverage: {covered}"));
+        }
     }
 }
 
