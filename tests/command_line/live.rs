@@ -307,6 +307,7 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
                     "organisations",
                     "put_off",
                     "rejected",
+                    "signed_by",
                     "unsigned",
                     "hazards",
                 ];
