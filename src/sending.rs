@@ -413,6 +413,9 @@ fn replays(
     passed: &PassedByDay,
     today: i32,
 ) -> Result<BTreeMap<String, Replay>, KeystoreError> {
+    if passed.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let mut signers: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (id, related) in ours.signers(policy_domain)? {
         for (_, selector) in related {

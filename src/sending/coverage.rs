@@ -54,7 +54,7 @@ impl Signatures {
             }
             for gap in &counted.gaps {
                 let days = number(day_of(gap.from))..=number(day_of(gap.until));
-                doubtful.extend(read.range(days).map(|(day, _)| *day));
+                doubtful.extend(read.keys().filter(|day| days.contains(day)));
             }
         }
         // What the keeper missed of a day it notes on the next one.
@@ -249,6 +249,10 @@ mod tests {
             let expected = Some((days * 40, days * 100, u16::try_from(days).unwrap()));
             assert_eq!(covered(&all_days(40), &signatures), expected, "{text}");
         }
+        // A gap that ends before it begins is none.
+        let odd = gap("2026-01-20T10:00:00", "2026-01-02T10:00:00", "lost");
+        let counted = covered(&all_days(40), &known(&[(TODAY - 12, &odd)]));
+        assert_eq!(counted, Some((1120, 2700, 28)));
         // Who did not send has no counts, and that is known.
         let quiet = r#"{"version":1,"organisations":{}}"#;
         let counted = covered(&all_days(40), &known(&[(TODAY - 12, quiet)]));
