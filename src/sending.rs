@@ -1,6 +1,9 @@
 //! Who sends in the name of a domain: what reports prove ([`crate::evidence`]), joined with the
 //! keys and the relays of whose domain it is.
 
+mod counted;
+mod coverage;
+mod covered;
 mod successors;
 
 use std::{
@@ -18,20 +21,25 @@ use crate::{
     evidence::{
         Store, StoreError,
         rollup::DAY,
-        selectors::{Seen, selectors, unknown_selectors},
+        selectors::{PassedByDay, Seen, passed, selectors, unknown_selectors},
         standing,
         streams::{Evidence, Stream, Window, streams},
     },
     keystore::{Keystore, KeystoreError},
     ladder::{
         Thresholds,
-        facts::{DAYS, Facts},
+        facts::{DAYS, Facts, Replay},
     },
     names::DomainName,
     organisation::Organisation,
 };
 
-pub use successors::{Weaker, weaker};
+pub use self::{
+    counted::signatures,
+    coverage::Signatures,
+    covered::Covered,
+    successors::{Weaker, weaker},
+};
 
 /// Days that may be asked for.
 const LONGEST_WINDOW: i32 = 3_650;
@@ -50,6 +58,9 @@ pub enum SendingError {
 /// Domains with selectors.
 type Signing = Rc<[(String, String)]>;
 
+/// An organisation with some of its domains and selectors.
+type Signer<'a> = (&'a str, Vec<(String, String)>);
+
 /// What evidence is joined with.
 #[derive(Debug)]
 pub struct Ours<'a> {
@@ -60,6 +71,8 @@ pub struct Ours<'a> {
     most: usize,
     /// The numbers of the ladder.
     thresholds: Thresholds,
+    /// What was signed.
+    signatures: Signatures,
     /// Whose each domain is, parked ones with them.
     owners: HashMap<&'a str, &'a Organisation>,
     /// Those who have a domain below this name.
@@ -99,6 +112,7 @@ impl<'a> Ours<'a> {
             only_authenticated: settings.authserv_id.is_some(),
             most,
             thresholds: Thresholds::default(),
+            signatures: Signatures::default(),
             owners,
             below,
             keyrings: RefCell::default(),
@@ -124,6 +138,17 @@ impl<'a> Ours<'a> {
     #[must_use]
     pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
         Self { thresholds, ..self }
+    }
+
+    /// What the keeper counted is compared with what is reported.
+    #[must_use]
+    pub fn with_signatures(self, signatures: Signatures) -> Self {
+        Self { signatures, ..self }
+    }
+
+    /// What the keeper counted of signatures.
+    pub fn signatures(&self) -> &Signatures {
+        &self.signatures
     }
 
     /// The numbers of the ladder.
@@ -152,14 +177,28 @@ impl<'a> Ours<'a> {
         }
     }
 
+    /// Those who have this domain or one below it.
+    pub fn related(&self, domain: &DomainName) -> impl Iterator<Item = &'a Organisation> {
+        let below = self.below.get(domain.as_str()).into_iter().flatten();
+        self.owner(domain).into_iter().chain(below.copied())
+    }
+
     /// The selectors of those who have this domain or one below it, ever: what was rotated out
     /// still comes by forwarding.
     fn selectors(&self, domain: &DomainName) -> Result<BTreeSet<(String, String)>, KeystoreError> {
-        let below = self.below.get(domain.as_str()).into_iter().flatten();
-        let all = self.owner(domain).into_iter().chain(below.copied());
-        let (mut selectors, mut read) = (BTreeSet::new(), BTreeSet::new());
+        let signers = self.signers(domain)?;
+        Ok(signers
+            .into_iter()
+            .flat_map(|(_, related)| related)
+            .collect())
+    }
+
+    /// The same, by whose they are.
+    fn signers(&self, domain: &DomainName) -> Result<Vec<Signer<'a>>, KeystoreError> {
+        let all = self.related(domain);
+        let (mut signers, mut read) = (Vec::new(), BTreeSet::new());
         let Some(keystore) = self.keystore else {
-            return Ok(selectors);
+            return Ok(signers);
         };
         let domain = domain.as_str();
         for organisation in all {
@@ -171,9 +210,9 @@ impl<'a> Ours<'a> {
             let related = signing
                 .iter()
                 .filter(|(name, _)| is_below(name, domain) || is_below(domain, name));
-            selectors.extend(related.cloned());
+            signers.push((organisation.id.as_str(), related.cloned().collect()));
         }
-        Ok(selectors)
+        Ok(signers)
     }
 
     /// The domains of an organisation with their selectors.
@@ -245,6 +284,8 @@ pub struct Climb {
     pub facts: Facts,
     /// Our selectors, with what reports of the last [`DAYS`] say of them.
     pub selectors: BTreeMap<(String, String), Seen>,
+    /// What of it passed on each of these days.
+    pub passed: PassedByDay,
 }
 
 impl Climb {
@@ -256,6 +297,7 @@ impl Climb {
                 ..Facts::default()
             },
             selectors: BTreeMap::new(),
+            passed: PassedByDay::new(),
         }
     }
 }
@@ -341,6 +383,8 @@ fn climb_with(
     (facts.reports, facts.ignored_reports) =
         store.reports(name, lately, |flags| ours.counts(flags))?;
     let mut seen = selectors(evidence, lately);
+    let passed = passed(evidence, lately, &own);
+    facts.replays = replays(ours, policy_domain, &passed, today)?;
     Ok(Climb {
         facts,
         selectors: own
@@ -350,7 +394,42 @@ fn climb_with(
                 (one, seen)
             })
             .collect(),
+        passed,
     })
+}
+
+/// Selectors with which far more mail passes under this policy than was signed with them. Only what
+/// reporters say counts who have reported for four weeks: who begins to report raises no alarm.
+fn replays(
+    ours: &Ours<'_>,
+    policy_domain: &DomainName,
+    passed: &PassedByDay,
+    today: i32,
+) -> Result<BTreeMap<String, Replay>, KeystoreError> {
+    if passed.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut signers: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (id, related) in ours.signers(policy_domain)? {
+        for (_, selector) in related {
+            signers.entry(selector).or_default().insert(id);
+        }
+    }
+    let mut by_selector: BTreeMap<&str, BTreeMap<i32, u64>> = BTreeMap::new();
+    for ((_, selector), days) in passed {
+        let sums = by_selector.entry(selector).or_default();
+        for (day, passed) in days {
+            let sum = sums.entry(*day).or_default();
+            *sum = sum.saturating_add(passed.settled);
+        }
+    }
+    let found = by_selector.into_iter().filter_map(|(selector, days)| {
+        let ids: Vec<&str> = signers.get(selector)?.iter().copied().collect();
+        let signed = |day| ours.signatures.of(&ids, selector, day);
+        let replay = coverage::replay(&days, signed, today, &ours.thresholds)?;
+        Some((selector.to_owned(), replay))
+    });
+    Ok(found.collect())
 }
 
 /// What is said of each domain and selector that signed, in what is kept under the policy of this

@@ -12,7 +12,7 @@ use serde_json::Value;
 use support::keeper::{Keeper, command};
 use support::name_world::World;
 use support::port::Port;
-use support::reports::{Reported, ingest_days};
+use support::reports::{Reported, ingest_days, ingest_days_then};
 use support::zegel::{Org, Zegel};
 use zegel::dkim::Algorithm::Ed25519Sha256;
 
@@ -240,6 +240,89 @@ fn a_new_key_stands_beside_the_old_one_and_passing_less_is_an_alarm() {
         "{}",
         keeper.page()
     );
+}
+
+/// As if the keeper had counted these signatures of `een` on each of the last days.
+fn count_signed(zegel: &Zegel, selector: &str, signed: u64) {
+    let now = jiff::Timestamp::now();
+    let date = |ago: i64| -> jiff::civil::Date {
+        let then = jiff::Timestamp::from_second(now.as_second() - ago * 86_400).expect("a time");
+        let date = then.strftime("%Y-%m-%d").to_string();
+        date.parse().expect("a day")
+    };
+    for ago in 0..35 {
+        let day = date(ago);
+        let until = if ago == 0 {
+            now.to_string()
+        } else {
+            format!("{day}T23:59:00Z")
+        };
+        let text = format!(
+            "{{\"version\":1,\"day\":\"{day}\",\"until\":\"{until}\",\"organisations\":{{\"een\":{{\
+             \"signed\":{signed},\"signed_by\":{{\"{selector}\":{signed}}}}}}},\"signers\":{{}}}}"
+        );
+        let keystore = zegel.keystore();
+        let written = keystore.write_counts(day, text.as_bytes(), date(0), 35);
+        written.expect("the counts");
+    }
+}
+
+#[test]
+fn how_much_reports_tell_of_and_mail_that_was_not_signed_are_seen() {
+    let world = World::start();
+    world.set_ttl(1);
+    let http = Port::free();
+    let zegel = signer(&world, &http);
+    let folder = zegel.path("");
+    publish(&world, &zegel, &format!("v=DMARC1; p=none; {RUA}"));
+    let keys = json(&folder, &["key", "list", "een", "--json"]);
+    let selector = keys["keys"][0]["selector"].as_str().expect("a selector");
+    count_signed(&zegel, selector, 400);
+    let report = |days, messages, then| {
+        let rows = [("192.0.2.1", selector, messages, true)];
+        let told = Reported {
+            domain: DOMAIN,
+            from: DOMAIN,
+            policy: "<p>none</p>",
+            rows: &rows,
+        };
+        ingest_days_then(&folder, days, &told, then);
+    };
+    // They have reported for long.
+    report(41..=42, 100, 40);
+    report(1..=34, 100, 0);
+    let mut keeper = Keeper::start(&folder, &http);
+    let page = || zegel.page("/org/een").expect("the page");
+    let covered = "Coverage: reports tell of 75 % of 11200 signatures, on 28 days.";
+    wait_for(&keeper, "the page says it", || page().contains(covered));
+    let alarm = "zegel_report_replayed_messages{";
+    assert!(!keeper.shows(alarm), "{}", keeper.page());
+    let evidence = || {
+        let status = json(&folder, &["dmarc", "status", "een", "--json"]);
+        status["domains"][0].clone()
+    };
+    assert_eq!(evidence()["evidence"]["coverage"], 0.75);
+    // One message goes to tens of thousands.
+    report(2..=2, 10_000, 0);
+    keeper.restart("-TERM");
+    let metric =
+        format!("{alarm}organisation=\"een\",domain=\"{DOMAIN}\",selector=\"{selector}\"}} 28100");
+    wait_for(&keeper, &metric, || keeper.shows(&metric));
+    let found = &evidence()["findings"][0];
+    assert_eq!(
+        (&found["code"], &found["selector"]),
+        (&"dkim.replay".into(), &selector.into())
+    );
+    let status = command(&folder, &["status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    let status = String::from_utf8(status.stdout).expect("text");
+    let line = format!(
+        "more mail passes with the key {selector} of {DOMAIN} than was signed with it (32100 \
+         messages in a week, by DMARC reports, and 4000 signatures): see ZegelDkimReplay in "
+    );
+    assert!(status.contains(&line), "{status}");
+    let told = "<strong>Replay</strong>: from ";
+    wait_for(&keeper, "the page has the alarm", || page().contains(told));
 }
 
 #[test]

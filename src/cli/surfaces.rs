@@ -238,6 +238,8 @@ fn write_climbing(keystore: &Keystore, row: &Row, climbing: &Climbing) {
         others: 0,
         other_messages: 0,
         selectors: Vec::new(),
+        coverage: None,
+        replays: Vec::new(),
         climbing: Some(climbing.clone()),
         names_below: BTreeSet::new(),
     };

@@ -253,9 +253,11 @@ impl Described {
             list_messages,
             failed_messages,
             failed_share,
+            replay_factor,
+            replay_messages,
             confirm,
         } = thresholds;
-        let values: [(&str, &dyn Display); 13] = [
+        let values: [(&str, &dyn Display); 15] = [
             ("none_days", none_days),
             ("quarantine_test_days", quarantine_test_days),
             ("quarantine_days", quarantine_days),
@@ -268,6 +270,8 @@ impl Described {
             ("list_messages", list_messages),
             ("failed_messages", failed_messages),
             ("failed_share", failed_share),
+            ("replay_factor", replay_factor),
+            ("replay_messages", replay_messages),
             ("confirm", confirm),
         ];
         for (key, value) in values {

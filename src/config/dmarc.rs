@@ -11,6 +11,7 @@ use crate::ladder::{Share, Thresholds};
 const MOST_DAYS: usize = 365;
 const MOST_REPORTERS: usize = 100;
 const MOST_MESSAGES: usize = 1_000_000;
+const MOST_TIMES: usize = 1_000;
 
 pub(super) fn read(mut section: Section<'_>) -> Thresholds {
     let defaults = Thresholds::default();
@@ -25,6 +26,7 @@ pub(super) fn read(mut section: Section<'_>) -> Thresholds {
     let quarantine_days = small("quarantine_days", defaults.quarantine_days, MOST_DAYS);
     let reject_test_days = small("reject_test_days", defaults.reject_test_days, MOST_DAYS);
     let reporters = small("reporters", defaults.reporters, MOST_REPORTERS);
+    let replay_factor = small("replay_factor", defaults.replay_factor, MOST_TIMES);
     let mut messages = |key, default: u64| {
         let read = section.read(key, number(1..=MOST_MESSAGES));
         read.and_then(|number| u64::try_from(number).ok())
@@ -33,6 +35,7 @@ pub(super) fn read(mut section: Section<'_>) -> Thresholds {
     let unknown_messages = messages("unknown_messages", defaults.unknown_messages);
     let list_messages = messages("list_messages", defaults.list_messages);
     let failed_messages = messages("failed_messages", defaults.failed_messages);
+    let replay_messages = messages("replay_messages", defaults.replay_messages);
     let thresholds = Thresholds {
         none_days,
         quarantine_test_days,
@@ -46,6 +49,8 @@ pub(super) fn read(mut section: Section<'_>) -> Thresholds {
         list_messages,
         failed_messages,
         failed_share: section.read_or("failed_share", defaults.failed_share, share),
+        replay_factor,
+        replay_messages,
         confirm: section.read_or("confirm", defaults.confirm, truth),
     };
     section.finish();

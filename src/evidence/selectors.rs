@@ -1,11 +1,12 @@
 //! Selectors: what reports say of each key that signs in the name of a domain. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     identity::Signed,
     rollup::extra,
-    streams::{Evidence, Stream, Window},
+    streams::{Evidence, NEW, Stream, Window},
+    suffix::organisational,
 };
 use crate::report::Outcome;
 
@@ -26,20 +27,7 @@ pub struct Seen {
 /// reporter gave no selector is left out. A report that is too long to tell its days counts its
 /// messages, and gives no day.
 pub fn selectors(evidence: &Evidence, window: Window) -> BTreeMap<(String, String), Seen> {
-    // A message may have several signatures of one selector: it counts once.
-    let known = evidence.identities.iter();
-    let signed: Vec<BTreeMap<(&str, &str), bool>> = known
-        .map(|identity| {
-            let mut signed = BTreeMap::new();
-            for one in &identity.signatures {
-                if !one.selector.is_empty() {
-                    *signed.entry((&*one.domain, &*one.selector)).or_default() |=
-                        one.outcome == Outcome::Pass;
-                }
-            }
-            signed
-        })
-        .collect();
+    let signed = signatures(evidence);
     let mut seen: BTreeMap<(&str, &str), Seen> = BTreeMap::new();
     for line in evidence.lines.iter().filter(|line| window.has(line.day)) {
         for (name, passes) in signed.get(line.identity).into_iter().flatten() {
@@ -58,6 +46,80 @@ pub fn selectors(evidence: &Evidence, window: Window) -> BTreeMap<(String, Strin
     }
     seen.into_iter()
         .map(|((domain, selector), seen)| ((domain.to_owned(), selector.to_owned()), seen))
+        .collect()
+}
+
+/// What each identity of the evidence is signed with, and whether that passes. A message may have
+/// several signatures of one selector: it counts once.
+fn signatures(evidence: &Evidence) -> Vec<BTreeMap<(&str, &str), bool>> {
+    let known = evidence.identities.iter();
+    known
+        .map(|identity| {
+            let mut signed = BTreeMap::new();
+            for one in &identity.signatures {
+                if !one.selector.is_empty() {
+                    *signed.entry((&*one.domain, &*one.selector)).or_default() |=
+                        one.outcome == Outcome::Pass;
+                }
+            }
+            signed
+        })
+        .collect()
+}
+
+/// Messages of one day that passed with a selector.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Passed {
+    /// By reporters who are believed: see [`Evidence::newcomers`].
+    pub messages: u64,
+    /// By reporters whose first report came in four weeks before that day, or earlier. What is
+    /// said of one who began to report is doubted even where all others did so too.
+    pub settled: u64,
+}
+
+/// By domain and selector, and by day in days since 1970.
+pub type PassedByDay = BTreeMap<(String, String), BTreeMap<i32, Passed>>;
+
+/// How many messages of each of these days passed with selectors of ours. What is too long to tell
+/// its days is left out.
+pub fn passed(
+    evidence: &Evidence,
+    window: Window,
+    ours: &BTreeSet<(String, String)>,
+) -> PassedByDay {
+    let signed = signatures(evidence);
+    let newcomers = evidence.newcomers();
+    let mut first: HashMap<&str, i32> = HashMap::new();
+    for (reporter, day) in &evidence.first_received {
+        let known = first.entry(organisational(reporter)).or_insert(*day);
+        *known = (*day).min(*known);
+    }
+    let is_settled = |reporter: &str, day: i32| {
+        let first = first.get(organisational(reporter));
+        first.is_some_and(|first| day >= first.saturating_add(NEW))
+    };
+    let mut passed: BTreeMap<(&str, &str), BTreeMap<i32, Passed>> = BTreeMap::new();
+    for line in evidence.lines.iter().filter(|line| window.has(line.day)) {
+        let (reporter, day) = (&*line.reporter, line.day);
+        if line.flags & extra::LONG != 0 || newcomers.doubts(reporter, day) {
+            continue;
+        }
+        let is_settled = is_settled(reporter, day);
+        for (name, passes) in signed.get(line.identity).into_iter().flatten() {
+            if !passes {
+                continue;
+            }
+            let of_day = passed.entry(*name).or_default().entry(day).or_default();
+            of_day.messages = of_day.messages.saturating_add(line.messages);
+            if is_settled {
+                of_day.settled = of_day.settled.saturating_add(line.messages);
+            }
+        }
+    }
+    passed
+        .into_iter()
+        .map(|((domain, selector), days)| ((domain.to_owned(), selector.to_owned()), days))
+        .filter(|(name, _)| ours.contains(name))
         .collect()
 }
 

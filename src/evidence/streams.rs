@@ -23,7 +23,7 @@ use crate::{
 const RECENT: i32 = 14;
 /// Days for which someone who begins to report is not believed; and days from when so many have
 /// begun, within which others are believed at once.
-const NEW: i32 = 28;
+pub(super) const NEW: i32 = 28;
 const OTHERS: usize = 3;
 /// With fewer messages in these days, nothing is said of that.
 const ENOUGH: u64 = 20;

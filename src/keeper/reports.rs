@@ -111,6 +111,7 @@ fn tell(metrics: &KeeperMetrics, known: Option<&ReportFigures>, found: &Found) {
     let figures = known.map(|known| ReportFigures {
         unknown_selectors: found.unknown.clone(),
         weaker_selectors: found.weaker.clone(),
+        replayed_selectors: found.replayed.clone(),
         ..known.clone()
     });
     metrics.reports(figures);
@@ -202,6 +203,7 @@ fn look(scene: &Scene) -> Result<Option<ReportFigures>, StoreError> {
         // Sorting finds them.
         unknown_selectors: Vec::new(),
         weaker_selectors: Vec::new(),
+        replayed_selectors: Vec::new(),
         problem: None,
     }))
 }

@@ -8,7 +8,10 @@ use crate::{
         selectors::Seen,
         streams::{Counted, Stream, Window},
     },
-    keystore::{Largest, SelectorSeen, Senders, SendingStream, StreamPage, StreamPages},
+    keystore::{
+        Largest, ReplaySeen, SelectorSeen, Senders, SendingStream, StreamPage, StreamPages,
+    },
+    ladder::facts::Replay,
     sending::date,
 };
 
@@ -106,5 +109,22 @@ pub(super) fn selectors(seen: &BTreeMap<(String, String), Seen>) -> Vec<Selector
     let mut told: Vec<SelectorSeen> = told.collect();
     told.sort_by_key(|one| Reverse(one.messages));
     told.truncate(SELECTORS);
+    told
+}
+
+/// Our selectors with which far more mail passes than was signed, those with the most of it.
+pub(super) fn replays(found: &BTreeMap<String, Replay>) -> Vec<ReplaySeen> {
+    let told = found.iter().filter_map(|(selector, replay)| {
+        Some(ReplaySeen {
+            selector: selector.parse().ok()?,
+            from: date(replay.from),
+            to: date(replay.to),
+            passed: replay.passed,
+            signed: replay.signed,
+        })
+    });
+    let mut told: Vec<ReplaySeen> = told.collect();
+    told.sort_by_key(|one| Reverse(one.passed.saturating_sub(one.signed)));
+    told.truncate(MOST);
     told
 }

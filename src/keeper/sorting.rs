@@ -9,20 +9,20 @@ use super::{
     climbing::{climbing, figures},
     hooks::Scene,
     passed::MOST_FACTS,
-    shown::{bound, page, selectors, shown},
+    shown::{bound, page, replays, selectors, shown},
 };
 use crate::{
     config::SendersBelow,
-    evidence::{Store, rollup::DAY, streams::Window},
-    keystore::{Keystore, Senders, SendersOf, Sightings, StreamPage, StreamPages},
+    evidence::{Store, rollup::DAY, selectors::PassedByDay, streams::Window},
+    keystore::{Keystore, ReplaySeen, Senders, SendersOf, Sightings, StreamPage, StreamPages},
     ladder::facts::{DAYS, MOST_NAMES},
     names::{DomainName, OrganisationId},
     observe::{
         metrics::keeper::DomainFigures,
-        status::{UnknownSelectors, WeakerSelector},
+        status::{ReplayedSelector, UnknownSelectors, WeakerSelector},
     },
     organisation::Organisation,
-    sending::{self, Ours, SendingError, Weaker, date},
+    sending::{self, Covered, Ours, SendingError, Signatures, Weaker, date},
 };
 
 /// So many streams of a domain are shown.
@@ -35,6 +35,8 @@ pub(super) struct Found {
     pub(super) unknown: Vec<UnknownSelectors>,
     /// New keys whose mail passes less often than that of the ones before.
     pub(super) weaker: Vec<WeakerSelector>,
+    /// Selectors of ours with which far more mail passes than was signed.
+    pub(super) replayed: Vec<ReplayedSelector>,
     /// The numbers of each domain with reports.
     pub(super) domains: Vec<DomainFigures>,
     /// Domains of which nobody could tell.
@@ -44,6 +46,19 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The alarms about one domain.
+    fn add(&mut self, (id, domain): (&OrganisationId, &DomainName), sender: &Sender) {
+        self.replayed
+            .extend(replayed((id, domain), &sender.its.replays));
+        if sender.unknown > 0 {
+            self.unknown.push(UnknownSelectors {
+                organisation: id.to_string(),
+                domain: domain.to_string(),
+                number: sender.unknown,
+            });
+        }
+    }
+
     /// What was known stays where nobody can tell: a flood of mail must not end an alarm.
     pub(super) fn after(mut self, before: Self) -> Self {
         let failed = std::mem::take(&mut self.failed);
@@ -52,6 +67,9 @@ impl Found {
             .extend(stays.filter(|one| failed.contains(&one.domain)));
         let stays = before.weaker.into_iter();
         self.weaker
+            .extend(stays.filter(|one| failed.contains(&one.domain)));
+        let stays = before.replayed.into_iter();
+        self.replayed
             .extend(stays.filter(|one| failed.contains(&one.domain)));
         let stay = before.domains.into_iter();
         self.domains
@@ -68,6 +86,8 @@ struct Sender {
     figures: DomainFigures,
     /// How many keys sign that nobody knows.
     unknown: u64,
+    /// What passed with keys of ours.
+    passed: PassedByDay,
 }
 
 /// What it is found out from.
@@ -90,20 +110,24 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
     let numbers = store.as_ref().map(Store::numbers).transpose()?;
     let latest = numbers.unwrap_or_default().latest;
     let organisations = &scene.organisations;
+    let ours = Ours::new(
+        organisations,
+        Some(keystore),
+        &scene.relays,
+        &scene.reports,
+        MOST_FACTS,
+    );
+    let with_reports: HashSet<&str> = latest.keys().map(String::as_str).collect();
+    let signatures = signatures(&ours, keystore, &with_reports);
     let sorting = Sorting {
         store: store.as_ref(),
-        ours: Ours::new(
-            organisations,
-            Some(keystore),
-            &scene.relays,
-            &scene.reports,
-            MOST_FACTS,
-        )
-        .with_thresholds(scene.thresholds),
+        ours: ours
+            .with_thresholds(scene.thresholds)
+            .with_signatures(signatures),
         keystore,
         below: scene.claims.below(),
         reports_to: scene.reports_to.as_deref(),
-        with_reports: latest.keys().map(String::as_str).collect(),
+        with_reports,
     };
     let mut found = Found {
         is_whole: true,
@@ -124,6 +148,28 @@ pub(super) fn sort(scene: &Scene, keystore: &Keystore) -> Result<Found, SendingE
     Ok(found)
 }
 
+/// What was signed by those whose keys reports may tell of. Without it nothing is compared.
+fn signatures(ours: &Ours<'_>, keystore: &Keystore, with_reports: &HashSet<&str>) -> Signatures {
+    let names = with_reports.iter().filter_map(|name| name.parse().ok());
+    let names: Vec<DomainName> = names.collect();
+    let wanted = names.iter().flat_map(|name| ours.related(name));
+    let wanted: HashSet<&str> = wanted.map(|one| one.id.as_str()).collect();
+    if wanted.is_empty() {
+        return Signatures::default();
+    }
+    let read = sending::signatures(keystore, today(), |id| wanted.contains(id));
+    read.unwrap_or_else(|error| {
+        tracing::warn!("reports are not compared with what was signed: {error}");
+        Signatures::default()
+    })
+}
+
+/// In days since 1970.
+fn today() -> i32 {
+    let days = Timestamp::now().as_second().div_euclid(DAY);
+    i32::try_from(days).unwrap_or(i32::MAX)
+}
+
 impl Sorting<'_> {
     fn organisation(&self, organisation: &Organisation, found: &mut Found) {
         let id = &organisation.id;
@@ -131,6 +177,7 @@ impl Sorting<'_> {
         let before = keystore.senders(id).unwrap_or_default();
         let mut senders = Senders::default();
         let mut pages = StreamPages::default();
+        let (mut passed, mut is_partial) = (Vec::new(), false);
         let sightings = keystore.sightings(id);
         let domains = organisation.domains.iter().chain(&organisation.parked);
         for domain in domains.filter(|one| self.with_reports.contains(one.as_str())) {
@@ -147,26 +194,17 @@ impl Sorting<'_> {
                     .map_err(|error| error.to_string())
             });
             match its {
-                Ok(Sender {
-                    its,
-                    pages: its_pages,
-                    figures,
-                    unknown,
-                }) => {
-                    senders.domains.insert(domain.clone(), its);
-                    pages.domains.insert(domain.clone(), its_pages);
-                    found.domains.push(figures);
-                    if unknown > 0 {
-                        found.unknown.push(UnknownSelectors {
-                            organisation: id.to_string(),
-                            domain: domain.to_string(),
-                            number: unknown,
-                        });
-                    }
+                Ok(sender) => {
+                    found.add((id, domain), &sender);
+                    passed.push(sender.passed);
+                    senders.domains.insert(domain.clone(), sender.its);
+                    pages.domains.insert(domain.clone(), sender.pages);
+                    found.domains.push(sender.figures);
                 }
                 Err(error) => {
                     tracing::warn!("who sends in the name of {domain} is not known: {error}");
                     found.failed.push(domain.to_string());
+                    is_partial = true;
                     // What was found before stays, with its time.
                     let known = before.domains.get(domain).cloned();
                     senders
@@ -179,6 +217,11 @@ impl Sorting<'_> {
                         .extend(known.map(|known| (domain.clone(), known)));
                 }
             }
+        }
+        if is_partial {
+            keep_coverage(&before, &mut senders);
+        } else {
+            self.cover(id, &passed, &mut senders);
         }
         found.weaker.extend(self.weaker(id, &senders));
         bound(&mut senders, &mut pages);
@@ -202,7 +245,7 @@ impl Sorting<'_> {
         sightings: &Sightings,
     ) -> Result<Sender, SendingError> {
         let now = Timestamp::now();
-        let today = i32::try_from(now.as_second().div_euclid(DAY)).unwrap_or(i32::MAX);
+        let today = today();
         let (climb, sorted) = sending::climb_and_sort(store, &self.ours, domain, today)?;
         let streams = sorted.streams;
         let others = streams.iter().skip(SHOWN);
@@ -229,6 +272,9 @@ impl Sorting<'_> {
             other_messages: others.map(|stream| stream.messages).sum(),
             streams: streams.iter().take(SHOWN).map(shown).collect(),
             selectors: selectors(&sorted.selectors),
+            // Known once all of its domains are.
+            coverage: None,
+            replays: replays(&facts.replays),
             climbing,
             names_below,
         };
@@ -242,8 +288,38 @@ impl Sorting<'_> {
             pages: largest.map(|stream| page(stream, window)).collect(),
             figures,
             unknown,
+            passed: climb.passed,
         })
     }
+
+    /// How much of its mail reports tell of, from what passed under its policies.
+    fn cover(&self, id: &OrganisationId, passed: &[PassedByDay], senders: &mut Senders) {
+        if passed.is_empty() {
+            return;
+        }
+        // One that can't be read has been told of.
+        let keyring = self.keystore.read_keyring(id).unwrap_or_default();
+        let signatures = self.ours.signatures();
+        let covered = Covered::new(signatures, (id, &keyring), passed.iter(), today());
+        for (domain, found) in &mut senders.domains {
+            found.coverage = covered.of(domain);
+        }
+    }
+}
+
+/// What is told of the keys of a domain with which more mail passes than was signed.
+fn replayed(
+    (organisation, domain): (&OrganisationId, &DomainName),
+    replays: &[ReplaySeen],
+) -> Vec<ReplayedSelector> {
+    let told = replays.iter().map(|one| ReplayedSelector {
+        organisation: organisation.to_string(),
+        domain: domain.to_string(),
+        selector: one.selector.to_string(),
+        passed: one.passed,
+        signed: one.signed,
+    });
+    told.collect()
 }
 
 /// What is told of one new key.
@@ -258,6 +334,14 @@ fn told(organisation: &OrganisationId, weaker: Weaker) -> WeakerSelector {
         before: old.selector.to_string(),
         before_messages: old.messages,
         before_passed: old.passed,
+    }
+}
+
+/// Where one of the domains can't be told of, what was known before stays.
+fn keep_coverage(before: &Senders, senders: &mut Senders) {
+    for (domain, found) in &mut senders.domains {
+        let known = before.domains.get(domain);
+        found.coverage = known.and_then(|known| known.coverage);
     }
 }
 
@@ -308,8 +392,13 @@ mod tests {
             domain: domain.to_owned(),
             ..DomainFigures::default()
         };
+        let replayed = |domain: &str| ReplayedSelector {
+            domain: domain.to_owned(),
+            ..ReplayedSelector::default()
+        };
         let before = Found {
             unknown: vec![unknown("een.nl"), unknown("twee.nl")],
+            replayed: vec![replayed("een.nl"), replayed("twee.nl")],
             domains: vec![figures("een.nl"), figures("twee.nl")],
             ..Found::default()
         };
@@ -326,5 +415,6 @@ mod tests {
             .collect();
         assert_eq!(unknown, ["drie.nl", "een.nl"]);
         assert_eq!(found.domains, [figures("drie.nl"), figures("een.nl")]);
+        assert_eq!(found.replayed, [replayed("een.nl")]);
     }
 }

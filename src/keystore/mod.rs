@@ -73,7 +73,10 @@ pub use self::{
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
     restoring::Restored,
-    senders::{Largest, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage, StreamPages},
+    senders::{
+        Coverage, Largest, ReplaySeen, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage,
+        StreamPages,
+    },
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
     witness::{Doubt, Lineage, Witness},

@@ -1,7 +1,10 @@
 //! Who sends in the names of an organisation's domains, for the status page: what the keeper found
 //! in the reports, shortened. Nothing that signs depends on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -45,6 +48,12 @@ pub struct SendersOf {
     /// What is said of selectors of ours, those with the most messages.
     #[serde(default)]
     pub selectors: Vec<SelectorSeen>,
+    /// How much of the mail with its selectors reports tell of; none if nobody can tell.
+    #[serde(default)]
+    pub coverage: Option<Coverage>,
+    /// Its selectors with which far more mail passes than was signed.
+    #[serde(default)]
+    pub replays: Vec<ReplaySeen>,
     /// How far its DMARC record has come; none if nobody knows which it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
@@ -52,6 +61,59 @@ pub struct SendersOf {
     /// in the DNS. None if there are too many to ask.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub names_below: BTreeSet<String>,
+}
+
+/// How much of the mail reports tell of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Messages that passed, by reports.
+    pub passed: u64,
+    /// Signatures that were made.
+    pub signed: u64,
+    /// On so many days.
+    pub days: u16,
+}
+
+impl Coverage {
+    /// Messages for each signature, in hundredths; over 1 where receivers count many recipients of
+    /// one message.
+    pub fn rounded(self) -> f64 {
+        let hundredths = u128::from(self.passed) * 100 / u128::from(self.signed.max(1));
+        f64::from(u32::try_from(hundredths).unwrap_or(u32::MAX)) / 100.0
+    }
+}
+
+/// As `reports tell of 41 % of 61230 signatures, on 28 days`; what is over 100 % is said to be that.
+impl fmt::Display for Coverage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            passed,
+            signed,
+            days,
+        } = self;
+        let percent = u128::from(*passed) * 100 / u128::from((*signed).max(1));
+        let more = if percent > 100 { " and more" } else { "" };
+        let percent = percent.min(100);
+        write!(
+            formatter,
+            "reports tell of {percent} %{more} of {signed} signatures, on {days} days"
+        )
+    }
+}
+
+/// Mail that passes with a selector of ours, and that was not signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReplaySeen {
+    /// Which.
+    pub selector: Selector,
+    /// The first of the days, UTC.
+    pub from: Date,
+    /// The last.
+    pub to: Date,
+    /// Messages of these days that passed with it, by reports.
+    pub passed: u64,
+    /// Signatures of it that were made then, on the two days before or on the one after.
+    pub signed: u64,
 }
 
 /// What receivers report of mail that is signed with a selector.
@@ -258,4 +320,27 @@ impl Keystore {
 /// Beside the file with all senders.
 fn pages(organisation: &OrganisationId) -> String {
     format!("{organisation}.streams.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_is_said_in_per_cent_and_no_more_than_all_of_it() {
+        let of = |passed, signed| Coverage {
+            passed,
+            signed,
+            days: 28,
+        };
+        let half = of(1_000, 2_001);
+        assert_eq!(half.rounded().to_string(), "0.49");
+        let text = "reports tell of 49 % of 2001 signatures, on 28 days";
+        assert_eq!(half.to_string(), text);
+        let more = of(3_500, 2_000);
+        assert_eq!(more.rounded().to_string(), "1.75");
+        let text = "reports tell of 100 % and more of 2000 signatures, on 28 days";
+        assert_eq!(more.to_string(), text);
+        assert!(of(u64::MAX, 1).rounded() > 1.0 && of(0, 0).rounded() < 1.0);
+    }
 }

@@ -165,6 +165,8 @@ mod tests {
             others: 0,
             other_messages: 0,
             selectors: Vec::new(),
+            coverage: None,
+            replays: Vec::new(),
             climbing: Some(Climbing::of("publish", &[], now)),
             names_below: BTreeSet::new(),
         };

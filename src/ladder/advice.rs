@@ -49,6 +49,9 @@ words! {
     pub enum Finding {
         /// A signature passes with a key that is neither ours nor of a stream that someone named.
         UnknownSelector = "dkim.unknown_selector",
+        /// Far more mail passes with a selector of ours than was signed with it. It is about the
+        /// selector, and no stream.
+        Replay = "dkim.replay",
         /// Mail passes in the name of a domain that never sends.
         ParkedPasses = "dmarc.parked_passes",
         /// Strict alignment would lose mail of this stream.
@@ -93,7 +96,7 @@ pub struct Standing {
     pub holds: Vec<Hold>,
     /// What to do.
     pub advice: Advice,
-    /// What deserves attention, with the stream that it is about.
+    /// What deserves attention, with the stream that it is about; of a replay, with the selector.
     pub findings: Vec<(Finding, Option<String>)>,
     /// Of a step back: the streams of which mail is lost, with the messages that failed.
     pub lost: Vec<(String, u64)>,
@@ -369,7 +372,9 @@ impl Ladder<'_> {
 }
 
 fn findings(facts: &Facts, parked: bool) -> Vec<(Finding, Option<String>)> {
-    let mut findings = Vec::new();
+    let replays = facts.replays.keys();
+    let replays = replays.map(|selector| (Finding::Replay, Some(selector.clone())));
+    let mut findings: Vec<(Finding, Option<String>)> = replays.collect();
     for stream in &facts.streams {
         let about = || Some(stream.id.clone());
         let mut seen_in = facts.unknown_selectors.values();

@@ -56,6 +56,29 @@ pub struct Facts {
     /// Keys in a zone of ours that sign and that nobody knows, by domain and selector, with the
     /// stream in which each was seen.
     pub unknown_selectors: BTreeMap<(String, String), String>,
+    /// Selectors of ours with which far more mail passes than was signed.
+    pub replays: BTreeMap<String, Replay>,
+}
+
+/// Mail that passes with a selector, and that was not signed: it was signed once and sent many
+/// times, or somebody else has the key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replay {
+    /// The first of the days, in days since 1970.
+    pub from: i32,
+    /// The last.
+    pub to: i32,
+    /// Messages of these days that passed with it, by reports.
+    pub passed: u64,
+    /// Signatures of it that were made on these days, the two before and the one after.
+    pub signed: u64,
+}
+
+impl Replay {
+    /// Mail that passes on a day may have been signed so many days before.
+    pub const BEFORE: i32 = 2;
+    /// Or after, by the clock of its reporter.
+    pub const AFTER: i32 = 1;
 }
 
 impl Facts {

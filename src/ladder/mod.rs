@@ -83,6 +83,11 @@ pub struct Thresholds {
     pub failed_messages: u64,
     /// If they are more than this part of it.
     pub failed_share: Share,
+    /// More than so many times the signatures of a selector have to pass for an alarm: receivers
+    /// count recipients, and lists send on.
+    pub replay_factor: u16,
+    /// And so many messages more.
+    pub replay_messages: u64,
     /// Whether somebody has to say each year that all who send are known, before `reject`.
     pub confirm: bool,
 }
@@ -102,6 +107,8 @@ impl Default for Thresholds {
             list_messages: 10,
             failed_messages: 10,
             failed_share: Share(20),
+            replay_factor: 3,
+            replay_messages: 1_000,
             confirm: false,
         }
     }

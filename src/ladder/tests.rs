@@ -5,7 +5,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    facts::{DAYS, Facts},
+    facts::{DAYS, Facts, Replay},
     holds::HoldCode,
     record::Published,
     *,
@@ -489,6 +489,29 @@ fn a_domain_that_never_sends_is_refused_at_once() {
             [(Finding::ParkedPasses, Some("via:x".to_owned()))]
         );
     }
+}
+
+#[test]
+fn mail_that_was_not_signed_is_told_and_changes_no_step() {
+    let mut seen = facts(ON[0].1, 90, vec![ours(90)]);
+    let published = Published::new(&[ON[0].1.to_owned()]);
+    let subject = Subject {
+        parked: false,
+        published: Some(&published),
+        reports: Some(OURS),
+    };
+    let mut before = advise(&seen, subject, &Thresholds::default());
+    let replay = Replay {
+        from: 1,
+        to: 7,
+        passed: 12_000,
+        signed: 500,
+    };
+    seen.replays.insert("s1".to_owned(), replay);
+    let found = advise(&seen, subject, &Thresholds::default());
+    let told = (Finding::Replay, Some("s1".to_owned()));
+    before.findings.insert(0, told);
+    assert_eq!(found, before);
 }
 
 #[test]

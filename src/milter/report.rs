@@ -34,10 +34,11 @@ pub(super) struct Rehearsal {
 impl Report<'_> {
     pub(super) fn signed(&self, decision: &Decision, signed: &Signed, octets: u64) {
         let metrics = self.organisation_metrics(decision);
-        metrics.signed_message();
         for key in decision.verdict.as_deref().unwrap_or_default() {
             metrics.signed(&key.selector, key.signing_key.algorithm().as_str());
         }
+        // Last: who reads it meanwhile finds no message without its signatures.
+        metrics.signed_message();
         self.count_hazards(decision, signed.hazards);
         let listener = &self.listener.metrics;
         listener.message(Outcome::Signed, octets);

@@ -14,6 +14,9 @@ use crate::words::words;
 /// The version of these documents. It rises when a field goes or means something else.
 pub const VERSION: u32 = 1;
 
+/// So many selectors of an organisation are told apart in [`OrganisationFigures::signed_by`].
+pub const MOST_SELECTORS: usize = 16;
+
 words! {
     /// Which process it is.
     #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -148,6 +151,9 @@ pub struct ListenerFigures {
 pub struct OrganisationFigures {
     /// Messages: one that is signed twice counts once.
     pub signed: u64,
+    /// Signatures by their selector: one message may have several. The first [`MOST_SELECTORS`]
+    /// that signed; the others are together under the empty name. Empty for `other`.
+    pub signed_by: BTreeMap<String, u64>,
     /// Messages that were not signed, by the reason.
     pub unsigned: BTreeMap<String, u64>,
     /// Those of them that were put off (451), by the reason.
@@ -215,6 +221,8 @@ pub struct ReportFigures {
     pub unknown_selectors: Vec<UnknownSelectors>,
     /// New keys whose mail passes less often than that of the keys before.
     pub weaker_selectors: Vec<WeakerSelector>,
+    /// Selectors of ours with which far more mail passes than was signed.
+    pub replayed_selectors: Vec<ReplayedSelector>,
     /// Why the store can't be read; then the rest is what was last seen.
     pub problem: Option<String>,
 }
@@ -263,6 +271,22 @@ pub struct WeakerSelector {
     pub before_messages: u64,
     /// Of these, with one that passed.
     pub before_passed: u64,
+}
+
+/// A selector of ours with which far more mail passes at receivers than was signed.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ReplayedSelector {
+    /// Whose domain it is.
+    pub organisation: String,
+    /// The domain under whose policy the mail fell.
+    pub domain: String,
+    /// The selector.
+    pub selector: String,
+    /// Messages that passed with it, within seven days at most.
+    pub passed: u64,
+    /// Signatures of it that were made then.
+    pub signed: u64,
 }
 
 /// What a keeper says of one organisation.
@@ -327,6 +351,15 @@ impl SignerFigures {
         let listeners = self.listeners.values();
         listeners.filter_map(|one| one.messages.get(result)).sum()
     }
+}
+
+/// Counts signatures of a selector, or under the empty name if it is one too many.
+pub fn add_signatures(by_selector: &mut BTreeMap<String, u64>, selector: &str, more: u64) {
+    let told = by_selector.keys().filter(|name| !name.is_empty()).count();
+    let is_told = told < MOST_SELECTORS || by_selector.contains_key(selector);
+    let name = if is_told { selector } else { "" };
+    let sum = by_selector.entry(name.to_owned()).or_default();
+    *sum = sum.saturating_add(more);
 }
 
 impl OrganisationFigures {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::status::{SignerFacts, SignerFigures};
+use super::status::{SignerFacts, SignerFigures, add_signatures};
 use crate::organisation::Refusal;
 
 /// The version of the files.
@@ -55,6 +55,29 @@ pub struct DaySummary {
     organisations: BTreeMap<String, Counts>,
 }
 
+/// What was signed on a day, and what of it is not known for certain.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct SignedDay {
+    /// As in [`Day`].
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// As in [`Day`].
+    #[serde(default)]
+    pub silent: BTreeMap<String, Timestamp>,
+    /// By the organisation.
+    pub organisations: HashMap<String, SignedCounts>,
+}
+
+/// What was signed of one organisation.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(default)]
+pub struct SignedCounts {
+    /// As in [`Counts`].
+    pub signed: u64,
+    /// As in [`Counts`].
+    pub signed_by: BTreeMap<String, u64>,
+}
+
 /// Messages of one organisation. No message is in two of the maps.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
@@ -62,6 +85,10 @@ pub struct Counts {
     /// That were signed.
     #[serde(skip_serializing_if = "is_zero")]
     pub signed: u64,
+    /// Signatures by their selector; under the empty name those of which nobody told it. Empty in
+    /// what was written before it was counted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub signed_by: BTreeMap<String, u64>,
     /// That left unsigned, by the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unsigned: BTreeMap<String, u64>,
@@ -334,6 +361,21 @@ impl DaySummary {
     }
 }
 
+impl SignedDay {
+    /// Reads the file of a day.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn parse(json: &[u8]) -> Result<Self, UnreadableDay> {
+        parse(json)
+    }
+
+    /// Whether all that happened was noted.
+    pub fn has_all_gaps(&self) -> bool {
+        self.gaps.len() < MOST_GAPS
+    }
+}
+
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, UnreadableDay> {
     #[derive(Deserialize)]
     struct Head {
@@ -361,7 +403,15 @@ impl Counts {
             let mut before = before.iter();
             before.any(|(word, count)| after.get(word).copied().unwrap_or_default() < *count)
         };
+        // Whether a signer tells selectors changes when its version does.
+        let selectors = |before: &BTreeMap<String, u64>| {
+            let mut named = before.iter().filter(|(selector, _)| !selector.is_empty());
+            named.any(|(selector, count)| {
+                self.signed_by.get(selector).copied().unwrap_or_default() < *count
+            })
+        };
         self.signed < before.signed
+            || selectors(&before.signed_by)
             || words(&self.unsigned, &before.unsigned)
             || words(&self.put_off, &before.put_off)
             || words(&self.rejected, &before.rejected)
@@ -376,8 +426,17 @@ impl Counts {
             });
             grown.filter(|(_, count)| *count > 0).collect()
         };
+        let signed = self.signed.saturating_sub(before.signed);
+        // Written by a version that did not count selectors: what came since is of none.
+        let is_older = before.signed > 0 && before.signed_by.is_empty();
+        let signed_by = if is_older {
+            untold(signed)
+        } else {
+            words(&self.signed_by, &before.signed_by)
+        };
         Self {
-            signed: self.signed.saturating_sub(before.signed),
+            signed,
+            signed_by,
             unsigned: words(&self.unsigned, &before.unsigned),
             put_off: words(&self.put_off, &before.put_off),
             rejected: words(&self.rejected, &before.rejected),
@@ -411,6 +470,9 @@ impl Counts {
             }
         };
         self.signed = self.signed.saturating_add(more.signed);
+        for (selector, count) in &more.signed_by {
+            add_signatures(&mut self.signed_by, selector, *count);
+        }
         words(&mut self.unsigned, &more.unsigned);
         words(&mut self.put_off, &more.put_off);
         words(&mut self.rejected, &more.rejected);
@@ -449,8 +511,15 @@ fn time(seconds: u64) -> Timestamp {
 /// told one by one.
 fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     let counts = figures.each().map(|(id, figures)| {
+        // A signer of an earlier version does not tell its selectors.
+        let signed_by = if figures.signed_by.is_empty() {
+            untold(figures.signed)
+        } else {
+            figures.signed_by.clone()
+        };
         let counts = Counts {
             signed: figures.signed,
+            signed_by,
             unsigned: figures.unsigned.clone(),
             put_off: figures.put_off.clone(),
             rejected: figures.rejected.clone(),
@@ -460,6 +529,12 @@ fn raw(figures: &SignerFigures) -> BTreeMap<String, Counts> {
     counts
         .filter(|(_, counts)| *counts != Counts::default())
         .collect()
+}
+
+/// Signatures of which nobody knows the selector, if there are any.
+fn untold(signatures: u64) -> BTreeMap<String, u64> {
+    let some = (signatures > 0).then(|| (String::new(), signatures));
+    some.into_iter().collect()
 }
 
 /// What a signer says that it knows of organisations. Whether they send without a key its

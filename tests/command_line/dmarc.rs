@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write as _, fs};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -15,6 +16,11 @@ const RUA: &str = "rua=mailto:dmarc@relay.example";
 
 /// A day's report of each of three receivers: what our relay signed, and what others send.
 fn reports(setup: &Setup, days: std::ops::Range<i64>, policy: &str, others: &str) {
+    reports_read(setup, "2026-03-20", days, policy, others);
+}
+
+/// The same, as if they were read on this day.
+fn reports_read(setup: &Setup, read: &str, days: std::ops::Range<i64>, policy: &str, others: &str) {
     let folder = setup.path("in");
     fs::create_dir_all(&folder).unwrap();
     for day in days {
@@ -37,7 +43,7 @@ fn reports(setup: &Setup, days: std::ops::Range<i64>, policy: &str, others: &str
         }
     }
     let folder = folder.display().to_string();
-    let ingest = ["report", "ingest", "--as-of", "2026-03-20", &folder];
+    let ingest = ["report", "ingest", "--as-of", read, &folder];
     setup.run(ingest).expect(0);
 }
 
@@ -261,4 +267,100 @@ fn the_list_of_those_who_send_is_confirmed_where_that_is_asked_for() {
     setup
         .run(["dmarc", "confirm", "www.voorbeeld.nl"])
         .expect(2);
+}
+
+/// What the keeper has counted of a day.
+fn counted(setup: &Setup, day: i64, signed: u64, gap: bool) {
+    let folder = setup.path("keys/keeper.counts");
+    fs::create_dir_all(&folder).unwrap();
+    let time = |hour: i64| Timestamp::from_second(FIRST + day * 86_400 + hour * 3_600).unwrap();
+    let gaps = if gap {
+        format!(
+            r#"[{{"signer":"a:9465","from":"{}","until":"{}","kind":"lost"}}]"#,
+            time(10),
+            time(11)
+        )
+    } else {
+        "[]".to_owned()
+    };
+    let date = time(0).strftime("%Y-%m-%d").to_string();
+    let text = format!(
+        r#"{{"version":1,"day":"{date}","until":"{}","organisations":{{"voorbeeld":{{"signed":{signed},
+           "signed_by":{{"s1":{signed}}}}}}},"gaps":{gaps},"signers":{{}}}}"#,
+        time(23)
+    );
+    fs::write(folder.join(format!("{date}.json")), text).unwrap();
+}
+
+#[test]
+fn what_is_reported_is_compared_with_what_was_signed() {
+    let setup = setup(&format!("v=DMARC1; p=none; {RUA}"));
+    let none = "<p>none</p>";
+    // The reporters are known since 5 January.
+    reports_read(&setup, "2026-01-05", 0..4, none, "");
+    reports_read(&setup, "2026-03-02", 4..60, none, "");
+    let on = |day: &str| {
+        let done = status(&setup, &["--json", "--as-of", day]);
+        (domain(&done.json(), "voorbeeld.nl"), done.status)
+    };
+    let today = || on("2026-03-01");
+    let alarms = |found: &Value| -> Vec<Value> {
+        let findings = found["findings"].as_array().unwrap().iter();
+        let replays = findings.filter(|one| one["code"] == "dkim.replay");
+        replays.cloned().collect()
+    };
+    // Nothing was counted.
+    assert_eq!(today().0["evidence"]["coverage"], Value::Null);
+    for day in 25..60 {
+        counted(&setup, day, 600, false);
+    }
+    let (found, _) = today();
+    assert_eq!(found["evidence"]["coverage"], 0.5, "{found}");
+    assert!(alarms(&found).is_empty(), "{found}");
+    let text = status(&setup, &["--as-of", "2026-03-01"]).out;
+    let line = "  coverage: reports tell of 50 % of 16800 signatures, on 28 days";
+    assert!(text.contains(line), "{text}");
+    // Of a time of which nothing is kept any more.
+    let (found, _) = on("2026-01-25");
+    assert_eq!(found["evidence"]["coverage"], Value::Null);
+
+    // Someone has begun to report, and says that a million passed.
+    let folder = setup.path("in");
+    let million = record("198.51.100.9", 1_000_000, "pass", "voorbeeld.nl", "s1");
+    let report = fs::read_to_string(folder.join("ziggo.nl-57-0.xml")).unwrap();
+    let forged = report.replace("ziggo.nl", "nieuw.example");
+    let forged = forged.replace("</feedback>", &format!("{million}</feedback>"));
+    fs::write(folder.join("nieuw.xml"), forged).unwrap();
+    reports_read(&setup, "2026-03-02", 0..0, none, "");
+    let (found, _) = today();
+    assert!(alarms(&found).is_empty(), "{found}");
+
+    // What was signed once is sent ten thousand times, to each receiver.
+    let again = record("198.51.100.1", 10_000, "pass", "voorbeeld.nl", "s1");
+    reports_read(&setup, "2026-03-02", 57..58, none, &again);
+    let (found, code) = today();
+    let alarm = &alarms(&found)[0];
+    assert_eq!(
+        (&alarm["selector"], &alarm["severity"]),
+        (&"s1".into(), &"act".into())
+    );
+    assert_eq!((&alarm["stream"], code), (&Value::Null, 1));
+    let text = alarm["text"].as_str().unwrap();
+    for part in ["from 2026-02-22 to 2026-02-28, 324", "and 6000 were signed"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // The number is a setting.
+    let config = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    setup.write(
+        "zegel.toml",
+        &format!("{config}[dmarc]\nreplay_factor = 6\n"),
+    );
+    assert!(alarms(&today().0).is_empty());
+    setup.write("zegel.toml", &config);
+    assert_eq!(alarms(&today().0).len(), 1);
+    // A signer was started again: nobody knows what it had signed.
+    counted(&setup, 58, 600, true);
+    let (found, _) = today();
+    assert!(alarms(&found).is_empty(), "{found}");
+    assert_eq!(found["evidence"]["coverage"], 0.5);
 }

@@ -307,6 +307,7 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
                     "organisations",
                     "put_off",
                     "rejected",
+                    "signed_by",
                     "unsigned",
                     "hazards",
                 ];
@@ -350,7 +351,11 @@ fn signer_and_keeper_tell_programs_what_the_reference_says() {
         (&signer["not_ready"], &signer["top"]),
         (&Value::Null, &Value::Null)
     );
-    assert_eq!(signer["figures"]["organisations"]["een"]["signed"], 2);
+    let een = &signer["figures"]["organisations"]["een"];
+    assert_eq!(
+        (&een["signed"], &een["signed_by"]["een-ed25519"]),
+        (&2.into(), &2.into())
+    );
     assert_eq!(
         signer["figures"]["listeners"]["relay"]["messages"]["signed"],
         2

@@ -1,6 +1,6 @@
 //! `zegel org unsigned`: what the keeper has collected from signers that come and go.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value;
 
@@ -116,9 +116,26 @@ fn mail_that_was_not_signed_is_known_after_a_restart_of_the_signer() {
     wait_for(&zegel, &keeper, 6, 2);
     assert!(keeper.end("-TERM").success());
     shown_on_its_page(&zegel);
+    signed_by_selector(&zegel);
     shown(&zegel);
     let broken = zegel.page("/org/twee").unwrap();
     assert!(broken.contains("can't be read: "), "{broken}");
+}
+
+/// The one message of `een` was signed before the signer was started again.
+fn signed_by_selector(zegel: &Zegel) {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for file in fs::read_dir(zegel.path("keys/keeper.counts")).unwrap() {
+        let content = fs::read(file.unwrap().path()).unwrap();
+        let day: Value = serde_json::from_slice(&content).unwrap();
+        let by = day["organisations"]["een"]["signed_by"]
+            .as_object()
+            .cloned();
+        for (selector, count) in by.unwrap_or_default() {
+            *sums.entry(selector).or_default() += count.as_u64().unwrap();
+        }
+    }
+    assert_eq!(sums, [("een-rsa".to_owned(), 1)].into());
 }
 
 /// The signer itself has seen four of the messages of `twee` since its start.

@@ -105,6 +105,16 @@ pub struct Reported<'a> {
 
 /// Has `zegel` read reports of three receivers for each of the last days, yesterday the last.
 pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Reported<'_>) {
+    ingest_days_then(folder, days, told, 0);
+}
+
+/// The same, so many days ago.
+pub fn ingest_days_then(
+    folder: &Path,
+    days: std::ops::RangeInclusive<i64>,
+    told: &Reported<'_>,
+    then: i64,
+) {
     let today = jiff::Timestamp::now().as_second() / 86_400;
     let Reported {
         domain,
@@ -149,9 +159,13 @@ pub fn ingest_days(folder: &Path, days: std::ops::RangeInclusive<i64>, told: &Re
             fs::write(reports.join(name), text).expect("a file");
         }
     }
-    let done = command(
-        folder,
-        &["report", "ingest", &reports.display().to_string()],
-    );
+    let reports = reports.display().to_string();
+    let as_of = jiff::Timestamp::from_second((today - then) * 86_400).expect("a time");
+    let as_of = ["--as-of".to_owned(), as_of.to_string()];
+    let mut arguments = vec!["report", "ingest"];
+    // Without it, it is now.
+    arguments.extend(as_of.iter().filter(|_| then > 0).map(String::as_str));
+    arguments.push(&reports);
+    let done = command(folder, &arguments);
     assert!(done.status.success(), "{done:?}");
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    status::{Basis, ask, climbs},
+    status::{Basis, ask, prove},
     told::Subject,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         status::Status,
     },
     letter::{About, Format, Letter, Month},
-    sending::{Climb, date},
+    sending::date,
     words::Language,
 };
 
@@ -54,10 +54,9 @@ pub(super) fn run(arguments: &LetterArguments, context: &mut Context) -> Result<
     let loaded = context.load()?;
     let organisation = organisation(&loaded, &arguments.organisation)?;
     let asked = ask(&loaded, &[organisation], basis)?;
-    let climbs = climbs(&loaded, &asked, today)?;
-    let nothing = Climb::none(today);
+    let proved = prove(&loaded, &asked, today)?;
     let stands: Vec<Subject<'_>> = (asked.iter())
-        .map(|one| one.stand(&loaded, climbs.get(one.evidence()).unwrap_or(&nothing)))
+        .map(|one| one.stand(&loaded, &proved))
         .collect();
     let handover = &loaded.settings.handover;
     let letter = Letter {

@@ -21,10 +21,11 @@ use crate::{
     config::Loaded,
     dns::{DnsError, Observer},
     evidence::{Store, rollup::DAY},
+    keystore::{Coverage, Keystore},
     ladder::{Subject, advise, facts::MOST_NAMES, record::Published},
-    names::DomainName,
+    names::{DomainName, OrganisationId},
     organisation::Organisation,
-    sending::{Climb, Ours, climb},
+    sending::{Climb, Covered, Ours, climb, signatures},
 };
 
 #[derive(Args, Debug)]
@@ -112,13 +113,9 @@ pub(super) fn run(arguments: &StatusArguments, context: &mut Context) -> Result<
     };
     let today = arguments.basis.today();
     let asked = ask(&loaded, &wanted, &arguments.basis)?;
-    let climbs = climbs(&loaded, &asked, today)?;
-    let mut told: Vec<ToldDomain> = Vec::with_capacity(asked.len());
-    let nothing = Climb::none(today);
-    for one in &asked {
-        let climb = climbs.get(one.evidence()).unwrap_or(&nothing);
-        told.push(tell(&one.stand(&loaded, climb)));
-    }
+    let proved = prove(&loaded, &asked, today)?;
+    let told = asked.iter().map(|one| tell(&one.stand(&loaded, &proved)));
+    let told: Vec<ToldDomain> = told.collect();
     let is_due = told.iter().any(ToldDomain::is_due);
     let document = Document::new(today, told);
     if arguments.json {
@@ -211,29 +208,81 @@ fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>]) {
     }
 }
 
-/// What reports prove of each policy domain.
-pub(super) fn climbs(
-    loaded: &Loaded,
-    asked: &[Asked<'_>],
-    today: i32,
-) -> Result<BTreeMap<DomainName, Climb>, Failure> {
+/// What reports prove.
+pub(super) struct Proved {
+    /// Of each policy domain.
+    climbs: BTreeMap<DomainName, Climb>,
+    /// How much of the mail of a domain reports tell of.
+    coverage: BTreeMap<DomainName, Coverage>,
+    nothing: Climb,
+}
+
+impl Proved {
+    fn nothing(today: i32) -> Self {
+        Self {
+            climbs: BTreeMap::new(),
+            coverage: BTreeMap::new(),
+            nothing: Climb::none(today),
+        }
+    }
+
+    /// How much of the mail of each organisation reports tell of.
+    fn cover(
+        &mut self,
+        ours: &Ours<'_>,
+        keystore: &Keystore,
+        asked: &[Asked<'_>],
+        today: i32,
+    ) -> Result<(), Failure> {
+        let mut all: BTreeMap<&OrganisationId, Vec<&Asked<'_>>> = BTreeMap::new();
+        for one in asked {
+            all.entry(&one.organisation.id).or_default().push(one);
+        }
+        for (id, domains) in all {
+            let policies = domains.iter().map(|one| one.evidence());
+            let policies: BTreeSet<&DomainName> = policies.collect();
+            let climbs = policies.iter().filter_map(|name| self.climbs.get(*name));
+            let passed = climbs.map(|climb| &climb.passed);
+            let mut passed = passed.filter(|passed| !passed.is_empty()).peekable();
+            if passed.peek().is_none() {
+                continue;
+            }
+            let keyring = keystore.read_keyring(id)?;
+            let covered = Covered::new(ours.signatures(), (id, &keyring), passed, today);
+            for one in domains {
+                let found = covered.of(one.domain);
+                self.coverage
+                    .extend(found.map(|found| (one.domain.clone(), found)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What reports prove of the domains, beside what was signed.
+pub(super) fn prove(loaded: &Loaded, asked: &[Asked<'_>], today: i32) -> Result<Proved, Failure> {
+    let mut proved = Proved::nothing(today);
     let settings = &loaded.settings;
     let store = Store::read(&settings.reports.state).map_err(|error| state_advice(&error))?;
     let Some(store) = store else {
-        return Ok(BTreeMap::new());
+        return Ok(proved);
     };
     let keystore = settings.open_keystore()?;
     let ours = Ours::of(loaded, Some(&keystore));
-    let mut climbs = BTreeMap::new();
-    for one in asked {
-        let about = one.evidence();
-        if !climbs.contains_key(about) {
-            let found = climb(&store, &ours, about, today).map_err(sending_advice)?;
-            climbs.insert(about.clone(), found);
-        }
+    let about: BTreeSet<&DomainName> = asked.iter().map(Asked::evidence).collect();
+    let signing = about.iter().flat_map(|domain| ours.related(domain));
+    let asked_for = asked.iter().map(|one| one.organisation);
+    let wanted = signing.chain(asked_for).map(|one| one.id.as_str());
+    let wanted: HashSet<&str> = wanted.collect();
+    let signatures = signatures(&keystore, today, |id| wanted.contains(id))?;
+    let ours = ours.with_signatures(signatures);
+    for domain in about {
+        let found = climb(&store, &ours, domain, today).map_err(sending_advice)?;
+        proved.climbs.insert(domain.clone(), found);
     }
-    find_nonexistent(loaded, &mut climbs)?;
-    Ok(climbs)
+    find_nonexistent(loaded, &mut proved.climbs)?;
+    proved.cover(&ours, &keystore, asked, today)?;
+    Ok(proved)
 }
 
 /// Which names below send legitimate mail and are not in the DNS.
@@ -311,7 +360,9 @@ impl<'a> Asked<'a> {
     }
 
     /// How it stands, and what is advised.
-    pub(super) fn stand<'b>(&'b self, loaded: &Loaded, climb: &'b Climb) -> told::Subject<'b> {
+    pub(super) fn stand<'b>(&'b self, loaded: &Loaded, proved: &'b Proved) -> told::Subject<'b> {
+        let climb = proved.climbs.get(self.evidence());
+        let climb = climb.unwrap_or(&proved.nothing);
         let subject = Subject {
             parked: self.parked,
             published: self.published.as_ref(),
@@ -335,6 +386,7 @@ impl<'a> Asked<'a> {
             problem: self.problem.as_deref(),
             waits_for: self.waits_for.as_ref(),
             climb,
+            coverage: proved.coverage.get(self.domain).copied(),
             standing,
         };
         subject.settled()

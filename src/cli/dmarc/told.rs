@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::{
     cli::output::{Output, Table, printable},
+    keystore::Coverage,
     ladder::{
         Action, Finding, Rung, Standing,
-        facts::Facts,
+        facts::{Facts, Replay},
         holds::{Hold, HoldCode},
         words::{Next, advice, hold},
     },
@@ -39,6 +40,8 @@ pub(super) struct Subject<'a> {
     /// Of one that never sends: one below it that does, without a record of its own.
     pub(super) waits_for: Option<&'a DomainName>,
     pub(super) climb: &'a Climb,
+    /// How much of its mail reports tell of.
+    pub(super) coverage: Option<Coverage>,
     pub(super) standing: Standing,
 }
 
@@ -78,6 +81,10 @@ struct ToldEvidence {
     messages: u64,
     legitimate: u64,
     legitimate_aligned: u64,
+    /// Reported messages with a signature of ours that passed, for each signature that was made.
+    coverage: Option<f64>,
+    #[serde(skip)]
+    covered: Option<Coverage>,
 }
 
 #[derive(Serialize)]
@@ -167,6 +174,8 @@ pub(super) fn tell(subject: &Subject<'_>) -> ToldDomain {
             messages: facts.messages(),
             legitimate: legitimate.messages,
             legitimate_aligned: legitimate.aligned,
+            coverage: subject.coverage.map(Coverage::rounded),
+            covered: subject.coverage,
         },
         advice: subject.advice(&holds),
         holds,
@@ -278,6 +287,7 @@ fn findings(standing: &Standing, facts: &Facts) -> Vec<ToldFinding> {
                      this zone; find out who, and name the stream, or have the record removed"
                 ),
             ),
+            Finding::Replay => (Severity::Act, replayed(id, facts.replays.get(id))),
             Finding::ParkedPasses => (
                 Severity::Act,
                 format!(
@@ -300,15 +310,35 @@ fn findings(standing: &Standing, facts: &Facts) -> Vec<ToldFinding> {
             .then(|| unknown.find(|(_, seen_in)| *seen_in == id))
             .flatten()
             .map(|((_, selector), _)| selector.clone());
+        let is_replay = *code == Finding::Replay;
         ToldFinding {
             code: *code,
             severity,
-            stream: stream.clone(),
-            selector,
+            stream: stream.clone().filter(|_| !is_replay),
+            selector: selector.or_else(|| stream.clone().filter(|_| is_replay)),
             text,
         }
     });
     told.collect()
+}
+
+fn replayed(selector: &str, replay: Option<&Replay>) -> String {
+    let seen = replay.map_or_else(String::new, |seen| {
+        format!(
+            "from {} to {}, {} messages passed with this selector at receivers, and {} were signed \
+             with it from {} to {}: ",
+            date(seen.from),
+            date(seen.to),
+            seen.passed,
+            seen.signed,
+            date(seen.from - Replay::BEFORE),
+            date(seen.to + Replay::AFTER),
+        )
+    });
+    format!(
+        "{selector}: {seen}mail that was signed once is sent many times, or someone else has the \
+         key; see who sends it, and take another key"
+    )
 }
 
 pub(super) fn print(document: &Document, whole: bool, output: &mut Output) {
@@ -376,22 +406,7 @@ fn details(told: &ToldDomain, output: &mut Output) {
     if let Some(problem) = &told.problem {
         said(output, format_args!("  DNS: {problem}"));
     }
-    if let Some(last) = evidence.last_report {
-        said(
-            output,
-            format_args!(
-                "  reports: {} by {}, the last about {last}; days that count: {}",
-                evidence.reports, evidence.reporters, evidence.days
-            ),
-        );
-        said(
-            output,
-            format_args!(
-                "  messages: {}, legitimate: {}, of these aligned: {}",
-                evidence.messages, evidence.legitimate, evidence.legitimate_aligned
-            ),
-        );
-    }
+    proof(evidence, output);
     for hold in &told.holds {
         said(
             output,
@@ -416,6 +431,28 @@ fn details(told: &ToldDomain, output: &mut Output) {
             output,
             format_args!("  {} TXT \"{record}\"", told.advice.name),
         );
+    }
+}
+
+fn proof(evidence: &ToldEvidence, output: &mut Output) {
+    if let Some(last) = evidence.last_report {
+        said(
+            output,
+            format_args!(
+                "  reports: {} by {}, the last about {last}; days that count: {}",
+                evidence.reports, evidence.reporters, evidence.days
+            ),
+        );
+        said(
+            output,
+            format_args!(
+                "  messages: {}, legitimate: {}, of these aligned: {}",
+                evidence.messages, evidence.legitimate, evidence.legitimate_aligned
+            ),
+        );
+        if let Some(covered) = evidence.covered {
+            said(output, format_args!("  coverage: {covered}"));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What of DMARC reports somebody should look at.
 
 use super::{ALERTS, duration};
-use crate::observe::status::{ReportFigures, UnknownSelectors, WeakerSelector};
+use crate::observe::status::{ReplayedSelector, ReportFigures, UnknownSelectors, WeakerSelector};
 
 /// Reports come every day, from some receivers every week. As in the alert.
 const REPORTS_ARE_MISSING: u64 = 7 * 24 * 3600;
@@ -54,6 +54,23 @@ fn of_weaker_selectors(weaker: &[WeakerSelector], attention: &mut Vec<String>) {
     }
 }
 
+/// Of keys of ours with which far more mail passes than was signed.
+fn of_replayed_selectors(replayed: &[ReplayedSelector], attention: &mut Vec<String>) {
+    for one in replayed.iter().take(NAMED) {
+        attention.push(format!(
+            "more mail passes with the key {} of {} than was signed with it ({} messages in a week, \
+             by DMARC reports, and {} signatures): see ZegelDkimReplay in {ALERTS}",
+            one.selector, one.domain, one.passed, one.signed
+        ));
+    }
+    if replayed.len() > NAMED {
+        let more = replayed.len() - NAMED;
+        attention.push(format!(
+            "more mail passes than was signed with {more} more keys: see ZegelDkimReplay in {ALERTS}"
+        ));
+    }
+}
+
 /// Rounded down.
 fn percent(part: u64, whole: u64) -> String {
     let per_mille = u128::from(part) * 1_000 / u128::from(whole.max(1));
@@ -69,6 +86,7 @@ pub(super) fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<
         ));
     }
     of_unknown_selectors(&reports.unknown_selectors, attention);
+    of_replayed_selectors(&reports.replayed_selectors, attention);
     of_weaker_selectors(&reports.weaker_selectors, attention);
     let missing = reports.latest.iter().filter(|one| {
         let age = now.saturating_sub(one.end);

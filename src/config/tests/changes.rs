@@ -459,6 +459,16 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtOnce,
         ),
         (
+            "dmarc.replay_factor = 5",
+            "dmarc.replay_factor: 3 -> 5",
+            AtOnce,
+        ),
+        (
+            "dmarc.replay_messages = 100",
+            "dmarc.replay_messages: 1000 -> 100",
+            AtOnce,
+        ),
+        (
             "dmarc.confirm = true",
             "dmarc.confirm: false -> true",
             AtOnce,

@@ -255,6 +255,11 @@ fn the_numbers_of_the_ladder_have_bounds() {
         ("none_days = 0", "write a number from 1 to 365"),
         ("reporters = 101", "write a number from 1 to 100"),
         ("failed_messages = 0", "write a number from 1 to 1000000"),
+        ("replay_factor = 0", "write a number from 1 to 1000"),
+        (
+            "replay_messages = 1000001",
+            "write a number from 1 to 1000000",
+        ),
         ("aligned_share = \"100.1%\"", "no share from 0% to 100%"),
         ("aligned_share = \"99\"", "such as \"99%\" or \"0.1%\""),
         ("aligned_share = \"0.15%\"", "such as \"99%\" or \"0.1%\""),

@@ -1,7 +1,7 @@
 //! What reports say of each selector.
 
 use super::{
-    super::selectors::{Seen, selectors, unknown_selectors},
+    super::selectors::{Passed, Seen, passed, selectors, unknown_selectors},
     *,
 };
 
@@ -85,6 +85,46 @@ fn what_has_no_selector_is_left_out_and_a_report_without_a_day_gives_none() {
         ..Seen::default()
     };
     assert_eq!(seen(&[long], WINDOW, "s1"), Some(expected));
+}
+
+#[test]
+fn what_passed_is_told_by_day_and_by_who_may_be_believed() {
+    let rows = [
+        row("dkim voorbeeld.nl s1 pass\ndkim voorbeeld.nl s1 pass", 0),
+        row("dkim voorbeeld.nl s1 fail", 0),
+        // Of others nothing is asked.
+        row("dkim voorbeeld.nl s2 pass\ndkim lijst.org l pass", 0),
+        row("dkim voorbeeld.nl s1 pass", extra::LONG),
+    ];
+    let mut evidence = evidence(&rows);
+    let told = |evidence: &Evidence| -> Vec<(i32, u64, u64)> {
+        let found = passed(evidence, Window { from: 111, to: 113 }, &ours());
+        assert!(found.len() <= 1, "{found:?}");
+        let days = found.into_values().flatten();
+        let told = |(day, Passed { messages, settled })| (day, messages, settled);
+        days.map(told).collect()
+    };
+    // Nobody knows when he began.
+    assert_eq!(told(&evidence), [(111, 20, 0), (112, 20, 0), (113, 20, 0)]);
+    let mut began = |names: &[(&str, i32)]| {
+        let all = names.iter().map(|(name, day)| ((*name).to_owned(), *day));
+        evidence.first_received = all.collect();
+        told(&evidence)
+    };
+    // By another of his names, four weeks before the second of these days.
+    let names = [("google.com", 110), ("mail.google.com", 84)];
+    assert_eq!(began(&names), [(111, 20, 0), (112, 20, 20), (113, 20, 20)]);
+    // With whom it began has to wait as well, though the ladder believes him at once.
+    let three = [("google.com", 100), ("a.nl", 100), ("b.nl", 100)];
+    assert_eq!(began(&three), [(111, 20, 0), (112, 20, 0), (113, 20, 0)]);
+    // Who came later counts for nothing.
+    let late = [
+        ("google.com", 110),
+        ("a.nl", 50),
+        ("b.nl", 50),
+        ("c.nl", 50),
+    ];
+    assert_eq!(began(&late), []);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     names::{OrganisationId, Selector},
-    observe::status::OrganisationFigures,
+    observe::status::{OrganisationFigures, add_signatures},
     organisation::{Action, Refusal},
 };
 
@@ -53,10 +53,11 @@ impl OrganisationMetrics {
     /// One signature was added, with this selector, and this algorithm as it is written in
     /// `a=`.
     pub fn signed(&self, selector: &Selector, algorithm: &'static str) {
-        let counters = self.0.counters().shown();
-        // The selectors of others together are as many as they are.
-        let is_own = matches!(counters.label, Label::Organisation(..));
-        counters.signed.add(is_own.then_some(selector), algorithm);
+        for counters in self.0.counters().all() {
+            // The selectors of others together are as many as they are.
+            let is_one = matches!(counters.label, Label::Organisation(..) | Label::Beyond(..));
+            counters.signed.add(is_one.then_some(selector), algorithm);
+        }
     }
 
     /// One message was signed, with however many signatures.
@@ -217,7 +218,7 @@ enum Label {
     None,
     /// Organisations without series of their own, together.
     Other,
-    /// One of those: its reasons are told, and its series are those of the others.
+    /// One of those: its reasons and selectors are told, and its series are those of the others.
     Beyond(OrganisationId, Arc<Counters>),
     /// One with its own.
     Organisation(
@@ -328,8 +329,15 @@ impl Counters {
 
     pub(super) fn figures(&self) -> (String, OrganisationFigures) {
         let owned = |(word, count): (&str, u64)| (word.to_owned(), count);
+        let signed = self.totals().signed;
+        let mut signed_by = BTreeMap::new();
+        // In the order of their first signatures, which never changes: no sum falls.
+        for (selector, _, count) in self.signed.all().filter(|one| !one.0.is_empty()) {
+            add_signatures(&mut signed_by, selector, count);
+        }
         let figures = OrganisationFigures {
-            signed: self.totals().signed,
+            signed,
+            signed_by,
             unsigned: self.unsigned().map(owned).collect(),
             put_off: counted(&self.put_off).map(owned).collect(),
             rejected: counted(&self.rejected).map(owned).collect(),
@@ -407,8 +415,9 @@ impl Table {
             let counters = entry.counters.get()?;
             let is_beyond = matches!(counters.label, Label::Beyond(..));
             is_beyond.then(|| {
-                let (id, figures) = counters.figures();
+                // Signatures are counted before their message: they are never fewer here.
                 let signed = entry.totals().signed;
+                let (id, figures) = counters.figures();
                 (id, OrganisationFigures { signed, ..figures })
             })
         });

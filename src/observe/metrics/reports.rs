@@ -15,8 +15,8 @@ use prometheus_client::{
 
 use crate::{evidence::streams::Class, ladder::Action, observe::status::ReportFigures};
 
-/// So many domains at most have a series for keys that nobody knows, and so many keys for passing
-/// less often.
+/// So many domains at most have a series for keys that nobody knows, so many keys for passing less
+/// often, and so many for mail that was not signed.
 const WITH_UNKNOWN: usize = 1000;
 /// The domains of so many at most have a series, those first that have waited for longest: the
 /// others can't be worse.
@@ -156,6 +156,7 @@ impl Collector for Reports {
         }
         encode_unknown(&mut encoder, &figures)?;
         encode_weaker(&mut encoder, &figures)?;
+        encode_replayed(&mut encoder, &figures)?;
         encode_mail(&mut encoder, &seen.domains)?;
         encode_ladder(&mut encoder, &seen.domains)
     }
@@ -298,6 +299,23 @@ fn encode_weaker(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -
     Ok(())
 }
 
+fn encode_replayed(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
+    let help = "Messages within a week that passed with a selector of ours by DMARC reports, beyond \
+                what was signed with it";
+    let name = "report_replayed_messages";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for one in figures.replayed_selectors.iter().take(WITH_UNKNOWN) {
+        let labels = [
+            ("organisation", one.organisation.as_str()),
+            ("domain", one.domain.as_str()),
+            ("selector", one.selector.as_str()),
+        ];
+        let more = i64::try_from(one.passed.saturating_sub(one.signed)).unwrap_or(i64::MAX);
+        ConstGauge::new(more).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
 fn per_mille(passed: u64, messages: u64) -> u16 {
     let per_mille = u128::from(passed) * 1_000 / u128::from(messages.max(1));
     u16::try_from(per_mille).unwrap_or(u16::MAX)
@@ -308,6 +326,7 @@ mod tests {
     use prometheus_client::{encoding::text::encode, registry::Registry};
 
     use super::*;
+    use crate::observe::status::ReplayedSelector;
 
     fn shown(reports: &Reports) -> String {
         let mut registry = Registry::default();
@@ -353,6 +372,25 @@ mod tests {
             format!("dmarc_holds{{{named},code=\"unknown_stream\"}} 3"),
         ];
         assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn mail_that_was_not_signed_has_a_number() {
+        let reports = Reports::default();
+        let replayed = ReplayedSelector {
+            organisation: "een".to_owned(),
+            domain: "een.nl".to_owned(),
+            selector: "s1".to_owned(),
+            passed: 12_000,
+            signed: 500,
+        };
+        reports.set(Some(ReportFigures {
+            replayed_selectors: vec![replayed],
+            ..ReportFigures::default()
+        }));
+        let text = shown(&reports);
+        let line = "report_replayed_messages{organisation=\"een\",domain=\"een.nl\",selector=\"s1\"} 11500";
+        assert!(text.lines().any(|one| one == line), "{text}");
     }
 
     #[test]

@@ -406,6 +406,7 @@ fn the_status_has_the_numbers_of_the_page() {
     one.hazard("long_line");
     let twee = metrics.organisation(&id("twee"));
     twee.unsigned(Refusal::SigningFailure);
+    twee.signed(&selector(), "rsa-sha256");
     twee.signed_message();
     metrics.panicked();
     metrics.reload_failed();
@@ -466,7 +467,10 @@ fn the_status_has_the_numbers_of_the_page() {
         (een.signed, een.all_unsigned(), een.hazards["long_line"]),
         (7, 1, 1)
     );
-    assert_eq!((other.signed, other.unsigned["signing_failure"]), (0, 1));
+    assert_eq!((other.signed, other.unsigned["signing_failure"]), (1, 1));
+    let by = [("a", 3), ("b", 4), ("c", 6)].map(|(name, count)| (name.to_owned(), count));
+    assert_eq!((&een.signed_by, other.signed_by.len()), (&by.into(), 0));
+    assert_eq!(beyond.signed_by, [("s1".to_owned(), 1)].into());
     assert_eq!(
         (none.unsigned["unknown_domain"], none.all_unsigned()),
         (0, 0)

@@ -1,5 +1,8 @@
 use super::*;
-use crate::observe::{metrics::OTHER, status::OrganisationFigures};
+use crate::observe::{
+    metrics::OTHER,
+    status::{MOST_SELECTORS, OrganisationFigures},
+};
 
 const SIGNER: &str = "127.0.0.1:9465";
 
@@ -248,4 +251,101 @@ fn what_signers_know_of_organisations_stays_as_they_said_it_last() {
     other.facts.clear();
     assert!(day.add("relay2:9465", &other, at("2026-11-30T09:01:00Z")));
     assert!(!day.facts().contains_key("twee"));
+}
+
+/// Signed messages of `een` and its signatures by selector.
+fn signed(started: &str, messages: u64, by: &[(&str, u64)]) -> SignerFigures {
+    let een = OrganisationFigures {
+        signed: messages,
+        signed_by: by
+            .iter()
+            .map(|(name, n)| ((*name).to_owned(), *n))
+            .collect(),
+        ..OrganisationFigures::default()
+    };
+    SignerFigures {
+        started: at(started).as_second().try_into().unwrap(),
+        organisations: BTreeMap::from([("een".to_owned(), een)]),
+        ..SignerFigures::default()
+    }
+}
+
+fn by_selector(day: &Day) -> Vec<(&str, u64)> {
+    let counts = day.organisations.get("een");
+    let by = counts.into_iter().flat_map(|counts| &counts.signed_by);
+    by.map(|(name, count)| (name.as_str(), *count)).collect()
+}
+
+#[test]
+fn signatures_are_counted_by_selector_and_none_twice() {
+    let mut day = Day::new(at("2026-11-29T09:00:00Z"));
+    let mut poll = |time: &str, figures: &SignerFigures| {
+        let time = at(&format!("2026-11-29T{time}Z"));
+        day.add(SIGNER, figures, time);
+        day = Day::parse(&day.to_json().unwrap()).unwrap();
+    };
+    poll("09:00:00", &signed(START, 10, &[("s1", 10), ("s2", 10)]));
+    poll("09:01:00", &signed(START, 10, &[("s1", 10), ("s2", 10)]));
+    poll("09:02:00", &signed(START, 15, &[("s1", 15), ("s2", 15)]));
+    // Another start: all of it is new, though there is more than before.
+    let again = "2026-11-29T09:02:40Z";
+    poll("09:03:00", &signed(again, 20, &[("s2", 20), ("s3", 20)]));
+    // One selector fell, though the start is the same: the organisation was away for a while.
+    poll("09:04:00", &signed(again, 20, &[("s2", 1), ("s3", 20)]));
+    assert_eq!(by_selector(&day), [("s1", 15), ("s2", 36), ("s3", 40)]);
+    // On the next day only what came there.
+    let next = at("2026-11-30T00:00:10Z");
+    let mut day = Day::resume(Some(day), None, next);
+    day.add(SIGNER, &signed(again, 24, &[("s2", 5), ("s3", 20)]), next);
+    assert_eq!(by_selector(&day), [("s2", 4)]);
+}
+
+#[test]
+fn what_was_written_before_selectors_were_counted_goes_on() {
+    let now = at("2026-11-29T09:00:00Z");
+    let mut day = Day::new(now);
+    day.add(SIGNER, &signed(START, 30, &[("s1", 30)]), now);
+    let json = String::from_utf8(day.to_json().unwrap()).unwrap();
+    let old = json.replace(r#","signed_by":{"s1":30}"#, "");
+    assert_ne!(old, json);
+    let mut day = Day::parse(old.as_bytes()).unwrap();
+    assert_eq!(by_selector(&day), []);
+    // What the counters had before is not taken for mail of this minute.
+    day.add(
+        SIGNER,
+        &signed(START, 32, &[("s1", 32)]),
+        at("2026-11-29T09:01:00Z"),
+    );
+    assert_eq!(by_selector(&day), [("", 2)]);
+    day.add(
+        SIGNER,
+        &signed(START, 35, &[("s1", 35)]),
+        at("2026-11-29T09:02:00Z"),
+    );
+    assert_eq!(by_selector(&day), [("", 2), ("s1", 3)]);
+    assert_eq!(day.organisations["een"].signed, 35);
+    // A signer that does not tell its selectors.
+    day.add(
+        "old:9465",
+        &signed(START, 7, &[]),
+        at("2026-11-29T09:02:00Z"),
+    );
+    assert_eq!(by_selector(&day), [("", 9), ("s1", 3)]);
+}
+
+#[test]
+fn selectors_beyond_the_most_are_counted_together() {
+    let mut day = Day::new(at("2026-11-29T09:00:00Z"));
+    for signer in 0..2 * MOST_SELECTORS {
+        let selector = format!("s{signer:02}");
+        let figures = signed(START, 1, &[(&selector, 1)]);
+        day.add(
+            &format!("host{signer}:9465"),
+            &figures,
+            at("2026-11-29T09:00:00Z"),
+        );
+    }
+    let by = by_selector(&day);
+    assert_eq!(by.len(), MOST_SELECTORS + 1);
+    assert_eq!(by[0], ("", MOST_SELECTORS as u64));
 }

@@ -39,6 +39,21 @@ fn of_domain(organisation: &OrganisationId, domain: &DomainName, found: &Senders
             "Reports: " (words::number(found.reports)) ", from " (found.from) " to " (found.to)
             ", as of " (parts::time(found.found))
         }
+        @if let Some(coverage) = &found.coverage {
+            p.muted {
+                "Coverage: " (coverage) ". The signatures are those with the selectors of this "
+                "domain, in all domains of the organisation."
+            }
+        }
+        @for replay in &found.replays {
+            p {
+                strong { "Replay" } ": from " (replay.from) " to " (replay.to) " receivers reported "
+                (words::number(replay.passed)) " messages that pass with the selector "
+                code { (replay.selector) } ", and " (words::number(replay.signed))
+                " were signed with it. Mail that was signed once is sent many times, or someone "
+                "else has the key: see " code { "ZegelDkimReplay" } " in alerts.md."
+            }
+        }
         @if let Some(climbing) = &found.climbing { (ladder(climbing)) }
         @if !found.streams.is_empty() {
             table.senders role="table" {
@@ -165,7 +180,7 @@ fn height(week: u64, most: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keystore::Held;
+    use crate::keystore::{Coverage, Held, ReplaySeen};
 
     fn stream(id: &str, messages: u64, aligned: u64, weeks: &[u64]) -> SendingStream {
         SendingStream {
@@ -202,6 +217,54 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("the last one last: 0, 1, 999"), "{page}");
+    }
+
+    #[test]
+    fn a_domain_shows_how_much_reports_tell_of_and_what_was_not_signed() {
+        let day = jiff::civil::date(2026, 3, 2);
+        let replay = ReplaySeen {
+            selector: "s1".parse().unwrap(),
+            from: day,
+            to: jiff::civil::date(2026, 3, 8),
+            passed: 12_000,
+            signed: 500,
+        };
+        let mut found = SendersOf {
+            found: jiff::Timestamp::UNIX_EPOCH,
+            from: day,
+            to: day,
+            reports: 1,
+            streams: Vec::new(),
+            others: 0,
+            other_messages: 0,
+            selectors: Vec::new(),
+            coverage: Some(Coverage {
+                passed: 410,
+                signed: 1_000,
+                days: 28,
+            }),
+            replays: vec![replay],
+            climbing: None,
+        };
+        let shown = |found: &SendersOf| {
+            let (een, domain) = ("een".parse().unwrap(), "een.nl".parse().unwrap());
+            of_domain(&een, &domain, found).into_string()
+        };
+        let page = shown(&found);
+        for part in [
+            "Coverage: reports tell of 41 % of 1000 signatures, on 28 days.",
+            "<strong>Replay</strong>: from 2026-03-02 to 2026-03-08 receivers reported",
+            "<code>s1</code>",
+        ] {
+            assert!(page.contains(part), "{part}\n{page}");
+        }
+        found.coverage = None;
+        found.replays.clear();
+        let page = shown(&found);
+        assert!(
+            !page.contains("Coverage") && !page.contains("Replay"),
+            "{page}"
+        );
     }
 
     #[test]
