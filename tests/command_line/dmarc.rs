@@ -311,7 +311,7 @@ fn what_is_reported_is_compared_with_what_was_signed() {
     };
     // Nothing was counted.
     assert_eq!(today().0["evidence"]["coverage"], Value::Null);
-    for day in 25..60 {
+    for day in 24..60 {
         counted(&setup, day, 600, false);
     }
     let (found, _) = today();
@@ -335,8 +335,13 @@ fn what_is_reported_is_compared_with_what_was_signed() {
     let (found, _) = today();
     assert!(alarms(&found).is_empty(), "{found}");
 
-    // What was signed once is sent ten thousand times, to each receiver.
     let again = record("198.51.100.1", 10_000, "pass", "voorbeeld.nl", "s1");
+    // Nobody is believed in his first four weeks, though nobody has reported for longer.
+    reports_read(&setup, "2026-03-02", 28..29, none, &again);
+    let (found, _) = on("2026-02-04");
+    assert!(alarms(&found).is_empty(), "{found}");
+
+    // What was signed once is sent ten thousand times, to each receiver.
     reports_read(&setup, "2026-03-02", 57..58, none, &again);
     let (found, code) = today();
     let alarm = &alarms(&found)[0];
