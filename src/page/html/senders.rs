@@ -244,6 +244,7 @@ mod tests {
                 days: 28,
             }),
             replays: vec![replay],
+            names_below: std::collections::BTreeSet::new(),
             climbing: None,
         };
         let shown = |found: &SendersOf| {
