@@ -64,8 +64,7 @@ pub(super) fn run(
         delegation: None,
     };
     let below = SendersBelow::of_one(organisation, &loaded.organisations);
-    let pack = pack(&loaded, &keystore, (organisation, &below), &scope)?;
-    let mut tasks = open_tasks(&pack);
+    let mut tasks = open_tasks(&pack(&loaded, &keystore, (organisation, &below), &scope)?);
     let are_policies_asked = tasks.iter().any(|open| open.selector.is_none());
     // Only records of keys have a date of their own.
     tasks.retain(|open| open.selector.is_some());
