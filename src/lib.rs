@@ -10,6 +10,7 @@
 //! | [`shell`] | words for commands that an operator is told to run |
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
+//! | [`crypto`] | the cryptography: the only place that names its crates |
 //! | [`guard`] | a process that shows its memory to nobody |
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
 //! | [`paper`] | documents of headings, sentences and tables, as text, Markdown or HTML; pure |
@@ -43,6 +44,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod crypto;
 pub mod daemon;
 pub mod dkim;
 pub mod dmarc;

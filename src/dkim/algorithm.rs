@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::crypto::der::DerError;
+use crate::crypto::der::DerError;
 use crate::words::words;
 
 words! {
