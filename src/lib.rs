@@ -20,6 +20,7 @@
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`keys`] | the keys of an organisation: what a keyring says, their states, what comes next; pure |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
+//! | [`sealing`] | how a private key lies on a disk without saying anything to a thief; pure |
 //! | [`keystore`] | a folder with keyrings and private keys: read, locked, written, audited |
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
 //! | [`observe`] | metrics, health, the log |
@@ -70,6 +71,7 @@ pub mod page;
 pub mod paper;
 pub mod process;
 pub mod report;
+pub mod sealing;
 pub mod sending;
 pub mod shell;
 pub mod signer;

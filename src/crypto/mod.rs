@@ -6,6 +6,7 @@
 
 pub(crate) mod der;
 mod generate;
+pub(crate) mod sealed;
 
 #[cfg(feature = "aws-lc-rs")]
 use aws_lc_rs as backend;

@@ -15,7 +15,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["evidence"],
     &["ladder"],
     &["dkim"],
-    &["keys", "organisation"],
+    &["keys", "organisation", "sealing"],
     &["keystore"],
     &["config"],
     &["observe"],
@@ -132,7 +132,7 @@ pub(crate) const HOMES: &[Home] = &[
 const RESOLVER_CRATES: &str = "hickory_";
 
 /// The modules that are pure.
-const PURE: &[&str] = &["crypto", "dkim", "keys"];
+const PURE: &[&str] = &["crypto", "dkim", "keys", "sealing"];
 
 /// What pure modules have no business with: tasks, files, the network, the clock, the
 /// environment.
