@@ -7,10 +7,12 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::sealing::SealingError;
 use crate::{
     dkim::key::{Fingerprint, KeyError},
     keys::{Change, ChangeRefusal, CommandError, KeyringProblem, Place},
     names::{DomainName, OrganisationId, Selector},
+    sealing::SealedProblem,
     shell,
 };
 
@@ -173,10 +175,11 @@ impl KeyProblem {
     /// Whether it says nothing about the key: the system could not read the file just then,
     /// as for want of descriptors or memory.
     pub fn is_of_the_moment(&self) -> bool {
-        let KeyRefusal::File(file) = &self.refusal else {
-            return false;
-        };
-        matches!(file.problem, FileProblem::Io(_))
+        match &self.refusal {
+            KeyRefusal::File(file) => matches!(file.problem, FileProblem::Io(_)),
+            KeyRefusal::Sealing(error) => error.may_pass(),
+            _ => false,
+        }
     }
 }
 
@@ -206,6 +209,18 @@ pub enum KeyRefusal {
     /// What is in its file is not a key that signs.
     #[error("{0}; restore it from a back-up, or make a new key")]
     Key(KeyError),
+    /// It is sealed, and does not open.
+    #[error("{0}")]
+    Sealed(SealedProblem),
+    /// It is sealed, and a sealing key can't be read.
+    #[error("it is sealed, and can't be opened: {0}")]
+    Sealing(SealingError),
+    /// It is sealed for a keystore whose id nobody knows.
+    #[error(
+        "it is sealed, and the keystore has no id, without which no sealed key opens: restore \
+         the file keystore.id from a back-up"
+    )]
+    NoId,
     /// Its file holds another key.
     #[error(
         "the file holds another key than the keyring says \
@@ -321,6 +336,9 @@ pub enum KeystoreError {
     /// Not a number.
     #[error("{}: it is not a number; write a number there that is higher than ever before", .0.display())]
     Generation(PathBuf),
+    /// A key can be neither opened nor sealed.
+    #[error("{0}")]
+    Sealing(SealingError),
     /// Another process is writing.
     #[error("{}: the keystore is locked by {holder}; try again when it is done", path.display())]
     Busy {
@@ -411,6 +429,12 @@ pub enum KeystoreError {
 }
 
 impl KeystoreError {
+    /// Whether only a change of the configuration, or of the file of a sealing key, helps: it is
+    /// not worth trying again.
+    pub fn is_of_configuration(&self) -> bool {
+        matches!(self, Self::Sealing(error) if !error.may_pass())
+    }
+
     pub(super) fn not_changed(
         organisation: &OrganisationId,
         (change, refusal): (&Change, ChangeRefusal),
