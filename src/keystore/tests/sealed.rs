@@ -243,9 +243,7 @@ fn both_kinds_lie_beside_each_other() {
         signs_for: &[],
     };
     let mut writer = sealed.fixture.keystore.writer().unwrap();
-    let added = writer
-        .add_all(&[addition], &TIMING, second(2))
-        .unwrap();
+    let added = writer.add_all(&[addition], &TIMING, second(2)).unwrap();
     assert!(added[0].is_ok(), "{added:?}");
     drop(writer);
     assert_eq!(sealed.fixture.load("een").keys.len(), 3);
