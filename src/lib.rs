@@ -10,8 +10,8 @@
 //! | [`shell`] | words for commands that an operator is told to run |
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
-//! | [`crypto`] | the cryptography: the only place that names its crates |
 //! | [`guard`] | a process that shows its memory to nobody |
+//! | [`crypto`] | the cryptography: the only place that names its crates |
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
 //! | [`paper`] | documents of headings, sentences and tables, as text, Markdown or HTML; pure |
 //! | [`dmarc`] | DMARC records, and which of them speaks for a domain; pure |

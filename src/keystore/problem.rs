@@ -1,18 +1,18 @@
 //! What can be wrong in a keystore. Each message names the file and the way out.
 
 use std::{
+    collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 
-use super::sealing::SealingError;
 use crate::{
     dkim::key::{Fingerprint, KeyError},
     keys::{Change, ChangeRefusal, CommandError, KeyringProblem, Place},
     names::{DomainName, OrganisationId, Selector},
-    sealing::SealedProblem,
+    sealing::{SealedProblem, SealingKeyId, SealingKeyProblem},
     shell,
 };
 
@@ -247,6 +247,76 @@ pub enum KeyRefusal {
          and bring it in with `zegel key import` if it is needed"
     )]
     NotInKeyring,
+}
+
+/// Why keys can be neither opened nor sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealingError {
+    /// A bare name, and no credentials.
+    #[error(
+        "sealing key {0}: a name without / is a credential of systemd, and $CREDENTIALS_DIRECTORY \
+         is not set here: while the service runs, root can set it for a command \
+         (CREDENTIALS_DIRECTORY=/run/credentials/zegel.service zegel ...); or write the path of a \
+         file into [keystore] sealing_keys"
+    )]
+    NoCredentials(String),
+    /// Its file is unsafe or can't be read.
+    #[error("sealing key {0}")]
+    File(FileError),
+    /// What is in its file is no sealing key.
+    #[error("sealing key {}: {problem}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SealingKeyProblem,
+    },
+    /// None of the keys could be opened.
+    #[error(
+        "no key of this keystore can be opened: its keys are sealed with {}, and [keystore] \
+         sealing_keys has {}; add the file of the sealing key that is wanted",
+        list(wanted.iter()),
+        list(there.iter().map(|(path, id)| format!("{id} ({})", path.display())))
+    )]
+    NoneFits {
+        /// The ids that the keys name.
+        wanted: BTreeSet<SealingKeyId>,
+        /// The files, and what is in them.
+        there: Vec<(PathBuf, SealingKeyId)>,
+    },
+    /// There is nothing to seal with.
+    #[error(
+        "no sealing key is configured: make one with `zegel keystore sealing-key FILE`, and name \
+         it in [keystore] sealing_keys"
+    )]
+    NotConfigured,
+    /// The system fails.
+    #[error("the key can't be sealed: {0}")]
+    System(String),
+}
+
+impl SealingError {
+    /// Whether it may come right by itself: whoever brings the sealing key may be late.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::File(error) => matches!(
+                error.problem,
+                FileProblem::Missing | FileProblem::Unreadable { .. } | FileProblem::Io(_)
+            ),
+            Self::Key { problem, .. } => problem.may_pass(),
+            Self::System(_) => true,
+            Self::NoCredentials(_) | Self::NoneFits { .. } | Self::NotConfigured => false,
+        }
+    }
+}
+
+fn list(items: impl Iterator<Item = impl ToString>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    if items.is_empty() {
+        "none".to_owned()
+    } else {
+        items.join(", ")
+    }
 }
 
 /// Why the keystore, or an organisation in it, cannot be read or changed.

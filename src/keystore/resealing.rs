@@ -10,8 +10,8 @@ use super::{
     KEY_SUFFIX, Keystore,
     audit::AuditLog,
     files::{Folder, Prepared, Secrecy},
-    problem::{KeyProblem, KeyRefusal, KeystoreError},
-    sealing::{SealingError, is_key_file},
+    problem::{KeyProblem, KeyRefusal, KeystoreError, SealingError},
+    sealing::is_key_file,
     writer::Writer,
 };
 use crate::{

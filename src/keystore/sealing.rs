@@ -6,8 +6,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
-    fs::OpenOptions,
-    io::Write,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -19,15 +19,13 @@ use super::{
     KEY_SUFFIX, Keystore,
     files::{Folder, Secrecy},
     identity::Standing,
-    problem::{FileError, FileProblem, KeyRefusal, KeystoreError},
+    problem::{FileError, KeyRefusal, KeystoreError, SealingError},
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
     keys::KeyIdentity,
     names::{OrganisationId, Selector},
-    sealing::{
-        self, Bound, SealedBy, SealingKey, SealingKeyId, SealingKeyProblem, SealingKeys, sealed_by,
-    },
+    sealing::{self, Bound, SealedBy, SealingKey, SealingKeyId, SealingKeys, sealed_by},
 };
 
 /// Where systemd puts the credentials of a unit (systemd.exec(5)).
@@ -39,76 +37,6 @@ const FILE_MODE: u32 = 0o600;
 pub(super) struct Sealing {
     files: Vec<PathBuf>,
     keys: Mutex<Option<Arc<SealingKeys>>>,
-}
-
-/// Why keys can be neither opened nor sealed.
-#[derive(Debug, thiserror::Error)]
-pub enum SealingError {
-    /// A bare name, and no credentials.
-    #[error(
-        "sealing key {0}: a name without / is a credential of systemd, and $CREDENTIALS_DIRECTORY \
-         is not set here: while the service runs, root can set it for a command \
-         (CREDENTIALS_DIRECTORY=/run/credentials/zegel.service zegel ...); or write the path of a \
-         file into [keystore] sealing_keys"
-    )]
-    NoCredentials(String),
-    /// Its file is unsafe or can't be read.
-    #[error("sealing key {0}")]
-    File(FileError),
-    /// What is in its file is no sealing key.
-    #[error("sealing key {}: {problem}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: SealingKeyProblem,
-    },
-    /// None of the keys could be opened.
-    #[error(
-        "no key of this keystore can be opened: its keys are sealed with {}, and [keystore] \
-         sealing_keys has {}; add the file of the sealing key that is wanted",
-        list(wanted.iter()),
-        list(there.iter().map(|(path, id)| format!("{id} ({})", path.display())))
-    )]
-    NoneFits {
-        /// The ids that the keys name.
-        wanted: BTreeSet<SealingKeyId>,
-        /// The files, and what is in them.
-        there: Vec<(PathBuf, SealingKeyId)>,
-    },
-    /// There is nothing to seal with.
-    #[error(
-        "no sealing key is configured: make one with `zegel keystore sealing-key FILE`, and name \
-         it in [keystore] sealing_keys"
-    )]
-    NotConfigured,
-    /// The system fails.
-    #[error("the key can't be sealed: {0}")]
-    System(String),
-}
-
-impl SealingError {
-    /// Whether it may come right by itself: whoever brings the sealing key may be late.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::File(error) => matches!(
-                error.problem,
-                FileProblem::Missing | FileProblem::Unreadable { .. } | FileProblem::Io(_)
-            ),
-            Self::Key { problem, .. } => problem.may_pass(),
-            Self::System(_) => true,
-            Self::NoCredentials(_) | Self::NoneFits { .. } | Self::NotConfigured => false,
-        }
-    }
-}
-
-fn list(items: impl Iterator<Item = impl ToString>) -> String {
-    let items: Vec<String> = items.map(|item| item.to_string()).collect();
-    if items.is_empty() {
-        "none".to_owned()
-    } else {
-        items.join(", ")
-    }
 }
 
 /// How many private keys lie how.
@@ -294,6 +222,12 @@ impl Keystore {
     }
 }
 
+/// What is sealed with a key that a power cut takes is lost.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 pub(super) fn is_key_file(name: &str) -> bool {
     !name.starts_with('.') && name.ends_with(KEY_SUFFIX)
 }
@@ -340,10 +274,11 @@ pub fn make_sealing_key(path: &Path) -> Result<SealingKeyId, SealingError> {
     let mut file = options.open(path).map_err(failed)?;
     let written = file
         .write_all(key.to_text().as_bytes())
-        .and_then(|()| file.sync_all());
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder(path));
     if let Err(error) = written {
         // It is ours, and no whole key.
-        let _ = std::fs::remove_file(path);
+        let _ = fs::remove_file(path);
         return Err(failed(error));
     }
     Ok(key.id())

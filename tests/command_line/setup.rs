@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use zegel::keystore::Keystore;
+use zegel::keystore::{Keystore, make_sealing_key};
 
 pub(crate) const RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem";
 pub(crate) const OTHER_RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa3072-pkcs8.pem";
@@ -43,8 +43,9 @@ impl Setup {
             "zegel.toml",
             &format!(
                 // Nobody listens on port 1, and the system says so at once.
-                "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"127.0.0.1:1\"]\n",
-                keys.display()
+                "[keystore]\npath = \"{}\"\n{}[keeper]\nresolvers = [\"127.0.0.1:1\"]\n",
+                keys.display(),
+                setup.sealing()
             ),
         );
         setup.write(
@@ -68,6 +69,16 @@ impl Setup {
 
     pub(crate) fn make_keystore(&self) {
         Keystore::create(&self.path("keys")).unwrap();
+    }
+
+    /// With `ZEGEL_TEST_SEALED` in the environment, the setting with which keys lie sealed.
+    fn sealing(&self) -> String {
+        if std::env::var_os("ZEGEL_TEST_SEALED").is_none() {
+            return String::new();
+        }
+        let file = self.path("sealing.key");
+        make_sealing_key(&file).unwrap();
+        format!("sealing_keys = [\"{}\"]\n", file.display())
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {

@@ -29,9 +29,7 @@ fn orgs() -> [Org; 2] {
 
 /// The public halves of keys that are in the clear, or sealed with `sealing.key`.
 fn public_keys(zegel: &Zegel) -> PublicKeys {
-    let file = zegel.path("sealing.key");
-    let files = if file.exists() { vec![file] } else { vec![] };
-    PublicKeys::of(&zegel.keystore().sealed_by(&files))
+    PublicKeys::of(&zegel.keystore())
 }
 
 fn message(domain: &str) -> Message {
@@ -71,6 +69,10 @@ fn configure(zegel: &Zegel, files: &[&str]) {
     zegel.write_settings("");
     let file = zegel.path("zegel.toml");
     let settings = fs::read_to_string(&file).expect("settings");
+    let lines = settings
+        .lines()
+        .filter(|line| !line.starts_with("sealing_keys"));
+    let settings: String = lines.map(|line| format!("{line}\n")).collect();
     let paths: Vec<String> = files
         .iter()
         .map(|name| zegel.path(name).display().to_string())

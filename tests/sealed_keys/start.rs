@@ -159,14 +159,10 @@ fn a_keeper_waits_for_a_late_sealing_key() {
     );
     fs::write(zegel.path("zegel.toml"), keeper).expect("settings");
     let keeper = super::support::keeper::Keeper::start_unready(&zegel.path(""), &port, &[]);
-    let why = keeper.readiness().expect("it answers");
-    assert!(why.contains("sealing.key"), "{why}");
+    let says = |what: &str| keeper.readiness().is_some_and(|page| page.contains(what));
+    wait_until("it says what is missing", || says("sealing.key"));
     fs::rename(zegel.path("away"), &file).expect("a file");
-    wait_until("it is ready", || {
-        keeper
-            .readiness()
-            .is_some_and(|page| page.contains("200 OK"))
-    });
+    wait_until("it is ready", || says("200 OK"));
 }
 
 /// As systemd gives it: a bare name, in a folder of the unit alone.
