@@ -41,7 +41,7 @@ const ED25519_SIGNATURE_OCTETS: usize = 64;
 
 /// The backend refuses, and says no more than this.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(super) String);
+pub(crate) struct Refused(pub(crate) String);
 
 /// A private key in the form that the backend signs with.
 pub(crate) enum PrivateKey {

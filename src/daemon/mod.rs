@@ -8,7 +8,7 @@
 //! keeps what there was and says why. On SIGTERM it accepts no more connections, finishes the
 //! messages in progress, and closes the health page last.
 //!
-//! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
+//! SECURITY: reads its configuration, the keystore and the sealing keys, writes nothing but its sockets.
 
 mod bound;
 mod files;

@@ -5,6 +5,7 @@
 //! run does the rest. The generation stays: the keys are the same.
 
 use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 use super::{
     KEY_SUFFIX, Keystore,
@@ -18,7 +19,7 @@ use crate::{
     dkim::key::SigningKey,
     keys::{KeyIdentity, Keyring},
     names::{OrganisationId, Selector},
-    sealing::{SealedBy, SealingKeyId, sealed_by},
+    sealing::{SealedBy, SealedProblem, SealingKeyId, sealed_by},
 };
 
 /// So many organisations under one lock, whose folders are all open meanwhile.
@@ -57,7 +58,7 @@ struct Goal {
 struct Rewritten {
     organisation: usize,
     name: String,
-    text: zeroize::Zeroizing<Vec<u8>>,
+    text: Zeroizing<Vec<u8>>,
 }
 
 impl Keystore {
@@ -135,7 +136,7 @@ impl Writer {
         folder: &Folder,
         goal: Goal,
         resealed: &mut Resealed,
-    ) -> Result<Vec<(String, zeroize::Zeroizing<Vec<u8>>)>, KeystoreError> {
+    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, KeystoreError> {
         let keyring = self.keystore.read_keyring(organisation)?;
         let mut files = Vec::new();
         for name in folder.names()?.into_iter().filter(|name| is_key_file(name)) {
@@ -170,9 +171,9 @@ impl Writer {
         organisation: &OrganisationId,
         keyring: &Keyring,
         selector: &Selector,
-        content: zeroize::Zeroizing<Vec<u8>>,
+        content: Zeroizing<Vec<u8>>,
         goal: Goal,
-    ) -> Result<Result<zeroize::Zeroizing<Vec<u8>>, KeyRefusal>, KeystoreError> {
+    ) -> Result<Result<Zeroizing<Vec<u8>>, KeyRefusal>, KeystoreError> {
         let identity = match keyring.key(selector) {
             Some(entry) => entry.identity(),
             // What a first attempt left behind is a key all the same.
@@ -195,9 +196,7 @@ impl Writer {
         let again = keystore.opened(organisation, &identity, text.clone());
         Ok(match again {
             Ok(opened) if opened == pem => Ok(text),
-            Ok(_) => Err(KeyRefusal::Sealed(
-                crate::sealing::SealedProblem::DoesNotOpen,
-            )),
+            Ok(_) => Err(KeyRefusal::Sealed(SealedProblem::DoesNotOpen)),
             Err(refusal) => Err(refusal),
         })
     }

@@ -23,6 +23,11 @@ pub(crate) struct Setup {
     folder: TempDir,
 }
 
+/// Whether keys lie sealed in these tests.
+pub(crate) fn is_sealed() -> bool {
+    std::env::var_os("ZEGEL_TEST_SEALED").is_some()
+}
+
 /// What a command did.
 pub(crate) struct Done {
     pub(crate) status: i32,
@@ -71,9 +76,9 @@ impl Setup {
         Keystore::create(&self.path("keys")).unwrap();
     }
 
-    /// With `ZEGEL_TEST_SEALED` in the environment, the setting with which keys lie sealed.
+    /// The setting with which keys lie sealed, if they are to.
     fn sealing(&self) -> String {
-        if std::env::var_os("ZEGEL_TEST_SEALED").is_none() {
+        if !is_sealed() {
             return String::new();
         }
         let file = self.path("sealing.key");

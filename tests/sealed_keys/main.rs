@@ -69,16 +69,17 @@ fn configure(zegel: &Zegel, files: &[&str]) {
     zegel.write_settings("");
     let file = zegel.path("zegel.toml");
     let settings = fs::read_to_string(&file).expect("settings");
+    let settings = settings.replacen("[keystore]\npath", "keystore.path", 1);
     let lines = settings
         .lines()
-        .filter(|line| !line.starts_with("sealing_keys"));
+        .filter(|line| !line.starts_with("keystore.sealing_keys"));
     let settings: String = lines.map(|line| format!("{line}\n")).collect();
     let paths: Vec<String> = files
         .iter()
         .map(|name| zegel.path(name).display().to_string())
         .collect();
-    let table = format!("[keystore]\nsealing_keys = {paths:?}\n");
-    fs::write(file, settings.replacen("[keystore]\n", &table, 1)).expect("settings");
+    let settings = format!("keystore.sealing_keys = {paths:?}\n{settings}");
+    fs::write(file, settings).expect("settings");
 }
 
 fn command(zegel: &Zegel, arguments: &[&str]) -> Output {
@@ -280,6 +281,37 @@ fn a_key_whose_sealing_key_is_lost_is_refused_by_name() {
     let output = command(&zegel, &["check"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains(&wanted));
+}
+
+/// What `docs/sealing.md` says of a sealing key that is lost: the signer that runs signs on, with
+/// the old key even where a new one took its place that it can't open, until it is restarted.
+#[test]
+fn a_signer_that_runs_outlives_its_sealing_key() {
+    let mut zegel = sealed();
+    let old = public_keys(&zegel);
+    zegel.launch();
+    assert_signed(&zegel, &old, "een.example", 2);
+    fs::remove_file(zegel.path("sealing.key")).expect("a file");
+    zegel::keystore::make_sealing_key(&zegel.path("new.key")).expect("a sealing key");
+    configure(&zegel, &["new.key"]);
+    run(
+        &zegel,
+        &["key", "generate", "twee", "--another", "--selector", "n1"],
+    );
+    run(
+        &zegel,
+        &["key", "activate", "twee", "n1", "--assume-published"],
+    );
+    zegel.wait_for_log(" reloaded ", 1);
+    zegel.wait_for_log("n1.pem: it is sealed with the sealing key", 1);
+    assert_signed(&zegel, &old, "twee.example", 1);
+    assert_signed(&zegel, &old, "een.example", 2);
+
+    assert!(zegel.terminate().success());
+    zegel.launch();
+    let keystore = zegel.keystore().sealed_by(&[zegel.path("new.key")]);
+    assert_signed(&zegel, &PublicKeys::of(&keystore), "twee.example", 1);
+    assert_put_off(&zegel, "een.example");
 }
 
 /// What an administrator of the DNS needs is there without the sealing key.

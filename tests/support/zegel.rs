@@ -247,13 +247,17 @@ impl Zegel {
         } else {
             format!("[http]\nlisten = \"{}\"\n", self.http_address())
         };
-        let sealing = if self.path(SEALING_KEY).exists() {
-            format!("sealing_keys = [\"{folder}/{SEALING_KEY}\"]\n")
+        // As many lines of both: some tests know the number of one.
+        let keystore = if self.path(SEALING_KEY).exists() {
+            format!(
+                "keystore.path = \"{folder}/keys\"\n\
+                 keystore.sealing_keys = [\"{folder}/{SEALING_KEY}\"]\n"
+            )
         } else {
-            String::new()
+            format!("[keystore]\npath = \"{folder}/keys\"\n")
         };
         let text = format!(
-            "[keystore]\npath = \"{folder}/keys\"\n{sealing}{http}{listener}{}\n",
+            "{keystore}{http}{listener}{}\n",
             settings.replace("{folder}", &folder)
         );
         let text = if sandbox::is_wanted() {

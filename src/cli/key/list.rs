@@ -291,7 +291,7 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
     } = of;
     let key = keystore.load_key(&organisation.id, entry);
     // Without the sealing key nobody knows; the signer has it.
-    let is_unopened = |problem: &Box<KeyProblem>| matches!(problem.refusal, KeyRefusal::Sealing(_));
+    let is_unopened = |problem: &KeyProblem| matches!(problem.refusal, KeyRefusal::Sealing(_));
     let problem = key.as_ref().err().filter(|problem| !is_unopened(problem));
     problem.into_iter().for_each(warn);
     let is_refused = problem.is_some();

@@ -81,6 +81,9 @@ fn new_keys_are_sealed_and_sign() {
     sealed.fixture.keystore.check_sealing().unwrap();
     let lying = sealed.fixture.keystore.lying().unwrap();
     assert_eq!((lying.plain, lying.sealed[&sealed.id]), (0, 2));
+    // It is kept from programs that are started.
+    let places = sealed.fixture.keystore.places();
+    assert!(places.contains(&sealed.first.canonicalize().unwrap()));
 }
 
 #[test]
