@@ -11,6 +11,7 @@
 //! | [`files`] | many small files: which have changed, and reading them fast |
 //! | [`sockets`] | sockets that are listened on |
 //! | [`guard`] | a process that shows its memory to nobody |
+//! | [`crypto`] | the cryptography: the only place that names its crates |
 //! | [`report`] | DMARC reports, from the octets of a file to rows |
 //! | [`paper`] | documents of headings, sentences and tables, as text, Markdown or HTML; pure |
 //! | [`dmarc`] | DMARC records, and which of them speaks for a domain; pure |
@@ -19,6 +20,7 @@
 //! | [`dkim`] | DKIM itself, pure: canonicalise, sign, verify, keys and records |
 //! | [`keys`] | the keys of an organisation: what a keyring says, their states, what comes next; pure |
 //! | [`organisation`] | who may send what, and what is done with mail that is not signed |
+//! | [`sealing`] | how a private key lies on a disk without saying anything to a thief; pure |
 //! | [`keystore`] | a folder with keyrings and private keys: read, locked, written, audited |
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
 //! | [`observe`] | metrics, health, the log |
@@ -43,6 +45,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod crypto;
 pub mod daemon;
 pub mod dkim;
 pub mod dmarc;
@@ -68,6 +71,7 @@ pub mod page;
 pub mod paper;
 pub mod process;
 pub mod report;
+pub mod sealing;
 pub mod sending;
 pub mod shell;
 pub mod signer;

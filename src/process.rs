@@ -118,6 +118,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether trying again is of no use: the keystore wants another configuration.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Keystore(error) if error.is_of_configuration())
+    }
+
     /// 78 where the configuration needs a change, 1 where the system does.
     fn exit_code(&self) -> ExitCode {
         match self {
@@ -126,6 +131,7 @@ impl RunError {
             | Self::NotInherited { .. }
             | Self::NoUsers(_)
             | Self::Unanswered { .. } => ExitCode::from(EXIT_CONFIGURATION),
+            Self::Keystore(_) if self.is_final() => ExitCode::from(EXIT_CONFIGURATION),
             _ => ExitCode::FAILURE,
         }
     }

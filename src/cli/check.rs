@@ -1,6 +1,7 @@
 //! `zegel check`: the configuration, the keystore, and a probe for every domain.
 
 mod reports;
+mod sealing;
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -52,6 +53,8 @@ struct Report {
     organisations: Vec<CheckedOrganisation>,
     /// Whether a signer has answered.
     asked_signer: bool,
+    /// How they lie; none if the keystore can't be read.
+    private_keys: Option<sealing::PrivateKeys>,
 }
 
 #[derive(Serialize)]
@@ -187,6 +190,9 @@ impl Report {
             }
             Err(error) => return self.say(Severity::Act, &error),
         };
+        if !self.examine_sealing(&keystore) {
+            return;
+        }
         match Snapshot::build(loaded, &keystore, &Metrics::new(), None) {
             Err(error) => self.say(Severity::Act, &error),
             Ok(built) => {
@@ -413,6 +419,9 @@ impl Report {
         }
         if !self.organisations.is_empty() {
             output.line(self.table());
+        }
+        if let Some(keys) = &self.private_keys {
+            keys.print(output);
         }
         let domains = self.organisations.iter();
         let domains: usize = domains.map(|checked| checked.domains.len()).sum();

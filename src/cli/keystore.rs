@@ -6,12 +6,18 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, failure::Failure, output::complain, status::Status};
+use super::{
+    context::Context,
+    failure::Failure,
+    output::{complain, warn},
+    status::Status,
+};
 use crate::{
     config::Settings,
     keys::Change,
-    keystore::{Keystore, KeystoreError},
+    keystore::{self, Keystore, KeystoreError, Lie, Resealed},
     names::{DomainName, OrganisationId, Selector},
+    sealing::{SealingKey, SealingKeyId},
 };
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +26,10 @@ pub(super) enum KeystoreCommand {
     Init(InitArguments),
     /// Take a backup that was put back for the keystore that is meant
     Restore(RestoreArguments),
+    /// Make a key that seals private keys, and write it into a new file
+    SealingKey(SealingKeyArguments),
+    /// Seal each private key with the first of keystore.sealing_keys
+    Seal(SealArguments),
 }
 
 #[derive(Args, Debug)]
@@ -38,6 +48,45 @@ pub(super) struct RestoreArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SealingKeyArguments {
+    /// The new file; it gets mode 0600
+    file: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SealArguments {
+    /// The reverse: have each private key lie in the clear
+    #[arg(long)]
+    plain: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct MadeSealingKey<'a> {
+    file: &'a Path,
+    sealing_key: SealingKeyId,
+}
+
+#[derive(Serialize)]
+struct ShownResealing {
+    /// With which the keys are sealed now; none: they lie in the clear.
+    sealing_key: Option<SealingKeyId>,
+    /// How many keys lie otherwise now.
+    changed: usize,
+    /// How many did so already.
+    unchanged: usize,
+    /// Keys, and organisations, that stay as they were.
+    failed: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +115,8 @@ pub(super) fn run(command: &KeystoreCommand, context: &mut Context) -> Result<St
     match command {
         KeystoreCommand::Init(arguments) => init(arguments, context),
         KeystoreCommand::Restore(arguments) => restore(arguments, context),
+        KeystoreCommand::SealingKey(arguments) => make_sealing_key(arguments, context),
+        KeystoreCommand::Seal(arguments) => seal(arguments, context),
     }
 }
 
@@ -127,6 +178,74 @@ fn restore(arguments: &RestoreArguments, context: &mut Context) -> Result<Status
         "The keeper takes no step in an organisation until the DNS has shown its active keys \
          again. `zegel check` says which domains lack a key.",
     );
+    Ok(status)
+}
+
+fn make_sealing_key(
+    arguments: &SealingKeyArguments,
+    context: &mut Context,
+) -> Result<Status, Failure> {
+    let file = &arguments.file;
+    let made = keystore::make_sealing_key(file);
+    let sealing_key = made.map_err(|error| Failure::Other(error.to_string()))?;
+    if arguments.json {
+        context.output.json(&MadeSealingKey { file, sealing_key });
+        return Ok(Status::Good);
+    }
+    context.output.line(format_args!(
+        "{}: the sealing key {sealing_key}. Keep a copy of this file where no backup of the \
+         keystore is: without it, what it seals is lost.",
+        file.display()
+    ));
+    Ok(Status::Good)
+}
+
+fn seal(arguments: &SealArguments, context: &mut Context) -> Result<Status, Failure> {
+    let loaded = context.load()?;
+    let keystore = context.open_keystore(&loaded.settings)?;
+    let lie = if arguments.plain {
+        Lie::Plain
+    } else {
+        Lie::Sealed
+    };
+    let resealed = keystore.reseal(lie, Timestamp::now())?;
+    let keys = keystore.sealing_keys().map_err(KeystoreError::Sealing)?;
+    let first = keys.first().map(SealingKey::id);
+    let sealing_key = first.filter(|_| lie == Lie::Sealed);
+    let failed = resealed.failed.iter().map(ToString::to_string);
+    let failed = failed.chain(resealed.unread.iter().map(ToString::to_string));
+    let failed: Vec<String> = failed.collect();
+    let status = Status::of_check(failed.is_empty());
+    let Resealed {
+        changed, unchanged, ..
+    } = resealed;
+    if lie == Lie::Plain && first.is_some() {
+        warn(
+            "new keys are sealed for as long as [keystore] sealing_keys names a sealing key: take \
+             it out, and restart signer and keeper",
+        );
+    }
+    if arguments.json {
+        context.output.json(&ShownResealing {
+            sealing_key,
+            changed,
+            unchanged,
+            failed,
+        });
+        return Ok(status);
+    }
+    for problem in &failed {
+        complain(problem);
+    }
+    let output = &mut context.output;
+    match sealing_key {
+        Some(id) => output.line(format_args!(
+            "private keys: {changed} sealed with {id}, {unchanged} were already"
+        )),
+        None => output.line(format_args!(
+            "private keys: {changed} put in the clear, {unchanged} were already"
+        )),
+    }
     Ok(status)
 }
 

@@ -143,6 +143,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     let Settings {
         keystore_path,
         keystore_mark,
+        sealing_keys,
         listeners,
         signing,
         policy,
@@ -164,6 +165,8 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         Some(mark) => both("keystore.mark", &mark.display()),
         None => both("keystore.mark", &"beside the keystore"),
     }
+    let files = sealing_keys.iter().map(|file| file.display());
+    both("keystore.sealing_keys", &list(&files.collect::<Vec<_>>()));
     both("http.organisations", organisation_series);
     both("log.format", format);
     both("log.filter", filter);

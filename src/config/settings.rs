@@ -46,6 +46,9 @@ pub struct Settings {
     /// The folder that tells an older keystore from the one that was there last; none: beside
     /// the keystore, with `.mark` after its name.
     pub keystore_mark: Option<PathBuf>,
+    /// The files of the keys that seal private keys: the first one seals, all of them open. A name
+    /// without `/` is that of a credential of systemd. None: keys lie in the clear.
+    pub sealing_keys: Vec<PathBuf>,
     /// Never empty; names and sockets are unique.
     pub listeners: Vec<ListenerSettings>,
     /// What signatures look like.
@@ -82,7 +85,7 @@ impl Settings {
     /// # Errors
     /// As [`Keystore::open`].
     pub fn open_keystore(&self) -> Result<Keystore, KeystoreError> {
-        let keystore = Keystore::open(&self.keystore_path)?;
+        let keystore = Keystore::open(&self.keystore_path)?.sealed_by(&self.sealing_keys);
         Ok(match &self.keystore_mark {
             Some(mark) => keystore.with_mark(mark),
             None => keystore,
@@ -107,6 +110,7 @@ impl Default for Settings {
         Self {
             keystore_path: "/var/lib/zegel/keys".into(),
             keystore_mark: None,
+            sealing_keys: Vec::new(),
             listeners: vec![ListenerSettings::default()],
             signing: SigningSettings::default(),
             policy: Policy::default(),

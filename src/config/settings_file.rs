@@ -50,10 +50,11 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
     let (mut keeper, keeper_http) = read_keeper(section.section("keeper"));
     give_way(&mut keeper, &http, &listeners);
     check_http(&http, &keeper.http, &keeper_http, &listeners, report);
-    let (path, mark) = read_keystore(section.section("keystore"), &folder);
+    let keystore = read_keystore(section.section("keystore"), &folder);
     let settings = Settings {
-        keystore_path: path.unwrap_or(defaults.keystore_path),
-        keystore_mark: mark,
+        keystore_path: keystore.path.unwrap_or(defaults.keystore_path),
+        keystore_mark: keystore.mark,
+        sealing_keys: keystore.sealing_keys,
         listeners,
         signing: read_signing(section.section("signing")),
         policy: read_policy(section.section("policy"), defaults.policy),
@@ -89,14 +90,37 @@ pub(super) fn read_policy(mut section: Section<'_>, under: Policy) -> Policy {
     policy
 }
 
-/// The keystore, and its mark.
-fn read_keystore(mut section: Section<'_>, folder: &Path) -> (Option<PathBuf>, Option<PathBuf>) {
+/// The `[keystore]` table.
+struct KeystoreSettings {
+    path: Option<PathBuf>,
+    mark: Option<PathBuf>,
+    sealing_keys: Vec<PathBuf>,
+}
+
+fn read_keystore(mut section: Section<'_>, folder: &Path) -> KeystoreSettings {
     // Relative to the file, so that it does not matter where a command is started.
     let place = |node: &Node| text(node).map(|text| folder.join(text));
     let path = section.read("path", place);
     let mark = section.read("mark", place);
+    let sealing_keys = section.values("sealing_keys", |node| sealing_key(node, folder));
     section.finish();
-    (path, mark)
+    KeystoreSettings {
+        path,
+        mark,
+        sealing_keys,
+    }
+}
+
+/// A path, or the name of a credential of systemd.
+fn sealing_key(node: &Node, folder: &Path) -> Result<PathBuf, Fault> {
+    match text(node)? {
+        "" | "." | ".." => Err(Fault::new(
+            "this is no file",
+            "write a path such as /etc/zegel/sealing.key, or the name of a credential of systemd",
+        )),
+        name if !name.contains('/') => Ok(name.into()),
+        path => Ok(folder.join(path)),
+    }
 }
 
 fn read_signing(mut section: Section<'_>) -> SigningSettings {

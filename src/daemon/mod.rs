@@ -8,7 +8,7 @@
 //! keeps what there was and says why. On SIGTERM it accepts no more connections, finishes the
 //! messages in progress, and closes the health page last.
 //!
-//! SECURITY: reads its configuration and the keystore, writes nothing but its sockets.
+//! SECURITY: reads its configuration, the keystore and the sealing keys, writes nothing but its sockets.
 
 mod bound;
 mod files;
@@ -101,14 +101,15 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// When the sockets of systemd and the configuration do not fit; nothing is left running.
+    /// When the sockets of systemd and the configuration do not fit, or no key can be opened with
+    /// the sealing keys of the configuration; nothing is left running.
     pub async fn start(
         reader: config::Reader,
         loaded: Loaded,
         mut inherited: InheritedSockets,
     ) -> Result<Self, RunError> {
         let metrics = Metrics::with_series(loaded.settings.organisation_series);
-        let (first, missing) = reload::first(loaded, &metrics).await;
+        let (first, missing) = reload::first(loaded, &metrics).await?;
         metrics.snapshot_in_use(&facts(&first));
         let snapshots = SnapshotHolder::new(first);
         let snapshot = snapshots.current();

@@ -32,7 +32,7 @@ use crate::{
         readiness::Readiness,
     },
     organisation::Organisation,
-    process::{self, Complaint},
+    process::{self, Complaint, RunError},
     snapshot::{Built, KeyCare, Snapshot, SnapshotHolder},
 };
 
@@ -181,7 +181,11 @@ impl Maker {
         self.drop_unheld();
         let snapshot = self.snapshots.current();
         let is_known = snapshot.keystore().is_some();
-        let generation = keystore_of(&snapshot)?.generation_stamp()?;
+        let keystore = keystore_of(&snapshot)?;
+        let generation = keystore.generation_stamp()?;
+        if !is_known {
+            keystore.check_sealing()?;
+        }
         let again = looks.is_multiple_of(LOOKS_UNTIL_AGAIN) && snapshot.has_unread_keyrings();
         let mended = looks.is_multiple_of(LOOKS_UNTIL_MENDED) && snapshot.has_mended_keys();
         Ok(!is_known || again || mended || generation != snapshot.generation())
@@ -322,6 +326,7 @@ impl Maker {
         let metrics = &self.metrics;
         let built = keystore_of(before).and_then(|keystore| {
             if is_waiting {
+                keystore.check_sealing()?;
                 return Snapshot::first(loaded.clone(), &keystore, metrics);
             }
             Snapshot::build(loaded.clone(), &keystore, metrics, Some(before))
@@ -430,10 +435,17 @@ fn keystore_of(snapshot: &Snapshot) -> Result<Keystore, KeystoreError> {
 
 /// The first snapshot of a signer. If the keystore can't be read for now it knows no keys, and
 /// the reason comes with it. The caller puts the reason into [`Reloader::complain`].
-pub(super) async fn first(loaded: Loaded, metrics: &Metrics) -> (Snapshot, Option<String>) {
+///
+/// # Errors
+/// When nothing but a change of the configuration helps.
+pub(super) async fn first(
+    loaded: Loaded,
+    metrics: &Metrics,
+) -> Result<(Snapshot, Option<String>), RunError> {
     let (counted, configured) = (metrics.clone(), loaded.clone());
     let read = spawn_blocking(move || {
         let keystore = configured.settings.open_keystore()?;
+        keystore.check_sealing()?;
         Snapshot::first(configured, &keystore, &counted)
     });
     let reason = match timeout(FIRST_READING_TAKES, read).await {
@@ -443,8 +455,9 @@ pub(super) async fn first(loaded: Loaded, metrics: &Metrics) -> (Snapshot, Optio
             }
             warn_of_unsigned(&built.snapshot);
             warn_of_no_id(&built.snapshot);
-            return (built.snapshot, None);
+            return Ok((built.snapshot, None));
         }
+        Ok(Ok(Err(error))) if error.is_of_configuration() => return Err(error.into()),
         Ok(Ok(Err(error))) => error.to_string(),
         Ok(Err(_)) => "the keystore could not be read".to_owned(),
         Err(_) => format!(
@@ -458,7 +471,7 @@ pub(super) async fn first(loaded: Loaded, metrics: &Metrics) -> (Snapshot, Optio
     let marked = timeout(MARK_TAKES, marked).await;
     let marked = marked.ok().and_then(Result::ok).unwrap_or_default();
     let built = Snapshot::waiting(loaded, metrics, None, &marked);
-    (built.snapshot, Some(reason))
+    Ok((built.snapshot, Some(reason)))
 }
 
 /// For the log and for systemd.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::crypto::der::DerError;
+use crate::crypto::der::DerError;
 use crate::words::words;
 
 words! {
@@ -70,6 +70,12 @@ pub enum KeyError {
     /// No `-----BEGIN` anywhere.
     #[error("it is not PEM: there is no line -----BEGIN PRIVATE KEY-----")]
     NotPem,
+    /// As it lies in a keystore with a sealing key.
+    #[error(
+        "it is a sealed key, which opens in its keystore alone: `zegel key export ORG SELECTOR` \
+         gives it out in the clear"
+    )]
+    Sealed,
     /// Two octets for each letter.
     #[error("it is UTF-16: convert it with `iconv -f UTF-16 -t UTF-8 FILE >NEWFILE`")]
     Utf16,

@@ -3,7 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::{crypto::der, key::KeyError, pem::MAXIMAL_OCTETS};
+use super::{key::KeyError, pem::MAXIMAL_OCTETS};
+use crate::crypto::der;
 
 const SEED_OCTETS: usize = 32;
 /// libsodium keeps the public half behind the seed.

@@ -1,6 +1,6 @@
 //! SHA-256, the only hash of DKIM that is left (RFC 8301 §3.1).
 
-use super::crypto::digest::{Context, SHA256, digest};
+use crate::crypto::digest::{Context, SHA256, digest};
 
 /// A SHA-256 in the making.
 #[derive(Clone)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::pem::{self, Pem};
 pub use super::{
     algorithm::{
         Algorithm, KeyError, LONGEST_VERIFIED_RSA_BITS, MAXIMAL_RSA_BITS, MINIMAL_RSA_BITS,
@@ -11,12 +12,9 @@ pub use super::{
     },
     public_key::{Fingerprint, PublicKey},
 };
-use super::{
-    crypto::{
-        self, PrivateKey, Refused,
-        der::{self, PrivateParts},
-    },
-    pem::{self, Pem},
+use crate::crypto::{
+    self, PrivateKey, Refused,
+    der::{self, PrivateParts},
 };
 
 /// The cryptography library could not sign; it says no more than this.

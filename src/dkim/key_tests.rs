@@ -190,6 +190,10 @@ fn refuses_what_is_not_one_block() {
         (String::new(), KeyError::Empty),
         ("\u{feff} \r\n".to_owned(), KeyError::Empty),
         ("p=MIIB".to_owned(), KeyError::NotPem),
+        (
+            "zegel-sealed-key 1 sealing-key=0123456789abcdef\nAAAA\n".to_owned(),
+            KeyError::Sealed,
+        ),
         (format!("{text}{text}"), KeyError::Several),
         (
             format!("-----END PRIVATE KEY-----\n{text}"),

@@ -14,7 +14,6 @@ mod author;
 mod bare_key;
 mod body;
 mod canonicalisation;
-mod crypto;
 mod delegation;
 pub mod digest;
 mod hazards;
@@ -35,7 +34,6 @@ pub use self::{
     bare_key::pem_of_bare_key,
     body::{BodyCanonicaliser, BodyHasher},
     canonicalisation::{Canonicalisation, CanonicalisationPair, UnknownCanonicalisation},
-    crypto::BACKEND,
     delegation::{Delegations, Way},
     hazards::{BodyInspector, Hazard, Hazards, allows_eight_bit},
     header::{Field, HeaderRules, HeaderSection, NEVER_SIGNED},
@@ -45,3 +43,4 @@ pub use self::{
     tags::TagError,
     verification::{Claims, ParsedSignature, VerificationError, listed_names},
 };
+pub use crate::crypto::BACKEND;

@@ -16,6 +16,8 @@ pub(super) const MAXIMAL_OCTETS: usize = 64 * 1024;
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+/// What the file of a sealed key begins with.
+const SEALED: &[u8] = b"zegel-sealed-key ";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One PEM block: its label and what is inside.
@@ -76,6 +78,9 @@ fn label(text: &[u8]) -> Option<(&str, &[u8])> {
 
 /// What a text without a boundary is, if it can be told.
 fn without_begin(text: &[u8]) -> KeyError {
+    if text.starts_with(SEALED) {
+        return KeyError::Sealed;
+    }
     // Each letter of a key is one octet and a zero in UTF-16, whichever comes first.
     let without_zeros: Zeroizing<Vec<u8>> =
         Zeroizing::new(text.iter().copied().filter(|octet| *octet != 0).collect());

@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     algorithm::{Algorithm, KeyError, LONGEST_VERIFIED_RSA_BITS, MAXIMAL_RSA_BITS},
-    crypto::{
-        self,
-        der::{self, PublicParts},
-    },
     digest::sha256,
+};
+use crate::crypto::{
+    self,
+    der::{self, PublicParts},
 };
 
 /// The shortest RSA key that a signature is verified with, in bits (RFC 8301 §3.2).

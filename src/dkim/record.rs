@@ -8,10 +8,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     algorithm::{Algorithm, KeyError},
-    crypto::der::{self, DerError, PublicParts},
     public_key::PublicKey,
     tags::{BLANK, TagError, TagList},
 };
+use crate::crypto::der::{self, DerError, PublicParts};
 
 /// The tags with a meaning (RFC 6376 §3.6.1, and `g=` of RFC 4871).
 const KNOWN_TAGS: [&str; 8] = ["v", "g", "h", "k", "n", "p", "s", "t"];

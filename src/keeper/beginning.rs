@@ -51,7 +51,8 @@ impl Beginning {
     ///
     /// # Errors
     ///
-    /// With [`Duty::Once`] at once what is missing: its timer tries again.
+    /// With [`Duty::Once`] at once what is missing: its timer tries again. What only a change of the
+    /// configuration can mend.
     pub(super) async fn wait(
         &mut self,
         duty: Duty,
@@ -73,7 +74,7 @@ impl Beginning {
                     }
                     return Ok(opened);
                 }
-                Err(error) if duty == Duty::Once => return Err(error),
+                Err(error) if duty == Duty::Once || error.is_final() => return Err(error),
                 Err(error) => self.complain(&error.to_string()),
             }
         }
@@ -128,6 +129,7 @@ fn open(settings: &Settings) -> JoinHandle<Result<Opened, KeystoreError>> {
         let keystore = settings.open_keystore()?.by("keeper");
         // A mount that failed leaves an empty folder, in which no key is to be made.
         keystore.check_initialised()?;
+        keystore.check_sealing()?;
         let lock = keystore.keep(Timestamp::now())?;
         Ok(Opened { keystore, lock })
     })

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     keys::{Evidence, Publication, Revision, State},
     names::{DomainName, OrganisationId, Selector},
+    sealing::SealingKeyId,
 };
 
 pub(super) const NAME: &str = "audit.log";
@@ -31,6 +32,8 @@ pub(super) const LEFT: &str = "left";
 pub(super) const STREAM_NAMED: &str = "stream_named";
 pub(super) const STREAM_NAME_DROPPED: &str = "stream_name_dropped";
 pub(super) const STREAMS_CONFIRMED: &str = "streams_confirmed";
+/// The event of a key that was given out in the clear.
+const EXPORTED: &str = "exported";
 /// The events of a key that signs from then on.
 const IN_USE: [&str; 2] = ["activated", "returned"];
 
@@ -79,6 +82,12 @@ struct Note<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     event: &'static str,
+    /// Of how many keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<usize>,
+    /// With which sealing key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealing_key: Option<SealingKeyId>,
 }
 
 /// A line as it is read, of whatever version.
@@ -208,7 +217,48 @@ impl<'a> AuditLog<'a> {
     /// Appends what is told of the keystore as a whole, down to the disk.
     pub(super) fn note(self, event: &'static str, now: Timestamp) -> Result<(), KeystoreError> {
         let head = self.head(now);
-        self.add(&[Note { head, event }])
+        self.add(&[Note {
+            head,
+            event,
+            keys: None,
+            sealing_key: None,
+        }])
+    }
+
+    /// The same of so many keys, and the sealing key that they lie sealed with from now on.
+    pub(super) fn note_of_keys(
+        self,
+        event: &'static str,
+        (keys, sealing_key): (usize, Option<SealingKeyId>),
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let head = self.head(now);
+        self.add(&[Note {
+            head,
+            event,
+            keys: Some(keys),
+            sealing_key,
+        }])
+    }
+
+    /// Appends that a private key was given out, down to the disk.
+    pub(super) fn note_export(
+        self,
+        (organisation, selector): (&OrganisationId, &Selector),
+        domains: &[DomainName],
+        now: Timestamp,
+    ) -> Result<(), KeystoreError> {
+        let head = self.head(now);
+        self.add(&[Line {
+            head,
+            version: VERSION,
+            event: EXPORTED,
+            organisation: organisation.as_str(),
+            selector: Some(selector.as_str()),
+            domains,
+            evidence: None,
+            publication: None,
+        }])
     }
 
     /// Appends these lines, down to the disk.

@@ -14,6 +14,7 @@
 //! the next writer announces it. The keyring never names a key file that was not there before.
 
 use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 use super::{
     GENERATION, KEYRING, Keystore,
@@ -26,7 +27,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    keys::{AuditEntry, Keyring, NewKey, Revision},
+    keys::{AuditEntry, KeyIdentity, Keyring, NewKey, Revision},
     names::{OrganisationId, Selector},
 };
 
@@ -176,7 +177,21 @@ impl Writer {
         if folder.names()?.contains(&name) {
             return Err(self.in_the_way(revision, selector));
         }
-        Ok(folder.create(&name, key.pem())?)
+        let text = self.lying_text(revision, selector, key)?;
+        Ok(folder.create(&name, &text)?)
+    }
+
+    /// What is written into the file of a new key.
+    fn lying_text(
+        &self,
+        revision: &Revision<'_>,
+        selector: &Selector,
+        key: &NewKey,
+    ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+        let public = key.public_key();
+        let of_key = (public.algorithm(), public.fingerprint());
+        let place = (revision.organisation, selector);
+        self.keystore.lying_text(place, of_key, key.pem())
     }
 
     /// Writes a key file that a power cut may undo, unless the same is there from an attempt
@@ -192,10 +207,32 @@ impl Writer {
             .root
             .child_or_new_unsynced(revision.organisation.as_str())?;
         match folder.read(&name, Secrecy::Secret)? {
-            Some(content) if content.as_slice() == key.pem() => Ok(()),
+            Some(content) if self.is_key(revision, selector, key, content.clone()) => Ok(()),
             Some(_) => Err(self.in_the_way(revision, selector)),
-            None => Ok(folder.prepare_unsynced(&name, key.pem())?.rename()?),
+            None => {
+                let text = self.lying_text(revision, selector, key)?;
+                Ok(folder.prepare_unsynced(&name, &text)?.rename()?)
+            }
         }
+    }
+
+    /// Whether this is in a file, sealed or not.
+    fn is_key(
+        &self,
+        revision: &Revision<'_>,
+        selector: &Selector,
+        key: &NewKey,
+        content: Zeroizing<Vec<u8>>,
+    ) -> bool {
+        let identity = KeyIdentity {
+            selector: selector.clone(),
+            algorithm: key.public_key().algorithm(),
+            fingerprint: key.public_key().fingerprint(),
+        };
+        let opened = self
+            .keystore
+            .opened(revision.organisation, &identity, content);
+        opened.is_ok_and(|pem| pem.as_slice() == key.pem())
     }
 
     /// A key file that no keyring names is someone's.

@@ -37,6 +37,9 @@ type Content = Zeroizing<Vec<u8>>;
 pub(super) enum Secrecy {
     /// A private key: nobody else may read it. At most 64 KiB.
     Secret,
+    /// The same in a folder that systemd made for this process alone. There a file may be root's,
+    /// with an access list for the user, which looks as if its group could read it.
+    Credential,
     /// Nobody else may write it. At most 16 MiB.
     State,
     /// Nobody else may write it. Of any length.
@@ -47,13 +50,14 @@ impl Secrecy {
     fn forbidden_mode(self) -> u32 {
         match self {
             Self::Secret => 0o077,
+            Self::Credential => 0o037,
             Self::State | Self::Log => 0o022,
         }
     }
 
     fn maximal_octets(self) -> u64 {
         match self {
-            Self::Secret => 64 * 1024,
+            Self::Secret | Self::Credential => 64 * 1024,
             Self::State => 16 * 1024 * 1024,
             Self::Log => u64::MAX,
         }
@@ -136,6 +140,28 @@ impl Folder {
     /// Opens a folder that is elsewhere, if nobody but its owner can put another in its place.
     pub(super) fn open_safely(path: &Path) -> Result<Self, FileError> {
         Self::open(&safe_path(path)?)
+    }
+
+    /// Reads a file that is elsewhere, which belongs to root or to the owner of `like`, if nobody
+    /// else can put another one in its place.
+    pub(super) fn read_beside(
+        path: &Path,
+        like: &Self,
+        secrecy: Secrecy,
+    ) -> Result<Content, FileError> {
+        let missing = || FileError::new(path, FileProblem::Missing);
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(missing());
+        };
+        let name = name.to_str().ok_or_else(missing)?;
+        let real = safe_path(folder).map_err(|error| match error.problem {
+            FileProblem::Missing => missing(),
+            _ => error,
+        })?;
+        let handle = rustix::fs::open(&real, folder_flags(), Mode::empty());
+        let handle = handle.map_err(|error| FileError::io(&real, error.into()))?;
+        let folder = Self::examined(handle, real, Some(like.owner))?;
+        folder.read(name, secrecy)?.ok_or_else(missing)
     }
 
     /// Opens a folder that is elsewhere, for the owner of `like`, and makes it if need be.

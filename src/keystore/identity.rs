@@ -143,7 +143,7 @@ impl Keystore {
         }
     }
 
-    fn marked_id(&self) -> Option<KeystoreId> {
+    pub(super) fn marked_id(&self) -> Option<KeystoreId> {
         // What is wrong with the mark is said by whoever goes on from here.
         self.mark.read().ok()??.id().cloned()
     }

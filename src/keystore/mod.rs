@@ -17,7 +17,7 @@
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
 //! <path>/<org>/deadlines.json       by when records are to be there, if the operator said so
 //! <path>/<org>/leaving.json         until when it signs, if the operator said that it leaves
-//! <path>/<org>/<selector>.pem       a private key
+//! <path>/<org>/<selector>.pem       a private key, sealed or in the clear
 //! <path>.mark/mark.jsonl            which keystore there was, and what it gave up
 //! ```
 //!
@@ -44,7 +44,9 @@ mod problem;
 mod reading;
 mod recorded;
 mod requests;
+mod resealing;
 mod restoring;
+mod sealing;
 mod selectors;
 mod senders;
 mod sightings;
@@ -68,11 +70,13 @@ pub use self::{
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
-    problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError},
+    problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError, SealingError},
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, SightingsStamp, View},
     recorded::{Recorded, RecordedState},
     requests::LookRequest,
+    resealing::{Lie, Resealed},
     restoring::Restored,
+    sealing::{Lying, make_sealing_key},
     senders::{
         Coverage, Largest, ReplaySeen, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage,
         StreamPages,
@@ -86,6 +90,7 @@ use self::{
     files::{Folder, Secrecy},
     known::{KnownKeys, Places},
     mark::MarkFile,
+    sealing::Sealing,
 };
 use crate::{
     dkim::key::Algorithm,
@@ -106,6 +111,8 @@ pub struct Keystore {
     mark: Arc<MarkFile>,
     /// Whose each key is, as the last writer left it.
     known: Arc<KnownKeys>,
+    /// What its keys are sealed with.
+    sealing: Arc<Sealing>,
     /// Who writes, for the audit log.
     by: Option<Arc<str>>,
 }
@@ -179,6 +186,7 @@ impl Keystore {
             mark: Arc::new(MarkFile::beside(named.components().as_path())),
             path: real.into(),
             known: Arc::default(),
+            sealing: Arc::default(),
             by: None,
         };
         keystore.root()?;
@@ -251,9 +259,11 @@ impl Keystore {
         &self.path
     }
 
-    /// The folders that are its own: what is in them concerns nobody else.
+    /// The folders that are its own, and the files of its sealing keys: what is in them concerns
+    /// nobody else.
     pub fn places(&self) -> Vec<PathBuf> {
-        vec![self.path.to_path_buf(), self.mark.folder().to_owned()]
+        let folders = [self.path.to_path_buf(), self.mark.folder().to_owned()];
+        folders.into_iter().chain(self.sealing_files()).collect()
     }
 
     /// Where the private key with this selector is, or would be.

@@ -1,6 +1,7 @@
 //! What can be wrong in a keystore. Each message names the file and the way out.
 
 use std::{
+    collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -11,6 +12,7 @@ use crate::{
     dkim::key::{Fingerprint, KeyError},
     keys::{Change, ChangeRefusal, CommandError, KeyringProblem, Place},
     names::{DomainName, OrganisationId, Selector},
+    sealing::{SealedProblem, SealingKeyId, SealingKeyProblem},
     shell,
 };
 
@@ -173,10 +175,11 @@ impl KeyProblem {
     /// Whether it says nothing about the key: the system could not read the file just then,
     /// as for want of descriptors or memory.
     pub fn is_of_the_moment(&self) -> bool {
-        let KeyRefusal::File(file) = &self.refusal else {
-            return false;
-        };
-        matches!(file.problem, FileProblem::Io(_))
+        match &self.refusal {
+            KeyRefusal::File(file) => matches!(file.problem, FileProblem::Io(_)),
+            KeyRefusal::Sealing(error) => error.may_pass(),
+            _ => false,
+        }
     }
 }
 
@@ -206,6 +209,18 @@ pub enum KeyRefusal {
     /// What is in its file is not a key that signs.
     #[error("{0}; restore it from a back-up, or make a new key")]
     Key(KeyError),
+    /// It is sealed, and does not open.
+    #[error("{0}")]
+    Sealed(SealedProblem),
+    /// It is sealed, and a sealing key can't be read.
+    #[error("it is sealed, and can't be opened: {0}")]
+    Sealing(SealingError),
+    /// It is sealed for a keystore whose id nobody knows.
+    #[error(
+        "it is sealed, and the keystore has no id, without which no sealed key opens: restore \
+         the file keystore.id from a back-up"
+    )]
+    NoId,
     /// Its file holds another key.
     #[error(
         "the file holds another key than the keyring says \
@@ -232,6 +247,76 @@ pub enum KeyRefusal {
          and bring it in with `zegel key import` if it is needed"
     )]
     NotInKeyring,
+}
+
+/// Why keys can be neither opened nor sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealingError {
+    /// A bare name, and no credentials.
+    #[error(
+        "sealing key {0}: a name without / is a credential of systemd, and $CREDENTIALS_DIRECTORY \
+         is not set here: while the service runs, root can set it for a command \
+         (CREDENTIALS_DIRECTORY=/run/credentials/zegel.service zegel ...); or write the path of a \
+         file into [keystore] sealing_keys"
+    )]
+    NoCredentials(String),
+    /// Its file is unsafe or can't be read.
+    #[error("sealing key {0}")]
+    File(FileError),
+    /// What is in its file is no sealing key.
+    #[error("sealing key {}: {problem}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: SealingKeyProblem,
+    },
+    /// None of the keys could be opened.
+    #[error(
+        "no key of this keystore can be opened: its keys are sealed with {}, and [keystore] \
+         sealing_keys has {}; add the file of the sealing key that is wanted",
+        list(wanted.iter()),
+        list(there.iter().map(|(path, id)| format!("{id} ({})", path.display())))
+    )]
+    NoneFits {
+        /// The ids that the keys name.
+        wanted: BTreeSet<SealingKeyId>,
+        /// The files, and what is in them.
+        there: Vec<(PathBuf, SealingKeyId)>,
+    },
+    /// There is nothing to seal with.
+    #[error(
+        "no sealing key is configured: make one with `zegel keystore sealing-key FILE`, and name \
+         it in [keystore] sealing_keys"
+    )]
+    NotConfigured,
+    /// The system fails.
+    #[error("the key can't be sealed: {0}")]
+    System(String),
+}
+
+impl SealingError {
+    /// Whether it may come right by itself: whoever brings the sealing key may be late.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::File(error) => matches!(
+                error.problem,
+                FileProblem::Missing | FileProblem::Unreadable { .. } | FileProblem::Io(_)
+            ),
+            Self::Key { problem, .. } => problem.may_pass(),
+            Self::System(_) => true,
+            Self::NoCredentials(_) | Self::NoneFits { .. } | Self::NotConfigured => false,
+        }
+    }
+}
+
+fn list(items: impl Iterator<Item = impl ToString>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    if items.is_empty() {
+        "none".to_owned()
+    } else {
+        items.join(", ")
+    }
 }
 
 /// Why the keystore, or an organisation in it, cannot be read or changed.
@@ -321,6 +406,9 @@ pub enum KeystoreError {
     /// Not a number.
     #[error("{}: it is not a number; write a number there that is higher than ever before", .0.display())]
     Generation(PathBuf),
+    /// A key can be neither opened nor sealed.
+    #[error("{0}")]
+    Sealing(SealingError),
     /// Another process is writing.
     #[error("{}: the keystore is locked by {holder}; try again when it is done", path.display())]
     Busy {
@@ -411,6 +499,12 @@ pub enum KeystoreError {
 }
 
 impl KeystoreError {
+    /// Whether only a change of the configuration, or of the file of a sealing key, helps: it is
+    /// not worth trying again.
+    pub fn is_of_configuration(&self) -> bool {
+        matches!(self, Self::Sealing(error) if !error.may_pass())
+    }
+
     pub(super) fn not_changed(
         organisation: &OrganisationId,
         (change, refusal): (&Change, ChangeRefusal),

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::{
     KEY_SUFFIX, KEYRING, Keystore,
+    audit::AuditLog,
     climbing::AllClimbed,
     deadlines, departures,
     files::{Folder, Secrecy},
@@ -180,7 +183,10 @@ impl Keystore {
                 KeystoreError::File(error) => KeyRefusal::File(error),
                 _ => KeyRefusal::Missing,
             })
-            .and_then(|folder| load_key(&folder.ok_or(KeyRefusal::Missing)?, identity))
+            .and_then(|folder| {
+                let folder = folder.ok_or(KeyRefusal::Missing)?;
+                self.load_from(&folder, organisation, identity)
+            })
             .map_err(|refusal| Box::new(self.problem(organisation, &identity.selector, refusal)))
     }
 
@@ -206,7 +212,7 @@ impl Keystore {
         let names = folder.names()?;
         let keyring = read_keyring(&folder)?;
         for entry in keyring.keys() {
-            match load_key(&folder, &entry.identity()) {
+            match self.load_from(&folder, organisation, &entry.identity()) {
                 Ok((key, _)) => found.keys.push(Key {
                     entry: entry.clone(),
                     signing_key: Arc::new(key),
@@ -347,21 +353,65 @@ fn parse_keyring(folder: &Folder, json: &[u8]) -> Result<Keyring, KeystoreError>
     })
 }
 
-fn load_key(
-    folder: &Folder,
-    identity: &KeyIdentity,
-) -> Result<(SigningKey, Option<Stamp>), KeyRefusal> {
-    let (pem, file) = folder
-        .read_stamped(&key_file(&identity.selector), Secrecy::Secret)
-        .map_err(KeyRefusal::File)?
-        .ok_or(KeyRefusal::Missing)?;
-    let key = SigningKey::from_pem(&pem).map_err(KeyRefusal::Key)?;
-    let found = key.public_key().fingerprint();
-    if found != identity.fingerprint || key.algorithm() != identity.algorithm {
-        return Err(KeyRefusal::OtherKey {
-            expected: identity.fingerprint,
-            found,
-        });
+impl Keystore {
+    fn load_from(
+        &self,
+        folder: &Folder,
+        organisation: &OrganisationId,
+        identity: &KeyIdentity,
+    ) -> Result<(SigningKey, Option<Stamp>), KeyRefusal> {
+        let (content, file) = folder
+            .read_stamped(&key_file(&identity.selector), Secrecy::Secret)
+            .map_err(KeyRefusal::File)?
+            .ok_or(KeyRefusal::Missing)?;
+        let (_, key) = self.checked(organisation, identity, content)?;
+        Ok((key, file.settled))
     }
-    Ok((key, file.settled))
+
+    /// What is in a key file, opened if it is sealed, and the key of this identity in it.
+    pub(super) fn checked(
+        &self,
+        organisation: &OrganisationId,
+        identity: &KeyIdentity,
+        content: Zeroizing<Vec<u8>>,
+    ) -> Result<(Zeroizing<Vec<u8>>, SigningKey), KeyRefusal> {
+        let pem = self.opened(organisation, identity, content)?;
+        let key = SigningKey::from_pem(&pem).map_err(KeyRefusal::Key)?;
+        let found = key.public_key().fingerprint();
+        if found != identity.fingerprint || key.algorithm() != identity.algorithm {
+            return Err(KeyRefusal::OtherKey {
+                expected: identity.fingerprint,
+                found,
+            });
+        }
+        Ok((pem, key))
+    }
+
+    /// The private key of an entry in the clear (PKCS#8, PEM), to be taken elsewhere. The audit
+    /// log tells of it first.
+    ///
+    /// # Errors
+    /// As [`Keystore::load_key`], and when the audit log can't be written.
+    pub fn export_key(
+        &self,
+        organisation: &OrganisationId,
+        entry: &KeyEntry,
+        now: Timestamp,
+    ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+        let unusable = |refusal| {
+            let problem = self.problem(organisation, &entry.selector, refusal);
+            KeystoreError::UnusableKey(Box::new(problem))
+        };
+        let writer = self.writer()?;
+        let folder = self.folder(organisation)?;
+        let folder = folder.ok_or_else(|| unusable(KeyRefusal::Missing))?;
+        let content = folder.read(&key_file(&entry.selector), Secrecy::Secret)?;
+        let content = content.ok_or_else(|| unusable(KeyRefusal::Missing))?;
+        let checked = self.checked(organisation, &entry.identity(), content);
+        let (pem, _) = checked.map_err(unusable)?;
+        let domains: Vec<DomainName> = entry.publications.keys().cloned().collect();
+        let place = (organisation, &entry.selector);
+        AuditLog::open(self, &writer.root)?.note_export(place, &domains, now)?;
+        Ok(pem)
+    }
 }

@@ -8,12 +8,14 @@ use super::{
 /// The modules below the crate root. Each may import from the steps before its own, and from
 /// nothing else; what shares a step is apart.
 pub(crate) const ORDER: &[&[&str]] = &[
-    &["names", "words", "shell", "files", "sockets", "guard"],
+    &[
+        "names", "words", "shell", "files", "sockets", "guard", "crypto",
+    ],
     &["report", "paper", "dmarc"],
     &["evidence"],
     &["ladder"],
     &["dkim"],
-    &["keys", "organisation"],
+    &["keys", "organisation", "sealing"],
     &["keystore"],
     &["config"],
     &["observe"],
@@ -42,7 +44,7 @@ pub(crate) struct Home {
 pub(crate) const HOMES: &[Home] = &[
     Home {
         crates: &["aws_lc_rs", "ring", "rsa"],
-        module: "dkim::crypto",
+        module: "crypto",
     },
     Home {
         crates: &["config"],
@@ -130,7 +132,7 @@ pub(crate) const HOMES: &[Home] = &[
 const RESOLVER_CRATES: &str = "hickory_";
 
 /// The modules that are pure.
-const PURE: &[&str] = &["dkim", "keys"];
+const PURE: &[&str] = &["crypto", "dkim", "keys", "sealing"];
 
 /// What pure modules have no business with: tasks, files, the network, the clock, the
 /// environment.

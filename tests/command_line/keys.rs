@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::setup::{ED25519_KEY, MESSAGE, OTHER_RSA_KEY, RSA_KEY, Setup};
+use crate::setup::{ED25519_KEY, MESSAGE, OTHER_RSA_KEY, RSA_KEY, Setup, is_sealed};
 
 #[test]
 fn the_whole_way_of_a_key() {
@@ -57,9 +57,14 @@ fn the_whole_way_of_a_key() {
         .run_with(&["verify", "--record", record], signed.as_bytes())
         .expect(0)
         .says(&["pass", selector, "2048"]);
-    setup
-        .run_with(&["verify", "--key", file], signed.as_bytes())
-        .expect(0);
+    let export = ["key", "export", "voorbeeld", selector];
+    let plain = setup.write("plain.pem", &setup.run(export).expect(0).out);
+    let file = if is_sealed() { &plain } else { file };
+    for file in [file, &plain] {
+        setup
+            .run_with(&["verify", "--key", file], signed.as_bytes())
+            .expect(0);
+    }
     // Another year of the same: the next selector.
     let next = setup.run(["key", "generate", "voorbeeld"]).expect(0);
     next.says(&[

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use zegel::keystore::Keystore;
+use zegel::keystore::{Keystore, make_sealing_key};
 
 pub(crate) const RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem";
 pub(crate) const OTHER_RSA_KEY: &str = "tests/fixtures/keys/unsafe-rsa3072-pkcs8.pem";
@@ -21,6 +21,11 @@ pub(crate) const MESSAGE: &str = "From: Een <een@voorbeeld.nl>\nTo: twee@example
 
 pub(crate) struct Setup {
     folder: TempDir,
+}
+
+/// Whether keys lie sealed in these tests.
+pub(crate) fn is_sealed() -> bool {
+    std::env::var_os("ZEGEL_TEST_SEALED").is_some()
 }
 
 /// What a command did.
@@ -43,8 +48,9 @@ impl Setup {
             "zegel.toml",
             &format!(
                 // Nobody listens on port 1, and the system says so at once.
-                "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"127.0.0.1:1\"]\n",
-                keys.display()
+                "[keystore]\npath = \"{}\"\n{}[keeper]\nresolvers = [\"127.0.0.1:1\"]\n",
+                keys.display(),
+                setup.sealing()
             ),
         );
         setup.write(
@@ -68,6 +74,16 @@ impl Setup {
 
     pub(crate) fn make_keystore(&self) {
         Keystore::create(&self.path("keys")).unwrap();
+    }
+
+    /// The setting with which keys lie sealed, if they are to.
+    fn sealing(&self) -> String {
+        if !is_sealed() {
+            return String::new();
+        }
+        let file = self.path("sealing.key");
+        make_sealing_key(&file).unwrap();
+        format!("sealing_keys = [\"{}\"]\n", file.display())
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {

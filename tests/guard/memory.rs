@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use memchr::memmem;
-use zegel::{config::Settings, keystore::Keystore};
+use zegel::{config::Settings, keystore::Lie};
 
 use super::support::zegel::Zegel;
-use super::{AS_NOBODY, of_nobody, sign};
+use super::{AS_NOBODY, LISTENER, NOBODY, give, of_nobody, sign};
 
 /// Octets of a key that are never anything else.
 struct Needle {
@@ -172,26 +172,49 @@ fn scan(zegel: &Zegel, needles: &[Needle], when: &str) -> usize {
     seen
 }
 
+/// Has the keys lie sealed from now on.
+fn seal(zegel: &Zegel, settings: &str) {
+    zegel.make_sealing_key();
+    zegel.write_settings(&format!("{settings}\n{LISTENER}"));
+    let resealed = zegel.keystore().reseal(Lie::Sealed, Timestamp::now());
+    assert_eq!(resealed.expect("a sealing key").changed, 2);
+    // What was written, and who may read it.
+    give(&zegel.path("keys"), NOBODY);
+    give(&zegel.path("sealing.key"), NOBODY);
+}
+
 #[test]
 fn keys_are_in_memory_only_as_the_library_keeps_them() {
-    let mut zegel = of_nobody("");
+    let zegel = of_nobody("");
     let needles = needles(&zegel.path("keys"));
+    are_only_as_the_library_keeps_them(zegel, &needles);
+}
+
+#[test]
+fn sealed_keys_are_in_memory_only_as_the_library_keeps_them() {
+    let zegel = of_nobody("");
+    let needles = needles(&zegel.path("keys"));
+    seal(&zegel, "");
+    are_only_as_the_library_keeps_them(zegel, &needles);
+}
+
+fn are_only_as_the_library_keeps_them(mut zegel: Zegel, needles: &[Needle]) {
     zegel.launch_by(&AS_NOBODY);
-    scan(&zegel, &needles, "after the start");
+    scan(&zegel, needles, "after the start");
     sign(&zegel, 1);
     // Otherwise the search would find nothing anywhere.
-    let found = scan(&zegel, &needles, "after one message");
+    let found = scan(&zegel, needles, "after one message");
     assert!(found > 0, "not even what the library signs with");
     sign(&zegel, 100);
-    scan(&zegel, &needles, "after a hundred messages");
+    scan(&zegel, needles, "after a hundred messages");
     zegel.signal("HUP");
     zegel.wait_for_log(" reloaded ", 1);
     sign(&zegel, 2);
-    scan(&zegel, &needles, "after a reload");
+    scan(&zegel, needles, "after a reload");
 
     // Nobody has these keys in use any more.
     fs::remove_file(zegel.path("orgs.d/voorbeeld.toml")).expect("a file");
-    let keystore = Keystore::open(&zegel.path("keys")).expect("the keystore");
+    let keystore = zegel.keystore();
     let id = "voorbeeld".parse().expect("an id");
     let timing = Settings::default().timing();
     let mut writer = keystore.writer().expect("nobody else writes");
@@ -202,7 +225,7 @@ fn keys_are_in_memory_only_as_the_library_keeps_them() {
     zegel.wait_for_log(" reloaded ", 2);
     let begun = Instant::now();
     // What was in use is let go of when the last who looks at it is done.
-    while scan(&zegel, &needles, "after the organisation has left") > 0 && LIBRARY_WIPES {
+    while scan(&zegel, needles, "after the organisation has left") > 0 && LIBRARY_WIPES {
         let log = zegel.log();
         assert!(
             begun.elapsed() < Duration::from_mins(1),

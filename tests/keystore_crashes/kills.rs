@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::operations::{Baseline, COMMANDS, KEEPER, Operation};
+use crate::operations::{Baseline, COMMANDS, KEEPER, Operation, SEAL, UNSEAL};
 use crate::support::name_world::World;
 use crate::support::{open_folder, require_root};
 use crate::template::Template;
@@ -39,6 +39,28 @@ fn a_keeper_that_is_killed_at_any_change_leaves_the_old_keys_or_the_new() {
     assert!(killed >= 60, "{killed} runs were killed");
 }
 
+#[test]
+fn sealing_that_is_killed_at_any_system_call_leaves_keys_that_sign_and_can_go_on() {
+    require_root();
+    let template = Template::new("127.0.0.1:9");
+    template.make_sealing_key();
+    let killed = kill_everywhere(&SEAL, &template);
+    assert!(killed >= 100, "{killed} runs were killed");
+    template.seal();
+    let killed = kill_everywhere(&UNSEAL, &template);
+    assert!(killed >= 100, "{killed} runs were killed");
+}
+
+/// Sealed or not, each opens: both kinds may lie beside each other.
+fn every_key_is_there(world: &Path) {
+    let keystore = crate::verdict::open(world);
+    for (organisation, keys) in [("een", 2), ("twee", 1)] {
+        let id = organisation.parse().expect("an organisation");
+        let loaded = keystore.load_organisation(&id).expect("its keys");
+        assert_eq!(loaded.keys.len(), keys, "{:?}", loaded.refused);
+    }
+}
+
 /// The records of all keys that there are.
 fn publish(world: &World, template: &Template) {
     let keystore = crate::verdict::open(template.folder.path());
@@ -58,7 +80,12 @@ fn publish(world: &World, template: &Template) {
 /// Kills the operation everywhere and judges what is left. Gives the number of killed runs.
 fn kill_everywhere(operation: &Operation, template: &Template) -> usize {
     let baseline = Baseline::record(operation, template);
-    assert_ne!(baseline.old, baseline.new, "{}", operation.name);
+    assert_eq!(
+        baseline.old == baseline.new,
+        operation.keeps_keyrings,
+        "{}",
+        operation.name
+    );
     let places: Vec<_> = places(operation, &baseline).into_iter().collect();
     let (next, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures = Mutex::new(Vec::new());
@@ -128,6 +155,15 @@ fn kill_at(
         was_killed || matches!(status.code(), Some(0 | 1)),
         "{kind} {count}: {status}"
     );
+    if operation.keeps_keyrings {
+        every_key_is_there(&world);
+        let done = operation.under(&[], &world).output();
+        let done = done.expect("the program runs");
+        assert!(done.status.success(), "{kind} {count}: {done:?}");
+        let lying = crate::verdict::open(&world).lying().expect("a keystore");
+        let plain = if operation.name == UNSEAL.name { 3 } else { 0 };
+        assert_eq!(lying.plain, plain, "{kind} {count}: {lying:?}");
+    }
     judge(&world, (&baseline.old, &baseline.new), template);
     was_killed
 }

@@ -13,6 +13,8 @@ pub(crate) struct Operation {
     arguments: &'static [&'static str],
     /// The system calls to be killed at; none: all.
     pub(crate) kinds: Option<&'static [&'static str]>,
+    /// Whether keyrings and generation stay as they are.
+    pub(crate) keeps_keyrings: bool,
 }
 
 const GENERATE: &[&str] = &["key", "generate", "een", "--another"];
@@ -36,6 +38,16 @@ pub(crate) const COMMANDS: [Operation; 4] = [
     Operation::command("key import", IMPORT),
 ];
 
+/// Those that change how keys lie: no keyring changes, and a second run does what is left.
+pub(crate) const SEAL: Operation = Operation {
+    keeps_keyrings: true,
+    ..Operation::command("keystore seal", &["keystore", "seal"])
+};
+pub(crate) const UNSEAL: Operation = Operation {
+    keeps_keyrings: true,
+    ..Operation::command("keystore seal --plain", &["keystore", "seal", "--plain"])
+};
+
 /// Several threads, whose other calls differ from run to run; these are what changes files.
 pub(crate) const KEEPER: Operation = Operation {
     name: "keeper",
@@ -54,6 +66,7 @@ pub(crate) const KEEPER: Operation = Operation {
         "flock",
         "mkdirat",
     ]),
+    keeps_keyrings: false,
 };
 
 impl Operation {
@@ -62,6 +75,7 @@ impl Operation {
             name,
             arguments,
             kinds: None,
+            keeps_keyrings: false,
         }
     }
 

@@ -11,13 +11,16 @@ use tempfile::TempDir;
 use zegel::config;
 use zegel::dkim::Algorithm;
 use zegel::keys::{Delegated, Moment, Reported, Sight, Situation};
-use zegel::keystore::{Keystore, Target};
+use zegel::keystore::{Keystore, Lie, Target};
 use zegel::names::{DomainName, OrganisationId, Selector};
 
 use crate::support::open_folder;
 
 /// Whose the keystore is: the programs run as root, and what they make must be this user's.
 pub(crate) const OWNER: u32 = 1234;
+
+/// Beside the keystore.
+pub(crate) const SEALING_KEY: &str = "sealing.key";
 
 const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -52,6 +55,26 @@ impl Template {
         hand_over(&folder.path().join("keys"));
         hand_over(&folder.path().join("keys.mark"));
         Self { folder, made: now }
+    }
+
+    /// Names a new sealing key in the configuration. The keys lie as they did.
+    pub(crate) fn make_sealing_key(&self) {
+        let folder = self.folder.path();
+        zegel::keystore::make_sealing_key(&folder.join(SEALING_KEY)).expect("a sealing key");
+        hand_over(&folder.join(SEALING_KEY));
+        let file = folder.join("zegel.toml");
+        let text = fs::read_to_string(&file).expect("the configuration");
+        // A path, since there is a / in it.
+        let table = format!("[keystore]\nsealing_keys = [\"./{SEALING_KEY}\"]\n");
+        let text = text.replace("[keystore]\n", &table);
+        fs::write(file, text).expect("the configuration");
+    }
+
+    /// Has the keys lie sealed.
+    pub(crate) fn seal(&self) {
+        let keystore = crate::verdict::open(self.folder.path());
+        let sealed = keystore.reseal(Lie::Sealed, Timestamp::now());
+        assert_eq!(sealed.expect("a sealing key").changed, 3);
     }
 
     /// The same in a folder of its own, which is `parent/name`.

@@ -15,7 +15,7 @@ use zegel::names::OrganisationId;
 use zegel::observe::metrics::Metrics;
 use zegel::snapshot::{Signing, Snapshot};
 
-use crate::template::{OWNER, Template, add};
+use crate::template::{OWNER, SEALING_KEY, Template, add};
 
 const ORGANISATIONS: [&str; 3] = ["een", "twee", "drie"];
 
@@ -225,8 +225,15 @@ pub(crate) fn state_words(keystore: &Keystore) -> Vec<&'static str> {
     publications.map(|one| one.state.as_str()).collect()
 }
 
+/// With its sealing key, if it has one.
 pub(crate) fn open(world: &Path) -> Keystore {
-    Keystore::open(&world.join("keys")).expect("a keystore")
+    let keystore = Keystore::open(&world.join("keys")).expect("a keystore");
+    let file = world.join(SEALING_KEY);
+    if file.exists() {
+        keystore.sealed_by(&[file])
+    } else {
+        keystore
+    }
 }
 
 fn id(name: &str) -> OrganisationId {

@@ -70,6 +70,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("key withdraw", &["key-given-up"]),
     ("keystore init", &["keystore-init"]),
     ("keystore restore", &["keystore-restore"]),
+    ("keystore seal", &["keystore-seal"]),
+    ("keystore sealing-key", &["keystore-sealing-key"]),
     ("org add", &["org-add", "org-add-from"]),
     ("org handed-over", &["org-handed-over"]),
     ("org list", &["org-list", "org-list-waiting"]),
@@ -93,11 +95,12 @@ const OTHERS: [&str; 4] = ["error", "hook", "status-json-keeper", "status-json-s
 
 /// Commands that print no JSON: they serve until they are told to stop, or what they print has a
 /// form of its own.
-const WITHOUT: [&str; 7] = [
+const WITHOUT: [&str; 8] = [
     "demo",
     "dmarc letter",
     "dns zone",
     "keeper",
+    "key export",
     "run",
     "sign",
     "top",

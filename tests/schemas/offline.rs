@@ -310,6 +310,7 @@ pub(super) fn messages(book: &Book) {
 pub(super) fn keystore(book: &Book) {
     let setup = Setup::with_key();
     book.run(&setup, "keystore-init", &["keystore", "init"]);
+    sealing(book);
     let copied = std::process::Command::new("cp")
         .arg("-a")
         .arg(setup.path("keys"))
@@ -322,6 +323,25 @@ pub(super) fn keystore(book: &Book) {
     fs::remove_dir_all(setup.path("keys")).unwrap();
     fs::rename(setup.path("backup"), setup.path("keys")).unwrap();
     book.run(&setup, "keystore-restore", &["keystore", "restore"]);
+    book.run(&setup, "audit", &["audit"]);
+}
+
+fn sealing(book: &Book) {
+    let setup = Setup::with_key();
+    let file = setup.path("sealing.key").display().to_string();
+    let make = ["keystore", "sealing-key", &file];
+    book.run(&setup, "keystore-sealing-key", &make);
+    let settings = fs::read_to_string(setup.path("zegel.toml")).unwrap();
+    let table = format!("[keystore]\nsealing_keys = [\"{file}\"]\n");
+    setup.write("zegel.toml", &settings.replace("[keystore]\n", &table));
+    book.run(&setup, "check", &["check"]);
+    book.run(&setup, "keystore-seal", &["keystore", "seal"]);
+    book.run(&setup, "check", &["check"]);
+    setup.run(["key", "export", "voorbeeld", "s1"]).expect(0);
+    // What it warns of is in the document.
+    book.run(&setup, "keystore-seal", &["keystore", "seal", "--plain"]);
+    fs::write(setup.path("keys/voorbeeld/s1.pem"), "rubbish").unwrap();
+    book.run(&setup, "keystore-seal", &["keystore", "seal"]);
     book.run(&setup, "audit", &["audit"]);
 }
 

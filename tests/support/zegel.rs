@@ -22,6 +22,11 @@ use super::process::{GUARD, Supervised, read_lossy};
 use super::sandbox;
 use super::verifiers::Records;
 
+/// With this in the environment the keys of all signers lie sealed.
+const SEALED: &str = "ZEGEL_TEST_SEALED";
+/// The file of the sealing key, in the folder of a signer.
+const SEALING_KEY: &str = "sealing.key";
+
 /// An organisation as a test wants it.
 #[derive(Clone, Debug)]
 pub struct Org {
@@ -133,6 +138,9 @@ impl Zegel {
         };
         fs::create_dir(zegel.path("orgs.d")).expect("a folder for organisations");
         Keystore::create(&zegel.path("keys")).expect("a keystore");
+        if std::env::var_os(SEALED).is_some() {
+            zegel.make_sealing_key();
+        }
         zegel.write_settings(settings);
         for org in orgs {
             zegel.add(org);
@@ -239,8 +247,17 @@ impl Zegel {
         } else {
             format!("[http]\nlisten = \"{}\"\n", self.http_address())
         };
+        // As many lines of both: some tests know the number of one.
+        let keystore = if self.path(SEALING_KEY).exists() {
+            format!(
+                "keystore.path = \"{folder}/keys\"\n\
+                 keystore.sealing_keys = [\"{folder}/{SEALING_KEY}\"]\n"
+            )
+        } else {
+            format!("[keystore]\npath = \"{folder}/keys\"\n")
+        };
         let text = format!(
-            "[keystore]\npath = \"{folder}/keys\"\n{http}{listener}{}\n",
+            "{keystore}{http}{listener}{}\n",
             settings.replace("{folder}", &folder)
         );
         let text = if sandbox::is_wanted() {
@@ -301,9 +318,21 @@ impl Zegel {
             .expect("a key in use");
     }
 
-    /// The keystore.
+    /// The keystore, with its sealing key if it has one.
     pub fn keystore(&self) -> Keystore {
-        Keystore::open(&self.path("keys")).expect("the keystore")
+        let keystore = Keystore::open(&self.path("keys")).expect("the keystore");
+        let file = self.path(SEALING_KEY);
+        if file.exists() {
+            keystore.sealed_by(&[file])
+        } else {
+            keystore
+        }
+    }
+
+    /// Makes a sealing key, with which the next settings have keys sealed. Gives its id.
+    pub fn make_sealing_key(&self) -> String {
+        let made = zegel::keystore::make_sealing_key(&self.path(SEALING_KEY));
+        made.expect("a sealing key").to_string()
     }
 
     /// The records of all keys, in whatever state but withdrawn.

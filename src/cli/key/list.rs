@@ -16,10 +16,10 @@ use crate::{
         status::Status,
     },
     config::{Loaded, situation},
-    dkim::{Algorithm, Fingerprint},
+    dkim::{Algorithm, Fingerprint, PublicKey},
     judgement::Judgement,
     keys::{Actor, Departure, KeyEntry, NextStep, Publication, Situation, State, What},
-    keystore::{Keystore, SelectorSeen, Senders},
+    keystore::{KeyProblem, KeyRefusal, Keystore, SelectorSeen, Senders},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFigures,
     organisation::Organisation,
@@ -198,6 +198,11 @@ fn gather(
     wanted: &[&Organisation],
     which: Which,
 ) -> Result<Vec<ListedKey>, Failure> {
+    if let Err(error) = keystore.sealing_keys() {
+        warn(format_args!(
+            "{error}; sealed keys are listed as their keyrings have them"
+        ));
+    }
     let judge = Judge::new(loaded, figures)?;
     let timing = loaded.settings.timing();
     let claims = loaded.claims();
@@ -284,17 +289,23 @@ fn listed(keystore: &Keystore, of: &Of<'_>, entry: &KeyEntry, now: Timestamp) ->
         senders,
         ..
     } = of;
-    let key = keystore
-        .load_key(&organisation.id, entry)
-        .inspect_err(|problem| warn(problem));
-    let is_refused = key.is_err();
+    let key = keystore.load_key(&organisation.id, entry);
+    // Without the sealing key nobody knows; the signer has it.
+    let is_unopened = |problem: &KeyProblem| matches!(problem.refusal, KeyRefusal::Sealing(_));
+    let problem = key.as_ref().err().filter(|problem| !is_unopened(problem));
+    problem.into_iter().for_each(warn);
+    let is_refused = problem.is_some();
+    let public = match &key {
+        Ok(key) => Some(key.public_key()),
+        Err(_) => entry.public_key.as_ref().filter(|_| !is_refused),
+    };
     let publications = entry.publications.iter();
     let age = now.duration_since(entry.created).as_secs();
     ListedKey {
         organisation: organisation.id.clone(),
         selector: entry.selector.clone(),
         algorithm: entry.algorithm,
-        bits: key.ok().map(|key| key.public_key().bits()),
+        bits: public.map(PublicKey::bits),
         created: entry.created,
         age_seconds: u64::try_from(age).unwrap_or(0),
         fingerprint: entry.fingerprint,

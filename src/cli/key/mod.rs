@@ -3,6 +3,7 @@
 mod activate;
 mod addition;
 mod choice;
+mod export;
 mod generate;
 mod import;
 mod list;
@@ -15,8 +16,9 @@ use clap::Subcommand;
 #[cfg(test)]
 pub(super) use self::list::printed as list_printed;
 use self::{
-    activate::ActivateArguments, generate::GenerateArguments, import::ImportArguments,
-    list::ListArguments, revoke::RevokeArguments, roll::RollArguments, withdraw::WithdrawArguments,
+    activate::ActivateArguments, export::ExportArguments, generate::GenerateArguments,
+    import::ImportArguments, list::ListArguments, revoke::RevokeArguments, roll::RollArguments,
+    withdraw::WithdrawArguments,
 };
 pub(super) use self::{
     addition::{Addition, make_wanted},
@@ -30,6 +32,8 @@ pub(super) enum KeyCommand {
     Generate(GenerateArguments),
     /// Bring in a key that was made elsewhere
     Import(ImportArguments),
+    /// Print a private key in the clear, to take it elsewhere
+    Export(ExportArguments),
     /// List keys, with their state in each domain
     List(ListArguments),
     /// Let a key sign, if every name server shows its record
@@ -46,6 +50,7 @@ pub(super) fn run(command: &KeyCommand, context: &mut Context) -> Result<Status,
     match command {
         KeyCommand::Generate(arguments) => generate::run(arguments, context),
         KeyCommand::Import(arguments) => import::run(arguments, context),
+        KeyCommand::Export(arguments) => export::run(arguments, context),
         KeyCommand::List(arguments) => list::run(arguments, context),
         KeyCommand::Activate(arguments) => activate::run(arguments, context),
         KeyCommand::Roll(arguments) => roll::run(arguments, context),

@@ -133,6 +133,11 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtStartOfBoth,
         ),
         (
+            "keystore.sealing_keys = [\"/k\", \"zegel-sealing\"]",
+            "keystore.sealing_keys: none -> /k zegel-sealing",
+            AtStartOfBoth,
+        ),
+        (
             "socket = \"unix:/s\"",
             "listener relay socket: unix:/run/zegel/relay.sock -> unix:/s",
             AtStartOfSigner,

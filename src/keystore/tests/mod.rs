@@ -5,6 +5,7 @@ mod in_use;
 mod life;
 mod lifecycle;
 mod marks;
+mod sealed;
 mod unsafe_files;
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};

@@ -4,8 +4,9 @@
 //! is compiled in is decided by the cargo feature of the same name. With both (as in
 //! `--all-features`), aws-lc-rs does the work.
 
-pub(super) mod der;
+pub(crate) mod der;
 mod generate;
+pub(crate) mod sealed;
 
 #[cfg(feature = "aws-lc-rs")]
 use aws_lc_rs as backend;
@@ -27,30 +28,30 @@ pub const BACKEND: &str = if cfg!(feature = "aws-lc-rs") {
     "ring"
 };
 
-pub(super) use self::{
+pub(crate) use self::{
     backend::digest,
     generate::{ed25519_pkcs8_pem, rsa_pkcs8_pem, wrap_ed25519, wrap_rsa},
 };
 
 /// The octets of an Ed25519 public key or seed (RFC 8032 §5.1.5).
-pub(super) const ED25519_OCTETS: usize = 32;
+pub(crate) const ED25519_OCTETS: usize = 32;
 
 /// The octets of an Ed25519 signature (RFC 8032 §5.1.6).
 const ED25519_SIGNATURE_OCTETS: usize = 64;
 
 /// The backend refuses, and says no more than this.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) String);
+pub(crate) struct Refused(pub(crate) String);
 
 /// A private key in the form that the backend signs with.
-pub(super) enum PrivateKey {
+pub(crate) enum PrivateKey {
     Rsa(RsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
 impl PrivateKey {
     /// From an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
-    pub(super) fn rsa(pkcs1: &[u8]) -> Result<Self, Refused> {
+    pub(crate) fn rsa(pkcs1: &[u8]) -> Result<Self, Refused> {
         match RsaKeyPair::from_der(pkcs1) {
             Ok(pair) => Ok(Self::Rsa(pair)),
             Err(error) => Err(Refused(error.to_string())),
@@ -58,7 +59,7 @@ impl PrivateKey {
     }
 
     /// From the 32 octets that RFC 8032 §5.1.5 calls the private key.
-    pub(super) fn ed25519(seed: &[u8; ED25519_OCTETS]) -> Result<Self, Refused> {
+    pub(crate) fn ed25519(seed: &[u8; ED25519_OCTETS]) -> Result<Self, Refused> {
         match Ed25519KeyPair::from_seed_unchecked(seed) {
             Ok(pair) => Ok(Self::Ed25519(pair)),
             Err(error) => Err(Refused(error.to_string())),
@@ -66,14 +67,14 @@ impl PrivateKey {
     }
 
     /// The public half: an `RSAPublicKey` (RFC 8017 appendix A.1.1), or the 32 octets.
-    pub(super) fn public_half(&self) -> &[u8] {
+    pub(crate) fn public_half(&self) -> &[u8] {
         match self {
             Self::Rsa(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
         }
     }
 
-    pub(super) fn signature_len(&self) -> usize {
+    pub(crate) fn signature_len(&self) -> usize {
         match self {
             #[cfg(feature = "aws-lc-rs")]
             Self::Rsa(pair) => pair.public_modulus_len(),
@@ -85,7 +86,7 @@ impl PrivateKey {
 
     /// RSASSA-PKCS1-v1_5 with SHA-256 over `data`, or PureEdDSA over its SHA-256
     /// (RFC 8463 §3).
-    pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, Refused> {
+    pub(crate) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, Refused> {
         match self {
             Self::Rsa(pair) => {
                 let mut octets = vec![0; self.signature_len()];
@@ -107,7 +108,7 @@ impl PrivateKey {
 }
 
 /// Whether `octets` is the signature of `data` by this `RSAPublicKey` of 1024 to 8192 bits.
-pub(super) fn verify_rsa(public_half: &[u8], data: &[u8], octets: &[u8]) -> bool {
+pub(crate) fn verify_rsa(public_half: &[u8], data: &[u8], octets: &[u8]) -> bool {
     // RFC 8301 §3.2: verifiers must take 1024 bits; signers here start at 2048.
     let algorithm = &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
     UnparsedPublicKey::new(algorithm, public_half)
@@ -116,7 +117,7 @@ pub(super) fn verify_rsa(public_half: &[u8], data: &[u8], octets: &[u8]) -> bool
 }
 
 /// Whether `octets` is the signature of the SHA-256 of `data` (RFC 8463 §3).
-pub(super) fn verify_ed25519(public_half: &[u8], data: &[u8], octets: &[u8]) -> bool {
+pub(crate) fn verify_ed25519(public_half: &[u8], data: &[u8], octets: &[u8]) -> bool {
     let hash = digest::digest(&digest::SHA256, data);
     UnparsedPublicKey::new(&signature::ED25519, public_half)
         .verify(hash.as_ref(), octets)

@@ -7,7 +7,6 @@ use rsa::{
 };
 
 use super::*;
-use crate::dkim::digest::sha256;
 
 /// `DigestInfo` of SHA-256 up to the hash (RFC 8017 §9.2 note 1).
 const SHA256_PREFIX: [u8; 19] = [
@@ -27,7 +26,11 @@ fn another_implementation_verifies_and_agrees_on_the_public_half() {
     assert_eq!(public, other.to_public_key());
     let signature = key.sign(b"data").unwrap();
     let verifies = |data| {
-        let digest_info = [SHA256_PREFIX.as_slice(), &sha256(data)].concat();
+        let digest_info = [
+            SHA256_PREFIX.as_slice(),
+            digest::digest(&digest::SHA256, data).as_ref(),
+        ]
+        .concat();
         public
             .verify(Pkcs1v15Sign::new_unprefixed(), &digest_info, &signature)
             .is_ok()

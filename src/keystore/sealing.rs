@@ -1,0 +1,285 @@
+//! Keys that lie sealed in the folder, and the files of the keys that seal them.
+//!
+//! The sealing keys are read when a private key is first opened or written: whoever opens none
+//! gets along without them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use zeroize::Zeroizing;
+
+use super::{
+    KEY_SUFFIX, Keystore,
+    files::{Folder, Secrecy},
+    identity::Standing,
+    problem::{FileError, KeyRefusal, KeystoreError, SealingError},
+};
+use crate::{
+    dkim::key::{Algorithm, Fingerprint},
+    keys::KeyIdentity,
+    names::{OrganisationId, Selector},
+    sealing::{self, Bound, SealedBy, SealingKey, SealingKeyId, SealingKeys, sealed_by},
+};
+
+/// Where systemd puts the credentials of a unit (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+const FILE_MODE: u32 = 0o600;
+
+/// The files of the sealing keys of a keystore, and what was read of them.
+#[derive(Debug, Default)]
+pub(super) struct Sealing {
+    files: Vec<PathBuf>,
+    keys: Mutex<Option<Arc<SealingKeys>>>,
+}
+
+/// How many private keys lie how.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lying {
+    /// In the clear.
+    pub plain: usize,
+    /// By the sealing key that each names.
+    pub sealed: BTreeMap<SealingKeyId, usize>,
+    /// In a way that this version does not know.
+    pub unknown: usize,
+}
+
+impl Lying {
+    fn count(&mut self, by: SealedBy) {
+        match by {
+            SealedBy::Nothing => self.plain += 1,
+            SealedBy::Key(id) => *self.sealed.entry(id).or_default() += 1,
+            SealedBy::Unknown => self.unknown += 1,
+        }
+    }
+}
+
+impl Keystore {
+    /// The same keystore, whose keys are sealed with the first of these sealing keys and opened
+    /// with all of them; with none, keys lie in the clear. A name without `/` is that of a
+    /// credential of systemd. The files are read when a private key is first needed.
+    #[must_use]
+    pub fn sealed_by(self, files: &[PathBuf]) -> Self {
+        let sealing = Sealing {
+            files: files.to_vec(),
+            keys: Mutex::default(),
+        };
+        Self {
+            sealing: Arc::new(sealing),
+            ..self
+        }
+    }
+
+    /// The sealing keys. They are read once; what can't be read is tried again the next time.
+    ///
+    /// # Errors
+    /// When one of them can't be read.
+    pub fn sealing_keys(&self) -> Result<Arc<SealingKeys>, SealingError> {
+        let keys = &self.sealing.keys;
+        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*keys {
+            return Ok(Arc::clone(known));
+        }
+        let files = self.sealing.files.iter();
+        let read = files.map(|file| self.read_sealing_key(file));
+        let read = Arc::new(SealingKeys::new(read.collect::<Result<_, _>>()?));
+        *keys = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// The files of the sealing keys, as far as it is known where they are.
+    pub(super) fn sealing_files(&self) -> impl Iterator<Item = PathBuf> {
+        let files = self.sealing.files.iter();
+        files.filter_map(|file| resolved(file).ok()?.0.canonicalize().ok())
+    }
+
+    fn read_sealing_key(&self, file: &Path) -> Result<SealingKey, SealingError> {
+        let (path, secrecy) = resolved(file)?;
+        let like = self.root().map_err(|error| match error {
+            KeystoreError::File(error) => SealingError::File(error),
+            other => SealingError::System(other.to_string()),
+        })?;
+        let text = Folder::read_beside(&path, &like, secrecy).map_err(SealingError::File)?;
+        let key = SealingKey::parse(&text);
+        key.map_err(|problem| SealingError::Key { path, problem })
+    }
+
+    /// That the sealing keys can be read, and that one of them is one that the keys of this
+    /// keystore name, unless a key lies in the clear. Looks at the first lines of key files until
+    /// one fits.
+    ///
+    /// # Errors
+    /// [`KeystoreError::Sealing`], and when the folder can't be read.
+    pub fn check_sealing(&self) -> Result<(), KeystoreError> {
+        let keys = self.sealing_keys().map_err(KeystoreError::Sealing)?;
+        let mut wanted = BTreeSet::new();
+        let mut fits = false;
+        self.each_key_file(|by| {
+            match by {
+                SealedBy::Key(id) if keys.get(id).is_none() => {
+                    wanted.insert(id);
+                }
+                SealedBy::Unknown => {}
+                SealedBy::Key(_) | SealedBy::Nothing => fits = true,
+            }
+            !fits
+        })?;
+        if fits || wanted.is_empty() {
+            return Ok(());
+        }
+        let files = self.sealing.files.iter().cloned();
+        let there = files.zip(keys.ids()).collect();
+        Err(KeystoreError::Sealing(SealingError::NoneFits {
+            wanted,
+            there,
+        }))
+    }
+
+    /// How many private keys lie how, by the first lines of their files. No sealing key is needed
+    /// for that.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn lying(&self) -> Result<Lying, KeystoreError> {
+        let mut lying = Lying::default();
+        self.each_key_file(|by| {
+            lying.count(by);
+            true
+        })?;
+        Ok(lying)
+    }
+
+    /// Looks at each key file that can be read, for as long as `look` wants more.
+    fn each_key_file(&self, mut look: impl FnMut(SealedBy) -> bool) -> Result<(), KeystoreError> {
+        let root = self.root()?;
+        for name in root.names()? {
+            if name.parse::<OrganisationId>().is_err() {
+                continue;
+            }
+            let Ok(Some(folder)) = root.child(&name) else {
+                continue;
+            };
+            for file in folder.names()?.iter().filter(|name| is_key_file(name)) {
+                let Ok(Some(content)) = folder.read(file, Secrecy::Secret) else {
+                    continue;
+                };
+                if !look(sealed_by(&content)) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The PEM of a key file.
+    pub(super) fn opened(
+        &self,
+        organisation: &OrganisationId,
+        identity: &KeyIdentity,
+        content: Zeroizing<Vec<u8>>,
+    ) -> Result<Zeroizing<Vec<u8>>, KeyRefusal> {
+        if sealed_by(&content) == SealedBy::Nothing {
+            return Ok(content);
+        }
+        let keys = self.sealing_keys().map_err(KeyRefusal::Sealing)?;
+        let keystore = self.id_of_sealed().ok_or(KeyRefusal::NoId)?;
+        let place = (organisation, &identity.selector);
+        let bound = bound(&keystore, place, identity.algorithm, identity.fingerprint);
+        sealing::open(&keys, &bound, &content).map_err(KeyRefusal::Sealed)
+    }
+
+    /// What is written into the file of a key: sealed, if there is a sealing key.
+    pub(super) fn lying_text(
+        &self,
+        place: (&OrganisationId, &Selector),
+        (algorithm, fingerprint): (Algorithm, Fingerprint),
+        pem: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+        let keys = self.sealing_keys().map_err(KeystoreError::Sealing)?;
+        let Some(key) = keys.first() else {
+            return Ok(Zeroizing::new(pem.to_vec()));
+        };
+        let failed = |reason| KeystoreError::Sealing(SealingError::System(reason));
+        let keystore = self.id_of_sealed();
+        let keystore = keystore.ok_or_else(|| failed("the keystore has no id".to_owned()))?;
+        let bound = bound(&keystore, place, algorithm, fingerprint);
+        let sealed = sealing::seal(key, &bound, pem).map_err(failed)?;
+        Ok(Zeroizing::new(sealed.into_bytes()))
+    }
+
+    /// The id that sealed keys are bound to. If the file is gone, the mark still knows it.
+    fn id_of_sealed(&self) -> Option<String> {
+        match self.standing().ok()? {
+            Standing::Initialised(id) => Some(id.to_string()),
+            Standing::WithoutId | Standing::Empty => Some(self.marked_id()?.to_string()),
+        }
+    }
+}
+
+/// What is sealed with a key that a power cut takes is lost.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+pub(super) fn is_key_file(name: &str) -> bool {
+    !name.starts_with('.') && name.ends_with(KEY_SUFFIX)
+}
+
+fn bound<'a>(
+    keystore: &'a str,
+    (organisation, selector): (&'a OrganisationId, &'a Selector),
+    algorithm: Algorithm,
+    fingerprint: Fingerprint,
+) -> Bound<'a> {
+    Bound {
+        keystore,
+        organisation,
+        selector,
+        algorithm,
+        fingerprint,
+    }
+}
+
+/// Where the file of a sealing key is, and by what rules it is read.
+fn resolved(file: &Path) -> Result<(PathBuf, Secrecy), SealingError> {
+    if file.components().count() > 1 || file.is_absolute() {
+        return Ok((file.to_owned(), Secrecy::Secret));
+    }
+    let folder = env::var_os(CREDENTIALS).filter(|folder| !folder.is_empty());
+    let folder = folder.ok_or_else(|| SealingError::NoCredentials(file.display().to_string()))?;
+    Ok((Path::new(&folder).join(file), Secrecy::Credential))
+}
+
+/// Makes a sealing key and writes it into this file, which must not be there yet, with mode 0600.
+/// Gives the id of the key.
+///
+/// # Errors
+/// When the file is there, or can't be written.
+pub fn make_sealing_key(path: &Path) -> Result<SealingKeyId, SealingError> {
+    let of_key = |problem| SealingError::Key {
+        path: path.to_owned(),
+        problem,
+    };
+    let key = SealingKey::generate().map_err(of_key)?;
+    let failed = |error| SealingError::File(FileError::io(path, error));
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(FILE_MODE);
+    let mut file = options.open(path).map_err(failed)?;
+    let written = file
+        .write_all(key.to_text().as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder(path));
+    if let Err(error) = written {
+        // It is ours, and no whole key.
+        let _ = fs::remove_file(path);
+        return Err(failed(error));
+    }
+    Ok(key.id())
+}
