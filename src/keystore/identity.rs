@@ -126,7 +126,13 @@ impl Keystore {
         match standing(root)? {
             Standing::Initialised(id) => Ok(id),
             // If the file is gone, the mark still knows which keystore it was.
-            Standing::WithoutId => write(root, self.marked_id()),
+            Standing::WithoutId => {
+                let known = self.marked_id();
+                if known.is_none() {
+                    self.check_id_is_not_needed()?;
+                }
+                write(root, known)
+            }
             Standing::Empty => Err(self.nothing_there()),
         }
     }

@@ -247,6 +247,12 @@ pub enum KeyRefusal {
          and bring it in with `zegel key import` if it is needed"
     )]
     NotInKeyring,
+    /// The same, and it is sealed: which key it is to be stands nowhere.
+    #[error(
+        "the key is sealed and not in the keyring, so that nothing can open it: restore the \
+         keyring from a back-up if it named this key, or remove the file"
+    )]
+    SealedStray,
 }
 
 /// Why keys can be neither opened nor sealed.
@@ -373,6 +379,13 @@ pub enum KeystoreError {
     /// What is in `keystore.id` is not an id.
     #[error("{}: it is not the id of a keystore: restore this file from a backup", .0.display())]
     NotAnId(PathBuf),
+    /// Keys are sealed for a keystore whose id nobody knows.
+    #[error(
+        "{}: keystore.id is missing, and keys are sealed for the keystore that it names: restore \
+         this file from a backup",
+        .0.display()
+    )]
+    IdIsMissing(PathBuf),
     /// The keyring of an organisation.
     #[error("{place}: {problem}")]
     Keyring {

@@ -16,8 +16,8 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    dkim::key::SigningKey,
-    keys::{KeyIdentity, Keyring},
+    dkim::key,
+    keys::Keyring,
     names::{OrganisationId, Selector},
     sealing::{SealedBy, SealedProblem, SealingKeyId, sealed_by},
 };
@@ -98,9 +98,19 @@ impl Writer {
         let mut folders = Vec::with_capacity(organisations.len());
         let mut rewritten = Vec::new();
         for organisation in organisations {
-            let Some(folder) = self.root.child(organisation.as_str())? else {
-                continue;
+            let folder = match self.root.child(organisation.as_str()) {
+                Ok(Some(folder)) => folder,
+                Ok(None) => continue,
+                Err(error) => {
+                    resealed.unread.push(error.into());
+                    continue;
+                }
             };
+            // What a process that died left half written may be a key in the clear.
+            if let Err(error) = folder.sweep() {
+                resealed.unread.push(error.into());
+                continue;
+            }
             match self.to_rewrite(organisation, &folder, goal, resealed) {
                 Ok(files) => rewritten.extend(files.into_iter().map(|(name, text)| Rewritten {
                     organisation: folders.len(),
@@ -174,14 +184,16 @@ impl Writer {
         content: Zeroizing<Vec<u8>>,
         goal: Goal,
     ) -> Result<Result<Zeroizing<Vec<u8>>, KeyRefusal>, KeystoreError> {
-        let identity = match keyring.key(selector) {
-            Some(entry) => entry.identity(),
-            // What a first attempt left behind is a key all the same.
-            None => match own_identity(selector, &content) {
-                Some(identity) => identity,
-                None => return Ok(Err(KeyRefusal::NotInKeyring)),
-            },
+        // A sealed key is bound to what its keyring says: without that nothing opens it again.
+        let Some(entry) = keyring.key(selector) else {
+            let is_plain = sealed_by(&content) == SealedBy::Nothing;
+            return Ok(Err(if is_plain {
+                KeyRefusal::NotInKeyring
+            } else {
+                KeyRefusal::SealedStray
+            }));
         };
+        let identity = entry.identity();
         let keystore = &self.keystore;
         let checked = keystore.checked(organisation, &identity, content);
         let pem = match checked {
@@ -192,10 +204,15 @@ impl Writer {
             return Ok(Ok(pem));
         }
         let of_key = (identity.algorithm, identity.fingerprint);
-        let text = keystore.lying_text((organisation, selector), of_key, &pem)?;
+        // Without comments, which someone may have put around it: a file has a bound.
+        let pem = match key::normalise_pem(&pem) {
+            Ok(pem) => pem,
+            Err(error) => return Ok(Err(KeyRefusal::Key(error))),
+        };
+        let text = keystore.lying_text((organisation, selector), of_key, pem.as_bytes())?;
         let again = keystore.opened(organisation, &identity, text.clone());
         Ok(match again {
-            Ok(opened) if opened == pem => Ok(text),
+            Ok(opened) if opened.as_slice() == pem.as_bytes() => Ok(text),
             Ok(_) => Err(KeyRefusal::Sealed(SealedProblem::DoesNotOpen)),
             Err(refusal) => Err(refusal),
         })
@@ -212,14 +229,4 @@ impl Writer {
 
 fn selector_of(name: &str) -> Option<Selector> {
     name.strip_suffix(KEY_SUFFIX)?.parse().ok()
-}
-
-/// Of a key in the clear that no keyring names.
-fn own_identity(selector: &Selector, content: &[u8]) -> Option<KeyIdentity> {
-    let key = SigningKey::from_pem(content).ok()?;
-    Some(KeyIdentity {
-        selector: selector.clone(),
-        algorithm: key.algorithm(),
-        fingerprint: key.public_key().fingerprint(),
-    })
 }

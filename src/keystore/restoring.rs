@@ -45,8 +45,16 @@ impl Keystore {
             return Err(KeystoreError::NotEmpty(self.path.to_path_buf()));
         }
         let source = Self::open(backup)?;
-        if source.standing()? == Standing::Empty {
-            return Err(KeystoreError::NotInitialised(source.path.to_path_buf()));
+        match source.standing()? {
+            Standing::Initialised(_) => {}
+            // Nothing is written before that is certain.
+            Standing::WithoutId if self.marked_id().is_none() => {
+                source.check_id_is_not_needed()?;
+            }
+            Standing::WithoutId => {}
+            Standing::Empty => {
+                return Err(KeystoreError::NotInitialised(source.path.to_path_buf()));
+            }
         }
         let (from, to) = (source.root()?, self.root()?);
         for organisation in source.organisations()? {

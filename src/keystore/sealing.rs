@@ -10,7 +10,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use zeroize::Zeroizing;
@@ -37,6 +37,8 @@ const FILE_MODE: u32 = 0o600;
 pub(super) struct Sealing {
     files: Vec<PathBuf>,
     keys: Mutex<Option<Arc<SealingKeys>>>,
+    /// The id of the keystore, which never changes.
+    id: OnceLock<String>,
 }
 
 /// How many private keys lie how.
@@ -69,6 +71,7 @@ impl Keystore {
         let sealing = Sealing {
             files: files.to_vec(),
             keys: Mutex::default(),
+            id: OnceLock::new(),
         };
         Self {
             sealing: Arc::new(sealing),
@@ -141,37 +144,66 @@ impl Keystore {
         }))
     }
 
-    /// How many private keys lie how, by the first lines of their files. No sealing key is needed
-    /// for that.
+    /// How many private keys lie how, by the first lines of their files, with what processes that
+    /// died left half written. Of sealed ones those that a keyring names: the others are no keys any
+    /// more. No sealing key is needed for that.
     ///
     /// # Errors
     /// When the folder can't be read.
     pub fn lying(&self) -> Result<Lying, KeystoreError> {
         let mut lying = Lying::default();
-        self.each_key_file(|by| {
-            lying.count(by);
-            true
+        self.each_folder(|organisation, folder| {
+            // One that can't be read names all of them, as far as anybody knows.
+            let keyring = self.read_keyring(organisation).ok();
+            let is_named = |file: &str| {
+                let selector = file.strip_suffix(KEY_SUFFIX)?.parse().ok()?;
+                Some(keyring.as_ref()?.key(&selector).is_some())
+            };
+            let names = folder.names()?.into_iter();
+            for file in names.filter(|name| name.contains(KEY_SUFFIX)) {
+                let Ok(Some(content)) = folder.read(&file, Secrecy::Secret) else {
+                    continue;
+                };
+                let by = sealed_by(&content);
+                if is_key_file(&file) {
+                    if by == SealedBy::Nothing || is_named(&file) != Some(false) {
+                        lying.count(by);
+                    }
+                } else if by == SealedBy::Nothing {
+                    lying.count(by);
+                }
+            }
+            Ok(true)
         })?;
         Ok(lying)
     }
 
     /// Looks at each key file that can be read, for as long as `look` wants more.
     fn each_key_file(&self, mut look: impl FnMut(SealedBy) -> bool) -> Result<(), KeystoreError> {
+        self.each_folder(|_, folder| {
+            let names = folder.names()?;
+            let mut files = names.iter().filter(|name| is_key_file(name));
+            Ok(files.all(|file| match folder.read(file, Secrecy::Secret) {
+                Ok(Some(content)) => look(sealed_by(&content)),
+                Ok(None) | Err(_) => true,
+            }))
+        })
+    }
+
+    /// Looks at the folder of each organisation that can be read, for as long as `look` wants more.
+    fn each_folder(
+        &self,
+        mut look: impl FnMut(&OrganisationId, &Folder) -> Result<bool, KeystoreError>,
+    ) -> Result<(), KeystoreError> {
         let root = self.root()?;
         for name in root.names()? {
-            if name.parse::<OrganisationId>().is_err() {
-                continue;
-            }
-            let Ok(Some(folder)) = root.child(&name) else {
+            let Ok(organisation) = name.parse::<OrganisationId>() else {
                 continue;
             };
-            for file in folder.names()?.iter().filter(|name| is_key_file(name)) {
-                let Ok(Some(content)) = folder.read(file, Secrecy::Secret) else {
-                    continue;
-                };
-                if !look(sealed_by(&content)) {
-                    return Ok(());
-                }
+            if let Ok(Some(folder)) = root.child(&name)
+                && !look(&organisation, &folder)?
+            {
+                return Ok(());
             }
         }
         Ok(())
@@ -188,7 +220,11 @@ impl Keystore {
             return Ok(content);
         }
         let keys = self.sealing_keys().map_err(KeyRefusal::Sealing)?;
-        let keystore = self.id_of_sealed().ok_or(KeyRefusal::NoId)?;
+        let keystore = self.id_of_sealed().map_err(|error| match error {
+            // It may be of the moment.
+            KeystoreError::File(error) => KeyRefusal::File(error),
+            _ => KeyRefusal::NoId,
+        })?;
         let place = (organisation, &identity.selector);
         let bound = bound(&keystore, place, identity.algorithm, identity.fingerprint);
         sealing::open(&keys, &bound, &content).map_err(KeyRefusal::Sealed)
@@ -206,19 +242,40 @@ impl Keystore {
             return Ok(Zeroizing::new(pem.to_vec()));
         };
         let failed = |reason| KeystoreError::Sealing(SealingError::System(reason));
-        let keystore = self.id_of_sealed();
-        let keystore = keystore.ok_or_else(|| failed("the keystore has no id".to_owned()))?;
+        let keystore = self.id_of_sealed()?;
         let bound = bound(&keystore, place, algorithm, fingerprint);
         let sealed = sealing::seal(key, &bound, pem).map_err(failed)?;
         Ok(Zeroizing::new(sealed.into_bytes()))
     }
 
     /// The id that sealed keys are bound to. If the file is gone, the mark still knows it.
-    fn id_of_sealed(&self) -> Option<String> {
-        match self.standing().ok()? {
-            Standing::Initialised(id) => Some(id.to_string()),
-            Standing::WithoutId | Standing::Empty => Some(self.marked_id()?.to_string()),
+    fn id_of_sealed(&self) -> Result<String, KeystoreError> {
+        if let Some(known) = self.sealing.id.get() {
+            return Ok(known.clone());
         }
+        match self.standing()? {
+            Standing::Initialised(id) => {
+                let id = self.sealing.id.get_or_init(|| id.to_string());
+                Ok(id.clone())
+            }
+            Standing::WithoutId | Standing::Empty => {
+                let known = self.marked_id().map(|id| id.to_string());
+                known.ok_or_else(|| KeystoreError::IdIsMissing(self.path.to_path_buf()))
+            }
+        }
+    }
+
+    /// That no key is sealed for a keystore whose id is lost: with a new id none would open again.
+    pub(super) fn check_id_is_not_needed(&self) -> Result<(), KeystoreError> {
+        let mut is_needed = false;
+        self.each_key_file(|by| {
+            is_needed = by != SealedBy::Nothing;
+            !is_needed
+        })?;
+        if is_needed {
+            return Err(KeystoreError::IdIsMissing(self.path.to_path_buf()));
+        }
+        Ok(())
     }
 }
 

@@ -73,8 +73,8 @@ pub enum SealedProblem {
     /// It was changed, or is at another place than it was sealed for.
     #[error(
         "the sealed key does not open here: it was changed, or is from another place (keystore, \
-         organisation, selector or fingerprint); restore this file from a back-up, or make a new \
-         key"
+         organisation, selector or fingerprint); restore this file from a back-up, with \
+         keystore.id and keyring.json of the same keystore, or make a new key"
     )]
     DoesNotOpen,
     /// It is not as Zegel writes it.

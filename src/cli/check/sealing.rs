@@ -40,11 +40,13 @@ impl From<Lying> for PrivateKeys {
 }
 
 impl PrivateKeys {
-    /// How many are not sealed with this one.
-    fn not_sealed_with(&self, wanted: SealingKeyId) -> usize {
+    /// How many are not sealed with the first of these, and could be: they lie in the clear, or are
+    /// sealed with another one of them.
+    fn to_seal(&self, known: &[SealingKeyId]) -> usize {
+        let others = known.get(1..).unwrap_or_default();
         let sealed = self.sealed.iter();
-        let others = sealed.filter(|one| one.sealing_key != wanted);
-        self.plain + others.map(|one| one.keys).sum::<usize>()
+        let sealed = sealed.filter(|one| others.contains(&one.sealing_key));
+        self.plain + sealed.map(|one| one.keys).sum::<usize>()
     }
 
     /// For people.
@@ -72,9 +74,9 @@ impl Report {
             return false;
         }
         let keys = keystore.sealing_keys().ok();
-        let first = keys.and_then(|keys| keys.first().map(|key| key.id()));
-        if let (Some(first), Some(keys)) = (first, &self.private_keys) {
-            let others = keys.not_sealed_with(first);
+        let known = keys.map(|keys| keys.ids()).unwrap_or_default();
+        if let (Some(first), Some(keys)) = (known.first(), &self.private_keys) {
+            let others = keys.to_seal(&known);
             if others > 0 {
                 let text = format!(
                     "private keys that are not sealed with {first}, the first of [keystore] \
