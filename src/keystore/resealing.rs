@@ -147,6 +147,8 @@ impl Writer {
         goal: Goal,
         resealed: &mut Resealed,
     ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, KeystoreError> {
+        // A run that was killed may have left a key in the clear beside its place.
+        folder.sweep()?;
         let keyring = self.keystore.read_keyring(organisation)?;
         let mut files = Vec::new();
         for name in folder.names()?.into_iter().filter(|name| is_key_file(name)) {

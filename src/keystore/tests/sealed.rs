@@ -236,6 +236,7 @@ fn both_kinds_lie_beside_each_other() {
         assert!(is_sealed(&sealed.text(file), sealed.id), "{file}");
     }
     assert_eq!(sealed.text("een/s8.pem"), "rubbish");
+    assert!(!sealed.fixture.path("een/.tmp-s1.pem").exists());
     assert_eq!(sealed.fixture.load("een").keys.len(), 2);
 
     let key = NewKey::from_pem(&test_key("ed25519-v1")).unwrap();
