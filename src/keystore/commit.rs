@@ -29,6 +29,7 @@ use super::{
 use crate::{
     keys::{AuditEntry, KeyIdentity, Keyring, NewKey, Revision},
     names::{OrganisationId, Selector},
+    sealing::sealed_by,
 };
 
 impl Writer {
@@ -206,14 +207,17 @@ impl Writer {
         let folder = self
             .root
             .child_or_new_unsynced(revision.organisation.as_str())?;
-        match folder.read(&name, Secrecy::Secret)? {
-            Some(content) if self.is_key(revision, selector, key, content.clone()) => Ok(()),
-            Some(_) => Err(self.in_the_way(revision, selector)),
-            None => {
-                let text = self.lying_text(revision, selector, key)?;
-                Ok(folder.prepare_unsynced(&name, &text)?.rename()?)
+        if let Some(content) = folder.read(&name, Secrecy::Secret)? {
+            let is_as_wanted = sealed_by(&content) == self.keystore.sealed_by_first()?;
+            if !self.is_key(revision, selector, key, content) {
+                return Err(self.in_the_way(revision, selector));
+            }
+            if is_as_wanted {
+                return Ok(());
             }
         }
+        let text = self.lying_text(revision, selector, key)?;
+        Ok(folder.prepare_unsynced(&name, &text)?.rename()?)
     }
 
     /// Whether this is in a file, sealed or not.

@@ -106,11 +106,6 @@ impl Writer {
                     continue;
                 }
             };
-            // What a process that died left half written may be a key in the clear.
-            if let Err(error) = folder.sweep() {
-                resealed.unread.push(error.into());
-                continue;
-            }
             match self.to_rewrite(organisation, &folder, goal, resealed) {
                 Ok(files) => rewritten.extend(files.into_iter().map(|(name, text)| Rewritten {
                     organisation: folders.len(),

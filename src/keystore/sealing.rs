@@ -96,6 +96,13 @@ impl Keystore {
         Ok(read)
     }
 
+    /// How keys that are written lie.
+    pub(super) fn sealed_by_first(&self) -> Result<SealedBy, KeystoreError> {
+        let keys = self.sealing_keys().map_err(KeystoreError::Sealing)?;
+        let first = keys.first().map(|key| SealedBy::Key(key.id()));
+        Ok(first.unwrap_or(SealedBy::Nothing))
+    }
+
     /// The files of the sealing keys, as far as it is known where they are.
     pub(super) fn sealing_files(&self) -> impl Iterator<Item = PathBuf> {
         let files = self.sealing.files.iter();

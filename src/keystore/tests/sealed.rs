@@ -109,14 +109,21 @@ fn a_key_file_that_is_changed_or_moved_is_refused_and_no_other() {
     fs::write(fixture.path("een/s1.pem"), &good).unwrap();
     assert_eq!(fixture.load("een").keys.len(), 2);
 
-    // The same folder under another id.
+    // The same folder under another id, for a process that starts.
+    let opened = || {
+        let keystore = Keystore::open(fixture.keystore.path()).unwrap();
+        let keystore = keystore.sealed_by(std::slice::from_ref(&sealed.first));
+        keystore.load_organisation(&super::id("een")).unwrap()
+    };
     let id = sealed.text("keystore.id");
     fs::write(fixture.path("keystore.id"), id.replace(['0', '1'], "2")).unwrap();
-    assert_eq!(fixture.load("een").refused.len(), 2);
+    assert_eq!(opened().refused.len(), 2);
+    // One that runs knows which it is.
+    assert_eq!(fixture.load("een").keys.len(), 2);
     fs::write(fixture.path("keystore.id"), id).unwrap();
     // The id is in the mark, too.
     fs::remove_file(fixture.path("keystore.id")).unwrap();
-    assert_eq!(fixture.load("een").keys.len(), 2);
+    assert_eq!(opened().keys.len(), 2);
 }
 
 #[test]
@@ -221,7 +228,7 @@ fn both_kinds_lie_beside_each_other() {
     let lying = sealed.fixture.keystore.lying().unwrap();
     assert_eq!((lying.plain, lying.sealed[&sealed.id]), (1, 1));
 
-    // What a first attempt at an import left behind is sealed as well.
+    // What a first attempt at an import left behind is bound to nothing: it is named, and stays.
     let left = sealed.fixture.path("een/s9.pem");
     fs::write(&left, test_key("ed25519-v1")).unwrap();
     sealed.fixture.set_mode("een/s9.pem", 0o600);
@@ -231,10 +238,12 @@ fn both_kinds_lie_beside_each_other() {
     fs::write(sealed.fixture.path("een/s8.pem"), "rubbish").unwrap();
     sealed.fixture.set_mode("een/s8.pem", 0o600);
     sealed.configure(&[&first]);
-    assert_eq!(sealed.reseal(Lie::Sealed), (2, 1, 1));
-    for file in ["een/s1.pem", "een/s2.pem", "een/s9.pem"] {
+    assert_eq!(sealed.reseal(Lie::Sealed), (1, 1, 2));
+    for file in ["een/s1.pem", "een/s2.pem"] {
         assert!(is_sealed(&sealed.text(file), sealed.id), "{file}");
     }
+    let pem = String::from_utf8(test_key("ed25519-v1")).unwrap();
+    assert_eq!(sealed.text("een/s9.pem"), pem);
     assert_eq!(sealed.text("een/s8.pem"), "rubbish");
     assert!(!sealed.fixture.path("een/.tmp-s1.pem").exists());
     assert_eq!(sealed.fixture.load("een").keys.len(), 2);
@@ -251,6 +260,85 @@ fn both_kinds_lie_beside_each_other() {
     assert!(added[0].is_ok(), "{added:?}");
     drop(writer);
     assert_eq!(sealed.fixture.load("een").keys.len(), 3);
+    // The second attempt seals it.
+    assert!(is_sealed(&sealed.text("een/s9.pem"), sealed.id));
+}
+
+/// Nothing could open it again.
+#[test]
+fn a_sealed_key_that_no_keyring_names_is_told_to_go() {
+    let sealed = Sealed::with_two_keys();
+    fs::copy(
+        sealed.fixture.path("een/s1.pem"),
+        sealed.fixture.path("een/s7.pem"),
+    )
+    .unwrap();
+    assert_eq!(
+        sealed.fixture.keystore.lying().unwrap().sealed[&sealed.id],
+        2
+    );
+    let resealed = sealed.fixture.keystore.reseal(Lie::Plain, second(9));
+    let resealed = resealed.unwrap();
+    assert_eq!((resealed.changed, resealed.failed.len()), (2, 1));
+    let message = resealed.failed[0].to_string();
+    assert!(message.contains("remove the file"), "{message}");
+}
+
+/// With a new id none of the keys would open again.
+#[test]
+fn where_the_id_is_lost_no_writer_makes_another() {
+    let sealed = Sealed::with_two_keys();
+    let backup = tempfile::tempdir().unwrap();
+    let folder = backup.path().join("keys");
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir_all(to.join("een")).unwrap();
+        for file in ["een/s1.pem", "een/s2.pem", "een/keyring.json", "generation"] {
+            fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    };
+    copy(sealed.fixture.keystore.path(), &folder);
+    for folder in [&folder, &folder.join("een")] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let keystore = Keystore::open(&folder).unwrap();
+    let keystore = keystore.sealed_by(std::slice::from_ref(&sealed.first));
+    let refused = |error: KeystoreError| {
+        let message = error.to_string();
+        assert!(message.contains("keystore.id is missing"), "{message}");
+    };
+    refused(keystore.writer().map(drop).unwrap_err());
+    let elsewhere = Keystore::make(&backup.path().join("new")).unwrap();
+    refused(elsewhere.copy_from(&folder).unwrap_err());
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    // Back in its place all is as it was.
+    fs::copy(
+        sealed.fixture.path("keystore.id"),
+        folder.join("keystore.id"),
+    )
+    .unwrap();
+    let loaded = keystore.load_organisation(&id("een")).unwrap();
+    assert_eq!(loaded.keys.len(), 2);
+    keystore.writer().map(drop).unwrap();
+}
+
+/// A file that someone made by hand has comments, and one folder that is open to others.
+#[test]
+fn a_long_file_and_an_unsafe_folder_hold_up_nothing() {
+    let mut sealed = Sealed::with_two_keys();
+    sealed.fixture.generate("twee", "s1");
+    assert_eq!(sealed.reseal(Lie::Plain), (3, 0, 0));
+    let with_comment = format!("{}\n{}", "x".repeat(55_000), sealed.text("twee/s1.pem"));
+    fs::write(sealed.fixture.path("twee/s1.pem"), with_comment).unwrap();
+    assert_eq!(sealed.fixture.load("twee").keys.len(), 1);
+    sealed.fixture.set_mode("een", 0o777);
+    let first = sealed.first.clone();
+    sealed.configure(&[&first]);
+    let resealed = sealed.fixture.keystore.reseal(Lie::Sealed, second(9));
+    let resealed = resealed.unwrap();
+    assert_eq!((resealed.changed, resealed.unread.len()), (1, 1));
+    assert_eq!(sealed.fixture.load("twee").keys.len(), 1);
+    sealed.fixture.set_mode("een", 0o700);
+    assert_eq!(sealed.reseal(Lie::Sealed), (2, 1, 0));
 }
 
 /// What opens no private key gets along without the sealing key.
