@@ -71,6 +71,14 @@ impl Report {
             self.say(Severity::Act, &error);
             return false;
         }
+        for file in keystore.missing_sealing_keys().unwrap_or_default() {
+            let text = format!(
+                "sealing key {}: it does not exist, and no key names it: take it out of [keystore] \
+                 sealing_keys",
+                file.display()
+            );
+            self.say(Severity::Note, &text);
+        }
         let keys = keystore.sealing_keys().ok();
         let first = keys.and_then(|keys| keys.first().map(|key| key.id()));
         if let (Some(first), Some(keys)) = (first, &self.private_keys) {
