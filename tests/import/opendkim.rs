@@ -567,4 +567,20 @@ fn keys_are_sealed_as_the_settings_that_are_there_say() {
     let first_line = format!("zegel-sealed-key 1 sealing-key={id}\n");
     assert!(key.starts_with(&first_line));
     assert!(folder.path("elsewhere.mark").exists());
+
+    // Settings that are not there name no sealing key.
+    let new = folder.path("new");
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_zegel"))
+        .args(["import", "opendkim", "--config"])
+        .arg(&file)
+        .arg("--out")
+        .arg(&new)
+        .arg("--keystore")
+        .arg(folder.path("keystore"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("keystore has sealed keys"), "{said}");
+    assert!(!new.exists());
 }

@@ -80,6 +80,9 @@ impl Destination {
             known.keystore_path =
                 std::path::absolute(keystore).unwrap_or_else(|_| keystore.to_owned());
         }
+        if !has_settings {
+            refuse_sealed(&known, &settings)?;
+        }
         Ok(Self {
             folder,
             has_settings,
@@ -259,6 +262,24 @@ fn load_settings(settings: &Path) -> Result<Loaded, Failure> {
     }
     // Which domains are taken is not known.
     Err(Failure::Organisations(Problems(loaded.mistakes.problems())))
+}
+
+/// Nobody has said with what new keys are to be sealed: beside sealed ones they would lie in the
+/// clear.
+fn refuse_sealed(defaults: &Settings, settings: &Path) -> Result<(), Failure> {
+    let lying = defaults
+        .open_keystore()
+        .and_then(|keystore| keystore.lying());
+    // What can't be read is told when it is written.
+    if lying.is_ok_and(|lying| !lying.sealed.is_empty()) {
+        return Err(Failure::Usage(format!(
+            "{} has sealed keys: name it and its sealing keys in {}, under [keystore], before the \
+             import",
+            defaults.keystore_path.display(),
+            settings.display()
+        )));
+    }
+    Ok(())
 }
 
 fn taken(loaded: &Loaded) -> Taken {
