@@ -85,11 +85,23 @@ impl Settings {
     /// # Errors
     /// As [`Keystore::open`].
     pub fn open_keystore(&self) -> Result<Keystore, KeystoreError> {
-        let keystore = Keystore::open(&self.keystore_path)?.sealed_by(&self.sealing_keys);
-        Ok(match &self.keystore_mark {
+        Keystore::open(&self.keystore_path).map(|keystore| self.configured(keystore))
+    }
+
+    /// Opens the keystore, and makes its folder if need be.
+    ///
+    /// # Errors
+    /// As [`Keystore::make`].
+    pub fn make_keystore(&self) -> Result<Keystore, KeystoreError> {
+        Keystore::make(&self.keystore_path).map(|keystore| self.configured(keystore))
+    }
+
+    fn configured(&self, keystore: Keystore) -> Keystore {
+        let keystore = keystore.sealed_by(&self.sealing_keys);
+        match &self.keystore_mark {
             Some(mark) => keystore.with_mark(mark),
             None => keystore,
-        })
+        }
     }
 
     /// Where reports of receivers go: what packs ask for.

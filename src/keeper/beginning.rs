@@ -51,8 +51,9 @@ impl Beginning {
     ///
     /// # Errors
     ///
-    /// With [`Duty::Once`] at once what is missing: its timer tries again. What only a change of the
-    /// configuration can mend.
+    /// With [`Duty::Once`] at once what is missing: its timer tries again. In the first attempt, what
+    /// only a change of the configuration helps against; later it is waited for, as the signer does:
+    /// whoever writes the sealing key may not be done with it.
     pub(super) async fn wait(
         &mut self,
         duty: Duty,
@@ -60,6 +61,7 @@ impl Beginning {
     ) -> Result<Opened, RunError> {
         let mut tries = interval(TRY_EVERY);
         tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_first = true;
         loop {
             tokio::select! {
                 _ = tries.tick() => {}
@@ -74,9 +76,12 @@ impl Beginning {
                     }
                     return Ok(opened);
                 }
-                Err(error) if duty == Duty::Once || error.is_final() => return Err(error),
+                Err(error) if duty == Duty::Once || (is_first && error.is_final()) => {
+                    return Err(error);
+                }
                 Err(error) => self.complain(&error.to_string()),
             }
+            is_first = false;
         }
     }
 

@@ -281,14 +281,9 @@ impl Hooks {
 
     /// Hands over the first document of each queue, a few at a time.
     fn tell(&mut self, scene: &Scene) {
-        if self.runner.is_none() {
-            self.runner = Runner::start(scene.hidden.clone())
-                .inspect_err(|error| tracing::error!("hooks: {error}"))
-                .ok();
-        }
-        let Some(runner) = &self.runner else {
-            return;
-        };
+        let runner = self
+            .runner
+            .get_or_insert_with(|| Runner::new(scene.hidden.clone()));
         let now = Instant::now();
         for (id, known) in &mut self.known {
             if self.telling.len() >= AT_ONCE {

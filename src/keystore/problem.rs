@@ -269,6 +269,21 @@ pub enum SealingError {
     /// Its file is unsafe or can't be read.
     #[error("sealing key {0}")]
     File(FileError),
+    /// A folder above its file is unsafe. Whose folder that is nobody knows here, so nobody is told
+    /// to change its mode.
+    #[error(
+        "sealing key {}: {}: {}; put the file into a folder of its own, which nobody else can \
+         write in, nor in those above it",
+        file.display(),
+        folder.path.display(),
+        folder.problem
+    )]
+    Folder {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with which folder.
+        folder: FileError,
+    },
     /// What is in its file is no sealing key.
     #[error("sealing key {}: {problem}", path.display())]
     Key {
@@ -302,6 +317,23 @@ pub enum SealingError {
 }
 
 impl SealingError {
+    /// What is wrong with the file of a sealing key, or with a folder above it.
+    pub(super) fn of_file(file: &Path, error: FileError) -> Self {
+        let is_of_folder = match error.problem {
+            FileProblem::FolderMode { .. } | FileProblem::ParentMode { .. } => true,
+            // The path is without links, and ends as it was given.
+            FileProblem::Owner { .. } => error.path.file_name() != file.file_name(),
+            _ => false,
+        };
+        if !is_of_folder {
+            return Self::File(error);
+        }
+        Self::Folder {
+            file: file.to_owned(),
+            folder: error,
+        }
+    }
+
     /// Whether it may come right by itself: whoever brings the sealing key may be late.
     pub fn may_pass(&self) -> bool {
         match self {
@@ -311,7 +343,10 @@ impl SealingError {
             ),
             Self::Key { problem, .. } => problem.may_pass(),
             Self::System(_) => true,
-            Self::NoCredentials(_) | Self::NoneFits { .. } | Self::NotConfigured => false,
+            Self::NoCredentials(_)
+            | Self::Folder { .. }
+            | Self::NoneFits { .. }
+            | Self::NotConfigured => false,
         }
     }
 }

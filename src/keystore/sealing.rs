@@ -10,7 +10,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use zeroize::Zeroizing;
@@ -19,7 +19,7 @@ use super::{
     KEY_SUFFIX, Keystore,
     files::{Folder, Secrecy},
     identity::Standing,
-    problem::{FileError, KeyRefusal, KeystoreError, SealingError},
+    problem::{FileError, FileProblem, KeyRefusal, KeystoreError, SealingError},
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
@@ -36,9 +36,17 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug, Default)]
 pub(super) struct Sealing {
     files: Vec<PathBuf>,
-    keys: Mutex<Option<Arc<SealingKeys>>>,
+    read: Mutex<Option<ReadKeys>>,
     /// The id of the keystore, which never changes.
     id: OnceLock<String>,
+}
+
+/// The sealing keys that were read.
+#[derive(Clone, Debug)]
+struct ReadKeys {
+    keys: Arc<SealingKeys>,
+    /// The files that were not there. Never the first one, which seals.
+    missing: Vec<PathBuf>,
 }
 
 /// How many private keys lie how.
@@ -70,7 +78,7 @@ impl Keystore {
     pub fn sealed_by(self, files: &[PathBuf]) -> Self {
         let sealing = Sealing {
             files: files.to_vec(),
-            keys: Mutex::default(),
+            read: Mutex::default(),
             id: OnceLock::new(),
         };
         Self {
@@ -79,20 +87,42 @@ impl Keystore {
         }
     }
 
-    /// The sealing keys. They are read once; what can't be read is tried again the next time.
+    /// The sealing keys. They are read once; what can't be read is tried again the next time. The
+    /// file of one that only opens may be missing: what it seals is refused by itself.
     ///
     /// # Errors
     /// When one of them can't be read.
     pub fn sealing_keys(&self) -> Result<Arc<SealingKeys>, SealingError> {
-        let keys = &self.sealing.keys;
-        let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &*keys {
-            return Ok(Arc::clone(known));
+        Ok(self.read_keys()?.keys)
+    }
+
+    /// The files of sealing keys that were not there, while the first one was.
+    ///
+    /// # Errors
+    /// As [`Keystore::sealing_keys`].
+    pub fn missing_sealing_keys(&self) -> Result<Vec<PathBuf>, SealingError> {
+        Ok(self.read_keys()?.missing)
+    }
+
+    fn read_keys(&self) -> Result<ReadKeys, SealingError> {
+        let mut known = self.known_keys();
+        if let Some(known) = &*known {
+            return Ok(known.clone());
         }
-        let files = self.sealing.files.iter();
-        let read = files.map(|file| self.read_sealing_key(file));
-        let read = Arc::new(SealingKeys::new(read.collect::<Result<_, _>>()?));
-        *keys = Some(Arc::clone(&read));
+        let mut keys = Vec::new();
+        let mut missing = Vec::new();
+        for (at, file) in self.sealing.files.iter().enumerate() {
+            match self.read_sealing_key(file) {
+                Ok(key) => keys.push(key),
+                Err(SealingError::File(error)) if at > 0 && is_missing(&error) => {
+                    missing.push(error.path);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let keys = Arc::new(SealingKeys::new(keys));
+        let read = ReadKeys { keys, missing };
+        *known = Some(read.clone());
         Ok(read)
     }
 
@@ -103,10 +133,37 @@ impl Keystore {
         Ok(first.unwrap_or(SealedBy::Nothing))
     }
 
-    /// The files of the sealing keys, as far as it is known where they are.
+    fn known_keys(&self) -> MutexGuard<'_, Option<ReadKeys>> {
+        let read = &self.sealing.read;
+        read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sealing keys, for what this one has sealed. If it is none of those that were read, the
+    /// files that were missing may be there by now.
+    fn keys_for(&self, id: SealingKeyId) -> Result<Arc<SealingKeys>, SealingError> {
+        let read = self.read_keys()?;
+        if read.missing.is_empty() || read.keys.get(id).is_some() {
+            return Ok(read.keys);
+        }
+        let files = self.sealing.files.iter();
+        let all = files.map(|file| self.read_sealing_key(file));
+        // What was read stays in use if one is still missing.
+        let keys = Arc::new(SealingKeys::new(all.collect::<Result<_, _>>()?));
+        *self.known_keys() = Some(ReadKeys {
+            keys: Arc::clone(&keys),
+            missing: Vec::new(),
+        });
+        Ok(keys)
+    }
+
+    /// The files of the sealing keys, as far as it is known where they are, or would be.
     pub(super) fn sealing_files(&self) -> impl Iterator<Item = PathBuf> {
         let files = self.sealing.files.iter();
-        files.filter_map(|file| resolved(file).ok()?.0.canonicalize().ok())
+        files.filter_map(|file| {
+            let (path, _) = resolved(file).ok()?;
+            let late = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+            path.canonicalize().ok().or_else(late)
+        })
     }
 
     fn read_sealing_key(&self, file: &Path) -> Result<SealingKey, SealingError> {
@@ -115,19 +172,21 @@ impl Keystore {
             KeystoreError::File(error) => SealingError::File(error),
             other => SealingError::System(other.to_string()),
         })?;
-        let text = Folder::read_beside(&path, &like, secrecy).map_err(SealingError::File)?;
+        let text = Folder::read_beside(&path, &like, secrecy);
+        let text = text.map_err(|error| SealingError::of_file(&path, error))?;
         let key = SealingKey::parse(&text);
         key.map_err(|problem| SealingError::Key { path, problem })
     }
 
     /// That the sealing keys can be read, and that one of them is one that the keys of this
     /// keystore name, unless a key lies in the clear. Looks at the first lines of key files until
-    /// one fits.
+    /// one fits. If the file of a sealing key is missing, each key must name one that is there; the
+    /// log then has a warning.
     ///
     /// # Errors
     /// [`KeystoreError::Sealing`], and when the folder can't be read.
     pub fn check_sealing(&self) -> Result<(), KeystoreError> {
-        let keys = self.sealing_keys().map_err(KeystoreError::Sealing)?;
+        let ReadKeys { keys, missing } = self.read_keys().map_err(KeystoreError::Sealing)?;
         let mut wanted = BTreeSet::new();
         let mut fits = false;
         self.each_key_file(|by| {
@@ -138,8 +197,19 @@ impl Keystore {
                 SealedBy::Unknown => {}
                 SealedBy::Key(_) | SealedBy::Nothing => fits = true,
             }
-            !fits
+            !fits || !missing.is_empty()
         })?;
+        if let (false, Some(file)) = (wanted.is_empty(), missing.first()) {
+            let error = FileError::new(file, FileProblem::Missing);
+            return Err(KeystoreError::Sealing(SealingError::File(error)));
+        }
+        for file in &missing {
+            tracing::warn!(
+                "sealing key {}: it does not exist, and no key names it: take it out of \
+                 [keystore] sealing_keys",
+                file.display()
+            );
+        }
         if fits || wanted.is_empty() {
             return Ok(());
         }
@@ -223,10 +293,12 @@ impl Keystore {
         identity: &KeyIdentity,
         content: Zeroizing<Vec<u8>>,
     ) -> Result<Zeroizing<Vec<u8>>, KeyRefusal> {
-        if sealed_by(&content) == SealedBy::Nothing {
-            return Ok(content);
-        }
-        let keys = self.sealing_keys().map_err(KeyRefusal::Sealing)?;
+        let keys = match sealed_by(&content) {
+            SealedBy::Nothing => return Ok(content),
+            SealedBy::Key(id) => self.keys_for(id),
+            SealedBy::Unknown => self.sealing_keys(),
+        };
+        let keys = keys.map_err(KeyRefusal::Sealing)?;
         let keystore = self.id_of_sealed().map_err(|error| match error {
             // It may be of the moment.
             KeystoreError::File(error) => KeyRefusal::File(error),
@@ -284,6 +356,10 @@ impl Keystore {
         }
         Ok(())
     }
+}
+
+fn is_missing(error: &FileError) -> bool {
+    matches!(error.problem, FileProblem::Missing)
 }
 
 /// What is sealed with a key that a power cut takes is lost.

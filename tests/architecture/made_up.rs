@@ -424,3 +424,30 @@ fn what_cannot_be_read_is_said() {
         ],
     );
 }
+
+#[test]
+fn a_keystore_that_is_opened_without_the_settings_is_found() {
+    let root = ("lib.rs", "mod keystore; mod config; mod cli;");
+    let keystore = (
+        "keystore.rs",
+        "pub fn f() { crate::keystore::Keystore::open() }",
+    );
+    let config = ("config.rs", "mod settings;");
+    let settings = (
+        "config/settings.rs",
+        "use crate::keystore::Keystore;\nfn f() { Keystore::make() }",
+    );
+    let cli = (
+        "cli.rs",
+        "use crate::keystore::{self, Keystore as Store};\nfn f() { Store::make(); Store::by() }\n\
+         fn g() { keystore::Keystore::open() }\n\
+         #[cfg(test)]\nmod tests { fn h() { super::Store::create() } }",
+    );
+    assert_found(
+        &[root, keystore, config, settings, cli],
+        &[
+            "src/cli.rs:2: `Keystore::make` leaves out the sealing keys",
+            "src/cli.rs:3: `Keystore::open` leaves out the sealing keys",
+        ],
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::{
     circles::circles,
-    source::{Crate, File, Function, NamedPath},
+    source::{Crate, File, Function, Link, NamedPath},
 };
 
 /// The modules below the crate root. Each may import from the steps before its own, and from
@@ -31,6 +31,10 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["cli"],
     &["main"],
 ];
+
+/// Besides the keystore itself, the modules that open one by its path: from the settings, or for
+/// a trial.
+const KEYSTORE_OPENERS: &[&str] = &["config::settings", "cli::demo"];
 
 /// Crates that are named in one module only, and below it.
 pub(crate) struct Home {
@@ -243,6 +247,11 @@ fn broken(source: &Crate) -> Vec<String> {
                     .map(|rule| format!("{place}: {rule}")),
             );
         }
+        found.extend(
+            file.links
+                .iter()
+                .filter_map(|link| unconfigured(file, link)),
+        );
     }
     found
 }
@@ -308,6 +317,26 @@ fn away_from_home(file: &File, path: &NamedPath) -> Option<String> {
     let module = file.module.join("::");
     let at_home = module == home || module.starts_with(&format!("{home}::"));
     (!at_home).then(|| format!("the crate `{first}` is named only in `crate::{home}`"))
+}
+
+/// A keystore that is opened without the settings has no sealing keys: its new keys would lie in
+/// the clear.
+fn unconfigured(file: &File, link: &Link) -> Option<String> {
+    let opens = match link.segments.as_slice() {
+        [room, kind, opens] if room == "keystore" && kind == "Keystore" => opens,
+        _ => return None,
+    };
+    let is_opening = matches!(opens.as_str(), "open" | "make" | "create");
+    let module = file.module.join("::");
+    let may_open = file.module.first().is_some_and(|own| own == "keystore")
+        || KEYSTORE_OPENERS.contains(&module.as_str());
+    (is_opening && !may_open).then(|| {
+        format!(
+            "{}:{}: `Keystore::{opens}` leaves out the sealing keys; `Settings` opens and makes \
+             keystores",
+            file.name, link.line
+        )
+    })
 }
 
 fn impure(file: &File, path: &NamedPath) -> Option<String> {

@@ -532,3 +532,55 @@ fn the_line_that_takes_the_mail_of_a_domain_gives_it_its_key() {
         assert!(is_said || finding.is_empty(), "{table}: {findings:#?}");
     }
 }
+
+#[test]
+fn keys_are_sealed_as_the_settings_that_are_there_say() {
+    let folder = Folder::with_keys(1);
+    single_key(&folder, "Canonicalization relaxed/relaxed\n");
+    folder.write(
+        "out/zegel.toml",
+        "[keystore]\npath = \"{}/keystore\"\nmark = \"{}/elsewhere.mark\"\n\
+         sealing_keys = [\"{}/sealing.key\"]\n",
+    );
+    let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
+    let import = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_zegel"))
+            .args(["import", "opendkim", "--config"])
+            .arg(&file)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    // Without the sealing key nothing is written, least of all in the clear.
+    let refused = import();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("sealing.key: it does not exist"), "{said}");
+    assert!(!folder.path("keystore/voorbeeld-nl/mail.pem").exists());
+
+    let id = zegel::keystore::make_sealing_key(&folder.path("sealing.key")).unwrap();
+    let done = import();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    let key = fs::read_to_string(folder.path("keystore/voorbeeld-nl/mail.pem")).unwrap();
+    let first_line = format!("zegel-sealed-key 1 sealing-key={id}\n");
+    assert!(key.starts_with(&first_line));
+    assert!(folder.path("elsewhere.mark").exists());
+
+    // Settings that are not there name no sealing key.
+    let new = folder.path("new");
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_zegel"))
+        .args(["import", "opendkim", "--config"])
+        .arg(&file)
+        .arg("--out")
+        .arg(&new)
+        .arg("--keystore")
+        .arg(folder.path("keystore"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("keystore has sealed keys"), "{said}");
+    assert!(!new.exists());
+}

@@ -408,6 +408,26 @@ fn a_key_is_exported_and_brought_in_elsewhere() {
     assert!(on_terminal("--to-terminal").contains("BEGIN PRIVATE KEY"));
 }
 
+#[test]
+fn a_sealed_key_is_named_where_one_in_the_clear_is_wanted() {
+    let zegel = sealed();
+    let key = zegel.path("keys/een/een-rsa.pem").display().to_string();
+    let message = zegel.path("message.eml");
+    fs::write(&message, "From: a@een.example\r\n\r\n").expect("a file");
+    let message = message.display().to_string();
+    let said = |arguments: &[&str]| {
+        let output = command(&zegel, arguments);
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let text = said(&["verify", &message, "--key", &key]);
+    let is_in = |word: &str| text.contains(word);
+    assert!(is_in("a sealed key") && is_in("--record"), "{text}");
+    let text = said(&["key", "import", "twee", &key, "--selector", "s9"]);
+    let is_in = |word: &str| text.contains(word);
+    assert!(is_in("a sealed key") && is_in("zegel key export"), "{text}");
+}
+
 /// In a test on disk images the whole disk would be searched; here it is all files of a folder.
 fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();

@@ -135,6 +135,15 @@ fn a_sealing_key_that_is_late_is_waited_for() {
                 .count()
         };
         assert!((1..=2).contains(&complaints()), "{}", zegel.log());
+        // One that is wrong by now ends no signer that waits.
+        fs::write(&file, &whole).expect("a file");
+        set_mode(&file, 0o644);
+        wait_until("it says what is wrong", || {
+            zegel
+                .why_unready()
+                .is_some_and(|why| why.contains("mode 0644"))
+        });
+        assert_put_off(&zegel, "een.example");
         // As a careful program writes it.
         let beside = zegel.path("sealing.new");
         fs::write(&beside, &whole).expect("a file");
@@ -160,8 +169,14 @@ fn a_keeper_waits_for_a_late_sealing_key() {
     fs::write(zegel.path("zegel.toml"), keeper).expect("settings");
     let keeper = super::support::keeper::Keeper::start_unready(&zegel.path(""), &port, &[]);
     let says = |what: &str| keeper.readiness().is_some_and(|page| page.contains(what));
-    wait_until("it says what is missing", || says("sealing.key"));
+    wait_until("it says what is missing", || {
+        says("sealing.key: it does not exist")
+    });
+    // Whoever brings it gives it its mode last: that ends no process which waits already.
+    set_mode(&zegel.path("away"), 0o644);
     fs::rename(zegel.path("away"), &file).expect("a file");
+    wait_until("it says what is wrong", || says("mode 0644"));
+    set_mode(&file, 0o600);
     wait_until("it is ready", || says("200 OK"));
 }
 

@@ -73,6 +73,14 @@ impl Report {
             self.say(Severity::Act, &error);
             return false;
         }
+        for file in keystore.missing_sealing_keys().unwrap_or_default() {
+            let text = format!(
+                "sealing key {}: it does not exist, and no key names it: take it out of [keystore] \
+                 sealing_keys",
+                file.display()
+            );
+            self.say(Severity::Note, &text);
+        }
         let keys = keystore.sealing_keys().ok();
         let known = keys.map(|keys| keys.ids()).unwrap_or_default();
         if let (Some(first), Some(keys)) = (known.first(), &self.private_keys) {

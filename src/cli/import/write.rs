@@ -22,8 +22,8 @@ use crate::{
         Code, Finding, Hints, PlannedKey, PlannedOrganisation, Taken, organisation_file,
         settings_file,
     },
-    keys::{KeyEntry, Timing},
-    keystore::{Addition, BATCH, Keystore, OrganisationsLock, Target},
+    keys::KeyEntry,
+    keystore::{Addition, BATCH, OrganisationsLock, Target},
     names::{DomainName, OrganisationId},
 };
 
@@ -32,9 +32,9 @@ const ORGANISATIONS: &str = "orgs.d";
 
 pub(super) struct Destination {
     folder: PathBuf,
-    keystore: PathBuf,
     has_settings: bool,
-    timing: Timing,
+    /// Those that are there, or the defaults; always of the keystore that keys go to.
+    settings: Settings,
     /// The organisations that are there.
     pub(super) taken: Taken,
 }
@@ -46,18 +46,16 @@ impl Destination {
         let settings = folder.join(SETTINGS);
         let mut there = Taken::default();
         let has_settings = settings.exists();
-        let mut known = Settings::default().keystore_path;
-        let mut timing = Settings::default().timing();
+        let mut known = Settings::default();
         if has_settings {
             let loaded = load_settings(&settings)?;
-            known.clone_from(&loaded.settings.keystore_path);
-            timing = loaded.settings.timing();
             there = taken(&loaded);
-            if keystore.is_some_and(|keystore| !is_same(keystore, &known)) {
+            known = loaded.settings;
+            if keystore.is_some_and(|keystore| !is_same(keystore, &known.keystore_path)) {
                 return Err(Failure::Usage(format!(
                     "{}: the keystore is {}; leave --keystore out, or change it there",
                     settings.display(),
-                    known.display()
+                    known.keystore_path.display()
                 )));
             }
         } else if fs::read_dir(folder.join(ORGANISATIONS)).is_ok_and(|mut any| any.next().is_some())
@@ -68,24 +66,27 @@ impl Destination {
                 folder.join(ORGANISATIONS).display()
             )));
         }
-        if keystore.is_none() && !has_settings && known.exists() {
+        if keystore.is_none() && !has_settings && known.keystore_path.exists() {
             // Its organisations are configured elsewhere: one of the same name would get keys
             // that nobody meant for it, and might sign with them.
             return Err(Failure::Usage(format!(
                 "{} is a keystore that is there, and {} says nothing of it: name it with \
                  --keystore if it is meant, or another one for a trial",
-                known.display(),
+                known.keystore_path.display(),
                 settings.display()
             )));
         }
-        let keystore = keystore.map_or(known, |keystore| {
-            std::path::absolute(keystore).unwrap_or_else(|_| keystore.to_owned())
-        });
+        if let Some(keystore) = keystore {
+            known.keystore_path =
+                std::path::absolute(keystore).unwrap_or_else(|_| keystore.to_owned());
+        }
+        if !has_settings {
+            refuse_sealed(&known, &settings)?;
+        }
         Ok(Self {
             folder,
-            keystore,
             has_settings,
-            timing,
+            settings: known,
             taken: there,
         })
     }
@@ -95,7 +96,7 @@ impl Destination {
     pub(super) fn lock(&mut self) -> Result<OrganisationsLock, Failure> {
         // The keystore may be in it.
         make_folder(&self.folder)?;
-        let lock = Keystore::make(&self.keystore)?.lock_organisations()?;
+        let lock = self.settings.make_keystore()?.lock_organisations()?;
         let settings = self.folder.join(SETTINGS);
         if settings.exists() != self.has_settings {
             return Err(Failure::Other(format!(
@@ -148,7 +149,7 @@ impl Destination {
             dry_run: false,
             organisations: taken.collect(),
             findings,
-            keystore: self.keystore.clone(),
+            keystore: self.settings.keystore_path.clone(),
             settings: self.new_settings(),
             assume_published,
         }
@@ -170,8 +171,9 @@ impl Destination {
             put(&file, organisation_file(organisation).as_bytes())?;
         }
         if let Some(file) = self.new_settings() {
-            let text = settings_file(hints, &self.keystore).ok_or_else(|| {
-                Failure::Usage(format!("{}: it is not UTF-8", self.keystore.display()))
+            let keystore = &self.settings.keystore_path;
+            let text = settings_file(hints, keystore).ok_or_else(|| {
+                Failure::Usage(format!("{}: it is not UTF-8", keystore.display()))
             })?;
             put(&file, text.as_bytes())?;
         }
@@ -187,8 +189,9 @@ impl Destination {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let now = Timestamp::now();
-        let keystore = Keystore::make(&self.keystore)?;
+        let keystore = self.settings.make_keystore()?;
         say_initialised(&keystore, keystore.initialise()?);
+        let timing = self.settings.timing();
         let mut new = Vec::new();
         for (at, organisation) in plan.iter().enumerate() {
             let keyring = keystore.read_keyring(&organisation.id)?;
@@ -218,7 +221,7 @@ impl Destination {
                 })
                 .collect();
             // The lock is let go of in between, for whoever else writes.
-            let answers = keystore.writer()?.add_all(&additions, &self.timing, now)?;
+            let answers = keystore.writer()?.add_all(&additions, &timing, now)?;
             for (((at, place), organisation, planned, _), answer) in batch.iter().zip(answers) {
                 if let Err(error) = answer {
                     report.organisations[*at].keys[*place].state = KeyState::Refused;
@@ -259,6 +262,24 @@ fn load_settings(settings: &Path) -> Result<Loaded, Failure> {
     }
     // Which domains are taken is not known.
     Err(Failure::Organisations(Problems(loaded.mistakes.problems())))
+}
+
+/// Nobody has said with what new keys are to be sealed: beside sealed ones they would lie in the
+/// clear.
+fn refuse_sealed(defaults: &Settings, settings: &Path) -> Result<(), Failure> {
+    let lying = defaults
+        .open_keystore()
+        .and_then(|keystore| keystore.lying());
+    // What can't be read is told when it is written.
+    if lying.is_ok_and(|lying| !lying.sealed.is_empty()) {
+        return Err(Failure::Usage(format!(
+            "{} has sealed keys: name it and its sealing keys in {}, under [keystore], before the \
+             import",
+            defaults.keystore_path.display(),
+            settings.display()
+        )));
+    }
+    Ok(())
 }
 
 fn taken(loaded: &Loaded) -> Taken {

@@ -14,6 +14,7 @@ use crate::{
     config::Resolvers,
     dkim::{
         ParsedSignature, PublicKey,
+        key::KeyError,
         record::{Flags, Record},
     },
     dns::{DnsError, Resolver},
@@ -127,7 +128,13 @@ fn from_file(file: &Path) -> Result<Record, Failure> {
             public_key,
             flags: Flags::default(),
         })
-        .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
+        .map_err(|error| {
+            let instead = match error {
+                KeyError::Sealed => "; or give the text of its record, with --record",
+                _ => "",
+            };
+            Failure::Usage(format!("{}: {error}{instead}", file.display()))
+        })
 }
 
 /// `ADDRESS` or `ADDRESS:PORT`.

@@ -1,11 +1,18 @@
-//! Runs the operator's program, from a thread that can't reach the keystore: what it starts can't
-//! either.
+//! Runs the operator's program, each time from a thread of its own that can't reach the keystore:
+//! what it starts can't either.
+//!
+//! The kernel takes a list of what can be reached, file by file beside what is hidden. So the list
+//! is made for each run: a file that was replaced since the last one (`/etc/resolv.conf`) is in it.
 
 use std::{
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -19,7 +26,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
     runtime::Builder,
-    sync::{mpsc, oneshot},
+    sync::{oneshot, watch},
     time::timeout,
 };
 
@@ -40,38 +47,23 @@ pub(super) struct Job {
 /// Why a document was not taken, in words.
 pub(super) type Refused = String;
 
-/// The thread; it ends when this is dropped.
+/// Its threads end, and their programs are killed, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Runner {
-    jobs: mpsc::UnboundedSender<(Job, oneshot::Sender<Result<(), Refused>>)>,
+    hidden: Arc<[PathBuf]>,
+    /// Whether it was said that nothing can be hidden.
+    said: Arc<AtomicBool>,
+    is_wanted: watch::Sender<()>,
 }
 
 impl Runner {
-    /// Programs can reach everything but what is in these folders.
-    ///
-    /// # Errors
-    ///
-    /// When there can be no thread.
-    pub(super) fn start(hidden: Vec<PathBuf>) -> io::Result<Self> {
-        let (jobs, mut receiver) = mpsc::unbounded_channel::<(Job, oneshot::Sender<_>)>();
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let work = move || {
-            if let Err(error) = hide(&hidden) {
-                tracing::warn!("hooks.command can read the keystore: {error}");
-            }
-            runtime.block_on(async {
-                while let Some((job, answer)) = receiver.recv().await {
-                    tokio::spawn(async move {
-                        // Whoever asked may have been told to end.
-                        let _ = answer.send(run(job).await);
-                    });
-                }
-            });
-        };
-        thread::Builder::new()
-            .name("hooks".to_owned())
-            .spawn(work)?;
-        Ok(Self { jobs })
+    /// Programs can reach everything but what is in these folders, and these files.
+    pub(super) fn new(hidden: Vec<PathBuf>) -> Self {
+        Self {
+            hidden: hidden.into(),
+            said: Arc::default(),
+            is_wanted: watch::Sender::default(),
+        }
     }
 
     /// Hands a document to the program, and waits until it has taken it.
@@ -81,16 +73,41 @@ impl Runner {
     /// When it has not, in words.
     pub(super) fn run(&self, job: Job) -> impl Future<Output = Result<(), Refused>> + use<> {
         let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send((job, answer));
+        let (hidden, said) = (Arc::clone(&self.hidden), Arc::clone(&self.said));
+        let wanted = self.is_wanted.subscribe();
+        let work = move || {
+            if let Err(error) = hide(&hidden)
+                && !said.swap(true, Ordering::Relaxed)
+            {
+                tracing::warn!("hooks.command can read the keystore: {error}");
+            }
+            // Whoever asked may have been told to end.
+            let _ = answer.send(run_here(job, wanted));
+        };
+        let started = thread::Builder::new().name("hooks".to_owned()).spawn(work);
         async move {
-            let ended = || "the thread that runs it has ended".to_owned();
-            sent.map_err(|_| ended())?;
-            answered.await.map_err(|_| ended())?
+            started.map_err(|error| format!("there can be no thread: {error}"))?;
+            answered
+                .await
+                .map_err(|_| "the thread that runs it has ended".to_owned())?
         }
     }
 }
 
-/// Takes from this thread, and from what it starts, all access to these folders. Nothing can give
+/// Runs it on this thread, for as long as it is wanted.
+fn run_here(job: Job, mut wanted: watch::Receiver<()>) -> Result<(), Refused> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        tokio::select! {
+            result = run(job) => result,
+            // Nobody sends anything: it ends when the sender is gone.
+            _ = wanted.changed() => Err("the keeper ends".to_owned()),
+        }
+    })
+}
+
+/// Takes from this thread, and from what it starts, all access to these places. Nothing can give
 /// that back.
 fn hide(hidden: &[PathBuf]) -> Result<(), String> {
     let failed = |error: RulesetError| error.to_string();
@@ -227,7 +244,9 @@ mod tests {
             fs::create_dir(path).unwrap();
             fs::write(path.join("file"), "secret").unwrap();
         }
-        let runner = Runner::start(vec![hidden.clone()]).unwrap();
+        let key = folder.path().join("sealing.key");
+        fs::write(&key, "secret").unwrap();
+        let runner = Runner::new(vec![hidden.clone(), key.clone()]);
         let long = Duration::from_mins(1);
         let run = |script: &str, timeout| block_on(runner.run(job(script, timeout)));
         let write = format!("cat > {}/out", open.display());
@@ -243,5 +262,14 @@ mod tests {
         run(&format!("cat {}/file", open.display()), long).unwrap();
         let refused = run(&format!("cat {}/file", hidden.display()), long).unwrap_err();
         assert!(refused.contains("Permission denied"), "{refused}");
+        let refused = run(&format!("cat {}", key.display()), long).unwrap_err();
+        assert!(refused.contains("Permission denied"), "{refused}");
+        // A file beside it that is made, or put in the place of another, between runs can be read.
+        let beside = folder.path().join("resolv.conf");
+        for text in ["one", "two"] {
+            fs::write(folder.path().join("new"), text).unwrap();
+            fs::rename(folder.path().join("new"), &beside).unwrap();
+            run(&format!("cat {}", beside.display()), long).unwrap();
+        }
     }
 }

@@ -440,6 +440,74 @@ fn the_start_wants_a_sealing_key_that_fits() {
     sealed.fixture.keystore.check_sealing().unwrap();
 }
 
+/// Whoever deletes the file of a sealing key that was replaced, before the settings, stops nobody.
+#[test]
+fn a_missing_sealing_key_that_no_key_names_stops_nothing() {
+    let mut sealed = Sealed::with_two_keys();
+    let (first, late) = (sealed.first.clone(), sealed.fixture.beside("late.key"));
+    sealed.configure(&[&first, &late]);
+    let keystore = &sealed.fixture.keystore;
+    keystore.check_sealing().unwrap();
+    assert_eq!(keystore.missing_sealing_keys().unwrap(), [late.clone()]);
+    assert_eq!(sealed.fixture.load("een").keys.len(), 2);
+
+    // Missing is the one that seals, or one that a key names: it may come yet.
+    let missing = |sealed: &Sealed| {
+        let error = sealed.fixture.keystore.check_sealing().unwrap_err();
+        assert!(!error.is_of_configuration());
+        let message = error.to_string();
+        assert!(message.contains("late.key: it does not exist"), "{message}");
+    };
+    sealed.configure(&[&late, &first]);
+    missing(&sealed);
+    let away = sealed.fixture.beside("away.key");
+    make_sealing_key(&away).unwrap();
+    sealed.configure(&[&away]);
+    sealed.fixture.generate("twee", "s1");
+    sealed.configure(&[&first, &late]);
+    missing(&sealed);
+
+    // That key alone is put off, and opens in the same process when its sealing key has come.
+    assert_eq!(sealed.fixture.load("een").keys.len(), 2);
+    let problem = &sealed.fixture.load("twee").refused[0];
+    assert!(problem.is_of_the_moment(), "{problem}");
+    assert_eq!(sealed.fixture.load("een").keys.len(), 2);
+    fs::rename(&away, &late).unwrap();
+    assert_eq!(sealed.fixture.load("twee").keys.len(), 1);
+    sealed.fixture.keystore.check_sealing().unwrap();
+    assert!(
+        sealed
+            .fixture
+            .keystore
+            .missing_sealing_keys()
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_folder_in_which_others_write_is_named_with_the_sealing_key() {
+    let mut sealed = Sealed::with_two_keys();
+    let folder = sealed.fixture.beside("shared");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("sealing.key");
+    make_sealing_key(&file).unwrap();
+    // As /tmp is, and without the sticky bit.
+    for mode in [0o1777, 0o777] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        sealed.configure(&[&file]);
+        let error = sealed.fixture.keystore.check_sealing().unwrap_err();
+        let message = error.to_string();
+        assert!(error.is_of_configuration());
+        let is_in = |word: &str| message.contains(word);
+        assert!(
+            is_in("shared/sealing.key: ") && is_in("a folder of its own"),
+            "{message}"
+        );
+        assert!(!is_in("chmod"), "{message}");
+    }
+}
+
 #[test]
 fn a_sealing_key_is_written_once() {
     let fixture = Fixture::new();
