@@ -537,7 +537,7 @@ sub A 192.0.2.1
     );
 
     let seen = policy("parked.example");
-    assert_eq!(codes(&judge_parked(&seen)), [], "{seen:?}");
+    assert_eq!(codes(&judge_parked(&seen, false)), [], "{seen:?}");
     let seen = policy("bad.example");
     assert_eq!(
         codes(&judge_sending(&seen, &part)),
@@ -545,5 +545,13 @@ sub A 192.0.2.1
         "{seen:?}"
     );
     let expected = [Code::SpfNotParked, Code::DmarcMissing, Code::MxNotNull];
-    assert_eq!(codes(&judge_parked(&seen)), expected, "{seen:?}");
+    assert_eq!(codes(&judge_parked(&seen, false)), expected, "{seen:?}");
+    // One below it sends, and has no record of its own.
+    let waiting = codes(&judge_parked(&seen, true));
+    assert!(
+        waiting
+            .iter()
+            .all(|code| !code.as_str().starts_with("dmarc."))
+    );
+    assert!(!waiting.is_empty());
 }

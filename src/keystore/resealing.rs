@@ -54,6 +54,9 @@ struct Goal {
     by: SealedBy,
 }
 
+/// The name of a file, and what is to be in it.
+type NewText = (String, Zeroizing<Vec<u8>>);
+
 /// A file that is to lie otherwise.
 struct Rewritten {
     organisation: usize,
@@ -141,7 +144,7 @@ impl Writer {
         folder: &Folder,
         goal: Goal,
         resealed: &mut Resealed,
-    ) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, KeystoreError> {
+    ) -> Result<Vec<NewText>, KeystoreError> {
         // A run that was killed may have left a key in the clear beside its place.
         folder.sweep()?;
         let keyring = self.keystore.read_keyring(organisation)?;

@@ -46,12 +46,11 @@ impl Keystore {
         }
         let source = Self::open(backup)?;
         match source.standing()? {
-            Standing::Initialised(_) => {}
             // Nothing is written before that is certain.
             Standing::WithoutId if self.marked_id().is_none() => {
                 source.check_id_is_not_needed()?;
             }
-            Standing::WithoutId => {}
+            Standing::Initialised(_) | Standing::WithoutId => {}
             Standing::Empty => {
                 return Err(KeystoreError::NotInitialised(source.path.to_path_buf()));
             }

@@ -305,7 +305,7 @@ mod tests {
         let lost = r#"{"version":1,"organisations":{},"gaps":[{"signer":"a:1","from":"2026-01-29T10:00:00Z","until":"2026-01-29T10:01:00Z","kind":"lost"}]}"#;
         // Three days ago: that day, the one before and the two after it are left out.
         let signatures = known(&[(TODAY - 3, lost)]);
-        for day in TODAY - 4..=TODAY - 1 {
+        for day in TODAY - 4..TODAY {
             assert_eq!(replayed(&[(day, 10_000)].into(), &signatures), None);
         }
         let found = replayed(&[(TODAY - 5, 10_000)].into(), &signatures).unwrap();

@@ -113,7 +113,7 @@ fn a_key_file_that_is_changed_or_moved_is_refused_and_no_other() {
     let opened = || {
         let keystore = Keystore::open(fixture.keystore.path()).unwrap();
         let keystore = keystore.sealed_by(std::slice::from_ref(&sealed.first));
-        keystore.load_organisation(&super::id("een")).unwrap()
+        keystore.load_organisation(&id("een")).unwrap()
     };
     let id = sealed.text("keystore.id");
     fs::write(fixture.path("keystore.id"), id.replace(['0', '1'], "2")).unwrap();
@@ -448,7 +448,10 @@ fn a_missing_sealing_key_that_no_key_names_stops_nothing() {
     sealed.configure(&[&first, &late]);
     let keystore = &sealed.fixture.keystore;
     keystore.check_sealing().unwrap();
-    assert_eq!(keystore.missing_sealing_keys().unwrap(), [late.clone()]);
+    assert_eq!(
+        keystore.missing_sealing_keys().unwrap(),
+        std::slice::from_ref(&late)
+    );
     assert_eq!(sealed.fixture.load("een").keys.len(), 2);
 
     // Missing is the one that seals, or one that a key names: it may come yet.
