@@ -23,7 +23,7 @@ use crate::{
         settings_file,
     },
     keys::KeyEntry,
-    keystore::{Addition, BATCH, OrganisationsLock, Target},
+    keystore::{Addition, BATCH, KeystoreError, OrganisationsLock, Target},
     names::{DomainName, OrganisationId},
 };
 
@@ -96,7 +96,10 @@ impl Destination {
     pub(super) fn lock(&mut self) -> Result<OrganisationsLock, Failure> {
         // The keystore may be in it.
         make_folder(&self.folder)?;
-        let lock = self.settings.make_keystore()?.lock_organisations()?;
+        let keystore = self.settings.make_keystore()?;
+        // Without them each key would be refused, and the organisations written.
+        keystore.sealing_keys().map_err(KeystoreError::Sealing)?;
+        let lock = keystore.lock_organisations()?;
         let settings = self.folder.join(SETTINGS);
         if settings.exists() != self.has_settings {
             return Err(Failure::Other(format!(
