@@ -544,7 +544,7 @@ fn keys_are_sealed_as_the_settings_that_are_there_say() {
     );
     let (file, out) = (folder.path("opendkim.conf"), folder.path("out"));
     let import = || {
-        std::process::Command::new(env!("CARGO_BIN_EXE_zegel"))
+        Command::new(env!("CARGO_BIN_EXE_zegel"))
             .args(["import", "opendkim", "--config"])
             .arg(&file)
             .arg("--out")
@@ -570,7 +570,7 @@ fn keys_are_sealed_as_the_settings_that_are_there_say() {
 
     // Settings that are not there name no sealing key.
     let new = folder.path("new");
-    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_zegel"))
+    let refused = Command::new(env!("CARGO_BIN_EXE_zegel"))
         .args(["import", "opendkim", "--config"])
         .arg(&file)
         .arg("--out")

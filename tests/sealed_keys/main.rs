@@ -73,7 +73,8 @@ fn configure(zegel: &Zegel, files: &[&str]) {
     let lines = settings
         .lines()
         .filter(|line| !line.starts_with("keystore.sealing_keys"));
-    let settings: String = lines.map(|line| format!("{line}\n")).collect();
+    let settings: Vec<&str> = lines.collect();
+    let settings = settings.join("\n");
     let paths: Vec<String> = files
         .iter()
         .map(|name| zegel.path(name).display().to_string())

@@ -39,7 +39,7 @@ const WRONG: [Wrong; 5] = [
     },
     Wrong {
         makes: |_, file| {
-            fs::write(file, "correct horse battery staple, and more of it\n").expect("a file")
+            fs::write(file, "correct horse battery staple, and more of it\n").expect("a file");
         },
         says: &["sealing.key", "no sealing key"],
     },
