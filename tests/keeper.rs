@@ -835,6 +835,22 @@ fn a_domain_that_never_sends_waits_for_the_record_of_another_organisation_below(
     assert!(pack().contains("v=DMARC1; p=reject;"), "{}", pack());
     assert_eq!(asked_in_dns(), ["dmarc.missing"]);
     assert!(matters());
+    // One between the two gives way to that of the domain above, once that is there.
+    records("_dmarc.dienst 1 TXT \"v=DMARC1; p=none\"\n");
+    once(&folder);
+    assert!(!pack().contains("v=DMARC1"), "{}", pack());
+    assert_eq!(asked_in_dns(), [""; 0]);
+    // If that is there too early, it is the one below that has to act.
+    records("_dmarc 1 TXT \"v=DMARC1; p=reject\"\n");
+    once(&folder);
+    assert!(!pack().contains("v=DMARC1"), "{}", pack());
+    let theirs = String::from_utf8(told(&["dns", "records", "dienst"])).expect("text");
+    assert!(
+        theirs.contains("_dmarc.post.dienst.alfa.example"),
+        "{theirs}"
+    );
+    let found = String::from_utf8(told(&["dns", "check", "dienst", "--json"])).expect("text");
+    assert!(found.contains("dmarc.missing"), "{found}");
     // A record that receivers can't use is none.
     records("_dmarc.post.dienst 1 TXT \"v=DMARC1; p=perhaps\"\n");
     once(&folder);

@@ -195,6 +195,7 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
                 spf: None,
                 dmarc: None,
                 dmarc_owner: None,
+                is_under_parked: false,
                 apart: BTreeSet::new(),
                 below: BTreeMap::new(),
                 findings: vec![finding],

@@ -4,7 +4,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{keystore::Sightings, names::DomainName, organisation::Organisation};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    keystore::Sightings, ladder::ADVICE_DAYS, names::DomainName, organisation::Organisation,
+};
+
+/// What the keeper saw is good for so long.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * (ADVICE_DAYS as i64 + 1));
+
+/// So many names that send are asked about below one that never does. As long as there are more, it
+/// waits for them.
+pub const MOST_BELOW: usize = 100;
 
 /// For each domain that never sends, the domains below it that do.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +39,13 @@ impl SendersBelow {
         if below.is_empty() {
             return Self::default();
         }
-        for domain in all.iter().flat_map(|one| &one.domains) {
+        // One that comes from elsewhere is soon sent from.
+        for domain in all.iter().flat_map(|one| one.keyed()) {
             let mut name = domain.as_str();
             while let Some((_, above)) = name.split_once('.') {
-                if let Some(found) = below.get_mut(above) {
+                if let Some(found) = below.get_mut(above)
+                    && found.last() != Some(domain)
+                {
                     found.push(domain.clone());
                 }
                 name = above;
@@ -52,9 +66,16 @@ impl SendersBelow {
     }
 
     /// Of a domain that never sends: one below it that does, and that has no record of its own as
-    /// far as the keeper has seen. Until it has one, the domain above must not ask to reject.
-    pub fn waits_for(&self, domain: &DomainName, sightings: &Sightings) -> Option<&DomainName> {
+    /// far as the keeper has seen in the last days. Until it has one, the domain above must not ask
+    /// to reject.
+    pub fn waits_for(
+        &self,
+        domain: &DomainName,
+        sightings: &Sightings,
+        now: Timestamp,
+    ) -> Option<&DomainName> {
         let seen = sightings.domains.get(domain);
+        let seen = seen.filter(|seen| now.duration_since(seen.checked) <= LONGEST);
         let is_apart = |one: &&DomainName| seen.is_some_and(|seen| seen.apart.contains(*one));
         self.names(domain).iter().find(|one| !is_apart(one))
     }
@@ -91,7 +112,7 @@ mod tests {
         let of_other = SendersBelow::of_one(&all[1], &all);
         assert_eq!(of_other.names(&parked), []);
         let own = SendersBelow::of_one(&all[0], &all);
-        let waits = own.waits_for(&parked, &Sightings::default());
+        let waits = own.waits_for(&parked, &Sightings::default(), Timestamp::UNIX_EPOCH);
         assert_eq!(waits.map(DomainName::as_str), Some("a.diep.rijk.nl"));
     }
 }

@@ -32,7 +32,7 @@ use std::{
 
 pub(crate) use self::section::distance;
 pub use self::{
-    below::SendersBelow,
+    below::{MOST_BELOW, SendersBelow},
     changes::{Change, Effect, Value, changes},
     handover::HandoverSettings,
     hooks::HookSettings,

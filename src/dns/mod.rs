@@ -40,7 +40,7 @@ pub use self::{
     judge::{holds_record, judge, judge_unknown},
     measurement::Measurement,
     observation::{Link, Observation, Outcome, ResolverAnswer, ServerAnswer, ZoneSeen},
-    policy::{Apart, MailPolicy, SpfVerdict},
+    policy::{MailPolicy, SpfVerdict},
     policy_judge::{FIRST_DMARC, NULL_MX, PARKED_DMARC, PARKED_SPF, judge_parked, judge_sending},
     reach::{Kind, Reach},
     report::shown_by_each,

@@ -1,9 +1,6 @@
 //! What a domain says of its mail beside its keys: SPF, DMARC, MX. As resolvers show it.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use mail_auth::{
     MessageAuthenticator, SpfResult,
@@ -28,10 +25,6 @@ use crate::{
 /// So many other domains that reports go to are asked whether they want them: the record is in
 /// others' hands.
 const MOST_TARGETS: usize = 8;
-
-/// So many names that send are asked about below one that never does. As long as there are more, it
-/// waits for them.
-const MOST_BELOW: usize = 100;
 
 /// What was found. An error says that nobody knows; what is not there is an empty list.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,13 +61,19 @@ pub enum SpfVerdict {
     Unknown,
 }
 
-/// Which names that send have a DMARC record apart from that of a domain above that never does.
-#[derive(Clone, Debug, Default)]
-pub struct Apart {
-    /// These have.
-    pub found: BTreeSet<DomainName>,
-    /// Nobody can tell.
-    pub unknown: BTreeSet<DomainName>,
+impl MailPolicy {
+    /// As if the record of a domain above that never sends were none: it would have mail refused.
+    #[must_use]
+    pub fn without_record_of(&self, never_sends: impl Fn(&str) -> bool) -> Self {
+        match &self.dmarc {
+            Ok(Some((owner, _))) if *owner != self.domain && never_sends(owner) => Self {
+                dmarc: Ok(None),
+                report_targets: Vec::new(),
+                ..self.clone()
+            },
+            _ => self.clone(),
+        }
+    }
 }
 
 impl Round {
@@ -147,26 +146,16 @@ impl Round {
         Ok(choose(domain, &found).map(|place| (found[place].0.clone(), written[place].clone())))
     }
 
-    /// Of these names that send, those for which a record speaks that receivers use and that is not
-    /// of a domain that never sends; and those of which nobody can tell. Where there are too many
-    /// names, the last ones are in neither.
-    pub async fn apart(&self, names: &[DomainName], never_sends: impl Fn(&str) -> bool) -> Apart {
-        let mut apart = Apart::default();
-        for name in names.iter().take(MOST_BELOW) {
-            match self.dmarc(name.as_str()).await {
-                Ok(Some((owner, texts))) => {
-                    let is_used = matches!(&texts[..], [text] if DmarcRecord::parse(text).is_ok());
-                    if is_used && !never_sends(&owner) {
-                        apart.found.insert(name.clone());
-                    }
-                }
-                Ok(None) => {}
-                Err(_) => {
-                    apart.unknown.insert(name.clone());
-                }
-            }
-        }
-        apart
+    /// Whether a domain has a DMARC record of its own that receivers use. Whatever domains above it
+    /// publish, that one speaks for it (RFC 9989 §4.10).
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    pub async fn has_own_dmarc(&self, domain: &DomainName) -> Result<bool, DnsError> {
+        let mut texts = self.texts(&format!("_dmarc.{domain}")).await?;
+        texts.retain(|text| is_meant(text));
+        Ok(matches!(&texts[..], [text] if DmarcRecord::parse(text).is_ok()))
     }
 
     async fn report_targets(

@@ -304,10 +304,15 @@ impl Handover<'_> {
             .collect(),
             waits_for: self.waits_for(domain).cloned(),
             // DMARC finds the record of the domain above by itself (RFC 9989).
-            wildcards: vec![
-                null_mx(format!("*.{domain}")),
-                text(format!("*.{domain}"), PARKED_SPF),
-            ],
+            // They would be for mail of whoever sends below and has no records yet.
+            wildcards: if self.below.names(domain).is_empty() {
+                vec![
+                    null_mx(format!("*.{domain}")),
+                    text(format!("*.{domain}"), PARKED_SPF),
+                ]
+            } else {
+                Vec::new()
+            },
             remove: former
                 .map(|entry| entry.selector.record_name(domain))
                 .collect(),

@@ -97,7 +97,7 @@ impl Handover<'_> {
     /// Of a domain that never sends: one below it that does, and that has no record of its own as
     /// far as the keeper has seen.
     pub(super) fn waits_for(&self, domain: &DomainName) -> Option<&DomainName> {
-        self.below.waits_for(domain, self.sightings)
+        self.below.waits_for(domain, self.sightings, self.now)
     }
 
     fn spf(&self, domain: &DomainName, sighting: Option<&DomainSighting>) -> Option<PolicyPack> {
@@ -146,7 +146,8 @@ impl Handover<'_> {
         let mut seen = sighting.and_then(|sighting| sighting.dmarc.clone());
         let mut owner = sighting.and_then(|sighting| sighting.dmarc_owner.as_deref());
         let mut parked = self.organisation.parked.iter();
-        if parked.any(|above| owner == Some(above.as_str())) {
+        let is_under_parked = sighting.is_some_and(|sighting| sighting.is_under_parked);
+        if is_under_parked || parked.any(|above| owner == Some(above.as_str())) {
             // That record would refuse its mail.
             (seen, owner) = (Some(Vec::new()), None);
         }

@@ -330,6 +330,7 @@ mod tests {
             spf: None,
             dmarc: Some(Vec::new()),
             dmarc_owner: None,
+            is_under_parked: false,
             apart: BTreeSet::new(),
             below: BTreeMap::new(),
             findings: vec![finding],

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{agenda::Lane, leads::LeadSeen};
 use crate::{
-    config::SendersBelow,
+    config::{MOST_BELOW, SendersBelow},
     dns::{Code, Finding, MailPolicy, RelayPart, Round, SpfVerdict, judge_parked, judge_sending},
     keys::{Lead, Timing},
     keystore::{
@@ -34,6 +34,9 @@ use crate::{
 const QUICK_TIME: Duration = Duration::from_secs(5);
 /// The same for those that are known to take long.
 const SLOW_TIME: Duration = Duration::from_secs(20);
+
+/// How long names below one domain may take that are in the zones of others.
+const OTHERS_TIME: Duration = Duration::from_secs(2);
 
 /// How often the policies are looked at, and written down, where nothing is wrong.
 const WELL: Duration = Duration::from_hours(6);
@@ -168,6 +171,7 @@ fn has_other_records(now: &Sightings, before: &Sightings) -> bool {
         before.is_none_or(|one| {
             one.dmarc != now.dmarc
                 || one.dmarc_owner != now.dmarc_owner
+                || one.is_under_parked != now.is_under_parked
                 || one.apart != now.apart
                 || one.below != now.below
         })
@@ -210,47 +214,115 @@ async fn domains(
     let mut all: Vec<(&DomainName, bool)> = sending.chain(parked).collect();
     // Where there are too many for one look, those come first that were not looked at for longest.
     all.sort_by_key(|(domain, _)| sightings.domains.get(*domain).map(|seen| seen.checked));
+    let mut looked = Vec::with_capacity(all.len());
     for (domain, sends) in all {
+        let addresses: &[_] = if sends { &part.addresses } else { &[] };
+        let policy = round.mail_policy(domain.as_str(), addresses).await;
+        let reported = reported.domains.get(domain).map(|one| &one.names_below);
+        let other = Others {
+            senders: if sends { &[] } else { below.names(domain) },
+            reported: reported.into_iter().flatten().collect(),
+        };
         let before = sightings.domains.get(domain);
-        let (policy, findings, apart) = if sends {
-            let policy = round.mail_policy(domain.as_str(), &part.addresses).await;
-            let findings = judge_sending(&policy, part);
-            (policy, findings, BTreeSet::new())
-        } else {
-            let policy = round.mail_policy(domain.as_str(), &[]).await;
-            let names = below.names(domain);
-            let mut apart = round.apart(names, |owner| below.is_above(owner)).await;
-            let known = before.map(|before| &before.apart);
-            let stay = known.into_iter().flatten();
-            (apart.found).extend(stay.filter(|one| apart.unknown.contains(*one)).cloned());
-            let has_to_wait = names.iter().any(|one| !apart.found.contains(one));
-            let findings = judge_parked(&policy, has_to_wait);
-            (policy, findings, apart.found)
-        };
-        let names = reported.domains.get(domain).map(|one| &one.names_below);
-        let below = names_below(names.into_iter().flatten(), before, round).await;
-        let seen = DomainSighting {
-            apart,
-            below,
-            ..sighting(&policy, &findings, before, Timestamp::now())
-        };
+        let answers = Answers::default();
+        let seen = seen(look, (&policy, sends), &other, (before, &answers));
+        sightings.domains.insert(domain.clone(), seen);
+        if !other.senders.is_empty() || !other.reported.is_empty() {
+            looked.push((domain, (policy, sends), other));
+        }
+    }
+    // Names in the zones of others come last, and none of them for long: they may never answer.
+    for (domain, (policy, sends), other) in looked {
+        let mut answers = Answers::default();
+        let _ = timeout(OTHERS_TIME, answers.ask(&other, round)).await;
+        let before = sightings.domains.get(domain);
+        let seen = seen(look, (&policy, sends), &other, (before, &answers));
         sightings.domains.insert(domain.clone(), seen);
     }
 }
 
-/// Which of these names are in the DNS. What nobody can tell now stays as it was.
-async fn names_below(
-    names: impl Iterator<Item = &String>,
-    before: Option<&DomainSighting>,
-    round: &Round,
-) -> BTreeMap<String, bool> {
-    let mut below = BTreeMap::new();
-    for name in names {
-        let known = || before.and_then(|before| before.below.get(name).copied());
-        let is_there = round.has_address(name).await.ok().or_else(known);
-        below.extend(is_there.map(|is_there| (name.clone(), is_there)));
+/// Names below a domain that its policy depends on.
+struct Others<'a> {
+    /// Of a domain that never sends: those that do.
+    senders: &'a [DomainName],
+    /// Those that send by the reports.
+    reported: Vec<&'a String>,
+}
+
+/// What is known of them, as far as there were answers in time.
+#[derive(Default)]
+struct Answers {
+    /// Whether a name that sends has a record of its own.
+    own: BTreeMap<DomainName, bool>,
+    /// Whether a name is in the DNS.
+    there: BTreeMap<String, bool>,
+}
+
+impl Answers {
+    async fn ask(&mut self, others: &Others<'_>, round: &Round) {
+        for name in others.senders.iter().take(MOST_BELOW) {
+            let has_own = round.has_own_dmarc(name).await.ok();
+            self.own
+                .extend(has_own.map(|has_own| (name.clone(), has_own)));
+        }
+        for name in &others.reported {
+            let is_there = round.has_address(name).await.ok();
+            self.there
+                .extend(is_there.map(|is_there| ((*name).clone(), is_there)));
+        }
     }
-    below
+
+    /// What nobody could tell now stays as it was.
+    fn apart(&self, others: &Others<'_>, before: Option<&DomainSighting>) -> BTreeSet<DomainName> {
+        let is_apart = |name: &&DomainName| {
+            let known = || before.is_some_and(|before| before.apart.contains(*name));
+            self.own.get(*name).copied().unwrap_or_else(known)
+        };
+        others.senders.iter().filter(is_apart).cloned().collect()
+    }
+
+    /// A name that was there and does not answer any more is not known: a policy depends on it.
+    fn below(
+        &self,
+        others: &Others<'_>,
+        before: Option<&DomainSighting>,
+    ) -> BTreeMap<String, bool> {
+        let known = |name: &String| before.and_then(|before| before.below.get(name).copied());
+        let answer = |name: &&String| {
+            let missing = || known(name).filter(|is_there| !is_there);
+            let is_there = self.there.get(*name).copied().or_else(missing)?;
+            Some(((*name).clone(), is_there))
+        };
+        others.reported.iter().filter_map(answer).collect()
+    }
+}
+
+/// What is kept of one domain.
+fn seen(
+    look: &PolicyLook<'_>,
+    (policy, sends): (&MailPolicy, bool),
+    others: &Others<'_>,
+    (before, answers): (Option<&DomainSighting>, &Answers),
+) -> DomainSighting {
+    let apart = answers.apart(others, before);
+    let has_to_wait = others.senders.iter().any(|one| !apart.contains(one));
+    let own = policy.without_record_of(|owner| look.below.is_above(owner));
+    let findings = if sends {
+        judge_sending(&own, look.part)
+    } else {
+        judge_parked(policy, has_to_wait)
+    };
+    let mut seen = sighting(policy, &findings, before, Timestamp::now());
+    if has_to_wait {
+        // Also what stays since nobody could tell.
+        seen.findings.retain(|one| !one.code.starts_with("dmarc."));
+    }
+    DomainSighting {
+        is_under_parked: sends && own != *policy,
+        below: answers.below(others, before),
+        apart,
+        ..seen
+    }
 }
 
 /// What nobody could tell now stays as it was.
@@ -294,6 +366,7 @@ fn sighting(
         spf: spf.or_else(|| before.and_then(|before| before.spf.clone())),
         dmarc: dmarc.or_else(|| before.and_then(|before| before.dmarc.clone())),
         dmarc_owner: owner,
+        is_under_parked: false,
         apart: BTreeSet::new(),
         below: BTreeMap::new(),
         findings: told.chain(stay).collect(),

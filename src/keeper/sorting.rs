@@ -258,7 +258,7 @@ impl Sorting<'_> {
         }
         let about = (organisation.parked.contains(domain), self.reports_to);
         // One that has to wait for the record of another is told so by its pack.
-        let climbing = match self.below.waits_for(domain, sightings) {
+        let climbing = match self.below.waits_for(domain, sightings, now) {
             Some(_) => None,
             None => climbing(&mut facts, &self.ours, sightings, domain, about, now),
         };

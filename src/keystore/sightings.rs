@@ -46,8 +46,11 @@ pub struct DomainSighting {
     /// The domain that those belong to: this one, or one above it.
     #[serde(default)]
     pub dmarc_owner: Option<String>,
-    /// Of a domain that never sends: those below it that do and that have a record of their own, or
-    /// of another domain that sends. The others are under the record of this one.
+    /// Whether that is a domain that never sends: its record would have this one's mail refused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_under_parked: bool,
+    /// Of a domain that never sends: those below it that do and that have a record of their own. The
+    /// others are under the record of this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub apart: BTreeSet<DomainName>,
     /// The names below it that send by the reports ([`super::SendersOf::names_below`]), and whether
@@ -85,6 +88,11 @@ pub struct FindingSeen {
     pub expected: String,
     /// Since when it is so.
     pub since: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 impl Sightings {

@@ -129,7 +129,13 @@ pub(super) fn replay(
         let mut all = days.map(&signed);
         all.try_fold(0_u64, |sum, signed| Some(sum.saturating_add(signed?)))
     };
-    let is_known = |day: &i32| of_days(day - Replay::BEFORE..=day + Replay::AFTER).is_some();
+    // Until then others may have signed with it, as before a migration.
+    let has_signed = |day: &i32| signed(*day).is_some_and(|signed| signed > 0);
+    let first = (today - COUNTED..today).find(has_signed)?;
+    let is_known = |day: &i32| {
+        let days = day - Replay::BEFORE..=day + Replay::AFTER;
+        *days.start() > first && of_days(days).is_some()
+    };
     let days: Vec<i32> = (today - REPLAY_DAYS..today).filter(is_known).collect();
     let stretches = days.chunk_by(|day, next| day + 1 == *next);
     let found = stretches.filter_map(|stretch| {
@@ -288,6 +294,11 @@ mod tests {
             .collect();
         let mut small = Signatures::new(&read.keys().copied().collect(), read, TODAY);
         let counts = small.days.get_mut(&(TODAY - 5)).unwrap();
+        *counts = file(&whole(1)).organisations;
+        // Nothing is told before our signers signed with it: another may have, as in a migration.
+        assert_eq!(replayed(&on(10_000), &small), None);
+        assert!(replayed(&[(TODAY - 2, 10_000)].into(), &small).is_some());
+        let counts = small.days.get_mut(&(TODAY - 20)).unwrap();
         *counts = file(&whole(1)).organisations;
         assert_eq!(replayed(&on(900), &small), None);
         let found = replayed(&on(10_000), &small).unwrap();

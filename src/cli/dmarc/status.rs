@@ -18,7 +18,7 @@ use crate::{
         report::{sending_advice, state_advice},
         status::Status,
     },
-    config::Loaded,
+    config::{Loaded, SendersBelow},
     dns::{DnsError, Observer},
     evidence::{Store, rollup::DAY},
     keystore::{Coverage, Keystore},
@@ -161,6 +161,14 @@ pub(super) fn ask<'a>(
         })
         .collect();
     let names: BTreeSet<&DomainName> = all.iter().map(|(_, domain, _)| *domain).collect();
+    // Those of other organisations, for which a domain above them has to wait.
+    let below = SendersBelow::of(&loaded.organisations);
+    let parked = all.iter().filter(|(_, _, parked)| *parked);
+    let others: BTreeSet<&DomainName> = parked
+        .flat_map(|(_, domain, _)| below.names(domain))
+        .filter(|name| !names.contains(name))
+        .collect();
+    let names: BTreeSet<&DomainName> = names.union(&others).copied().collect();
     let names = names.into_iter().filter(|name| !found.contains_key(*name));
     let names: Vec<DomainName> = names.cloned().collect();
     if !names.is_empty() {
@@ -174,13 +182,24 @@ pub(super) fn ask<'a>(
         Asked::new(organisation, (domain, parked), found.get(domain))
     });
     let mut asked: Vec<Asked<'_>> = asked.collect();
-    keep_apart(loaded, &mut asked);
+    let others = others.into_iter();
+    let others = others.filter(|name| has_own(name, found.get(*name)));
+    let others: Vec<DomainName> = others.cloned().collect();
+    keep_apart(loaded, &mut asked, &others);
     Ok(asked)
 }
 
+/// Whether a domain has a record of its own that receivers use.
+fn has_own(domain: &DomainName, found: Option<&Found>) -> bool {
+    let Some(Ok(Some((owner, texts)))) = found else {
+        return false;
+    };
+    owner == domain.as_str() && Published::new(texts).text.is_some()
+}
+
 /// A domain that sends needs a record of its own below one that never does: `p=reject` up there
-/// would be for its mail too.
-fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>]) {
+/// would be for its mail too. `others` are domains of other organisations that have one.
+fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>], others: &[DomainName]) {
     let parked: HashSet<&DomainName> = (loaded.organisations.iter())
         .flat_map(|one| &one.parked)
         .collect();
@@ -191,10 +210,12 @@ fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>]) {
         }
     }
     let apart: HashSet<&DomainName> = (asked.iter())
-        .filter(|one| !one.parked && one.published.as_ref().is_some_and(|one| one.text.is_some()))
+        .filter(|one| !one.parked && one.owner == *one.domain)
+        .filter(|one| one.published.as_ref().is_some_and(|one| one.text.is_some()))
         .map(|one| one.domain)
+        .chain(others)
         .collect();
-    let sending = loaded.organisations.iter().flat_map(|one| &one.domains);
+    let sending = loaded.organisations.iter().flat_map(|one| one.keyed());
     let without: Vec<&DomainName> = sending.filter(|one| !apart.contains(one)).collect();
     let mut waits = Vec::new();
     for one in asked.iter().filter(|one| one.parked) {

@@ -20,7 +20,7 @@ use crate::{
         output::{Output, Table, complain, printable},
         status::Status,
     },
-    config::{Loaded, SendersBelow, situation},
+    config::{Loaded, MOST_BELOW, SendersBelow, situation},
     dkim::{Algorithm, PublicKey},
     dns::{Code, Finding, Observer, RelayPart, Round, judge_parked, judge_sending},
     keys::{Keyring, Publication, Situation, State, Timing},
@@ -312,15 +312,17 @@ impl Subject {
         let domain = self.domain.as_str();
         match self.role {
             Role::Sending => {
-                findings.extend(judge_sending(
-                    &round.mail_policy(domain, &part.addresses).await,
-                    part,
-                ));
+                let policy = round.mail_policy(domain, &part.addresses).await;
+                let policy = policy.without_record_of(|owner| below.is_above(owner));
+                findings.extend(judge_sending(&policy, part));
             }
             Role::Parked => {
                 let names = below.names(&self.domain);
-                let apart = round.apart(names, |owner| below.is_above(owner)).await;
-                let has_to_wait = names.iter().any(|one| !apart.found.contains(one));
+                let mut has_to_wait = names.len() > MOST_BELOW;
+                for name in names.iter().take(MOST_BELOW) {
+                    let has_own = round.has_own_dmarc(name).await.unwrap_or(false);
+                    has_to_wait = has_to_wait || !has_own;
+                }
                 let policy = round.mail_policy(domain, &[]).await;
                 let mut parked = judge_parked(&policy, has_to_wait);
                 // What is left there from better days is looked at above.

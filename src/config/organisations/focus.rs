@@ -30,6 +30,8 @@ struct Wanted {
     /// Those that never send: whoever sends below them is of interest too
     /// ([`crate::config::SendersBelow`]).
     parked: HashSet<String>,
+    /// The names above all of them: of whom never sends there.
+    above: HashSet<String>,
 }
 
 /// In which files something was looked for, and whether it may be there.
@@ -88,6 +90,7 @@ impl Folder {
         let mut wanted = Wanted {
             domains: about.domains.iter().map(ToString::to_string).collect(),
             parked: HashSet::new(),
+            above: HashSet::new(),
         };
         for name in own {
             if self.names.binary_search(name).is_err() {
@@ -108,6 +111,13 @@ impl Folder {
                 wanted.domains.extend(domains);
                 let parked = organisation.parked.iter().map(ToString::to_string);
                 wanted.parked.extend(parked);
+            }
+        }
+        for domain in &wanted.domains {
+            let mut above = domain.split_once('.');
+            while let Some((_, name)) = above.filter(|(_, name)| name.contains('.')) {
+                wanted.above.insert(name.to_owned());
+                above = name.split_once('.');
             }
         }
         wanted
@@ -176,7 +186,9 @@ fn is_wanted(word: &[u8], wanted: &Wanted) -> bool {
 impl Wanted {
     /// A domain in lower case, or what looks like one.
     fn has(&self, word: &str) -> bool {
-        self.domains.contains(word) || (!self.parked.is_empty() && self.is_below(word))
+        self.domains.contains(word)
+            || self.above.contains(word)
+            || (!self.parked.is_empty() && self.is_below(word))
     }
 
     fn is_below(&self, word: &str) -> bool {
@@ -201,6 +213,7 @@ mod tests {
                 .map(str::to_owned)
                 .into(),
             parked: ["oud.example".to_owned()].into(),
+            above: ["boven.example".to_owned()].into(),
         };
         may_name(text.as_bytes(), &wanted)
     }
@@ -218,6 +231,8 @@ mod tests {
             "names = \"\u{e9}\"",
             // Whoever sends below one that never does.
             "domains = [\"mail.deel.OUD.example\"]",
+            // And whoever never sends above them.
+            "parked = [\"boven.example\"]",
         ] {
             assert!(names(text), "{text}");
         }
