@@ -162,7 +162,9 @@ fn check_policies(texts: &[Text]) {
             addresses: vec![[192, 0, 2, 25].into()],
         };
         check_findings(&judge_sending(&policy, &part));
-        check_findings(&judge_parked(&policy));
+        for has_to_wait in [false, true] {
+            check_findings(&judge_parked(&policy, has_to_wait));
+        }
     }
 }
 
