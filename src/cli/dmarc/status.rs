@@ -185,7 +185,7 @@ pub(super) fn ask<'a>(
     let others = others.into_iter();
     let others = others.filter(|name| has_own(name, found.get(*name)));
     let others: Vec<DomainName> = others.cloned().collect();
-    keep_apart(loaded, &mut asked, &others);
+    keep_apart(&below, &mut asked, &others);
     Ok(asked)
 }
 
@@ -199,12 +199,9 @@ fn has_own(domain: &DomainName, found: Option<&Found>) -> bool {
 
 /// A domain that sends needs a record of its own below one that never does: `p=reject` up there
 /// would be for its mail too. `others` are domains of other organisations that have one.
-fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>], others: &[DomainName]) {
-    let parked: HashSet<&DomainName> = (loaded.organisations.iter())
-        .flat_map(|one| &one.parked)
-        .collect();
+fn keep_apart(below: &SendersBelow, asked: &mut [Asked<'_>], others: &[DomainName]) {
     for one in asked.iter_mut() {
-        if !one.parked && one.owner != *one.domain && parked.contains(&one.owner) {
+        if !one.parked && one.owner != *one.domain && below.is_above(one.owner.as_str()) {
             one.owner = one.domain.clone();
             one.published = Some(Published::default());
         }
@@ -215,17 +212,9 @@ fn keep_apart(loaded: &Loaded, asked: &mut [Asked<'_>], others: &[DomainName]) {
         .map(|one| one.domain)
         .chain(others)
         .collect();
-    let sending = loaded.organisations.iter().flat_map(|one| one.keyed());
-    let without: Vec<&DomainName> = sending.filter(|one| !apart.contains(one)).collect();
-    let mut waits = Vec::new();
-    for one in asked.iter().filter(|one| one.parked) {
-        let suffix = format!(".{}", one.domain);
-        let below = without.iter().find(|name| name.as_str().ends_with(&suffix));
-        waits.extend(below.map(|below| (one.domain.clone(), (*below).clone())));
-    }
     for one in asked.iter_mut().filter(|one| one.parked) {
-        let found = waits.iter().find(|(domain, _)| domain == one.domain);
-        one.waits_for = found.map(|(_, below)| below.clone());
+        let mut names = below.names(one.domain).iter();
+        one.waits_for = names.find(|name| !apart.contains(name)).cloned();
     }
 }
 
