@@ -1,4 +1,4 @@
-//! SIGKILL at every system call.
+//! SIGKILL at every system call that changes files; with `ZEGEL_TEST_ALL=1` at every other, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::operations::{Baseline, COMMANDS, KEEPER, Operation, SEAL, UNSEAL};
+use crate::operations::{Baseline, COMMANDS, KEEPER, Operation, SEAL, UNSEAL, is_short};
 use crate::support::name_world::World;
 use crate::support::{open_folder, require_root};
 use crate::template::Template;
@@ -26,7 +26,8 @@ fn a_command_that_is_killed_at_any_system_call_leaves_the_old_keys_or_the_new() 
         .iter()
         .map(|operation| kill_everywhere(operation, &template))
         .sum();
-    assert!(killed >= 500, "{killed} runs were killed");
+    let expected = if is_short() { 150 } else { 500 };
+    assert!(killed >= expected, "{killed} runs were killed");
 }
 
 #[test]
@@ -44,11 +45,12 @@ fn sealing_that_is_killed_at_any_system_call_leaves_keys_that_sign_and_can_go_on
     require_root();
     let template = Template::new("127.0.0.1:9");
     template.make_sealing_key();
+    let expected = if is_short() { 20 } else { 100 };
     let killed = kill_everywhere(&SEAL, &template);
-    assert!(killed >= 100, "{killed} runs were killed");
+    assert!(killed >= expected, "{killed} runs were killed");
     template.seal();
     let killed = kill_everywhere(&UNSEAL, &template);
-    assert!(killed >= 100, "{killed} runs were killed");
+    assert!(killed >= expected, "{killed} runs were killed");
 }
 
 /// Sealed or not, each opens: both kinds may lie beside each other.
@@ -125,14 +127,11 @@ type Place = (String, usize);
 fn places(operation: &Operation, baseline: &Baseline) -> BTreeSet<Place> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut places = BTreeSet::new();
-    for (position, (thread, name)) in baseline.calls.iter().enumerate() {
-        let count = counts.entry((thread, name)).or_default();
+    for (position, call) in baseline.calls.iter().enumerate() {
+        let count = counts.entry((&call.thread, &call.name)).or_default();
         *count += 1;
-        let is_wanted = operation
-            .kinds
-            .is_none_or(|kinds| kinds.contains(&name.as_str()));
-        if position >= baseline.before && is_wanted {
-            places.insert((name.clone(), *count));
+        if position >= baseline.before && operation.is_killed_at(call) {
+            places.insert((call.name.clone(), *count));
         }
     }
     places

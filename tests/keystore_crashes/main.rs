@@ -2,7 +2,9 @@
 //!
 //! strace kills the program as it enters its n-th call of a kind, for every kind and every n from
 //! the moment it opens the keystore. As nothing but system calls changes files, this is every
-//! state that a crash can leave behind, but for what a power failure takes from the disk.
+//! state that a crash can leave behind, but for what a power failure takes from the disk. The
+//! short form takes the calls that change files, which leaves the same states;
+//! `ZEGEL_TEST_ALL=1 tests/run --test keystore_crashes` takes all.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,8 +11,9 @@ use crate::verdict::State;
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     arguments: &'static [&'static str],
-    /// The system calls to be killed at; none: all.
-    pub(crate) kinds: Option<&'static [&'static str]>,
+    /// Whether several threads make calls whose number differs from run to run: killed only at
+    /// those of `CHANGES`.
+    is_threaded: bool,
     /// Whether keyrings and generation stay as they are.
     pub(crate) keeps_keyrings: bool,
 }
@@ -48,34 +49,52 @@ pub(crate) const UNSEAL: Operation = Operation {
     ..Operation::command("keystore seal --plain", &["keystore", "seal", "--plain"])
 };
 
-/// Several threads, whose other calls differ from run to run; these are what changes files.
 pub(crate) const KEEPER: Operation = Operation {
-    name: "keeper",
-    arguments: &["keeper", "--once"],
-    kinds: Some(&[
-        "openat",
-        "write",
-        "fsync",
-        "fdatasync",
-        "renameat",
-        "renameat2",
-        "unlinkat",
-        "ftruncate",
-        "fchmod",
-        "fchown",
-        "flock",
-        "mkdirat",
-    ]),
-    keeps_keyrings: false,
+    is_threaded: true,
+    ..Operation::command("keeper", &["keeper", "--once"])
 };
+
+/// The calls that change files, lock them or sync them, or may do so.
+const CHANGES: [&str; 20] = [
+    "openat",
+    "write",
+    "fsync",
+    "fdatasync",
+    "renameat",
+    "renameat2",
+    "unlinkat",
+    "ftruncate",
+    "fchmod",
+    "fchown",
+    "flock",
+    "mkdirat",
+    "linkat",
+    "rename",
+    "unlink",
+    "mkdir",
+    "pwrite64",
+    "writev",
+    "fchmodat",
+    "fchownat",
+];
 
 impl Operation {
     const fn command(name: &'static str, arguments: &'static [&'static str]) -> Self {
         Self {
             name,
             arguments,
-            kinds: None,
+            is_threaded: false,
             keeps_keyrings: false,
+        }
+    }
+
+    /// Whether this call is one to be killed at. Between two changes all kills leave the same
+    /// files, so that the short form takes the changes alone.
+    pub(crate) fn is_killed_at(&self, call: &Call) -> bool {
+        if self.is_threaded {
+            call.changes
+        } else {
+            !is_short() || (call.changes && !call.only_reads)
         }
     }
 
@@ -96,12 +115,18 @@ impl Operation {
     }
 }
 
+/// Whether commands are killed only where they change something; `ZEGEL_TEST_ALL=1` kills them
+/// at every call.
+pub(crate) fn is_short() -> bool {
+    std::env::var_os("ZEGEL_TEST_ALL").is_none()
+}
+
 /// A run of an operation to its end: what it is held against.
 pub(crate) struct Baseline {
     pub(crate) old: State,
     pub(crate) new: State,
-    /// Each call: who makes it, and its name; from the start of the program.
-    pub(crate) calls: Vec<(String, String)>,
+    /// From the start of the program.
+    pub(crate) calls: Vec<Call>,
     /// How many of them come before the keystore is opened.
     pub(crate) before: usize,
 }
@@ -139,11 +164,26 @@ fn keys(world: &Path) -> PathBuf {
     world.join("keys")
 }
 
+/// A system call.
+pub(crate) struct Call {
+    pub(crate) thread: String,
+    pub(crate) name: String,
+    /// Whether it is one of `CHANGES`.
+    changes: bool,
+    /// Whether it opens a file and makes none.
+    only_reads: bool,
+}
+
 /// `PID name(…` of a line; nothing for the end of a process, or the second half of a call.
-fn call(line: &str) -> Option<(String, String)> {
+fn call(line: &str) -> Option<Call> {
     let (process, rest) = line.split_once(' ')?;
-    let (name, _) = rest.trim_start().split_once('(')?;
+    let (name, arguments) = rest.trim_start().split_once('(')?;
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let is_call = name.chars().all(is_name) && name != "execve" && name != "exit_group";
-    is_call.then(|| (process.to_owned(), name.to_owned()))
+    is_call.then(|| Call {
+        thread: process.to_owned(),
+        name: name.to_owned(),
+        changes: CHANGES.contains(&name),
+        only_reads: name == "openat" && arguments.contains("O_RDONLY"),
+    })
 }
