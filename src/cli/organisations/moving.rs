@@ -243,7 +243,7 @@ fn cancel(
     files.write(reader)?;
     let now = Timestamp::now();
     let keyring = keystore.read_keyring(&to.id)?;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&to.id], moving.iter().map(|one| &one.domain))?;
     for one in moving.iter().filter(|one| one.state == Step::Cancelled) {
         let domains = slice::from_ref(&one.domain);
         let waits = |key: &&KeyEntry| {
@@ -392,7 +392,7 @@ fn prepare(
     let now = Timestamp::now();
     let away = loaded.claims().away(to, &keyring);
     let mut plan = situation(to, &keyring, &away, &timing).lacking(Moment::steady(now));
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&to.id], &to.domains)?;
     plan.avoid_taken(&keyring, |selector, domain| {
         let target = Target {
             organisation: &to.id,

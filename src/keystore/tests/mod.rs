@@ -5,6 +5,7 @@ mod in_use;
 mod life;
 mod lifecycle;
 mod marks;
+mod part_of_mark;
 mod sealed;
 mod unsafe_files;
 
