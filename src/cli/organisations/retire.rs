@@ -53,9 +53,9 @@ pub(in crate::cli) struct RetireArguments {
     #[arg(long)]
     undo: bool,
 
-    /// The language of the text for the customer
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
+    /// The language of the text for the customer [default: that of its file]
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
 
     /// Print JSON
     #[arg(long)]
@@ -418,7 +418,7 @@ fn text(
     };
     let below = SendersBelow::of_one(organisation, &loaded.organisations);
     match packs::pack(loaded, keystore, (organisation, &below), &scope) {
-        Ok(pack) => pack.render_farewell(arguments.lang),
+        Ok(pack) => pack.render_farewell(arguments.lang.unwrap_or(organisation.language)),
         Err(failure) => {
             warn(format_args!("there is no text for the customer: {failure}"));
             None
