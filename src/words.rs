@@ -99,9 +99,10 @@ impl Level {
 
 words! {
     /// The language of a reader who looks after the DNS of an organisation.
-    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
     pub enum Language {
         /// Dutch.
+        #[default]
         Dutch = "nl",
         /// English.
         English = "en",

@@ -28,6 +28,7 @@ fn organisation() -> Organisation {
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,
         delegations: Delegations::default(),
+        language: zegel::words::Language::default(),
         policy: Policy::default(),
         id,
     }

@@ -131,6 +131,7 @@ fn organisation(number: usize) -> Organisation {
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
         delegations: Delegations::default(),
+        language: zegel::words::Language::default(),
         policy: Policy::default(),
         id,
     }

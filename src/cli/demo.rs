@@ -146,6 +146,7 @@ fn organisation() -> Result<Organisation, Failure> {
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
         delegations: Delegations::default(),
+        language: crate::words::Language::default(),
         policy: Policy::default(),
     })
 }

@@ -89,6 +89,7 @@ struct Shown<'a> {
     id: &'a OrganisationId,
     name: &'a str,
     contact: Option<&'a str>,
+    language: &'static str,
     domains: Vec<ShownDomain<'a>>,
     parked: &'a [DomainName],
     /// Domains that come from another organisation.
@@ -194,6 +195,7 @@ fn show<'a>(organisation: &'a Organisation, keystore: Option<&Keystore>) -> Show
         id: &organisation.id,
         name: &organisation.name,
         contact: organisation.contact.as_deref(),
+        language: organisation.language.as_str(),
         domains: organisation
             .domains
             .iter()
@@ -265,6 +267,7 @@ fn print_one(shown: &Shown<'_>, output: &mut Output) -> Result<(), Failure> {
     let mut fact = |name: &str, value: String| facts.row([name.to_owned(), value]);
     fact("name", shown.name.to_owned());
     fact("contact", shown.contact.unwrap_or("-").to_owned());
+    fact("language", shown.language.to_owned());
     fact("algorithms", join(shown.algorithms));
     if let Some(since) = shown.suspended {
         fact("suspended", format!("since {}", date(since)));

@@ -538,6 +538,7 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
         parked,
         incoming,
         contact,
+        language,
         selector,
         algorithms,
         senders,
@@ -564,6 +565,7 @@ fn described_organisation(organisation: &Organisation) -> Vec<(String, Value)> {
     let texts = [
         ("name", name.clone()),
         ("contact", contact.as_deref().unwrap_or("none").to_owned()),
+        ("language", language.to_string()),
         ("selector", selector.to_string()),
         ("algorithms", list(&algorithms)),
         ("senders", senders),

@@ -37,6 +37,7 @@ use crate::{
     files::{self, Stamp},
     names::{DomainName, OrganisationId},
     organisation::{Organisation, Policy, SelectorTemplate},
+    words::Language,
 };
 
 /// The longest domain name in its text form (RFC 1035 §2.3.4).
@@ -426,6 +427,7 @@ fn read_organisation(
     let incoming = section.list("incoming", domain);
     report_doubled([&domains, &parked, &incoming], report);
     let contact = section.read("contact", contact);
+    let language = section.read("language", language);
     let selector = read_selector(&mut section, &id, domains.as_ref());
     let algorithms = read_algorithms(&mut section);
     let senders = section
@@ -444,6 +446,7 @@ fn read_organisation(
         parked: parked.map(List::into_values).unwrap_or_default(),
         incoming: incoming.map(List::into_values).unwrap_or_default(),
         contact,
+        language: language.unwrap_or_default(),
         selector,
         algorithms,
         senders,
@@ -451,6 +454,10 @@ fn read_organisation(
         policy,
         id,
     }
+}
+
+fn language(node: &Node) -> Result<Language, Fault> {
+    word(node, &Language::ALL.map(|one| (one.as_str(), one)))
 }
 
 fn is_taken(domain: &DomainName, first: &Site) -> Fault {

@@ -162,7 +162,8 @@ pub fn normalise_pem(octets: &[u8]) -> Result<Zeroizing<String>, KeyError> {
 }
 
 /// Makes a private key: PKCS#8 PEM with LF. `rsa_bits`, one of
-/// [`NEW_RSA_BITS`], counts only for RSA. An RSA key takes a good part of a second, and now and then several.
+/// [`NEW_RSA_BITS`], counts only for RSA. An RSA key takes
+/// a good part of a second, with `ring` now and then several.
 ///
 /// # Errors
 /// [`KeyError::UnsupportedSize`], or [`KeyError::Generation`] when the system fails.

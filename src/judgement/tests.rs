@@ -24,6 +24,7 @@ fn organisation() -> Organisation {
         algorithms: vec![Algorithm::RsaSha256],
         senders: None,
         delegations: Delegations::default(),
+        language: Language::default(),
         policy: Policy::default(),
     }
 }

@@ -117,7 +117,7 @@ impl Rounds {
         (keystore, checker): (Keystore, Checker),
         metrics: KeeperMetrics,
     ) -> Result<Self, DnsError> {
-        let observer = observer(&loaded)?;
+        let observer = Observer::with_settings(&loaded.settings.keeper)?;
         let claims = Arc::new(loaded.claims());
         let scene = watch::Sender::new(scene(&loaded, &claims, &keystore));
         let mut rounds = Self {
@@ -239,22 +239,24 @@ impl Rounds {
         }
     }
 
-    /// Those of the configuration. Of new ones, those in which something waits come first, so
-    /// that a keeper that was started again goes on where it was; the others are spread over half
-    /// the time between two looks.
+    /// Those of the configuration. Of new ones, those in which something waits come first, the
+    /// newest before the others, so that a keeper that was started again goes on where it was; those
+    /// in which nothing waits are spread over half the time between two looks.
     async fn take_organisations(&mut self, duty: Duty) {
         if duty == Duty::Always {
             let _ = self.survey().await;
         }
         let organisations = &self.loaded.organisations;
         let ids = || organisations.iter().map(|one| &one.id);
+        let cadence = &self.cadence;
+        let mut ranked: Vec<&OrganisationId> = ids().collect();
+        ranked.sort_by_cached_key(|id| cadence.rank(id));
         let count = u32::try_from(organisations.len().max(1)).unwrap_or(u32::MAX);
         let apart = self.loaded.settings.keeper.check_every / 2 / count;
         self.metrics.organisations(ids());
         let now = Instant::now();
         let (mut usual, mut waiting) = (now, now);
-        let cadence = &self.cadence;
-        self.agenda.set(ids(), |id| {
+        self.agenda.set(ranked.into_iter(), |id| {
             if duty == Duty::Once {
                 return (Priority::Usual, now);
             }
@@ -330,7 +332,7 @@ impl Rounds {
 
     /// Those in which something waits since someone else has changed their keys.
     async fn look_soon_at_other_keys(&mut self) {
-        let now = Instant::now();
+        let mut now = Instant::now();
         if now < self.next_survey {
             return;
         }
@@ -340,8 +342,12 @@ impl Rounds {
         if generation.await.is_ok_and(|now| self.survey.is_of(now)) {
             return;
         }
-        for id in self.survey().await {
+        let mut new = self.survey().await;
+        new.sort_by_cached_key(|id| self.cadence.rank(id));
+        for id in new {
             self.agenda.hurry(&id, now);
+            // An import brings very many: whoever comes after it does not wait for all of them.
+            now += Cadence::time_of(self.cadence.records(&id));
         }
     }
 
@@ -484,7 +490,7 @@ impl Rounds {
     }
 
     /// When the look after one that began then is due, and how urgent that is.
-    fn next(&self, id: &OrganisationId, begun: Instant) -> (Priority, Instant) {
+    fn next(&mut self, id: &OrganisationId, begun: Instant) -> (Priority, Instant) {
         let check_every = self.loaded.settings.keeper.check_every;
         let took = (begun.elapsed(), Timestamp::now());
         let priority = if self.cadence.is_pending(id) {
@@ -528,7 +534,7 @@ impl Rounds {
 
     fn take(&mut self, loaded: Loaded) {
         // Anew each time: /etc/resolv.conf may have changed.
-        match observer(&loaded) {
+        match Observer::with_settings(&loaded.settings.keeper) {
             Ok(observer) => {
                 self.round = (Arc::new(observer.round()), Instant::now());
                 self.fresh = (Arc::new(observer.round()), Instant::now());
@@ -591,8 +597,4 @@ fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scen
         reports_to: loaded.settings.report_address().map(str::to_owned),
         relays: loaded.settings.keeper.relay_addresses.clone(),
     })
-}
-
-fn observer(loaded: &Loaded) -> Result<Observer, DnsError> {
-    Observer::with_settings(&loaded.settings.keeper)
 }

@@ -151,7 +151,7 @@ impl Keystore {
 
     pub(super) fn marked_id(&self) -> Option<KeystoreId> {
         // What is wrong with the mark is said by whoever goes on from here.
-        self.mark.read().ok()??.id().cloned()
+        self.mark.read_head().ok()??.id().cloned()
     }
 }
 

@@ -203,7 +203,7 @@ impl Keystore {
     }
 
     /// The same keystore for a command that is about these: of the mark only what has to do with
-    /// them is read. Whoever writes reads all of it.
+    /// them is read. A writer of it reads all the same.
     #[must_use]
     pub fn about(
         self,
@@ -213,9 +213,10 @@ impl Keystore {
         let about = mark::About {
             domains: domains.clone(),
             organisations: organisations.clone(),
+            keys: BTreeSet::new(),
         };
         Self {
-            mark: Arc::new(self.mark.about(Some(about))),
+            mark: Arc::new(self.mark.about(about)),
             ..self
         }
     }
@@ -353,12 +354,33 @@ impl Keystore {
     pub fn writer(&self) -> Result<Writer, KeystoreError> {
         if self.mark.is_part() {
             let whole = Self {
-                mark: Arc::new(self.mark.about(None)),
+                mark: Arc::new(self.mark.whole()),
                 ..self.clone()
             };
             return Writer::new(&whole);
         }
         Writer::new(self)
+    }
+
+    /// The same for a command that changes these organisations alone, which have these domains: it
+    /// reads of the mark what has to do with them, and more only if it asks for more.
+    ///
+    /// # Errors
+    /// As [`Keystore::writer`].
+    pub fn writer_of<'a>(
+        &self,
+        organisations: impl IntoIterator<Item = &'a OrganisationId>,
+        domains: impl IntoIterator<Item = &'a DomainName>,
+    ) -> Result<Writer, KeystoreError> {
+        let about = mark::About {
+            domains: domains.into_iter().cloned().collect(),
+            organisations: organisations.into_iter().cloned().collect(),
+            keys: BTreeSet::new(),
+        };
+        Writer::new(&Self {
+            mark: Arc::new(self.mark.likely_about(about)),
+            ..self.clone()
+        })
     }
 
     /// Makes a key of `algorithm` (of `rsa_bits`, if RSA) and adds it.

@@ -402,7 +402,7 @@ impl Keystore {
             let problem = self.problem(organisation, &entry.selector, refusal);
             KeystoreError::UnusableKey(Box::new(problem))
         };
-        let writer = self.writer()?;
+        let writer = self.writer_of([organisation], [])?;
         let folder = self.folder(organisation)?;
         let folder = folder.ok_or_else(|| unusable(KeyRefusal::Missing))?;
         let content = folder.read(&key_file(&entry.selector), Secrecy::Secret)?;

@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Keystore, files::Folder, mark::Mark, problem::KeystoreError};
+use super::{
+    Keystore,
+    files::Folder,
+    mark::{About, Mark},
+    problem::KeystoreError,
+};
 use crate::{
     names::{OrganisationId, Selector},
     organisation::Organisation,
@@ -44,7 +49,7 @@ impl Keystore {
         organisation: &OrganisationId,
         selector: &Selector,
     ) -> bool {
-        match self.mark.read() {
+        match self.mark.read_about(&About::organisation(organisation)) {
             Ok(Some(mark)) => mark.names(organisation, selector),
             _ => Mark::of_audit(root).names(organisation, selector),
         }

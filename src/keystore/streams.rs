@@ -46,7 +46,7 @@ impl Keystore {
         words: &[StreamWord<'_>],
         now: Timestamp,
     ) -> Result<(), KeystoreError> {
-        let writer = self.writer()?;
+        let writer = self.writer_of([], [])?;
         let log = AuditLog::open(&writer.keystore, &writer.root)?;
         let lines = words.iter().map(|word| Line {
             head: log.head(now),
@@ -75,7 +75,7 @@ impl Keystore {
         streams: usize,
         now: Timestamp,
     ) -> Result<(), KeystoreError> {
-        let writer = self.writer()?;
+        let writer = self.writer_of([], [])?;
         let log = AuditLog::open(&writer.keystore, &writer.root)?;
         let head = log.head(now);
         log.add(&[Line {

@@ -15,8 +15,8 @@ use super::{
     GENERATION, GenerationStamp, KEY_SUFFIX, KEYRING, Keystore,
     files::{Folder, TEMPORARY},
     identity::{KeystoreId, Standing},
-    mark::{Comparison, Mark, Missing},
-    problem::KeystoreError,
+    mark::{About, Comparison, Mark, Missing},
+    problem::{FileError, KeystoreError},
     reading::View,
 };
 use crate::{
@@ -66,9 +66,25 @@ impl Keystore {
     /// When the folder, its id or its generation cannot be read. What is wrong with the mark is
     /// a problem in the answer.
     pub fn witness(&self) -> Result<Witness, KeystoreError> {
+        self.witness_by(|| self.mark.read())
+    }
+
+    /// The same for a writer that asks about one organisation.
+    pub(super) fn witness_of(
+        &self,
+        organisation: &OrganisationId,
+    ) -> Result<Witness, KeystoreError> {
+        let asked = About::organisation(organisation);
+        self.witness_by(|| self.mark.read_about(&asked))
+    }
+
+    fn witness_by(
+        &self,
+        read: impl Fn() -> Result<Option<Arc<Mark>>, FileError>,
+    ) -> Result<Witness, KeystoreError> {
         // The mark first: it is written last, so that it is never ahead of what is read after it.
         let (mut mark, mut problem) = (None, None);
-        match self.mark.read() {
+        match read() {
             Ok(read) => mark = read,
             Err(error) => problem = Some(error.to_string()),
         }
@@ -79,7 +95,7 @@ impl Keystore {
             .is_some_and(|mark| mark.generation() < generation.number)
         {
             // Someone may be between the two just now.
-            if let Ok(Some(again)) = self.mark.read()
+            if let Ok(Some(again)) = read()
                 && again.generation() <= generation.number
             {
                 mark = Some(again);

@@ -10,7 +10,7 @@ use super::{
     files::Folder,
     known::Places,
     lock::{Lock, PATIENCE},
-    mark::{Mark, Missing},
+    mark::{About, Mark, Missing},
     problem::{KeyProblem, KeyRefusal, KeystoreError},
     witness::Doubt,
 };
@@ -198,7 +198,7 @@ impl Writer {
         let keyring = self.keystore.read_keyring(organisation)?;
         let changes = keys::retire(&keyring, domain, timing, now);
         self.apply(organisation, &changes, now)?;
-        let witness = self.keystore.witness()?;
+        let witness = self.keystore.witness_of(organisation)?;
         let missing = witness.missing_keys(organisation, &keyring, domain);
         self.give_up_missing(organisation, &missing, now)?;
         Ok(Retired { changes, missing })
@@ -294,7 +294,8 @@ impl Writer {
         entry: &KeyEntry,
         domain: &DomainName,
     ) -> Option<Timestamp> {
-        let mark = self.keystore.mark.read().ok()??;
+        let asked = About::organisation(organisation);
+        let mark = self.keystore.mark.read_about(&asked).ok()??;
         let given_up = mark.gave_up(organisation, entry, domain)?;
         Some(given_up.time)
     }
@@ -313,18 +314,20 @@ impl Writer {
         organisation: &Organisation,
         keyring: &Keyring,
     ) -> Result<Vec<Doubt>, KeystoreError> {
-        Ok(self.keystore.witness()?.doubts(organisation, keyring))
+        let witness = self.keystore.witness_of(&organisation.id)?;
+        Ok(witness.doubts(organisation, keyring))
     }
 
     /// Since when each active key has to be seen again in the DNS, if an older keystore was put
     /// back: until then no step is taken in its organisation.
     pub fn restored(&self) -> Option<Timestamp> {
-        self.keystore.mark.read().ok()??.restored()
+        self.keystore.mark.read_head().ok()??.restored()
     }
 
     /// Whether it is this very key that was there under this selector, so that it comes back.
     fn had_key(&self, target: &Target<'_>, fingerprint: Fingerprint) -> bool {
-        let mark = self.keystore.mark.read().ok().flatten();
+        let asked = About::organisation(target.organisation);
+        let mark = self.keystore.mark.read_about(&asked).ok().flatten();
         mark.is_some_and(|mark| mark.has(target.organisation, target.selector, fingerprint))
     }
 
@@ -468,7 +471,8 @@ impl Writer {
     ) -> Result<Option<(OrganisationId, DomainName)>, KeystoreError> {
         let shares =
             |mark: &Mark| mark.shares(target.organisation, target.selector, target.domains);
-        let mark = self.keystore.mark.read().ok().flatten();
+        let asked = About::keys_for(target.organisation, target.domains);
+        let mark = self.keystore.mark.read_about(&asked).ok().flatten();
         let generation = self.keystore.generation()?;
         if let Some(mark) = mark.filter(|mark| mark.generation() == generation) {
             return Ok(shares(&mark));
@@ -520,28 +524,33 @@ impl Writer {
 
     /// That a key does not come back which was given up.
     fn check_not_given_up(&mut self, fingerprint: Fingerprint) -> Result<(), KeystoreError> {
-        if self.given_up.is_none() {
-            let mark = self.keystore.mark.read().ok().flatten();
-            let keys = mark.as_ref().map(|mark| mark.given_up_keys());
-            let given_up = keys
-                .into_iter()
-                .flatten()
-                .map(|(key, organisation, selector)| {
-                    (key, (organisation.clone(), selector.clone()))
-                });
-            self.given_up = Some(given_up.collect());
-        }
-        let known = self
-            .given_up
-            .as_ref()
-            .and_then(|known| known.get(&fingerprint));
-        match known.cloned() {
+        match self.where_given_up(fingerprint) {
             None => Ok(()),
             Some((organisation, selector)) => Err(KeystoreError::KeyGivenUp {
                 organisation,
                 selector,
             }),
         }
+    }
+
+    fn where_given_up(&mut self, fingerprint: Fingerprint) -> Option<(OrganisationId, Selector)> {
+        let mark = &self.keystore.mark;
+        let place = |organisation: &OrganisationId, selector: &Selector| {
+            (organisation.clone(), selector.clone())
+        };
+        if mark.is_part() {
+            let mark = mark.read_about(&About::key(fingerprint)).ok()??;
+            let mut keys = mark.given_up_keys();
+            let found = keys.find(|(key, ..)| *key == fingerprint);
+            return found.map(|(_, organisation, selector)| place(organisation, selector));
+        }
+        let known = self.given_up.get_or_insert_with(|| {
+            let mark = mark.read().ok().flatten();
+            let keys = mark.iter().flat_map(|mark| mark.given_up_keys());
+            keys.map(|(key, organisation, selector)| (key, place(organisation, selector)))
+                .collect()
+        });
+        known.get(&fingerprint).cloned()
     }
 }
 

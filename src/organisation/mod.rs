@@ -16,6 +16,7 @@ pub use self::{
 use crate::{
     dkim::{Delegations, key::Algorithm},
     names::{DomainName, OrganisationId},
+    words::Language,
 };
 
 /// One customer: one file in `orgs.d/`, checked.
@@ -34,6 +35,8 @@ pub struct Organisation {
     pub incoming: Vec<DomainName>,
     /// The mail address of whoever looks after its DNS.
     pub contact: Option<String>,
+    /// Of packs, letters and other texts for it.
+    pub language: Language,
     /// How its selectors are named.
     pub selector: SelectorTemplate,
     /// One signature for each of these; never empty, no duplicates.
@@ -60,6 +63,7 @@ impl Organisation {
             parked: Vec::new(),
             incoming: Vec::new(),
             contact: None,
+            language: Language::default(),
             selector: SelectorTemplate::of_organisation(id),
             algorithms: vec![Algorithm::RsaSha256],
             senders: None,

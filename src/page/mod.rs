@@ -284,7 +284,7 @@ impl Inner {
         let senders = senders.and_then(Result::ok).unwrap_or_default();
         let page = html::one(&html::One {
             subject: &subject,
-            language: request::language(query),
+            language: request::language(query).unwrap_or(organisation.language),
             day: &day,
             reasons: &reasons,
             past: past.as_ref().map(Option::as_ref).map_err(String::as_str),
@@ -408,7 +408,7 @@ impl Inner {
         let Some(organisation) = find(&snapshot, id) else {
             return not_found();
         };
-        let language = request::language(query);
+        let language = request::language(query).unwrap_or(organisation.language);
         match pack_of(&snapshot, organisation, Timestamp::now()) {
             Ok(pack) => found(
                 format.content_type(),

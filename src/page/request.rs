@@ -157,13 +157,12 @@ impl Wish {
     }
 }
 
-/// The language of a hand-over pack; Dutch unless `lang=en` asks for English, as it is on
-/// the command line.
-pub(super) fn language(query: &str) -> Language {
+/// The language of a hand-over pack, if `lang=` asks for one; else it is that of the organisation,
+/// as on the command line.
+pub(super) fn language(query: &str) -> Option<Language> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == "lang")
         .and_then(|(_, word)| Language::named(&word))
-        .unwrap_or(Language::Dutch)
 }
 
 /// The policy domain and the id of a stream that is asked for.
@@ -248,8 +247,8 @@ mod tests {
 
     #[test]
     fn packs_are_in_dutch_unless_asked_for() {
-        assert_eq!(language(""), Language::Dutch);
-        assert_eq!(language("lang=xx"), Language::Dutch);
-        assert_eq!(language("a=b&lang=en"), Language::English);
+        assert_eq!(language(""), None);
+        assert_eq!(language("lang=xx"), None);
+        assert_eq!(language("a=b&lang=en"), Some(Language::English));
     }
 }

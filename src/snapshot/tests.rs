@@ -38,6 +38,7 @@ fn organisation(id: &str) -> Organisation {
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,
         delegations: Delegations::default(),
+        language: crate::words::Language::default(),
         policy: Policy::default(),
         id,
     }

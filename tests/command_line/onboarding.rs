@@ -387,3 +387,41 @@ fn who_holds_a_lock_does_not_hold_up_an_addition_for_ever() {
         ["nieuw.toml", "voorbeeld.toml"]
     );
 }
+
+#[test]
+fn its_file_says_in_which_language_its_texts_are() {
+    let setup = Setup::new();
+    let pack = |more: &[&str]| {
+        let arguments = ["dns", "records", "nieuw"].iter().chain(more);
+        setup.run(arguments).expect(0).out
+    };
+    let made = add(&setup, &["--lang", "en"]).expect(0);
+    let file = setup.path("orgs.d/nieuw.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\nlanguage = \"en\"\n"), "{text}");
+    assert_eq!(pack(&[]), made.out);
+    assert_eq!(pack(&["--lang", "en"]), made.out);
+    assert_ne!(pack(&["--lang", "nl"]), made.out);
+    let farewell = |more: &[&str]| {
+        let arguments = ["org", "retire", "nieuw", "--grace", "10d"]
+            .iter()
+            .chain(more);
+        let told = setup.run(arguments).expect(0).out;
+        setup.run(["org", "retire", "nieuw", "--undo"]).expect(0);
+        told
+    };
+    assert_eq!(farewell(&[]), farewell(&["--lang", "en"]));
+    let shown = setup
+        .run(["org", "show", "nieuw", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(shown["language"], "en");
+    // The same command again, and one for a pack in another language, change nothing.
+    for more in [&["--lang", "en"][..], &["--lang", "nl"], &[]] {
+        add(&setup, more).expect(0).complains(&["there already"]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    // Without the line it is Dutch.
+    fs::write(&file, text.replace("language = \"en\"\n", "")).unwrap();
+    assert_eq!(pack(&[]), pack(&["--lang", "nl"]));
+}

@@ -141,6 +141,7 @@ impl Fixture {
                 algorithms: Algorithm::ALL.into(),
                 senders: None,
                 delegations: Delegations::default(),
+                language: zegel::words::Language::default(),
                 policy: Policy::default(),
             },
             keyring: keyring(&public_keys),

@@ -27,9 +27,9 @@ pub(in crate::cli) struct LetterArguments {
     #[arg(long, value_name = "MONTH")]
     month: Option<Month>,
 
-    /// The language of the reader
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
+    /// The language of the reader [default: that of its file]
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
 
     /// What it is for: a page to print, a mail, a ticket
     #[arg(long, value_enum, default_value_t = Format::Html, value_name = "FORMAT")]
@@ -67,7 +67,8 @@ pub(super) fn run(arguments: &LetterArguments, context: &mut Context) -> Result<
         month,
         domains: stands.iter().map(about).collect(),
     };
-    let text = letter.render(arguments.format, arguments.lang);
+    let language = arguments.lang.unwrap_or(organisation.language);
+    let text = letter.render(arguments.format, language);
     context.output.octets(text.as_bytes());
     Ok(Status::Good)
 }

@@ -49,9 +49,9 @@ pub(in crate::cli) struct RecordsArguments {
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     format: Format,
 
-    /// The language of the reader
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
+    /// The language of the reader [default: that of its file]
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
 
     /// Point to keys in this zone of yours with CNAME, instead of handing them over
     #[arg(long, value_name = "ZONE")]
@@ -80,11 +80,12 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     let organisation = &*context::organisation_or_gone(&loaded, &keystore, id)?;
     let below = SendersBelow::of_one(organisation, &loaded.organisations);
     let pack = pack(&loaded, &keystore, (organisation, &below), &scope)?;
+    let language = arguments.lang.unwrap_or(organisation.language);
     if arguments.json {
-        let text = pack.render(Format::Json, arguments.lang);
+        let text = pack.render(Format::Json, language);
         context.output.json_text(text);
     } else {
-        let text = pack.render(arguments.format, arguments.lang);
+        let text = pack.render(arguments.format, language);
         context.output.octets(text.as_bytes());
     }
     if arguments.mark {
@@ -125,7 +126,8 @@ fn all(
     for organisation in &context::with_gone(loaded, &keystore)? {
         match pack(loaded, &keystore, (organisation, claims.below()), scope) {
             Ok(pack) if packs::has_work(&pack) => {
-                files.push(PackFile::new(&pack, arguments.format, arguments.lang));
+                let language = arguments.lang.unwrap_or(organisation.language);
+                files.push(PackFile::new(&pack, arguments.format, language));
             }
             Ok(_) => {}
             Err(failure) => {
@@ -162,7 +164,9 @@ fn mark(keystore: &Keystore, notes: &[HandOver]) -> Result<(), Failure> {
     let now = Timestamp::now();
     for notes in notes.chunks(BATCH) {
         // The lock is let go of in between, for whoever else writes.
-        keystore.writer()?.note_handed_over(notes, now, now)?;
+        keystore
+            .writer_of([], [])?
+            .note_handed_over(notes, now, now)?;
     }
     Ok(())
 }

@@ -183,7 +183,7 @@ fn on_evidence(
     keys::refuse_former(entry, target.domains).map_err(KeystoreError::Command)?;
     let seen = look(&settings.keeper, records(keystore, target, entry)?)?;
     let now = Timestamp::now();
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([target.organisation], target.domains)?;
     // Under the lock: what it is like right before.
     let keyring = keystore.read_keyring(target.organisation)?;
     let added = keys::add_domains(&keyring, target.selector, target.domains, now)

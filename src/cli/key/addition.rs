@@ -179,7 +179,7 @@ pub(in crate::cli) fn make_wanted(
     for wanted in wanted {
         // Outside the lock: it takes long.
         let key = wanted.generate().map_err(KeystoreError::from)?;
-        let mut writer = keystore.writer()?;
+        let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
         if let Some(entry) = writer.add_wanted(organisation, wanted, &key, Timestamp::now())? {
             added.push(Addition::new(keystore, &organisation.id, &entry)?);
         }

@@ -222,7 +222,8 @@ impl Wish<'_> {
         let key = NewKey::generate(self.algorithm, bits).map_err(KeystoreError::from)?;
         // A selector that is free under the lock stays so; and the keeper may have made a key
         // meanwhile.
-        let mut writer = keystore.writer()?;
+        let organisation = self.organisation;
+        let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
         let look = self.look(keystore)?;
         for problem in &look.unusable {
             warn(format_args!("{problem}; another key is made"));

@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &ImportArguments, context: &mut Context) -> Result<
     };
     let now = Timestamp::now();
     let entry = {
-        let mut writer = keystore.writer()?;
+        let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
         let entry = writer.add(&target, &key, now)?;
         if arguments.assume_published {
             writer.activate(&target, &loaded.settings.timing(), now)?;

@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &RevokeArguments, context: &mut Context) -> Result<
         return Err(refusal(organisation, selector));
     }
     let now = Timestamp::now();
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
     // Under the lock: what it was like right before.
     let keyring = keystore.read_keyring(id)?;
     let entry = find(organisation, &keyring, selector)?;

@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &RollArguments, context: &mut Context) -> Result<St
     }
     if let Some(by) = by {
         let selectors = added.iter().map(|one| &one.selector);
-        let mut writer = keystore.writer()?;
+        let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
         writer.set_deadline(&organisation.id, selectors, by)?;
     }
     if arguments.json {
@@ -171,7 +171,7 @@ fn give_up(
     output: &mut Output,
 ) -> Result<Status, Failure> {
     let id = &organisation.id;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
     let keyring = keystore.read_keyring(id)?;
     let entry = find(organisation, &keyring, selector)?;
     let domains = domains_of_key(entry, &arguments.domains)?;

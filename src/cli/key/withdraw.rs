@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &WithdrawArguments, context: &mut Context) -> Resul
     } else {
         Insistence::WhenDue
     };
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&organisation.id], &organisation.domains)?;
     let keyring = keystore.read_keyring(id)?;
     let entry = find(organisation, &keyring, selector)?;
     let domains = domains_of_key(entry, &arguments.domains)?;

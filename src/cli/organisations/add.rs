@@ -97,9 +97,9 @@ pub(in crate::cli) struct AddArguments {
     #[arg(long, value_name = "FOLDER", requires = "from")]
     out: Option<PathBuf>,
 
-    /// The language of the reader of the pack
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
+    /// The language of the texts for it, which its file names then [default: nl]
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
 
     /// Print JSON
     #[arg(long)]
@@ -137,6 +137,7 @@ pub(super) fn run(arguments: &AddArguments, context: &mut Context) -> Result<Sta
     let (mut entries, mut mistakes) = csv_file::read(sheet)?;
     for entry in &mut entries {
         entry.delegation = entry.delegation.or(arguments.delegation);
+        entry.language = arguments.lang;
     }
     let (place, added) = add(&entries, arguments.keep_going, &mut mistakes, context)?;
     mistakes.sort_by_key(|mistake| mistake.line);
@@ -168,6 +169,7 @@ fn add_one(arguments: &AddArguments, context: &mut Context) -> Result<Status, Fa
         contact: arguments.contact.clone(),
         logins: arguments.sender_logins.clone(),
         delegation: arguments.delegation,
+        language: arguments.lang,
     };
     let mut mistakes = Vec::new();
     let (place, added) = add(&[entry], false, &mut mistakes, context)?;
@@ -325,7 +327,7 @@ fn check_place(
         };
     }
     let shown = file.display();
-    if !fs::read(&file).is_ok_and(|text| text == entry.text().as_bytes()) {
+    if !fs::read_to_string(&file).is_ok_and(|text| entry.is_written_as(&text)) {
         return Err(format!(
             "{shown} is there already and says something else; change it with an editor, or \
              choose another id"

@@ -1,5 +1,7 @@
 //! `zegel org handed-over`: the records were given to whoever looks after the DNS.
 
+use std::slice;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,6 +17,7 @@ use crate::{
     },
     config::SendersBelow,
     handover::Scope,
+    keystore::{HandOver, Keystore, KeystoreError},
     names::{DomainName, OrganisationId, Selector},
 };
 
@@ -68,8 +71,7 @@ pub(super) fn run(
     let are_policies_asked = tasks.iter().any(|open| open.selector.is_none());
     // Only records of keys have a date of their own.
     tasks.retain(|open| open.selector.is_some());
-    let notes = [hand_over(id, &tasks)];
-    keystore.writer()?.note_handed_over(&notes, time, now)?;
+    note(&keystore, &hand_over(id, &tasks), (time, now))?;
     let output = &mut context.output;
     if arguments.json {
         output.json(&Noted {
@@ -103,4 +105,14 @@ pub(super) fn run(
         ));
     }
     Ok(Status::Good)
+}
+
+/// Lets go of the keystore before anything is printed.
+fn note(
+    keystore: &Keystore,
+    handed_over: &HandOver,
+    (time, now): (Timestamp, Timestamp),
+) -> Result<(), KeystoreError> {
+    let mut writer = keystore.writer_of([&handed_over.organisation], [])?;
+    writer.note_handed_over(slice::from_ref(handed_over), time, now)
 }

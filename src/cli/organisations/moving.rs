@@ -61,9 +61,9 @@ pub(in crate::cli) struct MoveArguments {
     #[arg(long, conflicts_with = "wait")]
     cancel: bool,
 
-    /// The language of the reader of the pack
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
+    /// The language of the reader of the pack [default: that of the file of whom it moves to]
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
 
     /// Print JSON
     #[arg(long)]
@@ -80,6 +80,8 @@ struct Outcome {
     records: Option<Value>,
     #[serde(skip)]
     pack: Option<Pack>,
+    #[serde(skip)]
+    language: Language,
     /// Files that had no domain any more.
     #[serde(skip)]
     removed: Vec<OrganisationId>,
@@ -243,7 +245,7 @@ fn cancel(
     files.write(reader)?;
     let now = Timestamp::now();
     let keyring = keystore.read_keyring(&to.id)?;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&to.id], moving.iter().map(|one| &one.domain))?;
     for one in moving.iter().filter(|one| one.state == Step::Cancelled) {
         let domains = slice::from_ref(&one.domain);
         let waits = |key: &&KeyEntry| {
@@ -273,6 +275,7 @@ fn outcome(to: &Organisation, domains: Vec<Moving>, removed: Vec<OrganisationId>
         domains,
         records: None,
         pack: None,
+        language: to.language,
         removed,
     }
 }
@@ -392,7 +395,7 @@ fn prepare(
     let now = Timestamp::now();
     let away = loaded.claims().away(to, &keyring);
     let mut plan = situation(to, &keyring, &away, &timing).lacking(Moment::steady(now));
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([&to.id], &to.domains)?;
     plan.avoid_taken(&keyring, |selector, domain| {
         let target = Target {
             organisation: &to.id,
@@ -469,7 +472,8 @@ fn report(outcome: &Outcome, arguments: &MoveArguments, context: &mut Context) {
         ));
     }
     if let Some(pack) = &outcome.pack {
-        let text = pack.render(Format::Text, arguments.lang);
+        let language = arguments.lang.unwrap_or(outcome.language);
+        let text = pack.render(Format::Text, language);
         context.output.octets(text.as_bytes());
         complain("repeat the command when the records are there, or let it wait with --wait 3d");
     }

@@ -53,9 +53,9 @@ pub(in crate::cli) struct RetireArguments {
     #[arg(long)]
     undo: bool,
 
-    /// The language of the text for the customer
-    #[arg(long, value_enum, default_value_t = Language::Dutch, value_name = "LANGUAGE")]
-    lang: Language,
+    /// The language of the text for the customer [default: that of its file]
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    lang: Option<Language>,
 
     /// Print JSON
     #[arg(long)]
@@ -249,7 +249,7 @@ fn give_notice(
         .grace
         .unwrap_or(loaded.settings.keeper.retire_grace);
     let until = end_of(grace, now)?;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([id], domain)?;
     let given = keystore.read_keyring(id)?.departures().given(domain);
     if let Some(ended) = given.and_then(|given| given.ended) {
         return Err(Failure::Usage(format!(
@@ -314,7 +314,7 @@ fn leave(
 ) -> Result<Status, Failure> {
     let Leaver { id, domain, .. } = *leaver;
     let timing = loaded.settings.timing();
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([id], domain)?;
     let given = keystore.read_keyring(id)?.departures().given(domain);
     // A notice is kept: with it, a file that comes back brings nothing back.
     if given.is_some() || leaver.file.is_some() {
@@ -418,7 +418,7 @@ fn text(
     };
     let below = SendersBelow::of_one(organisation, &loaded.organisations);
     match packs::pack(loaded, keystore, (organisation, &below), &scope) {
-        Ok(pack) => pack.render_farewell(arguments.lang),
+        Ok(pack) => pack.render_farewell(arguments.lang.unwrap_or(organisation.language)),
         Err(failure) => {
             warn(format_args!("there is no text for the customer: {failure}"));
             None
@@ -464,7 +464,7 @@ fn undo(
     context: &mut Context,
 ) -> Result<Status, Failure> {
     let Leaver { id, domain, .. } = *leaver;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([id], domain)?;
     let keyring = keystore.read_keyring(id)?;
     let Some(given) = keyring.departures().given(domain) else {
         return Err(nothing_to_undo(&keyring, leaver));

@@ -40,7 +40,7 @@ pub(super) fn suspend(
     let loaded = context.load_of(&arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([id], [])?;
     let before = keystore.read_keyring(id)?.suspended();
     let now = Timestamp::now();
     if before.is_none() {
@@ -73,7 +73,7 @@ pub(super) fn resume(
     let loaded = context.load_of(&arguments.id)?;
     let (keystore, id) = known(&loaded, &arguments.id, context)?;
     let id = &id;
-    let mut writer = keystore.writer()?;
+    let mut writer = keystore.writer_of([id], [])?;
     let changed = keystore.read_keyring(id)?.suspended().is_some();
     if changed {
         writer.resume(id, Timestamp::now())?;

@@ -22,6 +22,7 @@ fn loaded(change: impl FnOnce(&mut Loaded)) -> Loaded {
             algorithms: vec![Algorithm::RsaSha256],
             senders: None,
             delegations: Delegations::default(),
+            language: crate::words::Language::default(),
             policy: Policy::default(),
             id,
         })

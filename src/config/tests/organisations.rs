@@ -99,6 +99,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     ("contact = \"dns\"", "a.toml:2: contact", "dns@voorbeeld.nl"),
     (
+        "language = \"de\"",
+        "a.toml:2: language",
+        "write one of: nl, en",
+    ),
+    (
         "contact = \"<dns@a.nl>\"",
         "a.toml:2: contact",
         "dns@voorbeeld.nl",

@@ -1,14 +1,14 @@
-//! What of a mark has to do with some domains and organisations: of 100,000 organisations, a
+//! What of a mark has to do with some domains, organisations and keys: of 100,000 organisations, a
 //! command about one reads its lines alone.
 //!
 //! The lines are found by their text, which serde writes without blanks and in one order of
 //! fields. A line that was written otherwise would be missed; nobody but this program writes one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::AddAssign};
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
-use super::Line;
+use super::{Line, SPARE_LINES};
 use crate::{
     dkim::key::Fingerprint,
     names::{DomainName, OrganisationId},
@@ -19,6 +19,70 @@ use crate::{
 pub(in crate::keystore) struct About {
     pub(in crate::keystore) domains: BTreeSet<DomainName>,
     pub(in crate::keystore) organisations: BTreeSet<OrganisationId>,
+    pub(in crate::keystore) keys: BTreeSet<Fingerprint>,
+}
+
+impl About {
+    pub(in crate::keystore) fn organisation(id: &OrganisationId) -> Self {
+        Self::keys_for(id, &[])
+    }
+
+    pub(in crate::keystore) fn keys_for(id: &OrganisationId, domains: &[DomainName]) -> Self {
+        Self {
+            domains: domains.iter().cloned().collect(),
+            organisations: [id.clone()].into(),
+            keys: BTreeSet::new(),
+        }
+    }
+
+    pub(in crate::keystore) fn key(fingerprint: Fingerprint) -> Self {
+        Self {
+            keys: [fingerprint].into(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes in another one, and says whether that makes it more.
+    pub(super) fn add(&mut self, other: &Self) -> bool {
+        let count =
+            |about: &Self| about.domains.len() + about.organisations.len() + about.keys.len();
+        let before = count(self);
+        self.domains.extend(other.domains.iter().cloned());
+        self.organisations
+            .extend(other.organisations.iter().cloned());
+        self.keys.extend(&other.keys);
+        count(self) > before
+    }
+}
+
+/// How long a mark is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    lines: usize,
+    /// Those that tell of a key that was made: one for each key, or more.
+    keys: usize,
+}
+
+impl Size {
+    pub(super) fn of(text: &[u8]) -> Self {
+        Self {
+            lines: memchr_iter(b'\n', text).count(),
+            keys: memmem::find_iter(text, b"{\"what\":\"key\",").count(),
+        }
+    }
+
+    /// What is needed counts for as much as [`super::Mark::is_lengthy`] lets it, or for more: a
+    /// key that comes back is told of again.
+    pub(super) fn may_be_lengthy(self) -> bool {
+        self.lines > 2 * 3 * self.keys + SPARE_LINES
+    }
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.keys += other.keys;
+    }
 }
 
 /// Beyond so many names it is faster to read everything.
@@ -40,12 +104,15 @@ pub(super) fn lines_about(text: &[u8], about: &About) -> Vec<u8> {
         organisations: BTreeSet::new(),
         keys: BTreeSet::new(),
     };
+    for key in &about.keys {
+        search.find(&format!("\"{key}\""));
+    }
     for domain in &about.domains {
         search.find(&format!("\"{domain}\""));
     }
     search.organisations.extend(about.organisations.clone());
     let own = search.organisations.clone();
-    if about.domains.len() + own.len() > MOST {
+    if about.keys.len() + about.domains.len() + own.len() > MOST {
         return text.to_vec();
     }
     for organisation in &own {
@@ -187,12 +254,19 @@ mod tests {
     proptest! {
         /// Of what it is about, a part of the mark tells the same as all of it.
         #[test]
-        fn a_part_tells_the_same_as_all(text in lines(), domain in 0_u8..9, asked in 0_u8..12) {
+        fn a_part_tells_the_same_as_all(
+            text in lines(),
+            domain in 0_u8..9,
+            asked in 0_u8..12,
+            key in 0_u8..9,
+        ) {
+            let key: Fingerprint = format!("{key:02x}").repeat(32).parse().unwrap();
             let domain: DomainName = format!("d{domain}.nl").parse().unwrap();
             let asked: OrganisationId = format!("o{asked}").parse().unwrap();
             let about = About {
                 domains: [domain.clone()].into(),
                 organisations: [asked.clone()].into(),
+                keys: [key].into(),
             };
             let all = mark(text.as_bytes());
             let part = mark(&lines_about(text.as_bytes(), &about));
@@ -206,6 +280,12 @@ mod tests {
                 let keys = |mark: &Mark| -> Vec<_> { mark.keys(organisation).cloned().collect() };
                 prop_assert_eq!(keys(&all), keys(&part));
             }
+            let gave_up = |mark: &Mark| {
+                let keys = mark.given_up_keys().filter(|(one, ..)| *one == key);
+                keys.map(|(_, organisation, selector)| (organisation.clone(), selector.clone()))
+                    .collect::<BTreeSet<_>>()
+            };
+            prop_assert_eq!(gave_up(&all), gave_up(&part));
         }
     }
 
@@ -215,7 +295,7 @@ mod tests {
             domains: (0..100)
                 .map(|n| format!("d{n}.nl").parse().unwrap())
                 .collect(),
-            organisations: BTreeSet::new(),
+            ..About::default()
         };
         assert_eq!(lines_about(b"x\n", &about), b"x\n");
         assert_eq!(lines_about(b"no line", &About::default()), b"");

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Line, Mark,
-    about::{About, lines_about},
+    about::{About, Size, lines_about},
 };
 use crate::keystore::{
     audit::is_cut_off,
@@ -31,11 +31,35 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(in crate::keystore) struct MarkFile {
     path: PathBuf,
-    /// What alone is read of it; none: everything.
-    about: Option<About>,
-    read: Mutex<Option<ReadMark>>,
+    read: Mutex<Reading>,
     /// What was last said of a mark that can't be read or written.
-    complaint: Mutex<Option<Complaint>>,
+    complaint: Arc<Mutex<Option<Complaint>>>,
+}
+
+/// What was read, and how much of it is to be read.
+#[derive(Debug, Default)]
+struct Reading {
+    extent: Extent,
+    known: Option<ReadMark>,
+}
+
+#[derive(Debug, Default)]
+enum Extent {
+    #[default]
+    Whole,
+    /// What a command is about; whatever it asks, it gets no more.
+    Only(About),
+    /// What a writer has asked for so far. It gets more when it asks for more.
+    Asked(About),
+}
+
+impl Extent {
+    fn about(&self) -> Option<&About> {
+        match self {
+            Self::Whole => None,
+            Self::Only(about) | Self::Asked(about) => Some(about),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -54,9 +78,41 @@ struct ReadMark {
     octets: u64,
     /// The last of them.
     end: Vec<u8>,
+    /// How many lines there are, with those that were left out.
+    size: Size,
 }
 
 impl ReadMark {
+    fn nothing(metadata: &Metadata) -> Self {
+        Self {
+            mark: Arc::default(),
+            inode: metadata.ino(),
+            changed: (0, 0),
+            octets: 0,
+            end: Vec::new(),
+            size: Size::default(),
+        }
+    }
+
+    /// Takes in what comes next in the file.
+    fn take(&mut self, text: &[u8], about: Option<&About>) {
+        // What comes after the last end of a line is not whole yet.
+        let whole = text.iter().rposition(|octet| *octet == b'\n');
+        let whole = whole.map_or(0, |place| place + 1);
+        let text = &text[..whole];
+        if about.is_some() {
+            self.size += Size::of(text);
+        }
+        let part = about.filter(|_| self.octets == 0);
+        let part = part.map(|about| lines_about(text, about));
+        let mark = Arc::make_mut(&mut self.mark);
+        mark.read(part.as_deref().unwrap_or(text));
+        self.octets += u64::try_from(whole).unwrap_or_default();
+        let tail = text.len().saturating_sub(COMPARED);
+        self.end.extend_from_slice(&text[tail..]);
+        self.end.drain(..self.end.len().saturating_sub(COMPARED));
+    }
+
     /// Whether the file is what it was, and perhaps longer. Another one in its place may have the
     /// same inode.
     fn is_of(&self, file: &File, metadata: &Metadata) -> io::Result<bool> {
@@ -80,23 +136,42 @@ impl MarkFile {
     pub(in crate::keystore) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            about: None,
             read: Mutex::default(),
-            complaint: Mutex::default(),
+            complaint: Arc::default(),
         }
     }
 
     /// In the same place, and read only as far as it is about this.
-    pub(in crate::keystore) fn about(&self, about: Option<About>) -> Self {
+    pub(in crate::keystore) fn about(&self, about: About) -> Self {
+        self.read_as(Extent::Only(about))
+    }
+
+    /// In the same place, for a writer that is likely to ask about this alone. What else it asks
+    /// for is read when it does.
+    pub(in crate::keystore) fn likely_about(&self, about: About) -> Self {
+        self.read_as(Extent::Asked(about))
+    }
+
+    /// In the same place, and read as a whole.
+    pub(in crate::keystore) fn whole(&self) -> Self {
+        self.read_as(Extent::Whole)
+    }
+
+    fn read_as(&self, extent: Extent) -> Self {
+        let reading = Reading {
+            extent,
+            known: None,
+        };
         Self {
-            about,
-            ..Self::new(self.path.clone())
+            path: self.path.clone(),
+            read: Mutex::new(reading),
+            complaint: Arc::clone(&self.complaint),
         }
     }
 
     /// Whether something of it is left out.
     pub(in crate::keystore) fn is_part(&self) -> bool {
-        self.about.is_some()
+        lock(&self.read).extent.about().is_some()
     }
 
     /// Where it is unless the settings say otherwise: beside the keystore, never in it.
@@ -114,30 +189,59 @@ impl MarkFile {
         self.path.join(NAME)
     }
 
-    /// The mark as it is now; none if there is none.
+    /// The mark as it is now; none if there is none. For a writer all of it, whatever it has asked
+    /// for before.
     pub(in crate::keystore) fn read(&self) -> Result<Option<Arc<Mark>>, FileError> {
-        let mut read = lock(&self.read);
+        let mut reading = lock(&self.read);
+        if matches!(reading.extent, Extent::Asked(_)) {
+            *reading = Reading::default();
+        }
+        self.read_on(&mut reading)
+    }
+
+    /// The mark as far as it is about this, and perhaps more of it.
+    pub(in crate::keystore) fn read_about(
+        &self,
+        asked: &About,
+    ) -> Result<Option<Arc<Mark>>, FileError> {
+        let mut reading = lock(&self.read);
+        if let Extent::Only(about) | Extent::Asked(about) = &mut reading.extent
+            && about.add(asked)
+        {
+            reading.known = None;
+        }
+        self.read_on(&mut reading)
+    }
+
+    /// What the mark says of the keystore as a whole, and perhaps more of it.
+    pub(in crate::keystore) fn read_head(&self) -> Result<Option<Arc<Mark>>, FileError> {
+        self.read_about(&About::default())
+    }
+
+    /// Whether the file may be longer than it has to be. Only an exact count can tell, for which
+    /// all of it has to be read.
+    pub(super) fn may_be_lengthy(&self) -> bool {
+        let reading = lock(&self.read);
+        let known = reading.known.as_ref();
+        reading.extent.about().is_none() || known.is_some_and(|known| known.size.may_be_lengthy())
+    }
+
+    fn read_on(&self, reading: &mut Reading) -> Result<Option<Arc<Mark>>, FileError> {
         let opened = match Folder::open_safely(&self.path) {
             Ok(folder) => folder.open_log(NAME)?,
             Err(error) if matches!(error.problem, FileProblem::Missing) => None,
             Err(error) => return Err(error),
         };
         let Some((mut file, metadata)) = opened else {
-            *read = None;
+            reading.known = None;
             return Ok(None);
         };
         let failed = |error| FileError::io(&self.path(), error);
-        let known = match read.take() {
+        let known = match reading.known.take() {
             Some(known) if known.is_of(&file, &metadata).map_err(failed)? => Some(known),
             _ => None,
         };
-        let mut known = known.unwrap_or_else(|| ReadMark {
-            mark: Arc::default(),
-            inode: metadata.ino(),
-            changed: (0, 0),
-            octets: 0,
-            end: Vec::new(),
-        });
+        let mut known = known.unwrap_or_else(|| ReadMark::nothing(&metadata));
         known.changed = changed(&metadata);
         if known.octets < metadata.len() {
             let length = usize::try_from(metadata.len() - known.octets).unwrap_or_default();
@@ -148,21 +252,10 @@ impl MarkFile {
             file.take(metadata.len() - known.octets)
                 .read_to_end(&mut text)
                 .map_err(failed)?;
-            // What comes after the last end of a line is not whole yet.
-            let whole = text.iter().rposition(|octet| *octet == b'\n');
-            let whole = whole.map_or(0, |place| place + 1);
-            let text = &text[..whole];
-            let part = self.about.as_ref().filter(|_| known.octets == 0);
-            let part = part.map(|about| lines_about(text, about));
-            let mark = Arc::make_mut(&mut known.mark);
-            mark.read(part.as_deref().unwrap_or(text));
-            known.octets += u64::try_from(whole).unwrap_or_default();
-            let tail = text.len().saturating_sub(COMPARED);
-            known.end.extend_from_slice(&text[tail..]);
-            known.end.drain(..known.end.len().saturating_sub(COMPARED));
+            known.take(&text, reading.extent.about());
         }
         let mark = Arc::clone(&known.mark);
-        *read = Some(known);
+        reading.known = Some(known);
         // A file in which nothing is whole is none.
         Ok((mark.lines > 0).then_some(mark))
     }

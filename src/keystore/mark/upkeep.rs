@@ -28,7 +28,7 @@ impl Keystore {
         id: &KeystoreId,
     ) -> Result<(), KeystoreError> {
         let generation = self.generation()?;
-        let mark = match self.mark.read() {
+        let mark = match self.mark.read_head() {
             Ok(mark) => mark,
             Err(error) => {
                 self.mark.complain(&error);
@@ -43,9 +43,17 @@ impl Keystore {
                 let lifted = generation.max(mark.generation).saturating_add(1);
                 self.notice_earlier(root, (id, lifted))
             }
-            (Comparison::Behind, mark) => {
+            (Comparison::Behind, _) => {
                 // Reading every keyring in vain would take long for each change.
                 if !self.mark.has_failed() {
+                    // It is written anew, and must not lose what was left out.
+                    let mark = match self.mark.read() {
+                        Ok(mark) => mark,
+                        Err(error) => {
+                            self.mark.complain(&error);
+                            return Ok(());
+                        }
+                    };
                     let is_new = mark.is_none();
                     let mut mark = mark.map(|mark| Mark::clone(&mark)).unwrap_or_default();
                     self.complete(&mut mark);
@@ -156,7 +164,7 @@ impl Keystore {
 
     fn append_to_mark(&self, root: &Folder, mut lines: Vec<Line>, generation: u64) {
         lines.push(Line::Generation { number: generation });
-        match self.mark.read() {
+        match self.mark.read_head() {
             // The next writer makes one that is whole.
             Ok(None) => return,
             Err(error) => return self.mark.complain(&error),
@@ -164,7 +172,9 @@ impl Keystore {
             Ok(Some(_)) => {}
         }
         self.say_failure(self.mark.append(root, &lines));
-        if let Ok(Some(mark)) = self.mark.read()
+        if let Ok(Some(_)) = self.mark.read_head()
+            && self.mark.may_be_lengthy()
+            && let Ok(Some(mark)) = self.mark.read()
             && mark.is_lengthy()
         {
             self.say_failure(self.mark.replace(root, &mark));

@@ -5,6 +5,7 @@ mod in_use;
 mod life;
 mod lifecycle;
 mod marks;
+mod part_of_mark;
 mod sealed;
 mod unsafe_files;
 
@@ -140,6 +141,7 @@ fn organisation(selector: &str) -> Organisation {
         algorithms: vec![Algorithm::Ed25519Sha256],
         senders: None,
         delegations: Delegations::default(),
+        language: crate::words::Language::default(),
         policy: Policy::default(),
         id,
     }

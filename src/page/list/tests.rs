@@ -17,6 +17,7 @@ fn organisation(id: &str, name: &str, domains: &[&str]) -> Organisation {
         algorithms: Vec::new(),
         senders: None,
         delegations: Delegations::default(),
+        language: crate::words::Language::default(),
         policy: Policy::default(),
     }
 }

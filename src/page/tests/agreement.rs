@@ -83,6 +83,7 @@ impl World {
                 algorithms: vec![algorithm],
                 senders: None,
                 delegations: Delegations::default(),
+                language: Language::default(),
                 policy: Policy::default(),
             },
             settings: config::Settings::default(),

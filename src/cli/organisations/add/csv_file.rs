@@ -128,6 +128,7 @@ impl Reading<'_> {
                 .map(str::to_owned)
                 .collect(),
             delegation,
+            language: None,
         };
         self.mistakes.is_empty().then_some(entry)
     }

@@ -9,6 +9,7 @@ use crate::{
     config::{Candidate, Problem},
     keys::Way,
     names::{DomainName, OrganisationId},
+    words::Language,
 };
 
 pub(super) struct Entry {
@@ -22,6 +23,8 @@ pub(super) struct Entry {
     pub(super) logins: Vec<String>,
     /// How its keys are handed over to the operator.
     pub(super) delegation: Option<Way>,
+    /// Of the texts for it, if it was said.
+    pub(super) language: Option<Language>,
 }
 
 impl Entry {
@@ -36,6 +39,9 @@ impl Entry {
         if let Some(contact) = &self.contact {
             line("contact", quoted(contact));
         }
+        if let Some(language) = self.language {
+            line("language", quoted(language.as_str()));
+        }
         line("domains", list(self.domains.iter().map(DomainName::as_str)));
         if !self.parked.is_empty() {
             line("parked", list(self.parked.iter().map(DomainName::as_str)));
@@ -48,6 +54,14 @@ impl Entry {
             line("\n[senders]\nauth", logins);
         }
         text
+    }
+
+    /// Whether a file says the same. It may say in which language its texts are, or not: an option
+    /// of this command asks for one pack in another.
+    pub(super) fn is_written_as(&self, file: &str) -> bool {
+        let own = self.text();
+        let rest = |text| lines_but_language(text).collect::<Vec<&str>>();
+        rest(&own) == rest(file)
     }
 
     pub(super) fn candidate(&self) -> Candidate {
@@ -76,6 +90,11 @@ impl Entry {
     }
 }
 
+fn lines_but_language(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n')
+        .filter(|line| !line.starts_with("language = "))
+}
+
 fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
@@ -93,6 +112,28 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_language_makes_no_other_file() {
+        let entry = |name: &str, language| Entry {
+            line: None,
+            id: "een".parse().unwrap(),
+            name: name.to_owned(),
+            domains: vec!["een.nl".parse().unwrap()],
+            parked: Vec::new(),
+            contact: None,
+            logins: Vec::new(),
+            delegation: None,
+            language,
+        };
+        let (dutch, english) = (Some(Language::Dutch), Some(Language::English));
+        for language in [None, dutch, english] {
+            let text = entry("Een", language).text();
+            assert!(entry("Een", None).is_written_as(&text));
+            assert!(entry("Een", english).is_written_as(&text));
+            assert!(!entry("Twee", language).is_written_as(&text));
+        }
+    }
 
     #[test]
     fn whatever_is_in_it_the_file_says_the_same() {
@@ -115,12 +156,14 @@ mod tests {
                 contact: Some("dns@een.nl".to_owned()),
                 logins: vec![name.to_owned()],
                 delegation: Some(Way::Dname),
+                language: Some(Language::English),
             };
             let read: toml::Table = entry.text().parse().unwrap();
             assert_eq!(read["name"].as_str(), Some(name));
             assert_eq!(read["senders"]["auth"][0].as_str(), Some(name));
             assert_eq!(read["domains"][0].as_str(), Some("xn--caf-dma.nl"));
             assert_eq!(read["delegation"].as_str(), Some("dname"));
+            assert_eq!(read["language"].as_str(), Some("en"));
             assert!(!read.contains_key("parked"));
         }
     }

@@ -110,7 +110,9 @@ fn add(
     timing: &Timing,
     made: &mut Made,
 ) -> Result<(), Failure> {
-    let mut writer = keystore.writer()?;
+    let organisations = wishes.iter().map(|wish| &wish.organisation.id);
+    let domains = wishes.iter().flat_map(|wish| &wish.organisation.domains);
+    let mut writer = keystore.writer_of(organisations, domains)?;
     let mut lacking = Vec::with_capacity(wishes.len());
     for (wish, key) in wishes.iter().zip(keys) {
         let keyring = keystore.read_keyring(&wish.organisation.id)?;

@@ -19,6 +19,7 @@ use crate::{
     handover::{Format, Handover, Pack, Scope, needs_public_key},
     keys::{KeyEntry, State},
     names::OrganisationId,
+    words::Language,
 };
 
 #[derive(Serialize)]
@@ -44,6 +45,8 @@ struct ReportedOrganisation<'a> {
     records: Value,
     #[serde(skip)]
     pack: Pack,
+    #[serde(skip)]
+    language: Language,
 }
 
 /// An organisation that was added by itself.
@@ -70,7 +73,8 @@ pub(super) fn of_one(
                 format!("the key is {}", selectors.join(", "))
             }
         ));
-        let text = one.pack.render(Format::Text, arguments.lang);
+        let language = arguments.lang.unwrap_or(one.language);
+        let text = one.pack.render(Format::Text, language);
         context.output.octets(text.as_bytes());
     }
     Ok(Status::of_check(is_good))
@@ -86,8 +90,10 @@ pub(super) fn of_sheet(
 ) -> Result<bool, Failure> {
     let (organisations, mut is_good) = report(place, added)?;
     if let Some(folder) = &arguments.out {
-        let render =
-            |one: &ReportedOrganisation<'_>| PackFile::new(&one.pack, Format::Text, arguments.lang);
+        let render = |one: &ReportedOrganisation<'_>| {
+            let language = arguments.lang.unwrap_or(one.language);
+            PackFile::new(&one.pack, Format::Text, language)
+        };
         let files: Vec<PackFile> = organisations.iter().map(render).collect();
         let written = packs::write(folder, &files, &Coverage::These)?;
         is_good &= written.say_left();
@@ -155,9 +161,8 @@ fn report<'a>(
         let (settings, now) = (&loaded.settings, Timestamp::now());
         let pack = Handover::new(organisation, claims.below(), &keys, settings, now);
         let pack = pack.pack(&Scope::default())?;
-        let records =
-            serde_json::from_str(&pack.render(Format::Json, crate::words::Language::English))
-                .map_err(|error| Failure::Other(format!("{id}: its records: {error}")))?;
+        let records = serde_json::from_str(&pack.render(Format::Json, Language::English))
+            .map_err(|error| Failure::Other(format!("{id}: its records: {error}")))?;
         let mut additions = Vec::new();
         for entry in keys.keyring.keys().iter().filter(|entry| is_to_sign(entry)) {
             let is_new = made.keys.contains(&(id.clone(), entry.selector.clone()));
@@ -170,6 +175,7 @@ fn report<'a>(
             keys: additions,
             records,
             pack,
+            language: organisation.language,
         });
     }
     Ok((reported, !made.is_incomplete))
