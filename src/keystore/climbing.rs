@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
+use super::senders::{ReplaySeen, StrangeKey};
 use crate::names::DomainName;
 
 /// How far a domain has come, as `zegel dmarc status` says it.
@@ -68,6 +69,12 @@ pub struct Climbed {
     /// None if nobody knows which record it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
+    /// Keys in its zone that sign, and that nobody knows.
+    #[serde(default)]
+    pub unknown_selectors: Vec<StrangeKey>,
+    /// Its selectors with which far more mail passes than was signed.
+    #[serde(default)]
+    pub replays: Vec<ReplaySeen>,
 }
 
 /// Of the same file, what tells how an organisation stands.

@@ -78,8 +78,8 @@ pub use self::{
     restoring::Restored,
     sealing::{Lying, make_sealing_key},
     senders::{
-        Coverage, Largest, ReplaySeen, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage,
-        StreamPages,
+        Coverage, Largest, ReplaySeen, SelectorSeen, Senders, SendersOf, SendingStream, StrangeKey,
+        StreamPage, StreamPages,
     },
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,
