@@ -162,7 +162,7 @@ pub(super) fn ask<'a>(
         .collect();
     let names: BTreeSet<&DomainName> = all.iter().map(|(_, domain, _)| *domain).collect();
     // Those of other organisations, for which a domain above them has to wait.
-    let below = SendersBelow::of(&loaded.organisations);
+    let below = SendersBelow::of(&loaded.organisations, &loaded.mistakes);
     let parked = all.iter().filter(|(_, _, parked)| *parked);
     let others: BTreeSet<&DomainName> = parked
         .flat_map(|(_, domain, _)| below.names(domain))
