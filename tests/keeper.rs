@@ -696,6 +696,47 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
     assert!(!keeper.shows(metric), "{}", keeper.page());
 }
 
+/// What it says of reports is then of another day.
+#[test]
+fn a_store_of_reports_that_cannot_be_read_is_told() {
+    let world = World::start();
+    let http = Port::free();
+    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
+    let settings = settings(world.resolver.address(), &http);
+    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
+    let zegel = Zegel::with_settings(&[org], &(settings + reports));
+    let folder = zegel.path("");
+    passing_yesterday(&folder, "een.example", "old2019");
+    let keeper = Keeper::start(&folder, &http);
+    let unknown = "zegel_report_unknown_selectors{organisation=\"een\"";
+    wait_for(&keeper, unknown, || keeper.page().contains(unknown));
+    assert!(keeper.shows("zegel_report_store_readable 1"));
+    assert!(
+        keeper
+            .page()
+            .contains("\nzegel_report_sorted_timestamp_seconds ")
+    );
+    drop(keeper);
+    fs::write(folder.join("reports/reports.sqlite"), "no database").expect("a file");
+    let keeper = Keeper::start(&folder, &http);
+    let line = "zegel_report_store_readable 0";
+    wait_for(&keeper, line, || keeper.shows(line));
+    assert!(
+        !keeper
+            .page()
+            .contains("\nzegel_report_sorted_timestamp_seconds ")
+    );
+    let status = command(&folder, &["status"]);
+    let status = String::from_utf8(status.stdout).expect("text");
+    // The alarm of the other day stands on.
+    for part in [
+        "the keeper can't read the store of DMARC reports: ",
+        "Somebody else has a key in the zone of een.example",
+    ] {
+        assert!(status.contains(part), "{part}\n{status}");
+    }
+}
+
 /// What a signer says of it.
 fn matters_of_een(zegel: &Zegel) -> Vec<serde_json::Value> {
     let answer = zegel.page("/status.json").expect("the status");
