@@ -1,6 +1,7 @@
 //! The files that a path stands for.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -12,8 +13,8 @@ const DEPTH: usize = 64;
 pub(super) type Walked = Result<PathBuf, (PathBuf, io::Error)>;
 
 /// Hands on every file below `path`, in the order of their names. In a folder, what is no
-/// regular file is left alone. Of a Maildir, so is what is still being written, and what its keeper
-/// has beside the messages: `maildirfolder`, and the indexes of Dovecot.
+/// regular file is left alone. Of a Maildir, so is what is still being written, and what mail
+/// servers keep beside the messages.
 pub(super) fn walk(path: &Path, each: &mut dyn FnMut(Walked)) {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => each(Ok(path.to_owned())),
@@ -49,7 +50,7 @@ fn folder(path: &Path, depth: usize, each: &mut dyn FnMut(Walked)) {
     for (name, kind) in &entries {
         let below = path.join(name);
         if kind.is_file() {
-            if !is_maildir {
+            if !(is_maildir && is_of_server(name)) {
                 each(Ok(below));
             }
         } else if kind.is_dir() && !(is_maildir && name == "tmp") {
@@ -61,6 +62,14 @@ fn folder(path: &Path, depth: usize, each: &mut dyn FnMut(Walked)) {
             }
         }
     }
+}
+
+/// Marks, quotas and indexes of Maildir++, Dovecot and Courier.
+fn is_of_server(name: &OsStr) -> bool {
+    const NAMES: [&str; 3] = ["maildirfolder", "maildirsize", "subscriptions"];
+    const BEGINNINGS: [&[u8]; 2] = [b"dovecot", b"courierimap"];
+    let octets = name.as_encoded_bytes();
+    NAMES.iter().any(|one| name == *one) || BEGINNINGS.iter().any(|one| octets.starts_with(one))
 }
 
 #[cfg(test)]
