@@ -1,7 +1,7 @@
 //! What reports show of keys, as matters: somebody else signs with a key in a zone of ours, or far
 //! more mail passes with a key of ours than was signed with it.
 
-use super::{Fact, Matter, Witness, sentences::harmless};
+use super::{Fact, Matter, Witness, harmless};
 use crate::{
     keystore::{Climbed, ReplaySeen, StrangeKey},
     names::{DomainName, OrganisationId},

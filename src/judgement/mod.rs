@@ -427,6 +427,16 @@ impl Matter {
     }
 }
 
+/// What is in records and in names that others chose, so that nothing in it looks typed.
+fn harmless(text: &str) -> String {
+    let shown = |character: char| match character {
+        '`' => '\'',
+        other if other.is_control() => ' ',
+        other => other,
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Mail that is not signed, by what is done with it.
 fn level_of(action: Action) -> Level {
     match action {

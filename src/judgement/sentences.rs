@@ -3,7 +3,9 @@
 //! A sentence says what is so, and then who has to do what. What is typed stands between
 //! backquotes.
 
-use super::{Advised, Fact, Hold, Matter, alarms};
+use jiff::Timestamp;
+
+use super::{Advised, Fact, Hold, Matter, alarms, harmless};
 use crate::{
     dns::Code,
     keys::{Actor, Way, What},
@@ -45,12 +47,8 @@ pub(super) fn sentence(
     let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
     let domain = named(matter.domain.as_ref().map(DomainName::as_str));
     let key = named(matter.selector.as_ref().map(Selector::as_str));
-    let since = matter
-        .since
-        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
-    let when = matter
-        .when
-        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let told = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M").to_string();
+    let (since, when) = (matter.since.map(told), matter.when.map(told));
     let retire = match &matter.domain {
         None => format!("zegel org retire {organisation}"),
         Some(domain) => format!("zegel org retire {organisation} --domain {domain}"),
@@ -268,16 +266,6 @@ fn of_advised(
     } else {
         format!("DMARC of {domain}: {text}. {who} {record}.")
     }
-}
-
-/// What is in records and in names that others chose, so that nothing in it looks typed.
-pub(super) fn harmless(text: &str) -> String {
-    let shown = |character: char| match character {
-        '`' => '\'',
-        other if other.is_control() => ' ',
-        other => other,
-    };
-    text.chars().map(shown).collect()
 }
 
 /// Whether this is wrong with SPF or DMARC and asks for someone. What could be better, such as

@@ -178,26 +178,7 @@ pub(super) fn ask<'a>(
         .collect();
     let names: BTreeSet<&DomainName> = names.union(&others).copied().collect();
     let names = names.into_iter().filter(|name| !found.contains_key(*name));
-    let names: Vec<DomainName> = names.cloned().collect();
-    if !names.is_empty() {
-        let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
-        let time = time_for(names.len());
-        let silent = names.clone();
-        let answers = in_one_round_within(&observer, names, time, |round, name| async move {
-            let records = round.dmarc(name.as_str()).await;
-            (name, records)
-        })?;
-        found.extend(answers);
-        for name in silent {
-            let silence = || {
-                Err(DnsError::Temporary(format!(
-                    "none within {} s",
-                    time.as_secs()
-                )))
-            };
-            found.entry(name).or_insert_with(silence);
-        }
-    }
+    found.extend(look_up(loaded, names.cloned().collect())?);
     let asked = all.into_iter().map(|(organisation, domain, parked)| {
         Asked::new(organisation, (domain, parked), found.get(domain))
     });
@@ -208,6 +189,33 @@ pub(super) fn ask<'a>(
     let others: Vec<DomainName> = others.cloned().collect();
     keep_apart(&below, &mut asked, &others);
     Ok(asked)
+}
+
+/// What the DNS says of these, also where nobody has answered in time.
+fn look_up(
+    loaded: &Loaded,
+    names: Vec<DomainName>,
+) -> Result<BTreeMap<DomainName, Found>, Failure> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
+    let time = time_for(names.len());
+    let silence = DnsError::Temporary(format!("none within {} s", time.as_secs()));
+    let silent = names
+        .iter()
+        .map(|name| (name.clone(), Err(silence.clone())));
+    let mut found: BTreeMap<DomainName, Found> = silent.collect();
+    found.extend(in_one_round_within(
+        &observer,
+        names,
+        time,
+        |round, name| async move {
+            let records = round.dmarc(name.as_str()).await;
+            (name, records)
+        },
+    )?);
+    Ok(found)
 }
 
 fn time_for(names: usize) -> Duration {
