@@ -650,9 +650,29 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
     let status = command(&folder, &["status"]);
     assert_eq!(status.status.code(), Some(1), "{status:?}");
     let status = String::from_utf8(status.stdout).expect("text");
-    let line = "somebody else has a key in the zone of een.example, by DMARC reports (unknown \
-                selectors: 1): see ZegelUnknownSelector in ";
-    assert!(status.contains(line), "{status}");
+    let line = "Somebody else has a key in the zone of een.example: mail passes at receivers with \
+                the record old2019._domainkey.een.example,";
+    assert_eq!(status.matches(line).count(), 1, "{status}");
+    assert!(!status.contains("by DMARC reports (unknown"), "{status}");
+    let page = || zegel.page("/org/een").expect("the page");
+    assert!(page().contains(line), "{}", page());
+    let find = || {
+        let mut matters = matters_of_een(zegel).into_iter();
+        matters.find(|one| one["what"] == "dkim.unknown_selector")
+    };
+    let first = find().expect("a matter");
+    let about = ["level", "actor", "domain", "selector"].map(|member| first[member].clone());
+    assert_eq!(about, ["act", "operator", "een.example", "old2019"]);
+    let dutch = first["text"]["nl"].as_str().expect("a sentence");
+    let next = "`zegel report name een.example dkim:een.example/old2019 --as known`";
+    assert!(dutch.contains(next), "{dutch}");
+    agrees_with_the_files(&keeper, zegel);
+    drop(keeper);
+    // A keeper that starts anew knows since when.
+    partly_aligned_yesterday(&folder);
+    let keeper = Keeper::start(&folder, http);
+    wait_for(&keeper, "it is sorted", || page().contains("Reports: 3,"));
+    assert_eq!(find().expect("a matter")["since"], first["since"]);
     // A sender that the operator knows is none.
     let name = ["report", "name", "een.example", "dkim:een.example/old2019"];
     let named = command(&folder, &[&name[..], &["--as", "known"]].concat());
@@ -661,8 +681,8 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
     let keeper = Keeper::start(&folder, http);
     let shown = "old2019";
     wait_for(&keeper, "it is sorted", || {
-        let page = zegel.page("/org/een").expect("the page");
-        page.contains(shown) && page.contains("known")
+        let page = page();
+        page.contains(shown) && page.contains("known") && !page.contains(line)
     });
     // The rungs, and the record that it should have: the DNS has none.
     let page = zegel.page("/org/een").expect("the page");
@@ -674,6 +694,47 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
         assert!(page.contains(part), "{part}\n{page}");
     }
     assert!(!keeper.shows(metric), "{}", keeper.page());
+}
+
+/// What it says of reports is then of another day.
+#[test]
+fn a_store_of_reports_that_cannot_be_read_is_told() {
+    let world = World::start();
+    let http = Port::free();
+    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
+    let settings = settings(world.resolver.address(), &http);
+    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
+    let zegel = Zegel::with_settings(&[org], &(settings + reports));
+    let folder = zegel.path("");
+    passing_yesterday(&folder, "een.example", "old2019");
+    let keeper = Keeper::start(&folder, &http);
+    let unknown = "zegel_report_unknown_selectors{organisation=\"een\"";
+    wait_for(&keeper, unknown, || keeper.page().contains(unknown));
+    assert!(keeper.shows("zegel_report_store_readable 1"));
+    assert!(
+        keeper
+            .page()
+            .contains("\nzegel_report_sorted_timestamp_seconds ")
+    );
+    drop(keeper);
+    fs::write(folder.join("reports/reports.sqlite"), "no database").expect("a file");
+    let keeper = Keeper::start(&folder, &http);
+    let line = "zegel_report_store_readable 0";
+    wait_for(&keeper, line, || keeper.shows(line));
+    assert!(
+        !keeper
+            .page()
+            .contains("\nzegel_report_sorted_timestamp_seconds ")
+    );
+    let status = command(&folder, &["status"]);
+    let status = String::from_utf8(status.stdout).expect("text");
+    // The alarm of the other day stands on.
+    for part in [
+        "the keeper can't read the store of DMARC reports: ",
+        "Somebody else has a key in the zone of een.example",
+    ] {
+        assert!(status.contains(part), "{part}\n{status}");
+    }
 }
 
 /// What a signer says of it.

@@ -1,11 +1,12 @@
 //! Looking at the DNS.
 
-use std::{collections::HashMap, panic::resume_unwind, sync::Arc};
+use std::{collections::HashMap, panic::resume_unwind, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     task::{JoinError, JoinSet},
+    time::{Instant, timeout_at},
 };
 
 use super::failure::Failure;
@@ -84,11 +85,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Other(format!("the DNS cannot be asked: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let round = Arc::new(observer.round());
         let mut answers = Vec::with_capacity(subjects.len());
         let mut running = JoinSet::new();
@@ -105,7 +102,43 @@ where
     })
 }
 
-/// Nothing is ever cancelled here, so an error is a panic.
+/// The same, but only for so long: whoever has not answered by then is left out.
+pub(super) fn in_one_round_within<S, T, F>(
+    observer: &Observer,
+    subjects: Vec<S>,
+    limit: Duration,
+    ask: impl Fn(Arc<Round>, S) -> F,
+) -> Result<Vec<T>, Failure>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    runtime()?.block_on(async {
+        let end = Instant::now() + limit;
+        let round = Arc::new(observer.round());
+        let mut answers = Vec::with_capacity(subjects.len());
+        let mut running = JoinSet::new();
+        let mut subjects = subjects.into_iter();
+        loop {
+            let room = AT_ONCE - running.len();
+            for subject in subjects.by_ref().take(room) {
+                running.spawn(ask(Arc::clone(&round), subject));
+            }
+            match timeout_at(end, running.join_next()).await {
+                Ok(Some(result)) => answers.push(answer(result)),
+                // All are answered, or the time is over: what is still running ends here.
+                Ok(None) | Err(_) => return Ok(answers),
+            }
+        }
+    })
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(format!("the DNS cannot be asked: {error}")))
+}
+
+/// Nothing is cancelled whose answer is waited for, so an error is a panic.
 fn answer<T>(result: Result<T, JoinError>) -> T {
     result.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
@@ -125,5 +158,36 @@ pub(super) fn word(sight: Sight) -> &'static str {
         Sight::Partly => "partly",
         Sight::Wrong => "wrong",
         Sight::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use super::*;
+    use crate::{config::Resolvers, dns::Limits};
+
+    #[test]
+    fn who_never_answers_is_left_out_and_the_others_are_not() {
+        let nobody = Resolvers::Addresses(vec!["127.0.0.1:9".parse().unwrap()]);
+        let observer = Observer::new(&nobody, Limits::default()).unwrap();
+        let ask = |_, number: usize| async move {
+            // More than are asked at once.
+            if number >= 3 {
+                future::pending::<()>().await;
+            }
+            number
+        };
+        let within = Duration::from_millis(200);
+        let answers = in_one_round_within(&observer, (0..200).collect(), within, ask);
+        let mut answers = answers.unwrap();
+        answers.sort_unstable();
+        assert_eq!(answers, [0, 1, 2]);
+        // All of them, where nobody is silent.
+        let ask = |_, number: usize| async move { number };
+        let within = Duration::from_mins(10);
+        let answers = in_one_round_within(&observer, (0..200).collect(), within, ask);
+        assert_eq!(answers.unwrap().len(), 200);
     }
 }

@@ -29,7 +29,8 @@ use crate::{
     judgement::{Judgement, SignerReport, Told},
     keys::{KeyEntry, Keyring, Lead, NewKey, Task, What},
     keystore::{
-        Climbing, DomainSighting, FindingSeen, Held, Keystore, Senders, SendersOf, Sightings,
+        Climbing, DomainSighting, FindingSeen, Held, Keystore, ReplaySeen, Senders, SendersOf,
+        Sightings, StrangeKey,
     },
     ladder::Action,
     names::{DomainName, Selector},
@@ -213,6 +214,21 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
         Also::Advised(action) => {
             write_climbing(keystore, row, &Climbing::of(action.as_str(), &[], now));
         }
+        Also::StrangeKey => {
+            let key = StrangeKey::of(row.domain().as_str(), now);
+            let found = SendersOf {
+                unknown_selectors: vec![key],
+                ..found_in_reports(now)
+            };
+            write_senders(keystore, row, found);
+        }
+        Also::Replay => {
+            let found = SendersOf {
+                replays: vec![ReplaySeen::of("s0", jiff::civil::date(2026, 3, 2), now)],
+                ..found_in_reports(now)
+            };
+            write_senders(keystore, row, found);
+        }
         Also::InItsOwnZone => seen.leads.push(Lead {
             selector: "s0".parse().unwrap(),
             domain: row.domain(),
@@ -226,12 +242,18 @@ fn write_keys(keystore: &Keystore, folder: &Path, row: &Row) {
 
 /// As the keeper found it in reports.
 fn write_climbing(keystore: &Keystore, row: &Row, climbing: &Climbing) {
-    let day = climbing
-        .acting_since
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .date();
     let found = SendersOf {
-        found: climbing.acting_since,
+        climbing: Some(climbing.clone()),
+        ..found_in_reports(climbing.acting_since)
+    };
+    write_senders(keystore, row, found);
+}
+
+/// Nothing that somebody should look at.
+fn found_in_reports(now: Timestamp) -> SendersOf {
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    SendersOf {
+        found: now,
         from: day,
         to: day,
         reports: 1,
@@ -240,10 +262,14 @@ fn write_climbing(keystore: &Keystore, row: &Row, climbing: &Climbing) {
         other_messages: 0,
         selectors: Vec::new(),
         coverage: None,
+        unknown_selectors: Vec::new(),
         replays: Vec::new(),
-        climbing: Some(climbing.clone()),
+        climbing: None,
         names_below: BTreeSet::new(),
-    };
+    }
+}
+
+fn write_senders(keystore: &Keystore, row: &Row, found: SendersOf) {
     let senders = Senders {
         domains: [(row.domain(), found)].into(),
     };

@@ -25,6 +25,9 @@ pub struct Broken {
     pub problems: Vec<Problem>,
     /// Whether the organisation stays as the file had it when it was last good.
     pub is_kept: bool,
+    /// Of a file that is not used: every word in it that can be a domain, since it may send from
+    /// that.
+    pub names: Vec<DomainName>,
 }
 
 /// A domain that several files have.
@@ -79,6 +82,17 @@ impl Mistakes {
                 .is_some_and(|own| own.as_str() == id)
         };
         self.broken.iter().find(is_it)
+    }
+}
+
+impl Mistakes {
+    /// Domains that somebody may send from, though no organisation has them: those in files that are
+    /// not used, and those that several files have and nobody holds.
+    pub fn may_send(&self) -> impl Iterator<Item = &DomainName> {
+        let contested = self.contested.iter();
+        let contested = contested.filter(|one| one.holder.is_none() && !one.senders.is_empty());
+        let broken = self.broken.iter().flat_map(|one| &one.names);
+        broken.chain(contested.map(|one| &one.domain))
     }
 }
 

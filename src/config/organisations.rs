@@ -7,7 +7,7 @@ mod focus;
 mod senders;
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     ffi::{OsStr, OsString},
     fs::{self, File},
     io,
@@ -88,6 +88,8 @@ struct Known {
 /// A file of which something has to be told, and what could be made of it all the same.
 struct Faulty {
     organisation: Option<Arc<Organisation>>,
+    /// Words in it that can be domains.
+    names: Vec<DomainName>,
     report: Report,
 }
 
@@ -201,6 +203,11 @@ impl Taken {
                 file: path,
                 problems: faulty.report.into_problems(),
                 is_kept: before.is_some(),
+                names: if before.is_some() {
+                    Vec::new()
+                } else {
+                    faulty.names
+                },
             }),
         }
     }
@@ -299,17 +306,17 @@ impl Folder {
             // What is in the file is checked all the same.
             "x".parse().expect("this is an id")
         });
-        let (read, stamp) = match source::read_text(&self.handle, name, &path) {
-            Ok((text, stamp)) => {
-                let root = source::parse(&site, &text, &report);
-                let read = root.map(|root| read_organisation(root, id, surroundings, &report));
-                (read, stamp)
-            }
+        let (text, stamp) = match source::read_text(&self.handle, name, &path) {
+            Ok((text, stamp)) => (Some(text), stamp),
             Err(fault) => {
                 report.problem(&site, fault);
                 (None, None)
             }
         };
+        let root = text
+            .as_ref()
+            .and_then(|text| source::parse(&site, text, &report));
+        let read = root.map(|root| read_organisation(root, id, surroundings, &report));
         match read {
             Some(read) if report.is_empty() => {
                 let organisation = match known {
@@ -323,6 +330,7 @@ impl Folder {
             }
             read => Err(Box::new(Faulty {
                 organisation: read.map(Arc::new),
+                names: text.as_deref().map(names).unwrap_or_default(),
                 report,
             })),
         }
@@ -390,6 +398,14 @@ impl Folder {
         });
         written.map_or_else(|| file.child("domains"), |(_, site)| site)
     }
+}
+
+/// The words that can be domains, wherever they stand and whether the file is TOML or not.
+fn names(text: &str) -> Vec<DomainName> {
+    let is_between = |c: char| c.is_whitespace() || "\"',[]{}=#@".contains(c);
+    let words = text.split(is_between).filter(|word| word.contains('.'));
+    let names: BTreeSet<DomainName> = words.filter_map(|word| word.parse().ok()).collect();
+    names.into_iter().collect()
 }
 
 /// The id that a file gives its organisation.

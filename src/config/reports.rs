@@ -46,7 +46,7 @@ pub struct ReportSettings {
 pub struct ReportLimits {
     /// Octets of a message, and of anything else that has to be held whole.
     pub message: usize,
-    /// Octets that everything in one file may expand to.
+    /// Octets that everything in one file may expand to; in an mbox, some for each octet beside that.
     pub expanded: usize,
     /// Rows of a report.
     pub records: usize,

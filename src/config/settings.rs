@@ -482,7 +482,7 @@ impl Loaded {
         let names = organisations.flat_map(|one| one.domains.iter().chain(&one.parked));
         Claims {
             domains: names.cloned().collect(),
-            below: SendersBelow::of(&self.organisations),
+            below: SendersBelow::of(&self.organisations, &self.mistakes),
         }
     }
 }

@@ -205,6 +205,8 @@ mod tests {
         let climbed = Climbed {
             found: later(2),
             climbing: Some(climbing),
+            unknown_selectors: Vec::new(),
+            replays: Vec::new(),
         };
         let mut sightings = Sightings::default();
         sightings

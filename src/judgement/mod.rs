@@ -8,6 +8,7 @@
 //! It looks at no file, no clock and no DNS. A surface that can't ask the signer passes none,
 //! and says so itself: what is not live may then have mail.
 
+mod alarms;
 mod climbing;
 mod news;
 mod sentences;
@@ -26,6 +27,7 @@ pub use self::{
 use crate::{
     dns::Code,
     keys::{Actor, Delegations, KeyEntry, Situation, Way, What},
+    keystore::{ReplaySeen, StrangeKey},
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerFacts,
     organisation::{Action, Organisation, Policy},
@@ -110,6 +112,10 @@ pub enum Fact {
     Held(Hold),
     /// Another DMARC record should be there.
     Advised(Advised),
+    /// By reports, mail passes with a key in a zone of ours that nobody knows.
+    UnknownSelector(StrangeKey),
+    /// By reports, far more mail passes with a key of ours than was signed with it.
+    Replay(ReplaySeen),
     /// SPF or DMARC of a domain is missing or wrong.
     Policy {
         /// What is wrong.
@@ -139,6 +145,8 @@ impl Fact {
             Self::Held(hold) => climbing::word(hold.code),
             Self::Advised(advised) if advised.is_step_back => "dmarc.step_back",
             Self::Advised(_) => "dmarc.publish",
+            Self::UnknownSelector(_) => alarms::UNKNOWN_SELECTOR,
+            Self::Replay(_) => alarms::REPLAY,
             Self::Policy { code, .. } => code.as_str(),
         }
     }
@@ -417,6 +425,16 @@ impl Matter {
     pub fn sentence(&self, organisation: &OrganisationId, language: Language) -> String {
         sentences::sentence(self, organisation, language)
     }
+}
+
+/// What is in records and in names that others chose, so that nothing in it looks typed.
+fn harmless(text: &str) -> String {
+    let shown = |character: char| match character {
+        '`' => '\'',
+        other if other.is_control() => ' ',
+        other => other,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Mail that is not signed, by what is done with it.

@@ -3,7 +3,9 @@
 //! A sentence says what is so, and then who has to do what. What is typed stands between
 //! backquotes.
 
-use super::{Advised, Fact, Hold, Matter};
+use jiff::Timestamp;
+
+use super::{Advised, Fact, Hold, Matter, alarms, harmless};
 use crate::{
     dns::Code,
     keys::{Actor, Way, What},
@@ -23,6 +25,9 @@ pub(super) fn sentence(
     match &matter.fact {
         Fact::Held(hold) => return of_hold(matter, hold, language),
         Fact::Advised(advised) => return of_advised(matter, advised, organisation, language),
+        Fact::UnknownSelector(_) | Fact::Replay(_) => {
+            return of_alarm(matter, organisation, language);
+        }
         _ => {}
     }
     let (english, dutch) = of_fact(matter);
@@ -42,12 +47,8 @@ pub(super) fn sentence(
     let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
     let domain = named(matter.domain.as_ref().map(DomainName::as_str));
     let key = named(matter.selector.as_ref().map(Selector::as_str));
-    let since = matter
-        .since
-        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
-    let when = matter
-        .when
-        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());
+    let told = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M").to_string();
+    let (since, when) = (matter.since.map(told), matter.when.map(told));
     let retire = match &matter.domain {
         None => format!("zegel org retire {organisation}"),
         Some(domain) => format!("zegel org retire {organisation} --domain {domain}"),
@@ -121,7 +122,7 @@ fn of_fact(matter: &Matter) -> Sentence {
         ),
         Fact::Policy { code, .. } => of_policy(*code),
         // They have sentences of their own.
-        Fact::Held(_) | Fact::Advised(_) => ("", ""),
+        Fact::Held(_) | Fact::Advised(_) | Fact::UnknownSelector(_) | Fact::Replay(_) => ("", ""),
         Fact::NotLooked => (
             "Nobody has looked at the DNS of {organisation} since {since}. See that `zegel keeper` runs.",
             "Sinds {since} heeft niemand naar de DNS van {organisation} gekeken. Zorg dat `zegel keeper` draait.",
@@ -143,6 +144,17 @@ fn of_no_key(level: Level) -> Sentence {
             "{domain} has no key, so its mail is not signed. The keeper makes one, or `zegel key generate {organisation}`.",
             "{domain} heeft geen sleutel, dus de mail wordt niet ondertekend. De keeper maakt er een, of `zegel key generate {organisation}`.",
         ),
+    }
+}
+
+/// They are always about a domain.
+fn of_alarm(matter: &Matter, organisation: &OrganisationId, language: Language) -> String {
+    match (&matter.fact, &matter.domain) {
+        (Fact::UnknownSelector(key), Some(domain)) => alarms::of_strange_key(key, domain, language),
+        (Fact::Replay(replay), Some(domain)) => {
+            alarms::of_replay(replay, (organisation, domain), language)
+        }
+        _ => String::new(),
     }
 }
 
@@ -254,16 +266,6 @@ fn of_advised(
     } else {
         format!("DMARC of {domain}: {text}. {who} {record}.")
     }
-}
-
-/// What is in records and in names that others chose, so that nothing in it looks typed.
-fn harmless(text: &str) -> String {
-    let shown = |character: char| match character {
-        '`' => '\'',
-        other if other.is_control() => ' ',
-        other => other,
-    };
-    text.chars().map(shown).collect()
 }
 
 /// Whether this is wrong with SPF or DMARC and asks for someone. What could be better, such as

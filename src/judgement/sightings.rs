@@ -1,6 +1,6 @@
 //! What the keeper saw of SPF and DMARC, as matters.
 
-use super::{Fact, Judgement, Matter, Witness, climbing, sentences};
+use super::{Fact, Judgement, Matter, Witness, alarms, climbing, sentences};
 use crate::{
     dns::Code,
     keys::Actor,
@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Judgement {
-    /// With what the keeper saw of the policies of its domains, and how far they have come on the
-    /// ladder of DMARC.
+    /// With what the keeper saw of the policies of its domains, how far they have come on the
+    /// ladder of DMARC, and what reports show of keys.
     #[must_use]
     pub fn saw(mut self, organisation: &Organisation, sightings: &Sightings) -> Self {
         // What waits would stand before the first key, which has to come first.
@@ -38,6 +38,7 @@ impl Judgement {
                 let is_new = |one: &Matter| !(is_said && one.fact.as_str() == "dmarc.publish");
                 let counts = |one: &Matter| is_new(one) && (is_live || one.level != Level::Waits);
                 self.matters.extend(matters.filter(counts));
+                self.matters.extend(alarms::matters(domain, climbed));
             }
         }
         self.sort();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Judgement, Matter};
+use super::{Judgement, Matter, alarms};
 use crate::{
     names::{DomainName, OrganisationId, Selector},
     observe::status::SignerStatus,
@@ -69,6 +69,19 @@ impl Judgement {
             level: self.level,
             matters: matters.map(|matter| matter.told(organisation)).collect(),
         }
+    }
+}
+
+impl ToldMatter {
+    /// Which domain it is about; none: the organisation.
+    pub fn domain(&self) -> Option<&DomainName> {
+        self.domain.as_ref()
+    }
+
+    /// Whether reports show that a key of a stranger signs, or mail that was not signed: it may not
+    /// be hidden by what is worse.
+    pub fn is_reported_key(&self) -> bool {
+        [alarms::UNKNOWN_SELECTOR, alarms::REPLAY].contains(&self.what.as_str())
     }
 }
 

@@ -513,4 +513,82 @@ mod tests {
         let later = super::keys(&findings[..1], &before, at(9));
         assert_eq!(later[0].findings[0].since, at(5));
     }
+
+    /// A resolver that says of every name that it has no such record, and nothing of one name.
+    fn resolver_without(silent: &'static [u8]) -> std::net::SocketAddr {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut octets = [0; 4096];
+            while let Ok((length, client)) = socket.recv_from(&mut octets) {
+                let question = &octets[12..length];
+                if question.starts_with(silent) {
+                    continue;
+                }
+                let end = question.iter().position(|octet| *octet == 0).unwrap() + 5;
+                let mut answer = octets[..2].to_vec();
+                answer.extend([0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]);
+                answer.extend(&question[..end]);
+                let _ = socket.send_to(&answer, client);
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn a_name_that_never_answers_keeps_no_other_domain_from_being_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = Keystore::create(&folder.path().join("keys")).unwrap();
+        let id: OrganisationId = "een".parse().unwrap();
+        let mut organisation = Organisation::without_file(&id);
+        let domains = ["een.example", "twee.example"];
+        organisation.domains = domains.iter().map(|name| name.parse().unwrap()).collect();
+        let reported = |below: &str| {
+            serde_json::json!({
+                "found": at(1), "from": "2026-01-01", "to": "2026-01-02", "reports": 1,
+                "streams": [], "others": 0, "other_messages": 0, "names_below": [below],
+            })
+        };
+        let below = ["stil.een.example", "mail.twee.example"];
+        let senders = serde_json::json!({
+            "domains": {domains[0]: reported(below[0]), domains[1]: reported(below[1])},
+        });
+        let senders: Senders = serde_json::from_value(senders).unwrap();
+        keystore.keep_senders(&id, &senders).unwrap();
+        let resolver = resolver_without(b"\x04stil\x03een");
+        let resolvers = crate::config::Resolvers::Addresses(vec![resolver]);
+        let observer = crate::dns::Observer::new(&resolvers, crate::dns::Limits::default());
+        let round = observer.unwrap().round();
+        let part = part();
+        let timing = Timing {
+            check_every: Duration::from_mins(1),
+            settle: Duration::ZERO,
+            drain: Duration::ZERO,
+            longest_expiry: Duration::ZERO,
+            rotate_every: Duration::from_hours(24 * 365),
+            lead_time: Duration::ZERO,
+        };
+        let look = PolicyLook {
+            organisation: &organisation,
+            part: &part,
+            below: &SendersBelow::default(),
+            timing: &timing,
+            findings: &[],
+            leads: &[],
+            is_asked: true,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let policies = Policies::new(keystore.clone());
+        let looked = runtime.block_on(policies.look(&look, &round, Lane::Quick));
+        looked.unwrap();
+        let seen = keystore.sightings(&id).unwrap();
+        let known: Vec<&BTreeMap<String, bool>> =
+            seen.domains.values().map(|one| &one.below).collect();
+        // The first is not known, and the second is not there.
+        let there = BTreeMap::from([(below[1].to_owned(), false)]);
+        assert_eq!(known, [&BTreeMap::new(), &there]);
+    }
 }

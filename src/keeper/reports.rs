@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{oneshot, watch},
     time::{sleep, timeout},
@@ -90,7 +91,8 @@ impl Watch {
                 match aside(move || sort(&now, &keystore)).await {
                     Some(Ok(now)) => {
                         found = now.after(found);
-                        metrics.domains(found.domains.clone());
+                        let now = Timestamp::now().as_second();
+                        metrics.domains(found.domains.clone(), now);
                     }
                     Some(Err(error)) => {
                         tracing::warn!(

@@ -3,15 +3,19 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use jiff::Timestamp;
+
 use crate::{
     evidence::{
         selectors::Seen,
         streams::{Counted, Stream, Window},
     },
     keystore::{
-        Largest, ReplaySeen, SelectorSeen, Senders, SendingStream, StreamPage, StreamPages,
+        Climbed, Largest, ReplaySeen, SelectorSeen, Senders, SendingStream, StrangeKey, StreamPage,
+        StreamPages,
     },
     ladder::facts::Replay,
+    names::DomainName,
     sending::date,
 };
 
@@ -113,10 +117,21 @@ pub(super) fn selectors(seen: &BTreeMap<(String, String), Seen>) -> Vec<Selector
 }
 
 /// Our selectors with which far more mail passes than was signed, those with the most of it.
-pub(super) fn replays(found: &BTreeMap<String, Replay>) -> Vec<ReplaySeen> {
+/// What was so the time before is so since then.
+pub(super) fn replays(
+    found: &BTreeMap<String, Replay>,
+    before: Option<&Climbed>,
+    now: Timestamp,
+) -> Vec<ReplaySeen> {
+    let known = |selector: &str| {
+        let mut known = before.into_iter().flat_map(|before| &before.replays);
+        known.find(|one| one.selector.as_str() == selector)
+    };
     let told = found.iter().filter_map(|(selector, replay)| {
+        let since = known(selector).and_then(|known| known.since);
         Some(ReplaySeen {
             selector: selector.parse().ok()?,
+            since: since.or(Some(now)),
             from: date(replay.from),
             to: date(replay.to),
             passed: replay.passed,
@@ -127,4 +142,80 @@ pub(super) fn replays(found: &BTreeMap<String, Replay>) -> Vec<ReplaySeen> {
     told.sort_by_key(|one| Reverse(one.passed.saturating_sub(one.signed)));
     told.truncate(MOST);
     told
+}
+
+/// Keys that nobody knows, one for each selector, so that each is told once. What was so the time
+/// before is so since then.
+pub(super) fn strange_keys(
+    found: &BTreeMap<(String, String), String>,
+    under: &DomainName,
+    before: Option<&Climbed>,
+    now: Timestamp,
+) -> Vec<StrangeKey> {
+    let mut told: BTreeMap<&str, StrangeKey> = BTreeMap::new();
+    for ((domain, selector), stream) in found {
+        let mut known = before.into_iter().flat_map(|one| &one.unknown_selectors);
+        let known = known.find(|one| one.selector == *selector);
+        let key = || StrangeKey {
+            domain: domain.clone(),
+            selector: selector.clone(),
+            stream: stream.clone(),
+            under: under.clone(),
+            since: known.map_or(now, |known| known.since),
+        };
+        told.entry(selector).or_insert_with(key);
+    }
+    // Those that are known stay, so that none comes and goes.
+    let mut told: Vec<StrangeKey> = told.into_values().collect();
+    told.sort_by_key(|one| one.since);
+    told.truncate(MOST);
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_again_is_so_since_it_was_found_first() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let under: DomainName = "een.example".parse().unwrap();
+        let key = |domain: &str, selector: &str| {
+            let name = (domain.to_owned(), selector.to_owned());
+            (name, format!("dkim:{domain}/{selector}"))
+        };
+        let replay = Replay {
+            from: 1,
+            to: 2,
+            passed: 9_000,
+            signed: 10,
+        };
+        let told = |found: Vec<_>, before: Option<&Climbed>, now: i64| Climbed {
+            found: at(now),
+            climbing: None,
+            unknown_selectors: strange_keys(&found.into_iter().collect(), &under, before, at(now)),
+            replays: replays(&[("s1".to_owned(), replay)].into(), before, at(now)),
+        };
+        let since = |told: &Climbed| -> Vec<(String, i64)> {
+            let keys = told.unknown_selectors.iter();
+            keys.map(|one| (one.selector.clone(), one.since.as_second()))
+                .collect()
+        };
+        let first = told(vec![key("een.example", "b")], None, 1);
+        // The same selector in a name below is told once.
+        let found = vec![
+            key("een.example", "a"),
+            key("een.example", "b"),
+            key("sub.een.example", "b"),
+        ];
+        let second = told(found, Some(&first), 2);
+        assert_eq!(since(&second), [("b".to_owned(), 1), ("a".to_owned(), 2)]);
+        assert_eq!(second.replays[0].since, Some(at(1)));
+        // However many are made up, those that are known stay.
+        let many = (0..100).map(|number| key("een.example", &format!("0{number}")));
+        let found = many.chain([key("een.example", "a"), key("een.example", "b")]);
+        let third = told(found.collect(), Some(&second), 3);
+        assert_eq!(third.unknown_selectors.len(), MOST);
+        assert_eq!(since(&third)[..2], since(&second)[..]);
+    }
 }

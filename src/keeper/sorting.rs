@@ -9,7 +9,7 @@ use super::{
     climbing::{climbing, figures},
     hooks::Scene,
     passed::MOST_FACTS,
-    shown::{bound, page, replays, selectors, shown},
+    shown::{bound, page, replays, selectors, shown, strange_keys},
 };
 use crate::{
     config::SendersBelow,
@@ -263,6 +263,7 @@ impl Sorting<'_> {
             None => climbing(&mut facts, &self.ours, sightings, domain, about, now),
         };
         let figures = figures(&facts, climbing.as_ref(), (&organisation.id, domain));
+        let before = sightings.climbed.get(domain);
         let its = SendersOf {
             found: now,
             from: date(today - DAYS + 1),
@@ -274,7 +275,13 @@ impl Sorting<'_> {
             selectors: selectors(&sorted.selectors),
             // Known once all of its domains are.
             coverage: None,
-            replays: replays(&facts.replays),
+            unknown_selectors: strange_keys(
+                &sorted.unknown_selectors,
+                &sorted.policy_domain,
+                before,
+                now,
+            ),
+            replays: replays(&facts.replays, before, now),
             climbing,
             names_below,
         };

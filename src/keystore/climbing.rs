@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::names::DomainName;
+use crate::names::{DomainName, Selector};
 
 /// How far a domain has come, as `zegel dmarc status` says it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -60,6 +60,40 @@ pub struct Held {
     pub since: Timestamp,
 }
 
+/// A key in a zone of ours with which mail passes: it is not ours, and not of a sender that the
+/// operator has named.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StrangeKey {
+    /// The domain in the signature: that of the policy or one below it, as reporters wrote it.
+    pub domain: String,
+    /// The selector, as reporters wrote it.
+    pub selector: String,
+    /// The id of the stream in which it was seen.
+    pub stream: String,
+    /// The domain under whose policy the mail fell.
+    pub under: DomainName,
+    /// Since when the keeper finds it.
+    pub since: Timestamp,
+}
+
+/// Mail that passes with a selector of ours, and that was not signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReplaySeen {
+    /// Which.
+    pub selector: Selector,
+    /// The first of the days, UTC.
+    pub from: Date,
+    /// The last.
+    pub to: Date,
+    /// Messages of these days that passed with it, by reports.
+    pub passed: u64,
+    /// Signatures of it that were made then, on the two days before or on the one after.
+    pub signed: u64,
+    /// Since when the keeper finds it; none in a file of an older version.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+}
+
 /// How far one domain has come, and when that was found out.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 pub struct Climbed {
@@ -68,6 +102,12 @@ pub struct Climbed {
     /// None if nobody knows which record it has.
     #[serde(default)]
     pub climbing: Option<Climbing>,
+    /// Keys in its zone that sign, and that nobody knows.
+    #[serde(default)]
+    pub unknown_selectors: Vec<StrangeKey>,
+    /// Its selectors with which far more mail passes than was signed.
+    #[serde(default)]
+    pub replays: Vec<ReplaySeen>,
 }
 
 /// Of the same file, what tells how an organisation stands.
@@ -75,6 +115,35 @@ pub struct Climbed {
 pub(super) struct AllClimbed {
     #[serde(default)]
     pub(super) domains: BTreeMap<DomainName, Climbed>,
+}
+
+#[cfg(test)]
+impl StrangeKey {
+    /// With the selector `old2019`.
+    pub(crate) fn of(domain: &str, now: Timestamp) -> Self {
+        Self {
+            domain: domain.to_owned(),
+            selector: "old2019".to_owned(),
+            stream: format!("dkim:{domain}/old2019"),
+            under: domain.parse().unwrap(),
+            since: now,
+        }
+    }
+}
+
+#[cfg(test)]
+impl ReplaySeen {
+    /// On one day.
+    pub(crate) fn of(selector: &str, day: Date, now: Timestamp) -> Self {
+        Self {
+            selector: selector.parse().unwrap(),
+            from: day,
+            to: day,
+            passed: 32_100,
+            signed: 4_000,
+            since: Some(now),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ use jiff::Timestamp;
 pub use self::{
     alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
-    climbing::{Climbed, Climbing, Held},
+    climbing::{Climbed, Climbing, Held, ReplaySeen, StrangeKey},
     counts::{CountsStamp, StampedCounts},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
@@ -78,8 +78,7 @@ pub use self::{
     restoring::Restored,
     sealing::{Lying, make_sealing_key},
     senders::{
-        Coverage, Largest, ReplaySeen, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage,
-        StreamPages,
+        Coverage, Largest, SelectorSeen, Senders, SendersOf, SendingStream, StreamPage, StreamPages,
     },
     sightings::{DomainSighting, FindingSeen, KeySighting, Sightings},
     streams::StreamWord,

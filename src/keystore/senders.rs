@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Keystore, KeystoreError,
-    climbing::Climbing,
+    climbing::{Climbing, ReplaySeen, StrangeKey},
     files::Secrecy,
     sightings::{file, keep},
 };
@@ -51,6 +51,9 @@ pub struct SendersOf {
     /// How much of the mail with its selectors reports tell of; none if nobody can tell.
     #[serde(default)]
     pub coverage: Option<Coverage>,
+    /// Keys in its zone that sign, and that nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_selectors: Vec<StrangeKey>,
     /// Its selectors with which far more mail passes than was signed.
     #[serde(default)]
     pub replays: Vec<ReplaySeen>,
@@ -99,21 +102,6 @@ impl fmt::Display for Coverage {
             "reports tell of {percent} %{more} of {signed} signatures, on {days} days"
         )
     }
-}
-
-/// Mail that passes with a selector of ours, and that was not signed.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct ReplaySeen {
-    /// Which.
-    pub selector: Selector,
-    /// The first of the days, UTC.
-    pub from: Date,
-    /// The last.
-    pub to: Date,
-    /// Messages of these days that passed with it, by reports.
-    pub passed: u64,
-    /// Signatures of it that were made then, on the two days before or on the one after.
-    pub signed: u64,
 }
 
 /// What receivers report of mail that is signed with a selector.

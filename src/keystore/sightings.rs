@@ -151,7 +151,7 @@ pub(super) fn file(organisation: &OrganisationId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keystore::{Climbing, Senders, SendersOf};
+    use crate::keystore::{Climbing, Senders, SendersOf, StrangeKey};
 
     #[test]
     fn how_far_a_domain_has_come_is_read_with_the_rest() {
@@ -174,6 +174,7 @@ mod tests {
             other_messages: 0,
             selectors: Vec::new(),
             coverage: None,
+            unknown_selectors: vec![StrangeKey::of("een.example", now)],
             replays: Vec::new(),
             climbing: Some(Climbing::of("publish", &[], now)),
             names_below: BTreeSet::new(),
@@ -185,7 +186,9 @@ mod tests {
         keystore.keep_senders(&id, &senders).unwrap();
         assert!(!view.has_same_sightings(&id, &stamp));
         let (seen, _) = view.sightings(&id).unwrap();
-        assert_eq!(seen.climbed[&domain].climbing, found.climbing);
+        let climbed = &seen.climbed[&domain];
+        assert_eq!(climbed.climbing, found.climbing);
+        assert_eq!(climbed.unknown_selectors, found.unknown_selectors);
         // It is not kept twice.
         keystore.keep_sightings(&id, &seen).unwrap();
         let kept = folder.path().join("keys/keeper.seen/een.json");

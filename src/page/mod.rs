@@ -430,7 +430,8 @@ fn pack_of(
 ) -> Result<Pack, String> {
     let keys = keystore(snapshot)?.read_public_keys(&organisation.id, needs_public_key);
     let keys = keys.map_err(|error| error.to_string())?;
-    let below = SendersBelow::of_one(organisation, snapshot.organisations());
+    let mistakes = &snapshot.loaded().mistakes;
+    let below = SendersBelow::of_one(organisation, snapshot.organisations(), mistakes);
     Handover::new(
         &snapshot.by_files(organisation),
         &below,

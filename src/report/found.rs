@@ -83,6 +83,9 @@ pub(super) trait Open {
     /// Refuses what is at this place.
     fn refuse(&self, place: &Place, reason: Reason, sink: &mut Sink<'_>);
 
+    /// A message of so many octets of the file itself comes next.
+    fn comes(&self, octets: u64);
+
     /// Octets of a message.
     fn message_limit(&self) -> u64;
 

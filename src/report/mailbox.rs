@@ -85,6 +85,10 @@ fn one(
     if too_large {
         return opening.refuse(place, Reason::LimitMessage, sink);
     }
+    // What comes out of an archive was expanded itself.
+    if layers.deep == 0 && layers.is_first_message() {
+        opening.comes(octets.len() as u64);
+    }
     let mut noted = false;
     message::open(octets, opening, place, layers, &mut |place, found| {
         noted = true;

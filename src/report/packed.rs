@@ -24,6 +24,9 @@ const MOST_ENTRIES: u64 = 10_000;
 /// Reports and refusals of one file, or of one message of an mbox.
 const FINDINGS: u64 = 1_000;
 const AFTER_FINDINGS: u64 = FINDINGS + 1;
+/// For each octet of an mbox, so many may be expanded beside [`Limits::expanded`]: an archive of
+/// years is one file. Reports expand to some twelve, and what is packed to do harm to a thousand.
+const OF_MAILBOX: u64 = 32;
 
 /// Reads the reports in files.
 #[derive(Clone, Debug, Default)]
@@ -202,6 +205,12 @@ impl Open for Opening<'_> {
         let number = if first { 1 } else { self.parts.get() + 1 };
         self.parts.set(number);
         number
+    }
+
+    fn comes(&self, octets: u64) {
+        let more = octets.saturating_mul(OF_MAILBOX);
+        let budget = self.budget.get().saturating_add(more);
+        self.budget.set(budget.min(self.reading.limits.expanded));
     }
 
     fn message_limit(&self) -> u64 {

@@ -100,7 +100,7 @@ pub(super) fn reason_of(error: &io::Error, otherwise: Reason) -> Reason {
 pub struct Limits {
     /// Octets of a message, and of anything else that has to be held whole.
     pub message: u64,
-    /// Octets that everything in one file may expand to.
+    /// Octets that everything in one file may expand to; in an mbox, some for each octet beside that.
     pub expanded: u64,
     /// Rows of a report.
     pub records: u64,

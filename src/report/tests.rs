@@ -366,6 +366,53 @@ fn a_message_in_an_mbox_has_a_number() {
     assert_eq!(numbers, [(1, true), (2, false), (3, true)]);
 }
 
+/// An archive of years is one file; who packs to do harm gains nothing by it.
+#[test]
+fn an_mbox_expands_by_what_it_has_and_a_bomb_in_it_does_not() {
+    let octets = one();
+    let limits = Limits {
+        expanded: 2 * octets.len() as u64,
+        ..Limits::default()
+    };
+    let reading = Reading {
+        limits,
+        ..reading()
+    };
+    let mail = |packed: &[u8]| {
+        let text = base64(packed);
+        format!(
+            "From a\nContent-Type: application/gzip\nContent-Transfer-Encoding: base64\n\n{text}\n\n"
+        )
+    };
+    let read = |mailbox: &[u8]| -> Vec<bool> {
+        let found = read_with(&reading, mailbox);
+        found
+            .iter()
+            .map(|(_, found)| matches!(found, Found::Report(_)))
+            .collect()
+    };
+    let many = mail(&gzip(octets.as_bytes())).repeat(50);
+    assert_eq!(read(many.as_bytes()), [true; 50]);
+    // Packed as a whole it is one thing that expands.
+    assert!(read(&gzip(many.as_bytes())).contains(&false));
+    // Each of these expands to a hundred times as much as the mbox has.
+    let blanks = " ".repeat(1 << 20) + "</feedback>";
+    let bomb = octets.replace("</feedback>", &blanks);
+    let limits = Limits {
+        expanded: 3 << 20,
+        ..limits
+    };
+    let reading = Reading {
+        limits,
+        ..reading.clone()
+    };
+    let bombs = mail(&gzip(bomb.as_bytes())).repeat(20);
+    let found = read_with(&reading, bombs.as_bytes());
+    let is_read = |(_, found): &&(_, Found)| matches!(found, Found::Report(_));
+    let number = found.iter().filter(is_read).count();
+    assert!((2..6).contains(&number), "{number}");
+}
+
 #[test]
 fn damage_is_told_apart() {
     let octets = one();

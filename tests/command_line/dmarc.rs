@@ -1,6 +1,6 @@
 //! `zegel dmarc status`: from reports and a record in the DNS to the next record.
 
-use std::{collections::HashMap, fmt::Write as _, fs};
+use std::{collections::HashMap, fmt::Write as _, fs, net::UdpSocket};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -368,4 +368,49 @@ fn what_is_reported_is_compared_with_what_was_signed() {
     let (found, _) = today();
     assert!(alarms(&found).is_empty(), "{found}");
     assert_eq!(found["evidence"]["coverage"], 0.5);
+}
+
+/// Nobody waits for minutes, and what the keeper knew lately counts.
+#[test]
+fn where_no_resolver_answers_the_record_is_the_one_that_the_keeper_knew() {
+    let setup = Setup::with_key();
+    // It takes all questions, and answers none.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let resolver = silent.local_addr().unwrap();
+    let text = format!(
+        "[keystore]\npath = \"{}\"\n[keeper]\nresolvers = [\"{resolver}\"]\n\
+         [reports]\nstate = \"{}\"\n",
+        setup.path("keys").display(),
+        setup.path("reports").display()
+    );
+    setup.write("zegel.toml", &text);
+    let names: Vec<String> = (0..50).map(|place| format!("d{place}.example")).collect();
+    let list = names.join("\", \"");
+    setup.write("orgs.d/vijftig.toml", &format!("domains = [\"{list}\"]\n"));
+    let seen = |hours: i64| {
+        let checked = Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        serde_json::json!({
+            "checked": checked, "spf": null, "findings": [],
+            "dmarc": ["v=DMARC1; p=reject"], "dmarc_owner": null,
+        })
+    };
+    let seen = serde_json::json!({"domains": {"d0.example": seen(1), "d1.example": seen(100)}});
+    fs::create_dir(setup.path("keys/keeper.seen")).unwrap();
+    setup.write("keys/keeper.seen/vijftig.json", &seen.to_string());
+    let document = setup.run(["dmarc", "status", "vijftig", "--json"]).json();
+    let known = domain(&document, "d0.example");
+    assert_eq!(known["published"], "v=DMARC1; p=reject", "{known}");
+    assert_eq!(known["step"], "reject");
+    let problem = known["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("the DNS gives no answer for now: ")
+            && problem.contains("; this is what the keeper knew at "),
+        "{problem}"
+    );
+    // What is older says nothing, and so does what was never seen.
+    for name in &names[1..] {
+        let unknown = domain(&document, name);
+        assert_eq!(unknown["published"], Value::Null, "{unknown}");
+        assert_eq!(unknown["holds"][0]["code"], "unknown_record");
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use zegel::{
-    config::SendersBelow,
+    config::{Mistakes, SendersBelow},
     handover::{DomainTasks, Format, Pack, PolicyKind, PolicyPack},
     keys::Task,
     organisation::Organisation,
@@ -202,9 +202,13 @@ fn a_parked_domain_waits_for_the_record_of_the_one_below() {
                 ..Organisation::without_file(&"een-ander".parse().unwrap())
             }));
         } else {
-            assert!(SendersBelow::of(&all).names(&parked).is_empty());
+            assert!(
+                SendersBelow::of(&all, &Mistakes::default())
+                    .names(&parked)
+                    .is_empty()
+            );
         }
-        fixture.below = SendersBelow::of(&all);
+        fixture.below = SendersBelow::of(&all, &Mistakes::default());
         let pack = fixture.domain_pack(&parked, None);
         let text = pack.render(Format::Text, Language::English);
         assert_eq!(text.contains("v=DMARC1"), !another, "{text}");
@@ -212,7 +216,10 @@ fn a_parked_domain_waits_for_the_record_of_the_one_below() {
     }
     let domains = &mut fixture.organisation.domains;
     domains.push("post.oud-voorbeeld.nl".parse().unwrap());
-    fixture.below = SendersBelow::of(&[Arc::new(fixture.organisation.clone())]);
+    fixture.below = SendersBelow::of(
+        &[Arc::new(fixture.organisation.clone())],
+        &Mistakes::default(),
+    );
     let records = |fixture: &Fixture| {
         let pack = fixture.domain_pack(&parked, None);
         let DomainTasks::Parked { records, asked, .. } = &pack.domains[0].tasks else {

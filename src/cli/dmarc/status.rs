@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     str::FromStr,
+    time::Duration,
 };
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::told::{self, Document, ToldDomain, tell};
 use crate::{
@@ -14,15 +15,15 @@ use crate::{
         context::{Context, organisation},
         day::Day,
         failure::Failure,
-        look::in_one_round,
+        look::in_one_round_within,
         report::{sending_advice, state_advice},
         status::Status,
     },
     config::{Loaded, SendersBelow},
     dns::{DnsError, Observer},
     evidence::{Store, rollup::DAY},
-    keystore::{Coverage, Keystore},
-    ladder::{Subject, advise, facts::MOST_NAMES, record::Published},
+    keystore::{Coverage, Keystore, Sightings},
+    ladder::{ADVICE_DAYS, Subject, advise, facts::MOST_NAMES, record::Published},
     names::{DomainName, OrganisationId},
     organisation::Organisation,
     sending::{Climb, Covered, Ours, climb, signatures},
@@ -84,6 +85,13 @@ impl FromStr for Assumed {
         })
     }
 }
+
+/// How long all questions together may take at least, and how much longer for each name: 5,000
+/// domains take some seconds where resolvers answer.
+const LEAST_TIME: Duration = Duration::from_secs(20);
+const TIME_OF_NAME: Duration = Duration::from_millis(5);
+/// What the keeper saw is good for so long.
+const KEEPER_SAW: SignedDuration = SignedDuration::from_hours(24 * ADVICE_DAYS as i64);
 
 /// The domain that a record belongs to, and the record; none if there is none.
 type Found = Result<Option<(String, Vec<String>)>, DnsError>;
@@ -162,7 +170,7 @@ pub(super) fn ask<'a>(
         .collect();
     let names: BTreeSet<&DomainName> = all.iter().map(|(_, domain, _)| *domain).collect();
     // Those of other organisations, for which a domain above them has to wait.
-    let below = SendersBelow::of(&loaded.organisations);
+    let below = SendersBelow::of(&loaded.organisations, &loaded.mistakes);
     let parked = all.iter().filter(|(_, _, parked)| *parked);
     let others: BTreeSet<&DomainName> = parked
         .flat_map(|(_, domain, _)| below.names(domain))
@@ -170,23 +178,70 @@ pub(super) fn ask<'a>(
         .collect();
     let names: BTreeSet<&DomainName> = names.union(&others).copied().collect();
     let names = names.into_iter().filter(|name| !found.contains_key(*name));
-    let names: Vec<DomainName> = names.cloned().collect();
-    if !names.is_empty() {
-        let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
-        found.extend(in_one_round(&observer, names, |round, name| async move {
-            let records = round.dmarc(name.as_str()).await;
-            (name, records)
-        })?);
-    }
+    found.extend(look_up(loaded, names.cloned().collect())?);
     let asked = all.into_iter().map(|(organisation, domain, parked)| {
         Asked::new(organisation, (domain, parked), found.get(domain))
     });
     let mut asked: Vec<Asked<'_>> = asked.collect();
+    remember(loaded, &mut asked)?;
     let others = others.into_iter();
     let others = others.filter(|name| has_own(name, found.get(*name)));
     let others: Vec<DomainName> = others.cloned().collect();
     keep_apart(&below, &mut asked, &others);
     Ok(asked)
+}
+
+/// What the DNS says of these, also where nobody has answered in time.
+fn look_up(
+    loaded: &Loaded,
+    names: Vec<DomainName>,
+) -> Result<BTreeMap<DomainName, Found>, Failure> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
+    let time = time_for(names.len());
+    let silence = DnsError::Temporary(format!("none within {} s", time.as_secs()));
+    let silent = names
+        .iter()
+        .map(|name| (name.clone(), Err(silence.clone())));
+    let mut found: BTreeMap<DomainName, Found> = silent.collect();
+    found.extend(in_one_round_within(
+        &observer,
+        names,
+        time,
+        |round, name| async move {
+            let records = round.dmarc(name.as_str()).await;
+            (name, records)
+        },
+    )?);
+    Ok(found)
+}
+
+fn time_for(names: usize) -> Duration {
+    let names = u32::try_from(names).unwrap_or(u32::MAX);
+    LEAST_TIME + TIME_OF_NAME.saturating_mul(names)
+}
+
+/// Where the DNS does not answer, the record is the one that the keeper saw, as long as that is
+/// young; and that is said.
+fn remember(loaded: &Loaded, asked: &mut [Asked<'_>]) -> Result<(), Failure> {
+    if asked.iter().all(|one| one.published.is_some()) {
+        return Ok(());
+    }
+    let keystore = loaded.settings.open_keystore()?;
+    let now = Timestamp::now();
+    let mut seen: BTreeMap<&OrganisationId, Sightings> = BTreeMap::new();
+    for one in asked.iter_mut().filter(|one| one.published.is_none()) {
+        let organisation = one.organisation;
+        let id = &organisation.id;
+        // Without them nobody can tell, and that is said.
+        let sightings = seen
+            .entry(id)
+            .or_insert_with(|| keystore.sightings(id).unwrap_or_default());
+        one.remember(sightings, now);
+    }
+    Ok(())
 }
 
 /// Whether a domain has a record of its own that receivers use.
@@ -310,10 +365,12 @@ fn find_nonexistent(
     if !all.is_empty() {
         let all: Vec<String> = all.into_iter().collect();
         let observer = Observer::of_resolvers(&loaded.settings.keeper)?;
-        there.extend(in_one_round(&observer, all, |round, name| async move {
+        let time = time_for(all.len());
+        let answers = in_one_round_within(&observer, all, time, |round, name| async move {
             let found = round.has_address(&name).await.ok();
             (name, found)
-        })?);
+        })?;
+        there.extend(answers);
     }
     for (owner, names) in names {
         let missing: Option<BTreeSet<String>> = names
@@ -358,6 +415,25 @@ impl<'a> Asked<'a> {
             problem,
             waits_for: None,
         }
+    }
+
+    /// The DNS did not answer: what the keeper saw counts, if it is young.
+    fn remember(&mut self, sightings: &Sightings, now: Timestamp) {
+        let seen = sightings.domains.get(self.domain);
+        let seen = seen.filter(|seen| now.duration_since(seen.checked) <= KEEPER_SAW);
+        let Some((seen, texts)) = seen.and_then(|seen| Some((seen, seen.dmarc.as_ref()?))) else {
+            return;
+        };
+        let owner = seen.dmarc_owner.as_ref().and_then(|one| one.parse().ok());
+        let published = Published::new(texts);
+        self.owner = owner.unwrap_or_else(|| self.domain.clone());
+        self.is_broken = !texts.is_empty() && published.text.is_none();
+        self.published = Some(published);
+        let why = self.problem.take().unwrap_or_default();
+        let checked = seen.checked.strftime("%Y-%m-%d %H:%M");
+        self.problem = Some(format!(
+            "{why}; this is what the keeper knew at {checked} UTC"
+        ));
     }
 
     /// Whose reports tell of it. Of mail from a domain above, one that never sends has nothing.

@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &RecordsArguments, context: &mut Context) -> Result
     let id = arguments.organisation.as_deref().unwrap_or_default();
     let keystore = keystore(arguments, &loaded, context)?;
     let organisation = &*context::organisation_or_gone(&loaded, &keystore, id)?;
-    let below = SendersBelow::of_one(organisation, &loaded.organisations);
+    let below = SendersBelow::of_one(organisation, &loaded.organisations, &loaded.mistakes);
     let pack = pack(&loaded, &keystore, (organisation, &below), &scope)?;
     let language = arguments.lang.unwrap_or(organisation.language);
     if arguments.json {

@@ -1,17 +1,23 @@
 //! What of DMARC reports somebody should look at.
 
 use super::{ALERTS, duration};
-use crate::observe::status::{ReplayedSelector, ReportFigures, UnknownSelectors, WeakerSelector};
+use crate::{
+    cli::judging::Judgements,
+    observe::status::{ReplayedSelector, ReportFigures, UnknownSelectors, WeakerSelector},
+};
 
 /// Reports come every day, from some receivers every week. As in the alert.
 const REPORTS_ARE_MISSING: u64 = 7 * 24 * 3600;
 /// Where none came for so long, none are expected any more: an archive was read once.
 const REPORTS_HAVE_ENDED: u64 = 60 * 24 * 3600;
+/// The words of a judgement for the same.
+const UNKNOWN: &str = "dkim.unknown_selector";
+const REPLAY: &str = "dkim.replay";
 /// So many domains are named in one line.
 const NAMED: usize = 5;
 
 /// Of keys that sign in our names by DMARC reports, and that nobody knows.
-fn of_unknown_selectors(unknown: &[UnknownSelectors], attention: &mut Vec<String>) {
+fn of_unknown_selectors(unknown: &[&UnknownSelectors], attention: &mut Vec<String>) {
     let all: u64 = unknown.iter().map(|one| one.number).sum();
     let named = unknown.iter().take(NAMED).map(|one| one.domain.as_str());
     let named: Vec<&str> = named.collect();
@@ -55,7 +61,7 @@ fn of_weaker_selectors(weaker: &[WeakerSelector], attention: &mut Vec<String>) {
 }
 
 /// Of keys of ours with which far more mail passes than was signed.
-fn of_replayed_selectors(replayed: &[ReplayedSelector], attention: &mut Vec<String>) {
+fn of_replayed_selectors(replayed: &[&ReplayedSelector], attention: &mut Vec<String>) {
     for one in replayed.iter().take(NAMED) {
         attention.push(format!(
             "more mail passes with the key {} of {} than was signed with it ({} messages in a week, \
@@ -77,16 +83,35 @@ fn percent(part: u64, whole: u64) -> String {
     format!("{}.{} %", per_mille / 10, per_mille % 10)
 }
 
-/// Of those who read DMARC reports.
-pub(super) fn of_reports(reports: &ReportFigures, now: u64, attention: &mut Vec<String>) {
+/// Whether how an organisation stands tells it of a domain.
+fn is_told(judgements: &Judgements, what: &str, organisation: &str, domain: &str) -> bool {
+    let told = judgements.get(organisation).into_iter();
+    let mut matters = told.flat_map(|told| &told.matters);
+    matters.any(|one| one.what == what && one.domain().is_some_and(|one| one.as_str() == domain))
+}
+
+/// Of those who read DMARC reports; what a judgement tells is not said again.
+pub(super) fn of_reports(
+    reports: &ReportFigures,
+    judgements: &Judgements,
+    now: u64,
+    attention: &mut Vec<String>,
+) {
     if let Some(problem) = &reports.problem {
         attention.push(format!(
             "the keeper can't read the store of DMARC reports: {problem}; see [reports] state in \
              zegel.toml: the user of the keeper has to be in the group of that folder"
         ));
     }
-    of_unknown_selectors(&reports.unknown_selectors, attention);
-    of_replayed_selectors(&reports.replayed_selectors, attention);
+    let is_new = |what: &str, organisation: &str, domain: &str| {
+        !is_told(judgements, what, organisation, domain)
+    };
+    let unknown = reports.unknown_selectors.iter();
+    let unknown = unknown.filter(|one| is_new(UNKNOWN, &one.organisation, &one.domain));
+    of_unknown_selectors(&unknown.collect::<Vec<_>>(), attention);
+    let replayed = reports.replayed_selectors.iter();
+    let replayed = replayed.filter(|one| is_new(REPLAY, &one.organisation, &one.domain));
+    of_replayed_selectors(&replayed.collect::<Vec<_>>(), attention);
     of_weaker_selectors(&reports.weaker_selectors, attention);
     let missing = reports.latest.iter().filter(|one| {
         let age = now.saturating_sub(one.end);

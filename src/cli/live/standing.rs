@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ALERTS, LookError, duration, reported::of_reports};
 use crate::{
     cli::judging::{BEHIND, Judgements},
-    judgement::{SignerReport, Told},
+    judgement::{SignerReport, Told, ToldMatter},
     observe::{
         metrics::OTHER,
         status::{KeeperFigures, KeeperStatus, KeyFigures, Role, SignerFigures, SignerStatus},
@@ -17,6 +17,8 @@ use crate::{
 
 /// For so long a signing failure is news: mail that was put off comes again within it.
 const FAILURE_IS_NEWS: u64 = 3600;
+/// So many lines about keys in reports an organisation has beside its worst.
+const REPORTED: usize = 5;
 /// As the alert ZegelKeeperStale has it.
 const CHECK_IS_OLD: u64 = 6 * 3600;
 
@@ -90,22 +92,23 @@ impl Standing {
             }
         });
         let here = judged.unwrap_or_else(|| Err(String::new()));
-        if let Some(keeper) = &keeper {
-            of_keeper(keeper, here.is_ok(), now, &mut attention);
-        }
+        let is_judged = here.is_ok();
         let judgements = here.unwrap_or_else(|error| {
             if !error.is_empty() {
                 unasked.push(format!("the keys can't be judged: {error}"));
             }
             reported
         });
+        if let Some(keeper) = &keeper {
+            of_keeper(keeper, (is_judged, &judgements), now, &mut attention);
+        }
         let judgements = sorted(judgements);
         let says_so = |one: &SignerFigures| one.configuration_newer_since.is_some();
         if is_behind && !figures.as_ref().is_some_and(says_so) {
             unasked.push(BEHIND.to_owned());
         }
         unasked.append(&mut attention);
-        unasked.extend(judgements.iter().filter_map(Judged::attention));
+        unasked.extend(judgements.iter().flat_map(Judged::attention));
         Self {
             state,
             signer,
@@ -119,17 +122,24 @@ impl Standing {
 }
 
 impl Judged {
-    /// What someone should look at; none if it is well or goes on by itself.
-    fn attention(&self) -> Option<String> {
+    /// What someone should look at: the worst, and beside that what reports show of keys; nothing
+    /// if it is well or goes on by itself.
+    fn attention(&self) -> Vec<String> {
         let is_wanted = self.told.level <= Level::Act;
-        let worst = self.told.matters.first().filter(|_| is_wanted)?;
-        let text = &worst.text.en;
-        let id = &self.organisation;
-        let more = match self.told.matters.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
+        let mut matters = self.told.matters.iter();
+        let Some(worst) = matters.next().filter(|_| is_wanted) else {
+            return Vec::new();
         };
-        Some(format!("{id}: {}: {text}{more}", self.told.level))
+        let reported = matters.filter(|one| one.is_reported_key()).take(REPORTED);
+        let shown: Vec<&ToldMatter> = [worst].into_iter().chain(reported).collect();
+        let id = &self.organisation;
+        let line = |one: &&ToldMatter| format!("{id}: {}: {}", one.level, one.text.en);
+        let mut lines: Vec<String> = shown.iter().map(line).collect();
+        let more = self.told.matters.len() - shown.len();
+        if let Some(first) = lines.first_mut().filter(|_| more > 0) {
+            *first += &format!(" (and {more} more)");
+        }
+        lines
     }
 }
 
@@ -219,10 +229,15 @@ fn of_signer(figures: &SignerFigures, now: u64, attention: &mut Vec<String>) {
     }
 }
 
-/// Of its keys only where no judgement tells of them; none knows of reports.
-fn of_keeper(figures: &KeeperFigures, is_judged: bool, now: u64, attention: &mut Vec<String>) {
+/// Only what no judgement tells.
+fn of_keeper(
+    figures: &KeeperFigures,
+    (is_judged, judgements): (bool, &Judgements),
+    now: u64,
+    attention: &mut Vec<String>,
+) {
     if let Some(reports) = &figures.reports {
-        of_reports(reports, now, attention);
+        of_reports(reports, judgements, now, attention);
     }
     if is_judged {
         return;
@@ -425,7 +440,7 @@ mod tests {
         };
         let said = |reports: &ReportFigures| {
             let mut said = Vec::new();
-            of_reports(reports, NOW, &mut said);
+            of_reports(reports, &Judgements::new(), NOW, &mut said);
             said
         };
         // Of an archive that was read once, none are expected.

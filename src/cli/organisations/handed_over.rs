@@ -66,7 +66,7 @@ pub(super) fn run(
         domain: arguments.domain.clone(),
         delegation: None,
     };
-    let below = SendersBelow::of_one(organisation, &loaded.organisations);
+    let below = SendersBelow::of_one(organisation, &loaded.organisations, &loaded.mistakes);
     let mut tasks = open_tasks(&pack(&loaded, &keystore, (organisation, &below), &scope)?);
     let are_policies_asked = tasks.iter().any(|open| open.selector.is_none());
     // Only records of keys have a date of their own.

@@ -411,7 +411,7 @@ fn prepare(
     make_wanted(keystore, to, &plan.wanted)?;
     let keys = keystore.read_public_keys(&to.id, needs_public_key)?;
     look(&mut moving, loaded, (to, &keys.keyring));
-    let below = SendersBelow::of_one(to, &loaded.organisations);
+    let below = SendersBelow::of_one(to, &loaded.organisations, &loaded.mistakes);
     let pack = Handover::new(to, &below, &keys, &loaded.settings, now).pack(&Scope::default())?;
     let records = serde_json::from_str(&pack.render(Format::Json, Language::English))
         .map_err(|error| Failure::Other(format!("{}: its records: {error}", to.id)))?;

@@ -416,7 +416,7 @@ fn text(
         domain: leaver.domain.cloned(),
         delegation: None,
     };
-    let below = SendersBelow::of_one(organisation, &loaded.organisations);
+    let below = SendersBelow::of_one(organisation, &loaded.organisations, &loaded.mistakes);
     match packs::pack(loaded, keystore, (organisation, &below), &scope) {
         Ok(pack) => pack.render_farewell(arguments.lang.unwrap_or(organisation.language)),
         Err(failure) => {

@@ -1,6 +1,7 @@
 //! The files that a path stands for.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -12,7 +13,8 @@ const DEPTH: usize = 64;
 pub(super) type Walked = Result<PathBuf, (PathBuf, io::Error)>;
 
 /// Hands on every file below `path`, in the order of their names. In a folder, what is no
-/// regular file is left alone, and so is what is still being written into a Maildir.
+/// regular file is left alone. Of a Maildir, so is what is still being written, and what mail
+/// servers keep beside the messages.
 pub(super) fn walk(path: &Path, each: &mut dyn FnMut(Walked)) {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => each(Ok(path.to_owned())),
@@ -48,7 +50,9 @@ fn folder(path: &Path, depth: usize, each: &mut dyn FnMut(Walked)) {
     for (name, kind) in &entries {
         let below = path.join(name);
         if kind.is_file() {
-            each(Ok(below));
+            if !(is_maildir && is_of_server(name)) {
+                each(Ok(below));
+            }
         } else if kind.is_dir() && !(is_maildir && name == "tmp") {
             if depth < DEPTH {
                 folder(&below, depth + 1, each);
@@ -60,6 +64,14 @@ fn folder(path: &Path, depth: usize, each: &mut dyn FnMut(Walked)) {
     }
 }
 
+/// Marks, quotas and indexes of Maildir++, Dovecot and Courier.
+fn is_of_server(name: &OsStr) -> bool {
+    const NAMES: [&str; 3] = ["maildirfolder", "maildirsize", "subscriptions"];
+    const BEGINNINGS: [&[u8]; 2] = [b"dovecot", b"courierimap"];
+    let octets = name.as_encoded_bytes();
+    NAMES.iter().any(|one| name == *one) || BEGINNINGS.iter().any(|one| octets.starts_with(one))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,10 +80,17 @@ mod tests {
     fn what_is_no_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for name in ["cur", "new", "tmp", "a"] {
-            fs::create_dir(root.join(name)).unwrap();
+        for name in ["cur", "new", "tmp", "a", ".Archive/Aggregate/cur"] {
+            fs::create_dir_all(root.join(name)).unwrap();
         }
-        for name in ["cur/2", "new/1", "tmp/3", "a/x"] {
+        fs::create_dir(root.join(".Archive/Aggregate/new")).unwrap();
+        let beside = [
+            "maildirfolder",
+            "dovecot.index.log",
+            ".Archive/Aggregate/maildirfolder",
+        ];
+        let messages = ["cur/2", "new/1", "tmp/3", "a/x", ".Archive/Aggregate/cur/4"];
+        for name in messages.into_iter().chain(beside) {
             fs::write(root.join(name), "").unwrap();
         }
         std::os::unix::fs::symlink(root, root.join("a/loop")).unwrap();
@@ -81,7 +100,7 @@ mod tests {
             let file = file.unwrap();
             found.push(file.strip_prefix(root).unwrap().display().to_string());
         });
-        assert_eq!(found, ["a/x", "cur/2", "new/1"]);
+        assert_eq!(found, [".Archive/Aggregate/cur/4", "a/x", "cur/2", "new/1"]);
         let mut failed = 0;
         for path in ["a/socket", "missing"] {
             walk(&root.join(path), &mut |file| {

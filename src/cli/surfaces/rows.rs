@@ -50,6 +50,10 @@ pub(super) enum Also {
     Held(HoldCode),
     /// The keeper found that someone has to do this about its DMARC record.
     Advised(Action),
+    /// By reports, a key that nobody knows signs in its name.
+    StrangeKey,
+    /// By reports, far more mail passes with its key than was signed with it.
+    Replay,
     /// The keeper saw its keys in its own DNS, and not in the zone of the operator.
     InItsOwnZone,
 }
@@ -90,6 +94,8 @@ pub(super) fn of_fact(fact: &Fact) -> String {
         Fact::Held(hold) => return of_hold(hold.code),
         Fact::Advised(advised) if advised.is_step_back => return of_action(Action::StepBack),
         Fact::Advised(_) => return of_action(Action::Publish),
+        Fact::UnknownSelector(_) => "strange-key",
+        Fact::Replay(_) => "replayed",
     };
     row.to_owned()
 }
@@ -175,6 +181,7 @@ pub(super) fn rows() -> Vec<Row> {
     rows.extend(of_organisations());
     rows.extend(of_files());
     rows.extend(of_ladder());
+    rows.extend(of_reported_keys());
     rows.extend(Code::ALL.into_iter().map(|code| Row {
         id: of_code(code),
         stands: None,
@@ -216,6 +223,16 @@ fn of_ladder() -> Vec<Row> {
         ..row("", &[signs], Level::Well, "")
     });
     holds.chain(advised).chain(nothing).collect()
+}
+
+/// Of what reports show of keys.
+fn of_reported_keys() -> Vec<Row> {
+    let signs = key(State::Active, Why::Signing);
+    let of = |id, what| row(id, &[signs], Level::Act, what);
+    vec![
+        also(Also::StrangeKey, of("strange-key", "dkim.unknown_selector")),
+        also(Also::Replay, of("replayed", "dkim.replay")),
+    ]
 }
 
 /// Of one key and its record.

@@ -241,3 +241,45 @@ fn a_listener_that_came_later_concerns_only_who_names_it() {
     assert_eq!(loaded.mistakes.lines(), [].into());
     assert_eq!(domains(&loaded), [1, 2, 1, 1]);
 }
+
+/// A record of the domain above would have its mail refused as soon as its file is corrected.
+#[test]
+fn whoever_a_file_with_a_mistake_names_may_send_below_a_domain_that_never_does() {
+    let files = [
+        ("zegel.toml", ""),
+        ("orgs.d/a.toml", "domains = []\nparked = [\"rijk.nl\"]"),
+        (
+            "orgs.d/b.toml",
+            "domains = [\"b.rijk.nl\"]\nno_such = [\"x.rijk.nl.\"]",
+        ),
+        (
+            "orgs.d/c.toml",
+            "domains = [\"C.Rijk.nl\", 'c2.rijk.nl'\n# anders.nl",
+        ),
+        ("orgs.d/d.toml", "domains = [\"d.rijk.nl\"]"),
+        ("orgs.d/e.toml", "domains = [\"d.rijk.nl\", \"e.nl\"]"),
+    ];
+    let folder = folder(&files);
+    let mut reader = reader(folder.path());
+    let loaded = reader.load_with([]).unwrap();
+    let waits = |loaded: &Loaded| -> Vec<String> {
+        let claims = loaded.claims();
+        let names = claims.below().names(&"rijk.nl".parse().unwrap());
+        names.iter().map(ToString::to_string).collect()
+    };
+    let expected = ["b.rijk.nl", "c.rijk.nl", "c2.rijk.nl", "d.rijk.nl"];
+    let mut found = waits(&loaded);
+    found.retain(|name| name != "x.rijk.nl");
+    assert_eq!(found, expected);
+    // Nothing counts twice once it is as it should be.
+    fs::write(
+        folder.path().join("orgs.d/b.toml"),
+        "domains = [\"b.rijk.nl\"]",
+    )
+    .unwrap();
+    fs::write(folder.path().join("orgs.d/c.toml"), "domains = [\"c.nl\"]").unwrap();
+    fs::write(folder.path().join("orgs.d/e.toml"), "domains = [\"e.nl\"]").unwrap();
+    let loaded = reader.load_with([]).unwrap();
+    assert_eq!(loaded.mistakes.lines(), [].into());
+    assert_eq!(waits(&loaded), ["b.rijk.nl", "d.rijk.nl"]);
+}

@@ -178,9 +178,9 @@ impl KeeperMetrics {
         self.reports.set(figures);
     }
 
-    /// What reports say of each domain that has some.
-    pub fn domains(&self, domains: Vec<DomainFigures>) {
-        self.reports.set_domains(domains);
+    /// What reports say of each domain that has some, as of `now` in seconds since 1970.
+    pub fn domains(&self, domains: Vec<DomainFigures>, now: i64) {
+        self.reports.set_domains(domains, now);
     }
 
     /// An organisation could not be looked at.

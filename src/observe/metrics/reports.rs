@@ -82,6 +82,8 @@ pub(super) struct Reports(Arc<Mutex<Seen>>);
 struct Seen {
     figures: Option<Arc<ReportFigures>>,
     domains: Arc<[DomainFigures]>,
+    /// When those were found out, in seconds since 1970.
+    sorted: Option<i64>,
 }
 
 impl Reports {
@@ -90,12 +92,14 @@ impl Reports {
         seen.figures = figures.map(Arc::new);
     }
 
-    /// Of all domains with reports; sorted here, and not at each scrape.
-    pub(super) fn set_domains(&self, mut domains: Vec<DomainFigures>) {
+    /// Of all domains with reports, as of `now` in seconds since 1970; sorted here, and not at each
+    /// scrape.
+    pub(super) fn set_domains(&self, mut domains: Vec<DomainFigures>, now: i64) {
         domains.sort_by_cached_key(|one| std::cmp::Reverse(one.urgency()));
         domains.truncate(DOMAINS);
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.domains = domains.into();
+        seen.sorted = Some(now);
     }
 
     pub(super) fn get(&self) -> Option<Arc<ReportFigures>> {
@@ -154,12 +158,34 @@ impl Collector for Reports {
             let end = i64::try_from(one.end).unwrap_or(i64::MAX);
             ConstGauge::new(end).encode(metric.encode_family(&labels)?)?;
         }
+        encode_age(&mut encoder, &figures, seen.sorted)?;
         encode_unknown(&mut encoder, &figures)?;
         encode_weaker(&mut encoder, &figures)?;
         encode_replayed(&mut encoder, &figures)?;
         encode_mail(&mut encoder, &seen.domains)?;
         encode_ladder(&mut encoder, &seen.domains)
     }
+}
+
+/// Whether the rest is of today: what nobody can read any more stays as it was last seen, since a
+/// store that can't be read must not end an alarm.
+fn encode_age(
+    encoder: &mut DescriptorEncoder<'_>,
+    figures: &ReportFigures,
+    sorted: Option<i64>,
+) -> fmt::Result {
+    let help = "0 if the keeper can't read the store of reports: what it says of them is then old";
+    let name = "report_store_readable";
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(i64::from(figures.problem.is_none())).encode(metric)?;
+    let Some(sorted) = sorted else {
+        return Ok(());
+    };
+    let help =
+        "When the keeper last found out from DMARC reports who sends, and how far domains are";
+    let name = "report_sorted_timestamp_seconds";
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(sorted).encode(metric)
 }
 
 fn encode_unknown(encoder: &mut DescriptorEncoder<'_>, figures: &ReportFigures) -> fmt::Result {
@@ -356,7 +382,7 @@ mod tests {
     #[test]
     fn a_domain_has_what_is_not_zero() {
         let reports = Reports::default();
-        reports.set_domains(vec![domain("een.nl", 0, "ask")]);
+        reports.set_domains(vec![domain("een.nl", 0, "ask")], 7);
         // Without a store there is nothing.
         assert!(!shown(&reports).contains("een.nl"));
         reports.set(Some(ReportFigures::default()));
@@ -372,6 +398,29 @@ mod tests {
             format!("dmarc_holds{{{named},code=\"unknown_stream\"}} 3"),
         ];
         assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    /// Its gauges stand still: who looks at them has to know.
+    #[test]
+    fn a_store_that_cannot_be_read_is_told_beside_what_was_last_seen() {
+        let reports = Reports::default();
+        let mut figures = ReportFigures {
+            problem: Some("Permission denied".to_owned()),
+            ..ReportFigures::default()
+        };
+        // Since the start: nothing was found out yet.
+        reports.set(Some(figures.clone()));
+        let has = |line: &str| shown(&reports).lines().any(|one| one == line);
+        assert!(has("report_store_readable 0"));
+        assert!(!shown(&reports).contains("report_sorted_timestamp_seconds "));
+        figures.problem = None;
+        reports.set(Some(figures.clone()));
+        reports.set_domains(vec![domain("een.nl", 0, "step_back")], 7);
+        assert!(has("report_store_readable 1") && has("report_sorted_timestamp_seconds 7"));
+        figures.problem = Some("Permission denied".to_owned());
+        reports.set(Some(figures));
+        assert!(has("report_store_readable 0") && has("report_sorted_timestamp_seconds 7"));
+        assert!(shown(&reports).contains("action=\"step_back\"} 1"));
     }
 
     #[test]
@@ -402,7 +451,7 @@ mod tests {
             domain("weg.nl", 1, "wait"),
             domain("terug.nl", 0, "step_back"),
         ];
-        reports.set_domains(quiet.chain(loud).collect());
+        reports.set_domains(quiet.chain(loud).collect(), 7);
         let text = shown(&reports);
         assert!(
             text.contains("weg.nl") && text.contains("terug.nl"),
