@@ -22,6 +22,7 @@ mod climbing;
 mod clock;
 mod collect;
 mod complaints;
+mod fleet;
 mod hooks;
 mod journal;
 mod leads;
@@ -50,6 +51,7 @@ use self::{
     beginning::Beginning,
     check::Checker,
     collect::{Collector, Facts},
+    fleet::Fleet,
     hooks::Hooks,
     round::Rounds,
     work::Attention,
@@ -123,6 +125,15 @@ async fn serve(
     // Held to the end: a second keeper is told who has it.
     *lock = Some(opened.lock);
     let Beginning { reader, loaded, .. } = beginning;
+    let mut fleet = Fleet::new(&loaded.settings, &opened.keystore);
+    if loaded.settings.follows() {
+        let attention = tokio::select! {
+            attention = share(&mut fleet, duty) => attention,
+            _ = terminate.recv() => cut,
+            _ = interrupt.recv() => cut,
+        };
+        return Ok(end(attention, &stop));
+    }
     let keystore = opened.keystore.clone();
     let collecting = Collecting::start(&loaded, &opened.keystore, duty);
     let (passed, known) = watch::channel(None);
@@ -132,6 +143,8 @@ async fn serve(
     if duty == Duty::Always {
         let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
+        let mut fleet = fleet.take();
+        tokio::spawn(async move { share(&mut fleet, duty).await });
     }
     look_at_reports(duty, &rounds, (keystore, metrics, passed)).await;
     let work = rounds.work(duty);
@@ -149,9 +162,24 @@ async fn serve(
         }
     };
     drop(collecting);
+    // What a single round changed.
+    let attention = attention.max(share(&mut fleet, Duty::Once).await);
+    Ok(end(attention, &stop))
+}
+
+fn end(attention: Attention, stop: &watch::Sender<bool>) -> Attention {
     systemd::stopping();
     stop.send_replace(true);
-    Ok(attention)
+    attention
+}
+
+/// Keeps folder and database alike: once, or for ever.
+async fn share(fleet: &mut Option<Fleet>, duty: Duty) -> Attention {
+    match (fleet, duty) {
+        (None, _) => Attention::NotNeeded,
+        (Some(fleet), Duty::Once) => fleet.look().await,
+        (Some(fleet), Duty::Always) => fleet.work().await,
+    }
 }
 
 /// For as long as the keeper works; once, before a single round.
