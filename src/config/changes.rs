@@ -188,9 +188,8 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     described.add("hooks.timeout", Effect::AtOnce, format_duration(*timeout));
     described.add_reports(reports);
     described.add_dmarc(dmarc);
-    for (key, value) in database::described(database.as_ref()) {
-        described.add(format!("database.{key}"), Effect::AtStartOfKeeper, value);
-    }
+    let database = database::described(database.as_ref());
+    described.add("database", Effect::AtStartOfKeeper, database);
     described.0
 }
 

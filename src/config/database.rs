@@ -93,10 +93,10 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path) -> Option<DatabaseSe
     (!settings.url.is_empty()).then_some(settings)
 }
 
-/// What its settings are, for the list of changes.
-pub(super) fn described(settings: Option<&DatabaseSettings>) -> Vec<(&'static str, String)> {
+/// The table in one line, for the list of changes.
+pub(super) fn described(settings: Option<&DatabaseSettings>) -> String {
     let Some(settings) = settings else {
-        return Vec::new();
+        return "none".to_owned();
     };
     let DatabaseSettings {
         url,
@@ -110,19 +110,15 @@ pub(super) fn described(settings: Option<&DatabaseSettings>) -> Vec<(&'static st
         Some(path) => path.display().to_string(),
         None => "none".to_owned(),
     };
-    vec![
-        ("url", without_password(url)),
-        ("password_file", path(password_file)),
-        ("tls", tls.as_str().to_owned()),
-        ("ca_file", path(ca_file)),
-        (
-            "relay",
-            relay
-                .clone()
-                .unwrap_or_else(|| "the name of the host".to_owned()),
-        ),
-        ("poll_every", format_duration(*poll_every).to_string()),
-    ]
+    format!(
+        "{} (password_file {}, tls {}, ca_file {}, relay {}, poll_every {})",
+        without_password(url),
+        path(password_file),
+        tls.as_str(),
+        path(ca_file),
+        relay.as_deref().unwrap_or("by its host"),
+        format_duration(*poll_every)
+    )
 }
 
 /// Someone may have written the password into it all the same.

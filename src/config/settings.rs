@@ -104,6 +104,13 @@ impl Settings {
         self.database.is_some() && !self.keeper.lead
     }
 
+    /// What no program of the operator is to read.
+    pub fn hidden(&self, keystore: &Keystore) -> Vec<PathBuf> {
+        let database = self.database.as_ref();
+        let password = database.and_then(|database| database.password_file.clone());
+        keystore.places().into_iter().chain(password).collect()
+    }
+
     fn configured(&self, keystore: Keystore) -> Keystore {
         let keystore = keystore.sealed_by(&self.sealing_keys);
         let keystore = keystore.following(self.follows());

@@ -20,7 +20,7 @@ create table zegel.keystore (
 
 -- One row for each organisation that has keys.
 create table zegel.organisation (
-    organisation text primary key check (organisation ~ '^[a-z0-9][a-z0-9_-]*$'),
+    organisation text primary key check (organisation ~ '^[a-z0-9-]{1,64}$'),
     -- The number of the change that it was last part of.
     revision bigint not null check (revision > 0),
     -- Since when its mail is not signed at the operator's word; as a keyring writes it.
