@@ -38,8 +38,7 @@ pub(super) fn database(book: &Book) {
     setup
         .run(["key", "generate", "voorbeeld", "--another"])
         .expect(0);
-    postgres.psql(
-        "update zegel.keystore set revision = 2; update zegel.organisation set revision = 2",
-    );
+    postgres
+        .psql("update zegel.keystore set revision = 2; update zegel.organisation set revision = 2");
     run("sync");
 }
