@@ -23,14 +23,14 @@ pub(super) fn database(book: &Book) {
     run("init");
     run("sync");
     run("status");
+    // Its key lies in the clear.
+    book.run(&setup, "error", &["database", "upload"]);
+    setup.run(["keystore", "seal"]).expect(0);
     book.run(
         &setup,
         "database-upload",
         &["database", "upload", "--dry-run"],
     );
-    // Its key lies in the clear.
-    book.run(&setup, "error", &["database", "upload"]);
-    setup.run(["keystore", "seal"]).expect(0);
     run("upload");
     postgres.psql("insert into zegel.relay values ('relay2', 0, '0.1.0', true)");
     run("status");
