@@ -23,6 +23,7 @@
 //! | [`sealing`] | how a private key lies on a disk without saying anything to a thief; pure |
 //! | [`keystore`] | a folder with keyrings and private keys: read, locked, written, audited |
 //! | [`config`] | `zegel.toml` and `orgs.d/`, with every problem at once |
+//! | [`database`] | the PostgreSQL that several relays share, and how a folder comes to have it |
 //! | [`observe`] | metrics, health, the log |
 //! | [`snapshot`] | configuration, organisations and keys, immutable, swapped whole |
 //! | [`dns`] | questions to the DNS; never on the way of a message |
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod daemon;
+pub mod database;
 pub mod dkim;
 pub mod dmarc;
 pub mod dns;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{
     audit::AuditArguments,
     check::CheckArguments,
+    database::DatabaseCommand,
     demo::DemoArguments,
     dmarc::DmarcCommand,
     dns::DnsCommand,
@@ -74,6 +75,10 @@ pub(super) enum Command {
     /// Keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// The database that several relays share
+    #[command(subcommand)]
+    Database(DatabaseCommand),
+
     /// The keystore as a whole
     #[command(subcommand)]
     Keystore(KeystoreCommand),

@@ -9,6 +9,7 @@ mod arguments;
 mod audit;
 mod check;
 mod context;
+mod database;
 mod day;
 mod demo;
 mod dmarc;
@@ -130,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Audit(arguments) => audit::run(arguments, &mut context),
         Command::Org(command) => organisations::run(command, &mut context),
         Command::Key(command) => key::run(command, &mut context),
+        Command::Database(command) => database::run(command, &mut context),
         Command::Keystore(command) => keystore::run(command, &mut context),
         Command::Dns(command) => dns::run(command, &mut context),
         Command::Report(command) => report::run(command, &mut context),

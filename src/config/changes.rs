@@ -10,6 +10,7 @@ use std::{
 use humantime::format_duration;
 
 use super::{
+    database,
     handover::HandoverSettings,
     hooks::HookSettings,
     log::LogSettings,
@@ -157,6 +158,7 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         hooks: HookSettings { command, timeout },
         reports,
         dmarc,
+        database,
     } = settings;
     let mut described = Described::default();
     let mut both = |key, value: &dyn Display| described.add(key, Effect::AtStartOfBoth, value);
@@ -186,6 +188,8 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
     described.add("hooks.timeout", Effect::AtOnce, format_duration(*timeout));
     described.add_reports(reports);
     described.add_dmarc(dmarc);
+    let database = database::described(database.as_ref());
+    described.add("database", Effect::AtStartOfKeeper, database);
     described.0
 }
 
@@ -420,8 +424,10 @@ impl Described {
             retire_grace,
             relay_addresses,
             http,
+            lead,
             signers,
         } = keeper;
+        self.add("keeper.lead", Effect::AtStartOfKeeper, lead);
         self.add("keeper.http", Effect::AtStartOfKeeper, http);
         self.add("keeper.signers", Effect::AtStartOfKeeper, signers);
         let mut add = |key: &str, value: &dyn Display| {

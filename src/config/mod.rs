@@ -5,6 +5,7 @@ mod below;
 mod bindings;
 mod changes;
 mod contested;
+mod database;
 mod dmarc;
 mod handover;
 mod hooks;
@@ -34,6 +35,7 @@ pub(crate) use self::section::distance;
 pub use self::{
     below::{MOST_BELOW, SendersBelow},
     changes::{Change, Effect, Value, changes},
+    database::{DatabaseSettings, Tls},
     handover::HandoverSettings,
     hooks::HookSettings,
     log::{LogFilter, LogFormat, LogSettings},

@@ -101,6 +101,11 @@ impl<'r> Section<'r> {
         self.read(key, reader)
     }
 
+    /// Whether nothing is left in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Where a key is written, if it is.
     pub(super) fn written(&self, key: &str) -> Option<Site> {
         self.entries.get(key).map(|node| node.site.clone())

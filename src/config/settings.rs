@@ -12,8 +12,9 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    below::SendersBelow, handover::HandoverSettings, hooks::HookSettings, log::LogSettings,
-    mistakes::Mistakes, problem::Problem, reports::ReportSettings, signers::Signers,
+    below::SendersBelow, database::DatabaseSettings, handover::HandoverSettings,
+    hooks::HookSettings, log::LogSettings, mistakes::Mistakes, problem::Problem,
+    reports::ReportSettings, signers::Signers,
 };
 use crate::{
     dkim::{CanonicalisationPair, HeaderRules},
@@ -77,6 +78,8 @@ pub struct Settings {
     pub reports: ReportSettings,
     /// The numbers of the ladder of DMARC.
     pub dmarc: Thresholds,
+    /// The database that several relays share; without it a relay has its folder alone.
+    pub database: Option<DatabaseSettings>,
 }
 
 impl Settings {
@@ -96,8 +99,21 @@ impl Settings {
         Keystore::make(&self.keystore_path).map(|keystore| self.configured(keystore))
     }
 
+    /// Whether only a database changes the keystore of this relay.
+    pub fn follows(&self) -> bool {
+        self.database.is_some() && !self.keeper.lead
+    }
+
+    /// What no program of the operator is to read.
+    pub fn hidden(&self, keystore: &Keystore) -> Vec<PathBuf> {
+        let database = self.database.as_ref();
+        let password = database.and_then(|database| database.password_file.clone());
+        keystore.places().into_iter().chain(password).collect()
+    }
+
     fn configured(&self, keystore: Keystore) -> Keystore {
         let keystore = keystore.sealed_by(&self.sealing_keys);
+        let keystore = keystore.following(self.follows());
         match &self.keystore_mark {
             Some(mark) => keystore.with_mark(mark),
             None => keystore,
@@ -136,6 +152,7 @@ impl Default for Settings {
             hooks: HookSettings::default(),
             reports: ReportSettings::default(),
             dmarc: Thresholds::default(),
+            database: None,
         }
     }
 }
@@ -383,6 +400,8 @@ pub struct KeeperSettings {
     pub relay_addresses: Vec<IpAddr>,
     /// Where the keeper serves its metrics. If the default can't be had, it does without.
     pub http: HttpListen,
+    /// With a database: whether the keeper of this relay takes the steps; the others follow.
+    pub lead: bool,
     /// The signers whose mail it counts.
     pub signers: Signers,
 }
@@ -402,6 +421,7 @@ impl Default for KeeperSettings {
             retire_grace: 14 * DAY,
             relay_addresses: Vec::new(),
             http: HttpListen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9466))),
+            lead: true,
             signers: Signers::ThisHost,
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    dmarc, handover, hooks,
+    database, dmarc, handover, hooks,
     listener::{self, check_reach},
     log,
     problem::{Fault, Report, Site},
@@ -68,6 +68,7 @@ pub(super) fn read(root: Node, report: &Report) -> Settings {
         hooks: hooks::read(section.section("hooks")),
         reports: reports::read(section.section("reports"), &folder),
         dmarc: dmarc::read(section.section("dmarc")),
+        database: database::read(section.section("database"), &folder),
     };
     section.finish();
     settings
@@ -354,6 +355,7 @@ fn read_keeper(mut section: Section<'_>) -> (KeeperSettings, Site) {
         retire_grace: section.read_or("retire_grace", defaults.retire_grace, time),
         relay_addresses: section.values("relay_addresses", address),
         http: section.read_or("http", defaults.http, http_address),
+        lead: section.read_or("lead", defaults.lead, truth),
         signers: read_signers(&mut section),
     };
     if settings.lead_time >= settings.rotate_every {

@@ -131,6 +131,13 @@ impl Beginning {
 fn open(settings: &Settings) -> JoinHandle<Result<Opened, KeystoreError>> {
     let settings = settings.clone();
     spawn_blocking(move || {
+        if settings.follows() {
+            // Its folder comes from the database, and may be empty.
+            let keystore = settings.make_keystore()?.by("keeper");
+            keystore.check_sealing()?;
+            let lock = keystore.keep(Timestamp::now())?;
+            return Ok(Opened { keystore, lock });
+        }
         let keystore = settings.open_keystore()?.by("keeper");
         // A mount that failed leaves an empty folder, in which no key is to be made.
         keystore.check_initialised()?;

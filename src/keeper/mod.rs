@@ -22,6 +22,7 @@ mod climbing;
 mod clock;
 mod collect;
 mod complaints;
+mod fleet;
 mod hooks;
 mod journal;
 mod leads;
@@ -50,6 +51,7 @@ use self::{
     beginning::Beginning,
     check::Checker,
     collect::{Collector, Facts},
+    fleet::Fleet,
     hooks::Hooks,
     round::Rounds,
     work::Attention,
@@ -100,8 +102,7 @@ async fn serve(
     duty: Duty,
     lock: &mut Option<KeeperLock>,
 ) -> Result<Attention, RunError> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut end = End::new()?;
     let metrics = KeeperMetrics::with_series(loaded.settings.organisation_series);
     let readiness = Readiness::default();
     let stop = watch::Sender::new(false);
@@ -117,21 +118,45 @@ async fn serve(
     };
     let opened = tokio::select! {
         opened = beginning.wait(duty, &mut hangup) => opened?,
-        _ = terminate.recv() => return Ok(cut),
-        _ = interrupt.recv() => return Ok(cut),
+        () = end.comes() => return Ok(cut),
     };
     // Held to the end: a second keeper is told who has it.
     *lock = Some(opened.lock);
     let Beginning { reader, loaded, .. } = beginning;
-    let keystore = opened.keystore.clone();
-    let collecting = Collecting::start(&loaded, &opened.keystore, duty);
+    let keeping = async {
+        let keystore = opened.keystore;
+        if loaded.settings.follows() {
+            return Ok(share(&mut Fleet::new(&loaded.settings, &keystore), duty).await);
+        }
+        lead((reader, loaded, keystore), (metrics, duty), &mut hangup).await
+    };
+    let attention = tokio::select! {
+        attention = keeping => attention?,
+        () = end.comes() => cut,
+    };
+    systemd::stopping();
+    stop.send_replace(true);
+    Ok(attention)
+}
+
+/// Looks at the DNS and takes the steps: once, or until this is dropped.
+async fn lead(
+    (reader, loaded, keystore): (Reader, Loaded, Keystore),
+    (metrics, duty): (KeeperMetrics, Duty),
+    hangup: &mut Signal,
+) -> Result<Attention, RunError> {
+    let mut fleet = Fleet::new(&loaded.settings, &keystore);
+    let collecting = Collecting::start(&loaded, &keystore, duty);
     let (passed, known) = watch::channel(None);
     let checker = Checker::new(keystore.clone(), known);
-    let mut rounds = Rounds::new(reader, loaded, (opened.keystore, checker), metrics.clone())?;
+    let parts = (keystore.clone(), checker);
+    let mut rounds = Rounds::new(reader, loaded, parts, metrics.clone())?;
     let wish = rounds.wish();
     if duty == Duty::Always {
         let hooks = Hooks::new(keystore.clone(), rounds.scene(), collecting.facts.clone());
         tokio::spawn(hooks.work());
+        let mut fleet = fleet.take();
+        tokio::spawn(async move { share(&mut fleet, duty).await });
     }
     look_at_reports(duty, &rounds, (keystore, metrics, passed)).await;
     let work = rounds.work(duty);
@@ -140,18 +165,45 @@ async fn serve(
     let attention = loop {
         tokio::select! {
             attention = &mut work => break attention,
-            _ = terminate.recv() => break cut,
-            _ = interrupt.recv() => break cut,
             _ = hangup.recv() => {
                 wish.notify_one();
                 collecting.wish.notify_one();
             }
         }
     };
-    drop(collecting);
-    systemd::stopping();
-    stop.send_replace(true);
-    Ok(attention)
+    // What a single round changed.
+    Ok(attention.max(share(&mut fleet, Duty::Once).await))
+}
+
+/// SIGTERM or SIGINT.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl End {
+    fn new() -> Result<Self, RunError> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn comes(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Keeps folder and database alike: once, or for ever.
+async fn share(fleet: &mut Option<Fleet>, duty: Duty) -> Attention {
+    match (fleet, duty) {
+        (None, _) => Attention::NotNeeded,
+        (Some(fleet), Duty::Once) => fleet.look().await,
+        (Some(fleet), Duty::Always) => fleet.work().await,
+    }
 }
 
 /// For as long as the keeper works; once, before a single round.

@@ -591,7 +591,7 @@ fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scen
         claims: Arc::clone(claims),
         timing: loaded.settings.timing(),
         settings: loaded.settings.hooks.clone(),
-        hidden: keystore.places(),
+        hidden: loaded.settings.hidden(keystore),
         reports: loaded.settings.reports.clone(),
         thresholds: loaded.settings.dmarc,
         reports_to: loaded.settings.report_address().map(str::to_owned),

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Whether a look found what someone should look at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Attention {
     NotNeeded,
     Needed,

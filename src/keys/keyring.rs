@@ -17,9 +17,6 @@ use crate::{
     names::{DomainName, Selector},
 };
 
-/// The version that is written, and the newest that is read.
-const VERSION: u64 = 3;
-
 /// The keys of an organisation, without their private halves.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Keyring {
@@ -104,7 +101,10 @@ pub enum KeyringProblem {
     #[error("it is not a keyring: {0}; restore it from a back-up")]
     Json(String),
     /// A later version of zegel wrote it.
-    #[error("it has version {0}, and this zegel knows up to {VERSION}: upgrade zegel")]
+    #[error(
+        "it has version {0}, and this zegel knows up to {known}: upgrade zegel",
+        known = Keyring::VERSION
+    )]
     Newer(u64),
     /// Two keys with one selector.
     #[error("the selector {0} is there twice: remove the key that is not in {0}.pem")]
@@ -152,6 +152,9 @@ struct AnyVersion {
 }
 
 impl Keyring {
+    /// The version that is written, and the newest that is read.
+    pub const VERSION: u64 = 3;
+
     /// Reads `keyring.json`.
     ///
     /// # Errors
@@ -167,7 +170,7 @@ impl Keyring {
             let any: AnyVersion = serde_json::from_slice(json).map_err(problem)?;
             any.version
         };
-        if version > VERSION {
+        if version > Self::VERSION {
             return Err(KeyringProblem::Newer(version));
         }
         if version == 0 {
@@ -180,7 +183,7 @@ impl Keyring {
             deadlines: BTreeMap::new(),
             departures: Departures::default(),
             departures_problem: None,
-            is_of_0_1: version < VERSION,
+            is_of_0_1: version < Self::VERSION,
         };
         keyring.check()?;
         Ok(keyring)
@@ -193,7 +196,7 @@ impl Keyring {
     pub fn to_json(&self) -> Result<Vec<u8>, KeyringProblem> {
         self.check()?;
         let on_disk = OnDisk {
-            version: VERSION,
+            version: Self::VERSION,
             suspended: self.suspended,
             keys: self.keys.clone(),
         };
@@ -248,6 +251,12 @@ impl Keyring {
     /// All keys, in the order in which they came.
     pub fn keys(&self) -> &[KeyEntry] {
         &self.keys
+    }
+
+    /// Whether the keys, and whether they sign, are the same; what lies beside the keyring does not
+    /// count.
+    pub fn has_same_keys(&self, other: &Self) -> bool {
+        self.keys == other.keys && self.suspended == other.suspended
     }
 
     /// Since when no mail of the organisation is signed, at the operator's word, whatever keys

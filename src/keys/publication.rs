@@ -74,6 +74,18 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether the drawing leads from here to there in any number of steps, or none: a key that
+    /// signed is never again new, and one that was given up for good never signs again.
+    pub fn may_become(self, later: Self) -> bool {
+        match self {
+            Self::Generated | Self::Published => true,
+            Self::Active | Self::Draining => !matches!(later, Self::Generated | Self::Published),
+            Self::Withdrawn | Self::Revoked => matches!(later, Self::Withdrawn | Self::Revoked),
+        }
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(self.as_str())

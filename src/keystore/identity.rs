@@ -46,7 +46,8 @@ impl KeystoreId {
         Ok(Self(format!("{:032x}", u128::from_be_bytes(octets))))
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
+    /// Reads 32 hexadecimal digits; white space around them does not matter.
+    pub fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?.trim_ascii();
         let is_digit = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
         let is_id = text.len() == 2 * OCTETS && text.bytes().all(is_digit);
@@ -95,14 +96,39 @@ impl Keystore {
         if let error @ KeystoreError::EarlierThanMark { .. } = self.nothing_there() {
             return Err(error);
         }
-        self.check_not_foreign(&root)?;
-        let _lock = Lock::of_writer(&root, PATIENCE)?;
-        // Another process may have done it meanwhile.
+        self.make_one(&root, None)
+    }
+
+    /// Makes of an empty folder another copy of the keystore with this id. Gives whether that was
+    /// needed.
+    ///
+    /// # Errors
+    /// [`KeystoreError::OtherKeystore`] if it is one with another id, or its mark is, and as
+    /// [`Keystore::initialise`].
+    pub fn initialise_as(&self, id: &KeystoreId) -> Result<bool, KeystoreError> {
+        let root = self.root()?;
+        let here = match standing(&root)? {
+            Standing::Initialised(here) => Some(here),
+            Standing::WithoutId | Standing::Empty => self.marked_id(),
+        };
+        if here.is_some_and(|here| here != *id) {
+            return Err(KeystoreError::OtherKeystore(self.path.to_path_buf()));
+        }
         if standing(&root)? != Standing::Empty {
             return Ok(false);
         }
-        let id = write(&root, None)?;
-        self.follow_mark(&root, &id)?;
+        self.make_one(&root, Some(id.clone()))
+    }
+
+    fn make_one(&self, root: &Folder, known: Option<KeystoreId>) -> Result<bool, KeystoreError> {
+        self.check_not_foreign(root)?;
+        let _lock = Lock::of_writer(root, PATIENCE)?;
+        // Another process may have done it meanwhile.
+        if standing(root)? != Standing::Empty {
+            return Ok(false);
+        }
+        let id = write(root, known)?;
+        self.follow_mark(root, &id)?;
         Ok(true)
     }
 

@@ -12,6 +12,7 @@
 //! <path>/keeper.senders/<org>.json  who sends in the names of its domains, by reports
 //! <path>/keeper.senders/<org>.streams.json  all that is told of each of these
 //! <path>/handed.over/<org>.json     which records were handed over, when and by whom
+//! <path>/database.json              which state of a database the folder has
 //! <path>/keeper.alarms              when alarms began and were over
 //! <path>/keeper.counts/<day>.json what became of mail on that day
 //! <path>/<org>/keyring.json         the keys, and their publications in DNS
@@ -30,6 +31,7 @@ mod audit;
 mod batch;
 mod climbing;
 mod commit;
+mod copies;
 mod counts;
 mod deadlines;
 mod departures;
@@ -66,6 +68,7 @@ pub use self::{
     alarms::AlarmNews,
     batch::{Addition, BATCH, NextKey},
     climbing::{Climbed, Climbing, Held, ReplaySeen, StrangeKey},
+    copies::{COPIES, CopyState, OrganisationCopy},
     counts::{CountsStamp, StampedCounts},
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
@@ -114,6 +117,8 @@ pub struct Keystore {
     sealing: Arc<Sealing>,
     /// Who writes, for the audit log.
     by: Option<Arc<str>>,
+    /// Whether it is a copy that only a database changes.
+    follows: bool,
 }
 
 /// By what a keystore is known to be as it was read. The number alone would not do: a backup
@@ -187,6 +192,7 @@ impl Keystore {
             known: Arc::default(),
             sealing: Arc::default(),
             by: None,
+            follows: false,
         };
         keystore.root()?;
         Ok(keystore)
@@ -227,6 +233,12 @@ impl Keystore {
             by: Some(who.into()),
             ..self
         }
+    }
+
+    /// The same keystore, as a copy that only a database changes, or not.
+    #[must_use]
+    pub fn following(self, follows: bool) -> Self {
+        Self { follows, ..self }
     }
 
     /// What was last found wrong with the mark, which is no reason to refuse anything.
@@ -349,7 +361,8 @@ impl Keystore {
     /// Takes the lock, to change several things in one go.
     ///
     /// # Errors
-    /// When another process holds the lock for more than a few seconds.
+    /// When another process holds the lock for more than a few seconds, and
+    /// [`KeystoreError::Follows`].
     pub fn writer(&self) -> Result<Writer, KeystoreError> {
         if self.mark.is_part() {
             let whole = Self {

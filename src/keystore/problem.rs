@@ -253,6 +253,12 @@ pub enum KeyRefusal {
          keyring from a back-up if it named this key, or remove the file"
     )]
     SealedStray,
+    /// The folder has it, or has it further, and the database that it is a copy of does not.
+    #[error(
+        "the database does not have this key, or knows less of it: `zegel database upload` \
+         brings it there"
+    )]
+    NotInDatabase,
 }
 
 /// Why keys can be neither opened nor sealed.
@@ -373,6 +379,29 @@ pub enum KeystoreError {
         .0.display(), shell::quoted_path(.0)
     )]
     NoKeystore(PathBuf),
+    /// A private key would be given to others in the clear.
+    #[error(
+        "{}: the key lies in the clear, and only sealed keys go into a database: set [keystore] \
+         sealing_keys, and run `zegel keystore seal`",
+        .0.display()
+    )]
+    NotSealed(PathBuf),
+    /// The folder belongs to another keystore than the database.
+    #[error(
+        "{}: this folder is of another keystore than the database: set [keystore] path to an \
+         empty folder, or [database] url to the database of this one",
+        .0.display()
+    )]
+    OtherKeystore(PathBuf),
+    /// The folder is a copy, and what is changed here would be lost.
+    #[error(
+        "this relay follows the database: run this on the relay that leads, which `zegel database \
+         status` names, or set [keeper] lead = true here, and false there"
+    )]
+    Follows,
+    /// Which state of a database the folder has can't be told.
+    #[error("{}: it is broken: remove it, and run `zegel database sync`", .0.display())]
+    CopyState(PathBuf),
     /// The folder is there, and nothing says that it was ever a keystore.
     #[error(
         "{}: this folder was never made a keystore: if the keystore is on a file system of its \

@@ -333,7 +333,7 @@ impl View {
     }
 }
 
-fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
+pub(super) fn read_keyring(folder: &Folder) -> Result<Keyring, KeystoreError> {
     let json = folder.read(KEYRING, Secrecy::State)?;
     json.map_or_else(
         || Ok(Keyring::default()),

@@ -54,6 +54,9 @@ pub struct Writer {
 
 impl Writer {
     pub(super) fn new(keystore: &Keystore) -> Result<Self, KeystoreError> {
+        if keystore.follows {
+            return Err(KeystoreError::Follows);
+        }
         // Not even a lock is left in a folder that is no keystore.
         keystore.check_initialised()?;
         let root = keystore.root()?;

@@ -18,6 +18,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["keys", "organisation", "sealing"],
     &["keystore"],
     &["config"],
+    &["database"],
     &["observe"],
     &["snapshot"],
     &["dns"],
@@ -109,6 +110,15 @@ pub(crate) const HOMES: &[Home] = &[
     Home {
         crates: &["rusqlite"],
         module: "evidence::store",
+    },
+    Home {
+        crates: &[
+            "tokio_postgres",
+            "tokio_postgres_rustls",
+            "rustls",
+            "rustls_native_certs",
+        ],
+        module: "database",
     },
     Home {
         crates: &["psl"],

@@ -14,7 +14,7 @@ use super::{document, said, zegel};
 const UNKNOWN: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx = 1\n";
 
 /// The tables of `zegel.toml`, with what else must be in them.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("[keystore]", ""),
     ("[[listener]]", "name = \"a\"\nsocket = \"fd:a\"\n"),
     ("[signing]", ""),
@@ -29,6 +29,10 @@ const TABLES: [(&str, &str); 14] = [
     ("[reports]", ""),
     ("[reports.limits]", ""),
     ("[dmarc]", ""),
+    (
+        "[database]",
+        "url = \"postgresql://zegel@db.example/zegel\"\n",
+    ),
 ];
 
 /// The keys that are known where one of these texts has [`UNKNOWN`].

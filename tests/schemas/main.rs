@@ -7,6 +7,7 @@ mod book;
 #[path = "../command_line/dns_server.rs"]
 #[expect(dead_code, reason = "others use it too")]
 mod dns_server;
+mod fleet;
 mod live;
 mod offline;
 #[path = "../command_line/setup.rs"]
@@ -51,6 +52,10 @@ const NOT_SEEN: &[&str] = &[
 const COMMANDS: &[(&str, &[&str])] = &[
     ("audit", &["audit", "audit-out"]),
     ("check", &["check"]),
+    ("database init", &["database-init"]),
+    ("database status", &["database-status"]),
+    ("database sync", &["database-sync"]),
+    ("database upload", &["database-upload"]),
     ("dmarc confirm", &["dmarc-confirm"]),
     ("dmarc overview", &["dmarc-overview"]),
     ("dmarc status", &["dmarc-status"]),
@@ -177,6 +182,7 @@ fn every_document_is_what_its_schema_says() {
     offline::records(&book);
     offline::messages(&book);
     offline::keystore(&book);
+    fleet::database(&book);
     offline::others(&book);
     offline::reports(&book);
     offline::errors(&book);

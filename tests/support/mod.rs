@@ -26,6 +26,7 @@ pub mod name_world;
 pub mod opendkim;
 pub mod port;
 pub mod postfix;
+pub mod postgres;
 pub mod process;
 pub mod reports;
 pub mod sandbox;

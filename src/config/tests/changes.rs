@@ -337,6 +337,17 @@ const SETTINGS: &[(&str, &str, Effect)] = {
             AtStartOfKeeper,
         ),
         (
+            "keeper.lead = false",
+            "keeper.lead: true -> false",
+            AtStartOfKeeper,
+        ),
+        (
+            "database.url = \"postgresql://zegel@db.example/zegel\"",
+            "database: none -> postgresql://zegel@db.example/zegel (password_file none, tls verify, \
+             ca_file none, relay by its host, poll_every 5s)",
+            AtStartOfKeeper,
+        ),
+        (
             "handover.spf = \"include:_spf.relay.example\"",
             "handover.spf added: include:_spf.relay.example",
             AtOnce,

@@ -1,0 +1,219 @@
+//! What relays give to each other by way of a database: the keys of an organisation as they lie.
+//!
+//! A copy is taken into a folder between the same steps, in the same order, as any change: key
+//! files, keyrings, generation. `database.json` says which state of the database the folder has;
+//! it comes after the generation, so that a copy that breaks off is made again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    KEYRING, Keystore, KeystoreId,
+    files::{Folder, Secrecy},
+    key_file,
+    problem::{KeyProblem, KeyRefusal, KeystoreError},
+    reading::read_keyring,
+    writer::Writer,
+};
+use crate::{
+    keys::{AuditEntry, KeyEntry, Keyring, Revision},
+    names::{OrganisationId, Selector},
+    sealing::{SealedBy, sealed_by},
+};
+
+/// The most organisations that are taken in one go: their folders are all open meanwhile.
+pub const COPIES: usize = 256;
+
+const STATE: &str = "database.json";
+const VERSION: u32 = 1;
+/// What the audit log of a working copy says of a change that came from elsewhere.
+const EVENT: &str = "copied";
+
+/// The keys of an organisation, as they lie.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrganisationCopy {
+    /// Whose.
+    pub organisation: OrganisationId,
+    /// What is known of the keys.
+    pub keyring: Keyring,
+    /// The sealed private key of each that has a file.
+    pub key_files: BTreeMap<Selector, Zeroizing<Vec<u8>>>,
+}
+
+/// Which state of a database a folder has.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyState {
+    version: u32,
+    /// The keystore that both are of.
+    pub keystore: KeystoreId,
+    /// The number of the last change in the database that is in the folder.
+    pub revision: u64,
+    /// The generation that the folder had then: one that is higher tells of changes made here.
+    pub generation: u64,
+}
+
+impl CopyState {
+    /// The folder has this revision, with this generation.
+    pub fn new(keystore: KeystoreId, revision: u64, generation: u64) -> Self {
+        Self {
+            version: VERSION,
+            keystore,
+            revision,
+            generation,
+        }
+    }
+}
+
+impl Keystore {
+    /// The keys of an organisation, to be given to others. An organisation without a folder has
+    /// an empty copy.
+    ///
+    /// # Errors
+    /// When the keyring or a key file can't be read, and [`KeystoreError::NotSealed`] if a private
+    /// key lies in the clear: it is given to nobody.
+    pub fn copy_of(
+        &self,
+        organisation: &OrganisationId,
+    ) -> Result<OrganisationCopy, KeystoreError> {
+        let mut copy = OrganisationCopy {
+            organisation: organisation.clone(),
+            keyring: Keyring::default(),
+            key_files: BTreeMap::new(),
+        };
+        let Some(folder) = self.folder(organisation)? else {
+            return Ok(copy);
+        };
+        copy.keyring = read_keyring(&folder)?;
+        for entry in copy.keyring.keys() {
+            let content = folder.read(&key_file(&entry.selector), Secrecy::Secret)?;
+            let Some(content) = content else {
+                continue;
+            };
+            if sealed_by(&content) == SealedBy::Nothing {
+                let path = self.key_path(organisation, &entry.selector);
+                return Err(KeystoreError::NotSealed(path));
+            }
+            copy.key_files.insert(entry.selector.clone(), content);
+        }
+        Ok(copy)
+    }
+
+    /// Which state of a database this folder has; none if it never had one.
+    ///
+    /// # Errors
+    /// When `database.json` can't be read, or is broken.
+    pub fn copy_state(&self) -> Result<Option<CopyState>, KeystoreError> {
+        let root = self.root()?;
+        let Some(json) = root.read(STATE, Secrecy::State)? else {
+            return Ok(None);
+        };
+        let state = serde_json::from_slice::<CopyState>(&json).ok();
+        let state = state.filter(|state| state.version == VERSION);
+        let broken = || KeystoreError::CopyState(root.path(STATE));
+        state.map(Some).ok_or_else(broken)
+    }
+}
+
+impl Writer {
+    /// Takes up to [`COPIES`] copies into the folder. Gives what can't be taken, and why; those
+    /// organisations stay as they are.
+    ///
+    /// # Errors
+    /// When writing fails; some of the organisations may be changed then, each as a whole.
+    pub fn take_copies(
+        &mut self,
+        copies: &[OrganisationCopy],
+        now: Timestamp,
+    ) -> Result<Vec<KeystoreError>, KeystoreError> {
+        let mut revisions = Vec::with_capacity(copies.len());
+        let mut refused = Vec::new();
+        for copy in copies {
+            match self.taken_copy(copy) {
+                Ok(Some(revision)) => revisions.push(revision),
+                Ok(None) => {}
+                Err(error) => refused.push(error),
+            }
+        }
+        if !revisions.is_empty() {
+            self.commit_all(&revisions, now)?;
+        }
+        Ok(refused)
+    }
+
+    /// Notes which state of a database the folder has now.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn set_copy_state(&self, state: &CopyState) -> Result<(), KeystoreError> {
+        let mut json = serde_json::to_vec_pretty(state)
+            .expect("an id and numbers do not fail to be serialised");
+        json.push(b'\n');
+        self.root.prepare(STATE, &json)?.rename()?;
+        Ok(self.root.sync()?)
+    }
+
+    /// Writes the key files, and gives what is to change in the keyring; nothing if all is there.
+    fn taken_copy<'a>(
+        &self,
+        copy: &'a OrganisationCopy,
+    ) -> Result<Option<Revision<'a>>, KeystoreError> {
+        let organisation = &copy.organisation;
+        let before = self.keystore.read_keyring(organisation)?;
+        for entry in before.keys() {
+            let same = copy.keyring.key(&entry.selector);
+            if !same.is_some_and(|same| comes_after(same, entry)) {
+                return Err(KeystoreError::UnusableKey(Box::new(KeyProblem {
+                    organisation: organisation.clone(),
+                    selector: entry.selector.clone(),
+                    path: self.keystore.key_path(organisation, &entry.selector),
+                    refusal: KeyRefusal::NotInDatabase,
+                })));
+            }
+        }
+        let root = &self.root;
+        let folder = root.child_or_new_unsynced(organisation.as_str())?;
+        let mut has_new_files = false;
+        for (selector, text) in &copy.key_files {
+            has_new_files |= put(&folder, &key_file(selector), text)?;
+        }
+        let mut revision = Revision::new(organisation, before);
+        revision.after = copy.keyring.clone();
+        let is_same = folder.has(KEYRING) && revision.before.has_same_keys(&revision.after);
+        if is_same && !has_new_files {
+            return Ok(None);
+        }
+        revision.is_announced = true;
+        revision.audit.push(AuditEntry {
+            selector: None,
+            domains: Vec::new(),
+            event: EVENT,
+            evidence: None,
+            publication: None,
+        });
+        Ok(Some(revision))
+    }
+}
+
+/// Whether it is the same key, as it was then or later.
+fn comes_after(later: &KeyEntry, entry: &KeyEntry) -> bool {
+    let mut publications = entry.publications.iter();
+    later.fingerprint == entry.fingerprint
+        && publications.all(|(domain, one)| {
+            let state = later.state(domain);
+            state.is_some_and(|state| one.state.may_become(state))
+        })
+}
+
+/// Writes a key file, unless it is there already. Gives whether it did.
+fn put(folder: &Folder, name: &str, text: &[u8]) -> Result<bool, KeystoreError> {
+    let there = folder.read(name, Secrecy::Secret)?;
+    if there.is_some_and(|there| there.as_slice() == text) {
+        return Ok(false);
+    }
+    folder.prepare_unsynced(name, text)?.rename()?;
+    Ok(true)
+}
