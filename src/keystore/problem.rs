@@ -305,6 +305,14 @@ pub enum SealingError {
         /// The files, and what is in them.
         there: Vec<(PathBuf, SealingKeyId)>,
     },
+    /// Keys are sealed with these, which are in use and not among those that are to come.
+    #[error(
+        "keys are still sealed with {}, which [keystore] sealing_keys has no more: name its file \
+         there behind the first one, and take it out when `zegel keystore seal` has been run and \
+         no key is sealed with it",
+        list(.0.iter())
+    )]
+    StillNeeded(BTreeSet<SealingKeyId>),
     /// There is nothing to seal with.
     #[error(
         "no sealing key is configured: make one with `zegel keystore sealing-key FILE`, and name \
@@ -346,8 +354,24 @@ impl SealingError {
             Self::NoCredentials(_)
             | Self::Folder { .. }
             | Self::NoneFits { .. }
+            | Self::StillNeeded(_)
             | Self::NotConfigured => false,
         }
+    }
+}
+
+/// A file of a sealing key that is not there, though no key names another one than those that are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UnusedSealingKey(pub PathBuf);
+
+impl fmt::Display for UnusedSealingKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "sealing key {}: it does not exist, and no key names it: take it out of [keystore] \
+             sealing_keys",
+            self.0.display()
+        )
     }
 }
 
