@@ -126,7 +126,11 @@ async fn serve(
     let keystore = opened.keystore.clone();
     let collecting = Collecting::start(&loaded, &opened.keystore, duty);
     let (passed, known) = watch::channel(None);
-    let checker = Checker::new(keystore.clone(), known);
+    let mut checker = Checker::new(keystore.clone(), known);
+    if let Some(reason) = &opened.without_sealing_keys {
+        tracing::error!("no key is made in this round, and none begins to sign: {reason}");
+        checker.make_no_keys();
+    }
     let mut rounds = Rounds::new(reader, loaded, (opened.keystore, checker), metrics.clone())?;
     let wish = rounds.wish();
     if duty == Duty::Always {
@@ -151,7 +155,10 @@ async fn serve(
     drop(collecting);
     systemd::stopping();
     stop.send_replace(true);
-    Ok(attention)
+    Ok(match opened.without_sealing_keys {
+        Some(_) => Attention::Needed,
+        None => attention,
+    })
 }
 
 /// For as long as the keeper works; once, before a single round.

@@ -9,6 +9,7 @@ mod exchange;
 mod reader;
 mod start;
 mod traces;
+mod without;
 
 use std::fs;
 use std::path::Path;
