@@ -54,9 +54,9 @@ impl Beginning {
     ///
     /// # Errors
     ///
-    /// With [`Duty::Once`] at once what is missing, but for sealing keys: its timer tries again. In the first attempt, what
-    /// only a change of the configuration helps against; later it is waited for, as the signer does:
-    /// whoever writes the sealing key may not be done with it.
+    /// With [`Duty::Once`] at once what is missing, but for sealing keys: its timer tries again. In
+    /// the first attempt, what only a change of the configuration helps against; later it is waited
+    /// for, as the signer does: whoever writes the sealing key may not be done with it.
     pub(super) async fn wait(
         &mut self,
         duty: Duty,

@@ -126,11 +126,8 @@ async fn serve(
     let keystore = opened.keystore.clone();
     let collecting = Collecting::start(&loaded, &opened.keystore, duty);
     let (passed, known) = watch::channel(None);
-    let mut checker = Checker::new(keystore.clone(), known);
-    if let Some(reason) = &opened.without_sealing_keys {
-        tracing::error!("no key is made in this round, and none begins to sign: {reason}");
-        checker.make_no_keys();
-    }
+    let without_sealing_keys = opened.without_sealing_keys.as_deref();
+    let checker = checker(&keystore, known, without_sealing_keys);
     let mut rounds = Rounds::new(reader, loaded, (opened.keystore, checker), metrics.clone())?;
     let wish = rounds.wish();
     if duty == Duty::Always {
@@ -155,10 +152,21 @@ async fn serve(
     drop(collecting);
     systemd::stopping();
     stop.send_replace(true);
-    Ok(match opened.without_sealing_keys {
-        Some(_) => Attention::Needed,
-        None => attention,
-    })
+    Ok(without_sealing_keys.map_or(attention, |_| Attention::Needed))
+}
+
+/// What looks at organisations. Without sealing keys it makes no key, which is said here for all.
+fn checker(
+    keystore: &Keystore,
+    known: watch::Receiver<Option<Arc<LastPassed>>>,
+    without_sealing_keys: Option<&str>,
+) -> Checker {
+    let mut checker = Checker::new(keystore.clone(), known);
+    if let Some(reason) = without_sealing_keys {
+        tracing::error!("no key is made in this round, and none begins to sign: {reason}");
+        checker.make_no_keys();
+    }
+    checker
 }
 
 /// For as long as the keeper works; once, before a single round.

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod disk;
 mod exchange;
 mod reader;
 mod start;
