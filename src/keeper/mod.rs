@@ -110,11 +110,7 @@ async fn serve(
         systemd::ready();
     }
     let mut beginning = Beginning::new(reader, loaded, readiness);
-    // Nobody knows what the rest of a single round would have found.
-    let cut = match duty {
-        Duty::Once => Attention::Needed,
-        Duty::Always => Attention::NotNeeded,
-    };
+    let cut = when_cut(duty);
     let opened = tokio::select! {
         opened = beginning.wait(duty, &mut hangup) => opened?,
         _ = terminate.recv() => return Ok(cut),
@@ -126,8 +122,7 @@ async fn serve(
     let keystore = opened.keystore.clone();
     let collecting = Collecting::start(&loaded, &opened.keystore, duty);
     let (passed, known) = watch::channel(None);
-    let without_sealing_keys = opened.without_sealing_keys.as_deref();
-    let checker = checker(&keystore, known, without_sealing_keys);
+    let checker = checker(&keystore, known, opened.without_sealing_keys.as_deref());
     let mut rounds = Rounds::new(reader, loaded, (opened.keystore, checker), metrics.clone())?;
     let wish = rounds.wish();
     if duty == Duty::Always {
@@ -152,7 +147,17 @@ async fn serve(
     drop(collecting);
     systemd::stopping();
     stop.send_replace(true);
-    Ok(without_sealing_keys.map_or(attention, |_| Attention::Needed))
+    Ok(opened
+        .without_sealing_keys
+        .map_or(attention, |_| Attention::Needed))
+}
+
+/// Of a keeper that is told to stop: nobody knows what the rest of a single round would have found.
+fn when_cut(duty: Duty) -> Attention {
+    match duty {
+        Duty::Once => Attention::Needed,
+        Duty::Always => Attention::NotNeeded,
+    }
 }
 
 /// What looks at organisations. Without sealing keys it makes no key, which is said here for all.
