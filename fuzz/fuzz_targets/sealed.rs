@@ -5,6 +5,8 @@
 //! is opened, in lines; 3: the file of a sealing key; more: a text that is sealed).
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::fuzz_target;
 use zegel::{
     dkim::{Algorithm, Fingerprint, SigningKey},
@@ -18,6 +20,12 @@ const SEALED: &[u8] = include_bytes!("../../tests/fixtures/sealed/unsafe-rsa2048
 const PLAIN: &[u8] = include_bytes!("../../tests/fixtures/keys/unsafe-rsa2048-pkcs8.pem");
 const KEYSTORE: &str = "00112233445566778899aabbccddeeff";
 
+/// Reading the key takes far longer than all else here.
+static FINGERPRINT: LazyLock<Fingerprint> = LazyLock::new(|| {
+    let key = SigningKey::from_pem(PLAIN).expect("a key of the tests");
+    key.public_key().fingerprint()
+});
+
 /// The place of the true one, or another.
 #[derive(Clone, PartialEq)]
 struct Place {
@@ -30,13 +38,12 @@ struct Place {
 
 impl Place {
     fn of_the_true_one() -> Self {
-        let key = SigningKey::from_pem(PLAIN).expect("a key of the tests");
         Self {
             keystore: KEYSTORE.to_owned(),
             organisation: "gemeente".parse().expect("an id"),
             selector: "s2026a".parse().expect("a selector"),
             algorithm: Algorithm::RsaSha256,
-            fingerprint: key.public_key().fingerprint(),
+            fingerprint: *FINGERPRINT,
         }
     }
 
