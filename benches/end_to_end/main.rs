@@ -27,6 +27,7 @@ mod organisations;
 mod peers;
 mod scenarios;
 mod script;
+mod sealed;
 mod soak;
 mod table;
 mod throughput;
@@ -49,6 +50,7 @@ fn main() {
     match options.scenario {
         Scenario::Throughput => throughput::run(&options),
         Scenario::Growth => scenarios::growth(&options),
+        Scenario::Sealed => sealed::run(&options),
         Scenario::Memory => scenarios::memory(&options),
         Scenario::Fairness => scenarios::fairness(&options),
         Scenario::Double => scenarios::double(&options),

@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Some send more than others, by Zipf with this exponent; otherwise evenly.
     #[arg(long, num_args = 0..=1, default_missing_value = "1")]
     pub(crate) zipf: Option<f64>,
-    /// The numbers of organisations of the scenario `growth`.
+    /// The numbers of organisations of the scenarios `growth` and `sealed`.
     #[arg(long, value_delimiter = ',', default_value = "1,10000,100000")]
     pub(crate) growth: Vec<u32>,
     /// How many of them have RSA keys: to make so many takes a few minutes, once. The others
@@ -69,6 +69,8 @@ pub(crate) enum Scenario {
     Throughput,
     /// Zegel with few and with very many organisations: start, memory, messages, reload.
     Growth,
+    /// The same organisations with sealed keys and with keys in the clear, in turn: start, messages.
+    Sealed,
     /// The memory of Zegel with small and with very large messages.
     Memory,
     /// The latency of one organisation's mail beside the flood of another.

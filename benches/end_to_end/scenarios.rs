@@ -183,7 +183,7 @@ impl Growth {
 }
 
 /// Until it uses no more processor time by itself.
-fn settle(daemon: &Daemon) {
+pub(crate) fn settle(daemon: &Daemon) {
     let family = daemon.family();
     let mut before = family.usage();
     for _ in 0..100 {

@@ -222,7 +222,7 @@ fn seal(arguments: &SealArguments, context: &mut Context) -> Result<Status, Fail
     if lie == Lie::Plain && first.is_some() {
         warn(
             "new keys are sealed for as long as [keystore] sealing_keys names a sealing key: take \
-             it out, and restart signer and keeper",
+             it out, and reload signer and keeper",
         );
     }
     if arguments.json {

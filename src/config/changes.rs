@@ -167,11 +167,11 @@ pub(super) fn described(settings: &Settings) -> BTreeMap<String, Setting> {
         Some(mark) => both("keystore.mark", &mark.display()),
         None => both("keystore.mark", &"beside the keystore"),
     }
-    let files = sealing_keys.iter().map(|file| file.display());
-    both("keystore.sealing_keys", &list(&files.collect::<Vec<_>>()));
     both("http.organisations", organisation_series);
     both("log.format", format);
     both("log.filter", filter);
+    let files: Vec<_> = sealing_keys.iter().map(|file| file.display()).collect();
+    described.add("keystore.sealing_keys", Effect::AtOnce, list(&files));
     described.add("http.listen", Effect::AtStartOfSigner, http);
     described.add("http.page", Effect::AtStartOfSigner, http_page);
     for listener in listeners {

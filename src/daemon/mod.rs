@@ -15,6 +15,7 @@ mod files;
 mod quiet;
 mod reload;
 mod systemd;
+mod warnings;
 
 use std::{io, net::SocketAddr, path::Path, process::ExitCode};
 

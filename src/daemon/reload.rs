@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::files::{Due, Files};
+use super::{
+    files::{Due, Files},
+    warnings,
+};
 use crate::{
     config::{self, Change, Effect, Loaded, Problem, Seen},
     keystore::{Keystore, KeystoreError},
@@ -325,11 +328,15 @@ impl Maker {
         let is_waiting = before.keystore().is_none();
         let metrics = &self.metrics;
         let built = keystore_of(before).and_then(|keystore| {
+            let sealing_keys = &loaded.settings.sealing_keys;
             if is_waiting {
-                keystore.check_sealing()?;
+                let keystore = keystore.sealed_by(sealing_keys);
+                warnings::of_unused(&keystore.check_sealing()?);
                 return Snapshot::first(loaded.clone(), &keystore, metrics);
             }
-            Snapshot::build(loaded.clone(), &keystore, metrics, Some(before))
+            keystore.with_sealing_keys(sealing_keys, || {
+                Snapshot::build(loaded.clone(), &keystore, metrics, Some(before))
+            })
         });
         match built {
             Ok(built) => {
@@ -363,7 +370,7 @@ impl Maker {
         self.readiness.waits_for(None);
         process::systemd::status("signing");
         tracing::info!("the keystore can be read now: mail is signed");
-        warn_of_unsigned(&self.snapshots.current());
+        warnings::of_unsigned(&self.snapshots.current());
     }
 
     fn put_into_use(&self, built: Built, changes: &[Change], before: &Snapshot) {
@@ -445,7 +452,7 @@ pub(super) async fn first(
     let (counted, configured) = (metrics.clone(), loaded.clone());
     let read = spawn_blocking(move || {
         let keystore = configured.settings.open_keystore()?;
-        keystore.check_sealing()?;
+        warnings::of_unused(&keystore.check_sealing()?);
         Snapshot::first(configured, &keystore, &counted)
     });
     let reason = match timeout(FIRST_READING_TAKES, read).await {
@@ -453,8 +460,8 @@ pub(super) async fn first(
             for problem in &built.problems {
                 tracing::error!(target: KEYS, "{problem}");
             }
-            warn_of_unsigned(&built.snapshot);
-            warn_of_no_id(&built.snapshot);
+            warnings::of_unsigned(&built.snapshot);
+            warnings::of_no_id(&built.snapshot);
             return Ok((built.snapshot, None));
         }
         Ok(Ok(Err(error))) if error.is_of_configuration() => return Err(error.into()),
@@ -477,32 +484,6 @@ pub(super) async fn first(
 /// For the log and for systemd.
 fn waiting_for(error: &str) -> String {
     format!("mail of ours is put off until the keystore can be read, which is tried again: {error}")
-}
-
-/// A keystore that is not whole looks like one in which no key is in use yet.
-fn warn_of_unsigned(snapshot: &Snapshot) {
-    let domains = snapshot.domains_without_key();
-    if domains > 0 {
-        let keystore = &snapshot.settings().keystore_path;
-        tracing::warn!(
-            domains,
-            "domains have no key in use, so that their mail is not signed: is this the right \
-             keystore, and is it whole? ({})",
-            keystore.display()
-        );
-    }
-}
-
-/// A zegel of 0.1 made it, or it is a copy that is not whole.
-fn warn_of_no_id(snapshot: &Snapshot) {
-    if snapshot.lacks_id() {
-        tracing::warn!(
-            "{}: the keystore has no id, so nobody notices if another one is put in its place; it \
-             gets one with its next change, and on a relay that only reads with its next copy \
-             (docs/several-relays.md)",
-            snapshot.settings().keystore_path.display()
-        );
-    }
 }
 
 /// What the configuration changes at once. What is held although its file is lost is the same.

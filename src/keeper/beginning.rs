@@ -34,6 +34,9 @@ pub(super) struct Beginning {
 pub(super) struct Opened {
     pub(super) keystore: Keystore,
     pub(super) lock: KeeperLock,
+    /// Why private keys can be neither opened nor made, in a single round that looks at the DNS all
+    /// the same.
+    pub(super) without_sealing_keys: Option<String>,
 }
 
 impl Beginning {
@@ -51,9 +54,9 @@ impl Beginning {
     ///
     /// # Errors
     ///
-    /// With [`Duty::Once`] at once what is missing: its timer tries again. In the first attempt, what
-    /// only a change of the configuration helps against; later it is waited for, as the signer does:
-    /// whoever writes the sealing key may not be done with it.
+    /// With [`Duty::Once`] at once what is missing, but for sealing keys: its timer tries again. In
+    /// the first attempt, what only a change of the configuration helps against; later it is waited
+    /// for, as the signer does: whoever writes the sealing key may not be done with it.
     pub(super) async fn wait(
         &mut self,
         duty: Duty,
@@ -67,7 +70,7 @@ impl Beginning {
                 _ = tries.tick() => {}
                 _ = hangup.recv() => self.reload(),
             }
-            match self.attempt(hangup).await {
+            match self.attempt(duty, hangup).await {
                 Ok(opened) => {
                     self.readiness.waits_for(None);
                     if self.complaint.end() {
@@ -85,8 +88,8 @@ impl Beginning {
         }
     }
 
-    async fn attempt(&mut self, hangup: &mut Signal) -> Result<Opened, RunError> {
-        let mut opening = open(&self.loaded.settings);
+    async fn attempt(&mut self, duty: Duty, hangup: &mut Signal) -> Result<Opened, RunError> {
+        let mut opening = open(&self.loaded.settings, duty);
         let opened = loop {
             tokio::select! {
                 opened = &mut opening => break opened,
@@ -128,21 +131,45 @@ impl Beginning {
 }
 
 /// Opens it on a thread of its own: its file system may take its time.
-fn open(settings: &Settings) -> JoinHandle<Result<Opened, KeystoreError>> {
+fn open(settings: &Settings, duty: Duty) -> JoinHandle<Result<Opened, KeystoreError>> {
     let settings = settings.clone();
     spawn_blocking(move || {
         if settings.follows() {
             // Its folder comes from the database, and may be empty.
             let keystore = settings.make_keystore()?.by("keeper");
-            keystore.check_sealing()?;
             let lock = keystore.keep(Timestamp::now())?;
-            return Ok(Opened { keystore, lock });
+            return Ok(Opened {
+                keystore,
+                lock,
+                // It opens no key.
+                without_sealing_keys: None,
+            });
         }
         let keystore = settings.open_keystore()?.by("keeper");
         // A mount that failed leaves an empty folder, in which no key is to be made.
         keystore.check_initialised()?;
-        keystore.check_sealing()?;
+        let without_sealing_keys = check_sealing(&keystore, duty)?;
         let lock = keystore.keep(Timestamp::now())?;
-        Ok(Opened { keystore, lock })
+        Ok(Opened {
+            keystore,
+            lock,
+            without_sealing_keys,
+        })
     })
+}
+
+/// Why a single round goes on without sealing keys: what the DNS shows is worth knowing all the
+/// same, and somebody who may not read them can have it looked at.
+fn check_sealing(keystore: &Keystore, duty: Duty) -> Result<Option<String>, KeystoreError> {
+    match keystore.check_sealing() {
+        Ok(unused) => {
+            unused.iter().for_each(|file| tracing::warn!("{file}"));
+            Ok(None)
+        }
+        // With those that can be read and are the wrong ones, keys would be made.
+        Err(error) if duty == Duty::Once && keystore.sealing_keys().is_err() => {
+            Ok(Some(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -51,6 +51,8 @@ pub(super) struct Checker {
     pub(super) alarms: Alarms,
     /// What receivers report of keys; none before that is known.
     reported: watch::Receiver<Option<Arc<LastPassed>>>,
+    /// False where nothing can be sealed, of which somebody was told.
+    makes_keys: bool,
     /// Held with the lock of the keystore, whose waiting has an end: on a slow disk the
     /// organisations of one round would give up on each other.
     writing: Mutex<()>,
@@ -178,8 +180,14 @@ impl Checker {
             alarms: Alarms::new(keystore.clone()),
             keystore,
             reported,
+            makes_keys: true,
             writing: Mutex::default(),
         }
+    }
+
+    /// What organisations want is not made from now on.
+    pub(super) fn make_no_keys(&mut self) {
+        self.makes_keys = false;
     }
 
     /// What the DNS shows of the keys of an organisation; may be dropped at any moment, and has
@@ -251,7 +259,7 @@ impl Checker {
         }));
         let wanted = self.apply(organisation, timing, moment, &seen, &mut checked)?;
         // From here on something is written, and to be told, whatever else fails.
-        for wanted in &wanted {
+        for wanted in wanted.iter().filter(|_| self.makes_keys) {
             match self.make_key(organisation, wanted, (moment, &seen)) {
                 Ok(made) => checked.made.extend(made.map(|key| key.selector)),
                 Err(error) => checked.problems.push(error.to_string()),

@@ -111,11 +111,7 @@ async fn serve(
         systemd::ready();
     }
     let mut beginning = Beginning::new(reader, loaded, readiness);
-    // Nobody knows what the rest of a single round would have found.
-    let cut = match duty {
-        Duty::Once => Attention::Needed,
-        Duty::Always => Attention::NotNeeded,
-    };
+    let cut = when_cut(duty);
     let opened = tokio::select! {
         opened = beginning.wait(duty, &mut hangup) => opened?,
         () = end.comes() => return Ok(cut),
@@ -123,12 +119,13 @@ async fn serve(
     // Held to the end: a second keeper is told who has it.
     *lock = Some(opened.lock);
     let Beginning { reader, loaded, .. } = beginning;
+    let (keystore, without) = (opened.keystore, opened.without_sealing_keys);
     let keeping = async {
-        let keystore = opened.keystore;
         if loaded.settings.follows() {
             return Ok(share(&mut Fleet::new(&loaded.settings, &keystore), duty).await);
         }
-        lead((reader, loaded, keystore), (metrics, duty), &mut hangup).await
+        let parts = (reader, loaded, keystore, without);
+        lead(parts, (metrics, duty), &mut hangup).await
     };
     let attention = tokio::select! {
         attention = keeping => attention?,
@@ -141,14 +138,14 @@ async fn serve(
 
 /// Looks at the DNS and takes the steps: once, or until this is dropped.
 async fn lead(
-    (reader, loaded, keystore): (Reader, Loaded, Keystore),
+    (reader, loaded, keystore, without_sealing_keys): (Reader, Loaded, Keystore, Option<String>),
     (metrics, duty): (KeeperMetrics, Duty),
     hangup: &mut Signal,
 ) -> Result<Attention, RunError> {
     let mut fleet = Fleet::new(&loaded.settings, &keystore);
     let collecting = Collecting::start(&loaded, &keystore, duty);
     let (passed, known) = watch::channel(None);
-    let checker = Checker::new(keystore.clone(), known);
+    let checker = checker(&keystore, known, without_sealing_keys.as_deref());
     let parts = (keystore.clone(), checker);
     let mut rounds = Rounds::new(reader, loaded, parts, metrics.clone())?;
     let wish = rounds.wish();
@@ -172,7 +169,8 @@ async fn lead(
         }
     };
     // What a single round changed.
-    Ok(attention.max(share(&mut fleet, Duty::Once).await))
+    let attention = attention.max(share(&mut fleet, Duty::Once).await);
+    Ok(without_sealing_keys.map_or(attention, |_| Attention::Needed))
 }
 
 /// SIGTERM or SIGINT.
@@ -204,6 +202,28 @@ async fn share(fleet: &mut Option<Fleet>, duty: Duty) -> Attention {
         (Some(fleet), Duty::Once) => fleet.look().await,
         (Some(fleet), Duty::Always) => fleet.work().await,
     }
+}
+
+/// Of a keeper that is told to stop: nobody knows what the rest of a single round would have found.
+fn when_cut(duty: Duty) -> Attention {
+    match duty {
+        Duty::Once => Attention::Needed,
+        Duty::Always => Attention::NotNeeded,
+    }
+}
+
+/// What looks at organisations. Without sealing keys it makes no key, which is said here for all.
+fn checker(
+    keystore: &Keystore,
+    known: watch::Receiver<Option<Arc<LastPassed>>>,
+    without_sealing_keys: Option<&str>,
+) -> Checker {
+    let mut checker = Checker::new(keystore.clone(), known);
+    if let Some(reason) = without_sealing_keys {
+        tracing::error!("no key is made in this round, and none begins to sign: {reason}");
+        checker.make_no_keys();
+    }
+    checker
 }
 
 /// For as long as the keeper works; once, before a single round.

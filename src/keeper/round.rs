@@ -519,33 +519,19 @@ impl Rounds {
     async fn reload(&mut self) {
         let reader = Arc::clone(&self.reader);
         // Many files take long to read, and signals must be heard meanwhile.
-        let read = move || {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.load()
-        };
-        let Ok(loaded) = spawn_blocking(read).await else {
-            return;
-        };
-        match loaded {
-            Ok(loaded) => self.take(loaded),
-            Err(problems) => self.complaints.refused(&problems.to_string()),
+        let keystore = self.keystore.clone();
+        let read = move || read_anew(&reader, &keystore);
+        match spawn_blocking(read).await {
+            Ok(Ok((loaded, observer))) => self.take(loaded, observer),
+            Ok(Err(problems)) => self.complaints.refused(&problems),
+            Err(_) => {}
         }
     }
 
-    fn take(&mut self, loaded: Loaded) {
-        // Anew each time: /etc/resolv.conf may have changed.
-        match Observer::with_settings(&loaded.settings.keeper) {
-            Ok(observer) => {
-                self.round = (Arc::new(observer.round()), Instant::now());
-                self.fresh = (Arc::new(observer.round()), Instant::now());
-                self.observer = observer;
-            }
-            Err(error) => {
-                return self
-                    .complaints
-                    .refused(&format!("keeper.resolvers: {error}"));
-            }
-        }
+    fn take(&mut self, loaded: Loaded, observer: Observer) {
+        self.round = (Arc::new(observer.round()), Instant::now());
+        self.fresh = (Arc::new(observer.round()), Instant::now());
+        self.observer = observer;
         let changes = config::changes(&self.loaded, &loaded);
         self.look_soon_at_changed(&loaded);
         for change in &changes {
@@ -597,4 +583,18 @@ fn scene(loaded: &Loaded, claims: &Arc<Claims>, keystore: &Keystore) -> Arc<Scen
         reports_to: loaded.settings.report_address().map(str::to_owned),
         relays: loaded.settings.keeper.relay_addresses.clone(),
     })
+}
+
+/// The configuration as it is now, whose sealing keys are in use from now on; or why it can't be
+/// used, and all stays as it was.
+fn read_anew(reader: &Mutex<Reader>, keystore: &Keystore) -> Result<(Loaded, Observer), String> {
+    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = reader.load().map_err(|problems| problems.to_string())?;
+    // Anew each time: /etc/resolv.conf may have changed.
+    let observer = Observer::with_settings(&loaded.settings.keeper);
+    let observer = observer.map_err(|error| format!("keeper.resolvers: {error}"))?;
+    keystore
+        .exchange_sealing_keys(&loaded.settings.sealing_keys)
+        .map_err(|error| error.to_string())?;
+    Ok((loaded, observer))
 }

@@ -73,7 +73,10 @@ pub use self::{
     handed_over::{HandOver, HandedOver, Told},
     identity::{KeystoreId, Standing},
     mark::{Mark, Missing, marked_in_use},
-    problem::{FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError, SealingError},
+    problem::{
+        FileError, FileProblem, KeyProblem, KeyRefusal, KeystoreError, SealingError,
+        UnusedSealingKey,
+    },
     reading::{Key, KeyringStamp, OrganisationKeys, PublicKeys, SightingsStamp, View},
     recorded::{Recorded, RecordedState},
     requests::LookRequest,

@@ -72,13 +72,12 @@ impl Keystore {
     /// When there is no sealing key, or one can't be read; when the keystore can't be locked or
     /// written. What was done until then stays. What is wrong with one key is in the answer.
     pub fn reseal(&self, lie: Lie, now: Timestamp) -> Result<Resealed, KeystoreError> {
-        let keys = self.sealing_keys().map_err(KeystoreError::Sealing)?;
-        let by = match (lie, keys.first()) {
+        let by = match (lie, self.sealed_by_first()?) {
             (Lie::Plain, _) => SealedBy::Nothing,
-            (Lie::Sealed, Some(key)) => SealedBy::Key(key.id()),
-            (Lie::Sealed, None) => {
+            (Lie::Sealed, SealedBy::Nothing) => {
                 return Err(KeystoreError::Sealing(SealingError::NotConfigured));
             }
+            (Lie::Sealed, by) => by,
         };
         let goal = Goal { lie, by };
         let mut resealed = Resealed::default();

@@ -8,6 +8,7 @@ use std::{
     env,
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    mem,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -19,7 +20,7 @@ use super::{
     KEY_SUFFIX, Keystore,
     files::{Folder, Secrecy},
     identity::Standing,
-    problem::{FileError, FileProblem, KeyRefusal, KeystoreError, SealingError},
+    problem::{FileError, FileProblem, KeyRefusal, KeystoreError, SealingError, UnusedSealingKey},
 };
 use crate::{
     dkim::key::{Algorithm, Fingerprint},
@@ -32,13 +33,19 @@ use crate::{
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const FILE_MODE: u32 = 0o600;
 
-/// The files of the sealing keys of a keystore, and what was read of them.
+/// What the keys of a keystore are sealed with, for all copies of a [`Keystore`].
 #[derive(Debug, Default)]
 pub(super) struct Sealing {
-    files: Vec<PathBuf>,
-    read: Mutex<Option<ReadKeys>>,
+    in_use: Mutex<InUse>,
     /// The id of the keystore, which never changes.
     id: OnceLock<String>,
+}
+
+/// The files of the sealing keys, and what was read of them.
+#[derive(Debug, Default)]
+struct InUse {
+    files: Arc<[PathBuf]>,
+    read: Option<ReadKeys>,
 }
 
 /// The sealing keys that were read.
@@ -76,9 +83,12 @@ impl Keystore {
     /// credential of systemd. The files are read when a private key is first needed.
     #[must_use]
     pub fn sealed_by(self, files: &[PathBuf]) -> Self {
+        let in_use = InUse {
+            files: files.into(),
+            read: None,
+        };
         let sealing = Sealing {
-            files: files.to_vec(),
-            read: Mutex::default(),
+            in_use: Mutex::new(in_use),
             id: OnceLock::new(),
         };
         Self {
@@ -96,22 +106,75 @@ impl Keystore {
         Ok(self.read_keys()?.keys)
     }
 
-    /// The files of sealing keys that were not there, while the first one was.
+    /// Has this keystore and its copies seal and open with these from now on, if they differ from
+    /// those in use. Files of the same names are not read again: whoever brought them may have
+    /// taken them away.
     ///
     /// # Errors
-    /// As [`Keystore::sealing_keys`].
-    pub fn missing_sealing_keys(&self) -> Result<Vec<PathBuf>, SealingError> {
-        Ok(self.read_keys()?.missing)
+    /// When one of them can't be read, or a key is sealed with one that is in use and not among
+    /// them. All stays as it was then.
+    pub fn exchange_sealing_keys(&self, files: &[PathBuf]) -> Result<(), KeystoreError> {
+        self.with_sealing_keys(files, || Ok(()))
+    }
+
+    /// The same, for as long as it takes to do this; they stay in use if that succeeds.
+    ///
+    /// # Errors
+    /// As [`Keystore::exchange_sealing_keys`], and what `work` says.
+    pub fn with_sealing_keys<T>(
+        &self,
+        files: &[PathBuf],
+        work: impl FnOnce() -> Result<T, KeystoreError>,
+    ) -> Result<T, KeystoreError> {
+        if *self.in_use().files == *files {
+            return work();
+        }
+        let others = self.clone().sealed_by(files);
+        let unused = others.check_sealing()?;
+        self.check_none_is_needed(&others)?;
+        unused.iter().for_each(|file| tracing::warn!("{file}"));
+        self.swap(&others);
+        let result = work();
+        if result.is_err() {
+            self.swap(&others);
+        }
+        result
+    }
+
+    fn swap(&self, others: &Self) {
+        mem::swap(&mut *self.in_use(), &mut *others.in_use());
+    }
+
+    /// That no key is sealed with a sealing key which the others do not have. One that is in memory
+    /// would sign on, and not sign any more after the next start.
+    fn check_none_is_needed(&self, others: &Self) -> Result<(), KeystoreError> {
+        // Not read before: those that could be read opened nothing so far.
+        let old = self.in_use().read.clone();
+        let old = old.map(|read| read.keys.ids()).unwrap_or_default();
+        let new = others.sealing_keys().map_err(KeystoreError::Sealing)?;
+        let mut gone: BTreeSet<_> = old
+            .into_iter()
+            .filter(|id| new.get(*id).is_none())
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let lying = self.lying()?;
+        gone.retain(|id| lying.sealed.contains_key(id));
+        if gone.is_empty() {
+            return Ok(());
+        }
+        Err(KeystoreError::Sealing(SealingError::StillNeeded(gone)))
     }
 
     fn read_keys(&self) -> Result<ReadKeys, SealingError> {
-        let mut known = self.known_keys();
-        if let Some(known) = &*known {
+        let mut in_use = self.in_use();
+        if let Some(known) = &in_use.read {
             return Ok(known.clone());
         }
         let mut keys = Vec::new();
         let mut missing = Vec::new();
-        for (at, file) in self.sealing.files.iter().enumerate() {
+        for (at, file) in in_use.files.iter().enumerate() {
             match self.read_sealing_key(file) {
                 Ok(key) => keys.push(key),
                 Err(SealingError::File(error)) if at > 0 && is_missing(&error) => {
@@ -122,7 +185,7 @@ impl Keystore {
         }
         let keys = Arc::new(SealingKeys::new(keys));
         let read = ReadKeys { keys, missing };
-        *known = Some(read.clone());
+        in_use.read = Some(read.clone());
         Ok(read)
     }
 
@@ -133,9 +196,9 @@ impl Keystore {
         Ok(first.unwrap_or(SealedBy::Nothing))
     }
 
-    fn known_keys(&self) -> MutexGuard<'_, Option<ReadKeys>> {
-        let read = &self.sealing.read;
-        read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_use(&self) -> MutexGuard<'_, InUse> {
+        let in_use = &self.sealing.in_use;
+        in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sealing keys, for what this one has sealed. If it is none of those that were read, the
@@ -145,25 +208,30 @@ impl Keystore {
         if read.missing.is_empty() || read.keys.get(id).is_some() {
             return Ok(read.keys);
         }
-        let files = self.sealing.files.iter();
-        let all = files.map(|file| self.read_sealing_key(file));
+        let files = Arc::clone(&self.in_use().files);
+        let all = files.iter().map(|file| self.read_sealing_key(file));
         // What was read stays in use if one is still missing.
         let keys = Arc::new(SealingKeys::new(all.collect::<Result<_, _>>()?));
-        *self.known_keys() = Some(ReadKeys {
-            keys: Arc::clone(&keys),
-            missing: Vec::new(),
-        });
+        let mut in_use = self.in_use();
+        // A reload may have brought others meanwhile.
+        if Arc::ptr_eq(&in_use.files, &files) {
+            in_use.read = Some(ReadKeys {
+                keys: Arc::clone(&keys),
+                missing: Vec::new(),
+            });
+        }
         Ok(keys)
     }
 
     /// The files of the sealing keys, as far as it is known where they are, or would be.
-    pub(super) fn sealing_files(&self) -> impl Iterator<Item = PathBuf> {
-        let files = self.sealing.files.iter();
-        files.filter_map(|file| {
+    pub(super) fn sealing_files(&self) -> Vec<PathBuf> {
+        let files = Arc::clone(&self.in_use().files);
+        let place = |file: &PathBuf| {
             let (path, _) = resolved(file).ok()?;
             let late = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
             path.canonicalize().ok().or_else(late)
-        })
+        };
+        files.iter().filter_map(place).collect()
     }
 
     fn read_sealing_key(&self, file: &Path) -> Result<SealingKey, SealingError> {
@@ -180,12 +248,12 @@ impl Keystore {
 
     /// That the sealing keys can be read, and that one of them is one that the keys of this
     /// keystore name, unless a key lies in the clear. Looks at the first lines of key files until
-    /// one fits. If the file of a sealing key is missing, each key must name one that is there; the
-    /// log then has a warning.
+    /// one fits. If the file of a sealing key is missing, each key must name one that is there.
+    /// Gives the files that are missing, of which the caller tells.
     ///
     /// # Errors
     /// [`KeystoreError::Sealing`], and when the folder can't be read.
-    pub fn check_sealing(&self) -> Result<(), KeystoreError> {
+    pub fn check_sealing(&self) -> Result<Vec<UnusedSealingKey>, KeystoreError> {
         let ReadKeys { keys, missing } = self.read_keys().map_err(KeystoreError::Sealing)?;
         let mut wanted = BTreeSet::new();
         let mut fits = false;
@@ -203,18 +271,11 @@ impl Keystore {
             let error = FileError::new(file, FileProblem::Missing);
             return Err(KeystoreError::Sealing(SealingError::File(error)));
         }
-        for file in &missing {
-            tracing::warn!(
-                "sealing key {}: it does not exist, and no key names it: take it out of \
-                 [keystore] sealing_keys",
-                file.display()
-            );
-        }
         if fits || wanted.is_empty() {
-            return Ok(());
+            return Ok(missing.into_iter().map(UnusedSealingKey).collect());
         }
-        let files = self.sealing.files.iter().cloned();
-        let there = files.zip(keys.ids()).collect();
+        let files = Arc::clone(&self.in_use().files);
+        let there = files.iter().cloned().zip(keys.ids()).collect();
         Err(KeystoreError::Sealing(SealingError::NoneFits {
             wanted,
             there,

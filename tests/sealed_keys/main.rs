@@ -5,9 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod disk;
+mod exchange;
 mod reader;
 mod start;
 mod traces;
+mod without;
 
 use std::fs;
 use std::path::Path;
@@ -429,7 +432,7 @@ fn a_sealed_key_is_named_where_one_in_the_clear_is_wanted() {
     assert!(is_in("a sealed key") && is_in("zegel key export"), "{text}");
 }
 
-/// In a test on disk images the whole disk would be searched; here it is all files of a folder.
+/// All files of a folder.
 fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {

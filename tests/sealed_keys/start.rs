@@ -84,7 +84,7 @@ fn ends(zegel: &Zegel, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 /// A process that is gone when the test is.
-struct Ending(Child);
+pub(super) struct Ending(pub(super) Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {

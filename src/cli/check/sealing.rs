@@ -69,17 +69,14 @@ impl Report {
     /// Whether keys can be opened; if not, one line says why.
     pub(super) fn examine_sealing(&mut self, keystore: &Keystore) -> bool {
         self.private_keys = keystore.lying().ok().map(PrivateKeys::from);
-        if let Err(error) = keystore.check_sealing() {
-            self.say(Severity::Act, &error);
-            return false;
-        }
-        for file in keystore.missing_sealing_keys().unwrap_or_default() {
-            let text = format!(
-                "sealing key {}: it does not exist, and no key names it: take it out of [keystore] \
-                 sealing_keys",
-                file.display()
-            );
-            self.say(Severity::Note, &text);
+        match keystore.check_sealing() {
+            Ok(unused) => unused
+                .iter()
+                .for_each(|file| self.say(Severity::Note, file)),
+            Err(error) => {
+                self.say(Severity::Act, &error);
+                return false;
+            }
         }
         let keys = keystore.sealing_keys().ok();
         let known = keys.map(|keys| keys.ids()).unwrap_or_default();

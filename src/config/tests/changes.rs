@@ -136,7 +136,7 @@ const SETTINGS: &[(&str, &str, Effect)] = {
         (
             "keystore.sealing_keys = [\"/k\", \"zegel-sealing\"]",
             "keystore.sealing_keys: none -> /k zegel-sealing",
-            AtStartOfBoth,
+            AtOnce,
         ),
         (
             "socket = \"unix:/s\"",

@@ -447,10 +447,9 @@ fn a_missing_sealing_key_that_no_key_names_stops_nothing() {
     let (first, late) = (sealed.first.clone(), sealed.fixture.beside("late.key"));
     sealed.configure(&[&first, &late]);
     let keystore = &sealed.fixture.keystore;
-    keystore.check_sealing().unwrap();
     assert_eq!(
-        keystore.missing_sealing_keys().unwrap(),
-        std::slice::from_ref(&late)
+        keystore.check_sealing().unwrap(),
+        [UnusedSealingKey(late.clone())]
     );
     assert_eq!(sealed.fixture.load("een").keys.len(), 2);
 
@@ -477,15 +476,8 @@ fn a_missing_sealing_key_that_no_key_names_stops_nothing() {
     assert_eq!(sealed.fixture.load("een").keys.len(), 2);
     fs::rename(&away, &late).unwrap();
     assert_eq!(sealed.fixture.load("twee").keys.len(), 1);
-    sealed.fixture.keystore.check_sealing().unwrap();
-    assert!(
-        sealed
-            .fixture
-            .keystore
-            .missing_sealing_keys()
-            .unwrap()
-            .is_empty()
-    );
+    let unused = sealed.fixture.keystore.check_sealing().unwrap();
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 #[test]
@@ -545,4 +537,57 @@ fn an_exported_key_can_be_brought_in() {
     let target = target(&een, &s9, &[]);
     let imported = other.fixture.keystore.import(&target, &pem, second(4));
     assert_eq!(imported.unwrap().fingerprint, entry.fingerprint);
+}
+
+/// By a reload: for every copy of the keystore in the process, and with no key lost on the way.
+#[test]
+fn other_sealing_keys_are_taken_whole_or_not_at_all() {
+    let sealed = Sealed::with_two_keys();
+    let keystore = &sealed.fixture.keystore;
+    let (copy, first) = (keystore.clone(), sealed.first.clone());
+    let second = sealed.fixture.beside("second.key");
+    let second_id = make_sealing_key(&second).unwrap();
+    let ids = || copy.sealing_keys().unwrap().ids();
+    let refused = |files: &[&PathBuf]| {
+        let files: Vec<PathBuf> = files.iter().map(|file| (*file).clone()).collect();
+        let before = ids();
+        let error = keystore.exchange_sealing_keys(&files).unwrap_err();
+        assert_eq!(ids(), before);
+        error.to_string()
+    };
+    let missing = sealed.fixture.beside("missing.key");
+    assert!(refused(&[&missing, &first]).contains("missing.key: it does not exist"));
+    assert!(refused(&[&second]).contains("no key of this keystore can be opened"));
+    assert!(refused(&[]).contains("no key of this keystore can be opened"));
+
+    let both = [second.clone(), first.clone()];
+    let failed = keystore.with_sealing_keys(&both, || -> Result<(), _> {
+        assert_eq!(ids(), [second_id, sealed.id]);
+        Err(KeystoreError::NoKeystore(second.clone()))
+    });
+    failed.unwrap_err();
+    assert_eq!(ids(), [sealed.id]);
+    keystore.exchange_sealing_keys(&both).unwrap();
+    assert_eq!(ids(), [second_id, sealed.id]);
+
+    // Some are sealed with the new one, some with the old one, which is still needed.
+    sealed.fixture.generate("twee", "s1");
+    let said = refused(&[&second]);
+    let needed = format!("keys are still sealed with {}, ", sealed.id);
+    assert!(said.starts_with(&needed), "{said}");
+    assert_eq!(sealed.fixture.load("een").keys.len(), 2);
+    assert_eq!(sealed.reseal(Lie::Sealed), (2, 1, 0));
+    let alone = std::slice::from_ref(&second);
+    keystore.exchange_sealing_keys(alone).unwrap();
+    assert_eq!(ids(), [second_id]);
+    for organisation in ["een", "twee"] {
+        assert!(sealed.fixture.load(organisation).refused.is_empty());
+    }
+    // The same list is no reason to read files again.
+    fs::remove_file(&second).unwrap();
+    keystore.exchange_sealing_keys(alone).unwrap();
+    assert_eq!(sealed.reseal(Lie::Plain), (3, 0, 0));
+    keystore.exchange_sealing_keys(&[]).unwrap();
+    assert!(ids().is_empty());
+    assert_eq!(sealed.fixture.load("een").keys.len(), 2);
 }
