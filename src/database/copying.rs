@@ -73,7 +73,7 @@ pub async fn sync(database: &mut Database, keystore: &Keystore) -> Result<Synced
     // What the database says is what is changed here.
     let here = keystore.clone().following(false);
     let is_whole = synced.refused.is_empty();
-    let refused = blocking(move || take(&here, changed.copies, &there, is_whole)).await?;
+    let refused = blocking(move || take(&here, &changed.copies, &there, is_whole)).await?;
     synced
         .refused
         .extend(refused.into_iter().map(DatabaseError::from));
@@ -83,7 +83,7 @@ pub async fn sync(database: &mut Database, keystore: &Keystore) -> Result<Synced
 /// Takes the copies into the folder, and notes which change it has, if all of it was taken.
 fn take(
     keystore: &Keystore,
-    copies: Vec<OrganisationCopy>,
+    copies: &[OrganisationCopy],
     there: &Numbered,
     is_whole: bool,
 ) -> Result<Vec<KeystoreError>, KeystoreError> {

@@ -163,7 +163,9 @@ fn open(settings: &Settings, duty: Duty) -> JoinHandle<Result<Opened, KeystoreEr
 fn check_sealing(keystore: &Keystore, duty: Duty) -> Result<Option<String>, KeystoreError> {
     match keystore.check_sealing() {
         Ok(unused) => {
-            unused.iter().for_each(|file| tracing::warn!("{file}"));
+            for file in &unused {
+                tracing::warn!("{file}");
+            }
             Ok(None)
         }
         // With those that can be read and are the wrong ones, keys would be made.

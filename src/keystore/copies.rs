@@ -149,10 +149,7 @@ impl Writer {
     /// # Errors
     /// When it can't be written.
     pub fn set_copy_state(&self, state: &CopyState) -> Result<(), KeystoreError> {
-        let mut json = serde_json::to_vec_pretty(state)
-            .expect("an id and numbers do not fail to be serialised");
-        json.push(b'\n');
-        self.root.prepare(STATE, &json)?.rename()?;
+        self.root.prepare(STATE, &json(state))?.rename()?;
         Ok(self.root.sync()?)
     }
 
@@ -196,6 +193,13 @@ impl Writer {
         });
         Ok(Some(revision))
     }
+}
+
+fn json(state: &CopyState) -> Vec<u8> {
+    let mut json =
+        serde_json::to_vec_pretty(state).expect("an id and numbers do not fail to be serialised");
+    json.push(b'\n');
+    json
 }
 
 /// Whether it is the same key, as it was then or later.

@@ -132,7 +132,9 @@ impl Keystore {
         let others = self.clone().sealed_by(files);
         let unused = others.check_sealing()?;
         self.check_none_is_needed(&others)?;
-        unused.iter().for_each(|file| tracing::warn!("{file}"));
+        for file in &unused {
+            tracing::warn!("{file}");
+        }
         self.swap(&others);
         let result = work();
         if result.is_err() {

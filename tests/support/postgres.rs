@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::open_folder;
 use super::port::Port;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// Those who come by TCP need TLS and this password.
 pub const PASSWORD: &str = "a password for tests";
 

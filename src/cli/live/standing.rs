@@ -137,7 +137,9 @@ impl Judged {
         let mut lines: Vec<String> = shown.iter().map(line).collect();
         let more = self.told.matters.len() - shown.len();
         if let Some(first) = lines.first_mut().filter(|_| more > 0) {
-            *first += &format!(" (and {more} more)");
+            first.push_str(" (and ");
+            first.push_str(&more.to_string());
+            first.push_str(" more)");
         }
         lines
     }
