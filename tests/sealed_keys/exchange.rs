@@ -106,8 +106,8 @@ fn a_list_of_sealing_keys_that_cannot_be_used_changes_nothing() {
         configure(&zegel, list);
         reload(&zegel, "reload failed, all stays as it was: ");
         let log = zegel.log();
-        let last = log.lines().filter(|line| line.contains("reload failed"));
-        let last = last.last().expect("a line");
+        let mut last = log.lines().filter(|line| line.contains("reload failed"));
+        let last = last.next_back().expect("a line");
         assert!(last.contains(says), "{list:?}: {last}");
         assert_eq!(failed(), number as u64 + 1);
         assert_signed(&zegel, &keys, "een.example", 2);
@@ -171,12 +171,8 @@ fn a_keeper_seals_with_the_key_that_a_reload_brings() {
         let entries = fs::read_dir(zegel.path(&format!("keys/{id}"))).ok()?;
         let mut paths = entries.map(|entry| entry.expect("an entry").path());
         let key = paths.find(|path| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            name.ends_with(".pem") && !name.starts_with('.')
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            path.extension().is_some_and(|end| end == "pem") && !name.starts_with('.')
         })?;
         let text = fs::read_to_string(key).ok()?;
         text.lines().next().map(str::to_owned)
