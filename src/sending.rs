@@ -7,11 +7,9 @@ mod covered;
 mod successors;
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
-    rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -56,7 +54,7 @@ pub enum SendingError {
 }
 
 /// Domains with selectors.
-type Signing = Rc<[(String, String)]>;
+type Signing = Arc<[(String, String)]>;
 
 /// An organisation with some of its domains and selectors.
 type Signer<'a> = (&'a str, Vec<(String, String)>);
@@ -78,7 +76,7 @@ pub struct Ours<'a> {
     /// Those who have a domain below this name.
     below: HashMap<&'a str, Vec<&'a Organisation>>,
     /// What was read of keyrings: one may have thousands of domains, each of which is asked for.
-    keyrings: RefCell<HashMap<&'a str, Signing>>,
+    keyrings: Mutex<HashMap<&'a str, Signing>>,
 }
 
 impl<'a> Ours<'a> {
@@ -115,7 +113,7 @@ impl<'a> Ours<'a> {
             signatures: Signatures::default(),
             owners,
             below,
-            keyrings: RefCell::default(),
+            keyrings: Mutex::default(),
         }
     }
 
@@ -222,8 +220,9 @@ impl<'a> Ours<'a> {
         organisation: &'a Organisation,
     ) -> Result<Signing, KeystoreError> {
         let id = organisation.id.as_str();
-        if let Some(known) = self.keyrings.borrow().get(id) {
-            return Ok(Rc::clone(known));
+        let known = || self.keyrings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known().get(id) {
+            return Ok(Arc::clone(known));
         }
         let keyring = keystore.read_keyring(&organisation.id)?;
         let signing: Signing = keyring
@@ -234,8 +233,7 @@ impl<'a> Ours<'a> {
                 names.map(|name| (name.to_string(), key.selector.to_string()))
             })
             .collect();
-        let mut keyrings = self.keyrings.borrow_mut();
-        keyrings.insert(id, Rc::clone(&signing));
+        known().insert(id, Arc::clone(&signing));
         Ok(signing)
     }
 }

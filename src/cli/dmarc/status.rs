@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    num::NonZero,
+    panic::resume_unwind,
     str::FromStr,
+    thread::{self, ScopedJoinHandle, available_parallelism},
     time::Duration,
 };
 
@@ -90,6 +93,8 @@ impl FromStr for Assumed {
 /// domains take some seconds where resolvers answer.
 const LEAST_TIME: Duration = Duration::from_secs(20);
 const TIME_OF_NAME: Duration = Duration::from_millis(5);
+/// A thread is worth so many domains.
+const DOMAINS_EACH: usize = 100;
 /// What the keeper saw is good for so long.
 const KEEPER_SAW: SignedDuration = SignedDuration::from_hours(24 * ADVICE_DAYS as i64);
 
@@ -324,6 +329,41 @@ impl Proved {
     }
 }
 
+/// What reports prove of each of these. Several threads read the store for very many.
+fn climb_all(
+    loaded: &Loaded,
+    ours: &Ours<'_>,
+    about: &[&DomainName],
+    today: i32,
+) -> Result<BTreeMap<DomainName, Climb>, Failure> {
+    let state = &loaded.settings.reports.state;
+    let climb_some = |domains: &[&DomainName]| -> Result<Vec<(DomainName, Climb)>, Failure> {
+        let store = Store::read(state).map_err(|error| state_advice(&error))?;
+        let Some(store) = store else {
+            return Ok(Vec::new());
+        };
+        let climbed = domains.iter().map(|domain| {
+            let found = climb(&store, ours, domain, today).map_err(sending_advice)?;
+            Ok(((*domain).clone(), found))
+        });
+        climbed.collect()
+    };
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    let each = about.len().div_ceil(threads).max(DOMAINS_EACH);
+    let parts: Vec<Result<_, Failure>> = thread::scope(|scope| {
+        let parts = about.chunks(each);
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| climb_some(part))).collect();
+        let ends = parts.into_iter().map(ScopedJoinHandle::join);
+        ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    let mut climbs = BTreeMap::new();
+    for part in parts {
+        climbs.extend(part?);
+    }
+    Ok(climbs)
+}
+
 /// What reports prove of the domains, beside what was signed.
 pub(super) fn prove(loaded: &Loaded, asked: &[Asked<'_>], today: i32) -> Result<Proved, Failure> {
     let mut proved = Proved::nothing(today);
@@ -341,10 +381,8 @@ pub(super) fn prove(loaded: &Loaded, asked: &[Asked<'_>], today: i32) -> Result<
     let wanted: HashSet<&str> = wanted.collect();
     let signatures = signatures(&keystore, today, |id| wanted.contains(id))?;
     let ours = ours.with_signatures(signatures);
-    for domain in about {
-        let found = climb(&store, &ours, domain, today).map_err(sending_advice)?;
-        proved.climbs.insert(domain.clone(), found);
-    }
+    drop(store);
+    proved.climbs = climb_all(loaded, &ours, &about.into_iter().collect::<Vec<_>>(), today)?;
     find_nonexistent(loaded, &mut proved.climbs)?;
     proved.cover(&ours, &keystore, asked, today)?;
     Ok(proved)
