@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::{context::Context, failure::Failure, output::complain, status::Status};
 use crate::{
     config::{DatabaseSettings, Settings},
-    database::{self, Database, DatabaseError, Report, SCHEMA},
+    database::{self, Database, DatabaseError, Reach, Report, SCHEMA, Upload},
     keystore::KeystoreId,
     names::OrganisationId,
 };
@@ -107,6 +107,8 @@ struct ShownUpload {
     dry_run: bool,
     /// The organisations that are changed there.
     organisations: Vec<OrganisationId>,
+    /// What stays as it was.
+    refused: Vec<String>,
 }
 
 pub(super) fn run(command: &DatabaseCommand, context: &mut Context) -> Result<Status, Failure> {
@@ -186,11 +188,11 @@ fn sync(arguments: &JsonArguments, context: &mut Context) -> Result<Status, Fail
     let keystore = loaded.settings.make_keystore()?.by("database sync");
     let synced = runtime()?.block_on(async {
         let mut database = connect(&loaded.settings).await?;
-        Ok::<_, Failure>(database::sync(&mut database, &keystore).await?)
+        Ok::<_, Failure>(database::sync(&mut database, &keystore, Reach::Everything).await?)
     })?;
     let refused: Vec<String> = synced.refused.iter().map(ToString::to_string).collect();
     let status = Status::of_check(refused.is_empty());
-    for problem in &refused {
+    for problem in refused.iter().filter(|_| !arguments.json) {
         complain(problem);
     }
     if arguments.json {
@@ -203,7 +205,7 @@ fn sync(arguments: &JsonArguments, context: &mut Context) -> Result<Status, Fail
     }
     match synced.revision {
         Some(revision) => context.output.line(format_args!(
-            "organisations changed: {}; the folder has change {revision}",
+            "organisations in the database: {}; its last change is {revision}",
             synced.organisations
         )),
         None => context.output.line("The database holds no keys yet."),
@@ -215,17 +217,28 @@ fn upload(arguments: &UploadArguments, context: &mut Context) -> Result<Status, 
     let loaded = context.load()?;
     let keystore = loaded.settings.open_keystore()?.by("database upload");
     let is_dry = arguments.dry_run;
+    let how = if is_dry {
+        Upload::Dry
+    } else {
+        Upload::ByOperator
+    };
     let uploaded = runtime()?.block_on(async {
         let mut database = connect(&loaded.settings).await?;
-        Ok::<_, Failure>(database::upload(&mut database, &keystore, is_dry).await?)
+        Ok::<_, Failure>(database::upload(&mut database, &keystore, how).await?)
     })?;
+    let refused: Vec<String> = uploaded.refused.iter().map(ToString::to_string).collect();
+    let status = Status::of_check(refused.is_empty());
+    for problem in refused.iter().filter(|_| !arguments.json) {
+        complain(problem);
+    }
     if arguments.json {
         context.output.json(&ShownUpload {
             revision: uploaded.revision,
             dry_run: is_dry,
             organisations: uploaded.organisations,
+            refused,
         });
-        return Ok(Status::Good);
+        return Ok(status);
     }
     let count = uploaded.organisations.len();
     if is_dry {
@@ -238,7 +251,7 @@ fn upload(arguments: &UploadArguments, context: &mut Context) -> Result<Status, 
             "organisations changed in the database: {count}; it has change {revision}"
         ));
     }
-    Ok(Status::Good)
+    Ok(status)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

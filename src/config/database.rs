@@ -143,7 +143,7 @@ fn url(url: &str) -> Result<String, Fault> {
             "write postgresql://USER@HOST/NAME",
         ));
     }
-    if without_password(url) != url {
+    if without_password(url) != url || url.contains("password=") {
         return Err(Fault::new(
             "there is a password in it",
             "write it into a file of its own, and name that as password_file",

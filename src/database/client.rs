@@ -20,8 +20,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::DatabaseError;
 use crate::config::{DatabaseSettings, Tls};
 
-/// For each host and for each answer.
+/// For a few small questions.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// For everything that a fleet has.
+pub(super) const TRANSFER: Duration = Duration::from_mins(30);
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a peer that is gone is taken for one that thinks.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -32,6 +34,11 @@ pub(super) async fn connect(settings: &DatabaseSettings) -> Result<Client, Datab
         .url
         .parse()
         .map_err(|error: tokio_postgres::Error| setting("url", &reason(&error)))?;
+    if config.get_password().is_some() {
+        let text =
+            "there is a password in it: write it into a file, and name that as password_file";
+        return Err(setting("url", text));
+    }
     config
         .application_name("zegel")
         .connect_timeout(CONNECT)
@@ -58,15 +65,16 @@ pub(super) async fn connect(settings: &DatabaseSettings) -> Result<Client, Datab
             }
         }
     };
-    within(connecting).await
+    within(PATIENCE, connecting).await
 }
 
 /// Never waits for a database for ever.
 pub(super) async fn within<T>(
+    patience: Duration,
     doing: impl Future<Output = Result<T, DatabaseError>>,
 ) -> Result<T, DatabaseError> {
-    let late = |_| DatabaseError::Late(PATIENCE.as_secs());
-    timeout(PATIENCE, doing).await.map_err(late)?
+    let late = |_| DatabaseError::Late(patience.as_secs());
+    timeout(patience, doing).await.map_err(late)?
 }
 
 /// With what lies behind an error, in one line.
@@ -109,7 +117,12 @@ fn check_is_local(config: &Config) -> Result<(), DatabaseError> {
             name == "localhost" || name.parse::<IpAddr>().is_ok_and(|one| one.is_loopback())
         }
     };
-    if !config.get_hosts().is_empty() && config.get_hosts().iter().all(is_local) {
+    let hosts = config.get_hosts();
+    let addresses = config.get_hostaddrs();
+    let is_local = !hosts.is_empty()
+        && hosts.iter().all(is_local)
+        && addresses.iter().all(IpAddr::is_loopback);
+    if is_local {
         return Ok(());
     }
     let text = "\"off\" is for a Unix socket or this host alone: write tls = \"verify\"";

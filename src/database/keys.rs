@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_postgres::{GenericClient, IsolationLevel, Row};
 use zeroize::Zeroizing;
 
 use super::{
     Database, DatabaseError, Numbered,
-    client::within,
-    schema::{number, numbered, signed},
+    client::{TRANSFER, within},
+    schema::{numbered, signed},
 };
 use crate::{
     keys::Keyring,
     keystore::{KeystoreId, OrganisationCopy},
     names::OrganisationId,
 };
+
+/// A relay that is cut off in the middle holds up nobody for long.
+const LIMITS: &str = "set local idle_in_transaction_session_timeout = '30s'; \
+                      set local lock_timeout = '10s'";
 
 /// What changed since a number.
 #[derive(Debug, Default)]
@@ -24,14 +28,16 @@ pub(super) struct Changed {
     pub(super) keystore: Option<Numbered>,
     /// All keys of each organisation in which something changed.
     pub(super) copies: Vec<OrganisationCopy>,
-    /// What can't be used.
-    pub(super) broken: Vec<DatabaseError>,
+    /// Organisations that can't be used.
+    pub(super) broken: Vec<(String, DatabaseError)>,
 }
 
 /// An organisation as its rows are read.
 #[derive(Default)]
 struct Gathered {
     suspended: Option<String>,
+    /// JSON: files by name.
+    beside: String,
     /// Entries of a keyring.
     keys: Vec<Value>,
     key_files: Vec<(String, Vec<u8>)>,
@@ -42,6 +48,7 @@ struct Gathered {
 struct Columns<'a> {
     organisations: Vec<&'a str>,
     suspended: Vec<Option<String>>,
+    beside: Vec<String>,
     key_organisations: Vec<&'a str>,
     key_places: Vec<i32>,
     key_documents: Vec<String>,
@@ -59,20 +66,29 @@ struct Publication<'a> {
 }
 
 impl Database {
-    /// What changed after this number; with 0 everything.
-    pub(super) async fn changed_after(&mut self, revision: u64) -> Result<Changed, DatabaseError> {
-        within(async {
-            let transaction = self.client.build_transaction();
-            let transaction = transaction
-                .read_only(true)
-                .isolation_level(IsolationLevel::RepeatableRead);
+    /// What changed after this number of this epoch; with none, or another epoch, everything.
+    pub(super) async fn changed_after(
+        &mut self,
+        known: Option<(&str, u64)>,
+    ) -> Result<Changed, DatabaseError> {
+        within(TRANSFER, async {
+            let transaction = self.client.build_transaction().read_only(true);
+            let transaction = transaction.isolation_level(IsolationLevel::RepeatableRead);
             let transaction = transaction.start().await?;
             let keystore = numbered(&transaction).await?;
-            let after = signed(revision);
-            let mut gathered: BTreeMap<String, Gathered> = BTreeMap::new();
-            let sql = "select organisation, suspended from zegel.organisation where revision > $1";
+            let epoch = keystore.as_ref().map(|there| there.epoch.as_str());
+            let known = known.filter(|(known, _)| Some(*known) == epoch);
+            let after = signed(known.map_or(0, |(_, revision)| revision));
+            let mut gathered: BTreeMap<String, Result<Gathered, DatabaseError>> = BTreeMap::new();
+            let sql = "select organisation, suspended, beside::text from zegel.organisation \
+                       where revision > $1";
             for row in transaction.query(sql, &[&after]).await? {
-                gathered.entry(row.try_get(0)?).or_default().suspended = row.try_get(1)?;
+                let organisation = Gathered {
+                    suspended: row.try_get(1)?,
+                    beside: row.try_get(2)?,
+                    ..Gathered::default()
+                };
+                gathered.insert(row.try_get(0)?, Ok(organisation));
             }
             let sql = "select key.organisation, key.document::text, key.sealed, \
                        coalesce((select jsonb_object_agg(domain, one.document) \
@@ -81,16 +97,22 @@ impl Database {
                        from zegel.key join zegel.organisation using (organisation) \
                        where organisation.revision > $1 order by key.organisation, key.place";
             for row in transaction.query(sql, &[&after]).await? {
-                take(&row, &mut gathered)?;
+                let organisation: String = row.try_get(0)?;
+                if let Some(Ok(known)) = gathered.get_mut(&organisation)
+                    && let Err(error) = known.take(&row)
+                {
+                    // The others can be used all the same.
+                    gathered.insert(organisation, Err(error));
+                }
             }
             let mut changed = Changed {
                 keystore,
                 ..Changed::default()
             };
             for (organisation, gathered) in gathered {
-                match gathered.copy(&organisation) {
+                match gathered.and_then(|gathered| gathered.copy(&organisation)) {
                     Ok(copy) => changed.copies.push(copy),
-                    Err(error) => changed.broken.push(error),
+                    Err(error) => changed.broken.push((organisation, error)),
                 }
             }
             Ok(changed)
@@ -98,31 +120,35 @@ impl Database {
         .await
     }
 
-    /// Writes these organisations as they are, as one change. Gives its number.
+    /// Writes these organisations as they are, as one change, whose number is higher than
+    /// `known`, the last that this relay knows. Gives it.
     ///
     /// # Errors
     /// [`DatabaseError::Busy`] if the last change is not `base` any more.
     pub(super) async fn write(
         &mut self,
         id: &KeystoreId,
-        base: Option<u64>,
+        (base, known): (Option<&Numbered>, u64),
         copies: &[OrganisationCopy],
-    ) -> Result<u64, DatabaseError> {
+    ) -> Result<Numbered, DatabaseError> {
         let columns = Columns::of(copies);
         let mut publications: Vec<&Publication<'_>> = columns.publications.iter().collect();
         // A key that signs no more is written before the one that takes its place.
         publications.sort_by_key(|one| one.is_active);
-        within(async {
+        within(TRANSFER, async {
             let transaction = self.client.transaction().await?;
-            let next = take_number(&transaction, id, base).await?;
-            let sql = "insert into zegel.organisation (organisation, revision, suspended) \
-                       select organisation, $2, suspended from \
-                       unnest($1::text[], $3::text[]) rows (organisation, suspended) \
-                       on conflict (organisation) do update set \
-                       revision = excluded.revision, suspended = excluded.suspended";
+            transaction.batch_execute(LIMITS).await?;
+            let next = take_number(&transaction, id, (base, known)).await?;
+            let sql = "insert into zegel.organisation (organisation, revision, suspended, beside) \
+                       select organisation, $2, suspended, beside::jsonb from \
+                       unnest($1::text[], $3::text[], $4::text[]) \
+                       rows (organisation, suspended, beside) \
+                       on conflict (organisation) do update set revision = excluded.revision, \
+                       suspended = excluded.suspended, beside = excluded.beside";
             let (organisations, suspended) = (&columns.organisations, &columns.suspended);
+            let (revision, beside) = (signed(next.revision), &columns.beside);
             transaction
-                .execute(sql, &[organisations, &signed(next), suspended])
+                .execute(sql, &[organisations, &revision, suspended, beside])
                 .await?;
             let sql = "insert into zegel.key (organisation, place, document, sealed) \
                        select organisation, place, document::jsonb, sealed from \
@@ -150,21 +176,27 @@ impl Database {
 async fn take_number(
     transaction: &impl GenericClient,
     id: &KeystoreId,
-    base: Option<u64>,
-) -> Result<u64, DatabaseError> {
-    let id = id.to_string();
-    let sql = "insert into zegel.keystore (id, revision) values ($1, 0) on conflict do nothing";
-    transaction.execute(sql, &[&id]).await?;
-    let sql = "select id, revision from zegel.keystore for update";
-    let row = transaction.query_one(sql, &[]).await?;
-    let (found, revision): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-    if found != id || number(revision) != base.unwrap_or(0) {
+    (base, known): (Option<&Numbered>, u64),
+) -> Result<Numbered, DatabaseError> {
+    let sql = "insert into zegel.keystore (id, revision, epoch) \
+               values ($1, $2, gen_random_uuid()) on conflict do nothing";
+    let made = transaction
+        .execute(sql, &[&id.to_string(), &signed(known)])
+        .await?;
+    let sql = "select 1 from zegel.keystore for update";
+    transaction.query_one(sql, &[]).await?;
+    let found = numbered(transaction).await?.ok_or(DatabaseError::Busy)?;
+    if found.id != *id || (made == 0 && Some(&found) != base) {
         return Err(DatabaseError::Busy);
     }
-    let next = number(revision).saturating_add(1);
-    let sql = "update zegel.keystore set revision = $1";
-    transaction.execute(sql, &[&signed(next)]).await?;
-    Ok(next)
+    let next = found.revision.max(known).saturating_add(1);
+    // It went back: numbers up to this one may have been given to other changes.
+    let sql = "update zegel.keystore set revision = $1, \
+               epoch = case when $2 then gen_random_uuid() else epoch end";
+    transaction
+        .execute(sql, &[&signed(next), &(found.revision < known)])
+        .await?;
+    numbered(transaction).await?.ok_or(DatabaseError::Busy)
 }
 
 async fn put_publications(
@@ -216,6 +248,7 @@ impl<'a> Columns<'a> {
         let suspended = copy.keyring.suspended();
         self.suspended
             .push(suspended.map(|since| since.to_string()));
+        self.beside.push(json!(copy.beside).to_string());
         for (place, entry) in copy.keyring.keys().iter().enumerate() {
             let algorithm = entry.algorithm.as_str();
             let mut document = json!(entry);
@@ -241,22 +274,25 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn take(row: &Row, gathered: &mut BTreeMap<String, Gathered>) -> Result<(), DatabaseError> {
-    let organisation: String = row.try_get(0)?;
-    let broken = |problem: serde_json::Error| DatabaseError::Broken {
-        organisation: row.try_get(0).unwrap_or_default(),
-        problem: problem.to_string(),
-    };
-    let (document, publications): (&str, &str) = (row.try_get(1)?, row.try_get(3)?);
-    let mut document: Value = serde_json::from_str(document).map_err(broken)?;
-    document["publications"] = serde_json::from_str(publications).map_err(broken)?;
-    let sealed: Option<Vec<u8>> = row.try_get(2)?;
-    let gathered = gathered.entry(organisation).or_default();
-    if let (Some(sealed), Some(selector)) = (sealed, document["selector"].as_str()) {
-        gathered.key_files.push((selector.to_owned(), sealed));
+impl Gathered {
+    /// Takes a key.
+    fn take(&mut self, row: &Row) -> Result<(), DatabaseError> {
+        let broken = |problem: serde_json::Error| DatabaseError::Broken {
+            organisation: row.try_get(0).unwrap_or_default(),
+            problem: problem.to_string(),
+        };
+        let (document, publications): (&str, &str) = (row.try_get(1)?, row.try_get(3)?);
+        let mut document: Map<String, Value> = serde_json::from_str(document).map_err(broken)?;
+        let publications: Value = serde_json::from_str(publications).map_err(broken)?;
+        document.insert("publications".to_owned(), publications);
+        let sealed: Option<Vec<u8>> = row.try_get(2)?;
+        let selector = document.get("selector").and_then(Value::as_str);
+        if let (Some(sealed), Some(selector)) = (sealed, selector) {
+            self.key_files.push((selector.to_owned(), sealed));
+        }
+        self.keys.push(Value::Object(document));
+        Ok(())
     }
-    gathered.keys.push(document);
-    Ok(())
 }
 
 impl Gathered {
@@ -279,9 +315,12 @@ impl Gathered {
             let selector = selector.parse().map_err(|_| broken(selector.clone()))?;
             Ok((selector, Zeroizing::new(text)))
         });
+        let beside = serde_json::from_str(&self.beside);
+        let beside = beside.map_err(|error| broken(error.to_string()))?;
         Ok(OrganisationCopy {
             organisation,
             keyring,
+            beside,
             key_files: key_files.collect::<Result<_, DatabaseError>>()?,
         })
     }

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use tokio_postgres::error::SqlState;
 
 pub use self::{
-    copying::{Synced, Uploaded, sync, upload},
+    copying::{Reach, Synced, Upload, Uploaded, sync, upload},
     schema::{SCHEMA, statements},
 };
 use crate::{
@@ -50,6 +50,8 @@ pub struct Report {
 pub struct Numbered {
     /// Which keystore.
     pub id: KeystoreId,
+    /// Another one when the database went back and a relay brought what it lacked.
+    pub epoch: String,
     /// The number of its last change.
     pub revision: u64,
 }
@@ -126,6 +128,27 @@ pub enum DatabaseError {
         /// Which.
         selector: Selector,
     },
+    /// Another relay changed something that this one has not seen.
+    #[error(
+        "the database has changes that this relay does not have (the last is {0}): run `zegel \
+         database sync` first"
+    )]
+    NotCurrent(u64),
+    /// Something was changed here that the database does not have.
+    #[error(
+        "this relay has changes that the database does not have: run `zegel database upload` \
+         first; if that is refused, because another relay led meanwhile, and the database is \
+         right, move the folder of [keystore] path away and run `zegel database sync`"
+    )]
+    LocalChanges,
+    /// A key can't be given to others.
+    #[error("{organisation} is not brought into the database: {problem}")]
+    NotGiven {
+        /// Whose.
+        organisation: OrganisationId,
+        /// Why.
+        problem: String,
+    },
     /// Another relay changed the same at the same time, again and again.
     #[error("other relays change the database all the time: try again")]
     Busy,
@@ -148,7 +171,14 @@ impl From<tokio_postgres::Error> for DatabaseError {
             return Self::Busy;
         }
         match error.as_db_error() {
-            Some(refusal) => Self::Refused(refusal.message().to_owned()),
+            Some(refusal) => {
+                let detail = refusal.detail().map(|detail| format!(" ({detail})"));
+                Self::Refused(format!(
+                    "{}{}",
+                    refusal.message(),
+                    detail.unwrap_or_default()
+                ))
+            }
             None => Self::Unreachable(client::reason(&error)),
         }
     }

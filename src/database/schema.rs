@@ -1,6 +1,9 @@
 //! The tables, version by version.
 
-use super::{Database, DatabaseError, Numbered, Relay, Report, client::within};
+use super::{
+    Database, DatabaseError, Numbered, Relay, Report,
+    client::{PATIENCE, within},
+};
 use crate::keystore::KeystoreId;
 
 /// The newest version of the tables that this zegel knows.
@@ -24,7 +27,7 @@ impl Database {
     /// # Errors
     /// When the role may not, or a newer zegel made them.
     pub async fn init(&mut self) -> Result<(Option<u32>, u32), DatabaseError> {
-        within(async {
+        within(PATIENCE, async {
             let transaction = self.client.transaction().await?;
             transaction.batch_execute(LOCK).await?;
             let before = version(transaction.client()).await?;
@@ -44,7 +47,7 @@ impl Database {
     /// # Errors
     /// When it can't be reached, or a newer zegel made its tables.
     pub async fn report(&self) -> Result<Report, DatabaseError> {
-        within(async {
+        within(PATIENCE, async {
             let schema = version(&self.client).await?;
             check(schema)?;
             let mut report = Report {
@@ -74,12 +77,20 @@ impl Database {
         .await
     }
 
+    /// Which keystore it holds, and its last change; none before the first.
+    ///
+    /// # Errors
+    /// As [`Database::report`], and when there are no tables.
+    pub async fn last(&self) -> Result<Option<Numbered>, DatabaseError> {
+        within(PATIENCE, numbered(&self.client)).await
+    }
+
     /// Notes which change this relay has.
     ///
     /// # Errors
     /// When it can't be reached, or the role may not.
     pub async fn tell(&self, relay: &str, revision: u64, leads: bool) -> Result<(), DatabaseError> {
-        within(async {
+        within(PATIENCE, async {
             let sql = "insert into zegel.relay (relay, revision, version, leads, seen) \
                        values ($1, $2, $3, $4, now()) on conflict (relay) do update set \
                        revision = excluded.revision, version = excluded.version, \
@@ -123,7 +134,7 @@ pub(super) async fn numbered(
         None => return Err(DatabaseError::NoSchema),
         some => check(some)?,
     }
-    let sql = "select id, revision from zegel.keystore";
+    let sql = "select id, revision, epoch::text from zegel.keystore";
     let Some(row) = client.query_opt(sql, &[]).await? else {
         return Ok(None);
     };
@@ -132,6 +143,7 @@ pub(super) async fn numbered(
     let id = id.ok_or_else(|| DatabaseError::Refused("its id is none".to_owned()))?;
     Ok(Some(Numbered {
         id,
+        epoch: row.try_get(2)?,
         revision: number(revision),
     }))
 }

@@ -14,8 +14,8 @@ use tokio::{
 use super::work::Attention;
 use crate::{
     config::{DatabaseSettings, Settings},
-    database::{self, Database, DatabaseError},
-    keystore::{Keystore, KeystoreError},
+    database::{self, Database, DatabaseError, Reach, Upload},
+    keystore::{CopyState, Keystore, KeystoreError},
     process::Complaint,
 };
 
@@ -31,8 +31,13 @@ pub(super) struct Fleet {
     database: Option<Database>,
     /// The generation whose changes are in the database.
     uploaded: Option<u64>,
-    /// When this relay last told of itself, and of which change.
-    told: Option<(Instant, u64)>,
+    /// When all of it was last compared.
+    compared: Option<Instant>,
+    compare_every: Duration,
+    /// What the database lacks since then, and why.
+    refused: Option<String>,
+    /// When this relay last told of itself.
+    told: Option<Instant>,
     complaint: Complaint,
 }
 
@@ -47,6 +52,9 @@ impl Fleet {
             leads: settings.keeper.lead,
             database: None,
             uploaded: None,
+            compared: None,
+            compare_every: settings.keeper.check_every,
+            refused: None,
             told: None,
             complaint: Complaint::default(),
         })
@@ -93,38 +101,60 @@ impl Fleet {
 
     async fn lead(&mut self) -> Result<(), DatabaseError> {
         let keystore = self.keystore.clone();
-        let generation = blocking(move || keystore.generation()).await?;
-        let has_changed = self.uploaded != Some(generation);
-        let is_due = self
-            .told
-            .is_none_or(|(when, _)| when.elapsed() >= self.settings.poll_every);
-        if !has_changed && !is_due {
+        let facts = blocking(move || Ok((keystore.generation()?, keystore.copy_state()?)));
+        let (generation, state) = facts.await?;
+        let poll_every = self.settings.poll_every;
+        let is_due = |since: Option<Instant>, pause| since.is_none_or(|one| one.elapsed() >= pause);
+        // What was only seen in the DNS raises no generation, and comes now and then.
+        let has_changed =
+            self.uploaded != Some(generation) || is_due(self.compared, self.compare_every);
+        if !has_changed && !is_due(self.told, poll_every) {
             return Ok(());
         }
+        let last = self.connected().await?.last().await?;
+        let numbers = |state: &CopyState| (state.epoch.clone(), state.revision);
+        let there = last.map(|last| (last.epoch, last.revision));
+        if has_changed || there != state.as_ref().map(numbers) {
+            self.upload(generation).await?;
+        }
+        self.tell().await?;
+        let refused = self.refused.clone().map(DatabaseError::Refused);
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn upload(&mut self, generation: u64) -> Result<(), DatabaseError> {
         let keystore = self.keystore.clone();
         let database = self.connected().await?;
-        let revision = if has_changed {
-            let uploaded = database::upload(database, &keystore, false).await?;
-            let organisations = uploaded.organisations.len();
-            if organisations > 0 {
-                tracing::info!(
-                    organisations,
-                    revision = uploaded.revision,
-                    "brought into the database"
-                );
+        let mut uploaded = database::upload(database, &keystore, Upload::Changes).await;
+        if let Err(DatabaseError::NotCurrent(_)) = uploaded {
+            // Another relay led before.
+            let synced = database::sync(database, &keystore, Reach::News).await?;
+            if let Some(refused) = synced.refused.into_iter().next() {
+                return Err(refused);
             }
-            self.uploaded = Some(generation);
-            uploaded.revision
-        } else {
-            self.told.map(|(_, revision)| revision)
-        };
-        self.tell(revision.unwrap_or(0)).await
+            uploaded = database::upload(database, &keystore, Upload::Changes).await;
+        }
+        let uploaded = uploaded?;
+        let organisations = uploaded.organisations.len();
+        if organisations > 0 {
+            let revision = uploaded.revision;
+            tracing::info!(organisations, revision, "brought into the database");
+        }
+        self.uploaded = Some(generation);
+        self.compared = Some(Instant::now());
+        self.refused = uploaded.refused.first().map(ToString::to_string);
+        Ok(())
     }
 
     async fn follow(&mut self) -> Result<(), DatabaseError> {
         let keystore = self.keystore.clone();
+        // What was lost in the folder meanwhile comes back with a start.
+        let reach = match self.compared {
+            None => Reach::Everything,
+            Some(_) => Reach::News,
+        };
         let database = self.connected().await?;
-        let synced = database::sync(database, &keystore).await?;
+        let synced = database::sync(database, &keystore, reach).await?;
         if synced.organisations > 0 {
             let organisations = synced.organisations;
             tracing::info!(
@@ -133,20 +163,22 @@ impl Fleet {
                 "brought from the database"
             );
         }
+        self.compared = Some(Instant::now());
+        self.tell().await?;
         // What was refused is wanted again the next time, and this relay is behind until then.
-        if let Some(refused) = synced.refused.into_iter().next() {
-            return Err(refused);
-        }
-        self.tell(synced.revision.unwrap_or(0)).await
+        synced.refused.into_iter().next().map_or(Ok(()), Err)
     }
 
-    async fn tell(&mut self, revision: u64) -> Result<(), DatabaseError> {
+    async fn tell(&mut self) -> Result<(), DatabaseError> {
         let (relay, leads) = (self.relay.clone(), self.leads);
+        let keystore = self.keystore.clone();
+        let state = blocking(move || keystore.copy_state()).await?;
+        let revision = state.map_or(0, |state| state.revision);
         self.connected()
             .await?
             .tell(&relay, revision, leads)
             .await?;
-        self.told = Some((Instant::now(), revision));
+        self.told = Some(Instant::now());
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    KEYRING, Keystore, KeystoreId,
+    KEYRING, Keystore, KeystoreId, Standing, deadlines, departures,
     files::{Folder, Secrecy},
     key_file,
     problem::{KeyProblem, KeyRefusal, KeystoreError},
@@ -19,7 +19,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    keys::{AuditEntry, KeyEntry, Keyring, Revision},
+    keys::{AuditEntry, KeyEntry, Keyring, Revision, State},
     names::{OrganisationId, Selector},
     sealing::{SealedBy, sealed_by},
 };
@@ -27,6 +27,7 @@ use crate::{
 /// The most organisations that are taken in one go: their folders are all open meanwhile.
 pub const COPIES: usize = 256;
 
+const BESIDE: [&str; 2] = [departures::NAME, deadlines::NAME];
 const STATE: &str = "database.json";
 const VERSION: u32 = 1;
 /// What the audit log of a working copy says of a change that came from elsewhere.
@@ -41,6 +42,18 @@ pub struct OrganisationCopy {
     pub keyring: Keyring,
     /// The sealed private key of each that has a file.
     pub key_files: BTreeMap<Selector, Zeroizing<Vec<u8>>>,
+    /// What lies beside the keyring, by the name of its file: who leaves, and by when records are
+    /// to be there.
+    pub beside: BTreeMap<String, String>,
+}
+
+impl OrganisationCopy {
+    /// Whether both say the same.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.keyring.has_same_keys(&other.keyring)
+            && self.key_files == other.key_files
+            && self.beside == other.beside
+    }
 }
 
 /// Which state of a database a folder has.
@@ -50,6 +63,8 @@ pub struct CopyState {
     version: u32,
     /// The keystore that both are of.
     pub keystore: KeystoreId,
+    /// Which life of the database the number is of.
+    pub epoch: String,
     /// The number of the last change in the database that is in the folder.
     pub revision: u64,
     /// The generation that the folder had then: one that is higher tells of changes made here.
@@ -57,11 +72,12 @@ pub struct CopyState {
 }
 
 impl CopyState {
-    /// The folder has this revision, with this generation.
-    pub fn new(keystore: KeystoreId, revision: u64, generation: u64) -> Self {
+    /// The folder has this revision of an epoch, with this generation.
+    pub fn new(keystore: KeystoreId, (epoch, revision): (String, u64), generation: u64) -> Self {
         Self {
             version: VERSION,
             keystore,
+            epoch,
             revision,
             generation,
         }
@@ -83,11 +99,18 @@ impl Keystore {
             organisation: organisation.clone(),
             keyring: Keyring::default(),
             key_files: BTreeMap::new(),
+            beside: BTreeMap::new(),
         };
         let Some(folder) = self.folder(organisation)? else {
             return Ok(copy);
         };
         copy.keyring = read_keyring(&folder)?;
+        for name in BESIDE {
+            if let Some(text) = folder.read(name, Secrecy::State)? {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                copy.beside.insert(name.to_owned(), text);
+            }
+        }
         for entry in copy.keyring.keys() {
             let content = folder.read(&key_file(&entry.selector), Secrecy::Secret)?;
             let Some(content) = content else {
@@ -119,16 +142,22 @@ impl Keystore {
 }
 
 impl Writer {
-    /// Takes up to [`COPIES`] copies into the folder. Gives what can't be taken, and why; those
-    /// organisations stay as they are.
+    /// Takes up to [`COPIES`] copies of the keystore with this id into the folder. Gives what can't
+    /// be taken, and why; those organisations stay as they are.
     ///
     /// # Errors
-    /// When writing fails; some of the organisations may be changed then, each as a whole.
+    /// When the folder is of another keystore, and when writing fails; some of the organisations
+    /// may be changed then, each as a whole.
     pub fn take_copies(
         &mut self,
+        id: &KeystoreId,
         copies: &[OrganisationCopy],
         now: Timestamp,
     ) -> Result<Vec<KeystoreError>, KeystoreError> {
+        if self.keystore.standing()? != Standing::Initialised(id.clone()) {
+            let path = self.keystore.path.to_path_buf();
+            return Err(KeystoreError::OtherKeystore(path));
+        }
         let mut revisions = Vec::with_capacity(copies.len());
         let mut refused = Vec::new();
         for copy in copies {
@@ -175,7 +204,14 @@ impl Writer {
         let folder = root.child_or_new_unsynced(organisation.as_str())?;
         let mut has_new_files = false;
         for (selector, text) in &copy.key_files {
-            has_new_files |= put(&folder, &key_file(selector), text)?;
+            if let Some(entry) = copy.keyring.key(selector) {
+                has_new_files |= self.put_copy(&folder, (organisation, entry), text)?;
+            }
+        }
+        for name in BESIDE {
+            if let Some(text) = copy.beside.get(name) {
+                has_new_files |= put(&folder, name, text.as_bytes(), Secrecy::State)?;
+            }
         }
         let mut revision = Revision::new(organisation, before);
         revision.after = copy.keyring.clone();
@@ -195,6 +231,37 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Writes a key file, unless it is there already. What takes the place of another one is a key
+    /// that opens here.
+    fn put_copy(
+        &self,
+        folder: &Folder,
+        (organisation, entry): (&OrganisationId, &KeyEntry),
+        text: &Zeroizing<Vec<u8>>,
+    ) -> Result<bool, KeystoreError> {
+        let name = key_file(&entry.selector);
+        let refused = |refusal| {
+            let problem = self
+                .keystore
+                .problem(organisation, &entry.selector, refusal);
+            KeystoreError::UnusableKey(Box::new(problem))
+        };
+        if sealed_by(text) == SealedBy::Nothing {
+            let path = self.keystore.key_path(organisation, &entry.selector);
+            return Err(KeystoreError::NotSealed(path));
+        }
+        let there = folder.read(&name, Secrecy::Secret)?;
+        if there.is_some_and(|there| there.as_slice() != text.as_slice()) {
+            let checked = self
+                .keystore
+                .checked(organisation, &entry.identity(), text.clone());
+            checked.map_err(refused)?;
+        }
+        put(folder, &name, text, Secrecy::Secret)
+    }
+}
+
 fn json(state: &CopyState) -> Vec<u8> {
     let mut json =
         serde_json::to_vec_pretty(state).expect("an id and numbers do not fail to be serialised");
@@ -208,13 +275,17 @@ fn comes_after(later: &KeyEntry, entry: &KeyEntry) -> bool {
     later.fingerprint == entry.fingerprint
         && publications.all(|(domain, one)| {
             let state = later.state(domain);
-            state.is_some_and(|state| one.state.may_become(state))
+            // A key whose record is given up never signs again.
+            let is_given_up = one.withdrawal.is_some();
+            state.is_some_and(|state| {
+                one.state.may_become(state) && !(is_given_up && state == State::Active)
+            })
         })
 }
 
-/// Writes a key file, unless it is there already. Gives whether it did.
-fn put(folder: &Folder, name: &str, text: &[u8]) -> Result<bool, KeystoreError> {
-    let there = folder.read(name, Secrecy::Secret)?;
+/// Writes a file, unless it is there already. Gives whether it did.
+fn put(folder: &Folder, name: &str, text: &[u8], secrecy: Secrecy) -> Result<bool, KeystoreError> {
+    let there = folder.read(name, secrecy)?;
     if there.is_some_and(|there| there.as_slice() == text) {
         return Ok(false);
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::keys::{Departures, Keyring, Revision};
 
-const NAME: &str = "leaving.json";
+pub(super) const NAME: &str = "leaving.json";
 
 const VERSION: u32 = 1;
 

@@ -107,11 +107,13 @@ impl Keystore {
     /// [`Keystore::initialise`].
     pub fn initialise_as(&self, id: &KeystoreId) -> Result<bool, KeystoreError> {
         let root = self.root()?;
-        let here = match standing(&root)? {
-            Standing::Initialised(here) => Some(here),
-            Standing::WithoutId | Standing::Empty => self.marked_id(),
+        let is_other = match standing(&root)? {
+            Standing::Initialised(here) => here != *id,
+            // Whose keys those are can't be told.
+            Standing::WithoutId => true,
+            Standing::Empty => self.marked_id().is_some_and(|here| here != *id),
         };
-        if here.is_some_and(|here| here != *id) {
+        if is_other {
             return Err(KeystoreError::OtherKeystore(self.path.to_path_buf()));
         }
         if standing(&root)? != Standing::Empty {

@@ -57,6 +57,19 @@ fn plain_sql_breaks_no_promise() {
              where selector = 's2'",
             "check constraint",
         ),
+        (
+            "update zegel.publication set document = document || \
+             '{\"state\": \"draining\", \"withdrawal\": \"gone\"}' where selector = 'een-ed25519'; \
+             update zegel.publication set document = jsonb_set(document, '{state}', '\"active\"') \
+             where selector = 'een-ed25519'",
+            "its record is given up",
+        ),
+        // Private keys are there sealed, and stay.
+        ("update zegel.key set sealed = null", "is never removed"),
+        (
+            "update zegel.key set sealed = '-----BEGIN PRIVATE KEY-----'",
+            "check constraint",
+        ),
         // A keystore keeps its id, and its numbers grow.
         ("update zegel.keystore set revision = 0", "its number grows"),
         (
@@ -64,7 +77,7 @@ fn plain_sql_breaks_no_promise() {
             "keeps its id",
         ),
         (
-            "insert into zegel.keystore values (false, 'ffffffffffffffffffffffffffffffff', 1)",
+            "insert into zegel.keystore values (false, 'ffffffffffffffffffffffffffffffff', 1, gen_random_uuid())",
             "check constraint",
         ),
     ] {

@@ -25,6 +25,11 @@ fn a_certificate_is_that_of_the_host_by_an_authority_that_is_believed() {
     relay.write_settings(far, true);
     let said = relay.refuses(&["database", "upload"]);
     assert!(said.contains("tls = \"verify\""), "{said}");
+    let far = "[database]\nurl = \"postgresql://zegel@localhost/zegel?hostaddr=192.0.2.7\"\n\
+               tls = \"off\"\n";
+    relay.write_settings(far, true);
+    let said = relay.refuses(&["database", "upload"]);
+    assert!(said.contains("tls = \"verify\""), "{said}");
     // A password that others can read is none.
     relay.write_settings(&postgres.settings_of_host("localhost"), true);
     let status = std::process::Command::new("chmod")

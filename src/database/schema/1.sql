@@ -15,16 +15,21 @@ create table zegel.schema (
 create table zegel.keystore (
     only_one boolean primary key default true check (only_one),
     id text not null check (id ~ '^[0-9a-f]{32}$'),
-    revision bigint not null check (revision >= 0)
+    revision bigint not null check (revision >= 0),
+    -- Another one when the database went back and a relay brought what it lacks: numbers may then
+    -- have been given twice, and every relay looks at everything.
+    epoch uuid not null
 );
 
 -- One row for each organisation that has keys.
 create table zegel.organisation (
-    organisation text primary key check (organisation ~ '^[a-z0-9-]{1,64}$'),
+    organisation text primary key check (organisation ~ '^[a-z0-9-]{1,40}$'),
     -- The number of the change that it was last part of.
     revision bigint not null check (revision > 0),
     -- Since when its mail is not signed at the operator's word; as a keyring writes it.
-    suspended text
+    suspended text,
+    -- What lies beside its keyring, such as who leaves: files by name.
+    beside jsonb not null default '{}'
 );
 create index organisation_revision on zegel.organisation (revision);
 
@@ -35,7 +40,10 @@ create table zegel.key (
     -- An entry of a keyring without its publications.
     document jsonb not null,
     -- The private key, sealed. It is nothing to who does not have the sealing key.
-    sealed bytea check (octet_length(sealed) between 1 and 65536),
+    sealed bytea check (
+        octet_length(sealed) <= 65536
+        and substring(sealed from 1 for 19) = convert_to('zegel-sealed-key 1 ', 'UTF8')
+    ),
     selector text not null generated always as (document ->> 'selector') stored,
     algorithm text not null generated always as (document ->> 'algorithm') stored,
     fingerprint text not null generated always as (document ->> 'fingerprint') stored,
@@ -93,6 +101,12 @@ begin
     then
         raise exception 'zegel: a publication is of one key in one domain for ever';
     end if;
+    if old.document ? 'withdrawal' and old.document ->> 'state' = 'draining'
+        and new.document ->> 'state' = 'active'
+    then
+        raise exception 'zegel: % of % in % can''t sign again: its record is given up',
+            old.selector, old.organisation, old.domain;
+    end if;
     if not zegel.may_follow(old.document ->> 'state', new.document ->> 'state') then
         raise exception 'zegel: % of % in % can''t become % again: it is %', old.selector,
             old.organisation, old.domain, new.document ->> 'state', old.document ->> 'state';
@@ -106,11 +120,19 @@ create function zegel.keep_key() returns trigger
     language plpgsql as $$
 begin
     if new.organisation is distinct from old.organisation
-        or (new.document - 'public_key') is distinct from (old.document - 'public_key')
-        or (old.document ? 'public_key' and new.document is distinct from old.document)
+        or (new.document ->> 'selector', new.document ->> 'algorithm',
+            new.document ->> 'fingerprint', new.document ->> 'created')
+        is distinct from (old.document ->> 'selector', old.document ->> 'algorithm',
+            old.document ->> 'fingerprint', old.document ->> 'created')
+        or (old.document ? 'public_key'
+            and new.document ->> 'public_key' is distinct from old.document ->> 'public_key')
     then
         raise exception 'zegel: the key % of % can''t become another one',
             old.document ->> 'selector', old.organisation;
+    end if;
+    if old.sealed is not null and new.sealed is null then
+        raise exception 'zegel: the key % of % is never removed', old.document ->> 'selector',
+            old.organisation;
     end if;
     return new;
 end $$;
