@@ -20,8 +20,8 @@ const CASES: &[(&str, &str, &str)] = &[
         "mean limits?",
     ),
     (
-        "[database]",
-        "zegel.toml:1: database: unknown key",
+        "[mailbox]",
+        "zegel.toml:1: mailbox: unknown key",
         "known here: listener",
     ),
     (
@@ -258,6 +258,31 @@ const CASES: &[(&str, &str, &str)] = &[
         "[hooks]\ncommand = [\"on-zegel\", \"-v\"]",
         "zegel.toml:2: hooks.command",
         "the whole path of the program",
+    ),
+    (
+        "[database]\ntls = \"off\"",
+        "zegel.toml:1: database",
+        "add url = ",
+    ),
+    (
+        "[database]\nurl = \"mysql://zegel@db.example/zegel\"",
+        "zegel.toml:2: database.url",
+        "postgresql://",
+    ),
+    (
+        "[database]\nurl = \"postgresql://zegel:geheim@db.example/zegel\"",
+        "zegel.toml:2: database.url: there is a password in it",
+        "password_file",
+    ),
+    (
+        "[database]\nurl = \"postgresql://db.example/zegel?password=geheim\"",
+        "zegel.toml:2: database.url: there is a password in it",
+        "password_file",
+    ),
+    (
+        "[database]\nurl = \"postgresql://zegel@db.example/zegel\"\nrelay = \"a b\"",
+        "zegel.toml:3: database.relay",
+        "such as relay1",
     ),
     (
         "[log]\nformat = \"xml\"",
