@@ -24,7 +24,7 @@ pub(super) fn database(book: &Book) {
     run("sync");
     run("status");
     // Its key lies in the clear.
-    book.run(&setup, "error", &["database", "upload"]);
+    run("upload");
     setup.run(["keystore", "seal"]).expect(0);
     book.run(
         &setup,
@@ -34,11 +34,17 @@ pub(super) fn database(book: &Book) {
     run("upload");
     postgres.psql("insert into zegel.relay values ('relay2', 0, '0.1.0', true)");
     run("status");
-    // What the database knows less of stays as it was.
+    run("sync");
+    // Rows that nobody can use.
+    postgres.psql(
+        "insert into zegel.organisation values ('kapot', 1, null); \
+         insert into zegel.key (organisation, place, document) values ('kapot', 0, \
+         '{\"selector\": \"x\", \"algorithm\": \"y\", \"fingerprint\": \"z\"}')",
+    );
+    run("sync");
+    // What was changed here stays.
     setup
         .run(["key", "generate", "voorbeeld", "--another"])
         .expect(0);
-    postgres
-        .psql("update zegel.keystore set revision = 2; update zegel.organisation set revision = 2");
-    run("sync");
+    book.run(&setup, "error", &["database", "sync"]);
 }
