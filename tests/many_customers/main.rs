@@ -108,7 +108,7 @@ impl Year<'_> {
 #[test]
 fn a_year_with_many_customers() {
     let count =
-        std::env::var("ZEGEL_CUSTOMERS").map_or(40, |count| count.parse().expect("a number"));
+        std::env::var("ZEGEL_CUSTOMERS").map_or(60, |count| count.parse().expect("a number"));
     let world = World::start();
     world.set_ttl(1);
     let http = Port::free();
