@@ -123,16 +123,18 @@ impl Taking {
     ) -> Result<Vec<KeystoreError>, DatabaseError> {
         let (keystore, there) = (&self.keystore, &self.there);
         keystore.initialise_as(&there.id)?;
+        let mut expected = self.state.clone();
+        self.begin(&mut expected)?;
         let mut refused = Vec::new();
         let mut taken = None;
         for copies in copies.chunks(COPIES) {
             let mut writer = keystore.writer()?;
-            self.check_unchanged(taken)?;
+            self.check_unchanged(expected.as_ref(), taken)?;
             refused.extend(writer.take_copies(&there.id, copies, Timestamp::now())?);
             taken = Some(keystore.generation()?);
         }
         let writer = keystore.writer()?;
-        self.check_unchanged(taken)?;
+        self.check_unchanged(expected.as_ref(), taken)?;
         let state = self.state.as_ref();
         let before = state.filter(|state| state.epoch == there.epoch);
         let revision = if is_whole && refused.is_empty() {
@@ -146,15 +148,31 @@ impl Taking {
         Ok(refused)
     }
 
+    /// Notes that from now on the generation grows by what is taken.
+    fn begin(&self, expected: &mut Option<CopyState>) -> Result<(), DatabaseError> {
+        let writer = self.keystore.writer()?;
+        self.check_unchanged(expected.as_ref(), None)?;
+        if let Some(state) = expected {
+            state.is_taking = true;
+            writer.set_copy_state(state)?;
+        }
+        Ok(())
+    }
+
     /// That nobody else changed the folder since it agreed with the database, or since this took
     /// something, which left this generation. Only under the lock.
-    fn check_unchanged(&self, taken: Option<u64>) -> Result<(), DatabaseError> {
-        let state = self.keystore.copy_state()?;
-        if state != self.state {
+    fn check_unchanged(
+        &self,
+        expected: Option<&CopyState>,
+        taken: Option<u64>,
+    ) -> Result<(), DatabaseError> {
+        if self.keystore.copy_state()?.as_ref() != expected {
             return Err(DatabaseError::Busy);
         }
-        let expected = taken.or(state.map(|state| state.generation));
-        if expected.is_some_and(|expected| expected < self.keystore.generation().unwrap_or(0)) {
+        let agreed = expected.filter(|state| !state.is_taking);
+        let generation = taken.or(agreed.map(|state| state.generation));
+        let now = self.keystore.generation()?;
+        if generation.is_some_and(|generation| generation < now) {
             return Err(DatabaseError::LocalChanges);
         }
         Ok(())
@@ -423,7 +441,7 @@ fn lacking(there: &OrganisationCopy, here: Option<&OrganisationCopy>) -> Option<
 
 /// Whether the folder has this change of the database, and no later one.
 fn agrees(state: &CopyState, there: &Numbered) -> bool {
-    state.epoch == there.epoch && state.revision == there.revision
+    !state.is_taking && state.epoch == there.epoch && state.revision == there.revision
 }
 
 /// Whether the folder has seen all that the database has.
@@ -464,7 +482,11 @@ fn check_same(there: &Numbered, keystore: &Keystore) -> Result<(), DatabaseError
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Work on the folder, which may take its time.
+///
+/// # Errors
+/// Those of the work.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
 ) -> Result<T, DatabaseError> {
     match spawn_blocking(work).await {

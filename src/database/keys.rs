@@ -293,9 +293,7 @@ impl Gathered {
         self.keys.push(Value::Object(document));
         Ok(())
     }
-}
 
-impl Gathered {
     fn copy(self, name: &str) -> Result<OrganisationCopy, DatabaseError> {
         let broken = |problem: String| DatabaseError::Broken {
             organisation: name.to_owned(),

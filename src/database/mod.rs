@@ -19,6 +19,7 @@ mod schema;
 use jiff::Timestamp;
 use tokio_postgres::error::SqlState;
 
+pub(crate) use self::copying::blocking;
 pub use self::{
     copying::{Reach, Synced, Upload, Uploaded, sync, upload},
     schema::{SCHEMA, statements},
@@ -149,8 +150,8 @@ pub enum DatabaseError {
         /// Why.
         problem: String,
     },
-    /// Another relay changed the same at the same time, again and again.
-    #[error("other relays change the database all the time: try again")]
+    /// Someone else changed the same at the same time, again and again.
+    #[error("someone else changes the database, or this folder, at the same time: try again")]
     Busy,
     /// Something in it is no keyring.
     #[error("what the database says of {organisation} can't be used: {problem}")]

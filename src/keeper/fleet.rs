@@ -6,16 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::work::Attention;
 use crate::{
     config::{DatabaseSettings, Settings},
     database::{self, Database, DatabaseError, Reach, Upload},
-    keystore::{CopyState, Keystore, KeystoreError},
+    keystore::{CopyState, Keystore},
     process::Complaint,
 };
 
@@ -82,26 +79,33 @@ impl Fleet {
         } else {
             self.follow().await
         };
-        let error = match done {
-            Ok(()) => {
-                if self.complaint.end() {
-                    tracing::info!("the database and this folder agree again");
-                }
-                return Attention::NotNeeded;
+        let problem = match done {
+            Ok(refused) => refused,
+            Err(error) => {
+                // Perhaps the connection; the next look makes another one.
+                self.database = None;
+                Some(error.to_string())
             }
-            Err(error) => error.to_string(),
         };
-        // Perhaps the connection; the next look makes another one.
-        self.database = None;
-        if self.complaint.is_due(&error, Instant::now()) {
-            tracing::error!("{error}; everything signs on from the folder, and it is tried again");
+        let Some(problem) = problem else {
+            if self.complaint.end() {
+                tracing::info!("the database and this folder agree again");
+            }
+            return Attention::NotNeeded;
+        };
+        if self.complaint.is_due(&problem, Instant::now()) {
+            tracing::error!(
+                "{problem}; everything signs on from the folder, and it is tried again"
+            );
         }
         Attention::Needed
     }
 
-    async fn lead(&mut self) -> Result<(), DatabaseError> {
+    /// Gives what of the folder is not in the database, and why.
+    async fn lead(&mut self) -> Result<Option<String>, DatabaseError> {
         let keystore = self.keystore.clone();
-        let facts = blocking(move || Ok((keystore.generation()?, keystore.copy_state()?)));
+        let facts =
+            database::blocking(move || Ok((keystore.generation()?, keystore.copy_state()?)));
         let (generation, state) = facts.await?;
         let poll_every = self.settings.poll_every;
         let is_due = |since: Option<Instant>, pause| since.is_none_or(|one| one.elapsed() >= pause);
@@ -109,7 +113,7 @@ impl Fleet {
         let has_changed =
             self.uploaded != Some(generation) || is_due(self.compared, self.compare_every);
         if !has_changed && !is_due(self.told, poll_every) {
-            return Ok(());
+            return Ok(self.refused.clone());
         }
         let last = self.connected().await?.last().await?;
         let numbers = |state: &CopyState| (state.epoch.clone(), state.revision);
@@ -118,8 +122,7 @@ impl Fleet {
             self.upload(generation).await?;
         }
         self.tell().await?;
-        let refused = self.refused.clone().map(DatabaseError::Refused);
-        refused.map_or(Ok(()), Err)
+        Ok(self.refused.clone())
     }
 
     async fn upload(&mut self, generation: u64) -> Result<(), DatabaseError> {
@@ -146,7 +149,8 @@ impl Fleet {
         Ok(())
     }
 
-    async fn follow(&mut self) -> Result<(), DatabaseError> {
+    /// Gives what of the database is not in the folder, and why.
+    async fn follow(&mut self) -> Result<Option<String>, DatabaseError> {
         let keystore = self.keystore.clone();
         // What was lost in the folder meanwhile comes back with a start.
         let reach = match self.compared {
@@ -166,13 +170,13 @@ impl Fleet {
         self.compared = Some(Instant::now());
         self.tell().await?;
         // What was refused is wanted again the next time, and this relay is behind until then.
-        synced.refused.into_iter().next().map_or(Ok(()), Err)
+        Ok(synced.refused.first().map(ToString::to_string))
     }
 
     async fn tell(&mut self) -> Result<(), DatabaseError> {
         let (relay, leads) = (self.relay.clone(), self.leads);
         let keystore = self.keystore.clone();
-        let state = blocking(move || keystore.copy_state()).await?;
+        let state = database::blocking(move || Ok(keystore.copy_state()?)).await?;
         let revision = state.map_or(0, |state| state.revision);
         self.connected()
             .await?
@@ -188,14 +192,5 @@ impl Fleet {
             None => Database::connect(&self.settings).await?,
         };
         Ok(self.database.insert(database))
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, KeystoreError> + Send + 'static,
-) -> Result<T, DatabaseError> {
-    match spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

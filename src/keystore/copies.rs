@@ -69,6 +69,10 @@ pub struct CopyState {
     pub revision: u64,
     /// The generation that the folder had then: one that is higher tells of changes made here.
     pub generation: u64,
+    /// Whether copies were being taken, which raises the generation too: whoever breaks off in the
+    /// middle leaves this.
+    #[serde(default)]
+    pub is_taking: bool,
 }
 
 impl CopyState {
@@ -80,6 +84,7 @@ impl CopyState {
             epoch,
             revision,
             generation,
+            is_taking: false,
         }
     }
 }
@@ -229,9 +234,7 @@ impl Writer {
         });
         Ok(Some(revision))
     }
-}
 
-impl Writer {
     /// Writes a key file, unless it is there already. What takes the place of another one is a key
     /// that opens here.
     fn put_copy(

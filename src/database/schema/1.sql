@@ -35,11 +35,11 @@ create index organisation_revision on zegel.organisation (revision);
 
 create table zegel.key (
     organisation text not null references zegel.organisation,
-    -- The how manieth of the keyring it is.
+    -- Its position in the keyring, from 0.
     place integer not null,
     -- An entry of a keyring without its publications.
     document jsonb not null,
-    -- The private key, sealed. It is nothing to who does not have the sealing key.
+    -- The private key, sealed: without the sealing key it says nothing.
     sealed bytea check (
         octet_length(sealed) <= 65536
         and substring(sealed from 1 for 19) = convert_to('zegel-sealed-key 1 ', 'UTF8')
