@@ -190,11 +190,7 @@ fn sync(arguments: &JsonArguments, context: &mut Context) -> Result<Status, Fail
         let mut database = connect(&loaded.settings).await?;
         Ok::<_, Failure>(database::sync(&mut database, &keystore, Reach::Everything).await?)
     })?;
-    let refused: Vec<String> = synced.refused.iter().map(ToString::to_string).collect();
-    let status = Status::of_check(refused.is_empty());
-    for problem in refused.iter().filter(|_| !arguments.json) {
-        complain(problem);
-    }
+    let (refused, status) = say_refused(&synced.refused, arguments.json);
     if arguments.json {
         context.output.json(&ShownSync {
             revision: synced.revision,
@@ -226,11 +222,7 @@ fn upload(arguments: &UploadArguments, context: &mut Context) -> Result<Status, 
         let mut database = connect(&loaded.settings).await?;
         Ok::<_, Failure>(database::upload(&mut database, &keystore, how).await?)
     })?;
-    let refused: Vec<String> = uploaded.refused.iter().map(ToString::to_string).collect();
-    let status = Status::of_check(refused.is_empty());
-    for problem in refused.iter().filter(|_| !arguments.json) {
-        complain(problem);
-    }
+    let (refused, status) = say_refused(&uploaded.refused, arguments.json);
     if arguments.json {
         context.output.json(&ShownUpload {
             revision: uploaded.revision,
@@ -252,6 +244,16 @@ fn upload(arguments: &UploadArguments, context: &mut Context) -> Result<Status, 
         ));
     }
     Ok(status)
+}
+
+/// What stays as it is, on standard error unless it is in the document, and the status for it.
+fn say_refused(refused: &[DatabaseError], is_json: bool) -> (Vec<String>, Status) {
+    let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    for problem in refused.iter().filter(|_| !is_json) {
+        complain(problem);
+    }
+    let status = Status::of_check(refused.is_empty());
+    (refused, status)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

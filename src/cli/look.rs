@@ -4,7 +4,7 @@ use std::{collections::HashMap, panic::resume_unwind, sync::Arc, time::Duration}
 
 use serde::Serialize;
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::Builder,
     task::{JoinError, JoinSet},
     time::{Instant, timeout_at},
 };
@@ -21,6 +21,8 @@ use crate::{
 
 /// How much is looked at side by side; the questions have bounds of their own.
 const AT_ONCE: usize = 64;
+/// Far longer than all questions together can take.
+const NO_LIMIT: Duration = Duration::from_hours(24 * 365);
 
 /// A key in the DNS of one domain.
 pub(super) struct KeyRecord {
@@ -85,21 +87,7 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    runtime()?.block_on(async {
-        let round = Arc::new(observer.round());
-        let mut answers = Vec::with_capacity(subjects.len());
-        let mut running = JoinSet::new();
-        for subject in subjects {
-            if running.len() >= AT_ONCE {
-                answers.extend(running.join_next().await.map(answer));
-            }
-            running.spawn(ask(Arc::clone(&round), subject));
-        }
-        while let Some(result) = running.join_next().await {
-            answers.push(answer(result));
-        }
-        Ok(answers)
-    })
+    in_one_round_within(observer, subjects, NO_LIMIT, ask)
 }
 
 /// The same, but only for so long: whoever has not answered by then is left out.
@@ -113,7 +101,10 @@ where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    runtime()?.block_on(async {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure::Other(format!("the DNS cannot be asked: {error}")))?;
+    runtime.block_on(async {
         let end = Instant::now() + limit;
         let round = Arc::new(observer.round());
         let mut answers = Vec::with_capacity(subjects.len());
@@ -131,11 +122,6 @@ where
             }
         }
     })
-}
-
-fn runtime() -> Result<Runtime, Failure> {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Other(format!("the DNS cannot be asked: {error}")))
 }
 
 /// Nothing is cancelled whose answer is waited for, so an error is a panic.
