@@ -593,14 +593,19 @@ fn a_key_drains_for_as_long_as_receivers_report_that_it_passes() {
     assert_eq!(audit.matches("withdrawal_asked").count(), 2, "{audit}");
 }
 
+/// A signer of `een`, whose reports are beside its keys.
+fn with_reports(world: &World, http: &Port) -> Zegel {
+    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
+    let settings = settings(world.resolver.address(), http);
+    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
+    Zegel::with_settings(&[org], &(settings + reports))
+}
+
 #[test]
 fn what_reports_show_is_in_the_metrics_the_status_and_the_page() {
     let world = World::start();
     let http = Port::free();
-    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
-    let settings = settings(world.resolver.address(), &http);
-    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
-    let zegel = Zegel::with_settings(&[org], &(settings + reports));
+    let zegel = with_reports(&world, &http);
     let before = zegel.page("/org/een").unwrap();
     assert!(!before.contains("Who sends"), "{before}");
     ingest(&zegel.path(""));
@@ -701,10 +706,7 @@ fn a_key_of_a_stranger_is_an_alarm(zegel: &Zegel, http: &Port) {
 fn a_store_of_reports_that_cannot_be_read_is_told() {
     let world = World::start();
     let http = Port::free();
-    let org = Org::new("een", &["een.example"]).signing_by(Ed25519Sha256);
-    let settings = settings(world.resolver.address(), &http);
-    let reports = "[reports]\nstate = \"{folder}/reports\"\n";
-    let zegel = Zegel::with_settings(&[org], &(settings + reports));
+    let zegel = with_reports(&world, &http);
     let folder = zegel.path("");
     passing_yesterday(&folder, "een.example", "old2019");
     let keeper = Keeper::start(&folder, &http);

@@ -36,7 +36,11 @@ fn a_sync_that_is_killed_is_made_good_by_the_next() {
 /// whether it came so far.
 fn kill_at(second: &Relay, count: usize, first: &Relay) -> bool {
     for organisation in ["een", "twee"] {
-        let to = if count % 2 == 0 { "suspend" } else { "resume" };
+        let to = if count.is_multiple_of(2) {
+            "suspend"
+        } else {
+            "resume"
+        };
         first.run(&["org", to, organisation]);
         // It is to be taken anew.
         let folder = second.zegel.path(&format!("keys/{organisation}"));
